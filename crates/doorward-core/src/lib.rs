@@ -1,0 +1,31 @@
+//! Doorward's rules, decidable with pen and paper: no async, no I/O, no clock, no HTTP, no SQL.
+//!
+//! Time is handed in as a [`Timestamp`], chance as bytes. What a caller decides with these rules it does elsewhere:
+//! `doorward-guard` checks requests, `doorward` keeps accounts and speaks HTTP.
+
+pub mod email;
+mod ids;
+mod lifetime;
+mod mode;
+pub mod name;
+mod opaque;
+pub mod password;
+pub mod password_hash;
+pub mod refresh;
+mod refusal;
+pub mod revocation;
+pub mod role;
+mod root;
+mod secret;
+pub mod throttle;
+mod timestamp;
+pub mod token;
+
+pub use ids::{IdError, SessionId, UserId};
+pub use lifetime::Lifetimes;
+pub use mode::Mode;
+pub use opaque::OpaqueSecret;
+pub use refusal::Refusal;
+pub use root::{Purpose, RootSecret, SealError};
+pub use secret::{Secret, SecretError};
+pub use timestamp::Timestamp;

@@ -1,0 +1,44 @@
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+/// How a client holds its credential. A session keeps the mode that it began with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Mode {
+    /// Access and refresh token in the body; sent as `Authorization: Bearer` (RFC 6750).
+    Bearer,
+    /// The same two tokens in HttpOnly cookies.
+    Cookie,
+    /// A random session secret in an HttpOnly cookie; no token at all.
+    Session,
+}
+
+impl Mode {
+    /// Every mode.
+    pub const ALL: [Self; 3] = [Self::Bearer, Self::Cookie, Self::Session];
+
+    /// The mode's name in the API, the settings and the store.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Bearer => "bearer",
+            Self::Cookie => "cookie",
+            Self::Session => "session",
+        }
+    }
+}
+
+impl fmt::Display for Mode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl FromStr for Mode {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        Self::ALL.into_iter().find(|mode| mode.as_str() == text).ok_or("must be bearer, cookie or session")
+    }
+}

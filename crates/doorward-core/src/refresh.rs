@@ -1,0 +1,175 @@
+//! Refresh tokens: opaque, rotated at each use, and recognisable when they are used twice.
+//!
+//! A token is `dr1.` and the base64url of session id, generation, key number and an HMAC over them and the salt of the
+//! session's row. Nothing random is in it, so the same generation always has the same token: a repeated request gets
+//! the same successor, and nothing about successors has to be stored (RFC 9700 section 4.14.2).
+
+use std::time::Duration;
+
+use aws_lc_rs::hmac;
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+
+use crate::{Secret, SessionId, Timestamp};
+
+/// How long the predecessor of the current refresh token is answered with the same successor again: a second tab, or
+/// a client that lost the answer.
+pub const GRACE: Duration = Duration::from_secs(60);
+
+const PREFIX: &str = "dr1.";
+const KEY_NUMBER: u8 = 1;
+const CLAIMED: usize = 16 + 8 + 1;
+const MAC: usize = 32;
+
+/// What a refresh token says of itself; not to be believed before [`RefreshKey::verify`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RefreshToken {
+    /// The session that it belongs to.
+    pub session: SessionId,
+    /// How many rotations came before it.
+    pub generation: u64,
+    mac: [u8; MAC],
+}
+
+impl RefreshToken {
+    /// Reads a token in its one spelling; `None` for anything else.
+    pub fn parse(text: &str) -> Option<Self> {
+        let encoded = text.strip_prefix(PREFIX)?;
+        let mut bytes = [0; CLAIMED + MAC];
+        let len = URL_SAFE_NO_PAD.decode_slice(encoded, &mut bytes).ok()?;
+        let (claimed, mac) = bytes.get(..len)?.split_first_chunk::<CLAIMED>()?;
+        let (session, rest) = claimed.split_first_chunk::<16>()?;
+        let (generation, key_number) = rest.split_first_chunk::<8>()?;
+        if key_number != [KEY_NUMBER] {
+            return None;
+        }
+        let (session, generation) = (SessionId::from_bytes(*session), u64::from_be_bytes(*generation));
+        Some(Self { session, generation, mac: mac.try_into().ok()? })
+    }
+}
+
+/// The key that signs refresh tokens, derived from the root secret.
+pub struct RefreshKey(hmac::Key);
+
+impl RefreshKey {
+    /// Takes the derived key.
+    pub fn new(key: &Secret) -> Self {
+        Self(hmac::Key::new(hmac::HMAC_SHA256, key.expose()))
+    }
+
+    /// The refresh token of this generation of the session with this salt.
+    pub fn issue(&self, session: SessionId, generation: u64, salt: &[u8]) -> String {
+        let claimed = claimed(session, generation);
+        let mut bytes = claimed.to_vec();
+        bytes.extend_from_slice(self.sign(&claimed, salt).as_ref());
+        format!("{PREFIX}{}", URL_SAFE_NO_PAD.encode(bytes))
+    }
+
+    /// Whether the token was issued under this key for the session with this salt; compares in constant time.
+    pub fn verify(&self, token: &RefreshToken, salt: &[u8]) -> bool {
+        let expected = self.sign(&claimed(token.session, token.generation), salt);
+        subtle::ConstantTimeEq::ct_eq(expected.as_ref(), token.mac.as_slice()).into()
+    }
+
+    fn sign(&self, claimed: &[u8; CLAIMED], salt: &[u8]) -> hmac::Tag {
+        let mut context = hmac::Context::with_key(&self.0);
+        context.update(claimed);
+        context.update(salt);
+        context.sign()
+    }
+}
+
+fn claimed(session: SessionId, generation: u64) -> [u8; CLAIMED] {
+    let mut bytes = [KEY_NUMBER; CLAIMED];
+    let (id, rest) = bytes.split_at_mut(16);
+    id.copy_from_slice(session.as_bytes());
+    rest.iter_mut().zip(generation.to_be_bytes()).for_each(|(slot, byte)| *slot = byte);
+    bytes
+}
+
+/// What the use of a correctly signed refresh token means.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Use {
+    /// It is the current one: rotate.
+    Rotate,
+    /// It is the predecessor, within [`GRACE`] of its rotation: the same successor again.
+    Repeat,
+    /// It is older, or comes later: somebody has a copy, and the session ends.
+    Reuse,
+}
+
+/// Judges the use of a token of generation `presented`, where the session stands at `current` since `rotated_at`.
+pub fn judge(presented: u64, current: u64, rotated_at: Option<Timestamp>, now: Timestamp) -> Use {
+    let in_grace = rotated_at.is_some_and(|rotated_at| now.since(rotated_at) <= GRACE);
+    match current.checked_sub(presented) {
+        Some(0) => Use::Rotate,
+        Some(1) if in_grace => Use::Repeat,
+        _ => Use::Reuse,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn key(byte: u8) -> RefreshKey {
+        RefreshKey::new(&Secret::new([byte; 32]))
+    }
+
+    const SESSION: SessionId = SessionId::from_bytes([7; 16]);
+
+    #[test]
+    fn a_token_is_known_again_and_each_generation_has_one() {
+        let token = key(1).issue(SESSION, 3, b"salt");
+        let parsed = RefreshToken::parse(&token).unwrap();
+        assert_eq!((parsed.session, parsed.generation), (SESSION, 3));
+        assert!(key(1).verify(&parsed, b"salt"));
+        assert_eq!(token, key(1).issue(SESSION, 3, b"salt"));
+        assert_ne!(token, key(1).issue(SESSION, 4, b"salt"));
+    }
+
+    #[test]
+    fn another_key_another_salt_or_any_flipped_bit_is_refused() {
+        let token = key(1).issue(SESSION, 3, b"salt");
+        let parsed = RefreshToken::parse(&token).unwrap();
+        assert!(!key(2).verify(&parsed, b"salt") && !key(1).verify(&parsed, b"tlas"));
+        let bytes = URL_SAFE_NO_PAD.decode(&token[PREFIX.len()..]).unwrap();
+        for bit in 0..bytes.len() * 8 {
+            let mut forged = bytes.clone();
+            forged[bit / 8] ^= 1 << (bit % 8);
+            let forged = RefreshToken::parse(&format!("{PREFIX}{}", URL_SAFE_NO_PAD.encode(forged)));
+            assert!(forged.is_none_or(|forged| !key(1).verify(&forged, b"salt")), "bit {bit}");
+        }
+    }
+
+    #[test]
+    fn r09_other_spellings_are_no_token() {
+        let token = key(1).issue(SESSION, 3, b"salt");
+        for bad in [
+            "",
+            "dr1.",
+            "dr1",
+            "dr2.AAAA",
+            &token[4..],
+            &token[..token.len() - 1],
+            &format!("{token}A"),
+            &format!("{token}="),
+            &format!(" {token}"),
+            &token.replace("dr1", "DR1"),
+            &"A".repeat(1_000_000),
+        ] {
+            assert_eq!(RefreshToken::parse(bad), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn only_the_predecessor_within_the_grace_is_answered_again() {
+        let now = Timestamp::from_secs(1_000);
+        assert_eq!(judge(5, 5, None, now), Use::Rotate);
+        assert_eq!(judge(4, 5, Some(now - GRACE), now), Use::Repeat);
+        assert_eq!(judge(4, 5, Some(now - GRACE - Duration::from_micros(1)), now), Use::Reuse);
+        assert_eq!(judge(3, 5, Some(now), now), Use::Reuse);
+        assert_eq!(judge(6, 5, Some(now), now), Use::Reuse);
+        assert_eq!(judge(4, 5, None, now), Use::Reuse);
+    }
+}

@@ -1,0 +1,42 @@
+/// Why a credential was refused: plain data, for whoever answers.
+///
+/// All causes of one class share one refusal, so that an attacker learns nothing from the difference.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, thiserror::Error)]
+pub enum Refusal {
+    /// The request carries no credential.
+    #[error("No token provided")]
+    TokenMissing,
+    /// The credential is malformed, forged, for somebody else, or ambiguous.
+    #[error("Invalid token")]
+    TokenInvalid,
+    /// The signature is good, and the token's `exp` has passed.
+    #[error("jwt expired")]
+    TokenExpired,
+    /// The signature is good, and the user's role has changed since: refresh and go on.
+    #[error("Token is out of date: refresh it")]
+    TokenStale,
+    /// The session was ended: by a logout, an admin, a password change or a replayed refresh token.
+    #[error("This session has ended")]
+    SessionEnded,
+    /// The session reached its idle or absolute end.
+    #[error("This session has expired: sign in again")]
+    SessionExpired,
+    /// The credential could not be checked: our own failure, the client keeps what it has.
+    #[error("Temporarily unavailable: try again")]
+    Unavailable,
+}
+
+impl Refusal {
+    /// The stable code of the HTTP contract.
+    pub const fn code(self) -> &'static str {
+        match self {
+            Self::TokenMissing => "token_missing",
+            Self::TokenInvalid => "token_invalid",
+            Self::TokenExpired => "token_expired",
+            Self::TokenStale => "token_stale",
+            Self::SessionEnded => "session_ended",
+            Self::SessionExpired => "session_expired",
+            Self::Unavailable => "unavailable",
+        }
+    }
+}

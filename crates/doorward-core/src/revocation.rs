@@ -1,0 +1,172 @@
+//! The set of revocations: which sessions are over and whose role has changed, as everybody who checks credentials
+//! keeps it in memory.
+//!
+//! Look-ups take no lock that a writer can hold. They come after the signature was verified, so an attacker chooses
+//! none of the keys. An entry is kept until the last token that it concerns is dead.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use crate::role::RoleName;
+use crate::{SessionId, Timestamp, UserId};
+
+/// How a credential stands with the set.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Standing {
+    /// Nothing speaks against it.
+    Good,
+    /// Its session has ended.
+    Ended,
+    /// Its user has another role by now.
+    Stale,
+    /// The set doesn't hold every revocation at the moment: ask the store.
+    Unknown,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct RoleChange {
+    role: RoleName,
+    version: i64,
+    expires_at: Timestamp,
+}
+
+/// The revocations that this process knows, bounded by `max` entries.
+#[derive(Debug)]
+pub struct RevocationSet {
+    sessions: papaya::HashMap<SessionId, Timestamp>,
+    roles: papaya::HashMap<UserId, RoleChange>,
+    max: usize,
+    overflows: AtomicU64,
+    whole_at: AtomicU64,
+}
+
+impl RevocationSet {
+    /// An empty set for at most `max` sessions and as many users.
+    pub fn new(max: usize) -> Self {
+        let (overflows, whole_at) = (AtomicU64::new(0), AtomicU64::new(0));
+        Self { sessions: papaya::HashMap::new(), roles: papaya::HashMap::new(), max, overflows, whole_at }
+    }
+
+    /// Judges a credential of `user` in `session` that says `role`.
+    pub fn check(&self, user: UserId, session: SessionId, role: RoleName) -> Standing {
+        if self.sessions.pin().contains_key(&session) {
+            return Standing::Ended;
+        }
+        match self.roles.pin().get(&user) {
+            Some(change) if change.role != role => Standing::Stale,
+            _ if self.is_whole() => Standing::Good,
+            _ => Standing::Unknown,
+        }
+    }
+
+    /// Whether the session is in the set.
+    pub fn has_ended(&self, session: SessionId) -> bool {
+        self.sessions.pin().contains_key(&session)
+    }
+
+    /// The role that the user has by the latest change in the set.
+    pub fn role_of(&self, user: UserId) -> Option<RoleName> {
+        self.roles.pin().get(&user).map(|change| change.role)
+    }
+
+    /// Refuses everything of this session until `expires_at`.
+    pub fn end_session(&self, session: SessionId, expires_at: Timestamp) {
+        let sessions = self.sessions.pin();
+        if sessions.len() < self.max {
+            sessions.insert(session, expires_at);
+        } else if !sessions.contains_key(&session) {
+            self.overflows.fetch_add(1, Ordering::SeqCst);
+        }
+    }
+
+    /// Makes every token of this user stale that says another role. Of two changes the one with the higher `version`
+    /// stands, in whatever order they arrive.
+    pub fn change_role(&self, user: UserId, role: RoleName, version: i64, expires_at: Timestamp) {
+        let roles = self.roles.pin();
+        if roles.len() >= self.max && !roles.contains_key(&user) {
+            self.overflows.fetch_add(1, Ordering::SeqCst);
+            return;
+        }
+        let new = RoleChange { role, version, expires_at };
+        roles.update_or_insert(user, |old| if old.version < version { new } else { *old }, new);
+    }
+
+    /// Drops the entries whose last token is dead, and says how many there were.
+    pub fn sweep(&self, now: Timestamp) -> usize {
+        let before = self.len();
+        self.sessions.pin().retain(|_, expires_at| *expires_at > now);
+        self.roles.pin().retain(|_, change| change.expires_at > now);
+        before.saturating_sub(self.len())
+    }
+
+    /// How many entries there are.
+    pub fn len(&self) -> usize {
+        self.sessions.len() + self.roles.len()
+    }
+
+    /// Whether there is no entry.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Whether the set holds every revocation. Where it doesn't, a miss must ask the store.
+    pub fn is_whole(&self) -> bool {
+        self.whole_at.load(Ordering::SeqCst) == self.overflows.load(Ordering::SeqCst)
+    }
+
+    /// A mark to take before loading all revocations again, for [`RevocationSet::loaded`].
+    pub fn mark(&self) -> u64 {
+        self.overflows.load(Ordering::SeqCst)
+    }
+
+    /// Everything that the store had at `mark` or later was put in: the set is whole again, unless it overflowed since.
+    pub fn loaded(&self, mark: u64) {
+        self.whole_at.store(mark, Ordering::SeqCst);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ADA: UserId = UserId::from_bytes([1; 16]);
+    const LATER: Timestamp = Timestamp::from_secs(100);
+
+    fn session(n: u8) -> SessionId {
+        SessionId::from_bytes([n; 16])
+    }
+
+    #[test]
+    fn an_ended_session_is_refused_until_its_last_token_is_dead() {
+        let set = RevocationSet::new(10);
+        set.end_session(session(1), LATER);
+        assert_eq!(set.check(ADA, session(1), RoleName::USER), Standing::Ended);
+        assert_eq!(set.check(ADA, session(2), RoleName::USER), Standing::Good);
+        assert_eq!(set.sweep(Timestamp::from_secs(99)), 0);
+        assert_eq!(set.sweep(LATER), 1);
+        assert_eq!(set.check(ADA, session(1), RoleName::USER), Standing::Good);
+    }
+
+    #[test]
+    fn the_latest_role_stands_in_whatever_order_changes_arrive() {
+        let set = RevocationSet::new(10);
+        set.change_role(ADA, RoleName::ADMIN, 2, LATER);
+        set.change_role(ADA, RoleName::USER, 1, LATER);
+        assert_eq!(set.role_of(ADA), Some(RoleName::ADMIN));
+        assert_eq!(set.check(ADA, session(1), RoleName::USER), Standing::Stale);
+        assert_eq!(set.check(ADA, session(1), RoleName::ADMIN), Standing::Good);
+    }
+
+    #[test]
+    fn an_overflowing_set_says_so_until_it_is_loaded_again() {
+        let set = RevocationSet::new(1);
+        set.end_session(session(1), LATER);
+        set.end_session(session(2), LATER);
+        assert_eq!(set.check(ADA, session(1), RoleName::USER), Standing::Ended);
+        assert_eq!(set.check(ADA, session(2), RoleName::USER), Standing::Unknown);
+        let mark = set.mark();
+        set.sweep(LATER);
+        set.end_session(session(2), LATER + std::time::Duration::from_secs(9));
+        set.loaded(mark);
+        assert_eq!(set.check(ADA, session(3), RoleName::USER), Standing::Good);
+    }
+}

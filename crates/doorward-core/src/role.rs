@@ -1,0 +1,180 @@
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+
+const MAX: usize = 31;
+
+/// Why a text is no role name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("must begin with a lower-case letter and have 1 to 31 of a-z, 0-9, _ and -")]
+pub struct RoleNameError;
+
+/// The name of a role: 1 to 31 lower-case ASCII characters, kept inline, so that a check allocates nothing.
+///
+/// There is one spelling of each name: no case folding, no trimming, no Unicode (attack A04).
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct RoleName {
+    bytes: [u8; MAX],
+    len: u8,
+}
+
+impl RoleName {
+    /// The role of everybody who registers.
+    pub const USER: Self = Self::literal("user");
+    /// The role that may do everything.
+    pub const ADMIN: Self = Self::literal("admin");
+
+    const fn literal(name: &str) -> Self {
+        let mut bytes = [0; MAX];
+        let (head, _) = bytes.split_at_mut(name.len());
+        head.copy_from_slice(name.as_bytes());
+        Self { bytes, len: name.len() as u8 }
+    }
+
+    /// The name.
+    pub fn as_str(&self) -> &str {
+        let name = self.bytes.get(..usize::from(self.len)).unwrap_or_default();
+        str::from_utf8(name).unwrap_or_default()
+    }
+}
+
+impl FromStr for RoleName {
+    type Err = RoleNameError;
+
+    fn from_str(text: &str) -> Result<Self, RoleNameError> {
+        let first = text.bytes().next().is_some_and(|byte| byte.is_ascii_lowercase());
+        let rest =
+            text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_' || b == b'-');
+        if first && rest && text.len() <= MAX { Ok(Self::literal(text)) } else { Err(RoleNameError) }
+    }
+}
+
+impl fmt::Display for RoleName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl fmt::Debug for RoleName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl Serialize for RoleName {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.as_str())
+    }
+}
+
+impl<'de> Deserialize<'de> for RoleName {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Visitor;
+        impl de::Visitor<'_> for Visitor {
+            type Value = RoleName;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a role name")
+            }
+
+            fn visit_str<E: de::Error>(self, text: &str) -> Result<RoleName, E> {
+                text.parse().map_err(E::custom)
+            }
+        }
+        deserializer.deserialize_str(Visitor)
+    }
+}
+
+/// What somebody may do, by exact name: Doorward's own below, or an application's, such as `posts:write`.
+pub type Permission = String;
+
+/// Doorward's own permissions.
+pub mod permission {
+    /// See users, one or all.
+    pub const USERS_READ: &str = "users:read";
+    /// Create, change, disable and delete users; make reset links and invitations.
+    pub const USERS_WRITE: &str = "users:write";
+    /// See everybody's sessions.
+    pub const SESSIONS_READ: &str = "sessions:read";
+    /// End anybody's sessions.
+    pub const SESSIONS_END: &str = "sessions:end";
+    /// Read the audit log.
+    pub const AUDIT_READ: &str = "audit:read";
+    /// All of them.
+    pub const ALL: [&str; 5] = [USERS_READ, USERS_WRITE, SESSIONS_READ, SESSIONS_END, AUDIT_READ];
+}
+
+/// The roles that exist, each with its permissions. `user` has none of Doorward's own, `admin` has every one.
+#[derive(Debug, Clone)]
+pub struct Roles(BTreeMap<RoleName, BTreeSet<Permission>>);
+
+impl Roles {
+    /// `user`, `admin`, and the further roles of the settings. An entry for `user` adds permissions to it; one for
+    /// `admin` changes nothing, since an admin may do everything.
+    pub fn new(further: impl IntoIterator<Item = (RoleName, BTreeSet<Permission>)>) -> Self {
+        let mut roles = BTreeMap::from([(RoleName::USER, BTreeSet::new())]);
+        roles.extend(further);
+        roles.insert(RoleName::ADMIN, BTreeSet::new());
+        Self(roles)
+    }
+
+    /// Whether there is such a role.
+    pub fn contains(&self, role: RoleName) -> bool {
+        self.0.contains_key(&role)
+    }
+
+    /// The names of all roles.
+    pub fn names(&self) -> impl Iterator<Item = RoleName> + '_ {
+        self.0.keys().copied()
+    }
+
+    /// Whether `role` grants `permission`; a role that is not in the settings (any more) grants nothing.
+    pub fn grants(&self, role: RoleName, permission: &str) -> bool {
+        role == RoleName::ADMIN || self.0.get(&role).is_some_and(|granted| granted.contains(permission))
+    }
+
+    /// Whether `actor` may give the role `other`, or act on somebody who has it: only where `other` grants nothing
+    /// that `actor` doesn't (attack A06).
+    pub fn covers(&self, actor: RoleName, other: RoleName) -> bool {
+        let covered = |granted: &BTreeSet<Permission>| granted.iter().all(|one| self.grants(actor, one));
+        actor == RoleName::ADMIN || (other != RoleName::ADMIN && self.0.get(&other).is_none_or(covered))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_role_name_has_one_spelling() {
+        assert_eq!("admin".parse(), Ok(RoleName::ADMIN));
+        for bad in ["", "ADMIN", " admin", "admin\0", "\u{430}dmin", "*", "1st", &"a".repeat(32)] {
+            assert_eq!(bad.parse::<RoleName>(), Err(RoleNameError), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn nobody_gives_more_than_they_have() {
+        let name = |name: &str| name.parse::<RoleName>().unwrap();
+        let grants = |list: &[&str]| list.iter().map(ToString::to_string).collect::<BTreeSet<_>>();
+        let roles = Roles::new([
+            (name("support"), grants(&[permission::USERS_READ, permission::USERS_WRITE])),
+            (name("auditor"), grants(&[permission::AUDIT_READ])),
+        ]);
+        assert!(
+            roles.grants(RoleName::ADMIN, "anything")
+                && !roles.grants(RoleName::USER, permission::USERS_READ)
+        );
+        assert!(!roles.grants(name("gone"), permission::USERS_READ));
+        assert!(
+            roles.covers(name("support"), RoleName::USER) && roles.covers(name("support"), name("support"))
+        );
+        assert!(
+            !roles.covers(name("support"), RoleName::ADMIN)
+                && !roles.covers(name("support"), name("auditor"))
+        );
+        assert!(roles.covers(RoleName::ADMIN, RoleName::ADMIN));
+    }
+}
