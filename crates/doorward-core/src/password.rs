@@ -1,0 +1,108 @@
+//! Passwords: what may be typed, and what may be set.
+
+use std::fmt;
+use std::sync::LazyLock;
+
+use unicode_normalization::UnicodeNormalization;
+use zeroize::Zeroizing;
+
+use crate::email::Email;
+use crate::name::DisplayName;
+
+const MIN_CHARS: usize = 8;
+const MAX_BYTES: usize = 1024;
+/// NFC shrinks no text to less than a third, so what is longer than this can't fit and is not even normalised.
+const MAX_RAW_BYTES: usize = 3 * MAX_BYTES;
+
+/// Why a password is refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum PasswordError {
+    /// More than 1,024 bytes after NFC.
+    #[error("must have at most 1024 bytes")]
+    TooLong,
+    /// Fewer than 8 characters (Unicode scalar values) after NFC.
+    #[error("must have at least 8 characters")]
+    TooShort,
+    /// One of the 10,000 most common.
+    #[error("is one of the most common passwords: choose another")]
+    Common,
+    /// The user's name.
+    #[error("must not be your name")]
+    Name,
+    /// The user's email address, or what stands before its `@`.
+    #[error("must not be your email address or a part of it")]
+    Email,
+}
+
+/// A password as somebody typed it, in NFC: wiped when dropped, never printed, never serialised.
+///
+/// NFC and nothing else (attack P06, NIST SP 800-63B-4 section 3.1.1.2): `é` typed as one character or as two is one
+/// password; spaces, zero-width characters and case count. It is applied here, so at every door alike.
+#[derive(Clone)]
+pub struct Password(Zeroizing<String>);
+
+impl Password {
+    /// Takes what was typed. Only its size is judged, so that every password that was ever set can be tried; a new
+    /// one goes through [`check_policy`] as well.
+    ///
+    /// # Errors
+    /// [`PasswordError::TooLong`], found before anything is computed on the text (attack P05).
+    pub fn new(typed: impl Into<String>) -> Result<Self, PasswordError> {
+        let typed = Zeroizing::new(typed.into());
+        if typed.len() > MAX_RAW_BYTES {
+            return Err(PasswordError::TooLong);
+        }
+        // No character triples its size in NFC twice over: the buffer never moves and leaves no copy behind.
+        let mut normal = Zeroizing::new(String::with_capacity(3 * typed.len()));
+        normal.extend(typed.nfc());
+        if normal.len() > MAX_BYTES { Err(PasswordError::TooLong) } else { Ok(Self(normal)) }
+    }
+
+    /// The bytes to hash. Don't keep or print them.
+    pub(crate) fn expose(&self) -> &[u8] {
+        self.0.as_bytes()
+    }
+}
+
+impl fmt::Debug for Password {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Password(…)")
+    }
+}
+
+/// Decides whether `password` may be set for the user of this name and email. Every path that sets a password asks
+/// here (attack P08); signing in does not.
+///
+/// Equal means equal ignoring case, to the whole of the name, of the email in any of its spellings, of its local part,
+/// or of one of the 10,000 most common passwords. There are no rules of composition (NIST SP 800-63B-4 section 3.1.1.2).
+///
+/// # Errors
+/// [`PasswordError`] says what is wrong with it.
+pub fn check_policy(password: &Password, name: &DisplayName, email: &Email) -> Result<(), PasswordError> {
+    let text = password.0.as_str();
+    if text.chars().count() < MIN_CHARS {
+        return Err(PasswordError::TooShort);
+    }
+    if COMMON.binary_search_by(|common| common.chars().cmp(fold_case(text))).is_ok() {
+        return Err(PasswordError::Common);
+    }
+    if fold_case(text).eq(fold_case(name.as_str())) {
+        return Err(PasswordError::Name);
+    }
+    let spells_email = Email::parse(text).is_ok_and(|spelt| spelt == *email);
+    if spells_email || fold_case(text).eq(fold_case(email.local_part())) {
+        return Err(PasswordError::Email);
+    }
+    Ok(())
+}
+
+/// The characters without their case. Upper case first: it joins `ß` with `SS` and both small sigmas.
+fn fold_case(text: &str) -> impl Iterator<Item = char> {
+    text.chars().flat_map(char::to_uppercase).flat_map(char::to_lowercase)
+}
+
+/// The most common passwords of 8 characters and more, lower-case ASCII, sorted by bytes; see common_passwords.md.
+static COMMON: LazyLock<Vec<&str>> = LazyLock::new(|| include_str!("common_passwords.txt").lines().collect());
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,171 @@
+//! Password hashes: made, verified, and made anew when the policy asks for more.
+//!
+//! A new hash is bcrypt or argon2id ([`HashPolicy`]); what bcrypt would cut, a password over 72 bytes or with a NUL, is
+//! always argon2id, never cut and never pre-hashed (attacks P01, P02, P03). Verified are bcrypt `$2a$`, `$2b$`, `$2y$`
+//! and argon2 in PHC strings, with ceilings on what they may cost (attack P09): bcrypt cost 16, argon2 256 MiB, 16
+//! passes, 16 lanes.
+//!
+//! The salt and the working memory are handed in. Every call takes 10 ms to seconds: not on an async thread.
+
+mod policy;
+mod scratch;
+mod stored;
+#[cfg(test)]
+mod tests;
+
+use std::fmt;
+
+use argon2::{Algorithm, Version};
+use subtle::{Choice, ConstantTimeEq};
+use zeroize::Zeroizing;
+
+pub use policy::{Argon2Params, HashAlgorithm, HashPolicy, PolicyError};
+pub use scratch::Scratch;
+use stored::{Argon2Hash, BcryptHash, Stored};
+
+use crate::password::Password;
+
+/// Why a hash can't be made or verified.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum HashError {
+    /// The stored text is no hash.
+    #[error("is no bcrypt or argon2 hash")]
+    Malformed,
+    /// A `$2x$` hash, whose maker had a bug by which many passwords share one hash (CVE-2011-2483).
+    #[error("is a $2x$ hash, which many passwords match: reset the password")]
+    Unsupported,
+    /// The stored hash asks for more than the ceilings allow.
+    #[error(
+        "asks for more than bcrypt cost 16, or argon2 with 256 MiB, 16 passes and 16 lanes: reset the password"
+    )]
+    TooExpensive,
+    /// There is no memory for argon2.
+    #[error("no memory for argon2")]
+    OutOfMemory,
+}
+
+/// Hashes a password for the store. `salt` is 16 random bytes, new for every hash.
+///
+/// # Errors
+/// [`HashError::OutOfMemory`].
+pub fn hash(
+    password: &Password,
+    policy: &HashPolicy,
+    salt: [u8; 16],
+    scratch: &mut Scratch,
+) -> Result<String, HashError> {
+    let password_bytes = password.expose();
+    let mut hash = blank(policy.algorithm_for(password), policy, salt);
+    match &mut hash {
+        Stored::Bcrypt(hash) => hash.digest = bcrypt_digest(password_bytes, hash),
+        Stored::Argon2(hash) => hash.tag = scratch.argon2_tag(password_bytes, hash)?.to_vec(),
+    }
+    Ok(hash.to_string())
+}
+
+/// Whether `password` is the one that `stored` was made of.
+///
+/// The work depends on `stored` alone, not on the password: one that bcrypt would cut never matches a bcrypt hash
+/// (attack P01), but is hashed all the same, so that a long guess takes as long for a user as for a
+/// [`dummy_hash`] (attack E01).
+///
+/// # Errors
+/// [`HashError`]: the stored text is no hash, or one that is not verified here; or there is no memory.
+pub fn verify(password: &Password, stored: &str, scratch: &mut Scratch) -> Result<bool, HashError> {
+    verify_bytes(password.expose(), &Stored::parse(stored)?, scratch)
+}
+
+/// Whether a password that has just been verified should be hashed anew under `policy`.
+///
+/// Only upwards (attack P17): for a higher bcrypt cost, for more argon2 memory or work and no less of either, from
+/// bcrypt to argon2id where the policy wants that. Never from argon2id to bcrypt, unless the old parameters are below
+/// anything that a policy allows. What can't be read stays as it is.
+pub fn needs_rehash(stored: &str, password: &Password, policy: &HashPolicy) -> bool {
+    match (Stored::parse(stored), policy.algorithm_for(password)) {
+        (Ok(Stored::Bcrypt(old)), HashAlgorithm::Bcrypt) => old.cost < policy.bcrypt_cost,
+        (Ok(Stored::Bcrypt(_)), HashAlgorithm::Argon2id) => true,
+        (Ok(Stored::Argon2(old)), HashAlgorithm::Bcrypt) => old.params.is_below_floor(),
+        (Ok(Stored::Argon2(old)), HashAlgorithm::Argon2id) => {
+            let current = old.variant == Algorithm::Argon2id && old.version == Version::V0x13;
+            policy.argon2.covers(old.params) && !(current && old.params.covers(policy.argon2))
+        }
+        (Err(_), _) => false,
+    }
+}
+
+/// A hash that nobody's password has, to verify a guess against where there is no user or no password: the same work,
+/// and never a match (attack E01). Making it costs nothing.
+///
+/// It costs what hashes under `policy` cost. A user whose hash is another one answers in another time: an imported or
+/// older hash until its next sign-in; under the bcrypt policy also a password over 72 bytes, which is argon2id (about
+/// 13 ms against 60). Under the argon2id policy there is no such user.
+pub fn dummy_hash(policy: &HashPolicy) -> String {
+    blank(policy.algorithm, policy, *b"nobody's account").to_string()
+}
+
+/// What a stored hash is, in words: `bcrypt $2b$, cost 10`, or `argon2id v=19, 19456 KiB, 2 passes, 1 lane`.
+///
+/// # Errors
+/// [`HashError`], for what [`verify`] would not verify.
+pub fn describe(stored: &str) -> Result<impl fmt::Display + use<>, HashError> {
+    Stored::parse(stored).map(Description)
+}
+
+/// A hash that only lacks its digest. All zeros, it is nobody's: the chance of a match is 2^-184.
+fn blank(algorithm: HashAlgorithm, policy: &HashPolicy, salt: [u8; 16]) -> Stored {
+    match algorithm {
+        HashAlgorithm::Bcrypt => {
+            Stored::Bcrypt(BcryptHash { version: 'b', cost: policy.bcrypt_cost, salt, digest: [0; 23] })
+        }
+        HashAlgorithm::Argon2id => Stored::Argon2(Argon2Hash {
+            variant: Algorithm::Argon2id,
+            version: Version::V0x13,
+            params: policy.argon2,
+            salt: salt.to_vec(),
+            tag: vec![0; 32],
+        }),
+    }
+}
+
+fn verify_bytes(password: &[u8], stored: &Stored, scratch: &mut Scratch) -> Result<bool, HashError> {
+    let matches = match stored {
+        Stored::Bcrypt(hash) => {
+            let same = bcrypt_digest(password, hash).ct_eq(&hash.digest);
+            same & Choice::from(u8::from(fits_bcrypt(password)))
+        }
+        Stored::Argon2(hash) => scratch.argon2_tag(password, hash)?.ct_eq(&hash.tag),
+    };
+    Ok(matches.into())
+}
+
+/// Whether bcrypt takes all of a password: it reads 72 bytes, and C implementations stop at a NUL.
+fn fits_bcrypt(password: &[u8]) -> bool {
+    password.len() <= 72 && !password.contains(&0)
+}
+
+/// The digest that a password has under cost and salt of `hash`: plain bcrypt, which ignores what follows 72 bytes.
+fn bcrypt_digest(password: &[u8], hash: &BcryptHash) -> [u8; 23] {
+    let mut key = Zeroizing::new(Vec::with_capacity(73));
+    key.extend(password.iter().take(72));
+    key.push(0);
+    key.truncate(72);
+    let [digest @ .., _] = bcrypt::bcrypt(hash.cost, hash.salt, &key);
+    digest
+}
+
+struct Description(Stored);
+
+impl fmt::Display for Description {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.0 {
+            Stored::Bcrypt(hash) => write!(f, "bcrypt $2{}$, cost {}", hash.version, hash.cost),
+            Stored::Argon2(hash) => {
+                let Argon2Params { m_kib, t, p } = hash.params;
+                let (variant, version) = (hash.variant.as_str(), u32::from(hash.version));
+                let (passes, lanes) =
+                    (if t == 1 { "pass" } else { "passes" }, if p == 1 { "lane" } else { "lanes" });
+                write!(f, "{variant} v={version}, {m_kib} KiB, {t} {passes}, {p} {lanes}")
+            }
+        }
+    }
+}

@@ -1,0 +1,52 @@
+use std::fmt;
+
+use argon2::{Argon2, Block, Params};
+use zeroize::Zeroizing;
+
+use super::HashError;
+use super::stored::Argon2Hash;
+
+/// What a thread keeps between hashes: 64 MiB. A foreign hash may ask for more, and then gives it back.
+const KEPT_BLOCKS: usize = 64 * 1024;
+
+/// The working memory of argon2, kept by a hashing thread from one hash to the next: fresh pages cost 5 % of the time,
+/// and memory is bounded by the number of threads (attack P10). Empty until the first argon2.
+#[derive(Default)]
+pub struct Scratch {
+    blocks: Vec<Block>,
+}
+
+impl Scratch {
+    /// The tag that `password` has under the parameters and the salt of `hash`, as long as the tag of `hash`.
+    pub(super) fn argon2_tag(
+        &mut self,
+        password: &[u8],
+        hash: &Argon2Hash,
+    ) -> Result<Zeroizing<Vec<u8>>, HashError> {
+        let mut tag = Zeroizing::new(vec![0; hash.tag.len()]);
+        let params = Params::new(hash.params.m_kib, hash.params.t, hash.params.p, Some(tag.len()))
+            .map_err(|_| HashError::Malformed)?;
+        let blocks = self.reserve(params.block_count())?;
+        // Old contents do no harm: the first pass overwrites every block before it is read.
+        let argon2 = Argon2::new(hash.variant, hash.version, params);
+        let done = argon2.hash_password_into_with_memory(password, &hash.salt, &mut tag, blocks);
+        if self.blocks.len() > KEPT_BLOCKS {
+            self.blocks.truncate(KEPT_BLOCKS);
+            self.blocks.shrink_to_fit();
+        }
+        done.map_err(|_| HashError::Malformed).map(|()| tag)
+    }
+
+    fn reserve(&mut self, count: usize) -> Result<&mut [Block], HashError> {
+        let missing = count.saturating_sub(self.blocks.len());
+        self.blocks.try_reserve_exact(missing).map_err(|_| HashError::OutOfMemory)?;
+        self.blocks.resize(self.blocks.len() + missing, Block::new());
+        self.blocks.get_mut(..count).ok_or(HashError::OutOfMemory)
+    }
+}
+
+impl fmt::Debug for Scratch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Scratch({} KiB)", self.blocks.len())
+    }
+}
