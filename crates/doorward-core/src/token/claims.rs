@@ -1,0 +1,190 @@
+use std::borrow::Cow;
+use std::fmt;
+
+use serde::Serialize;
+use serde::de::{Deserialize, Deserializer, Error, MapAccess, Visitor};
+use uuid::Uuid;
+
+use super::explain::{Check, Watch, require};
+use super::strict_json::{self, Members, fill};
+use super::{AccessToken, Expected, KeyError, SigningKey, base64url};
+use crate::role::RoleName;
+use crate::{Refusal, SessionId, Timestamp, UserId};
+
+/// What an access token says, besides the issuer and the audience.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Claims {
+    /// Whose it is (`sub`).
+    pub user: UserId,
+    /// The sign-in that it comes from (`sid`).
+    pub session: SessionId,
+    /// The user's role now (`role`).
+    pub role: RoleName,
+    /// When it is issued (`iat`), rounded down to the second.
+    pub issued_at: Timestamp,
+    /// From when on it is refused (`exp`), rounded down to the second.
+    pub expires_at: Timestamp,
+    /// 16 random bytes that tell two tokens of one second apart (`jti`).
+    pub jti: [u8; 16],
+}
+
+/// Makes a signed token (RFC 9068) with the issuer and audience that `names` expects.
+///
+/// # Errors
+/// [`KeyError::Rejected`] where the cryptography library fails, for want of randomness or memory.
+pub fn issue(key: &SigningKey, names: &Expected, claims: &Claims) -> Result<String, KeyError> {
+    let (mut sub, mut sid, mut jti) = ([0; 36], [0; 36], [0; 22]);
+    let json = serde_json::to_vec(&Issued {
+        iss: &names.issuer,
+        aud: &names.audience,
+        sub: Uuid::from_bytes(*claims.user.as_bytes()).as_hyphenated().encode_lower(&mut sub),
+        sid: Uuid::from_bytes(*claims.session.as_bytes()).as_hyphenated().encode_lower(&mut sid),
+        role: claims.role.as_str(),
+        iat: claims.issued_at.as_secs(),
+        exp: claims.expires_at.as_secs(),
+        jti: base64url::encode_into(&claims.jti, &mut jti),
+    })
+    .map_err(|_| KeyError::Rejected)?;
+    let header = key.header_segment();
+    let mut token = String::with_capacity(header.len() + json.len() * 4 / 3 + SIGNATURE);
+    token.push_str(header);
+    token.push('.');
+    base64url::append(&mut token, &json);
+    key.append_signature(&mut token)?;
+    Ok(token)
+}
+
+/// Room for two dots, a rounding and the signature of every algorithm but RSA.
+const SIGNATURE: usize = 90;
+
+#[derive(Serialize)]
+struct Issued<'a> {
+    iss: &'a str,
+    aud: &'a str,
+    sub: &'a str,
+    sid: &'a str,
+    role: &'a str,
+    iat: i64,
+    exp: i64,
+    jti: &'a str,
+}
+
+/// What a token whose signature is good says: every claim there, once, with its type.
+pub(super) struct Payload<'a> {
+    issuer: Cow<'a, str>,
+    audience: Cow<'a, str>,
+    pub(super) not_before: Option<Timestamp>,
+    pub(super) token: AccessToken,
+}
+
+impl<'a> Payload<'a> {
+    /// Reads the payload segment; its bytes go to `small`, so that the usual one needs no heap, or else to `large`.
+    pub(super) fn read<W: Watch>(
+        segment: &str,
+        small: &'a mut [u8],
+        large: &'a mut Vec<u8>,
+        watch: &mut W,
+    ) -> Result<Self, Refusal> {
+        let payload = match base64url::decode_borrowed(segment, small, large) {
+            Some(json) => strict_json::object::<Present<'a>>(json)
+                .map_err(|error| error.to_string())
+                .and_then(|claims| claims.complete().map_err(str::to_owned)),
+            None => Err("not canonical base64url".to_owned()),
+        };
+        let problem = payload.as_ref().err();
+        require(watch, Check::Claims, problem.is_none(), || {
+            problem.cloned().unwrap_or_else(|| "every required claim, once, with its type".into())
+        })?;
+        payload.map_err(|_| Refusal::TokenInvalid)
+    }
+
+    /// RFC 7519 sections 4.1.1 and 4.1.3, compared exactly: no prefix, no case folding, no list (attacks J29, J30).
+    pub(super) fn require_names<W: Watch>(&self, expected: &Expected, watch: &mut W) -> Result<(), Refusal> {
+        require(watch, Check::Issuer, self.issuer == expected.issuer, || {
+            format!("iss {:?}, expected {:?}", self.issuer, expected.issuer)
+        })?;
+        require(watch, Check::Audience, self.audience == expected.audience, || {
+            format!("aud {:?}, expected {:?}", self.audience, expected.audience)
+        })
+    }
+}
+
+/// The claims that are there.
+#[derive(Default)]
+struct Present<'a> {
+    iss: Option<Text<'a>>,
+    aud: Option<Text<'a>>,
+    sub: Option<&'a str>,
+    sid: Option<&'a str>,
+    role: Option<&'a str>,
+    jti: Option<Text<'a>>,
+    iat: Option<i64>,
+    exp: Option<i64>,
+    nbf: Option<i64>,
+}
+
+impl<'de> Members<'de> for Present<'de> {
+    fn member<A: MapAccess<'de>>(&mut self, name: &'de str, map: &mut A) -> Result<bool, A::Error> {
+        match name {
+            "iss" => fill(&mut self.iss, name, map),
+            "aud" => fill(&mut self.aud, name, map),
+            "sub" => fill(&mut self.sub, name, map),
+            "sid" => fill(&mut self.sid, name, map),
+            "role" => fill(&mut self.role, name, map),
+            "jti" => fill(&mut self.jti, name, map),
+            "iat" => fill(&mut self.iat, name, map),
+            "exp" => fill(&mut self.exp, name, map),
+            "nbf" => fill(&mut self.nbf, name, map),
+            _ => Ok(false),
+        }
+    }
+}
+
+impl<'a> Present<'a> {
+    /// Each claim that Doorward issues is required (attack J27), and each id in its one spelling (attack J28).
+    fn complete(self) -> Result<Payload<'a>, &'static str> {
+        let jti = self.jti.ok_or("missing claim: jti")?.0;
+        if jti.is_empty() || jti.len() > 128 {
+            return Err("jti: expected 1 to 128 bytes");
+        }
+        let time = |secs: i64| if secs < 0 { None } else { Some(Timestamp::from_secs(secs)) };
+        let token = AccessToken {
+            user: self.sub.ok_or("missing claim: sub")?.parse().map_err(|_| "sub: not a user's id")?,
+            session: self.sid.ok_or("missing claim: sid")?.parse().map_err(|_| "sid: not a session's id")?,
+            role: self.role.ok_or("missing claim: role")?.parse().map_err(|_| "role: not a role's name")?,
+            issued_at: time(self.iat.ok_or("missing claim: iat")?).ok_or("iat: before 1970")?,
+            expires_at: time(self.exp.ok_or("missing claim: exp")?).ok_or("exp: before 1970")?,
+        };
+        Ok(Payload {
+            issuer: self.iss.ok_or("missing claim: iss")?.0,
+            audience: self.aud.ok_or("missing claim: aud")?.0,
+            not_before: self.nbf.map(|secs| time(secs).ok_or("nbf: before 1970")).transpose()?,
+            token,
+        })
+    }
+}
+
+/// A string, borrowed where it has no escapes.
+struct Text<'a>(Cow<'a, str>);
+
+impl<'de> Deserialize<'de> for Text<'de> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct TextVisitor;
+        impl<'de> Visitor<'de> for TextVisitor {
+            type Value = Text<'de>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a string")
+            }
+
+            fn visit_borrowed_str<E: Error>(self, text: &'de str) -> Result<Text<'de>, E> {
+                Ok(Text(Cow::Borrowed(text)))
+            }
+
+            fn visit_str<E: Error>(self, text: &str) -> Result<Text<'de>, E> {
+                Ok(Text(Cow::Owned(text.to_owned())))
+            }
+        }
+        deserializer.deserialize_str(TextVisitor)
+    }
+}

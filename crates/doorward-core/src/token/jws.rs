@@ -1,0 +1,144 @@
+//! The compact serialisation of a JSON Web Signature (RFC 7515 section 7.1): one parser for every use.
+//!
+//! The JSON serialisations, unencoded and detached payloads (RFC 7797), JWE and compression do not exist here.
+
+use serde::de::{Error, MapAccess};
+
+use super::explain::{Check, Unwatched, Watch, require};
+use super::strict_json::{self, Members, fill};
+use super::{KeySet, MAX_LENGTH, VerifyingKey, base64url};
+use crate::Refusal;
+
+/// Checks a compact JWS under one key and gives its payload, whatever that is. `kid` and `typ` are the caller's to
+/// judge; for access tokens [`super::verify`] does.
+///
+/// # Errors
+/// [`Refusal::TokenInvalid`] where the form, the header or the signature is wrong.
+pub fn verify(compact: &str, key: &VerifyingKey) -> Result<Vec<u8>, Refusal> {
+    let jws = Compact::split(compact, &mut Unwatched)?;
+    let header = jws.decode_header(&mut Unwatched)?;
+    Header::read(&header, &mut Unwatched)?.require_algorithm(key, &mut Unwatched)?;
+    jws.require_signature(key, &mut Unwatched)?;
+    base64url::decode(jws.payload).ok_or(Refusal::TokenInvalid)
+}
+
+/// The three parts of a compact JWS, as they stand in its text.
+#[derive(Clone, Copy)]
+pub(super) struct Compact<'a> {
+    /// What is signed: header, dot, payload.
+    pub(super) signed: &'a str,
+    pub(super) header: &'a str,
+    pub(super) payload: &'a str,
+    pub(super) signature: &'a str,
+}
+
+impl<'a> Compact<'a> {
+    /// Splits `text` at its two dots; its length is judged before anything is read (attacks J08, J21).
+    pub(super) fn split<W: Watch>(text: &'a str, watch: &mut W) -> Result<Self, Refusal> {
+        require(watch, Check::Length, text.len() <= MAX_LENGTH, || {
+            format!("{} bytes, at most {MAX_LENGTH}", text.len())
+        })?;
+        let parts = Self::parts(text);
+        require(watch, Check::Form, parts.is_some(), || {
+            format!("{} dots, a compact JWS has 2", text.bytes().filter(|byte| *byte == b'.').count())
+        })?;
+        parts.ok_or(Refusal::TokenInvalid)
+    }
+
+    fn parts(text: &'a str) -> Option<Self> {
+        let (header, rest) = text.split_once('.')?;
+        let (payload, signature) = rest.split_once('.')?;
+        let (signed, _) = text.split_at_checked(header.len() + 1 + payload.len())?;
+        (!signature.contains('.')).then_some(Self { signed, header, payload, signature })
+    }
+
+    /// The key that this token says it is signed with, judged by its header; `watch` sees four checks.
+    pub(super) fn key<'k, W: Watch>(
+        &self,
+        keys: &'k KeySet,
+        watch: &mut W,
+    ) -> Result<&'k VerifyingKey, Refusal> {
+        // The usual path: a header that one of our own keys writes has been judged when that key was made.
+        if let Some(key) = keys.find_by_header(self.header) {
+            for check in [Check::Header, Check::Key, Check::Algorithm, Check::Type] {
+                watch.saw(check, true, || format!("as key {:?} writes it", key.kid()));
+            }
+            return Ok(key);
+        }
+        let bytes = self.decode_header(watch)?;
+        let header = Header::read(&bytes, watch)?;
+        let key = header.kid.and_then(|kid| keys.find(kid));
+        require(watch, Check::Key, key.is_some(), || format!("kid {:?}", header.kid))?;
+        let key = key.ok_or(Refusal::TokenInvalid)?;
+        header.require_algorithm(key, watch)?;
+        header.require_access_token(watch)?;
+        Ok(key)
+    }
+
+    fn decode_header<W: Watch>(&self, watch: &mut W) -> Result<Vec<u8>, Refusal> {
+        base64url::decode(self.header).ok_or_else(|| {
+            watch.saw(Check::Header, false, || "not canonical base64url".into());
+            Refusal::TokenInvalid
+        })
+    }
+
+    pub(super) fn require_signature<W: Watch>(
+        &self,
+        key: &VerifyingKey,
+        watch: &mut W,
+    ) -> Result<(), Refusal> {
+        let good = key.verifies(self.signed.as_bytes(), self.signature);
+        require(watch, Check::Signature, good, || format!("{} under key {:?}", key.algorithm(), key.kid()))
+    }
+}
+
+/// The header parameters that count. `jwk`, `jku`, `x5u` and `x5c` are not among them: a key comes from our own set,
+/// never from the token, and nothing is ever fetched (attacks J06, J07).
+#[derive(Default)]
+struct Header<'a> {
+    alg: Option<&'a str>,
+    kid: Option<&'a str>,
+    typ: Option<&'a str>,
+}
+
+impl<'de> Members<'de> for Header<'de> {
+    fn member<A: MapAccess<'de>>(&mut self, name: &'de str, map: &mut A) -> Result<bool, A::Error> {
+        match name {
+            "alg" => fill(&mut self.alg, name, map),
+            "kid" => fill(&mut self.kid, name, map),
+            "typ" => fill(&mut self.typ, name, map),
+            // Each would change how the rest is to be read, and we have no other way to read it (attacks J16 to J20).
+            "crit" | "b64" | "zip" | "enc" | "cty" => {
+                Err(A::Error::custom(format_args!("the parameter {name:?} is not supported")))
+            }
+            _ => Ok(false),
+        }
+    }
+}
+
+impl<'a> Header<'a> {
+    fn read<W: Watch>(json: &'a [u8], watch: &mut W) -> Result<Self, Refusal> {
+        let header = strict_json::object::<Self>(json);
+        let problem = header.as_ref().err();
+        require(watch, Check::Header, problem.is_none(), || {
+            problem.map_or_else(|| "one JSON object, nothing twice".into(), ToString::to_string)
+        })?;
+        header.map_err(|_| Refusal::TokenInvalid)
+    }
+
+    /// The header's algorithm is compared with the key's, and never chosen by it (RFC 8725 section 3.1; attacks J01, J02).
+    fn require_algorithm<W: Watch>(&self, key: &VerifyingKey, watch: &mut W) -> Result<(), Refusal> {
+        let ours = key.algorithm().as_str();
+        require(watch, Check::Algorithm, self.alg == Some(ours), || {
+            format!("alg {:?}, the key is for {ours:?}", self.alg)
+        })
+    }
+
+    /// RFC 9068 section 4: no other kind of JWT passes for an access token (attack J31).
+    fn require_access_token<W: Watch>(&self, watch: &mut W) -> Result<(), Refusal> {
+        let typed = self.typ.is_some_and(|typ| {
+            typ.eq_ignore_ascii_case("at+jwt") || typ.eq_ignore_ascii_case("application/at+jwt")
+        });
+        require(watch, Check::Type, typed, || format!("typ {:?}, expected \"at+jwt\"", self.typ))
+    }
+}

@@ -1,0 +1,51 @@
+//! Access tokens: signed JWTs (RFC 7519) in the compact form (RFC 7515), as RFC 9068 types them (`at+jwt`).
+//!
+//! [`issue`] makes one, [`verify`] checks one, [`explain`] tells check by check why one is accepted or refused; the
+//! last two are the same function. Its rules, which stop section J of the attack list:
+//!
+//! - The algorithm is the key's, the key is the one with exactly the header's `kid`, and the signature is checked
+//!   before a claim is looked at.
+//! - One token has one spelling: canonical base64url, no duplicate member, no escaped name, three parts, 4 KiB.
+//! - Every claim that Doorward issues is required, with its type; further claims are allowed and not looked at.
+//!
+//! ```
+//! use std::time::Duration;
+//! use doorward_core::token::{self, Claims, Expected, KeySet, SigningKey};
+//! use doorward_core::{Refusal, Secret, SessionId, Timestamp, UserId, role::RoleName};
+//!
+//! let key = SigningKey::hs256(&Secret::new("T9k2vQ8xW4mZ7rB1nL6cH3yJ5dF0gS-p"))?;
+//! let keys = KeySet::new(vec![key.verifying_key()])?;
+//! let names = Expected { issuer: "doorward".into(), audience: "doorward".into(), max_ttl: Duration::from_secs(900) };
+//! let now = Timestamp::from_secs(1_800_000_000);
+//! let (user, session) = (UserId::new(now, [1; 10]), SessionId::new(now, [2; 10]));
+//! let claims = Claims { user, session, role: RoleName::USER, issued_at: now, expires_at: now + names.max_ttl, jti: [3; 16] };
+//!
+//! let token = token::issue(&key, &names, &claims)?;
+//! assert_eq!(token::verify(&token, &keys, &names, now)?.user, user);
+//! assert_eq!(token::verify(&token, &keys, &names, now + names.max_ttl), Err(Refusal::TokenExpired));
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+
+mod algorithm;
+mod base64url;
+mod claims;
+mod explain;
+mod jwk;
+pub mod jws;
+mod key_set;
+mod keys;
+mod strict_json;
+mod verify;
+
+#[cfg(test)]
+mod tests;
+
+pub use algorithm::{Algorithm, AlgorithmError};
+pub use claims::{Claims, issue};
+pub use explain::{Check, Decoded, Explanation, Step, Verdict, decode, explain};
+pub use key_set::{KeySet, KeySetError};
+pub use keys::{KeyError, SigningKey, VerifyingKey};
+pub use verify::{AccessToken, Expected, LEEWAY, verify, verify_ignoring_expiry};
+
+/// The longest token that is looked at, in bytes; a longer one is refused before any decoding (attack J21).
+pub const MAX_LENGTH: usize = 4096;

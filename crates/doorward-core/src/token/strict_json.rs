@@ -1,0 +1,145 @@
+//! JSON objects that have exactly one reading (RFC 8725 section 2.4, RFC 8259 section 4).
+//!
+//! Two parsers may differ on duplicate names, on escaped spellings of a name and on broken Unicode, and a token that
+//! means one thing to its signer and another to its verifier is an attack (J14, J38). So all of these are refused,
+//! at every depth, in members that nobody reads too. The depth is bounded by serde_json (attack J22).
+
+use std::fmt;
+use std::marker::PhantomData;
+
+use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Visitor};
+
+/// The most members of one object that its reader doesn't know: comparing each with each stays cheap.
+const MAX_UNKNOWN: usize = 64;
+
+/// What reads an object, member by member.
+pub(super) trait Members<'de>: Default {
+    /// Takes the value of `name` and says true; or says false, having touched nothing, where it doesn't know the name.
+    fn member<A: MapAccess<'de>>(&mut self, name: &'de str, map: &mut A) -> Result<bool, A::Error>;
+}
+
+/// Reads the object that is the whole of `json`.
+pub(super) fn object<'de, T: Members<'de>>(json: &'de [u8]) -> Result<T, serde_json::Error> {
+    let text = str::from_utf8(json).map_err(serde_json::Error::custom)?;
+    let mut deserializer = serde_json::Deserializer::from_str(text);
+    let members = deserializer.deserialize_map(Object(PhantomData))?;
+    deserializer.end()?;
+    Ok(members)
+}
+
+/// Reads a member's value into its slot, once.
+pub(super) fn fill<'de, A, T>(slot: &mut Option<T>, name: &str, map: &mut A) -> Result<bool, A::Error>
+where
+    A: MapAccess<'de>,
+    T: Deserialize<'de>,
+{
+    if slot.is_some() {
+        return Err(duplicate(name));
+    }
+    *slot = Some(map.next_value()?);
+    Ok(true)
+}
+
+fn duplicate<E: Error>(name: &str) -> E {
+    E::custom(format_args!("duplicate member {name:?}"))
+}
+
+struct Object<T>(PhantomData<T>);
+
+impl<'de, T: Members<'de>> Visitor<'de> for Object<T> {
+    type Value = T;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a JSON object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<T, A::Error> {
+        let mut members = T::default();
+        let mut unknown = Vec::new();
+        // A borrowed name is one without escapes: serde_json has to copy the others, and this refuses them.
+        while let Some(name) = map.next_key::<&'de str>()? {
+            if members.member(name, &mut map)? {
+                continue;
+            }
+            if unknown.contains(&name) {
+                return Err(duplicate(name));
+            }
+            if unknown.len() == MAX_UNKNOWN {
+                return Err(A::Error::custom("too many members"));
+            }
+            unknown.push(name);
+            map.next_value::<Unread>()?;
+        }
+        Ok(members)
+    }
+}
+
+/// An object inside another one, read as strictly.
+pub(super) struct Strict<T>(pub(super) T);
+
+impl<'de, T: Members<'de>> Deserialize<'de> for Strict<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(Object(PhantomData)).map(Self)
+    }
+}
+
+/// A value that is checked like the others and then dropped. `serde::de::IgnoredAny` would skip over it unchecked.
+pub(super) struct Unread;
+
+#[derive(Default)]
+struct NoneKnown;
+
+impl<'de> Members<'de> for NoneKnown {
+    fn member<A: MapAccess<'de>>(&mut self, _: &'de str, _: &mut A) -> Result<bool, A::Error> {
+        Ok(false)
+    }
+}
+
+impl<'de> Deserialize<'de> for Unread {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(UnreadVisitor)
+    }
+}
+
+struct UnreadVisitor;
+
+impl<'de> Visitor<'de> for UnreadVisitor {
+    type Value = Unread;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a JSON value")
+    }
+
+    fn visit_unit<E>(self) -> Result<Unread, E> {
+        Ok(Unread)
+    }
+
+    fn visit_bool<E>(self, _: bool) -> Result<Unread, E> {
+        Ok(Unread)
+    }
+
+    fn visit_i64<E>(self, _: i64) -> Result<Unread, E> {
+        Ok(Unread)
+    }
+
+    fn visit_u64<E>(self, _: u64) -> Result<Unread, E> {
+        Ok(Unread)
+    }
+
+    fn visit_f64<E>(self, _: f64) -> Result<Unread, E> {
+        Ok(Unread)
+    }
+
+    fn visit_str<E>(self, _: &str) -> Result<Unread, E> {
+        Ok(Unread)
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Unread, A::Error> {
+        while seq.next_element::<Unread>()?.is_some() {}
+        Ok(Unread)
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Unread, A::Error> {
+        Object::<NoneKnown>(PhantomData).visit_map(map).map(|_| Unread)
+    }
+}

@@ -1,0 +1,115 @@
+use std::time::Duration;
+
+use super::KeySet;
+use super::claims::Payload;
+use super::explain::{Check, Unwatched, Watch, require};
+use super::jws::Compact;
+use crate::role::RoleName;
+use crate::{Refusal, SessionId, Timestamp, UserId};
+
+/// How far another machine's clock may be ahead: for `iat` and `nbf`. `exp` has no leeway.
+pub const LEEWAY: Duration = Duration::from_secs(30);
+
+/// What a token must say to be for us.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Expected {
+    /// `iss`, exactly.
+    pub issuer: String,
+    /// `aud`, exactly: one string, not a list.
+    pub audience: String,
+    /// The longest life of a token, from `iat` to `exp`; [`LEEWAY`] comes on top.
+    pub max_ttl: Duration,
+}
+
+/// A checked access token: everything that it says, and nothing on the heap.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct AccessToken {
+    /// Whose it is (`sub`).
+    pub user: UserId,
+    /// The sign-in that it came from (`sid`).
+    pub session: SessionId,
+    /// The user's role when it was issued (`role`).
+    pub role: RoleName,
+    /// When it was issued (`iat`), in whole seconds.
+    pub issued_at: Timestamp,
+    /// From when on it is refused (`exp`), in whole seconds.
+    pub expires_at: Timestamp,
+}
+
+/// Checks an access token.
+///
+/// # Errors
+/// [`Refusal::TokenExpired`] where everything is right but `exp`, which has passed; else [`Refusal::TokenInvalid`],
+/// whatever is wrong (attack J42).
+pub fn verify(
+    token: &str,
+    keys: &KeySet,
+    expected: &Expected,
+    now: Timestamp,
+) -> Result<AccessToken, Refusal> {
+    check(token, keys, expected, (now, Expiry::Checked), &mut Unwatched)
+}
+
+/// Checks an access token whose `exp` may have passed: enough to end its session, and for nothing else.
+///
+/// # Errors
+/// [`Refusal::TokenInvalid`] where anything but `exp` is wrong.
+pub fn verify_ignoring_expiry(
+    token: &str,
+    keys: &KeySet,
+    expected: &Expected,
+    now: Timestamp,
+) -> Result<AccessToken, Refusal> {
+    check(token, keys, expected, (now, Expiry::Ignored), &mut Unwatched)
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Expiry {
+    Checked,
+    Ignored,
+}
+
+/// The one check that there is, in the order of [`Check`]. `watch` only looks on.
+pub(super) fn check<W: Watch>(
+    token: &str,
+    keys: &KeySet,
+    expected: &Expected,
+    (now, expiry): (Timestamp, Expiry),
+    watch: &mut W,
+) -> Result<AccessToken, Refusal> {
+    let jws = Compact::split(token, watch)?;
+    let key = jws.key(keys, watch)?;
+    jws.require_signature(key, watch)?;
+    // From here on the text is one that the key's holder signed.
+    let (mut small, mut large) = ([0; 640], Vec::new());
+    let payload = Payload::read(jws.payload, &mut small, &mut large, watch)?;
+    payload.require_names(expected, watch)?;
+    require_times(&payload, expected, now, watch)?;
+    let token = payload.token;
+    let live = expiry == Expiry::Ignored || now < token.expires_at;
+    watch.saw(Check::Expiry, live, || format!("exp {}, now {}", token.expires_at.as_secs(), now.as_secs()));
+    if live { Ok(token) } else { Err(Refusal::TokenExpired) }
+}
+
+fn require_times<W: Watch>(
+    payload: &Payload<'_>,
+    expected: &Expected,
+    now: Timestamp,
+    watch: &mut W,
+) -> Result<(), Refusal> {
+    let (AccessToken { issued_at, expires_at, .. }, not_before) = (payload.token, payload.not_before);
+    require(watch, Check::IssuedAt, issued_at <= now + LEEWAY, || {
+        format!("iat {}, now {}, at most {} s ahead", issued_at.as_secs(), now.as_secs(), LEEWAY.as_secs())
+    })?;
+    require(watch, Check::NotBefore, not_before.is_none_or(|at| at <= now + LEEWAY), || {
+        not_before
+            .map_or_else(|| "no nbf".into(), |at| format!("nbf {}, now {}", at.as_secs(), now.as_secs()))
+    })?;
+    // A token that lives longer than any we issue was not issued by us, whoever signed it (attack J23).
+    let longest = expected.max_ttl + LEEWAY;
+    let fits = issued_at < expires_at && expires_at <= issued_at + longest;
+    require(watch, Check::Lifetime, fits, || {
+        let span = i128::from(expires_at.as_secs()) - i128::from(issued_at.as_secs());
+        format!("{span} s from iat to exp, more than 0 and at most {}", longest.as_secs())
+    })
+}
