@@ -28,7 +28,7 @@ pub enum NameError {
 ///
 /// Any script, emoji and punctuation, since names are what people say they are; no control characters, no line and
 /// paragraph separators, no bidirectional embeddings, overrides and isolates, which would turn the text around the
-/// name (attack I-class: log and page forgery). Two users may have one name: it identifies nobody.
+/// name (attacks I02, I03, I05). Two users may have one name: it identifies nobody.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
 #[serde(transparent)]
 pub struct DisplayName(String);

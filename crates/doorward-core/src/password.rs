@@ -52,7 +52,7 @@ impl Password {
         if typed.len() > MAX_RAW_BYTES {
             return Err(PasswordError::TooLong);
         }
-        // No character triples its size in NFC twice over: the buffer never moves and leaves no copy behind.
+        // NFC triples a text at most: the buffer never moves, so that it leaves no copy behind.
         let mut normal = Zeroizing::new(String::with_capacity(3 * typed.len()));
         normal.extend(typed.nfc());
         if normal.len() > MAX_BYTES { Err(PasswordError::TooLong) } else { Ok(Self(normal)) }

@@ -58,7 +58,7 @@ pub fn hash(
     let mut hash = blank(policy.algorithm_for(password), policy, salt);
     match &mut hash {
         Stored::Bcrypt(hash) => hash.digest = bcrypt_digest(password_bytes, hash),
-        Stored::Argon2(hash) => hash.tag = scratch.argon2_tag(password_bytes, hash)?.to_vec(),
+        Stored::Argon2(hash) => hash.tag = scratch.argon2_tag(password_bytes, hash)?,
     }
     Ok(hash.to_string())
 }
@@ -107,7 +107,7 @@ pub fn dummy_hash(policy: &HashPolicy) -> String {
 ///
 /// # Errors
 /// [`HashError`], for what [`verify`] would not verify.
-pub fn describe(stored: &str) -> Result<impl fmt::Display + use<>, HashError> {
+pub fn describe(stored: &str) -> Result<Description, HashError> {
     Stored::parse(stored).map(Description)
 }
 
@@ -153,7 +153,9 @@ fn bcrypt_digest(password: &[u8], hash: &BcryptHash) -> [u8; 23] {
     digest
 }
 
-struct Description(Stored);
+/// A stored hash in words, by its [`Display`](fmt::Display).
+#[derive(Clone)]
+pub struct Description(Stored);
 
 impl fmt::Display for Description {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -167,5 +169,11 @@ impl fmt::Display for Description {
                 write!(f, "{variant} v={version}, {m_kib} KiB, {t} {passes}, {p} {lanes}")
             }
         }
+    }
+}
+
+impl fmt::Debug for Description {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
     }
 }

@@ -1,7 +1,6 @@
 use std::fmt;
 
 use argon2::{Argon2, Block, Params};
-use zeroize::Zeroizing;
 
 use super::HashError;
 use super::stored::Argon2Hash;
@@ -18,12 +17,8 @@ pub struct Scratch {
 
 impl Scratch {
     /// The tag that `password` has under the parameters and the salt of `hash`, as long as the tag of `hash`.
-    pub(super) fn argon2_tag(
-        &mut self,
-        password: &[u8],
-        hash: &Argon2Hash,
-    ) -> Result<Zeroizing<Vec<u8>>, HashError> {
-        let mut tag = Zeroizing::new(vec![0; hash.tag.len()]);
+    pub(super) fn argon2_tag(&mut self, password: &[u8], hash: &Argon2Hash) -> Result<Vec<u8>, HashError> {
+        let mut tag = vec![0; hash.tag.len()];
         let params = Params::new(hash.params.m_kib, hash.params.t, hash.params.p, Some(tag.len()))
             .map_err(|_| HashError::Malformed)?;
         let blocks = self.reserve(params.block_count())?;

@@ -15,7 +15,7 @@ const MIN_BCRYPT_COST: u32 = 4;
 pub(super) const MAX_ARGON2_MEMORY: u32 = 256 * 1024;
 pub(super) const MAX_ARGON2_PASSES: u32 = 16;
 pub(super) const MAX_ARGON2_LANES: u32 = 16;
-/// The longest text within these ceilings has 213 bytes.
+/// The longest text within these ceilings has 207 bytes.
 const MAX_TEXT: usize = 256;
 
 /// bcrypt's own alphabet; like [`STANDARD_NO_PAD`] it refuses loose bits at the end.
@@ -74,7 +74,8 @@ fn parse_bcrypt(text: &str) -> Result<BcryptHash, HashError> {
         _ => return Err(HashError::Malformed),
     };
     let (cost, rest) = rest.split_once('$').ok_or(HashError::Malformed)?;
-    if cost.len() != 2 || rest.len() != 53 {
+    // Two digits and no `+4`, which a number may be spelt in Rust.
+    if cost.len() != 2 || !cost.bytes().all(|byte| byte.is_ascii_digit()) || rest.len() != 53 {
         return Err(HashError::Malformed);
     }
     let cost = cost.parse::<u32>().map_err(|_| HashError::Malformed)?;
