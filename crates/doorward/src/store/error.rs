@@ -1,0 +1,46 @@
+/// Why the store did not do what it was asked. Nothing of it is kept where an act failed.
+///
+/// An expected fork (an address that is taken, a generation that moved on) is a value and never one of these.
+/// The texts are for the log: they name tables and columns, never a value, a password or an address.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum StoreError {
+    /// The database can't be reached, or can't write just now. Worth a later try.
+    #[error("the database is unavailable: {0}")]
+    Unavailable(String),
+    /// Too many acts are waiting already; this one was not begun.
+    #[error("the database is overloaded: too many acts are waiting for it")]
+    Overloaded,
+    /// The act lost against another one at the same time (SQLSTATE 40001, 40P01), each time that it was tried.
+    #[error("the act lost against others at the same time: {0}")]
+    Contended(String),
+    /// A constraint of the schema refused the act.
+    #[error("a constraint refused the act: {0}")]
+    Conflict(String),
+    /// Something makes no sense: a value that doesn't decode, a query that the engine can't read, a broken file.
+    #[error("the database and this program don't fit together: {0}")]
+    Corrupt(String),
+    /// The database can't be used as it is, or the settings don't lead to one. The text says what to do.
+    #[error("{0}")]
+    Refused(String),
+}
+
+impl StoreError {
+    /// Whether the same act may well succeed a little later.
+    pub fn is_transient(&self) -> bool {
+        matches!(self, Self::Unavailable(_) | Self::Overloaded | Self::Contended(_))
+    }
+
+    /// Whether the act was turned away because too many were waiting.
+    pub fn is_overloaded(&self) -> bool {
+        matches!(self, Self::Overloaded)
+    }
+
+    /// Whether a constraint of the schema refused the act.
+    pub fn is_conflict(&self) -> bool {
+        matches!(self, Self::Conflict(_))
+    }
+
+    pub(super) fn closed() -> Self {
+        Self::Unavailable("the store is closed".to_owned())
+    }
+}

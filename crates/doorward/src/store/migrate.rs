@@ -1,0 +1,97 @@
+//! Migrations: numbered SQL files in the program, each run once and noted in the table `migrations`.
+//!
+//! They are written in PostgreSQL's words. What was released is never changed: its checksum is compared at every
+//! start, and a database with a migration that this program doesn't know is refused.
+
+use aws_lc_rs::digest;
+use doorward_core::Timestamp;
+
+use super::{Store, StoreError, Tx, values};
+
+/// One numbered file.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Migration {
+    pub(super) version: i64,
+    pub(super) sql: &'static str,
+}
+
+/// All of them, in order.
+pub(super) const ALL: &[Migration] =
+    &[Migration { version: 1, sql: include_str!("migrations/0001_accounts.sql") }];
+
+const LEDGER: &str = "CREATE TABLE IF NOT EXISTS migrations (
+    version BIGINT PRIMARY KEY,
+    checksum BYTEA NOT NULL,
+    applied_at BIGINT NOT NULL
+)";
+const APPLIED: &str = "SELECT version, checksum FROM migrations ORDER BY version";
+/// The row is the lock: a second node waits here for the first, and then finds the row there.
+const CLAIM: &str = "INSERT INTO migrations (version, checksum, applied_at) VALUES ($1, $2, $3)
+    ON CONFLICT DO NOTHING RETURNING version";
+
+/// Runs what the database does not have yet, one transaction each.
+pub(super) async fn run(store: &Store, all: &'static [Migration], now: Timestamp) -> Result<(), StoreError> {
+    store.transaction(async |tx: &mut Tx| tx.migrate(LEDGER).await).await?;
+    while let Some(next) = first_missing(store, all).await? {
+        let claim_and_run = async move |tx: &mut Tx| {
+            let claimed = tx.find(CLAIM, values![next.version, checksum(next), now]).await?;
+            if claimed.is_some() { tx.migrate(next.sql).await } else { Ok(()) }
+        };
+        store.transaction(claim_and_run).await?;
+    }
+    Ok(())
+}
+
+async fn first_missing(store: &Store, all: &'static [Migration]) -> Result<Option<Migration>, StoreError> {
+    let mut missing: Vec<Migration> = all.to_vec();
+    for row in store.list(APPLIED, values![]).await? {
+        let (version, noted): (i64, Vec<u8>) = (row.get(0)?, row.get(1)?);
+        let Some(known) = all.iter().find(|migration| migration.version == version) else {
+            return Err(StoreError::Refused(format!(
+                "the database is newer than this program (it has migration {version}): use the newer program, or \
+                 restore a backup from before it"
+            )));
+        };
+        if noted != checksum(*known) {
+            return Err(StoreError::Refused(format!(
+                "migration {version} was run with another text than this program has: use the program that made \
+                 this database"
+            )));
+        }
+        missing.retain(|migration| migration.version != version);
+    }
+    Ok(missing.into_iter().next())
+}
+
+fn checksum(migration: Migration) -> Vec<u8> {
+    digest::digest(&digest::SHA256, migration.sql.as_bytes()).as_ref().to_vec()
+}
+
+/// The same statements for SQLite: its type names, and strict tables, which hold the types that they name. There is
+/// no `;` in a literal, and comments are whole lines.
+pub(super) fn in_sqlite_words(sql: &str) -> String {
+    let code: String =
+        sql.lines().filter(|line| !line.starts_with("--")).flat_map(|line| [line, "\n"]).collect();
+    code.split(';').map(statement_in_sqlite_words).collect()
+}
+
+fn statement_in_sqlite_words(statement: &str) -> String {
+    let statement = statement.trim();
+    if statement.is_empty() {
+        return String::new();
+    }
+    let no_word = |character: char| !(character.is_ascii_alphanumeric() || character == '_');
+    let words = statement.split_inclusive(no_word).flat_map(|piece| {
+        let word = piece.trim_end_matches(no_word);
+        let rest = piece.strip_prefix(word).unwrap_or_default();
+        let word = match word {
+            "BIGINT" => "INTEGER",
+            "BYTEA" => "BLOB",
+            other => other,
+        };
+        [word, rest]
+    });
+    let words: String = words.collect();
+    let strict = if statement.starts_with("CREATE TABLE") { " STRICT" } else { "" };
+    format!("{words}{strict};\n")
+}

@@ -1,0 +1,111 @@
+-- Accounts, sessions, links, keys and the audit log.
+--
+-- Ids are 16 bytes, times are microseconds since the Unix epoch (UTC), both made by the program.
+-- Written in PostgreSQL's words; for SQLite see migrate.rs.
+
+CREATE TABLE users (
+    id BYTEA PRIMARY KEY CHECK (length(id) = 16),
+    name TEXT NOT NULL,
+    name_folded TEXT NOT NULL,
+    email TEXT NOT NULL UNIQUE,
+    role TEXT NOT NULL,
+    role_version BIGINT NOT NULL DEFAULT 0,
+    password_hash TEXT,
+    created_at BIGINT NOT NULL,
+    updated_at BIGINT NOT NULL,
+    disabled_at BIGINT
+);
+CREATE INDEX users_by_role ON users (role, id);
+
+CREATE TABLE sessions (
+    id BYTEA PRIMARY KEY CHECK (length(id) = 16),
+    user_id BYTEA NOT NULL REFERENCES users (id) ON DELETE CASCADE,
+    mode TEXT NOT NULL CHECK (mode IN ('bearer', 'cookie', 'session')),
+    created_at BIGINT NOT NULL,
+    last_seen_at BIGINT NOT NULL,
+    expires_at BIGINT NOT NULL,
+    absolute_expires_at BIGINT NOT NULL,
+    ip TEXT,
+    user_agent TEXT,
+    secret_hash BYTEA UNIQUE,
+    salt BYTEA,
+    generation BIGINT NOT NULL DEFAULT 0,
+    rotated_at BIGINT,
+    replays BIGINT NOT NULL DEFAULT 0,
+    ended_at BIGINT,
+    end_reason TEXT
+);
+-- The live sessions of a user, the oldest first; also what the cascade from users looks up.
+CREATE INDEX sessions_by_user ON sessions (user_id, ended_at, created_at);
+CREATE INDEX sessions_by_end ON sessions (absolute_expires_at);
+
+-- No foreign keys: a revocation outlives its session and its user.
+CREATE TABLE revocations (
+    session_id BYTEA PRIMARY KEY CHECK (length(session_id) = 16),
+    user_id BYTEA NOT NULL,
+    reason TEXT NOT NULL,
+    created_at BIGINT NOT NULL,
+    expires_at BIGINT NOT NULL
+);
+CREATE INDEX revocations_by_creation ON revocations (created_at);
+CREATE INDEX revocations_by_expiry ON revocations (expires_at);
+
+CREATE TABLE role_changes (
+    user_id BYTEA PRIMARY KEY CHECK (length(user_id) = 16),
+    role TEXT NOT NULL,
+    version BIGINT NOT NULL,
+    created_at BIGINT NOT NULL,
+    expires_at BIGINT NOT NULL
+);
+CREATE INDEX role_changes_by_creation ON role_changes (created_at);
+
+-- Only the hash of a link's secret is here.
+CREATE TABLE one_time_links (
+    hash BYTEA PRIMARY KEY,
+    purpose TEXT NOT NULL CHECK (purpose IN ('reset', 'invite')),
+    user_id BYTEA REFERENCES users (id) ON DELETE CASCADE,
+    email TEXT,
+    role TEXT,
+    created_at BIGINT NOT NULL,
+    expires_at BIGINT NOT NULL,
+    used_at BIGINT,
+    CHECK (purpose <> 'reset' OR user_id IS NOT NULL)
+);
+CREATE INDEX one_time_links_by_user ON one_time_links (user_id);
+
+-- Private keys are encrypted under the root secret, which is not in the database.
+CREATE TABLE signing_keys (
+    kid TEXT PRIMARY KEY,
+    algorithm TEXT NOT NULL,
+    private_key BYTEA NOT NULL,
+    public_jwk TEXT NOT NULL,
+    created_at BIGINT NOT NULL,
+    activates_at BIGINT NOT NULL,
+    retires_at BIGINT,
+    removed_at BIGINT
+);
+
+-- No foreign keys: an entry outlives whom it names, until the deletion of a user removes what names them.
+CREATE TABLE audit (
+    id BYTEA PRIMARY KEY CHECK (length(id) = 16),
+    created_at BIGINT NOT NULL,
+    action TEXT NOT NULL,
+    outcome TEXT,
+    user_id BYTEA,
+    actor_id BYTEA,
+    session_id BYTEA,
+    ip TEXT,
+    detail TEXT,
+    occurrences BIGINT NOT NULL DEFAULT 1,
+    fold_key BYTEA UNIQUE
+);
+CREATE INDEX audit_by_user ON audit (user_id, id);
+CREATE INDEX audit_by_actor ON audit (actor_id, id);
+
+-- Single numbers. admins_lock is the row that acts which could remove the last admin write first;
+-- max_access_ttl is the largest access token lifetime ever in force, in seconds.
+CREATE TABLE facts (
+    name TEXT PRIMARY KEY,
+    value BIGINT NOT NULL
+);
+INSERT INTO facts (name, value) VALUES ('admins_lock', 0), ('max_access_ttl', 0);

@@ -1,0 +1,178 @@
+//! The store: one SQL text per query, for SQLite and for PostgreSQL.
+//!
+//! Parameters are `$1`, `$2` and so on; ids are 16 bytes, times microseconds. Only SQL that SQLite, PostgreSQL,
+//! CockroachDB and YugabyteDB understand alike:
+//! - casts only `AS BIGINT` and `AS TEXT`; a selected expression that is no column is cast, a parameter that may be
+//!   NULL too; `LIKE` on folded columns, with `ESCAPE`
+//! - a conflict of a unique column is `ON CONFLICT DO NOTHING RETURNING …`, never a caught error: that would end
+//!   PostgreSQL's transaction
+//! - no data-modifying `WITH`, no `FOR UPDATE`: what an act depends on, it writes first
+//!
+//! A change is one guarded statement ([`Store::execute`]) or one [`Store::transaction`]; both are answered after
+//! the durable commit and go on to their end where the caller is dropped meanwhile.
+
+mod error;
+mod migrate;
+mod postgres;
+mod postgres_connect;
+mod sqlite;
+mod sqlite_writer;
+mod tx;
+mod value;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use doorward_core::{Secret, Timestamp};
+
+use postgres::Postgres;
+use sqlite::Sqlite;
+
+pub use error::StoreError;
+pub use tx::Tx;
+pub(crate) use value::values;
+pub use value::{Column, Row, Value};
+
+/// Where the data is.
+#[derive(Debug, Clone)]
+pub struct StoreSettings {
+    /// The engine and how it is reached.
+    pub database: Database,
+}
+
+/// One of the two engines.
+#[derive(Debug, Clone)]
+pub enum Database {
+    /// A SQLite file, made with mode 0600 where it isn't there; its folder is. Not on a network file system.
+    Sqlite(PathBuf),
+    /// A PostgreSQL server, or one that speaks its language.
+    Postgres {
+        /// `postgres://user:password@host:5432/name?sslmode=require`. Where TLS is used (`prefer`, the default, or
+        /// `require`), the server's certificate is always verified.
+        url: Secret,
+        /// The most connections that are open at once.
+        pool_size: usize,
+        /// How long one statement may take before the server cuts it.
+        statement_timeout: Duration,
+        /// A PEM file of further authorities that are trusted for the server's certificate.
+        tls_ca_file: Option<PathBuf>,
+    },
+}
+
+/// The open database. Cheap to clone; the last clone that is dropped closes it once what was queued is done.
+#[derive(Clone)]
+pub struct Store(Arc<Engine>);
+
+enum Engine {
+    Sqlite(Sqlite),
+    Postgres(Postgres),
+}
+
+impl Store {
+    /// Opens the database, and makes or migrates its tables; `now` is noted beside each migration.
+    ///
+    /// # Errors
+    /// [`StoreError::Refused`] for settings that lead nowhere and for a database that another version of Doorward
+    /// changed; [`StoreError::Unavailable`] where it can't be reached.
+    pub async fn open(settings: &StoreSettings, now: Timestamp) -> Result<Self, StoreError> {
+        let store = Self::connect(settings).await?;
+        migrate::run(&store, migrate::ALL, now).await?;
+        Ok(store)
+    }
+
+    async fn connect(settings: &StoreSettings) -> Result<Self, StoreError> {
+        Ok(Self(Arc::new(match &settings.database {
+            Database::Sqlite(file) => Engine::Sqlite(Sqlite::open(file.clone()).await?),
+            Database::Postgres { url, pool_size, statement_timeout, tls_ca_file } => {
+                let config = postgres_connect::Config { url, tls_ca_file: tls_ca_file.as_deref() };
+                Engine::Postgres(Postgres::open(&config, *pool_size, *statement_timeout).await?)
+            }
+        })))
+    }
+
+    /// The first row of the answer, for reads of one row by an index.
+    ///
+    /// # Errors
+    /// [`StoreError`], as of every act.
+    pub async fn find(&self, sql: &'static str, values: Vec<Value>) -> Result<Option<Row>, StoreError> {
+        match &*self.0 {
+            Engine::Sqlite(sqlite) => sqlite.find(sql, values).await,
+            Engine::Postgres(postgres) => postgres.find(sql, &values).await,
+        }
+    }
+
+    /// All rows of the answer, for scans; the query limits their number.
+    ///
+    /// # Errors
+    /// [`StoreError`], as of every act.
+    pub async fn list(&self, sql: &'static str, values: Vec<Value>) -> Result<Vec<Row>, StoreError> {
+        match &*self.0 {
+            Engine::Sqlite(sqlite) => sqlite.list(sql, values).await,
+            Engine::Postgres(postgres) => postgres.list(sql, &values).await,
+        }
+    }
+
+    /// Runs one statement in a transaction of its own, and gives the number of rows that it changed.
+    ///
+    /// # Errors
+    /// [`StoreError`]; the statement changed nothing then.
+    pub async fn execute(&self, sql: &'static str, values: Vec<Value>) -> Result<u64, StoreError> {
+        match &*self.0 {
+            Engine::Sqlite(sqlite) => {
+                sqlite.transaction(async move |tx: &mut Tx| tx.execute(sql, values.clone()).await).await
+            }
+            Engine::Postgres(postgres) => postgres.execute(sql, values).await,
+        }
+    }
+
+    /// Runs `act` as one transaction: all of it is kept, or, where it fails, nothing.
+    ///
+    /// The act may be run more than once before it is kept, and awaits nothing but its [`Tx`]: ids, times and random
+    /// bytes are made before it and moved into it. It is READ COMMITTED: what it depends on, it writes first.
+    ///
+    /// # Errors
+    /// What `act` fails with, or [`StoreError`] where it could not be kept. After [`StoreError::Unavailable`] on
+    /// PostgreSQL it may have been kept all the same: the answer to the commit can get lost.
+    pub async fn transaction<F, T>(&self, act: F) -> Result<T, StoreError>
+    where
+        F: AsyncFn(&mut Tx) -> Result<T, StoreError> + Send + 'static,
+        T: Send + 'static,
+    {
+        match &*self.0 {
+            Engine::Sqlite(sqlite) => sqlite.transaction(act).await,
+            Engine::Postgres(postgres) => postgres.transaction(act).await,
+        }
+    }
+
+    /// A number that moves when another process (the command line, a second server) wrote to the database, and stays
+    /// for this store's own writes; `None` where the engine can't tell, so that something may have changed.
+    ///
+    /// # Errors
+    /// [`StoreError`], as of every act.
+    pub async fn data_version(&self) -> Result<Option<i64>, StoreError> {
+        match &*self.0 {
+            Engine::Sqlite(sqlite) => sqlite.data_version().await.map(Some),
+            Engine::Postgres(_) => Ok(None),
+        }
+    }
+
+    /// Asks the database for a sign of life.
+    ///
+    /// # Errors
+    /// [`StoreError`] where there is none.
+    pub async fn ping(&self) -> Result<(), StoreError> {
+        self.find("SELECT CAST(1 AS BIGINT)", values![]).await.map(drop)
+    }
+
+    /// Finishes what is queued and closes the database; everything later is [`StoreError::Unavailable`].
+    pub async fn close(&self) {
+        match &*self.0 {
+            Engine::Sqlite(sqlite) => sqlite.close().await,
+            Engine::Postgres(postgres) => postgres.close().await,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

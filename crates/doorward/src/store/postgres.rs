@@ -1,0 +1,323 @@
+//! PostgreSQL: a pool of connections. Reads and single statements run where they are asked for; transactions run on a
+//! thread of their own, apart from the request, so that a client that hangs up can't cut one.
+
+use std::collections::hash_map::RandomState;
+use std::error::Error;
+use std::hash::BuildHasher;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use deadpool_postgres::{ClientWrapper, Object, Pool};
+use tokio::sync::{Semaphore, mpsc, oneshot};
+use tokio::task::LocalSet;
+use tokio_postgres::error::SqlState;
+use tokio_postgres::types::private::BytesMut;
+use tokio_postgres::types::{IsNull, ToSql, Type, WrongType, to_sql_checked};
+
+use super::postgres_connect::{self, Config, pool_error, text};
+use super::{Row, StoreError, Tx, Value};
+
+/// The most acts that are under way or wait for a connection.
+pub(super) const QUEUE: usize = 1024;
+/// How often an act is tried that loses against others.
+const TRIES: u32 = 10;
+
+pub(super) struct Postgres {
+    pool: Pool,
+    /// Acts for the thread that runs them; `None` asks it to end.
+    acts: mpsc::UnboundedSender<Option<Act>>,
+    room: Arc<Semaphore>,
+    thread: Mutex<Option<JoinHandle<()>>>,
+}
+
+type Act = Box<dyn FnOnce() -> Pin<Box<dyn Future<Output = ()>>> + Send>;
+
+impl Postgres {
+    pub(super) async fn open(
+        config: &Config<'_>,
+        pool_size: usize,
+        statement_timeout: Duration,
+    ) -> Result<Self, StoreError> {
+        let pool = postgres_connect::pool(config, pool_size, statement_timeout)?;
+        // The first connection tells whether the settings are right.
+        drop(pool.get().await.map_err(pool_error)?);
+        let (acts, queue) = mpsc::unbounded_channel();
+        let thread = start(queue)
+            .map_err(|error| StoreError::Unavailable(format!("no thread for the database: {error}")))?;
+        Ok(Self { pool, acts, room: Arc::new(Semaphore::new(QUEUE)), thread: Mutex::new(Some(thread)) })
+    }
+
+    pub(super) async fn find(&self, sql: &str, values: &[Value]) -> Result<Option<Row>, StoreError> {
+        Ok(self.list(sql, values).await?.into_iter().next())
+    }
+
+    pub(super) async fn list(&self, sql: &str, values: &[Value]) -> Result<Vec<Row>, StoreError> {
+        retried(async || {
+            let client = self.pool.get().await.map_err(pool_error)?;
+            rows(query(&client, sql, values).await.map_err(|error| harmless(&error))?)
+        })
+        .await
+    }
+
+    /// One statement needs no BEGIN and COMMIT around it.
+    pub(super) async fn execute(&self, sql: &'static str, values: Vec<Value>) -> Result<u64, StoreError> {
+        let pool = self.pool.clone();
+        let act = async move || {
+            let client = pool.get().await.map_err(pool_error)?;
+            execute(&client, sql, &values).await
+        };
+        self.apart(act).await
+    }
+
+    pub(super) async fn transaction<F, T>(&self, act: F) -> Result<T, StoreError>
+    where
+        F: AsyncFn(&mut Tx) -> Result<T, StoreError> + Send + 'static,
+        T: Send + 'static,
+    {
+        let pool = self.pool.clone();
+        self.apart(async move || attempt(&pool, &act).await).await
+    }
+
+    /// Runs the act on the thread for acts, again where it lost against others, and waits for its answer.
+    async fn apart<F, T>(&self, act: F) -> Result<T, StoreError>
+    where
+        F: AsyncFn() -> Result<T, StoreError> + Send + 'static,
+        T: Send + 'static,
+    {
+        let place = Arc::clone(&self.room).try_acquire_owned().map_err(|_| StoreError::Overloaded)?;
+        let (reply, answer) = oneshot::channel();
+        let act: Act = Box::new(move || {
+            Box::pin(async move {
+                // The caller may be gone; the act is done all the same.
+                drop(reply.send(retried(act).await));
+                drop(place);
+            })
+        });
+        self.acts.send(Some(act)).map_err(|_| StoreError::closed())?;
+        answer
+            .await
+            .map_err(|_| StoreError::Unavailable("the act panicked, or the store was closed".to_owned()))?
+    }
+
+    pub(super) async fn close(&self) {
+        // Where the thread is gone already there is nothing to end.
+        drop(self.acts.send(None));
+        let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(thread) = thread {
+            drop(tokio::task::spawn_blocking(move || drop(thread.join())).await);
+        }
+        self.pool.close();
+    }
+}
+
+/// Starts the thread for acts. Their futures stay on it, so they need not be `Send`.
+fn start(mut queue: mpsc::UnboundedReceiver<Option<Act>>) -> std::io::Result<JoinHandle<()>> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    thread::Builder::new().name("store-acts".to_owned()).spawn(move || {
+        let acts = LocalSet::new();
+        acts.spawn_local(async move {
+            while let Some(Some(act)) = queue.recv().await {
+                drop(tokio::task::spawn_local(act()));
+            }
+        });
+        // Ends when the last act has.
+        runtime.block_on(acts);
+    })
+}
+
+/// Does it again, after a short and uneven pause, for as long as it loses against others at the same time.
+async fn retried<T>(act: impl AsyncFn() -> Result<T, StoreError>) -> Result<T, StoreError> {
+    for tried in 1..TRIES {
+        match act().await {
+            Err(StoreError::Contended(_)) => tokio::time::sleep(pause(tried)).await,
+            outcome => return outcome,
+        }
+    }
+    act().await
+}
+
+/// Up to 1 ms, 2 ms, 4 ms and so on. Two that met once would meet again after the same pause; the chance of a hasher's
+/// keys is good enough for that.
+fn pause(tried: u32) -> Duration {
+    let longest = 1_000_u64 << tried.min(7);
+    Duration::from_micros(RandomState::new().hash_one(tried) % longest)
+}
+
+async fn attempt<F, T>(pool: &Pool, act: &F) -> Result<T, StoreError>
+where
+    F: AsyncFn(&mut Tx) -> Result<T, StoreError>,
+{
+    let mut tx = Tx::on_postgres(Session::begin(pool).await?);
+    let returned = act(&mut tx).await;
+    let outcome = tx.outcome(returned);
+    let session = tx.into_session().ok_or_else(StoreError::closed)?;
+    match outcome {
+        Ok(value) => session.commit().await.map(|()| value),
+        Err(error) => {
+            session.roll_back().await;
+            Err(error)
+        }
+    }
+}
+
+/// A connection with an open transaction. Dropped in the middle of it (a panic, a lost connection), it is closed
+/// rather than given back: the next one to use it would find itself in somebody else's transaction.
+pub(super) struct Session(Option<Object>);
+
+impl Session {
+    async fn begin(pool: &Pool) -> Result<Self, StoreError> {
+        let session = Self(Some(pool.get().await.map_err(pool_error)?));
+        // Nothing has been done yet, so a connection that turns out to be dead is worth another try.
+        session.client()?.batch_execute("BEGIN").await.map_err(|error| harmless(&error))?;
+        Ok(session)
+    }
+
+    pub(super) fn client(&self) -> Result<&ClientWrapper, StoreError> {
+        self.0.as_deref().ok_or_else(StoreError::closed)
+    }
+
+    async fn commit(mut self) -> Result<(), StoreError> {
+        let committed = self.client()?.batch_execute("COMMIT").await;
+        committed.map_err(|error| match error.code() {
+            Some(_) => store_error(&error),
+            None => StoreError::Unavailable(format!(
+                "the answer to a commit was lost, it may have been done: {}",
+                text(&error)
+            )),
+        })?;
+        self.0.take();
+        Ok(())
+    }
+
+    async fn roll_back(mut self) {
+        if let Ok(client) = self.client()
+            && client.batch_execute("ROLLBACK").await.is_ok()
+        {
+            self.0.take();
+        }
+    }
+}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        if let Some(client) = self.0.take() {
+            drop(Object::take(client));
+        }
+    }
+}
+
+pub(super) async fn execute(client: &ClientWrapper, sql: &str, values: &[Value]) -> Result<u64, StoreError> {
+    let run = async {
+        let statement = client.prepare_cached(sql).await?;
+        client.execute(&statement, &parameters(values)).await
+    };
+    run.await.map_err(|error| store_error(&error))
+}
+
+pub(super) async fn list(
+    client: &ClientWrapper,
+    sql: &str,
+    values: &[Value],
+) -> Result<Vec<Row>, StoreError> {
+    rows(query(client, sql, values).await.map_err(|error| store_error(&error))?)
+}
+
+async fn query(
+    client: &ClientWrapper,
+    sql: &str,
+    values: &[Value],
+) -> Result<Vec<tokio_postgres::Row>, tokio_postgres::Error> {
+    let statement = client.prepare_cached(sql).await?;
+    client.query(&statement, &parameters(values)).await
+}
+
+fn parameters(values: &[Value]) -> Vec<&(dyn ToSql + Sync)> {
+    values.iter().map(|value| value as &(dyn ToSql + Sync)).collect()
+}
+
+/// Runs the statements of a migration, however long they take.
+pub(super) async fn migrate(client: &ClientWrapper, sql: &str) -> Result<(), StoreError> {
+    let run = async {
+        client.batch_execute("SET LOCAL statement_timeout = 0").await?;
+        client.batch_execute(sql).await
+    };
+    run.await.map_err(|error| match error.code() {
+        // Two nodes that make the same table at once: IF NOT EXISTS does not wait, but the next try finds it there.
+        Some(&(SqlState::UNIQUE_VIOLATION | SqlState::DUPLICATE_TABLE | SqlState::DUPLICATE_OBJECT)) => {
+            StoreError::Contended(text(&error))
+        }
+        _ => store_error(&error),
+    })
+}
+
+impl ToSql for Value {
+    fn to_sql(&self, kind: &Type, out: &mut BytesMut) -> Result<IsNull, Box<dyn Error + Sync + Send>> {
+        match self {
+            Self::Null => Ok(IsNull::Yes),
+            Self::Int(int) => int.to_sql_checked(kind, out),
+            Self::Text(text) => text.to_sql_checked(kind, out),
+            Self::Bytes(bytes) => bytes.to_sql_checked(kind, out),
+        }
+    }
+
+    /// Any type may be NULL; what else a value fits is asked of the value.
+    fn accepts(_: &Type) -> bool {
+        true
+    }
+
+    to_sql_checked!();
+}
+
+fn rows(answer: Vec<tokio_postgres::Row>) -> Result<Vec<Row>, StoreError> {
+    answer.iter().map(row_of).collect()
+}
+
+fn row_of(row: &tokio_postgres::Row) -> Result<Row, StoreError> {
+    let columns = row.columns().iter().enumerate().map(|(index, column)| {
+        let value = match *column.type_() {
+            Type::INT8 => row.try_get::<_, Option<i64>>(index).map(Value::from),
+            Type::TEXT => row.try_get::<_, Option<String>>(index).map(Value::from),
+            Type::BYTEA => row.try_get::<_, Option<Vec<u8>>>(index).map(Value::from),
+            ref other => {
+                let name = column.name();
+                return Err(StoreError::Corrupt(format!(
+                    "column {name} is {other}: cast it AS BIGINT or AS TEXT"
+                )));
+            }
+        };
+        value.map_err(|error| store_error(&error))
+    });
+    columns.collect::<Result<_, _>>().map(Row)
+}
+
+/// As [`store_error`], for what has had no effect yet: a dead connection is worth another try.
+fn harmless(error: &tokio_postgres::Error) -> StoreError {
+    if error.is_closed() { StoreError::Contended(text(error)) } else { store_error(error) }
+}
+
+fn store_error(error: &tokio_postgres::Error) -> StoreError {
+    let Some(code) = error.code() else {
+        let wrong_type = error.source().is_some_and(<dyn Error>::is::<WrongType>);
+        return if wrong_type {
+            StoreError::Corrupt(text(error))
+        } else {
+            StoreError::Unavailable(text(error))
+        };
+    };
+    let text = text(error);
+    match code {
+        &SqlState::T_R_SERIALIZATION_FAILURE | &SqlState::T_R_DEADLOCK_DETECTED => {
+            StoreError::Contended(text)
+        }
+        code if code.code().starts_with("23") => StoreError::Conflict(text),
+        // Connection, resources, operator intervention (also a statement that took too long), the system itself.
+        code if ["08", "40", "53", "55", "57", "58"].iter().any(|class| code.code().starts_with(class)) => {
+            StoreError::Unavailable(text)
+        }
+        // A replica that was the primary until just now.
+        &SqlState::READ_ONLY_SQL_TRANSACTION => StoreError::Unavailable(text),
+        _ => StoreError::Corrupt(text),
+    }
+}

@@ -1,0 +1,275 @@
+//! SQLite: one writer thread, two threads for point reads and one for scans, each with a connection of its own and a
+//! bounded queue, so that no runtime worker ever waits for the disk and no long scan delays a sign-in.
+
+use std::fs::OpenOptions;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
+use rusqlite::types::{ToSqlOutput, ValueRef};
+use rusqlite::{CachedStatement, Connection, ErrorCode, OpenFlags, ToSql};
+use tokio::sync::oneshot;
+
+use super::sqlite_writer::{self, Act, Message};
+use super::{Row, StoreError, Tx, Value};
+
+/// The most acts that wait for the writer, and reads that wait for each kind of reader.
+pub(super) const QUEUE: usize = 1024;
+/// Prepared statements that a connection keeps: all that the program has.
+const STATEMENTS: usize = 256;
+const POINT_READERS: usize = 2;
+
+pub(super) struct Sqlite {
+    writer: Sender<Message>,
+    points: Sender<Read>,
+    scans: Sender<Read>,
+    threads: Mutex<Vec<JoinHandle<()>>>,
+}
+
+enum Read {
+    First(&'static str, Vec<Value>, oneshot::Sender<Result<Option<Row>, StoreError>>),
+    All(&'static str, Vec<Value>, oneshot::Sender<Result<Vec<Row>, StoreError>>),
+    Stop,
+}
+
+impl Sqlite {
+    pub(super) async fn open(file: PathBuf) -> Result<Self, StoreError> {
+        let opened = tokio::task::spawn_blocking(move || Self::open_blocking(&file));
+        opened.await.map_err(|_| StoreError::closed())?
+    }
+
+    fn open_blocking(file: &Path) -> Result<Self, StoreError> {
+        // The connection that writes comes first: it makes the file and the write-ahead log that readers need.
+        let writing = connect_writer(file)?;
+        let (writer, acts) = bounded(QUEUE);
+        let (points, asked_points) = bounded(QUEUE);
+        let (scans, asked_scans) = bounded(QUEUE);
+        let mut threads = vec![spawn("store-write", move || sqlite_writer::run(writing, &acts))?];
+        for _ in 0..POINT_READERS {
+            let (reading, asked) = (connect_reader(file)?, asked_points.clone());
+            threads.push(spawn("store-read", move || answer(&reading, &asked))?);
+        }
+        let reading = connect_reader(file)?;
+        threads.push(spawn("store-scan", move || answer(&reading, &asked_scans))?);
+        Ok(Self { writer, points, scans, threads: Mutex::new(threads) })
+    }
+
+    pub(super) async fn find(
+        &self,
+        sql: &'static str,
+        values: Vec<Value>,
+    ) -> Result<Option<Row>, StoreError> {
+        let (reply, answer) = oneshot::channel();
+        offer(&self.points, Read::First(sql, values, reply))?;
+        answer.await.map_err(|_| StoreError::closed())?
+    }
+
+    pub(super) async fn list(&self, sql: &'static str, values: Vec<Value>) -> Result<Vec<Row>, StoreError> {
+        let (reply, answer) = oneshot::channel();
+        offer(&self.scans, Read::All(sql, values, reply))?;
+        answer.await.map_err(|_| StoreError::closed())?
+    }
+
+    pub(super) async fn transaction<F, T>(&self, act: F) -> Result<T, StoreError>
+    where
+        F: AsyncFn(&mut Tx) -> Result<T, StoreError> + Send + 'static,
+        T: Send + 'static,
+    {
+        let (reply, answer) = oneshot::channel();
+        offer(&self.writer, Message::Act(Box::new(Act::new(act, reply))))?;
+        answer.await.map_err(|_| StoreError::closed())?
+    }
+
+    pub(super) async fn data_version(&self) -> Result<i64, StoreError> {
+        let (reply, answer) = oneshot::channel();
+        offer(&self.writer, Message::Version(reply))?;
+        answer.await.map_err(|_| StoreError::closed())?
+    }
+
+    pub(super) async fn close(&self) {
+        let threads = std::mem::take(&mut *self.threads.lock().unwrap_or_else(PoisonError::into_inner));
+        let (writer, points, scans) = (self.writer.clone(), self.points.clone(), self.scans.clone());
+        let closed = tokio::task::spawn_blocking(move || {
+            // A queue whose thread is gone already has nothing left to stop.
+            (0..POINT_READERS).for_each(|_| drop(points.send(Read::Stop)));
+            drop(scans.send(Read::Stop));
+            drop(writer.send(Message::Stop));
+            threads.into_iter().for_each(|thread| drop(thread.join()));
+        });
+        drop(closed.await);
+    }
+}
+
+fn offer<T>(queue: &Sender<T>, message: T) -> Result<(), StoreError> {
+    queue.try_send(message).map_err(|error| match error {
+        TrySendError::Full(_) => StoreError::Overloaded,
+        TrySendError::Disconnected(_) => StoreError::closed(),
+    })
+}
+
+fn spawn(name: &str, work: impl FnOnce() + Send + 'static) -> Result<JoinHandle<()>, StoreError> {
+    let spawned = thread::Builder::new().name(name.to_owned()).spawn(work);
+    spawned.map_err(|error| StoreError::Unavailable(format!("no thread for the database: {error}")))
+}
+
+fn answer(connection: &Connection, asked: &Receiver<Read>) {
+    // Whoever asked may be gone: nobody misses the answer then.
+    while let Ok(read) = asked.recv() {
+        match read {
+            Read::First(sql, values, reply) => drop(reply.send(find(connection, sql, &values))),
+            Read::All(sql, values, reply) => drop(reply.send(list(connection, sql, &values))),
+            Read::Stop => return,
+        }
+    }
+}
+
+fn connect_writer(file: &Path) -> Result<Connection, StoreError> {
+    let made = OpenOptions::new().create(true).truncate(false).write(true).mode(0o600).open(file);
+    made.map_err(|error| {
+        StoreError::Refused(format!("the database file {} can't be opened: {error}", file.display()))
+    })?;
+    let connection = connect(file, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
+    let mode = write_ahead(&connection)?;
+    if mode != "wal" {
+        let refused = format!("{} can't use a write-ahead log: put it on a local disk", file.display());
+        return Err(StoreError::Refused(refused));
+    }
+    // The log is cut back after a long reader let it grow.
+    batch(&connection, "PRAGMA synchronous = FULL; PRAGMA journal_size_limit = 67108864")?;
+    Ok(connection)
+}
+
+/// Turns the write-ahead log on. Where two processes make the file at once, SQLite answers "busy" without waiting.
+fn write_ahead(connection: &Connection) -> Result<String, StoreError> {
+    let mut tries = 0;
+    loop {
+        let mode = connection.query_row("PRAGMA journal_mode = WAL", [], |row| row.get(0));
+        match mode.map_err(|error| store_error(&error)) {
+            Err(StoreError::Unavailable(_)) if wait_while_busy(tries) => tries += 1,
+            mode => return mode,
+        }
+    }
+}
+
+fn connect_reader(file: &Path) -> Result<Connection, StoreError> {
+    connect(file, OpenFlags::SQLITE_OPEN_READ_ONLY)
+}
+
+fn connect(file: &Path, access: OpenFlags) -> Result<Connection, StoreError> {
+    let flags = access | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let open = || {
+        let mut connection = Connection::open_with_flags(file, flags)?;
+        connection.busy_handler(Some(wait_while_busy))?;
+        connection.set_prepared_statement_cache_capacity(STATEMENTS);
+        connection.execute_batch("PRAGMA foreign_keys = ON")?;
+        Ok(connection)
+    };
+    open().map_err(|error| store_error(&error))
+}
+
+/// Waits a millisecond for another process's lock, for 5 s in all. SQLite's own `busy_timeout` looks only every 100 ms
+/// in the end, and would miss the gaps that a busy writer leaves.
+fn wait_while_busy(tries: i32) -> bool {
+    thread::sleep(Duration::from_millis(1));
+    tries < 5_000
+}
+
+pub(super) fn execute(connection: &Connection, sql: &str, values: &[Value]) -> Result<u64, StoreError> {
+    let changed = bound(connection, sql, values).and_then(|mut statement| statement.raw_execute());
+    changed.map(|rows| rows as u64).map_err(|error| store_error(&error))
+}
+
+pub(super) fn find(connection: &Connection, sql: &str, values: &[Value]) -> Result<Option<Row>, StoreError> {
+    let first = bound(connection, sql, values)
+        .and_then(|mut statement| statement.raw_query().next()?.map(row_of).transpose());
+    first.map_err(|error| store_error(&error))
+}
+
+pub(super) fn list(connection: &Connection, sql: &str, values: &[Value]) -> Result<Vec<Row>, StoreError> {
+    let all = bound(connection, sql, values).and_then(|mut statement| {
+        let mut rows = statement.raw_query();
+        let mut list = Vec::new();
+        while let Some(row) = rows.next()? {
+            list.push(row_of(row)?);
+        }
+        Ok(list)
+    });
+    all.map_err(|error| store_error(&error))
+}
+
+pub(super) fn batch(connection: &Connection, sql: &str) -> Result<(), StoreError> {
+    connection.execute_batch(sql).map_err(|error| store_error(&error))
+}
+
+/// The prepared statement with its values bound. SQLite takes `$2` for a *name* and numbers names by their first
+/// appearance, so each parameter is bound by the number in its name: the first one may well be `$2`.
+fn bound<'a>(
+    connection: &'a Connection,
+    sql: &str,
+    values: &[Value],
+) -> rusqlite::Result<CachedStatement<'a>> {
+    let mut statement = connection.prepare_cached(sql)?;
+    let mut highest = 0;
+    for index in 1..=statement.parameter_count() {
+        let name = statement.parameter_name(index).unwrap_or_default();
+        let number = name.strip_prefix('$').and_then(|digits| digits.parse().ok()).unwrap_or(0_usize);
+        let Some(value) = number.checked_sub(1).and_then(|at| values.get(at)) else {
+            return Err(rusqlite::Error::InvalidParameterName(name.to_owned()));
+        };
+        statement.raw_bind_parameter(index, value)?;
+        highest = highest.max(number);
+    }
+    // PostgreSQL refuses a value too many, and so do we.
+    if highest == values.len() {
+        Ok(statement)
+    } else {
+        Err(rusqlite::Error::InvalidParameterCount(values.len(), highest))
+    }
+}
+
+impl ToSql for Value {
+    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
+        Ok(ToSqlOutput::Borrowed(match self {
+            Self::Null => ValueRef::Null,
+            Self::Int(int) => ValueRef::Integer(*int),
+            Self::Text(text) => ValueRef::Text(text.as_bytes()),
+            Self::Bytes(bytes) => ValueRef::Blob(bytes),
+        }))
+    }
+}
+
+fn row_of(row: &rusqlite::Row<'_>) -> rusqlite::Result<Row> {
+    let column = |index| match row.get_ref(index)? {
+        ValueRef::Null => Ok(Value::Null),
+        ValueRef::Integer(int) => Ok(Value::Int(int)),
+        text @ ValueRef::Text(_) => Ok(Value::Text(text.as_str()?.to_owned())),
+        ValueRef::Blob(bytes) => Ok(Value::Bytes(bytes.to_vec())),
+        ValueRef::Real(_) => Err(rusqlite::Error::InvalidQuery),
+    };
+    (0..row.as_ref().column_count()).map(column).collect::<rusqlite::Result<_>>().map(Row)
+}
+
+pub(super) fn store_error(error: &rusqlite::Error) -> StoreError {
+    let text = error.to_string();
+    match error.sqlite_error_code() {
+        Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => {
+            StoreError::Unavailable("another process has kept the database file locked for 5 s".to_owned())
+        }
+        Some(ErrorCode::ConstraintViolation) => StoreError::Conflict(text),
+        Some(
+            ErrorCode::DiskFull
+            | ErrorCode::SystemIoFailure
+            | ErrorCode::CannotOpen
+            | ErrorCode::ReadOnly
+            | ErrorCode::PermissionDenied
+            | ErrorCode::OutOfMemory
+            | ErrorCode::OperationInterrupted
+            | ErrorCode::OperationAborted
+            | ErrorCode::FileLockingProtocolFailed,
+        ) => StoreError::Unavailable(text),
+        _ => StoreError::Corrupt(text),
+    }
+}

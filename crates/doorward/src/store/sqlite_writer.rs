@@ -1,0 +1,149 @@
+//! The one thread that writes to SQLite. It commits all acts that are waiting at once (group commit: one sync of the
+//! disk for all of them), and answers each only after that.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::pin;
+use std::rc::Rc;
+use std::task::{Context, Poll, Waker};
+
+use crossbeam_channel::Receiver;
+use rusqlite::Connection;
+use tokio::sync::oneshot;
+
+use super::sqlite::store_error;
+use super::{StoreError, Tx};
+
+/// The most acts that are committed at once, so that the first of them does not wait for ever.
+const BATCH: usize = 256;
+
+pub(super) enum Message {
+    /// Run this in the next transaction.
+    Act(Box<dyn Job>),
+    /// Say whether another process wrote. Asked on this connection, since only its own writes don't count.
+    Version(oneshot::Sender<Result<i64, StoreError>>),
+    /// Nothing more.
+    Stop,
+}
+
+/// An [`Act`] whose type is forgotten.
+pub(super) trait Job: Send {
+    /// Runs the act and says whether its changes are to be kept.
+    fn run(&mut self, tx: Tx) -> bool;
+
+    /// Tells the caller what came of it, where `end` is what came of the commit.
+    fn answer(self: Box<Self>, end: Result<(), StoreError>);
+}
+
+/// What a caller wants done in a transaction, and where the answer goes.
+pub(super) struct Act<F, T> {
+    act: F,
+    outcome: Result<T, StoreError>,
+    reply: oneshot::Sender<Result<T, StoreError>>,
+}
+
+impl<F, T> Act<F, T> {
+    pub(super) fn new(act: F, reply: oneshot::Sender<Result<T, StoreError>>) -> Self {
+        Self { act, outcome: Err(StoreError::closed()), reply }
+    }
+}
+
+impl<F, T> Job for Act<F, T>
+where
+    F: AsyncFn(&mut Tx) -> Result<T, StoreError> + Send,
+    T: Send,
+{
+    fn run(&mut self, mut tx: Tx) -> bool {
+        // A panic ends the act, not the thread: its savepoint is rolled back like that of any act that failed.
+        let ran = catch_unwind(AssertUnwindSafe(|| {
+            let returned = poll_once((self.act)(&mut tx));
+            tx.outcome(returned)
+        }));
+        self.outcome = ran.unwrap_or_else(|_| Err(StoreError::Corrupt("an act panicked".to_owned())));
+        self.outcome.is_ok()
+    }
+
+    fn answer(self: Box<Self>, end: Result<(), StoreError>) {
+        // The caller may be gone; the act was done all the same.
+        drop(self.reply.send(end.and(self.outcome)));
+    }
+}
+
+/// Every method of a SQLite [`Tx`] is done when it returns, so an act that awaits nothing else is done at the first
+/// poll. One that isn't would hold up every other writer.
+fn poll_once<T>(act: impl Future<Output = Result<T, StoreError>>) -> Result<T, StoreError> {
+    match pin!(act).poll(&mut Context::from_waker(Waker::noop())) {
+        Poll::Ready(returned) => returned,
+        Poll::Pending => Err(StoreError::Corrupt("an act awaited something else than its Tx".to_owned())),
+    }
+}
+
+pub(super) fn run(connection: Connection, queue: &Receiver<Message>) {
+    let connection = Rc::new(connection);
+    while let Ok(message) = queue.recv() {
+        let go_on = match message {
+            Message::Act(first) => commit_together(&connection, first, queue),
+            Message::Version(reply) => {
+                drop(reply.send(version(&connection)));
+                true
+            }
+            Message::Stop => false,
+        };
+        if !go_on {
+            return;
+        }
+    }
+}
+
+/// Runs the first act and those that wait behind it in one transaction; false once there is nothing more to do.
+fn commit_together(connection: &Rc<Connection>, first: Box<dyn Job>, queue: &Receiver<Message>) -> bool {
+    let mut acts = Vec::new();
+    let mut go_on = true;
+    let mut end = statement(connection, "BEGIN IMMEDIATE");
+    let mut next = Some(Message::Act(first));
+    while let Some(message) = next.take() {
+        match message {
+            Message::Act(mut act) => {
+                // Where there is no transaction (any more), what waits would only wait for the same failure.
+                end = end.and_then(|()| run_apart(connection, &mut *act));
+                acts.push(act);
+            }
+            Message::Version(reply) => drop(reply.send(version(connection))),
+            Message::Stop => go_on = false,
+        }
+        if go_on && acts.len() < BATCH {
+            next = queue.try_recv().ok();
+        }
+    }
+    end = end.and_then(|()| statement(connection, "COMMIT"));
+    if end.is_err() && !connection.is_autocommit() {
+        // A rollback fails only where the transaction is gone already.
+        drop(statement(connection, "ROLLBACK"));
+    }
+    acts.into_iter().for_each(|act| act.answer(end.clone()));
+    go_on
+}
+
+/// Runs one act in a savepoint of its own, so that its failure does not undo its neighbours.
+fn run_apart(connection: &Rc<Connection>, act: &mut dyn Job) -> Result<(), StoreError> {
+    statement(connection, "SAVEPOINT act")?;
+    let keep = act.run(Tx::on_sqlite(Rc::clone(connection)));
+    if connection.is_autocommit() {
+        // SQLite gives up the whole transaction by itself on a full disk, an I/O error or a lack of memory.
+        return Err(StoreError::Unavailable("the transaction was cut: disk full or failing?".to_owned()));
+    }
+    if !keep {
+        statement(connection, "ROLLBACK TO act")?;
+    }
+    statement(connection, "RELEASE act")
+}
+
+fn statement(connection: &Connection, sql: &str) -> Result<(), StoreError> {
+    let ran = connection.prepare_cached(sql).and_then(|mut statement| statement.raw_execute());
+    ran.map(drop).map_err(|error| store_error(&error))
+}
+
+fn version(connection: &Connection) -> Result<i64, StoreError> {
+    let version = connection.prepare_cached("PRAGMA data_version");
+    let version = version.and_then(|mut statement| statement.query_row([], |row| row.get(0)));
+    version.map_err(|error| store_error(&error))
+}

@@ -1,0 +1,95 @@
+use std::rc::Rc;
+
+use rusqlite::Connection;
+
+use super::postgres::Session;
+use super::{Row, StoreError, Value, migrate, postgres, sqlite};
+
+/// A transaction that is under way, as its act sees it.
+pub struct Tx {
+    on: On,
+    failed: Option<StoreError>,
+}
+
+enum On {
+    Sqlite(Rc<Connection>),
+    Postgres(Box<Session>),
+}
+
+impl Tx {
+    pub(super) fn on_sqlite(connection: Rc<Connection>) -> Self {
+        Self { on: On::Sqlite(connection), failed: None }
+    }
+
+    pub(super) fn on_postgres(session: Session) -> Self {
+        Self { on: On::Postgres(Box::new(session)), failed: None }
+    }
+
+    /// Runs a statement and gives the number of rows that it changed.
+    ///
+    /// # Errors
+    /// [`StoreError`], after which the transaction is lost, whatever its act makes of it.
+    pub async fn execute(&mut self, sql: &'static str, values: Vec<Value>) -> Result<u64, StoreError> {
+        let outcome = match &self.on {
+            On::Sqlite(connection) => sqlite::execute(connection, sql, &values),
+            On::Postgres(session) => postgres::execute(session.client()?, sql, &values).await,
+        };
+        self.noted(outcome)
+    }
+
+    /// The first row of the answer, of a `SELECT` or of `… RETURNING`.
+    ///
+    /// # Errors
+    /// As [`Tx::execute`].
+    pub async fn find(&mut self, sql: &'static str, values: Vec<Value>) -> Result<Option<Row>, StoreError> {
+        let outcome = match &self.on {
+            On::Sqlite(connection) => sqlite::find(connection, sql, &values),
+            On::Postgres(session) => {
+                postgres::list(session.client()?, sql, &values).await.map(|rows| rows.into_iter().next())
+            }
+        };
+        self.noted(outcome)
+    }
+
+    /// All rows of the answer, of a `SELECT` or of `… RETURNING`.
+    ///
+    /// # Errors
+    /// As [`Tx::execute`].
+    pub async fn list(&mut self, sql: &'static str, values: Vec<Value>) -> Result<Vec<Row>, StoreError> {
+        let outcome = match &self.on {
+            On::Sqlite(connection) => sqlite::list(connection, sql, &values),
+            On::Postgres(session) => postgres::list(session.client()?, sql, &values).await,
+        };
+        self.noted(outcome)
+    }
+
+    /// Runs the statements of a migration. It waits for as long as they take.
+    pub(super) async fn migrate(&mut self, sql: &'static str) -> Result<(), StoreError> {
+        let outcome = match &self.on {
+            On::Sqlite(connection) => sqlite::batch(connection, &migrate::in_sqlite_words(sql)),
+            On::Postgres(session) => postgres::migrate(session.client()?, sql).await,
+        };
+        self.noted(outcome)
+    }
+
+    /// Remembers a failure: after one, PostgreSQL answers even COMMIT with a silent rollback, so that an act which
+    /// overlooks it must not be told that it was kept. SQLite is held to the same rule.
+    fn noted<T>(&mut self, outcome: Result<T, StoreError>) -> Result<T, StoreError> {
+        if let Err(error) = &outcome {
+            self.failed.get_or_insert_with(|| error.clone());
+        }
+        outcome
+    }
+
+    /// What came of the act: its first failed statement, or else what it returned.
+    pub(super) fn outcome<T>(&mut self, returned: Result<T, StoreError>) -> Result<T, StoreError> {
+        self.failed.take().map_or(returned, Err)
+    }
+
+    pub(super) fn into_session(self) -> Option<Session> {
+        match self.on {
+            On::Postgres(session) => Some(*session),
+            On::Sqlite(_) => None,
+        }
+    }
+}

@@ -1,0 +1,147 @@
+use std::fmt;
+
+use doorward_core::email::Email;
+use doorward_core::role::RoleName;
+use doorward_core::{Mode, SessionId, Timestamp, UserId};
+
+use super::StoreError;
+
+/// What a query is given for one `$n`, and what it answers in one column.
+#[derive(Clone, PartialEq, Eq)]
+pub enum Value {
+    /// No value, of whatever type.
+    Null,
+    /// `BIGINT`.
+    Int(i64),
+    /// `TEXT`. PostgreSQL refuses a NUL character in it.
+    Text(String),
+    /// `BYTEA`.
+    Bytes(Vec<u8>),
+}
+
+impl fmt::Debug for Value {
+    /// Shows the kind and the length: values are people's names, addresses and keys, which no log may hold.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Null => f.write_str("Null"),
+            Self::Int(_) => f.write_str("Int"),
+            Self::Text(text) => write!(f, "Text({} bytes)", text.len()),
+            Self::Bytes(bytes) => write!(f, "Bytes({})", bytes.len()),
+        }
+    }
+}
+
+/// The values for `$1`, `$2` and so on, in that order: `values![user_id, "ada@example.org", now]`.
+macro_rules! values {
+    ($($value:expr),* $(,)?) => {
+        vec![$($crate::store::Value::from($value)),*]
+    };
+}
+pub(crate) use values;
+
+macro_rules! value_from {
+    ($($from:ty => |$name:ident| $value:expr),* $(,)?) => {
+        $(impl From<$from> for Value {
+            fn from($name: $from) -> Self {
+                $value
+            }
+        })*
+    };
+}
+
+value_from! {
+    i64 => |int| Self::Int(int),
+    i32 => |int| Self::Int(i64::from(int)),
+    u32 => |int| Self::Int(i64::from(int)),
+    &str => |text| Self::Text(text.to_owned()),
+    &String => |text| Self::Text(text.clone()),
+    String => |text| Self::Text(text),
+    &[u8] => |bytes| Self::Bytes(bytes.to_vec()),
+    Vec<u8> => |bytes| Self::Bytes(bytes),
+    UserId => |id| Self::Bytes(id.as_bytes().to_vec()),
+    SessionId => |id| Self::Bytes(id.as_bytes().to_vec()),
+    Timestamp => |at| Self::Int(at.as_micros()),
+    RoleName => |role| Self::Text(role.as_str().to_owned()),
+    Mode => |mode| Self::Text(mode.as_str().to_owned()),
+    &Email => |email| Self::Text(email.as_str().to_owned()),
+}
+
+impl<const N: usize> From<[u8; N]> for Value {
+    fn from(bytes: [u8; N]) -> Self {
+        Self::Bytes(bytes.to_vec())
+    }
+}
+
+impl<const N: usize> From<&[u8; N]> for Value {
+    fn from(bytes: &[u8; N]) -> Self {
+        Self::Bytes(bytes.to_vec())
+    }
+}
+
+impl<T: Into<Self>> From<Option<T>> for Value {
+    fn from(value: Option<T>) -> Self {
+        value.map_or(Self::Null, Into::into)
+    }
+}
+
+/// One row of an answer: its columns in the order of the `SELECT` or `RETURNING`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Row(pub(super) Vec<Value>);
+
+impl Row {
+    /// The column at `index`, from 0; `Option<T>` for one that may be NULL.
+    ///
+    /// # Errors
+    /// [`StoreError::Corrupt`] where there is no such column, or it holds something else than a `T`.
+    pub fn get<T: Column>(&self, index: usize) -> Result<T, StoreError> {
+        let value = self.0.get(index);
+        value.and_then(T::read).ok_or_else(|| {
+            let kind = std::any::type_name::<T>();
+            StoreError::Corrupt(format!("column {index} holds {value:?}, which is no {kind}"))
+        })
+    }
+}
+
+/// A type that a column can be read as.
+pub trait Column: Sized {
+    /// The value as this type, or `None` where it is none.
+    fn read(value: &Value) -> Option<Self>;
+}
+
+macro_rules! column {
+    ($($type:ty: $pattern:pat => $read:expr),* $(,)?) => {
+        $(impl Column for $type {
+            fn read(value: &Value) -> Option<Self> {
+                match value {
+                    $pattern => $read,
+                    _ => None,
+                }
+            }
+        })*
+    };
+}
+
+column! {
+    i64: Value::Int(int) => Some(*int),
+    Timestamp: Value::Int(micros) => Some(Self::from_micros(*micros)),
+    String: Value::Text(text) => Some(text.clone()),
+    RoleName: Value::Text(text) => text.parse().ok(),
+    Mode: Value::Text(text) => text.parse().ok(),
+    Email: Value::Text(text) => Self::parse(text).ok(),
+    Vec<u8>: Value::Bytes(bytes) => Some(bytes.clone()),
+    UserId: Value::Bytes(bytes) => bytes.as_slice().try_into().ok().map(Self::from_bytes),
+    SessionId: Value::Bytes(bytes) => bytes.as_slice().try_into().ok().map(Self::from_bytes),
+}
+
+impl<const N: usize> Column for [u8; N] {
+    fn read(value: &Value) -> Option<Self> {
+        let Value::Bytes(bytes) = value else { return None };
+        bytes.as_slice().try_into().ok()
+    }
+}
+
+impl<T: Column> Column for Option<T> {
+    fn read(value: &Value) -> Option<Self> {
+        if *value == Value::Null { Some(None) } else { T::read(value).map(Some) }
+    }
+}
