@@ -10,8 +10,9 @@ pub enum StoreError {
     /// Too many acts are waiting already; this one was not begun.
     #[error("the database is overloaded: too many acts are waiting for it")]
     Overloaded,
-    /// The act lost against another one at the same time (SQLSTATE 40001, 40P01), each time that it was tried.
-    #[error("the act lost against others at the same time: {0}")]
+    /// The act lost against others at the same time (SQLSTATE 40001, 40P01), or its connection was cut before it began,
+    /// each time that it was tried.
+    #[error("the act did not get through, though it was tried again and again: {0}")]
     Contended(String),
     /// A constraint of the schema refused the act.
     #[error("a constraint refused the act: {0}")]

@@ -54,11 +54,19 @@ impl Postgres {
     }
 
     pub(super) async fn list(&self, sql: &str, values: &[Value]) -> Result<Vec<Row>, StoreError> {
-        retried(async || {
-            let client = self.pool.get().await.map_err(pool_error)?;
-            rows(query(&client, sql, values).await.map_err(|error| harmless(&error))?)
-        })
-        .await
+        // A loop and not `retried`: the compiler can't see that a closure which borrows may go from thread to thread.
+        for tried in 1..TRIES {
+            match self.list_once(sql, values).await {
+                Err(StoreError::Contended(_)) => tokio::time::sleep(pause(tried)).await,
+                outcome => return outcome,
+            }
+        }
+        self.list_once(sql, values).await
+    }
+
+    async fn list_once(&self, sql: &str, values: &[Value]) -> Result<Vec<Row>, StoreError> {
+        let client = self.pool.get().await.map_err(pool_error)?;
+        rows(query(&client, sql, values).await.map_err(|error| harmless(&error))?)
     }
 
     /// One statement needs no BEGIN and COMMIT around it.
@@ -292,9 +300,17 @@ fn row_of(row: &tokio_postgres::Row) -> Result<Row, StoreError> {
     columns.collect::<Result<_, _>>().map(Row)
 }
 
-/// As [`store_error`], for what has had no effect yet: a dead connection is worth another try.
+/// As [`store_error`], for what has had no effect yet: a connection that turns out to be dead, as those of the pool are
+/// after a restart of the server, is worth another try.
 fn harmless(error: &tokio_postgres::Error) -> StoreError {
-    if error.is_closed() { StoreError::Contended(text(error)) } else { store_error(error) }
+    let cut = match error.code() {
+        None => true,
+        Some(code) => [&SqlState::ADMIN_SHUTDOWN, &SqlState::CRASH_SHUTDOWN].contains(&code),
+    };
+    match store_error(error) {
+        StoreError::Unavailable(text) if cut => StoreError::Contended(text),
+        other => other,
+    }
 }
 
 fn store_error(error: &tokio_postgres::Error) -> StoreError {

@@ -1,27 +1,280 @@
+//! What holds on both engines; what is particular to one is below `tests/`.
+
+mod lint;
+mod migrations;
+mod on_postgres;
+mod on_sqlite;
+mod place;
+
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use doorward_core::UserId;
+use doorward_core::role::RoleName;
+
 use super::*;
+use place::{Place, on_each_engine};
+
+const ADD: &str = "INSERT INTO facts (name, value) VALUES ($1, $2)";
+const READ: &str = "SELECT value FROM facts WHERE name = $1";
+const THINGS: &str = "CREATE TABLE things (
+    id BIGINT PRIMARY KEY,
+    note TEXT,
+    data BYTEA
+)";
+
+async fn value_of(store: &Store, name: &str) -> Option<i64> {
+    store.find(READ, values![name]).await.unwrap().map(|row| row.get(0).unwrap())
+}
+
+async fn with_things(place: &Place) -> Store {
+    let store = place.open().await;
+    store.transaction(async |tx| tx.migrate(THINGS).await).await.unwrap();
+    store
+}
 
 #[tokio::test]
-async fn smoke() {
-    let folder = tempfile::tempdir().unwrap();
-    let t = std::time::Instant::now();
-    let settings = StoreSettings { database: Database::Sqlite(folder.path().join("a.db")) };
-    let store = Store::open(&settings, Timestamp::from_secs(1)).await.unwrap();
-    eprintln!("{:?}", t.elapsed());
-    assert_eq!(store.list("SELECT name FROM facts ORDER BY name", values![]).await.unwrap().len(), 2);
-    let name = "ada".to_owned();
-    let s2 = store.clone();
-    let n: i64 = tokio::spawn(async move {
-        s2.transaction(async move |tx| {
-            tx.execute("UPDATE facts SET value = $2 WHERE name = $1", values!["admins_lock", 7]).await?;
-            tx.execute("INSERT INTO facts (name, value) VALUES ($1, 5)", values![&name]).await?;
-            Ok(name.len() as i64)
-        })
-        .await
+async fn values_come_back_as_they_went_in() {
+    on_each_engine(async |place| {
+        let store = with_things(place).await;
+        let add = "INSERT INTO things (id, note, data) VALUES ($1, $2, $3)";
+        let id = UserId::from_bytes([7; 16]);
+        store.execute(add, values![i64::MAX, "naïve ☂", id]).await.unwrap();
+        store.execute(add, values![i64::MIN, "", Vec::<u8>::new()]).await.unwrap();
+        store.execute(add, values![0, RoleName::ADMIN, [0_u8, 255]]).await.unwrap();
+        store.execute(add, values![Timestamp::from_micros(5), None::<String>, None::<UserId>]).await.unwrap();
+
+        let rows = store.list("SELECT id, note, data FROM things ORDER BY id", values![]).await.unwrap();
+        let [lowest, zero, five, highest] = rows.as_slice() else { panic!("{} rows", rows.len()) };
+        assert_eq!((lowest.get(0), lowest.get(1)), (Ok(i64::MIN), Ok(String::new())));
+        assert_eq!(lowest.get(2), Ok(Vec::<u8>::new()));
+        assert_eq!((zero.get(1), zero.get(2)), (Ok(RoleName::ADMIN), Ok([0_u8, 255])));
+        assert_eq!(five.get(0), Ok(Timestamp::from_micros(5)));
+        assert_eq!((five.get(1), five.get(2)), (Ok(None::<String>), Ok(None::<[u8; 16]>)));
+        assert_eq!((highest.get(1), highest.get(2)), (Ok(Some("naïve ☂".to_owned())), Ok(id)));
+        store.close().await;
     })
-    .await
-    .unwrap()
-    .unwrap();
-    assert_eq!(n, 3);
-    store.ping().await.unwrap();
-    store.close().await;
+    .await;
+}
+
+#[tokio::test]
+async fn what_is_no_such_value_is_corrupt_and_is_not_printed() {
+    on_each_engine(async |place| {
+        let store = place.open().await;
+        let row =
+            store.find("SELECT name, value FROM facts ORDER BY name", values![]).await.unwrap().unwrap();
+        for wrong in [
+            row.get::<i64>(0).map(drop),
+            row.get::<UserId>(0).map(drop),
+            row.get::<Option<Timestamp>>(0).map(drop),
+            row.get::<String>(1).map(drop),
+            row.get::<i64>(2).map(drop),
+        ] {
+            let StoreError::Corrupt(text) = wrong.unwrap_err() else { panic!("another error") };
+            assert!(!text.contains("admins_lock"), "{text}");
+        }
+        assert_eq!(format!("{row:?}"), "Row([Text(11 bytes), Int])");
+        let real = store.find("SELECT 1.5", values![]).await;
+        assert!(matches!(real, Err(StoreError::Corrupt(_))), "{real:?}");
+        store.close().await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn parameters_go_by_their_number_out_of_order_and_repeated() {
+    on_each_engine(async |place| {
+        let store = with_things(place).await;
+        let add = "INSERT INTO things (data, note, id) VALUES ($3, $2, $1)";
+        store.execute(add, values![1, "one", [1_u8]]).await.unwrap();
+        let find =
+            "SELECT note FROM things WHERE (note = $2 OR note = $2) AND id = $1 AND (note = $2 OR id = $1)";
+        let row = store.find(find, values![1, "one"]).await.unwrap().unwrap();
+        assert_eq!(row.get(0), Ok("one".to_owned()));
+        for wrong in [values![1], values![1, "one", 3]] {
+            assert!(store.find(find, wrong).await.is_err());
+        }
+        store.close().await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_statement_tells_how_many_rows_it_changed_and_returns_them() {
+    on_each_engine(async |place| {
+        let store = place.open().await;
+        assert_eq!(store.execute("UPDATE facts SET value = value + $1", values![1]).await, Ok(2));
+        assert_eq!(store.execute("DELETE FROM facts WHERE name = $1", values!["none"]).await, Ok(0));
+        let (first, all) = store
+            .transaction(async |tx| {
+                let returning = "UPDATE facts SET value = value + $1 RETURNING value";
+                Ok((tx.find(returning, values![1]).await?, tx.list(returning, values![1]).await?))
+            })
+            .await
+            .unwrap();
+        assert_eq!(first.unwrap().get(0), Ok(2_i64));
+        assert_eq!(all.iter().map(|row| row.get(0).unwrap()).collect::<Vec<i64>>(), [3, 3]);
+        store.close().await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn an_act_that_fails_undoes_itself_and_not_its_neighbours() {
+    on_each_engine(async |place| {
+        let store = place.open().await;
+        let add = |name: &'static str, end: Result<(), StoreError>| {
+            store.transaction(async move |tx| {
+                tx.execute(ADD, values![name, 1]).await?;
+                end.clone()
+            })
+        };
+        let broken = StoreError::Corrupt("so it goes".to_owned());
+        let (a, b, c) = tokio::join!(add("a", Ok(())), add("b", Err(broken.clone())), add("c", Ok(())));
+        assert_eq!((a, b, c), (Ok(()), Err(broken), Ok(())));
+        assert_eq!(value_of(&store, "a").await, Some(1));
+        assert_eq!(value_of(&store, "b").await, None);
+        assert_eq!(value_of(&store, "c").await, Some(1));
+        store.close().await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_constraint_that_refuses_is_a_conflict_and_an_act_that_overlooks_it_is_not_kept() {
+    on_each_engine(async |place| {
+        let store = place.open().await;
+        let overlooking = store.transaction(async |tx| {
+            tx.execute(ADD, values!["a", 1]).await?;
+            drop(tx.execute(ADD, values!["a", 2]).await);
+            Ok(())
+        });
+        assert!(overlooking.await.unwrap_err().is_conflict());
+        assert_eq!(value_of(&store, "a").await, None);
+        store.close().await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn an_act_that_panics_fails_alone() {
+    on_each_engine(async |place| {
+        let store = place.open().await;
+        for _ in 0..8 {
+            let panicking = store.transaction(async |tx| {
+                tx.execute(ADD, values!["a", 1]).await?;
+                assert_eq!(tx.list("SELECT name FROM facts", values![]).await?.len(), 0, "on purpose");
+                Ok(())
+            });
+            assert!(panicking.await.is_err());
+        }
+        assert_eq!(value_of(&store, "a").await, None);
+        assert_eq!(store.execute(ADD, values!["b", 1]).await, Ok(1));
+        store.close().await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn an_act_goes_on_to_its_end_when_its_caller_is_gone() {
+    on_each_engine(async |place| {
+        let store = place.open().await;
+        let (told, mut tell) = tokio::sync::mpsc::unbounded_channel();
+        let act = store.transaction(async move |tx| {
+            tx.execute(ADD, values!["a", 1]).await?;
+            told.send(()).unwrap();
+            Ok(())
+        });
+        poll_once(&mut Box::pin(act));
+        tell.recv().await.unwrap();
+        // The pool has four connections, the writer is one: none of them may be left in the middle of something.
+        for _ in 0..8 {
+            store
+                .transaction(async |tx| tx.execute("UPDATE facts SET value = 2", values![]).await)
+                .await
+                .unwrap();
+        }
+        store.close().await;
+        let store = place.open().await;
+        assert_eq!(value_of(&store, "a").await, Some(2));
+        store.close().await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn an_acknowledged_write_is_there_at_once_and_after_a_reopening() {
+    on_each_engine(async |place| {
+        let store = place.open().await;
+        for number in 0..20_i64 {
+            let name = format!("n{number}");
+            store.execute(ADD, values![&name, number]).await.unwrap();
+            assert_eq!(value_of(&store, &name).await, Some(number));
+        }
+        store.close().await;
+        assert_eq!(store.ping().await, Err(StoreError::closed()));
+        assert!(store.execute(ADD, values!["late", 1]).await.unwrap_err().is_transient());
+
+        let store = place.open().await;
+        assert_eq!(store.list("SELECT name FROM facts", values![]).await.unwrap().len(), 22);
+        store.ping().await.unwrap();
+        store.close().await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn deleting_a_user_deletes_the_sessions() {
+    on_each_engine(async |place| {
+        let store = place.open().await;
+        let (user, session) = ([1_u8; 16], [2_u8; 16]);
+        let add_user = "INSERT INTO users (id, name, name_folded, email, role, created_at, updated_at)
+            VALUES ($1, 'Ada', 'ada', 'ada@example.org', 'user', 1, 1)";
+        let add_session = "INSERT INTO sessions (id, user_id, mode, created_at, last_seen_at, expires_at,
+            absolute_expires_at) VALUES ($1, $2, 'session', 1, 1, 1, 1)";
+        assert!(store.execute(add_session, values![session, user]).await.unwrap_err().is_conflict());
+        store.execute(add_user, values![user]).await.unwrap();
+        store.execute(add_session, values![session, user]).await.unwrap();
+        store.execute("DELETE FROM users WHERE id = $1", values![user]).await.unwrap();
+        assert_eq!(store.list("SELECT id FROM sessions", values![]).await.unwrap().len(), 0);
+        store.close().await;
+    })
+    .await;
+}
+
+/// Counts what many callers add at once: no addition may be lost or done twice.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn many_callers_at_once_lose_nothing() {
+    on_each_engine(async |place| {
+        let store = place.open().await;
+        let callers: Vec<_> =
+            (0..64).map(|_| tokio::spawn(a_handler(store.clone(), "admins_lock".to_owned()))).collect();
+        for caller in callers {
+            assert_eq!(caller.await.unwrap(), Ok(11));
+        }
+        assert_eq!(value_of(&store, "admins_lock").await, Some(64));
+        store.close().await;
+    })
+    .await;
+}
+
+/// As a handler calls the store. That this compiles inside `tokio::spawn` proves its future `Send`.
+async fn a_handler(store: Store, name: String) -> Result<usize, StoreError> {
+    let kept = name.clone();
+    let length = store
+        .transaction(async move |tx| {
+            let row =
+                tx.find("UPDATE facts SET value = value + 1 WHERE name = $1 RETURNING name", values![&name]);
+            Ok(row.await?.map_or(0, |row| row.get::<String>(0).unwrap_or_default().len()))
+        })
+        .await?;
+    store.find(READ, values![kept]).await?;
+    Ok(length)
+}
+
+fn poll_once<T>(future: &mut std::pin::Pin<Box<impl Future<Output = T>>>) -> Option<T> {
+    let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+    match future.as_mut().poll(&mut context) {
+        std::task::Poll::Ready(value) => Some(value),
+        std::task::Poll::Pending => None,
+    }
 }

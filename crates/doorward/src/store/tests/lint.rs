@@ -1,0 +1,171 @@
+//! Reads the SQL in the crate's sources: only what every engine understands, and all of it must prepare on each.
+
+use std::path::Path;
+
+use super::place::postgres_or_a_loud_skip;
+use super::*;
+
+/// A string literal of a source file that is a whole SQL statement.
+struct Statement {
+    file: PathBuf,
+    sql: String,
+}
+
+fn statements() -> Vec<Statement> {
+    let sources = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let mut found = Vec::new();
+    let mut folders = vec![sources];
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            let ours =
+                path.components().any(|part| part.as_os_str() == "tests") || path.ends_with("store/tests.rs");
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|extension| extension == "rs") && !ours {
+                let text = std::fs::read_to_string(&path).unwrap();
+                let sql = literals(&text).into_iter().filter(|literal| is_sql(literal));
+                found.extend(sql.map(|sql| Statement { file: path.clone(), sql }));
+            }
+        }
+    }
+    found
+}
+
+/// The string literals of a Rust source, with their escapes undone.
+fn literals(source: &str) -> Vec<String> {
+    let code: String = source
+        .lines()
+        .filter(|line| !line.trim_start().starts_with("//"))
+        .flat_map(|line| [line, "\n"])
+        .collect::<String>()
+        .replace("'\"'", "");
+    let mut literals = Vec::new();
+    let mut characters = code.chars().peekable();
+    while let Some(character) = characters.next() {
+        if character != '"' {
+            continue;
+        }
+        let mut literal = String::new();
+        while let Some(character) = characters.next_if(|next| *next != '"') {
+            match (character, characters.peek()) {
+                ('\\', Some('\n')) => while characters.next_if(|next| next.is_whitespace()).is_some() {},
+                ('\\', Some(_)) => literal.extend(characters.next()),
+                _ => literal.push(character),
+            }
+        }
+        characters.next();
+        literals.push(literal);
+    }
+    literals
+}
+
+fn is_sql(literal: &str) -> bool {
+    let statement = literal.trim_start();
+    ["SELECT ", "INSERT INTO ", "UPDATE ", "DELETE FROM ", "WITH "]
+        .iter()
+        .any(|verb| statement.starts_with(verb))
+}
+
+/// What is wrong with the text for one of the engines.
+fn complaint(sql: &str) -> Option<String> {
+    let sql = sql.split_whitespace().collect::<Vec<_>>().join(" ");
+    let upper = sql.to_uppercase();
+    let forbidden = [
+        "FOR UPDATE",
+        "FOR SHARE",
+        "SERIAL",
+        "AUTOINCREMENT",
+        "AS (INSERT",
+        "AS (UPDATE",
+        "AS (DELETE",
+        "ILIKE",
+        "::",
+        "INSERT OR ",
+        "REPLACE INTO",
+        "NOW()",
+        "CURRENT_TIMESTAMP",
+        "DATETIME(",
+        "SELECT *",
+        "RETURNING *",
+        "PRAGMA ",
+        "PG_",
+        "?",
+        "NEXTVAL",
+        "LISTEN ",
+        "NOTIFY ",
+        "LASTVAL",
+    ];
+    if let Some(word) = forbidden.into_iter().find(|word| upper.contains(word)) {
+        return Some(format!("{word:?} is not for all engines"));
+    }
+    if upper.contains(" LIKE ") && !upper.contains(" ESCAPE ") {
+        return Some("LIKE without ESCAPE".to_owned());
+    }
+    upper.split("CAST(").skip(1).find_map(|cast| {
+        let kind = cast.split(" AS ").nth(1).unwrap_or_default();
+        let allowed = kind.starts_with("BIGINT)") || kind.starts_with("TEXT)");
+        (!allowed).then(|| format!("a cast to {kind:.8}"))
+    })
+}
+
+#[test]
+fn every_sql_text_is_for_all_engines() {
+    let complaints: Vec<_> = statements()
+        .iter()
+        .filter_map(|one| Some(format!("{}: {}: {}", one.file.display(), complaint(&one.sql)?, one.sql)))
+        .collect();
+    assert!(complaints.is_empty(), "{complaints:#?}");
+}
+
+#[test]
+fn the_lint_finds_what_it_looks_for() {
+    for bad in [
+        "SELECT id FROM users FOR UPDATE",
+        "WITH gone AS (DELETE FROM users RETURNING id) SELECT id FROM gone",
+        "SELECT id FROM users WHERE name LIKE $1",
+        "SELECT CAST(id AS INTEGER) FROM users",
+        "SELECT count(*)::BIGINT FROM users",
+    ] {
+        assert!(is_sql(bad) && complaint(bad).is_some(), "{bad}");
+    }
+    assert_eq!(complaint("SELECT CAST(count(*) AS BIGINT) FROM users WHERE name LIKE $1 ESCAPE '!'"), None);
+    let source = "let a = '\"'; // \"no\n // \"SELECT 1\"\nf(\"SELECT \\\n      2\", \"a\\\"b\")";
+    assert_eq!(literals(&source.replace(" // \"no", "")), ["SELECT 2", "a\"b"]);
+    assert!(statements().iter().any(|one| one.sql.starts_with("SELECT version, checksum FROM migrations")));
+}
+
+#[tokio::test]
+async fn every_sql_text_prepares_on_sqlite() {
+    let place = Place::sqlite();
+    place.open().await.close().await;
+    let connection = rusqlite::Connection::open(place.file()).unwrap();
+    for Statement { file, sql } in statements() {
+        connection
+            .prepare(&sql)
+            .map(drop)
+            .unwrap_or_else(|error| panic!("{}: {error}: {sql}", file.display()));
+    }
+}
+
+#[tokio::test]
+async fn every_sql_text_prepares_on_postgres_with_types_that_the_store_knows() {
+    let (Some(_), Some(place)) = (postgres_or_a_loud_skip(), Place::postgres().await) else { return };
+    let store = place.open().await;
+    let Database::Postgres { url, .. } = &place.settings.database else { panic!("no URL") };
+    let url = str::from_utf8(url.expose()).unwrap();
+    let (client, connection) = tokio_postgres::connect(url, tokio_postgres::NoTls).await.unwrap();
+    tokio::spawn(connection);
+    for Statement { file, sql } in statements() {
+        let statement = client.prepare(&sql).await;
+        let statement = statement.unwrap_or_else(|error| panic!("{}: {error:?}: {sql}", file.display()));
+        let columns = statement.columns().iter().map(|column| column.type_().name());
+        let unknown: Vec<_> = columns
+            .chain(statement.params().iter().map(tokio_postgres::types::Type::name))
+            .filter(|name| !["int8", "text", "bytea"].contains(name))
+            .collect();
+        assert!(unknown.is_empty(), "{}: {unknown:?}: {sql}", file.display());
+    }
+    store.close().await;
+    place.remove().await;
+}

@@ -1,0 +1,88 @@
+use super::*;
+use crate::store::migrate::{self, Migration};
+
+const ONE: Migration = Migration { version: 1, sql: THINGS };
+const TWO: Migration = Migration { version: 2, sql: "INSERT INTO things (id) VALUES (1);" };
+
+async fn open(place: &Place, all: &'static [Migration]) -> Result<Store, StoreError> {
+    let store = Store::connect(&place.settings).await?;
+    migrate::run(&store, all, Timestamp::from_secs(9)).await.map(|()| store)
+}
+
+#[tokio::test]
+async fn each_migration_runs_once_and_its_time_is_noted() {
+    on_each_engine(async |place| {
+        open(place, &[ONE]).await.unwrap().close().await;
+        for _ in 0..2 {
+            let store = open(place, &[ONE, TWO]).await.unwrap();
+            assert_eq!(store.list("SELECT id FROM things", values![]).await.unwrap().len(), 1);
+            let noted = store.list("SELECT version, applied_at FROM migrations ORDER BY version", values![]);
+            let noted = noted.await.unwrap();
+            assert_eq!((noted[1].get(0), noted[1].get(1)), (Ok(2_i64), Ok(Timestamp::from_secs(9))));
+            assert_eq!(noted.len(), 2);
+            store.close().await;
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn an_altered_or_unknown_migration_is_refused() {
+    on_each_engine(async |place| {
+        open(place, &[ONE, TWO]).await.unwrap().close().await;
+        const ALTERED: Migration = Migration { version: 2, sql: "INSERT INTO things (id) VALUES (2);" };
+        for (list, words) in [(&[ONE, ALTERED] as &[_], "another text"), (&[ONE], "newer than this program")]
+        {
+            let Err(StoreError::Refused(text)) = open(place, list).await.map(drop) else { panic!("{words}") };
+            assert!(text.contains(words), "{text}");
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_migration_that_fails_leaves_nothing_behind() {
+    on_each_engine(async |place| {
+        const BROKEN: Migration = Migration {
+            version: 2,
+            sql: "INSERT INTO things (id) VALUES (1);\nINSERT INTO nowhere (id) VALUES (1);",
+        };
+        assert!(open(place, &[ONE, BROKEN]).await.is_err());
+        let store = open(place, &[ONE]).await.unwrap();
+        assert_eq!(store.list("SELECT id FROM things", values![]).await.unwrap(), []);
+        store.close().await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn several_nodes_that_start_at_once_run_each_migration_once() {
+    on_each_engine(async |place| {
+        let nodes: Vec<_> = (0..6)
+            .map(|_| {
+                let settings = place.settings.clone();
+                tokio::spawn(async move { Store::open(&settings, Timestamp::from_secs(1)).await })
+            })
+            .collect();
+        for node in nodes {
+            let store = node.await.unwrap().unwrap();
+            assert_eq!(store.list("SELECT name FROM facts", values![]).await.unwrap().len(), 2);
+            store.close().await;
+        }
+    })
+    .await;
+}
+
+#[test]
+fn only_whole_words_are_put_into_sqlites_language() {
+    let sql = "-- BIGINT; here\nCREATE TABLE a (\n    b BIGINT,\n    MY_BIGINT BYTEA\n);\nINSERT INTO a VALUES (1);\n";
+    let expected =
+        "CREATE TABLE a (\n    b INTEGER,\n    MY_BIGINT BLOB\n) STRICT;\nINSERT INTO a VALUES (1);\n";
+    assert_eq!(migrate::in_sqlite_words(sql), expected);
+}
+
+#[test]
+fn the_migrations_are_numbered_from_one_without_gaps() {
+    let numbers: Vec<_> = migrate::ALL.iter().map(|migration| migration.version).collect();
+    assert_eq!(numbers, (1..=migrate::ALL.len() as i64).collect::<Vec<_>>());
+}

@@ -1,0 +1,179 @@
+//! What is particular to PostgreSQL: losing against others, lost connections, and the way to the server.
+
+use super::place::{postgres_at, postgres_or_a_loud_skip};
+use super::*;
+use crate::store::postgres::QUEUE;
+
+async fn refusal(settings: &StoreSettings) -> String {
+    Store::open(settings, Timestamp::from_secs(1)).await.map(drop).unwrap_err().to_string()
+}
+
+#[tokio::test]
+async fn an_act_that_is_told_40001_or_40p01_is_run_again() {
+    let Some(place) = Place::postgres().await else { return };
+    let store = place.open().await;
+    for lose in [
+        "DO $$ BEGIN RAISE EXCEPTION 'lost' USING ERRCODE = '40001'; END $$",
+        "DO $$ BEGIN RAISE EXCEPTION 'lost' USING ERRCODE = '40P01'; END $$",
+    ] {
+        let runs = Arc::new(AtomicU32::new(0));
+        let counted = Arc::clone(&runs);
+        let act = store.transaction(async move |tx| {
+            tx.execute("UPDATE facts SET value = value + 1", values![]).await?;
+            if counted.fetch_add(1, Ordering::Relaxed) < 3 { tx.migrate(lose).await } else { Ok(()) }
+        });
+        act.await.unwrap();
+        assert_eq!(runs.load(Ordering::Relaxed), 4);
+    }
+    assert_eq!(value_of(&store, "admins_lock").await, Some(2));
+
+    let runs = Arc::new(AtomicU32::new(0));
+    let counted = Arc::clone(&runs);
+    let hopeless = store.transaction(async move |_| {
+        counted.fetch_add(1, Ordering::Relaxed);
+        Err::<(), _>(StoreError::Contended("always".to_owned()))
+    });
+    assert!(hopeless.await.unwrap_err().is_transient());
+    assert_eq!(runs.load(Ordering::Relaxed), 10);
+    store.close().await;
+    place.remove().await;
+}
+
+#[tokio::test]
+async fn of_two_serializable_acts_that_cross_the_loser_is_run_again() {
+    let Some(place) = Place::postgres().await else { return };
+    let store = place.open().await;
+    let runs = Arc::new(AtomicU32::new(0));
+    let both_have_read = Arc::new(tokio::sync::Barrier::new(2));
+    let cross = |read: &'static str, write: &'static str| {
+        let (runs, both_have_read) = (Arc::clone(&runs), Arc::clone(&both_have_read));
+        store.transaction(async move |tx| {
+            tx.migrate("SET TRANSACTION ISOLATION LEVEL SERIALIZABLE").await?;
+            let seen: i64 = tx.find(READ, values![read]).await?.unwrap().get(0)?;
+            if runs.fetch_add(1, Ordering::SeqCst) < 2 {
+                both_have_read.wait().await;
+            }
+            tx.execute("UPDATE facts SET value = $2 WHERE name = $1", values![write, seen + 1]).await
+        })
+    };
+    let (one, other) =
+        tokio::join!(cross("admins_lock", "max_access_ttl"), cross("max_access_ttl", "admins_lock"));
+    assert_eq!((one, other), (Ok(1), Ok(1)));
+    assert_eq!(runs.load(Ordering::SeqCst), 3);
+    // As if one had come after the other: 1 and 2, never 1 and 1.
+    let values = (value_of(&store, "admins_lock").await, value_of(&store, "max_access_ttl").await);
+    assert!(matches!(values, (Some(1), Some(2)) | (Some(2), Some(1))), "{values:?}");
+    store.close().await;
+    place.remove().await;
+}
+
+#[tokio::test]
+async fn connections_that_the_server_cut_are_replaced() {
+    let Some(place) = Place::postgres().await else { return };
+    let store = place.open().await;
+    let cut = "SELECT CAST(count(pg_terminate_backend(pid)) AS BIGINT) FROM pg_stat_activity
+        WHERE datname = current_database() AND pid <> pg_backend_pid()";
+    for _ in 0..10 {
+        let (one, other, _) = tokio::join!(store.ping(), store.ping(), store.list(cut, values![]));
+        drop((one, other));
+        store.ping().await.unwrap();
+        store
+            .transaction(async |tx| tx.execute("UPDATE facts SET value = 1", values![]).await)
+            .await
+            .unwrap();
+    }
+    store.close().await;
+    place.remove().await;
+}
+
+#[tokio::test]
+async fn an_act_whose_connection_is_cut_in_the_middle_fails_and_harms_no_other() {
+    let Some(place) = Place::postgres().await else { return };
+    let store = place.open().await;
+    let cut = store.transaction(async |tx| {
+        tx.execute(ADD, values!["a", 1]).await?;
+        tx.execute("SELECT pg_terminate_backend(pg_backend_pid())", values![]).await?;
+        Ok(())
+    });
+    assert!(cut.await.unwrap_err().is_transient());
+    assert_eq!(value_of(&store, "a").await, None);
+    store.close().await;
+    place.remove().await;
+}
+
+#[tokio::test]
+async fn too_many_acts_at_once_are_turned_away() {
+    let Some(place) = Place::postgres().await else { return };
+    let store = place.open().await;
+    let increase = || Box::pin(store.execute("UPDATE facts SET value = value + 1", values![]));
+    let mut waiting: Vec<_> = (0..QUEUE).map(|_| increase()).collect();
+    // The single thread of this test's runtime is here: no connection makes progress until it awaits.
+    let (release, released) = std::sync::mpsc::channel::<()>();
+    let mut holding = Box::pin(store.transaction(async move |_| {
+        let _ = released.recv();
+        Ok(())
+    }));
+    assert!(poll_once(&mut holding).is_none());
+    let turned_away = waiting.iter_mut().filter_map(|act| poll_once(act)).collect::<Vec<_>>();
+    assert_eq!(turned_away, [Err(StoreError::Overloaded)]);
+    drop(release);
+    holding.await.unwrap();
+    waiting.truncate(QUEUE - 1);
+    for act in waiting {
+        assert_eq!(act.await, Ok(2));
+    }
+    store.close().await;
+    place.remove().await;
+}
+
+#[tokio::test]
+async fn a_statement_that_takes_too_long_is_cut_by_the_server() {
+    let Some(mut place) = Place::postgres().await else { return };
+    if let Database::Postgres { statement_timeout, .. } = &mut place.settings.database {
+        *statement_timeout = Duration::from_millis(20);
+    }
+    let store = place.open().await;
+    let slow = store.find("SELECT CAST(pg_sleep(60) AS TEXT)", values![]).await.unwrap_err();
+    assert!(slow.is_transient() && slow.to_string().contains("57014"), "{slow}");
+    store.close().await;
+    place.remove().await;
+}
+
+#[tokio::test]
+async fn what_is_wrong_with_the_way_to_the_server_is_said_without_the_password() {
+    let Some(server) = postgres_or_a_loud_skip() else { return };
+    let url = |from: &str, to: &str| postgres_at(&server.replace(from, to));
+    let password = server.split([':', '@']).nth(2).unwrap();
+    for (settings, words) in [
+        (url(password, "hunter2hunter2"), "password authentication failed"),
+        (url("127.0.0.1", "no-such-host.invalid"), "check the host name"),
+        (url("/postgres?", "/no_such_database?"), "create the database first"),
+        (url("doorward:", "nobody:"), "check user and password"),
+        (postgres_at("postgres://u:hunter2#@/?x=hunter2"), "can't be read"),
+        (postgres_at("postgres://u:hunter2@127.0.0.1:1/x?sslmode=disable"), "check host and port"),
+    ] {
+        let text = refusal(&settings).await;
+        assert!(text.contains(words), "{text}");
+        assert!(!text.contains("hunter2") && !text.contains(password), "{text}");
+    }
+}
+
+#[tokio::test]
+async fn tls_is_verified_against_the_given_authority() {
+    let Some(server) = postgres_or_a_loud_skip() else { return };
+    let ca = std::env::var("DOORWARD_TEST_POSTGRES_CA")
+        .expect("scripts/with-postgres needs openssl for this test");
+    for mode in ["sslmode=prefer", "sslmode=require", "sslmode=verify-full"] {
+        let mut settings = postgres_at(&server.replace("sslmode=disable", mode));
+        let text = refusal(&settings).await;
+        assert!(text.contains("certificate") && text.contains("sslmode=disable"), "{text}");
+        if let Database::Postgres { tls_ca_file, .. } = &mut settings.database {
+            *tls_ca_file = Some(PathBuf::from(&ca));
+        }
+        let store = Store::connect(&settings).await.unwrap();
+        let tls = "SELECT CAST(version AS TEXT) FROM pg_stat_ssl WHERE pid = pg_backend_pid()";
+        let version: String = store.find(tls, values![]).await.unwrap().unwrap().get(0).unwrap();
+        assert_eq!(version, "TLSv1.3");
+        store.close().await;
+    }
+}
