@@ -118,6 +118,8 @@ fn p07_a_second_address_that_displays_the_same_is_refused() {
         "a\u{335}da@example.com",              // an overlay mark
         "\u{FB01}ne@example.com",              // ligature fi
         "\u{1D41A}da@example.com",             // mathematical bold a
+        "ad\u{AA}@example.com",                // feminine ordinal
+        "\u{1D41A}\u{1D41B}@example.com",      // mathematical from end to end
         "ada\u{B2}@example.com",               // superscript two
         "ada\u{661}@example.com",              // Arabic one
     ] {
