@@ -10,8 +10,10 @@ pub(super) fn encode(bytes: impl AsRef<[u8]>) -> String {
 }
 
 /// Appends the text of `bytes` to `text`.
-pub(super) fn append(text: &mut String, bytes: &[u8]) {
-    URL_SAFE_NO_PAD.encode_string(bytes, text);
+pub(super) fn append(text: &mut Vec<u8>, bytes: &[u8]) {
+    let start = text.len();
+    text.resize(start + (bytes.len() * 4).div_ceil(3), 0);
+    encode_into(bytes, text.get_mut(start..).unwrap_or_default());
 }
 
 /// The bytes that `text` spells.
@@ -31,7 +33,7 @@ pub(super) fn decode_borrowed<'b>(
     small: &'b mut [u8],
     large: &'b mut Vec<u8>,
 ) -> Option<&'b [u8]> {
-    if text.len() <= small.len() {
+    if text.len() / 4 * 3 + 2 <= small.len() {
         return decode_into(text, small);
     }
     *large = decode(text)?;

@@ -1,7 +1,6 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use serde::Serialize;
 use serde::de::{Deserialize, Deserializer, Error, MapAccess, Visitor};
 use uuid::Uuid;
 
@@ -33,40 +32,43 @@ pub struct Claims {
 /// # Errors
 /// [`KeyError::Rejected`] where the cryptography library fails, for want of randomness or memory.
 pub fn issue(key: &SigningKey, names: &Expected, claims: &Claims) -> Result<String, KeyError> {
-    let (mut sub, mut sid, mut jti) = ([0; 36], [0; 36], [0; 22]);
-    let json = serde_json::to_vec(&Issued {
-        iss: &names.issuer,
-        aud: &names.audience,
-        sub: Uuid::from_bytes(*claims.user.as_bytes()).as_hyphenated().encode_lower(&mut sub),
-        sid: Uuid::from_bytes(*claims.session.as_bytes()).as_hyphenated().encode_lower(&mut sid),
-        role: claims.role.as_str(),
-        iat: claims.issued_at.as_secs(),
-        exp: claims.expires_at.as_secs(),
-        jti: base64url::encode_into(&claims.jti, &mut jti),
-    })
-    .map_err(|_| KeyError::Rejected)?;
-    let header = key.header_segment();
-    let mut token = String::with_capacity(header.len() + json.len() * 4 / 3 + SIGNATURE);
-    token.push_str(header);
-    token.push('.');
+    let json = payload(names, claims).map_err(|_| KeyError::Rejected)?;
+    let header = key.header_segment().as_bytes();
+    let mut token = Vec::with_capacity(header.len() + json.len() * 4 / 3 + SIGNATURE);
+    token.extend_from_slice(header);
+    token.push(b'.');
     base64url::append(&mut token, &json);
     key.append_signature(&mut token)?;
-    Ok(token)
+    String::from_utf8(token).map_err(|_| KeyError::Rejected)
 }
 
 /// Room for two dots, a rounding and the signature of every algorithm but RSA.
 const SIGNATURE: usize = 90;
 
-#[derive(Serialize)]
-struct Issued<'a> {
-    iss: &'a str,
-    aud: &'a str,
-    sub: &'a str,
-    sid: &'a str,
-    role: &'a str,
-    iat: i64,
-    exp: i64,
-    jti: &'a str,
+/// The claims as JSON. Ids, role and `jti` are of letters that stand for themselves; the names may hold anything.
+fn payload(names: &Expected, claims: &Claims) -> Result<Vec<u8>, serde_json::Error> {
+    let (mut sub, mut sid, mut jti) = ([0; 36], [0; 36], [0; 22]);
+    let id = |bytes: &[u8; 16]| Uuid::from_bytes(*bytes);
+    let mut json = Vec::with_capacity(names.issuer.len() + names.audience.len() + 256);
+    json.extend_from_slice(br#"{"iss":"#);
+    serde_json::to_writer(&mut json, &names.issuer)?;
+    json.extend_from_slice(br#","aud":"#);
+    serde_json::to_writer(&mut json, &names.audience)?;
+    for (name, value) in [
+        (r#","sub":""#, &*id(claims.user.as_bytes()).as_hyphenated().encode_lower(&mut sub)),
+        (r#"","sid":""#, &*id(claims.session.as_bytes()).as_hyphenated().encode_lower(&mut sid)),
+        (r#"","role":""#, claims.role.as_str()),
+        (r#"","jti":""#, base64url::encode_into(&claims.jti, &mut jti)),
+    ] {
+        json.extend_from_slice(name.as_bytes());
+        json.extend_from_slice(value.as_bytes());
+    }
+    json.extend_from_slice(br#"","iat":"#);
+    serde_json::to_writer(&mut json, &claims.issued_at.as_secs())?;
+    json.extend_from_slice(br#","exp":"#);
+    serde_json::to_writer(&mut json, &claims.expires_at.as_secs())?;
+    json.push(b'}');
+    Ok(json)
 }
 
 /// What a token whose signature is good says: every claim there, once, with its type.
@@ -79,23 +81,27 @@ pub(super) struct Payload<'a> {
 
 impl<'a> Payload<'a> {
     /// Reads the payload segment; its bytes go to `small`, so that the usual one needs no heap, or else to `large`.
+    #[inline]
     pub(super) fn read<W: Watch>(
         segment: &str,
         small: &'a mut [u8],
         large: &'a mut Vec<u8>,
         watch: &mut W,
     ) -> Result<Self, Refusal> {
-        let payload = match base64url::decode_borrowed(segment, small, large) {
-            Some(json) => strict_json::object::<Present<'a>>(json)
-                .map_err(|error| error.to_string())
-                .and_then(|claims| claims.complete().map_err(str::to_owned)),
-            None => Err("not canonical base64url".to_owned()),
+        let mut claims = Present::default();
+        let Some(json) = base64url::decode_borrowed(segment, small, large) else {
+            return refuse(watch, || "not canonical base64url".into());
         };
-        let problem = payload.as_ref().err();
-        require(watch, Check::Claims, problem.is_none(), || {
-            problem.cloned().unwrap_or_else(|| "every required claim, once, with its type".into())
-        })?;
-        payload.map_err(|_| Refusal::TokenInvalid)
+        if let Err(error) = strict_json::object(json, &mut claims) {
+            return refuse(watch, || error.to_string());
+        }
+        match claims.complete() {
+            Err(problem) => refuse(watch, || problem.into()),
+            Ok(payload) => {
+                watch.saw(Check::Claims, true, || "every required claim, once, with its type".into());
+                Ok(payload)
+            }
+        }
     }
 
     /// RFC 7519 sections 4.1.1 and 4.1.3, compared exactly: no prefix, no case folding, no list (attacks J29, J30).
@@ -107,6 +113,11 @@ impl<'a> Payload<'a> {
             format!("aud {:?}, expected {:?}", self.audience, expected.audience)
         })
     }
+}
+
+fn refuse<W: Watch, T>(watch: &mut W, detail: impl FnOnce() -> String) -> Result<T, Refusal> {
+    watch.saw(Check::Claims, false, detail);
+    Err(Refusal::TokenInvalid)
 }
 
 /// The claims that are there.
@@ -142,6 +153,7 @@ impl<'de> Members<'de> for Present<'de> {
 
 impl<'a> Present<'a> {
     /// Each claim that Doorward issues is required (attack J27), and each id in its one spelling (attack J28).
+    #[inline]
     fn complete(self) -> Result<Payload<'a>, &'static str> {
         let jti = self.jti.ok_or("missing claim: jti")?.0;
         if jti.is_empty() || jti.len() > 128 {

@@ -118,12 +118,13 @@ impl<'de> Members<'de> for Header<'de> {
 
 impl<'a> Header<'a> {
     fn read<W: Watch>(json: &'a [u8], watch: &mut W) -> Result<Self, Refusal> {
-        let header = strict_json::object::<Self>(json);
-        let problem = header.as_ref().err();
+        let mut header = Self::default();
+        let read = strict_json::object(json, &mut header);
+        let problem = read.as_ref().err();
         require(watch, Check::Header, problem.is_none(), || {
             problem.map_or_else(|| "one JSON object, nothing twice".into(), ToString::to_string)
         })?;
-        header.map_err(|_| Refusal::TokenInvalid)
+        Ok(header)
     }
 
     /// The header's algorithm is compared with the key's, and never chosen by it (RFC 8725 section 3.1; attacks J01, J02).

@@ -64,9 +64,10 @@ impl KeySet {
         if json.len() > MAX_JWKS {
             return Err(KeySetError::TooLarge);
         }
-        let set = strict_json::object::<Jwks<'_>>(json.as_bytes());
-        let keys = set.map_err(|error| KeySetError::Malformed(error.to_string()))?.keys;
-        let keys = keys.ok_or_else(|| KeySetError::Malformed("missing member \"keys\"".into()))?;
+        let mut set = Jwks::default();
+        let read = strict_json::object(json.as_bytes(), &mut set);
+        read.map_err(|error| KeySetError::Malformed(error.to_string()))?;
+        let keys = set.keys.ok_or_else(|| KeySetError::Malformed("missing member \"keys\"".into()))?;
         if keys.len() > MAX_KEYS {
             return Err(KeySetError::TooLarge);
         }

@@ -140,8 +140,8 @@ impl SigningKey {
     }
 
     /// Appends a dot and the signature of what `token` holds so far.
-    pub(super) fn append_signature(&self, token: &mut String) -> Result<(), KeyError> {
-        let (message, random, rejected) = (token.as_bytes(), SystemRandom::new(), |_| KeyError::Rejected);
+    pub(super) fn append_signature(&self, token: &mut Vec<u8>) -> Result<(), KeyError> {
+        let (message, random, rejected) = (token.as_slice(), SystemRandom::new(), |_| KeyError::Rejected);
         match &self.private {
             Private::Hs256(key) => append(token, hmac::sign(key, message).as_ref()),
             Private::Es256(key) => append(token, key.sign(&random, message).map_err(rejected)?.as_ref()),
@@ -156,8 +156,8 @@ impl SigningKey {
     }
 }
 
-fn append(token: &mut String, signature: &[u8]) {
-    token.push('.');
+fn append(token: &mut Vec<u8>, signature: &[u8]) {
+    token.push(b'.');
     base64url::append(token, signature);
 }
 
@@ -190,8 +190,10 @@ impl VerifyingKey {
     /// # Errors
     /// [`KeyError`] says what is wrong: nothing that is ambiguous, private or meant for something else is taken.
     pub fn from_jwk(json: &str) -> Result<Self, KeyError> {
-        let jwk = strict_json::object::<Jwk<'_>>(json.as_bytes());
-        Self::from_parsed_jwk(&jwk.map_err(|error| KeyError::Malformed(error.to_string()))?)
+        let mut jwk = Jwk::default();
+        let read = strict_json::object(json.as_bytes(), &mut jwk);
+        read.map_err(|error| KeyError::Malformed(error.to_string()))?;
+        Self::from_parsed_jwk(&jwk)
     }
 
     pub(super) fn from_parsed_jwk(jwk: &Jwk<'_>) -> Result<Self, KeyError> {

@@ -5,7 +5,6 @@
 //! at every depth, in members that nobody reads too. The depth is bounded by serde_json (attack J22).
 
 use std::fmt;
-use std::marker::PhantomData;
 
 use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 
@@ -18,16 +17,19 @@ pub(super) trait Members<'de>: Default {
     fn member<A: MapAccess<'de>>(&mut self, name: &'de str, map: &mut A) -> Result<bool, A::Error>;
 }
 
-/// Reads the object that is the whole of `json`.
-pub(super) fn object<'de, T: Members<'de>>(json: &'de [u8]) -> Result<T, serde_json::Error> {
+/// Reads the object that is the whole of `json` into `members`.
+pub(super) fn object<'de, T: Members<'de>>(
+    json: &'de [u8],
+    members: &mut T,
+) -> Result<(), serde_json::Error> {
     let text = str::from_utf8(json).map_err(serde_json::Error::custom)?;
     let mut deserializer = serde_json::Deserializer::from_str(text);
-    let members = deserializer.deserialize_map(Object(PhantomData))?;
-    deserializer.end()?;
-    Ok(members)
+    deserializer.deserialize_map(Object(members))?;
+    deserializer.end()
 }
 
 /// Reads a member's value into its slot, once.
+#[inline]
 pub(super) fn fill<'de, A, T>(slot: &mut Option<T>, name: &str, map: &mut A) -> Result<bool, A::Error>
 where
     A: MapAccess<'de>,
@@ -44,21 +46,20 @@ fn duplicate<E: Error>(name: &str) -> E {
     E::custom(format_args!("duplicate member {name:?}"))
 }
 
-struct Object<T>(PhantomData<T>);
+struct Object<'m, T>(&'m mut T);
 
-impl<'de, T: Members<'de>> Visitor<'de> for Object<T> {
-    type Value = T;
+impl<'de, T: Members<'de>> Visitor<'de> for Object<'_, T> {
+    type Value = ();
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("a JSON object")
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<T, A::Error> {
-        let mut members = T::default();
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
         let mut unknown = Vec::new();
         // A borrowed name is one without escapes: serde_json has to copy the others, and this refuses them.
         while let Some(name) = map.next_key::<&'de str>()? {
-            if members.member(name, &mut map)? {
+            if self.0.member(name, &mut map)? {
                 continue;
             }
             if unknown.contains(&name) {
@@ -70,7 +71,7 @@ impl<'de, T: Members<'de>> Visitor<'de> for Object<T> {
             unknown.push(name);
             map.next_value::<Unread>()?;
         }
-        Ok(members)
+        Ok(())
     }
 }
 
@@ -79,7 +80,9 @@ pub(super) struct Strict<T>(pub(super) T);
 
 impl<'de, T: Members<'de>> Deserialize<'de> for Strict<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_map(Object(PhantomData)).map(Self)
+        let mut members = T::default();
+        deserializer.deserialize_map(Object(&mut members))?;
+        Ok(Self(members))
     }
 }
 
@@ -140,6 +143,6 @@ impl<'de> Visitor<'de> for UnreadVisitor {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Unread, A::Error> {
-        Object::<NoneKnown>(PhantomData).visit_map(map).map(|_| Unread)
+        Object(&mut NoneKnown).visit_map(map).map(|()| Unread)
     }
 }
