@@ -56,9 +56,14 @@ mod tests {
         let hash = URL_SAFE_NO_PAD.encode(secret.hash());
         assert_ne!(OpaqueSecret::parse(&hash).unwrap().hash(), secret.hash());
         let loose_bits = format!("{}{}", &text[..42], "V");
-        for bad in
-            ["", &text[1..], &format!("{}A", *text), &format!("{}=", *text), &loose_bits, &"A".repeat(1_000_000)]
-        {
+        for bad in [
+            "",
+            &text[1..],
+            &format!("{}A", *text),
+            &format!("{}=", *text),
+            &loose_bits,
+            &"A".repeat(1_000_000),
+        ] {
             assert!(OpaqueSecret::parse(bad).is_none(), "{bad}");
         }
     }

@@ -63,9 +63,9 @@ impl RevocationSet {
         self.sessions.pin().contains_key(&session)
     }
 
-    /// The role that the user has by the latest change in the set.
-    pub fn role_of(&self, user: UserId) -> Option<RoleName> {
-        self.roles.pin().get(&user).map(|change| change.role)
+    /// The role that the user has by the latest change in the set, and the version of that change.
+    pub fn role_of(&self, user: UserId) -> Option<(RoleName, i64)> {
+        self.roles.pin().get(&user).map(|change| (change.role, change.version))
     }
 
     /// Refuses everything of this session until `expires_at`.
@@ -151,7 +151,7 @@ mod tests {
         let set = RevocationSet::new(10);
         set.change_role(ADA, RoleName::ADMIN, 2, LATER);
         set.change_role(ADA, RoleName::USER, 1, LATER);
-        assert_eq!(set.role_of(ADA), Some(RoleName::ADMIN));
+        assert_eq!(set.role_of(ADA), Some((RoleName::ADMIN, 2)));
         assert_eq!(set.check(ADA, session(1), RoleName::USER), Standing::Stale);
         assert_eq!(set.check(ADA, session(1), RoleName::ADMIN), Standing::Good);
     }

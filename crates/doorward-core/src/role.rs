@@ -1,3 +1,5 @@
+//! Roles: a name each, and the permissions that it grants.
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::str::FromStr;

@@ -98,9 +98,10 @@ impl Postgres {
         let (reply, answer) = oneshot::channel();
         let act: Act = Box::new(move || {
             Box::pin(async move {
-                // The caller may be gone; the act is done all the same.
-                drop(reply.send(retried(act).await));
+                let outcome = retried(act).await;
                 drop(place);
+                // The caller may be gone; the act was done all the same.
+                drop(reply.send(outcome));
             })
         });
         self.acts.send(Some(act)).map_err(|_| StoreError::closed())?;

@@ -7,6 +7,7 @@ mod on_sqlite;
 mod place;
 
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::mpsc;
 
 use doorward_core::UserId;
 use doorward_core::role::RoleName;
@@ -277,4 +278,19 @@ fn poll_once<T>(future: &mut std::pin::Pin<Box<impl Future<Output = T>>>) -> Opt
         std::task::Poll::Ready(value) => Some(value),
         std::task::Poll::Pending => None,
     }
+}
+
+/// Keeps the thread that runs the acts busy, so that they pile up, until the sender is dropped.
+async fn hold_the_acts(store: &Store) -> mpsc::Sender<()> {
+    let (release, released) = mpsc::channel::<()>();
+    let (begun, has_begun) = tokio::sync::oneshot::channel();
+    let begun = std::sync::Mutex::new(Some(begun));
+    let holding = store.transaction(async move |_| {
+        begun.lock().unwrap().take().unwrap().send(()).unwrap();
+        let _ = released.recv();
+        Ok(())
+    });
+    poll_once(&mut Box::pin(holding));
+    has_begun.await.unwrap();
+    release
 }

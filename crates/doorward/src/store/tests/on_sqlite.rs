@@ -1,33 +1,17 @@
 //! What is particular to SQLite: the queue, the group commit, and other processes on the same file.
 
 use std::os::unix::fs::PermissionsExt;
-use std::sync::mpsc;
 
 use rusqlite::Connection;
 
 use super::*;
 use crate::store::sqlite::QUEUE;
 
-/// Keeps the writer busy, so that acts pile up behind it, until the sender is dropped.
-async fn hold_the_writer(store: &Store) -> mpsc::Sender<()> {
-    let (release, released) = mpsc::channel::<()>();
-    let (begun, has_begun) = tokio::sync::oneshot::channel();
-    let begun = std::sync::Mutex::new(Some(begun));
-    let holding = store.transaction(async move |_| {
-        begun.lock().unwrap().take().unwrap().send(()).unwrap();
-        let _ = released.recv();
-        Ok(())
-    });
-    poll_once(&mut Box::pin(holding));
-    has_begun.await.unwrap();
-    release
-}
-
 #[tokio::test]
 async fn a_full_queue_turns_acts_away_and_nothing_that_it_took_is_lost() {
     let place = Place::sqlite();
     let store = place.open().await;
-    let release = hold_the_writer(&store).await;
+    let release = hold_the_acts(&store).await;
     let increase = || Box::pin(store.execute("UPDATE facts SET value = value + 1", values![]));
     let mut waiting: Vec<_> = (0..QUEUE).map(|_| increase()).collect();
     waiting.iter_mut().for_each(|act| assert_eq!(poll_once(act), None));
@@ -46,7 +30,7 @@ async fn a_full_queue_turns_acts_away_and_nothing_that_it_took_is_lost() {
 async fn acts_that_wait_together_are_committed_together_and_fail_alone() {
     let place = Place::sqlite();
     let store = place.open().await;
-    let release = hold_the_writer(&store).await;
+    let release = hold_the_acts(&store).await;
     let mut first = Box::pin(store.execute(ADD, values!["a", 1]));
     let mut failing = Box::pin(store.transaction(async |tx| {
         tx.execute(ADD, values!["b", 1]).await?;
@@ -72,7 +56,7 @@ async fn acts_that_wait_together_are_committed_together_and_fail_alone() {
 async fn where_the_commit_fails_nobody_is_told_that_it_was_done() {
     let place = Place::sqlite();
     let store = place.open().await;
-    let release = hold_the_writer(&store).await;
+    let release = hold_the_acts(&store).await;
     let mut innocent = Box::pin(store.execute(ADD, values!["a", 1]));
     let mut failing = Box::pin(store.transaction(async |tx| {
         // A foreign key that is looked at only at the commit.

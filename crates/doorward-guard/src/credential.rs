@@ -1,0 +1,127 @@
+use doorward_core::Refusal;
+use http::{HeaderMap, header};
+
+/// The names of the cookies that carry credentials.
+#[derive(Debug, Clone)]
+pub struct CookieNames {
+    /// The access token of cookie mode, by default `__Host-token`.
+    pub token: String,
+    /// The session secret of session mode, by default `__Host-sessionId`.
+    pub session: String,
+}
+
+/// The one credential of a request, unverified.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Credential<'a> {
+    /// From `Authorization: Bearer` (RFC 6750 section 2.1).
+    BearerToken(&'a str),
+    /// From the access token's cookie.
+    CookieToken(&'a str),
+    /// From the session secret's cookie.
+    SessionSecret(&'a str),
+}
+
+/// Picks the one credential of a request.
+///
+/// `Authorization`, where present, is judged alone: a bad one never falls back to a cookie (attack K06). Two credentials
+/// of one kind, and cookies of two modes, are refused, so that no two readers of the request disagree (K01, J36).
+///
+/// # Errors
+/// [`Refusal::TokenMissing`] without a credential, [`Refusal::TokenInvalid`] where there is not exactly one.
+pub fn credential<'a>(headers: &'a HeaderMap, names: &CookieNames) -> Result<Credential<'a>, Refusal> {
+    let mut authorization = headers.get_all(header::AUTHORIZATION).iter();
+    if let Some(value) = authorization.next() {
+        let one = authorization.next().is_none();
+        let token = value.to_str().ok().and_then(bearer).filter(|_| one);
+        return token.map(Credential::BearerToken).ok_or(Refusal::TokenInvalid);
+    }
+    let mut found = cookies(headers).filter_map(|(name, value)| match name {
+        _ if name == names.token.as_bytes() => Some(str::from_utf8(value).map(Credential::CookieToken)),
+        _ if name == names.session.as_bytes() => Some(str::from_utf8(value).map(Credential::SessionSecret)),
+        _ => None,
+    });
+    match (found.next(), found.next()) {
+        (None, _) => Err(Refusal::TokenMissing),
+        (Some(Ok(one)), None) => Ok(one),
+        _ => Err(Refusal::TokenInvalid),
+    }
+}
+
+/// The values of every cookie of this exact name that is text, in the order of the request.
+pub fn cookies_named<'a>(headers: &'a HeaderMap, name: &str) -> impl Iterator<Item = &'a str> {
+    let values = cookies(headers).filter(move |(found, _)| *found == name.as_bytes());
+    values.filter_map(|(_, value)| str::from_utf8(value).ok())
+}
+
+fn bearer(value: &str) -> Option<&str> {
+    let (scheme, token) = value.split_once(' ')?;
+    scheme.eq_ignore_ascii_case("bearer").then_some(token)
+}
+
+/// Name and value of each cookie (RFC 6265 section 4.2.1), byte for byte: nothing is unquoted or decoded, and a foreign
+/// broken cookie is passed over (K03, K04).
+fn cookies(headers: &HeaderMap) -> impl Iterator<Item = (&[u8], &[u8])> {
+    let pairs =
+        headers.get_all(header::COOKIE).iter().flat_map(|line| line.as_bytes().split(|byte| *byte == b';'));
+    pairs.filter_map(|pair| {
+        let pair = pair.trim_ascii();
+        let equals = pair.iter().position(|byte| *byte == b'=')?;
+        let (name, value) = pair.split_at_checked(equals)?;
+        Some((name, value.get(1..)?))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn names() -> CookieNames {
+        CookieNames { token: "__Host-token".into(), session: "__Host-sessionId".into() }
+    }
+
+    fn pick(lines: &[(&'static str, &str)]) -> Result<String, Refusal> {
+        let mut headers = HeaderMap::new();
+        for (name, value) in lines {
+            headers.append(*name, value.parse().unwrap());
+        }
+        credential(&headers, &names()).map(|found| format!("{found:?}"))
+    }
+
+    #[test]
+    fn j36_the_scheme_is_read_in_any_case_and_everything_else_strictly() {
+        for good in ["Bearer abc", "bearer abc", "BEARER abc"] {
+            assert_eq!(pick(&[("authorization", good)]).unwrap(), "BearerToken(\"abc\")");
+        }
+        for bad in ["Bearer", "Basic abc", "Token abc", "Negotiate", "abc", "", "Bearer\tabc"] {
+            assert_eq!(pick(&[("authorization", bad)]), Err(Refusal::TokenInvalid), "{bad:?}");
+        }
+        let twice = [("authorization", "Bearer abc"), ("authorization", "Bearer abc")];
+        assert_eq!(pick(&twice), Err(Refusal::TokenInvalid));
+    }
+
+    #[test]
+    fn k06_a_bad_authorization_never_falls_back_to_a_good_cookie() {
+        let both = [("authorization", "Basic abc"), ("cookie", "__Host-token=good")];
+        assert_eq!(pick(&both), Err(Refusal::TokenInvalid));
+    }
+
+    #[test]
+    fn k01_two_cookies_of_one_name_are_refused_in_any_order_on_one_line_or_two() {
+        for line in ["__Host-token=a; __Host-token=b", "__Host-token=b; x=y; __Host-token=a"] {
+            assert_eq!(pick(&[("cookie", line)]), Err(Refusal::TokenInvalid));
+        }
+        let lines = [("cookie", "__Host-sessionId=a"), ("cookie", "__Host-sessionId=a")];
+        assert_eq!(pick(&lines), Err(Refusal::TokenInvalid));
+        assert_eq!(pick(&[("cookie", "__Host-sessionId=a; __Host-token=b")]), Err(Refusal::TokenInvalid));
+    }
+
+    #[test]
+    fn k03_k04_only_the_exact_name_counts_and_foreign_broken_cookies_do_no_harm() {
+        let foreign =
+            "=__Host-token=v; __hOsT-token=v; __Host-token2=v; token=v; $Version=1; ; broken; __Host-token";
+        assert_eq!(pick(&[("cookie", foreign)]), Err(Refusal::TokenMissing));
+        let mixed = "a=\"b; __Host-token=good; c=\u{fc}";
+        assert_eq!(pick(&[("cookie", mixed)]).unwrap(), "CookieToken(\"good\")");
+        assert_eq!(pick(&[("cookie", "__Host-token=\"good\"")]).unwrap(), "CookieToken(\"\\\"good\\\"\")");
+    }
+}

@@ -1,0 +1,78 @@
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use doorward_core::revocation::RevocationSet;
+use doorward_core::token::{self, AccessToken, Algorithm, Expected, KeySet};
+use doorward_core::{Refusal, Timestamp};
+use quick_cache::sync::Cache;
+
+/// How many verified tokens are remembered, and the longest that is.
+const MEMO: usize = 8_192;
+const MEMO_TOKEN: usize = 1_024;
+
+/// Verifies access tokens with the keys, and knows the revocations; both in memory.
+///
+/// A public-key signature costs a hundred times more than the rest of a check, so tokens verified under such a key are
+/// remembered: the whole token is compared, never past its `exp`, and never instead of the revocations.
+pub struct Verifier {
+    keys: ArcSwap<Keys>,
+    expected: Expected,
+    /// What this process knows of ended sessions and changed roles.
+    pub revocations: Arc<RevocationSet>,
+}
+
+/// A key set and what was verified with it: dropped together, so that no token outlives its key (attack J39).
+struct Keys {
+    set: KeySet,
+    memo: Option<Cache<Box<str>, AccessToken>>,
+}
+
+impl Keys {
+    fn new(set: KeySet) -> Arc<Self> {
+        let costly = set.iter().any(|key| key.algorithm() != Algorithm::Hs256);
+        let memo = costly.then(|| Cache::new(MEMO));
+        Arc::new(Self { set, memo })
+    }
+}
+
+impl Verifier {
+    /// A verifier for tokens of this issuer and audience.
+    pub fn new(keys: KeySet, expected: Expected, revocations: Arc<RevocationSet>) -> Self {
+        Self { keys: ArcSwap::new(Keys::new(keys)), expected, revocations }
+    }
+
+    /// Verifies signature and claims of an access token (RFC 9068 section 4). Revocations are not looked at.
+    ///
+    /// # Errors
+    /// [`Refusal::TokenInvalid`], or [`Refusal::TokenExpired`] after a good signature.
+    pub fn verify(&self, token: &str, now: Timestamp) -> Result<AccessToken, Refusal> {
+        let keys = self.keys.load();
+        let Some(memo) = keys.memo.as_ref().filter(|_| token.len() <= MEMO_TOKEN) else {
+            return token::verify(token, &keys.set, &self.expected, now);
+        };
+        if let Some(verified) = memo.get(token) {
+            return if now < verified.expires_at { Ok(verified) } else { Err(Refusal::TokenExpired) };
+        }
+        let verified = token::verify(token, &keys.set, &self.expected, now)?;
+        memo.insert(token.into(), verified);
+        Ok(verified)
+    }
+
+    /// Verifies a token whose `exp` may have passed: enough to end its session, and for nothing else.
+    ///
+    /// # Errors
+    /// [`Refusal::TokenInvalid`].
+    pub fn verify_ignoring_expiry(&self, token: &str, now: Timestamp) -> Result<AccessToken, Refusal> {
+        token::verify_ignoring_expiry(token, &self.keys.load().set, &self.expected, now)
+    }
+
+    /// Takes other keys; what was verified with the old ones is forgotten.
+    pub fn replace_keys(&self, keys: KeySet) {
+        self.keys.store(Keys::new(keys));
+    }
+
+    /// What a token must say.
+    pub fn expected(&self) -> &Expected {
+        &self.expected
+    }
+}

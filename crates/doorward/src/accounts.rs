@@ -1,0 +1,362 @@
+//! Changing accounts: the one place where users are made, changed, disabled and deleted, whoever asks: their owner, an
+//! admin, or the command line.
+//!
+//! Every act is one transaction that writes first what it depends on: the user's row, and the row `admins_lock` where it
+//! could remove the last admin. Afterwards, before the answer, it is put in force in memory.
+
+use std::sync::Arc;
+
+use doorward_core::email::Email;
+use doorward_core::name::DisplayName;
+use doorward_core::role::{RoleName, Roles};
+use doorward_core::{SessionId, Timestamp, UserId};
+
+use crate::audit::{self, Entry};
+use crate::clock::Clock;
+use crate::error::{Error, Result};
+use crate::links;
+use crate::revocations::{self, Because, Ended, Ending, Revocations};
+use crate::sessions::Sessions;
+use crate::store::{Store, StoreError, Tx, values};
+use crate::users::{self, User, Users, folded};
+
+/// Who acts.
+#[derive(Debug, Clone, Copy)]
+pub enum Actor {
+    /// The user's own act.
+    Owner,
+    /// A signed-in user with this role.
+    Admin(UserId, RoleName),
+    /// The command line: whoever can write the database may do everything.
+    CommandLine,
+}
+
+impl Actor {
+    /// The acting user, for the audit log.
+    pub fn id(self) -> Option<UserId> {
+        if let Self::Admin(id, _) = self { Some(id) } else { None }
+    }
+
+    /// Whether the actor may act on somebody with this role, or give it (attack A06).
+    fn covers(self, roles: &Roles, role: RoleName) -> bool {
+        match self {
+            Self::Admin(_, own) => roles.covers(own, role),
+            Self::Owner | Self::CommandLine => true,
+        }
+    }
+}
+
+/// What is to be changed; `None` stays as it is.
+#[derive(Debug, Clone, Default)]
+pub struct Change {
+    /// The name.
+    pub name: Option<DisplayName>,
+    /// The address.
+    pub email: Option<Email>,
+    /// The role.
+    pub role: Option<RoleName>,
+    /// Whether the account is disabled.
+    pub disabled: Option<bool>,
+}
+
+impl Change {
+    /// What is changed, for the audit log.
+    pub fn summary(&self) -> String {
+        let mut parts = Vec::new();
+        parts.extend(self.name.as_ref().map(|_| "name".to_owned()));
+        parts.extend(self.email.as_ref().map(|_| "email".to_owned()));
+        parts.extend(self.role.map(|role| format!("role {role}")));
+        parts.extend(
+            self.disabled.map(|disabled| if disabled { "disabled".into() } else { "enabled".to_owned() }),
+        );
+        parts.join(", ")
+    }
+}
+
+/// A new account.
+#[derive(Debug, Clone)]
+pub struct NewUser {
+    /// The name.
+    pub name: DisplayName,
+    /// The address.
+    pub email: Email,
+    /// The role.
+    pub role: RoleName,
+    /// The hash of the password; without one it takes a reset link to sign in.
+    pub password_hash: Option<String>,
+}
+
+/// Changes accounts.
+pub struct Accounts {
+    store: Store,
+    clock: Clock,
+    roles: Roles,
+    users: Arc<Users>,
+    sessions: Arc<Sessions>,
+    revocations: Arc<Revocations>,
+}
+
+const INSERT: &str = "INSERT INTO users (id, name, name_folded, email, role, password_hash, created_at, updated_at) \
+     VALUES ($1, $2, $3, $4, $5, $6, $7, $7) ON CONFLICT (email) DO NOTHING RETURNING id";
+const FIND: &str =
+    "SELECT id, name, email, role, created_at, disabled_at, role_version FROM users WHERE id = $1";
+const UPDATE: &str = "UPDATE users SET name = $2, name_folded = $3, email = $4, role = $5, role_version = $6, \
+     disabled_at = $7, updated_at = $8 WHERE id = $1";
+const OTHER_WITH_EMAIL: &str = "SELECT id FROM users WHERE email = $1 AND id <> $2";
+const LOCK_ADMINS: &str = "UPDATE facts SET value = value + 1 WHERE name = 'admins_lock'";
+const OTHER_ADMINS: &str =
+    "SELECT id FROM users WHERE role = 'admin' AND disabled_at IS NULL AND id <> $1 LIMIT 1";
+const SHORTEN: &str = "UPDATE sessions SET absolute_expires_at = CASE WHEN absolute_expires_at > created_at + $2 \
+     THEN created_at + $2 ELSE absolute_expires_at END, expires_at = CASE WHEN expires_at > created_at + $2 \
+     THEN created_at + $2 ELSE expires_at END WHERE user_id = $1 AND ended_at IS NULL";
+const SET_PASSWORD: &str = "UPDATE users SET password_hash = $2, updated_at = $3 WHERE id = $1";
+const SET_PASSWORD_FROM: &str =
+    "UPDATE users SET password_hash = $2, updated_at = $3 WHERE id = $1 AND password_hash = $4";
+const FORGET_LINKS: &str = "DELETE FROM one_time_links WHERE user_id = $1";
+const DELETE: &str = "DELETE FROM users WHERE id = $1";
+
+/// Inserts a user within its act's transaction; `None` where somebody has the address.
+pub(crate) async fn insert(
+    tx: &mut Tx,
+    id: UserId,
+    new: &NewUser,
+    now: Timestamp,
+) -> Result<Option<User>, StoreError> {
+    let (name, email) = (new.name.as_str(), &new.email);
+    let hash = new.password_hash.clone();
+    let inserted = tx.find(INSERT, values![id, name, folded(name), email, new.role, hash, now]).await?;
+    Ok(inserted.map(|_| User {
+        id,
+        name: name.to_owned(),
+        email: email.clone(),
+        role: new.role,
+        created_at: now,
+        disabled_at: None,
+    }))
+}
+
+/// What an act did, to be put in force after its commit.
+struct Done {
+    user: User,
+    role: Option<(RoleName, i64)>,
+    ended: Ended,
+}
+
+impl Accounts {
+    pub(crate) fn new(
+        (store, clock, roles): (Store, Clock, Roles),
+        users: Arc<Users>,
+        sessions: Arc<Sessions>,
+        revocations: Arc<Revocations>,
+    ) -> Self {
+        Self { store, clock, roles, users, sessions, revocations }
+    }
+
+    /// Makes an account.
+    ///
+    /// # Errors
+    /// [`Error::EmailTaken`], an unknown role, or one that the actor may not give.
+    pub async fn create(&self, new: NewUser, actor: Actor, entry: Entry) -> Result<User> {
+        self.check_role(new.role, actor)?;
+        let now = self.clock.now();
+        let id = UserId::new(now, crate::random::bytes());
+        let created = self.store.transaction(async move |tx: &mut Tx| {
+            let created = insert(tx, id, &new, now).await?;
+            if created.is_some() {
+                audit::record(tx, &entry.clone().user(id)).await?;
+            }
+            Ok(created)
+        });
+        created.await?.ok_or(Error::EmailTaken)
+    }
+
+    /// Changes an account. A new role makes its tokens stale at once, disabling ends its sessions.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`], [`Error::EmailTaken`], [`Error::LastAdmin`], [`Error::Forbidden`], or an unknown role.
+    pub async fn change(&self, id: UserId, change: Change, actor: Actor, entry: Entry) -> Result<User> {
+        if let Some(role) = change.role {
+            self.check_role(role, actor)?;
+        }
+        let (now, roles) = (self.clock.now(), self.roles.clone());
+        let ending = self.revocations.ending(now, Because::Disabled);
+        let admin_ttl = self.sessions.admin_absolute_ttl();
+        let done = self
+            .store
+            .transaction(async move |tx: &mut Tx| {
+                let (user, version) = match locked(tx, id).await? {
+                    Some((user, _)) if !actor.covers(&roles, user.role) => return Ok(Err(Error::Forbidden)),
+                    Some(found) => found,
+                    None => return Ok(Err(Error::NotFound)),
+                };
+                apply(tx, (user, version), &change, (now, ending, admin_ttl), &entry).await
+            })
+            .await??;
+        if let Some(role) = done.role {
+            self.revocations.apply_role(id, role, ending);
+            self.sessions.memory.forget(id);
+        }
+        self.sessions.apply_all(&done.ended, ending);
+        self.users.forget(id);
+        Ok(done.user)
+    }
+
+    /// Sets a new password hash, and ends the user's sessions except `keep`. With `current`, only where that is still the
+    /// stored hash.
+    ///
+    /// # Errors
+    /// [`Error::WrongPassword`] where `current` is no more; [`Error::NotFound`].
+    pub async fn set_password(
+        &self,
+        id: UserId,
+        (hash, current): (String, Option<String>),
+        keep: Option<SessionId>,
+        entry: Entry,
+    ) -> Result<u32> {
+        let now = self.clock.now();
+        let ending = self.revocations.ending(now, Because::PasswordChanged);
+        let ended = self
+            .store
+            .transaction(async move |tx: &mut Tx| {
+                let changed = match &current {
+                    Some(current) => tx.execute(SET_PASSWORD_FROM, values![id, &hash, now, current]).await?,
+                    None => tx.execute(SET_PASSWORD, values![id, &hash, now]).await?,
+                };
+                if changed == 0 {
+                    return Ok(Err(if current.is_some() { Error::WrongPassword } else { Error::NotFound }));
+                }
+                tx.execute(FORGET_LINKS, values![id]).await?;
+                let ended = revocations::end_all(tx, id, keep, ending).await?;
+                audit::record(tx, &entry).await?;
+                Ok(Ok(ended))
+            })
+            .await??;
+        self.sessions.apply_all(&ended, ending);
+        Ok(ended.live)
+    }
+
+    /// Sets a new password hash by a reset link, which is used up, and ends every session of its user.
+    ///
+    /// # Errors
+    /// [`Error::LinkInvalid`].
+    pub async fn reset_password(&self, link: [u8; 32], hash: String, entry: Entry) -> Result<u32> {
+        let now = self.clock.now();
+        let ending = self.revocations.ending(now, Because::PasswordChanged);
+        let ended = self
+            .store
+            .transaction(async move |tx: &mut Tx| {
+                let Some(id) = links::use_reset(tx, link, now).await? else {
+                    return Ok(Err(Error::LinkInvalid));
+                };
+                tx.execute(SET_PASSWORD, values![id, &hash, now]).await?;
+                tx.execute(FORGET_LINKS, values![id]).await?;
+                let ended = revocations::end_all(tx, id, None, ending).await?;
+                audit::record(tx, &entry).await?;
+                Ok(Ok(ended))
+            })
+            .await??;
+        self.sessions.apply_all(&ended, ending);
+        Ok(ended.live)
+    }
+
+    /// Deletes an account with all that belongs to it, and removes what names it from the audit log.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`], [`Error::LastAdmin`], [`Error::Forbidden`].
+    pub async fn delete(&self, id: UserId, actor: Actor, entry: Entry) -> Result<()> {
+        let (now, roles) = (self.clock.now(), self.roles.clone());
+        let ending = self.revocations.ending(now, Because::Deleted);
+        let ended = self
+            .store
+            .transaction(async move |tx: &mut Tx| {
+                let user = match locked(tx, id).await? {
+                    Some((user, _)) if !actor.covers(&roles, user.role) => return Ok(Err(Error::Forbidden)),
+                    Some((user, _)) => user,
+                    None => return Ok(Err(Error::NotFound)),
+                };
+                if is_last_admin(tx, &user).await? {
+                    return Ok(Err(Error::LastAdmin));
+                }
+                let ended = revocations::end_all(tx, id, None, ending).await?;
+                tx.execute(DELETE, values![id]).await?;
+                audit::forget(tx, id).await?;
+                audit::record(tx, &entry).await?;
+                Ok(Ok(ended))
+            })
+            .await??;
+        self.sessions.apply_all(&ended, ending);
+        self.users.forget(id);
+        Ok(())
+    }
+
+    /// Whether there is such a role, and the actor may give it.
+    pub(crate) fn check_role(&self, role: RoleName, actor: Actor) -> Result<()> {
+        if !self.roles.contains(role) {
+            let known: Vec<_> = self.roles.names().map(|name| name.to_string()).collect();
+            return Err(Error::field("role", format!("is unknown; there are {}", known.join(", "))));
+        }
+        if actor.covers(&self.roles, role) { Ok(()) } else { Err(Error::Forbidden) }
+    }
+}
+
+/// Takes the locks that an act on a user needs, always in this order, and reads the user.
+async fn locked(tx: &mut Tx, id: UserId) -> Result<Option<(User, i64)>, StoreError> {
+    tx.execute(LOCK_ADMINS, values![]).await?;
+    tx.execute(users::LOCK, values![id]).await?;
+    let row = tx.find(FIND, values![id]).await?;
+    row.map(|row| Ok((users::read(&row)?, row.get(6)?))).transpose()
+}
+
+async fn is_last_admin(tx: &mut Tx, user: &User) -> Result<bool, StoreError> {
+    let counts = user.role == RoleName::ADMIN && user.disabled_at.is_none();
+    Ok(counts && tx.find(OTHER_ADMINS, values![user.id]).await?.is_none())
+}
+
+async fn apply(
+    tx: &mut Tx,
+    (old, version): (User, i64),
+    change: &Change,
+    (now, ending, admin_ttl): (Timestamp, Ending, std::time::Duration),
+    entry: &Entry,
+) -> Result<Result<Done>, StoreError> {
+    let id = old.id;
+    let mut new = old.clone();
+    if let Some(name) = &change.name {
+        name.as_str().clone_into(&mut new.name);
+    }
+    if let Some(email) = &change.email {
+        new.email = email.clone();
+    }
+    new.role = change.role.unwrap_or(old.role);
+    new.disabled_at = match change.disabled {
+        Some(true) => Some(old.disabled_at.unwrap_or(now)),
+        Some(false) => None,
+        None => old.disabled_at,
+    };
+    let stays_admin = new.role == RoleName::ADMIN && new.disabled_at.is_none();
+    if !stays_admin && is_last_admin(tx, &old).await? {
+        return Ok(Err(Error::LastAdmin));
+    }
+    if new.email != old.email && tx.find(OTHER_WITH_EMAIL, values![&new.email, id]).await?.is_some() {
+        return Ok(Err(Error::EmailTaken));
+    }
+    let role = (new.role != old.role).then_some((new.role, version + 1));
+    let version = role.map_or(version, |(_, version)| version);
+    let name = new.name.as_str();
+    let values = values![id, name, folded(name), &new.email, new.role, version, new.disabled_at, now];
+    tx.execute(UPDATE, values).await?;
+    if let Some(role) = role {
+        revocations::note_role(tx, id, role, ending).await?;
+        if new.role == RoleName::ADMIN {
+            let ttl = i64::try_from(admin_ttl.as_micros()).unwrap_or(i64::MAX / 2);
+            tx.execute(SHORTEN, values![id, ttl]).await?;
+        }
+    }
+    if new.email != old.email {
+        tx.execute(FORGET_LINKS, values![id]).await?;
+    }
+    let disabled = old.disabled_at.is_none() && new.disabled_at.is_some();
+    let ended = if disabled { revocations::end_all(tx, id, None, ending).await? } else { Ended::default() };
+    audit::record(tx, entry).await?;
+    Ok(Ok(Done { user: new, role, ended }))
+}

@@ -1,0 +1,265 @@
+//! What every handler may reach.
+
+use std::ops::Deref;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::extract::FromRef;
+use doorward_core::password_hash::{Argon2Params, HashAlgorithm, HashPolicy};
+use doorward_core::refresh::RefreshKey;
+use doorward_core::token::Expected;
+use doorward_core::{Purpose, Timestamp};
+use doorward_guard::Guard;
+
+use crate::accounts::Accounts;
+use crate::clock::Clock;
+use crate::hashing::Hashing;
+use crate::keys::Keys;
+use crate::passwords::Passwords;
+use crate::revocations::Revocations;
+use crate::sessions::{Memory, Sessions};
+use crate::settings::{PasswordAlgorithm, Secrets, Settings};
+use crate::store::{Store, StoreError, StoreSettings, Tx, values};
+use crate::throttle::Throttle;
+use crate::users::Users;
+use crate::web::cookies::CookieJar;
+use crate::web::page::Pages;
+use crate::{audit, links};
+
+/// How often the table of revocations and the keys are looked at for what other processes wrote.
+const FOLLOW_EVERY: Duration = Duration::from_millis(250);
+/// How often what is over is forgotten.
+const SWEEP_EVERY: Duration = Duration::from_secs(60);
+
+/// The application's state. Cheap to clone.
+#[derive(Clone)]
+pub struct App(Arc<Parts>);
+
+/// The parts of the application.
+pub struct Parts {
+    /// All settings.
+    pub settings: Settings,
+    /// The time.
+    pub clock: Clock,
+    /// The database.
+    pub store: Store,
+    /// Finding users.
+    pub users: Arc<Users>,
+    /// Changing accounts.
+    pub accounts: Accounts,
+    /// Sessions of all modes.
+    pub sessions: Arc<Sessions>,
+    /// Checking passwords.
+    pub passwords: Passwords,
+    /// Hashing passwords.
+    pub hashing: Arc<Hashing>,
+    /// Limits.
+    pub throttle: Arc<Throttle>,
+    /// Signing keys.
+    pub keys: Arc<Keys>,
+    /// What is over.
+    pub revocations: Arc<Revocations>,
+    /// What checks requests.
+    pub guard: Guard,
+    pub(crate) cookies: CookieJar,
+    pub(crate) pages: Pages,
+}
+
+/// Why the application could not be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// The store.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The settings, with what to do.
+    #[error("{0}")]
+    Settings(#[from] crate::settings::SettingsError),
+    /// The system.
+    #[error("{0}")]
+    System(#[from] std::io::Error),
+}
+
+impl App {
+    /// Opens the database, applies migrations, loads keys and revocations. Only then may requests be accepted.
+    ///
+    /// # Errors
+    /// What cannot be used, and why.
+    pub async fn open(settings: Settings, secrets: Secrets, clock: Clock) -> Result<Self, OpenError> {
+        let algorithm = match settings.password_algorithm {
+            PasswordAlgorithm::Bcrypt => HashAlgorithm::Bcrypt,
+            PasswordAlgorithm::Argon2id => HashAlgorithm::Argon2id,
+        };
+        let policy = HashPolicy::new(algorithm, settings.bcrypt_cost, Argon2Params::default())
+            .map_err(|error| std::io::Error::other(format!("password settings: {error}")))?;
+        Self::open_with(settings, secrets, clock, policy).await
+    }
+
+    pub(crate) async fn open_with(
+        settings: Settings,
+        secrets: Secrets,
+        clock: Clock,
+        policy: HashPolicy,
+    ) -> Result<Self, OpenError> {
+        let now = clock.now();
+        let store = Store::open(&StoreSettings { database: settings.database() }, now).await?;
+        recognise(&store, &secrets).await?;
+        let root = Arc::new(secrets.root);
+        let loaded =
+            Revocations::load(store.clone(), settings.revocations_max, settings.access_ttl, now).await?;
+        let revocations = Arc::new(loaded);
+        let expected = Expected {
+            issuer: settings.issuer(),
+            audience: "doorward".into(),
+            max_ttl: revocations.max_access_ttl(),
+        };
+        let shared = (expected, revocations.set.clone());
+        let (jwt, algorithm) = (secrets.jwt.as_ref(), settings.access_algorithm);
+        let keys = Arc::new(Keys::load(store.clone(), root.clone(), jwt, algorithm, shared, now).await?);
+        let (capacity, idle_ttl) = (settings.sessions_in_memory, settings.idle_ttl);
+        let (memory, writes) = Memory::new(store.clone(), revocations.set.clone(), capacity, idle_ttl);
+        tokio::spawn(writes.run());
+        let memory = Arc::new(memory);
+        let users = Arc::new(Users::new(store.clone()));
+        let sessions = Arc::new(Sessions::new(
+            (store.clone(), clock.clone()),
+            (keys.clone(), revocations.clone()),
+            RefreshKey::new(&root.derive(Purpose::RefreshTokens)),
+            (settings.lifetimes(), settings.sessions_per_user),
+            memory.clone(),
+        ));
+        let hashing = Arc::new(Hashing::start(policy, settings.hashing_queue, settings.hashing_timeout)?);
+        let throttle = Arc::new(Throttle::new(settings.throttle, settings.throttle_memory));
+        let cookies = CookieJar::new(&settings);
+        let tells_time = clock.clone();
+        let guard =
+            Guard::new(keys.verifier().clone(), cookies.names.clone(), memory, move || tells_time.now());
+        let base = (store.clone(), clock.clone(), settings.roles.clone());
+        Ok(Self(Arc::new(Parts {
+            accounts: Accounts::new(base, users.clone(), sessions.clone(), revocations.clone()),
+            passwords: Passwords::new(
+                (store.clone(), clock.clone()),
+                users.clone(),
+                (hashing.clone(), throttle.clone()),
+                &root,
+            ),
+            pages: Pages::new(&settings),
+            settings,
+            clock,
+            store,
+            users,
+            sessions,
+            hashing,
+            throttle,
+            keys,
+            revocations,
+            guard,
+            cookies,
+        })))
+    }
+
+    /// Takes over what other processes wrote, and what time alone changes.
+    ///
+    /// # Errors
+    /// The store's; the next call tries again.
+    pub async fn follow(&self) -> Result<(), StoreError> {
+        let now = self.clock.now();
+        for user in self.revocations.follow(now).await? {
+            self.users.forget(user);
+            self.sessions.memory.forget(user);
+        }
+        self.keys.follow(now, false).await
+    }
+
+    /// Forgets what is over, in memory and in the store.
+    ///
+    /// # Errors
+    /// The store's; the next call tries again.
+    pub async fn sweep(&self) -> Result<(), StoreError> {
+        let now = self.clock.now();
+        // What memory holds goes before the revocations that would refuse it.
+        self.sessions.memory.sweep(now);
+        self.revocations.sweep(now).await?;
+        self.keys.follow(now, false).await?;
+        self.keys.sweep(now).await?;
+        links::sweep(&self.store, now).await?;
+        audit::sweep(&self.store, now - self.settings.audit_retention).await?;
+        self.sessions
+            .sweep(now)
+            .await
+            .map(drop)
+            .map_err(|_| StoreError::Unavailable("sessions were not swept".into()))
+    }
+
+    /// Follows and sweeps until the returned task is aborted.
+    pub fn keep_up(&self) -> tokio::task::JoinHandle<()> {
+        let app = self.clone();
+        tokio::spawn(async move {
+            let mut seen = None;
+            let mut follow = tokio::time::interval(FOLLOW_EVERY);
+            let mut sweep = tokio::time::interval(SWEEP_EVERY);
+            loop {
+                let done = tokio::select! {
+                    _ = follow.tick() => app.follow_where_changed(&mut seen).await,
+                    _ = sweep.tick() => app.sweep().await,
+                };
+                if let Err(error) = done {
+                    tracing::warn!(%error, "could not keep up with the store; trying again");
+                }
+            }
+        })
+    }
+
+    async fn follow_where_changed(&self, seen: &mut Option<i64>) -> Result<(), StoreError> {
+        let version = self.store.data_version().await?;
+        if version.is_none() || version != *seen {
+            self.follow().await?;
+            *seen = version;
+        } else if self.keys.are_due(self.clock.now()) {
+            self.keys.follow(self.clock.now(), false).await?;
+        }
+        Ok(())
+    }
+}
+
+const FINGERPRINT: &str =
+    "INSERT INTO facts (name, value) VALUES ('root_fingerprint', $1) ON CONFLICT (name) DO NOTHING";
+const FINGERPRINT_IS: &str = "SELECT value FROM facts WHERE name = 'root_fingerprint'";
+
+/// Refuses a database that was made under another root secret: its keys and refresh tokens would all be dead.
+async fn recognise(store: &Store, secrets: &Secrets) -> Result<(), StoreError> {
+    let key = secrets.root.derive(Purpose::Fingerprint);
+    let ours = key.expose().first_chunk::<8>().map_or(0, |bytes| i64::from_be_bytes(*bytes));
+    let known = store
+        .transaction(async move |tx: &mut Tx| {
+            tx.execute(FINGERPRINT, values![ours]).await?;
+            tx.find(FINGERPRINT_IS, values![]).await
+        })
+        .await?;
+    match known.map(|row| row.get::<i64>(0)).transpose()? {
+        Some(theirs) if theirs == ours => Ok(()),
+        _ => Err(StoreError::Refused(
+            "this database was made under another root secret: start with its DOORWARD_SECRET or its secret.key".into(),
+        )),
+    }
+}
+
+impl Deref for App {
+    type Target = Parts;
+
+    fn deref(&self) -> &Parts {
+        &self.0
+    }
+}
+
+impl FromRef<App> for Guard {
+    fn from_ref(app: &App) -> Self {
+        app.guard.clone()
+    }
+}
+
+impl App {
+    /// Now, for a handler.
+    pub fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+}

@@ -1,0 +1,225 @@
+//! The audit log: who signed in, who failed to, what admins did. Entries are written in the transaction of their act.
+
+use std::net::IpAddr;
+
+use doorward_core::{SessionId, Timestamp, UserId};
+use serde::Serialize;
+
+use crate::store::{Row, Store, StoreError, Tx, values};
+use crate::users::rfc3339;
+
+/// What happened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Action {
+    /// An account was made by its owner.
+    Register,
+    /// Somebody signed in.
+    Login,
+    /// Somebody failed to sign in, or to give the current password.
+    LoginFailed,
+    /// A session was ended by its owner.
+    Logout,
+    /// All sessions of a user were ended by their owner.
+    LogoutAll,
+    /// A session was ended because its refresh token was used twice.
+    RefreshReused,
+    /// Name or email was changed by the owner.
+    ProfileChanged,
+    /// A password was changed by its owner.
+    PasswordChanged,
+    /// A password was set by a reset link.
+    PasswordReset,
+    /// An account was deleted.
+    UserDeleted,
+    /// An admin or the command line made an account.
+    UserCreated,
+    /// An admin or the command line changed an account; the detail says what.
+    UserChanged,
+    /// An admin or the command line ended sessions.
+    SessionsEnded,
+    /// A reset link was made.
+    ResetLinkMade,
+    /// An invitation was made.
+    InvitationMade,
+    /// A signing key was made.
+    KeyRotated,
+}
+
+impl Action {
+    /// The action's name in the log and the API.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Register => "register",
+            Self::Login => "login",
+            Self::LoginFailed => "login_failed",
+            Self::Logout => "logout",
+            Self::LogoutAll => "logout_all",
+            Self::RefreshReused => "refresh_reused",
+            Self::ProfileChanged => "profile_changed",
+            Self::PasswordChanged => "password_changed",
+            Self::PasswordReset => "password_reset",
+            Self::UserDeleted => "user_deleted",
+            Self::UserCreated => "user_created",
+            Self::UserChanged => "user_changed",
+            Self::SessionsEnded => "sessions_ended",
+            Self::ResetLinkMade => "reset_link_made",
+            Self::InvitationMade => "invitation_made",
+            Self::KeyRotated => "key_rotated",
+        }
+    }
+}
+
+/// One entry, made before the transaction that writes it.
+#[derive(Debug, Clone)]
+pub struct Entry {
+    id: SessionId,
+    at: Timestamp,
+    action: Action,
+    /// Whom it concerns.
+    pub user: Option<UserId>,
+    /// Who did it, where that is somebody else.
+    pub actor: Option<UserId>,
+    /// In which session.
+    pub session: Option<SessionId>,
+    /// From where.
+    pub ip: Option<IpAddr>,
+    /// What exactly, in a few words.
+    pub detail: Option<String>,
+    /// Entries with the same one are counted in one row.
+    pub fold: Option<[u8; 32]>,
+}
+
+impl Entry {
+    /// An entry about this action, now.
+    pub fn new(action: Action, now: Timestamp) -> Self {
+        // An entry's id is a UUIDv7 like any other of ours, so that pages go by time.
+        let id = SessionId::new(now, crate::random::bytes());
+        Self {
+            id,
+            at: now,
+            action,
+            user: None,
+            actor: None,
+            session: None,
+            ip: None,
+            detail: None,
+            fold: None,
+        }
+    }
+
+    /// Concerning this user.
+    #[must_use]
+    pub fn user(self, user: UserId) -> Self {
+        Self { user: Some(user), ..self }
+    }
+
+    /// Done by this one; `None` is the command line.
+    #[must_use]
+    pub fn actor(self, actor: Option<UserId>) -> Self {
+        Self { actor, ..self }
+    }
+
+    /// In this session.
+    #[must_use]
+    pub fn session(self, session: SessionId) -> Self {
+        Self { session: Some(session), ..self }
+    }
+
+    /// From there.
+    #[must_use]
+    pub fn ip(self, ip: IpAddr) -> Self {
+        Self { ip: Some(ip), ..self }
+    }
+
+    /// Exactly this.
+    #[must_use]
+    pub fn detail(self, detail: impl Into<String>) -> Self {
+        Self { detail: Some(detail.into()), ..self }
+    }
+
+    /// Counted together with entries of the same fold.
+    #[must_use]
+    pub fn fold(self, fold: [u8; 32]) -> Self {
+        Self { fold: Some(fold), ..self }
+    }
+}
+
+const RECORD: &str = "INSERT INTO audit (id, created_at, action, user_id, actor_id, session_id, ip, detail, fold_key) \
+     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) \
+     ON CONFLICT (fold_key) DO UPDATE SET occurrences = audit.occurrences + 1";
+
+/// Writes an entry within its act's transaction.
+pub(crate) async fn record(tx: &mut Tx, entry: &Entry) -> Result<(), StoreError> {
+    let (ip, action) = (entry.ip.map(|ip| ip.to_string()), entry.action.as_str());
+    let values = values![
+        entry.id,
+        entry.at,
+        action,
+        entry.user,
+        entry.actor,
+        entry.session,
+        ip,
+        entry.detail.clone(),
+        entry.fold
+    ];
+    tx.execute(RECORD, values).await.map(drop)
+}
+
+/// Removes what names a user from all entries: the acts stay, the person goes.
+pub(crate) async fn forget(tx: &mut Tx, user: UserId) -> Result<(), StoreError> {
+    tx.execute(
+        "UPDATE audit SET ip = NULL, detail = NULL, session_id = NULL, user_id = NULL WHERE user_id = $1",
+        values![user],
+    )
+    .await?;
+    tx.execute("UPDATE audit SET actor_id = NULL WHERE actor_id = $1", values![user]).await.map(drop)
+}
+
+/// Deletes the entries from before this time.
+pub(crate) async fn sweep(store: &Store, before: Timestamp) -> Result<u64, StoreError> {
+    let oldest = SessionId::new(before, [0; 10]);
+    store.execute("DELETE FROM audit WHERE id < $1", values![oldest]).await
+}
+
+/// An entry as admins see it.
+#[derive(Debug, Serialize)]
+pub struct Shown {
+    /// Its id: pages go by it.
+    pub id: String,
+    at: String,
+    action: String,
+    occurrences: i64,
+    user_id: Option<UserId>,
+    actor_id: Option<UserId>,
+    session_id: Option<SessionId>,
+    ip: Option<String>,
+    detail: Option<String>,
+}
+
+/// The columns that [`Shown`] is read from.
+const PAGE: &str = "SELECT id, created_at, action, occurrences, user_id, actor_id, session_id, ip, detail FROM audit \
+     WHERE id < $1 ORDER BY id DESC LIMIT $2";
+
+/// A page of entries, the newest first, older than `before`.
+///
+/// # Errors
+/// The store's.
+pub async fn page(store: &Store, before: Option<SessionId>, limit: u32) -> Result<Vec<Shown>, StoreError> {
+    let before = before.unwrap_or(SessionId::from_bytes([0xff; 16]));
+    let rows = store.list(PAGE, values![before, limit]).await?;
+    rows.iter().map(shown).collect()
+}
+
+fn shown(row: &Row) -> Result<Shown, StoreError> {
+    Ok(Shown {
+        id: row.get::<SessionId>(0)?.to_string(),
+        at: rfc3339(row.get(1)?),
+        action: row.get(2)?,
+        occurrences: row.get(3)?,
+        user_id: row.get(4)?,
+        actor_id: row.get(5)?,
+        session_id: row.get(6)?,
+        ip: row.get(7)?,
+        detail: row.get(8)?,
+    })
+}

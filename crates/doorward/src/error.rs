@@ -1,0 +1,220 @@
+//! THE error table: every refusal of the product, with its status, code and message.
+//!
+//! An error is answered as `application/problem+json` (RFC 9457), or as a page where the reader is a browser. What went
+//! wrong inside is logged where it happened, and never sent.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::response::{IntoResponse, Response};
+use doorward_core::Refusal;
+use http::StatusCode;
+use serde::Serialize;
+
+use crate::store::StoreError;
+
+/// The result of everything that a request can fail at.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// What a request was refused for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Error {
+    /// The credential was refused: the guard's part of the table.
+    Refused(Refusal),
+    /// Unknown email or wrong password: nobody learns which.
+    InvalidCredentials,
+    /// The refresh token is malformed, forged, or of a session that is no more.
+    RefreshInvalid,
+    /// The refresh token was used before: its session was ended.
+    RefreshReused,
+    /// The caller's role doesn't grant this.
+    Forbidden,
+    /// The page that sent the request belongs to another site.
+    CrossSite,
+    /// Registration is closed, or needs an invitation; the text says which.
+    RegistrationClosed(&'static str),
+    /// The password was right, and the account is disabled.
+    UserDisabled,
+    /// The current password, asked for again, was wrong.
+    WrongPassword,
+    /// The link is unknown, used, or too old.
+    LinkInvalid,
+    /// The request cannot be read; the text says where.
+    Malformed(Cow<'static, str>),
+    /// A cookie would cross the network in the clear.
+    HttpsRequired,
+    /// There is nothing at this URL, or nothing that the caller may see.
+    NotFound,
+    /// This URL has no such method.
+    MethodNotAllowed,
+    /// The client took too long to send its request.
+    Timeout,
+    /// Somebody has this email address.
+    EmailTaken,
+    /// It would leave nobody with the role admin.
+    LastAdmin,
+    /// The body is larger than the limit.
+    TooLarge,
+    /// The body is of a type that this URL doesn't read.
+    UnsupportedMediaType,
+    /// Fields are missing or wrong.
+    InvalidInput(Vec<FieldError>),
+    /// Too many failures: wait.
+    TooManyAttempts(Duration),
+    /// More work is waiting than can be done in time.
+    Overloaded,
+    /// The store, or another part of ours, fails at the moment.
+    Unavailable,
+}
+
+/// What is wrong with one field.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct FieldError {
+    /// The field's name.
+    pub field: Cow<'static, str>,
+    /// What is wrong and what to do.
+    pub message: String,
+}
+
+impl Error {
+    /// One field is wrong.
+    pub fn field(field: &'static str, message: impl Into<String>) -> Self {
+        Self::InvalidInput(vec![FieldError { field: field.into(), message: message.into() }])
+    }
+
+    /// The row of the table: status, stable code, message for people.
+    pub fn row(&self) -> (StatusCode, &'static str, Cow<'static, str>) {
+        use StatusCode as S;
+        let (status, code, message) = match self {
+            Self::Refused(refusal) => return refused(*refusal),
+            Self::Malformed(message) => return (S::BAD_REQUEST, "malformed", message.clone()),
+            Self::InvalidCredentials => (S::UNAUTHORIZED, "invalid_credentials", "Invalid email or password"),
+            Self::RefreshInvalid => {
+                (S::UNAUTHORIZED, "refresh_invalid", "Invalid refresh token: sign in again")
+            }
+            Self::RefreshReused => {
+                (S::UNAUTHORIZED, "refresh_reused", "This refresh token was used before: sign in again")
+            }
+            Self::Forbidden => (S::FORBIDDEN, "forbidden", "You are not allowed to do this"),
+            Self::CrossSite => {
+                (S::FORBIDDEN, "cross_site_request", "This request comes from another site and was refused")
+            }
+            Self::RegistrationClosed(message) => (S::FORBIDDEN, "registration_closed", *message),
+            Self::UserDisabled => (S::FORBIDDEN, "user_disabled", "This account is disabled"),
+            Self::WrongPassword => (S::FORBIDDEN, "wrong_password", "The current password is wrong"),
+            Self::LinkInvalid => {
+                (S::BAD_REQUEST, "link_invalid", "This link is unknown, used or too old: ask for a new one")
+            }
+            Self::HttpsRequired => {
+                (S::BAD_REQUEST, "https_required", "Cookies need https here: open this site with https")
+            }
+            Self::NotFound => (S::NOT_FOUND, "not_found", "There is nothing here"),
+            Self::MethodNotAllowed => {
+                (S::METHOD_NOT_ALLOWED, "method_not_allowed", "This address has no such method")
+            }
+            Self::Timeout => (S::REQUEST_TIMEOUT, "timeout", "The request took too long to arrive"),
+            Self::EmailTaken => (S::CONFLICT, "email_taken", "This email address is already registered"),
+            Self::LastAdmin => {
+                (S::CONFLICT, "last_admin", "This is the last admin: give the role to somebody else first")
+            }
+            Self::TooLarge => (S::PAYLOAD_TOO_LARGE, "too_large", "The request body is too large"),
+            Self::UnsupportedMediaType => {
+                (S::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", "Send the body as application/json")
+            }
+            Self::InvalidInput(_) => {
+                (S::UNPROCESSABLE_ENTITY, "invalid_input", "Some fields are missing or wrong")
+            }
+            Self::TooManyAttempts(_) => {
+                (S::TOO_MANY_REQUESTS, "too_many_attempts", "Too many attempts: wait and try again")
+            }
+            Self::Overloaded => (S::SERVICE_UNAVAILABLE, "overloaded", "Too busy at the moment: try again"),
+            Self::Unavailable => {
+                (S::SERVICE_UNAVAILABLE, "unavailable", "Temporarily unavailable: try again")
+            }
+        };
+        (status, code, message.into())
+    }
+
+    /// When to try again, where that is known.
+    pub fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Self::TooManyAttempts(wait) => Some(*wait),
+            Self::Overloaded => Some(Duration::from_secs(2)),
+            Self::Unavailable | Self::Refused(Refusal::Unavailable) => Some(Duration::from_secs(1)),
+            _ => None,
+        }
+    }
+
+    /// The fields at fault.
+    pub fn fields(&self) -> &[FieldError] {
+        if let Self::InvalidInput(fields) = self { fields } else { &[] }
+    }
+
+    /// Whether the session behind the request is over, so that its cookies are of no more use. A lost race and our own
+    /// failures are not.
+    pub fn ends_session(&self) -> bool {
+        use Refusal::{SessionEnded, SessionExpired};
+        matches!(
+            self,
+            Self::Refused(SessionEnded | SessionExpired) | Self::RefreshInvalid | Self::RefreshReused
+        )
+    }
+}
+
+fn refused(refusal: Refusal) -> (StatusCode, &'static str, Cow<'static, str>) {
+    let status = match refusal {
+        Refusal::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
+        _ => StatusCode::UNAUTHORIZED,
+    };
+    (status, refusal.code(), refusal.to_string().into())
+}
+
+impl From<Refusal> for Error {
+    fn from(refusal: Refusal) -> Self {
+        Self::Refused(refusal)
+    }
+}
+
+impl From<StoreError> for Error {
+    fn from(error: StoreError) -> Self {
+        if error.is_overloaded() {
+            return Self::Overloaded;
+        }
+        tracing::error!(%error, "the store failed");
+        Self::Unavailable
+    }
+}
+
+/// The error goes to the outermost layer among the response's extensions: only there are request id and reader known.
+impl IntoResponse for Error {
+    fn into_response(self) -> Response {
+        let mut response = self.row().0.into_response();
+        response.extensions_mut().insert(Arc::new(self));
+        response
+    }
+}
+
+/// An error as RFC 9457 writes it.
+#[derive(Debug, Serialize)]
+pub(crate) struct Problem<'a> {
+    r#type: &'static str,
+    title: &'static str,
+    status: u16,
+    success: bool,
+    code: &'static str,
+    message: Cow<'static, str>,
+    request_id: &'a str,
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    fields: &'a [FieldError],
+}
+
+impl<'a> Problem<'a> {
+    /// The error under this status, for this request.
+    pub(crate) fn new(error: &'a Error, status: StatusCode, request_id: &'a str) -> Self {
+        let (_, code, message) = error.row();
+        let title = status.canonical_reason().unwrap_or_default();
+        let (status, fields) = (status.as_u16(), error.fields());
+        Self { r#type: "about:blank", title, status, success: false, code, message, request_id, fields }
+    }
+}

@@ -1,0 +1,127 @@
+//! Administration: users, their sessions, reset links, invitations, the audit log. Every route reads session and user
+//! from the store, and asks for one permission.
+//!
+//! `GET /admin/users?search=&role=&after=&limit=` → {users, next}, by id. `POST /admin/users` {name, email, role?,
+//! password?} → 201. `GET, PATCH, DELETE /admin/users/{id}`; PATCH {name, email, role, disabled}. The last admin can't be
+//! demoted, disabled or removed (409), and nobody gives, or acts on, more than they have (403). `POST
+//! /admin/users/{id}/reset-link` → {url, expires_at}. `GET, DELETE /admin/users/{id}/sessions`. `GET /admin/sessions,
+//! /admin/audit`. `POST /admin/invitations` {email?, role?} → 201 {url, expires_at}.
+
+mod http;
+mod queries;
+
+use std::sync::Arc;
+
+use doorward_core::email::Email;
+use doorward_core::name::DisplayName;
+use doorward_core::password::Password;
+use doorward_core::role::RoleName;
+use doorward_core::{OpaqueSecret, Timestamp, UserId};
+
+use crate::accounts::{Actor, NewUser};
+use crate::app::App;
+use crate::audit::{Action, Entry};
+use crate::error::{Error, Result};
+use crate::links;
+use crate::revocations::Because;
+use crate::sessions;
+use crate::users::{User, check_new_password};
+
+pub(crate) use http::routes;
+pub use queries::{Listed, ListedSession, Search, list_sessions, list_users};
+
+/// Makes an account, with or without a password.
+///
+/// # Errors
+/// [`Error::EmailTaken`], [`Error::Forbidden`], a password against the policy, or an unknown role.
+pub async fn create(
+    app: &App,
+    (name, email, role): (DisplayName, Email, RoleName),
+    password: Option<Password>,
+    actor: Actor,
+) -> Result<User> {
+    let password_hash = match password {
+        None => None,
+        Some(password) => {
+            doorward_core::password::check_policy(&password, &name, &email)
+                .map_err(|problem| Error::field("password", problem.to_string()))?;
+            Some(app.hashing.hash(Arc::new(password), std::net::Ipv4Addr::LOCALHOST.into()).await?)
+        }
+    };
+    let entry = Entry::new(Action::UserCreated, app.now()).actor(actor.id()).detail(format!("role {role}"));
+    app.accounts.create(NewUser { name, email, role, password_hash }, actor, entry).await
+}
+
+/// Makes a one-time link by which the user sets a new password; gives its URL and its end.
+///
+/// # Errors
+/// [`Error::NotFound`], or [`Error::Forbidden`] for a user who may do more than the actor.
+pub async fn reset_link(app: &App, user: UserId, actor: Actor) -> Result<(String, Timestamp)> {
+    let user = acted_on(app, user, actor).await?;
+    let entry = Entry::new(Action::ResetLinkMade, app.now()).user(user.id).actor(actor.id());
+    let (secret, expires_at) = links::make_reset(&app.store, user.id, app.now(), entry).await?;
+    Ok((url(app, "/password/reset?token=", &secret), expires_at))
+}
+
+/// Makes an invitation to register, for one address or for anybody; gives its URL and its end.
+///
+/// # Errors
+/// An unknown role, or one that the actor may not give.
+pub async fn invite(
+    app: &App,
+    (email, role): (Option<Email>, RoleName),
+    actor: Actor,
+) -> Result<(String, Timestamp)> {
+    app.accounts.check_role(role, actor)?;
+    let entry =
+        Entry::new(Action::InvitationMade, app.now()).actor(actor.id()).detail(format!("role {role}"));
+    let (secret, expires_at) = links::make_invitation(&app.store, (email, role), app.now(), entry).await?;
+    Ok((url(app, "/register?invite=", &secret), expires_at))
+}
+
+/// Sets a password for a user, and ends all of the user's sessions. For the command line only: an admin makes a link, and
+/// never knows the password.
+///
+/// # Errors
+/// [`Error::NotFound`], or a password against the policy.
+pub async fn set_password(app: &App, user: UserId, password: Password) -> Result<u32> {
+    let user = acted_on(app, user, Actor::CommandLine).await?;
+    check_new_password(&password, &user)?;
+    let hash = app.hashing.hash(Arc::new(password), std::net::Ipv4Addr::LOCALHOST.into()).await?;
+    let entry = Entry::new(Action::UserChanged, app.now()).user(user.id).detail("password");
+    app.accounts.set_password(user.id, (hash, None), None, entry).await
+}
+
+/// The live sessions of a user.
+///
+/// # Errors
+/// [`Error::NotFound`].
+pub async fn sessions_of(app: &App, user: UserId) -> Result<Vec<sessions::Shown>> {
+    app.users.find(user).await?.ok_or(Error::NotFound)?;
+    app.sessions.list(user, None).await
+}
+
+/// Logs a user out everywhere; gives the number of sessions that ended.
+///
+/// # Errors
+/// [`Error::NotFound`], or [`Error::Forbidden`] for a user who may do more than the actor.
+pub async fn end_sessions(app: &App, user: UserId, actor: Actor) -> Result<u32> {
+    let user = acted_on(app, user, actor).await?;
+    let entry = Entry::new(Action::SessionsEnded, app.now()).user(user.id).actor(actor.id());
+    app.sessions.end_all(user.id, None, Because::EndedByAdmin, entry).await
+}
+
+/// The user, where the actor may act on them (attack A06).
+async fn acted_on(app: &App, user: UserId, actor: Actor) -> Result<User> {
+    let (user, _) = app.users.find(user).await?.ok_or(Error::NotFound)?;
+    app.accounts.check_role(user.role, actor).or_else(|error| match error {
+        // A role that was taken out of the settings grants nothing: anybody may act on its users.
+        Error::InvalidInput(_) => Ok(()),
+        other => Err(other),
+    })?;
+    Ok(user)
+}
+
+fn url(app: &App, path: &str, secret: &OpaqueSecret) -> String {
+    format!("{}{path}{}", app.settings.base_url(), *secret.to_text())
+}

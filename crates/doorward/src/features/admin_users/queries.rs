@@ -1,0 +1,130 @@
+use doorward_core::email::Email;
+use doorward_core::role::RoleName;
+use doorward_core::{Mode, SessionId, UserId};
+use serde::Serialize;
+
+use crate::app::App;
+use crate::error::Result;
+use crate::store::{Row, StoreError, values};
+use crate::users::{self, folded, rfc3339};
+
+/// Which users to list.
+#[derive(Debug, Clone, Default)]
+pub struct Search {
+    /// A part of the name or address.
+    pub text: Option<String>,
+    /// Only this role.
+    pub role: Option<RoleName>,
+    /// Only those after this id.
+    pub after: Option<UserId>,
+}
+
+/// A user as admins see it.
+#[derive(Debug, Serialize)]
+pub struct Listed {
+    /// The stable id: pages go by it.
+    pub id: UserId,
+    /// The name.
+    pub name: String,
+    /// The address.
+    pub email: Email,
+    /// The role.
+    pub role: RoleName,
+    /// When the account was made.
+    pub created_at: String,
+    /// Whether it may not sign in.
+    pub disabled: bool,
+}
+
+impl From<&users::User> for Listed {
+    fn from(user: &users::User) -> Self {
+        Self {
+            id: user.id,
+            name: user.name.clone(),
+            email: user.email.clone(),
+            role: user.role,
+            created_at: rfc3339(user.created_at),
+            disabled: user.disabled_at.is_some(),
+        }
+    }
+}
+
+const USERS: &str = "SELECT id, name, email, role, created_at, disabled_at FROM users WHERE id > $1 \
+     AND (CAST($2 AS TEXT) IS NULL OR name_folded LIKE $2 ESCAPE '!' OR email LIKE $2 ESCAPE '!') \
+     AND (CAST($3 AS TEXT) IS NULL OR role = $3) ORDER BY id LIMIT $4";
+
+/// A page of users by id, and whether there are more.
+///
+/// # Errors
+/// The store's.
+pub async fn list_users(app: &App, search: &Search, limit: u32) -> Result<(Vec<Listed>, Option<UserId>)> {
+    let after = search.after.unwrap_or(UserId::from_bytes([0; 16]));
+    let pattern = search.text.as_deref().map(pattern);
+    let rows = app.store.list(USERS, values![after, pattern, search.role, limit + 1]).await?;
+    let mut users = Vec::new();
+    for row in &rows {
+        users.push(Listed::from(&users::read(row)?));
+    }
+    let next = cut(&mut users, limit).map(|last| last.id);
+    Ok((users, next))
+}
+
+/// A text as it is looked for anywhere within: what `LIKE` would read as a wildcard is meant literally (attack I01).
+fn pattern(text: &str) -> String {
+    let literal = folded(text).replace('!', "!!").replace('%', "!%").replace('_', "!_");
+    format!("%{literal}%")
+}
+
+/// Somebody's session as admins see it.
+#[derive(Debug, Serialize)]
+pub struct ListedSession {
+    /// The public id: pages go by it.
+    pub id: SessionId,
+    user_id: UserId,
+    mode: Mode,
+    created_at: String,
+    last_seen_at: String,
+    expires_at: String,
+    ip: Option<String>,
+    user_agent: Option<String>,
+}
+
+const SESSIONS: &str = "SELECT id, user_id, mode, created_at, last_seen_at, expires_at, ip, user_agent FROM sessions \
+     WHERE id > $1 AND ended_at IS NULL AND expires_at > $2 ORDER BY id LIMIT $3";
+
+/// A page of everybody's live sessions by id, and where the next one begins.
+///
+/// # Errors
+/// The store's.
+pub async fn list_sessions(
+    app: &App,
+    after: Option<SessionId>,
+    limit: u32,
+) -> Result<(Vec<ListedSession>, Option<SessionId>)> {
+    let after = after.unwrap_or(SessionId::from_bytes([0; 16]));
+    let rows = app.store.list(SESSIONS, values![after, app.now(), limit + 1]).await?;
+    let mut sessions = rows.iter().map(listed).collect::<Result<Vec<_>, _>>()?;
+    let next = cut(&mut sessions, limit).map(|last| last.id);
+    Ok((sessions, next))
+}
+
+fn listed(row: &Row) -> Result<ListedSession, StoreError> {
+    Ok(ListedSession {
+        id: row.get(0)?,
+        user_id: row.get(1)?,
+        mode: row.get(2)?,
+        created_at: rfc3339(row.get(3)?),
+        last_seen_at: rfc3339(row.get(4)?),
+        expires_at: rfc3339(row.get(5)?),
+        ip: row.get(6)?,
+        user_agent: row.get(7)?,
+    })
+}
+
+/// Cuts a list that was read one row longer than a page; gives the last row of the page where there are more.
+fn cut<T>(rows: &mut Vec<T>, limit: u32) -> Option<&T> {
+    let limit = limit as usize;
+    let more = rows.len() > limit;
+    rows.truncate(limit);
+    rows.last().filter(|_| more)
+}

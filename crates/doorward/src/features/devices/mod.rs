@@ -1,0 +1,72 @@
+//! My devices: every session of mine, and ending them.
+//!
+//! `GET /sessions` lists them. `DELETE /sessions/{id}` ends one, 404 where it is not mine. `DELETE /sessions` ends all but
+//! this one. Forms post to `/sessions/{id}/end` and `/sessions/end-others`.
+
+use axum::extract::{Path, State};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{delete, get, post};
+use axum::{Json, Router};
+use doorward_core::SessionId;
+use doorward_guard::Identity;
+use serde_json::json;
+
+use crate::app::App;
+use crate::audit::{Action, Entry};
+use crate::error::{Error, Result};
+use crate::revocations::Because;
+use crate::web::client::Client;
+use crate::web::credential::go;
+use crate::web::reader::Reader;
+
+pub(crate) fn routes() -> Router<App> {
+    Router::new()
+        .route("/sessions", get(list).delete(end_others))
+        .route("/sessions/end-others", post(end_others))
+        .route("/sessions/{id}", delete(end))
+        .route("/sessions/{id}/end", post(end))
+}
+
+async fn list(State(app): State<App>, identity: Identity, reader: Reader) -> Result<Response> {
+    if reader.is_person() {
+        return Ok(go(&app, "/dashboard"));
+    }
+    let sessions = app.sessions.list(identity.user, Some(identity.session)).await?;
+    Ok(Json(json!({ "sessions": sessions })).into_response())
+}
+
+async fn end(
+    State(app): State<App>,
+    identity: Identity,
+    (client, reader): (Client, Reader),
+    Path(id): Path<String>,
+) -> Result<Response> {
+    // Not mine and not there are one answer (attack A02).
+    let id: SessionId = id.parse().map_err(|_| Error::NotFound)?;
+    if app.sessions.owner(id).await? != Some(identity.user) {
+        return Err(Error::NotFound);
+    }
+    let entry = Entry::new(Action::Logout, app.now()).actor(Some(identity.user)).ip(client.ip);
+    app.sessions.end(vec![id], Because::EndedByUser, Some(entry)).await?;
+    if reader.is_person() {
+        return Ok(go(&app, "/dashboard"));
+    }
+    Ok(Json(json!({ "success": true, "message": "Session ended" })).into_response())
+}
+
+async fn end_others(
+    State(app): State<App>,
+    identity: Identity,
+    (client, reader): (Client, Reader),
+) -> Result<Response> {
+    let entry =
+        Entry::new(Action::LogoutAll, app.now()).user(identity.user).session(identity.session).ip(client.ip);
+    let sessions = app
+        .sessions
+        .end_all(identity.user, Some(identity.session), Because::EndedByUser, entry.detail("others"))
+        .await?;
+    if reader.is_person() {
+        return Ok(go(&app, "/dashboard"));
+    }
+    Ok(Json(json!({ "success": true, "sessions": sessions })).into_response())
+}

@@ -1,0 +1,125 @@
+//! Log in: exchange email and password for a credential.
+//!
+//! `POST /login` {email, password, mode?} → 200 with the user and the credential. Unknown address, wrong password and an
+//! account without a password are one answer, 401 `invalid_credentials`, for the same work. A sign-in that sets cookies
+//! ends the session whose cookies came with it, so that nobody goes on in a planted one (attacks K07, K08).
+//!
+//! `GET /login?return_to=` is the form.
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::State;
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use doorward_core::email::Email;
+use doorward_core::password::Password;
+use doorward_core::role::RoleName;
+use doorward_core::{Mode, UserId, password_hash};
+use http::{HeaderMap, StatusCode};
+use minijinja::context;
+
+use crate::app::App;
+use crate::audit::Action;
+use crate::error::{Error, Result};
+use crate::sessions::{self, Issued};
+use crate::store::{Tx, values};
+use crate::users::User;
+use crate::web::client::Client;
+use crate::web::input::Input;
+use crate::web::query::Query;
+use crate::web::reader::Reader;
+use crate::web::return_to::return_to;
+use crate::web::{credential, proof};
+
+pub(crate) fn routes() -> Router<App> {
+    Router::new().route("/login", get(form).post(login))
+}
+
+async fn form(State(app): State<App>, reader: Reader, headers: HeaderMap, query: Query) -> Response {
+    let back = query.text("return_to").and_then(return_to);
+    if reader.is_person() && app.guard.check(&headers).await.is_ok() {
+        return credential::go(&app, back.unwrap_or("/dashboard"));
+    }
+    show(&app, StatusCode::OK, back, "", "")
+}
+
+fn show(app: &App, status: StatusCode, back: Option<&str>, email: &str, message: &str) -> Response {
+    app.pages.show("login.html", status, context! { return_to => back.unwrap_or_default(), email, message })
+}
+
+async fn login(
+    State(app): State<App>,
+    client: Client,
+    headers: HeaderMap,
+    mut input: Input,
+) -> Result<Response> {
+    let (email, password) = (input.required::<Email>("email"), input.required::<Password>("password"));
+    let default = if input.is_form { app.settings.mode_form } else { app.settings.mode_json };
+    let mode = input.optional("mode").unwrap_or(default);
+    let back = input.optional::<String>("return_to");
+    input.check()?;
+    let (Some(email), Some(password)) = (email, password) else { return Err(input.refuse()) };
+    credential::check_mode(&app, mode)?;
+    let back = back.as_deref().and_then(return_to);
+    match sign_in(&app, &email, Arc::new(password), (mode, client), &headers).await {
+        Ok((_, issued)) if input.is_form => {
+            Ok(credential::hand_out_and_go(&app, &issued, back.unwrap_or("/dashboard")))
+        }
+        Ok((user, issued)) => Ok(credential::hand_out(
+            &app,
+            &issued,
+            (StatusCode::OK, Some("Login successful")),
+            Some(user.shown()),
+        )),
+        Err(error @ (Error::InvalidCredentials | Error::UserDisabled)) if input.is_form => {
+            let (status, _, message) = error.row();
+            let challenge = [(http::header::WWW_AUTHENTICATE, "Bearer")];
+            Ok((challenge, show(&app, status, back, email.as_str(), &message)).into_response())
+        }
+        Err(error) => Err(error),
+    }
+}
+
+/// Writes the user's row, and finds it as the password check left it: the hash still the same, not disabled. A password
+/// that was changed, or an account that was disabled in between, lets nobody in. Raises the hash in the same statement.
+const STILL: &str = "UPDATE users SET password_hash = $3 \
+     WHERE id = $1 AND password_hash = $2 AND disabled_at IS NULL RETURNING role";
+
+async fn sign_in(
+    app: &App,
+    email: &Email,
+    password: Arc<Password>,
+    (mode, client): (Mode, Client),
+    headers: &HeaderMap,
+) -> Result<(User, Issued)> {
+    let (user, stored) = app.passwords.sign_in(email, password.clone(), &client).await?;
+    let raised = raised(app, password, &stored, &client).await;
+    let replaced = if mode == Mode::Bearer { Vec::new() } else { proof::by_cookies(app, headers).await? };
+    let from = sessions::From { ip: Some(client.ip), user_agent: client.user_agent };
+    let beginning = app.sessions.prepare(mode, from, replaced, Action::Login);
+    let (session, id): (_, UserId) = (beginning.clone(), user.id);
+    let begun = app
+        .store
+        .transaction(async move |tx: &mut Tx| {
+            let Some(row) = tx.find(STILL, values![id, &stored, &raised]).await? else { return Ok(None) };
+            let role: RoleName = row.get(0)?;
+            sessions::begin(tx, (id, role), &session).await.map(Some)
+        })
+        .await?
+        .ok_or(Error::InvalidCredentials)?;
+    let issued = app.sessions.issue(&beginning, &begun)?;
+    Ok((user, issued))
+}
+
+/// The hash to store from now on: the same, or a stronger one where the settings ask for it. If that can't be made just
+/// now, a later sign-in will.
+async fn raised(app: &App, password: Arc<Password>, stored: &str, client: &Client) -> String {
+    if !password_hash::needs_rehash(stored, &password, app.hashing.policy()) {
+        return stored.to_owned();
+    }
+    app.hashing.hash(password, client.network()).await.unwrap_or_else(|_| stored.to_owned())
+}
+
+#[cfg(test)]
+mod tests;

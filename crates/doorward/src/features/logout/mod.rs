@@ -1,0 +1,65 @@
+//! Log out: here, or everywhere.
+//!
+//! `POST /logout` ends every session that the request proves to be its own, by whatever credential, clears all our
+//! cookies, and never refuses for a bad or missing one: logging out twice, or with an expired token, is no error. Only a
+//! store that fails is 503, and then nobody is told that they are out (attack R06).
+//!
+//! `POST /logout/all` ends every session of the signed-in user.
+
+use axum::extract::State;
+use axum::response::{IntoResponse, Response};
+use axum::routing::post;
+use axum::{Json, Router};
+use doorward_guard::Identity;
+use http::HeaderMap;
+use serde_json::json;
+use zeroize::Zeroizing;
+
+use crate::app::App;
+use crate::audit::{Action, Entry};
+use crate::error::Result;
+use crate::revocations::Because;
+use crate::web::client::Client;
+use crate::web::credential::go;
+use crate::web::input::Input;
+use crate::web::proof;
+use crate::web::reader::Reader;
+
+pub(crate) fn routes() -> Router<App> {
+    Router::new().route("/logout", post(logout)).route("/logout/all", post(logout_all))
+}
+
+async fn logout(
+    State(app): State<App>,
+    (client, reader): (Client, Reader),
+    headers: HeaderMap,
+    input: Result<Input>,
+) -> Result<Response> {
+    // A body that can't be read proves nothing, and refuses nothing.
+    let mut input = input.unwrap_or_default();
+    let refresh = input.optional::<String>("refresh_token").map(Zeroizing::new);
+    let sessions = proof::of_any_kind(&app, &headers, refresh.as_ref().map(|token| token.as_str())).await?;
+    let entry = Entry::new(Action::Logout, app.now()).ip(client.ip);
+    app.sessions.end(sessions, Because::Logout, Some(entry)).await?;
+    let cleared = app.cookies.clear_all();
+    if reader.is_person() {
+        return Ok((cleared, go(&app, "/login")).into_response());
+    }
+    Ok((cleared, Json(json!({ "success": true, "message": "Logged out" }))).into_response())
+}
+
+async fn logout_all(
+    State(app): State<App>,
+    identity: Identity,
+    (client, reader): (Client, Reader),
+) -> Result<Response> {
+    let entry =
+        Entry::new(Action::LogoutAll, app.now()).user(identity.user).session(identity.session).ip(client.ip);
+    let sessions = app.sessions.end_all(identity.user, None, Because::Logout, entry).await?;
+    let cleared = app.cookies.clear_all();
+    if reader.is_person() {
+        return Ok((cleared, go(&app, "/login")).into_response());
+    }
+    let body = json!({ "success": true, "message": "Logged out from all devices", "sessions": sessions });
+    Ok((cleared, Json(body)).into_response())
+}

@@ -1,0 +1,14 @@
+//! The features: what Doorward does, one folder each.
+
+pub mod admin_users;
+pub(crate) mod dashboard;
+pub(crate) mod devices;
+pub(crate) mod health;
+pub(crate) mod jwks;
+pub(crate) mod login;
+pub(crate) mod logout;
+pub(crate) mod password_reset;
+pub(crate) mod profile;
+pub(crate) mod refresh;
+pub(crate) mod register;
+pub(crate) mod style;

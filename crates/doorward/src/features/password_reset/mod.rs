@@ -1,0 +1,55 @@
+//! Reset a password with a one-time link, which an admin or the command line made.
+//!
+//! `GET /password/reset?token=` is the form; it uses nothing up, so that a mail scanner does no harm. `POST
+//! /password/reset` {token, new_password} sets the password, ends every session, and voids all links of the user. A link
+//! that is unknown, used or older than an hour is 400 `link_invalid`, one answer for all.
+
+use std::sync::Arc;
+
+use axum::extract::State;
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use axum::{Json, Router};
+use doorward_core::OpaqueSecret;
+use doorward_core::password::Password;
+use http::StatusCode;
+use minijinja::context;
+use serde_json::json;
+
+use crate::app::App;
+use crate::audit::{Action, Entry};
+use crate::error::{Error, Result};
+use crate::links;
+use crate::web::client::Client;
+use crate::web::credential::go;
+use crate::web::input::Input;
+use crate::web::query::Query;
+
+pub(crate) fn routes() -> Router<App> {
+    Router::new().route("/password/reset", get(form).post(reset))
+}
+
+async fn form(State(app): State<App>, query: Query) -> Result<Response> {
+    let token = query.text("token").unwrap_or_default();
+    let secret = OpaqueSecret::parse(token).ok_or(Error::LinkInvalid)?;
+    links::find_reset(&app.store, &secret, app.now()).await?.ok_or(Error::LinkInvalid)?;
+    Ok(app.pages.show("reset.html", StatusCode::OK, context! { token }))
+}
+
+async fn reset(State(app): State<App>, client: Client, mut input: Input) -> Result<Response> {
+    let (token, new) = (input.required::<String>("token"), input.required::<Password>("new_password"));
+    input.check()?;
+    let (Some(token), Some(new)) = (token, new) else { return Err(input.refuse()) };
+    let secret = OpaqueSecret::parse(&token).ok_or(Error::LinkInvalid)?;
+    let user = links::find_reset(&app.store, &secret, app.now()).await?.ok_or(Error::LinkInvalid)?;
+    let (user, _) = app.users.find(user).await?.ok_or(Error::LinkInvalid)?;
+    crate::users::check_new_password(&new, &user)?;
+    let hash = app.hashing.hash(Arc::new(new), client.network()).await?;
+    let entry = Entry::new(Action::PasswordReset, app.now()).user(user.id).ip(client.ip);
+    let sessions = app.accounts.reset_password(secret.hash(), hash, entry).await?;
+    if input.is_form {
+        return Ok((app.cookies.clear_all(), go(&app, "/login")).into_response());
+    }
+    let body = json!({ "success": true, "message": "Password reset: sign in with it", "sessions": sessions });
+    Ok((app.cookies.clear_all(), Json(body)).into_response())
+}

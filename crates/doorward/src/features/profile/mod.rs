@@ -1,0 +1,117 @@
+//! The profile: who I am, and changing it.
+//!
+//! `GET /profile` → {user}, from memory. `PATCH /profile` {name?, email?, password} changes the name, or with the current
+//! password the address. `POST /profile/password` {current_password, new_password} ends all other sessions.
+//! `DELETE /profile` {password} deletes the account. A wrong current password is 403 `wrong_password` and counts as a
+//! guess. Forms post to `/profile` and `/profile/delete`, and go to /dashboard.
+
+use std::sync::Arc;
+
+use axum::extract::State;
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use axum::{Json, Router};
+use doorward_core::Refusal;
+use doorward_core::email::Email;
+use doorward_core::name::DisplayName;
+use doorward_core::password::Password;
+use doorward_guard::Identity;
+use http::header::CONTENT_TYPE;
+use serde_json::json;
+
+use crate::accounts::{Actor, Change};
+use crate::app::App;
+use crate::audit::{Action, Entry};
+use crate::error::{Error, Result};
+use crate::users::check_new_password;
+use crate::web::caller::Confirmed;
+use crate::web::client::Client;
+use crate::web::credential::go;
+use crate::web::input::Input;
+use crate::web::reader::Reader;
+
+pub(crate) fn routes() -> Router<App> {
+    Router::new()
+        .route("/profile", get(show).patch(change).post(change).delete(delete))
+        .route("/profile/password", post(change_password))
+        .route("/profile/delete", post(delete))
+}
+
+async fn show(State(app): State<App>, identity: Identity, reader: Reader) -> Result<Response> {
+    if reader.is_person() {
+        return Ok(go(&app, "/dashboard"));
+    }
+    let cached = app.users.cached(identity.user).await?.ok_or(Refusal::SessionEnded)?;
+    Ok(([(CONTENT_TYPE, "application/json")], cached.profile.clone()).into_response())
+}
+
+async fn change(
+    State(app): State<App>,
+    Confirmed { identity }: Confirmed,
+    client: Client,
+    mut input: Input,
+) -> Result<Response> {
+    let (name, email) = (input.optional::<DisplayName>("name"), input.optional::<Email>("email"));
+    let password = input.optional::<Password>("password");
+    input.check()?;
+    let (current, _) = app.users.find(identity.user).await?.ok_or(Refusal::SessionEnded)?;
+    // A form sends both fields, changed or not.
+    let email = email.filter(|email| *email != current.email);
+    if email.is_some() {
+        let Some(password) = password else {
+            return Err(Error::field("password", "is needed to change the email"));
+        };
+        app.passwords.confirm(identity.user, Arc::new(password), &client).await?;
+    }
+    let entry = Entry::new(Action::ProfileChanged, app.now())
+        .user(identity.user)
+        .session(identity.session)
+        .ip(client.ip);
+    let change = Change { name, email, ..Change::default() };
+    let user = app.accounts.change(identity.user, change, Actor::Owner, entry).await?;
+    if input.is_form {
+        return Ok(go(&app, "/dashboard"));
+    }
+    Ok(Json(json!({ "success": true, "user": user.shown() })).into_response())
+}
+
+async fn change_password(
+    State(app): State<App>,
+    Confirmed { identity }: Confirmed,
+    client: Client,
+    mut input: Input,
+) -> Result<Response> {
+    let current = input.required::<Password>("current_password");
+    let new = input.required::<Password>("new_password");
+    input.check()?;
+    let (Some(current), Some(new)) = (current, new) else { return Err(input.refuse()) };
+    let (user, stored) = app.passwords.confirm(identity.user, Arc::new(current), &client).await?;
+    check_new_password(&new, &user)?;
+    let hash = app.hashing.hash(Arc::new(new), client.network()).await?;
+    let entry =
+        Entry::new(Action::PasswordChanged, app.now()).user(user.id).session(identity.session).ip(client.ip);
+    let ended =
+        app.accounts.set_password(user.id, (hash, Some(stored)), Some(identity.session), entry).await?;
+    if input.is_form {
+        return Ok(go(&app, "/dashboard"));
+    }
+    Ok(Json(json!({ "success": true, "message": "Password changed", "sessions": ended })).into_response())
+}
+
+async fn delete(
+    State(app): State<App>,
+    Confirmed { identity }: Confirmed,
+    client: Client,
+    mut input: Input,
+) -> Result<Response> {
+    let password = input.required::<Password>("password");
+    input.check()?;
+    let Some(password) = password else { return Err(input.refuse()) };
+    app.passwords.confirm(identity.user, Arc::new(password), &client).await?;
+    app.accounts.delete(identity.user, Actor::Owner, Entry::new(Action::UserDeleted, app.now())).await?;
+    let cleared = app.cookies.clear_all();
+    if input.is_form {
+        return Ok((cleared, go(&app, "/login")).into_response());
+    }
+    Ok((cleared, Json(json!({ "success": true, "message": "Account deleted" }))).into_response())
+}

@@ -1,0 +1,145 @@
+//! Register: make an account and sign in with it.
+//!
+//! `POST /register` {name, email, password, mode?, invite?} → 201 with the user and the credential. A role in the body
+//! gives none: the role is `user`, or the invitation's. An address that somebody has is 409 `email_taken`: the accepted
+//! leak of open registration, bounded by the limit on registrations (attack E03).
+//!
+//! `GET /register` is the form.
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::State;
+use axum::response::Response;
+use axum::routing::get;
+use doorward_core::email::Email;
+use doorward_core::name::DisplayName;
+use doorward_core::password::{self, Password};
+use doorward_core::role::RoleName;
+use doorward_core::{Mode, OpaqueSecret, UserId};
+use http::{HeaderMap, StatusCode};
+use minijinja::context;
+
+use crate::accounts::{self, NewUser};
+use crate::app::App;
+use crate::audit::Action;
+use crate::error::{Error, Result};
+use crate::links;
+use crate::sessions::{self, Begun, Issued};
+use crate::settings::Registration;
+use crate::store::Tx;
+use crate::users::User;
+use crate::web::client::Client;
+use crate::web::input::Input;
+use crate::web::query::Query;
+use crate::web::{credential, proof};
+
+pub(crate) fn routes() -> Router<App> {
+    Router::new().route("/register", get(form).post(register))
+}
+
+/// What somebody who registers says.
+struct Registering {
+    name: DisplayName,
+    email: Email,
+    password: Arc<Password>,
+    mode: Mode,
+    invite: Option<OpaqueSecret>,
+}
+
+async fn form(State(app): State<App>, query: Query) -> Response {
+    app.pages.show(
+        "register.html",
+        StatusCode::OK,
+        context! { invite => query.text("invite").unwrap_or_default() },
+    )
+}
+
+async fn register(
+    State(app): State<App>,
+    client: Client,
+    headers: HeaderMap,
+    mut input: Input,
+) -> Result<Response> {
+    let registering = read(&app, &mut input)?;
+    credential::check_mode(&app, registering.mode)?;
+    let is_form = input.is_form;
+    let (user, issued) = make(&app, registering, client, &headers).await?;
+    if is_form {
+        return Ok(credential::hand_out_and_go(&app, &issued, "/dashboard"));
+    }
+    Ok(credential::hand_out(&app, &issued, (StatusCode::CREATED, Some("Registered")), Some(user.shown())))
+}
+
+fn read(app: &App, input: &mut Input) -> Result<Registering> {
+    let (name, email) = (input.required::<DisplayName>("name"), input.required::<Email>("email"));
+    let password = input.required::<Password>("password");
+    let default = if input.is_form { app.settings.mode_form } else { app.settings.mode_json };
+    let mode = input.optional("mode").unwrap_or(default);
+    let invite = input.optional("invite");
+    if let (Some(name), Some(email), Some(password)) = (&name, &email, &password)
+        && let Err(problem) = password::check_policy(password, name, email)
+    {
+        input.blame("password", &problem.to_string());
+    }
+    input.check()?;
+    let (Some(name), Some(email), Some(password)) = (name, email, password) else {
+        return Err(input.refuse());
+    };
+    Ok(Registering { name, email, password: Arc::new(password), mode, invite })
+}
+
+/// Makes the account and its first session, both or neither.
+async fn make(app: &App, new: Registering, client: Client, headers: &HeaderMap) -> Result<(User, Issued)> {
+    let invited = new.invite.is_some();
+    match app.settings.registration {
+        Registration::Open => {}
+        Registration::Invite if invited => {}
+        Registration::Invite => return Err(Error::RegistrationClosed("Registration needs an invitation")),
+        Registration::Closed => return Err(Error::RegistrationClosed("Registration is closed")),
+    }
+    app.throttle.registration(client.network(), app.now())?;
+    let password_hash = Some(app.hashing.hash(new.password, client.network()).await?);
+    let replaced =
+        if new.mode == Mode::Bearer { Vec::new() } else { proof::by_cookies(app, headers).await? };
+    let from = sessions::From { ip: Some(client.ip), user_agent: client.user_agent };
+    let beginning = app.sessions.prepare(new.mode, from, replaced, Action::Register);
+    let now = app.now();
+    let id = UserId::new(now, crate::random::bytes());
+    let invite = new.invite.map(|invite| invite.hash());
+    let account = NewUser { name: new.name, email: new.email, role: RoleName::USER, password_hash };
+    let session = beginning.clone();
+    let made: Result<(User, Begun)> = app
+        .store
+        .transaction(async move |tx: &mut Tx| {
+            let mut account = account.clone();
+            if let Some(hash) = invite {
+                match links::use_invitation(tx, hash, now).await? {
+                    Some(invitation)
+                        if invitation.email.as_ref().is_none_or(|email| *email == account.email) =>
+                    {
+                        account.role = invitation.role;
+                    }
+                    _ => return Err(crate::store::StoreError::Conflict("invitation".into())),
+                }
+            }
+            match accounts::insert(tx, id, &account, now).await? {
+                Some(user) => {
+                    let begun = sessions::begin(tx, (user.id, user.role), &session).await?;
+                    Ok(Ok((user, begun)))
+                }
+                // An error, so that the invitation is not used up.
+                None if invite.is_some() => Err(crate::store::StoreError::Conflict("email".into())),
+                None => Ok(Err(Error::EmailTaken)),
+            }
+        })
+        .await
+        .unwrap_or_else(|error| match &error {
+            crate::store::StoreError::Conflict(what) if what == "invitation" => Err(Error::LinkInvalid),
+            crate::store::StoreError::Conflict(what) if what == "email" => Err(Error::EmailTaken),
+            _ => Err(error.into()),
+        });
+    let (user, begun) = made?;
+    let issued = app.sessions.issue(&beginning, &begun)?;
+    Ok((user, issued))
+}

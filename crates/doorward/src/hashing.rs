@@ -1,0 +1,234 @@
+//! The pool that hashes passwords: as many threads as cores, of the lowest priority, behind a bounded queue.
+//!
+//! A hash takes 50 ms of a core on purpose. On the threads that answer requests it would stop everybody; here a storm of
+//! sign-ins waits, or is told to come back, and a protected request never notices.
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use crossbeam_channel::{Receiver, Sender, TrySendError};
+use doorward_core::password::Password;
+use doorward_core::password_hash::{self, HashError, HashPolicy, Scratch};
+use tokio::sync::oneshot;
+
+use crate::error::{Error, Result};
+
+/// How many hashes one network may have waiting once the queue is half full: it can't be filled by one.
+const PER_NETWORK: usize = 4;
+
+type Job = Box<dyn FnOnce(&mut Scratch) + Send>;
+
+/// Hashes and verifies passwords.
+pub struct Hashing {
+    queue: Sender<Job>,
+    waiting: Arc<Mutex<HashMap<IpAddr, usize>>>,
+    policy: HashPolicy,
+    dummy: String,
+    timeout: Duration,
+}
+
+impl Hashing {
+    /// Starts the threads. `queue` hashes may wait, each no longer than `timeout`.
+    ///
+    /// # Errors
+    /// The system gives no threads.
+    pub fn start(policy: HashPolicy, queue: usize, timeout: Duration) -> std::io::Result<Self> {
+        let threads = std::thread::available_parallelism()?.get();
+        let (sender, jobs) = crossbeam_channel::bounded(queue);
+        for _ in 0..threads {
+            let jobs = jobs.clone();
+            std::thread::Builder::new().name("hashing".into()).spawn(move || work(&jobs))?;
+        }
+        let dummy = password_hash::dummy_hash(&policy);
+        Ok(Self { queue: sender, waiting: Arc::default(), policy, dummy, timeout })
+    }
+
+    /// How new passwords are hashed.
+    pub fn policy(&self) -> &HashPolicy {
+        &self.policy
+    }
+
+    /// Hashes a new password.
+    ///
+    /// # Errors
+    /// [`Error::Overloaded`] where too many wait.
+    pub async fn hash(&self, password: Arc<Password>, from: IpAddr) -> Result<String> {
+        let (policy, salt) = (self.policy, crate::random::bytes());
+        let hashed =
+            self.run(from, move |scratch| password_hash::hash(&password, &policy, salt, scratch)).await?;
+        hashed.map_err(unusable)
+    }
+
+    /// Whether the password is the one of the stored hash. Without one (no such user, no password set) it costs the same
+    /// and is false.
+    ///
+    /// # Errors
+    /// [`Error::Overloaded`] where too many wait.
+    pub async fn verify(
+        &self,
+        password: Arc<Password>,
+        stored: Option<String>,
+        from: IpAddr,
+    ) -> Result<bool> {
+        let known = stored.is_some();
+        let stored = stored.unwrap_or_else(|| self.dummy.clone());
+        match self.run(from, move |scratch| password_hash::verify(&password, &stored, scratch)).await? {
+            Ok(matches) => Ok(matches && known),
+            Err(HashError::OutOfMemory) => Err(Error::Overloaded),
+            Err(error) => {
+                tracing::warn!(%error, "a stored password hash cannot be verified: its user needs a reset link");
+                Ok(false)
+            }
+        }
+    }
+
+    async fn run<T: Send + 'static>(
+        &self,
+        from: IpAddr,
+        work: impl FnOnce(&mut Scratch) -> T + Send + 'static,
+    ) -> Result<T> {
+        let place = self.place(from)?;
+        let (reply, answer) = oneshot::channel();
+        let job: Job = Box::new(move |scratch| {
+            drop(place);
+            // Nobody waits any more: the deadline has passed.
+            if !reply.is_closed() {
+                let _ = reply.send(work(scratch));
+            }
+        });
+        self.queue.try_send(job).map_err(|error| match error {
+            TrySendError::Full(_) => Error::Overloaded,
+            TrySendError::Disconnected(_) => Error::Unavailable,
+        })?;
+        match tokio::time::timeout(self.timeout, answer).await {
+            Ok(answer) => answer.map_err(|_| Error::Unavailable),
+            Err(_) => Err(Error::Overloaded),
+        }
+    }
+
+    fn place(&self, network: IpAddr) -> Result<Place> {
+        let filling = self.queue.len() * 2 >= self.queue.capacity().unwrap_or(usize::MAX);
+        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        let count = waiting.entry(network).or_default();
+        if filling && *count >= PER_NETWORK {
+            return Err(Error::Overloaded);
+        }
+        *count += 1;
+        Ok(Place { network, waiting: self.waiting.clone() })
+    }
+}
+
+/// One place in the queue, given up when the work begins or is dropped.
+struct Place {
+    network: IpAddr,
+    waiting: Arc<Mutex<HashMap<IpAddr, usize>>>,
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(count) = waiting.get_mut(&self.network) {
+            *count = count.saturating_sub(1);
+            if *count == 0 {
+                waiting.remove(&self.network);
+            }
+        }
+    }
+}
+
+fn work(jobs: &Receiver<Job>) {
+    // Lowest priority, so that requests go first even where there is one core. Not allowed to: then without.
+    let _ = rustix::process::setpriority_process(Some(rustix::thread::gettid()), 19);
+    let mut scratch = Scratch::default();
+    for job in jobs {
+        if catch_unwind(AssertUnwindSafe(|| job(&mut scratch))).is_err() {
+            tracing::error!("hashing a password panicked");
+            scratch = Scratch::default();
+        }
+    }
+}
+
+fn unusable(error: HashError) -> Error {
+    tracing::error!(%error, "a password could not be hashed");
+    Error::Overloaded
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+
+    use doorward_core::password_hash::HashAlgorithm;
+
+    use super::*;
+
+    const HOME: IpAddr = IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
+
+    fn pool(queue: usize, timeout: Duration) -> Hashing {
+        Hashing::start(HashPolicy::for_tests(HashAlgorithm::Bcrypt), queue, timeout).unwrap()
+    }
+
+    /// Keeps every thread of the pool busy until the returned sender is dropped.
+    fn occupy(pool: &Hashing) -> Vec<mpsc::Sender<()>> {
+        let threads = std::thread::available_parallelism().unwrap().get();
+        (0..threads)
+            .map(|_| {
+                let (release, held) = mpsc::channel();
+                let (begun, has_begun) = mpsc::channel();
+                let job: Job = Box::new(move |_| {
+                    begun.send(()).unwrap();
+                    let _ = held.recv();
+                });
+                pool.queue.send(job).unwrap();
+                has_begun.recv().unwrap();
+                release
+            })
+            .collect()
+    }
+
+    #[tokio::test]
+    async fn p10_a_full_queue_and_a_long_wait_are_told_to_come_back() {
+        let pool = pool(8, Duration::from_millis(1));
+        let busy = occupy(&pool);
+        for n in 0..8 {
+            let from = IpAddr::from([192, 0, 2, n]);
+            assert_eq!(pool.run(from, |_| ()).await, Err(Error::Overloaded));
+        }
+        assert_eq!(pool.queue.len(), 8);
+        assert_eq!(pool.run([192, 0, 2, 9].into(), |_| ()).await, Err(Error::Overloaded));
+        drop(busy);
+    }
+
+    #[tokio::test]
+    async fn one_network_cannot_fill_the_queue() {
+        let pool = pool(100, Duration::from_millis(1));
+        let busy = occupy(&pool);
+        for _ in 0..200 {
+            let _ = pool.run(HOME, |_| ()).await;
+        }
+        assert_eq!(pool.queue.len(), 50);
+        let _ = pool.run([192, 0, 2, 1].into(), |_| ()).await;
+        assert_eq!(pool.queue.len(), 51);
+        drop(busy);
+    }
+
+    #[tokio::test]
+    async fn h12_a_panic_costs_one_answer_and_no_thread() {
+        let pool = pool(100, Duration::from_secs(60));
+        for _ in 0..8 {
+            assert_eq!(pool.run(HOME, |_| panic!("planted")).await, Err::<(), _>(Error::Unavailable));
+        }
+        assert_eq!(pool.run(HOME, |_| 42).await, Ok(42));
+    }
+
+    #[tokio::test]
+    async fn a_user_without_a_password_matches_nothing() {
+        let pool = pool(100, Duration::from_secs(60));
+        let password = Arc::new(Password::new("correct horse").unwrap());
+        assert_eq!(pool.verify(password.clone(), None, HOME).await, Ok(false));
+        let stored = pool.hash(password.clone(), HOME).await.unwrap();
+        assert_eq!(pool.verify(password, Some(stored), HOME).await, Ok(true));
+    }
+}

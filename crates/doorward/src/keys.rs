@@ -1,0 +1,325 @@
+//! The signing keys: made on first start, encrypted in the store, published before they sign, and verified with until
+//! the last token that they signed is dead.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use doorward_core::token::{self, Algorithm, Claims, Expected, KeySet, SigningKey, VerifyingKey};
+use doorward_core::{RootSecret, Secret, Timestamp};
+use doorward_guard::Verifier;
+use serde::Serialize;
+
+use crate::audit::{self, Action, Entry};
+use crate::error::{Error, Result};
+use crate::store::{Row, Store, StoreError, Tx, values};
+use crate::users::rfc3339;
+
+/// How long a new key is published before it signs: longer than anybody may keep the key set.
+pub const PUBLISH_BEFORE_USE: Duration = Duration::from_secs(600);
+/// How long anybody may keep the key set.
+pub const JWKS_MAX_AGE: Duration = Duration::from_secs(300);
+/// How long a retired key verifies beyond the last token that it signed.
+const MARGIN: Duration = Duration::from_secs(60);
+
+/// One key of the store, and when it does what.
+#[derive(Debug, Clone, Serialize)]
+pub struct Shown {
+    /// Its id, in the header of every token that it signed.
+    pub kid: String,
+    /// Its algorithm (JOSE name).
+    pub algorithm: String,
+    /// `next`, `active`, `retired` or `removed`.
+    pub state: &'static str,
+    /// When it was made.
+    pub created_at: String,
+    /// From when on it signs.
+    pub activates_at: String,
+    /// From when on it signs no more.
+    pub retires_at: Option<String>,
+    /// From when on it verifies no more.
+    pub removed_at: Option<String>,
+}
+
+struct Stored {
+    key: Arc<SigningKey>,
+    created_at: Timestamp,
+    activates_at: Timestamp,
+    retires_at: Option<Timestamp>,
+    removed_at: Option<Timestamp>,
+}
+
+impl Stored {
+    fn state(&self, now: Timestamp) -> &'static str {
+        match self {
+            _ if self.removed_at.is_some_and(|at| at <= now) => "removed",
+            _ if self.activates_at > now => "next",
+            _ if self.retires_at.is_some_and(|at| at <= now) => "retired",
+            _ => "active",
+        }
+    }
+}
+
+/// What is in force at one time.
+struct InForce {
+    signing: Arc<SigningKey>,
+    jwks: String,
+    /// Which keys are published and which verify: what changes with time.
+    outline: Vec<(String, &'static str)>,
+    /// When time alone changes that.
+    until: Option<Timestamp>,
+}
+
+/// The keys that sign, verify and are published.
+pub struct Keys {
+    store: Store,
+    root: Arc<RootSecret>,
+    shared: bool,
+    in_force: ArcSwap<InForce>,
+    verifier: Arc<Verifier>,
+}
+
+const LIST: &str = "SELECT kid, algorithm, private_key, created_at, activates_at, retires_at, removed_at \
+     FROM signing_keys ORDER BY activates_at, kid";
+const INSERT: &str = "INSERT INTO signing_keys (kid, algorithm, private_key, public_jwk, created_at, activates_at) \
+     VALUES ($1, $2, $3, $4, $5, $6)";
+const FIRST: &str = "INSERT INTO signing_keys (kid, algorithm, private_key, public_jwk, created_at, activates_at) \
+     SELECT CAST($1 AS TEXT), CAST($2 AS TEXT), $3, CAST($4 AS TEXT), CAST($5 AS BIGINT), CAST($6 AS BIGINT) \
+     WHERE NOT EXISTS (SELECT kid FROM signing_keys WHERE retires_at IS NULL)";
+const RETIRE: &str =
+    "UPDATE signing_keys SET retires_at = $2, removed_at = $3 WHERE kid <> $1 AND retires_at IS NULL";
+
+impl Keys {
+    /// Loads the keys, and makes the first one. With a shared secret that is the only key.
+    ///
+    /// # Errors
+    /// The store fails, or holds keys that were sealed under another root secret.
+    pub async fn load(
+        store: Store,
+        root: Arc<RootSecret>,
+        shared: Option<&Secret>,
+        algorithm: Algorithm,
+        (expected, revocations): (Expected, Arc<doorward_core::revocation::RevocationSet>),
+        now: Timestamp,
+    ) -> Result<Self, StoreError> {
+        let in_force = match shared {
+            Some(secret) => {
+                let key = SigningKey::hs256(secret).map_err(refused)?;
+                InForce {
+                    signing: Arc::new(key),
+                    jwks: "{\"keys\":[]}".into(),
+                    outline: Vec::new(),
+                    until: None,
+                }
+            }
+            None => {
+                prepare(&store, &root, algorithm, now).await?;
+                InForce::at(&read(&store, &root).await?, now)?.0
+            }
+        };
+        let set = KeySet::new(vec![in_force.signing.verifying_key()]).map_err(refused)?;
+        let verifier = Arc::new(Verifier::new(set, expected, revocations));
+        let in_force = ArcSwap::new(Arc::new(in_force));
+        let keys = Self { store, root, shared: shared.is_some(), in_force, verifier };
+        keys.follow(now, true).await?;
+        Ok(keys)
+    }
+
+    /// What verifies with these keys.
+    pub fn verifier(&self) -> &Arc<Verifier> {
+        &self.verifier
+    }
+
+    /// Signs an access token.
+    ///
+    /// # Errors
+    /// The cryptography library's, which is our own failure.
+    pub fn issue(&self, claims: &Claims) -> Result<String> {
+        token::issue(&self.in_force.load().signing, self.verifier.expected(), claims).map_err(|error| {
+            tracing::error!(%error, "an access token could not be signed");
+            Error::Unavailable
+        })
+    }
+
+    /// The public keys as a JWK set (RFC 7517 section 5).
+    pub fn jwks(&self) -> String {
+        self.in_force.load().jwks.clone()
+    }
+
+    /// Whether a key begins or ends about now.
+    pub fn are_due(&self, now: Timestamp) -> bool {
+        self.in_force.load().until.is_some_and(|until| until <= now)
+    }
+
+    /// Takes over what the store and the time changed. `all` puts keys in force even where nothing seems to have changed.
+    ///
+    /// # Errors
+    /// The store's; what is in force stays.
+    pub async fn follow(&self, now: Timestamp, all: bool) -> Result<(), StoreError> {
+        if self.shared {
+            return Ok(());
+        }
+        let (new, set) = InForce::at(&read(&self.store, &self.root).await?, now)?;
+        let old = self.in_force.load();
+        if all || (&new.outline, new.until) != (&old.outline, old.until) {
+            // The keys that verify come first: nothing is signed that can't be verified.
+            self.verifier.replace_keys(set);
+            self.in_force.store(Arc::new(new));
+        }
+        Ok(())
+    }
+
+    /// Makes a new key, which signs from `activates_at` on; the others retire then.
+    ///
+    /// # Errors
+    /// The store's, or there is a shared secret, which is rotated by changing it.
+    pub async fn rotate(
+        &self,
+        algorithm: Algorithm,
+        activates_at: Timestamp,
+        now: Timestamp,
+    ) -> Result<String, StoreError> {
+        if self.shared {
+            return Err(StoreError::Refused(
+                "access tokens are signed with JWT_SECRET: change that instead".into(),
+            ));
+        }
+        let new = New::make(&self.root, algorithm).await?;
+        let kid = new.kid.clone();
+        let removed_at = activates_at + self.verifier.expected().max_ttl + MARGIN;
+        let entry = Entry::new(Action::KeyRotated, now).detail(kid.clone());
+        self.store
+            .transaction(async move |tx: &mut Tx| {
+                tx.execute(INSERT, new.values(now, activates_at)).await?;
+                tx.execute(RETIRE, values![&new.kid, activates_at, removed_at]).await?;
+                audit::record(tx, &entry).await
+            })
+            .await?;
+        self.follow(now, true).await?;
+        Ok(kid)
+    }
+
+    /// All keys of the store, the oldest first.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn list(&self, now: Timestamp) -> Result<Vec<Shown>, StoreError> {
+        let shown = |stored: &Stored| Shown {
+            kid: stored.key.kid().into(),
+            algorithm: stored.key.algorithm().to_string(),
+            state: stored.state(now),
+            created_at: rfc3339(stored.created_at),
+            activates_at: rfc3339(stored.activates_at),
+            retires_at: stored.retires_at.map(rfc3339),
+            removed_at: stored.removed_at.map(rfc3339),
+        };
+        Ok(read(&self.store, &self.root).await?.iter().map(shown).collect())
+    }
+
+    /// Deletes the keys that verify nothing any more.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn sweep(&self, now: Timestamp) -> Result<(), StoreError> {
+        self.store.execute("DELETE FROM signing_keys WHERE removed_at <= $1", values![now]).await.map(drop)
+    }
+}
+
+impl InForce {
+    /// What is in force at `now`: the newest active key signs, active and retired ones verify, and the next one is
+    /// published already. A key that isn't active yet verifies nothing (attack J39).
+    fn at(keys: &[Stored], now: Timestamp) -> Result<(Self, KeySet), StoreError> {
+        let outline = keys.iter().map(|stored| (stored.key.kid().to_owned(), stored.state(now))).collect();
+        let those = |states: &[&str]| -> Vec<VerifyingKey> {
+            let chosen = keys.iter().filter(|stored| states.contains(&stored.state(now)));
+            chosen.map(|stored| stored.key.verifying_key()).collect()
+        };
+        let published = KeySet::new(those(&["next", "active", "retired"])).map_err(refused)?;
+        let verifying = KeySet::new(those(&["active", "retired"])).map_err(refused)?;
+        let signing = keys.iter().rfind(|stored| stored.state(now) == "active");
+        let signing = signing.ok_or_else(|| StoreError::Refused("no signing key is active".into()))?;
+        let signing = signing.key.clone();
+        let turns =
+            keys.iter().flat_map(|stored| [Some(stored.activates_at), stored.retires_at, stored.removed_at]);
+        let until = turns.flatten().filter(|at| *at > now).min();
+        Ok((Self { signing, jwks: published.to_jwks(), outline, until }, verifying))
+    }
+}
+
+/// Makes the first key; or, where the settings name another algorithm than the newest key has, the next one.
+async fn prepare(
+    store: &Store,
+    root: &RootSecret,
+    algorithm: Algorithm,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    let keys = read(store, root).await?;
+    match keys.iter().rfind(|stored| stored.retires_at.is_none()) {
+        None => {
+            let new = New::make(root, algorithm).await?;
+            store.execute(FIRST, new.values(now, now)).await.map(drop)
+        }
+        Some(newest) if newest.key.algorithm() != algorithm => {
+            let new = New::make(root, algorithm).await?;
+            let activates_at = now + PUBLISH_BEFORE_USE;
+            let removed_at = activates_at + Duration::from_secs(86_400) + MARGIN;
+            store
+                .transaction(async move |tx: &mut Tx| {
+                    tx.execute(INSERT, new.values(now, activates_at)).await?;
+                    tx.execute(RETIRE, values![&new.kid, activates_at, removed_at]).await.map(drop)
+                })
+                .await
+        }
+        Some(_) => Ok(()),
+    }
+}
+
+/// A key that was made just now, sealed.
+struct New {
+    kid: String,
+    algorithm: Algorithm,
+    sealed: Vec<u8>,
+    jwk: String,
+}
+
+impl New {
+    /// An RSA key takes long to find: off the threads that answer requests.
+    async fn make(root: &RootSecret, algorithm: Algorithm) -> Result<Self, StoreError> {
+        let made = tokio::task::spawn_blocking(move || SigningKey::generate(algorithm)).await;
+        let key = made.map_err(refused)?.map_err(refused)?;
+        let private = key.to_pkcs8().ok_or_else(|| refused("the key has no private part"))?;
+        let sealed = root.seal(crate::random::bytes(), key.kid(), &private).map_err(refused)?;
+        let jwk = key.verifying_key().to_jwk().unwrap_or_default().to_owned();
+        Ok(Self { kid: key.kid().to_owned(), algorithm, sealed, jwk })
+    }
+
+    fn values(&self, now: Timestamp, activates_at: Timestamp) -> Vec<crate::store::Value> {
+        values![&self.kid, self.algorithm.as_str(), self.sealed.clone(), &self.jwk, now, activates_at]
+    }
+}
+
+async fn read(store: &Store, root: &RootSecret) -> Result<Vec<Stored>, StoreError> {
+    store.list(LIST, values![]).await?.iter().map(|row| stored(row, root)).collect()
+}
+
+fn stored(row: &Row, root: &RootSecret) -> Result<Stored, StoreError> {
+    let kid: String = row.get(0)?;
+    let algorithm: Algorithm = row.get::<String>(1)?.parse().map_err(refused)?;
+    let private = root.open(&kid, &row.get::<Vec<u8>>(2)?).map_err(|error| {
+        StoreError::Refused(format!(
+            "the signing key {kid} cannot be opened: {error}; start with the DOORWARD_SECRET or secret.key that this \
+             database was made with"
+        ))
+    })?;
+    Ok(Stored {
+        key: Arc::new(SigningKey::from_pkcs8(algorithm, private.expose()).map_err(refused)?),
+        created_at: row.get(3)?,
+        activates_at: row.get(4)?,
+        retires_at: row.get(5)?,
+        removed_at: row.get(6)?,
+    })
+}
+
+fn refused(error: impl std::fmt::Display) -> StoreError {
+    StoreError::Refused(format!("signing keys: {error}"))
+}

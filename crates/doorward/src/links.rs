@@ -1,0 +1,109 @@
+//! One-time links: a reset of a password, an invitation. Only their hash is stored; each works once, for an hour or a week.
+
+use std::time::Duration;
+
+use doorward_core::email::Email;
+use doorward_core::role::RoleName;
+use doorward_core::{OpaqueSecret, Timestamp, UserId};
+
+use crate::audit::{self, Entry};
+use crate::store::{Store, StoreError, Tx, values};
+
+/// How long a reset link works.
+pub(crate) const RESET_TTL: Duration = Duration::from_secs(3_600);
+/// How long an invitation works.
+pub(crate) const INVITE_TTL: Duration = Duration::from_secs(7 * 86_400);
+
+const MAKE: &str = "INSERT INTO one_time_links (hash, purpose, user_id, email, role, created_at, expires_at) \
+     VALUES ($1, $2, $3, $4, $5, $6, $7)";
+const VOID_OLDER: &str = "DELETE FROM one_time_links WHERE user_id = $1 AND purpose = 'reset'";
+const FIND_RESET: &str = "SELECT user_id FROM one_time_links \
+     WHERE hash = $1 AND purpose = 'reset' AND used_at IS NULL AND expires_at > $2";
+const USE: &str = "UPDATE one_time_links SET used_at = $2 \
+     WHERE hash = $1 AND purpose = $3 AND used_at IS NULL AND expires_at > $2 RETURNING user_id, email, role";
+
+/// Makes a reset link for a user; older ones are void from then on.
+pub(crate) async fn make_reset(
+    store: &Store,
+    user: UserId,
+    now: Timestamp,
+    entry: Entry,
+) -> Result<(OpaqueSecret, Timestamp), StoreError> {
+    let secret = OpaqueSecret::new(crate::random::bytes());
+    let (hash, expires_at) = (secret.hash(), now + RESET_TTL);
+    store
+        .transaction(async move |tx: &mut Tx| {
+            tx.execute(VOID_OLDER, values![user]).await?;
+            let nothing = None::<String>;
+            tx.execute(MAKE, values![hash, "reset", user, nothing.clone(), nothing, now, expires_at]).await?;
+            audit::record(tx, &entry).await
+        })
+        .await?;
+    Ok((secret, expires_at))
+}
+
+/// Makes an invitation, for one address or for anybody.
+pub(crate) async fn make_invitation(
+    store: &Store,
+    (email, role): (Option<Email>, RoleName),
+    now: Timestamp,
+    entry: Entry,
+) -> Result<(OpaqueSecret, Timestamp), StoreError> {
+    let secret = OpaqueSecret::new(crate::random::bytes());
+    let (hash, expires_at) = (secret.hash(), now + INVITE_TTL);
+    store
+        .transaction(async move |tx: &mut Tx| {
+            let email = email.as_ref().map(ToString::to_string);
+            tx.execute(MAKE, values![hash, "invite", None::<UserId>, email, role, now, expires_at]).await?;
+            audit::record(tx, &entry).await
+        })
+        .await?;
+    Ok((secret, expires_at))
+}
+
+/// Whose password the reset link is for, if it still works. Doesn't use it up.
+pub(crate) async fn find_reset(
+    store: &Store,
+    secret: &OpaqueSecret,
+    now: Timestamp,
+) -> Result<Option<UserId>, StoreError> {
+    let row = store.find(FIND_RESET, values![secret.hash(), now]).await?;
+    row.map(|row| row.get(0)).transpose()
+}
+
+/// What an invitation allows.
+#[derive(Debug, Clone)]
+pub(crate) struct Invitation {
+    /// The address that it is for, where it is for one.
+    pub(crate) email: Option<Email>,
+    /// The role of the new user.
+    pub(crate) role: RoleName,
+}
+
+/// Uses up a reset link within its act's transaction; `None` where it is unknown, used or too old.
+pub(crate) async fn use_reset(
+    tx: &mut Tx,
+    hash: [u8; 32],
+    now: Timestamp,
+) -> Result<Option<UserId>, StoreError> {
+    let row = tx.find(USE, values![hash, now, "reset"]).await?;
+    row.map(|row| row.get(0)).transpose()
+}
+
+/// Uses up an invitation within its act's transaction; `None` where it is unknown, used or too old.
+pub(crate) async fn use_invitation(
+    tx: &mut Tx,
+    hash: [u8; 32],
+    now: Timestamp,
+) -> Result<Option<Invitation>, StoreError> {
+    let row = tx.find(USE, values![hash, now, "invite"]).await?;
+    row.map(|row| {
+        Ok(Invitation { email: row.get(1)?, role: row.get::<Option<RoleName>>(2)?.unwrap_or(RoleName::USER) })
+    })
+    .transpose()
+}
+
+/// Deletes links that are too old.
+pub(crate) async fn sweep(store: &Store, now: Timestamp) -> Result<u64, StoreError> {
+    store.execute("DELETE FROM one_time_links WHERE expires_at <= $1", values![now]).await
+}

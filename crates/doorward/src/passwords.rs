@@ -1,0 +1,134 @@
+//! Checking a password for an account: counted before it is hashed, forgiven when it is right, audited when it is wrong.
+//! Sign-in, password change, change of address and deletion all come through here, so no door has more guesses.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use aws_lc_rs::hmac;
+use doorward_core::email::Email;
+use doorward_core::password::Password;
+use doorward_core::{Purpose, RootSecret, Timestamp, UserId};
+
+use crate::audit::{self, Action, Entry};
+use crate::clock::Clock;
+use crate::error::{Error, Result};
+use crate::hashing::Hashing;
+use crate::store::{Store, Tx};
+use crate::throttle::Throttle;
+use crate::users::{User, Users, WithHash};
+use crate::web::client::Client;
+
+/// Checks passwords.
+pub struct Passwords {
+    store: Store,
+    clock: Clock,
+    users: Arc<Users>,
+    hashing: Arc<Hashing>,
+    throttle: Arc<Throttle>,
+    addresses: hmac::Key,
+}
+
+impl Passwords {
+    pub(crate) fn new(
+        (store, clock): (Store, Clock),
+        users: Arc<Users>,
+        (hashing, throttle): (Arc<Hashing>, Arc<Throttle>),
+        root: &RootSecret,
+    ) -> Self {
+        let key = root.derive(Purpose::AuditedAddresses);
+        let addresses = hmac::Key::new(hmac::HMAC_SHA256, key.expose());
+        Self { store, clock, users, hashing, throttle, addresses }
+    }
+
+    /// The user of this address with this password, and the stored hash that the password matched.
+    ///
+    /// Unknown address, wrong password and no password set cost the same work and give the same answer (attacks E01,
+    /// E02); only after the right password is a disabled account told so.
+    ///
+    /// # Errors
+    /// [`Error::InvalidCredentials`], [`Error::UserDisabled`], [`Error::TooManyAttempts`], or our own failure.
+    pub(crate) async fn sign_in(
+        &self,
+        email: &Email,
+        password: Arc<Password>,
+        client: &Client,
+    ) -> Result<(User, String)> {
+        let guess = self.throttle.guess(email, client.network(), self.clock.now())?;
+        let checked = self.check(email, self.users.find_by_email(email).await, password, client).await;
+        match checked {
+            Ok((user, stored)) => {
+                guess.forgive();
+                if user.disabled_at.is_some() { Err(Error::UserDisabled) } else { Ok((user, stored)) }
+            }
+            Err(error) => {
+                if error != Error::InvalidCredentials {
+                    guess.forgive();
+                }
+                Err(error)
+            }
+        }
+    }
+
+    /// The signed-in user, who gave the current password again.
+    ///
+    /// # Errors
+    /// [`Error::WrongPassword`], [`Error::TooManyAttempts`], or our own failure.
+    pub(crate) async fn confirm(
+        &self,
+        user: UserId,
+        password: Arc<Password>,
+        client: &Client,
+    ) -> Result<(User, String)> {
+        let found =
+            self.users.find(user).await?.ok_or(Error::Refused(doorward_core::Refusal::SessionEnded))?;
+        let email = found.0.email.clone();
+        let guess = self.throttle.guess(&email, client.network(), self.clock.now())?;
+        match self.check(&email, Ok(Some(found)), password, client).await {
+            Err(Error::InvalidCredentials) => Err(Error::WrongPassword),
+            other => {
+                guess.forgive();
+                other
+            }
+        }
+    }
+
+    async fn check(
+        &self,
+        email: &Email,
+        found: Result<Option<WithHash>, crate::store::StoreError>,
+        password: Arc<Password>,
+        client: &Client,
+    ) -> Result<(User, String)> {
+        let (user, stored) = found?.unzip();
+        let stored = stored.flatten();
+        if self.hashing.verify(password, stored.clone(), client.network()).await?
+            && let (Some(user), Some(stored)) = (user.clone(), stored)
+        {
+            return Ok((user, stored));
+        }
+        self.record_failure(email, user.map(|user| user.id), client.ip).await?;
+        Err(Error::InvalidCredentials)
+    }
+
+    /// One row for the failures of one account from one network in one minute. An unknown address stands in it as an
+    /// HMAC: it may be a password typed into the wrong field.
+    async fn record_failure(&self, email: &Email, user: Option<UserId>, ip: IpAddr) -> Result<()> {
+        let now = self.clock.now();
+        let tag = |text: &str| hmac::sign(&self.addresses, text.as_bytes());
+        let address =
+            tag(email.as_str()).as_ref().iter().take(8).map(|byte| format!("{byte:02x}")).collect::<String>();
+        let network = Client { ip, user_agent: None }.network();
+        let fold = tag(&format!("{email} {network} {}", minute(now))).as_ref().try_into().unwrap_or([0; 32]);
+        let entry = Entry::new(Action::LoginFailed, now).ip(ip).fold(fold);
+        let entry = match user {
+            Some(user) => entry.user(user),
+            None => entry.detail(format!("unknown address {address}")),
+        };
+        let recorded = self.store.transaction(async move |tx: &mut Tx| audit::record(tx, &entry).await).await;
+        Ok(recorded?)
+    }
+}
+
+fn minute(now: Timestamp) -> i64 {
+    now.as_secs().div_euclid(60)
+}

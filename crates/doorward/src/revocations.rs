@@ -1,0 +1,234 @@
+//! Revocations: written with the act that ends a session or changes a role, kept in memory by everybody who checks.
+//!
+//! The act's transaction writes the row; after its commit, and before the answer, the set in memory is written. Other
+//! processes on the same database (the command line, another node) follow the table.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::Duration;
+
+use doorward_core::revocation::RevocationSet;
+use doorward_core::role::RoleName;
+use doorward_core::{SessionId, Timestamp, UserId};
+
+use crate::store::{Store, StoreError, Tx, values};
+
+/// How far back the table is read again each time: longer than any transaction takes from making its time to commit.
+const OVERLAP: Duration = Duration::from_secs(15);
+/// How long a revocation is kept after the last token that it concerns is dead.
+const MARGIN: Duration = Duration::from_secs(600);
+
+/// Why a session ended, as the store and the audit log have it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Because {
+    /// Its owner logged out.
+    Logout,
+    /// Its owner logged out everywhere, or ended it from another device.
+    EndedByUser,
+    /// A new sign-in from the same client took its place.
+    Replaced,
+    /// The user had too many; it was the oldest.
+    TooMany,
+    /// The password was changed or reset.
+    PasswordChanged,
+    /// A refresh token was used twice.
+    RefreshReused,
+    /// The account was disabled.
+    Disabled,
+    /// The account was deleted.
+    Deleted,
+    /// An admin or the command line ended it.
+    EndedByAdmin,
+}
+
+impl Because {
+    /// The reason's name in the store.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Logout => "logout",
+            Self::EndedByUser => "ended_by_user",
+            Self::Replaced => "replaced",
+            Self::TooMany => "too_many",
+            Self::PasswordChanged => "password_changed",
+            Self::RefreshReused => "refresh_reused",
+            Self::Disabled => "disabled",
+            Self::Deleted => "deleted",
+            Self::EndedByAdmin => "ended_by_admin",
+        }
+    }
+}
+
+/// An end of sessions: when, why, and until when it must be remembered.
+#[derive(Debug, Clone, Copy)]
+pub struct Ending {
+    /// When they end.
+    pub at: Timestamp,
+    /// Why.
+    pub because: Because,
+    /// Until when a token of theirs could live.
+    pub remembered_until: Timestamp,
+}
+
+const END_ONE: &str =
+    "UPDATE sessions SET ended_at = $2, end_reason = $3 WHERE id = $1 AND ended_at IS NULL RETURNING user_id";
+const REVOKE_ONE: &str = "INSERT INTO revocations (session_id, user_id, reason, created_at, expires_at) \
+     VALUES ($1, $2, $3, $4, $5) ON CONFLICT (session_id) DO NOTHING";
+const END_ALL: &str = "UPDATE sessions SET ended_at = $2, end_reason = $3 \
+     WHERE user_id = $1 AND ended_at IS NULL AND id <> $4 RETURNING id, expires_at";
+const REVOKE_ALL: &str = "INSERT INTO revocations (session_id, user_id, reason, created_at, expires_at) \
+     SELECT id, user_id, end_reason, ended_at, CAST($3 AS BIGINT) FROM sessions \
+     WHERE user_id = $1 AND ended_at = $2 ON CONFLICT (session_id) DO NOTHING";
+
+/// Ends one session within its act's transaction; gives its user, or `None` where it was over already.
+pub(crate) async fn end_one(
+    tx: &mut Tx,
+    session: SessionId,
+    ending: Ending,
+) -> Result<Option<UserId>, StoreError> {
+    let because = ending.because.as_str();
+    let Some(row) = tx.find(END_ONE, values![session, ending.at, because]).await? else { return Ok(None) };
+    let user: UserId = row.get(0)?;
+    tx.execute(REVOKE_ONE, values![session, user, because, ending.at, ending.remembered_until]).await?;
+    Ok(Some(user))
+}
+
+/// Sessions that an act ended.
+#[derive(Debug, Default, Clone)]
+pub struct Ended {
+    /// Each of them.
+    pub sessions: Vec<SessionId>,
+    /// How many of them were still of use.
+    pub live: u32,
+}
+
+/// Ends every session of a user except `keep`, within its act's transaction. The act wrote the user's row first, so that
+/// no sign-in slips in between (attack R05).
+pub(crate) async fn end_all(
+    tx: &mut Tx,
+    user: UserId,
+    keep: Option<SessionId>,
+    ending: Ending,
+) -> Result<Ended, StoreError> {
+    let keep = keep.unwrap_or(SessionId::from_bytes([0; 16]));
+    let rows = tx.list(END_ALL, values![user, ending.at, ending.because.as_str(), keep]).await?;
+    tx.execute(REVOKE_ALL, values![user, ending.at, ending.remembered_until]).await?;
+    let mut ended = Ended::default();
+    for row in rows {
+        ended.sessions.push(row.get(0)?);
+        ended.live += u32::from(row.get::<Timestamp>(1)? > ending.at);
+    }
+    Ok(ended)
+}
+
+const CHANGE_ROLE: &str = "INSERT INTO role_changes (user_id, role, version, created_at, expires_at) \
+     VALUES ($1, $2, $3, $4, $5) ON CONFLICT (user_id) DO UPDATE \
+     SET role = excluded.role, version = excluded.version, created_at = excluded.created_at, expires_at = excluded.expires_at";
+
+/// Notes a change of role within its act's transaction.
+pub(crate) async fn note_role(
+    tx: &mut Tx,
+    user: UserId,
+    (role, version): (RoleName, i64),
+    ending: Ending,
+) -> Result<(), StoreError> {
+    tx.execute(CHANGE_ROLE, values![user, role, version, ending.at, ending.remembered_until]).await.map(drop)
+}
+
+/// The set in memory and the table behind it.
+pub struct Revocations {
+    /// What every check looks at.
+    pub set: Arc<RevocationSet>,
+    store: Store,
+    max_access_ttl: Duration,
+    followed_to: AtomicI64,
+}
+
+const SINCE: &str = "SELECT session_id, user_id, created_at, expires_at FROM revocations WHERE created_at > $1 AND expires_at > $2";
+const ROLES_SINCE: &str = "SELECT user_id, role, version, created_at, expires_at FROM role_changes WHERE created_at > $1 AND expires_at > $2";
+const LARGEST_TTL: &str = "UPDATE facts SET value = CASE WHEN value < $1 THEN $1 ELSE value END \
+     WHERE name = 'max_access_ttl' RETURNING value";
+
+impl Revocations {
+    /// Loads the set; tokens of `access_ttl` may be issued from now on.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn load(
+        store: Store,
+        max: usize,
+        access_ttl: Duration,
+        now: Timestamp,
+    ) -> Result<Self, StoreError> {
+        let wanted = i64::try_from(access_ttl.as_secs()).unwrap_or(i64::MAX);
+        let largest = store
+            .transaction(async move |tx: &mut Tx| tx.find(LARGEST_TTL, values![wanted]).await)
+            .await?
+            .map_or(Ok(wanted), |row| row.get::<i64>(0))?;
+        let max_access_ttl = Duration::from_secs(largest.unsigned_abs());
+        let set = Arc::new(RevocationSet::new(max));
+        let revocations = Self { set, store, max_access_ttl, followed_to: AtomicI64::new(i64::MIN) };
+        revocations.follow(now).await?;
+        Ok(revocations)
+    }
+
+    /// The largest lifetime of an access token that was ever in force on this database.
+    pub fn max_access_ttl(&self) -> Duration {
+        self.max_access_ttl
+    }
+
+    /// An end of sessions at this time.
+    pub fn ending(&self, at: Timestamp, because: Because) -> Ending {
+        Ending { at, because, remembered_until: at + self.max_access_ttl + MARGIN }
+    }
+
+    /// Refuses these sessions from here on. Called after the commit and before the answer.
+    pub fn apply(&self, sessions: &[SessionId], ending: Ending) {
+        sessions.iter().for_each(|session| self.set.end_session(*session, ending.remembered_until));
+    }
+
+    /// Makes tokens with another role stale from here on. Called after the commit and before the answer.
+    pub fn apply_role(&self, user: UserId, (role, version): (RoleName, i64), ending: Ending) {
+        self.set.change_role(user, role, version, ending.remembered_until);
+    }
+
+    /// Reads what is new in the table, and gives the users whom it concerns.
+    ///
+    /// # Errors
+    /// The store's; the next call reads it again.
+    pub async fn follow(&self, now: Timestamp) -> Result<Vec<UserId>, StoreError> {
+        let whole = self.set.is_whole();
+        let mark = self.set.mark();
+        let known = self.followed_to.load(Ordering::SeqCst);
+        let since =
+            if whole { Timestamp::from_micros(known.max(0)) - OVERLAP } else { Timestamp::from_micros(-1) };
+        let since = Timestamp::from_micros(since.as_micros().max(-1));
+        let mut newest = known;
+        let mut users = Vec::new();
+        for row in self.store.list(SINCE, values![since, now]).await? {
+            self.set.end_session(row.get(0)?, row.get(3)?);
+            newest = newest.max(row.get(2)?);
+            users.push(row.get(1)?);
+        }
+        for row in self.store.list(ROLES_SINCE, values![since, now]).await? {
+            let user = row.get(0)?;
+            self.set.change_role(user, row.get(1)?, row.get(2)?, row.get(4)?);
+            newest = newest.max(row.get(3)?);
+            users.push(user);
+        }
+        self.followed_to.fetch_max(newest, Ordering::SeqCst);
+        if !whole {
+            self.set.loaded(mark);
+        }
+        Ok(users)
+    }
+
+    /// Forgets what no token needs any more, in memory and in the table.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn sweep(&self, now: Timestamp) -> Result<(), StoreError> {
+        self.set.sweep(now);
+        self.store.execute("DELETE FROM revocations WHERE expires_at <= $1", values![now]).await?;
+        self.store.execute("DELETE FROM role_changes WHERE expires_at <= $1", values![now]).await.map(drop)
+    }
+}

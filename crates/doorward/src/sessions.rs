@@ -1,0 +1,417 @@
+//! Sessions: one for each sign-in, in one table for all modes. Beginning one, refreshing it, ending it, and the memory of
+//! those in session mode.
+
+mod memory;
+mod refresh;
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use doorward_core::refresh::RefreshKey;
+use doorward_core::role::RoleName;
+use doorward_core::token::Claims;
+use doorward_core::{Lifetimes, Mode, OpaqueSecret, SessionId, Timestamp, UserId};
+use serde::Serialize;
+use zeroize::Zeroizing;
+
+use crate::audit::{self, Action, Entry};
+use crate::clock::Clock;
+use crate::error::Result;
+use crate::keys::Keys;
+use crate::revocations::{self, Because, Ended, Ending, Revocations};
+use crate::store::{Row, Store, StoreError, Tx, values};
+use crate::users::rfc3339;
+
+pub use memory::Memory;
+
+/// A credential as it is handed to the client, once.
+#[derive(Debug)]
+pub struct Issued {
+    /// How the client will hold it.
+    pub mode: Mode,
+    /// The session that it belongs to.
+    pub session: SessionId,
+    /// Now, by which spans are counted.
+    pub now: Timestamp,
+    /// When the cookies of this credential go.
+    pub ends_at: Timestamp,
+    /// What to hand out.
+    pub content: Content,
+}
+
+/// What a credential consists of.
+pub enum Content {
+    /// Bearer and cookie mode.
+    Tokens {
+        /// The access token and its end.
+        access: (String, Timestamp),
+        /// The refresh token and its end.
+        refresh: (Zeroizing<String>, Timestamp),
+    },
+    /// Session mode: the secret, and the end of the session unless it is used.
+    Secret(Zeroizing<String>, Timestamp),
+}
+
+impl std::fmt::Debug for Content {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Content(…)")
+    }
+}
+
+/// Where a sign-in comes from.
+#[derive(Debug, Clone)]
+pub struct From {
+    /// The address.
+    pub ip: Option<IpAddr>,
+    /// What the client says of itself.
+    pub user_agent: Option<String>,
+}
+
+/// A session that is about to begin. Everything random or timely in it is made before the transaction.
+#[derive(Debug, Clone)]
+pub struct Beginning {
+    id: SessionId,
+    mode: Mode,
+    now: Timestamp,
+    from: From,
+    secret: Option<OpaqueSecret>,
+    salt: [u8; 16],
+    replaced: Vec<SessionId>,
+    ending: Ending,
+    too_many: Ending,
+    per_user: u32,
+    lifetimes: Lifetimes,
+    entry: Entry,
+}
+
+/// A session that began within a transaction: what must be done and handed out after its commit.
+#[derive(Debug)]
+pub struct Begun {
+    user: UserId,
+    role: RoleName,
+    ended: Vec<SessionId>,
+    absolute_end: Timestamp,
+}
+
+/// Everything about sessions.
+pub struct Sessions {
+    store: Store,
+    clock: Clock,
+    keys: Arc<Keys>,
+    revocations: Arc<Revocations>,
+    refresh_key: RefreshKey,
+    lifetimes: Lifetimes,
+    per_user: u32,
+    /// Those in session mode that memory knows.
+    pub memory: Arc<Memory>,
+}
+
+const INSERT: &str = "INSERT INTO sessions (id, user_id, mode, created_at, last_seen_at, expires_at, absolute_expires_at, \
+     ip, user_agent, secret_hash, salt) VALUES ($1, $2, $3, $4, $4, $5, $6, $7, $8, $9, $10)";
+const BEYOND: &str = "SELECT id FROM sessions WHERE user_id = $1 AND ended_at IS NULL AND expires_at > $2 \
+     ORDER BY created_at DESC, id DESC LIMIT 1000 OFFSET $3";
+
+/// Begins the session within its act's transaction. The act wrote the user's row first, so that sign-ins of one user
+/// and ends of their sessions come one after the other.
+pub(crate) async fn begin(
+    tx: &mut Tx,
+    (user, role): (UserId, RoleName),
+    new: &Beginning,
+) -> Result<Begun, StoreError> {
+    let mut ended = Vec::new();
+    for session in &new.replaced {
+        if revocations::end_one(tx, *session, new.ending).await?.is_some() {
+            ended.push(*session);
+        }
+    }
+    let absolute_end = new.lifetimes.absolute_end(role, new.now);
+    let expires_at = new.lifetimes.idle_end(new.mode, new.now, absolute_end);
+    let (ip, hash) = (new.from.ip.map(|ip| ip.to_string()), new.secret.as_ref().map(OpaqueSecret::hash));
+    let agent = new.from.user_agent.clone();
+    tx.execute(
+        INSERT,
+        values![new.id, user, new.mode, new.now, expires_at, absolute_end, ip, agent, hash, new.salt],
+    )
+    .await?;
+    for row in tx.list(BEYOND, values![user, new.now, new.per_user]).await? {
+        let oldest = row.get(0)?;
+        revocations::end_one(tx, oldest, new.too_many).await?;
+        ended.push(oldest);
+    }
+    audit::record(tx, &new.entry.clone().user(user).session(new.id)).await?;
+    Ok(Begun { user, role, ended, absolute_end })
+}
+
+/// A session as its owner sees it.
+#[derive(Debug, Serialize)]
+pub struct Shown {
+    /// The public id.
+    pub id: SessionId,
+    /// Whether the request came from it.
+    pub current: bool,
+    mode: Mode,
+    created_at: String,
+    last_seen_at: String,
+    expires_at: String,
+    ip: Option<String>,
+    user_agent: Option<String>,
+    device: String,
+}
+
+const OF_USER: &str = "SELECT id, mode, created_at, last_seen_at, expires_at, ip, user_agent FROM sessions \
+     WHERE user_id = $1 AND ended_at IS NULL AND expires_at > $2 ORDER BY created_at DESC, id DESC LIMIT 1000";
+const USER_OF: &str = "SELECT user_id FROM sessions WHERE id = $1 AND ended_at IS NULL";
+const OF_SECRET: &str = "SELECT id FROM sessions WHERE secret_hash = $1";
+const STANDING: &str = "SELECT s.id, s.ended_at, s.expires_at, s.absolute_expires_at, s.end_reason, u.role, u.disabled_at, s.mode \
+     FROM sessions s JOIN users u ON u.id = s.user_id WHERE s.id = $1 AND s.user_id = $2";
+
+/// What the store says of a session.
+#[derive(Debug, Clone)]
+pub struct Standing {
+    /// When it was ended.
+    pub ended_at: Option<Timestamp>,
+    /// When it ends unless it is used.
+    pub expires_at: Timestamp,
+    /// When it ends in any case.
+    pub absolute_expires_at: Timestamp,
+    /// Why it was ended.
+    pub end_reason: Option<String>,
+    /// The user's role now.
+    pub role: RoleName,
+    /// Since when the user may not sign in.
+    pub disabled_at: Option<Timestamp>,
+    /// How the client holds its credential.
+    pub mode: Mode,
+}
+
+impl Sessions {
+    /// Sessions over these parts.
+    pub(crate) fn new(
+        (store, clock): (Store, Clock),
+        (keys, revocations): (Arc<Keys>, Arc<Revocations>),
+        refresh_key: RefreshKey,
+        (lifetimes, per_user): (Lifetimes, u32),
+        memory: Arc<Memory>,
+    ) -> Self {
+        Self { store, clock, keys, revocations, refresh_key, lifetimes, per_user, memory }
+    }
+
+    /// How long a session of an admin lives.
+    pub(crate) fn admin_absolute_ttl(&self) -> std::time::Duration {
+        self.lifetimes.admin_absolute_ttl.min(self.lifetimes.absolute_ttl)
+    }
+
+    /// Prepares a session; `replaced` are those that the request proved, and that end with this sign-in (attack K07).
+    pub fn prepare(&self, mode: Mode, from: From, replaced: Vec<SessionId>, action: Action) -> Beginning {
+        let now = self.clock.now();
+        let entry = Entry::new(action, now);
+        let entry = if let Some(ip) = from.ip { entry.ip(ip) } else { entry };
+        Beginning {
+            id: SessionId::new(now, crate::random::bytes()),
+            mode,
+            now,
+            from,
+            secret: (mode == Mode::Session).then(|| OpaqueSecret::new(crate::random::bytes())),
+            salt: crate::random::bytes(),
+            replaced,
+            ending: self.revocations.ending(now, Because::Replaced),
+            too_many: self.revocations.ending(now, Because::TooMany),
+            per_user: self.per_user,
+            lifetimes: self.lifetimes,
+            entry,
+        }
+    }
+
+    /// Makes the credential of a session whose beginning was committed.
+    ///
+    /// # Errors
+    /// The token could not be signed: our own failure.
+    pub fn issue(&self, new: &Beginning, begun: &Begun) -> Result<Issued> {
+        self.revocations.apply(&begun.ended, new.ending);
+        let ends_at = self.lifetimes.idle_end(new.mode, new.now, begun.absolute_end);
+        let content = match &new.secret {
+            Some(secret) => Content::Secret(secret.to_text(), ends_at),
+            None => self.tokens(
+                (begun.user, new.id, begun.role),
+                (0, &new.salt),
+                new.now,
+                (ends_at, begun.absolute_end),
+            )?,
+        };
+        let ends_at = if new.mode == Mode::Session { begun.absolute_end } else { ends_at };
+        Ok(Issued { mode: new.mode, session: new.id, now: new.now, ends_at, content })
+    }
+
+    fn tokens(
+        &self,
+        (user, session, role): (UserId, SessionId, RoleName),
+        (generation, salt): (u64, &[u8]),
+        now: Timestamp,
+        (refresh_end, absolute_end): (Timestamp, Timestamp),
+    ) -> Result<Content> {
+        let expires_at = self.lifetimes.access_end(now, absolute_end);
+        let claims = Claims { user, session, role, issued_at: now, expires_at, jti: crate::random::bytes() };
+        let access = (self.keys.issue(&claims)?, expires_at);
+        let refresh = Zeroizing::new(self.refresh_key.issue(session, generation, salt));
+        Ok(Content::Tokens { access, refresh: (refresh, refresh_end) })
+    }
+
+    /// Ends these sessions, whoever's they are. Those that are over already stay as they are.
+    ///
+    /// # Errors
+    /// The store's: then none was ended (attack R06).
+    pub async fn end(&self, sessions: Vec<SessionId>, because: Because, entry: Option<Entry>) -> Result<u32> {
+        if sessions.is_empty() {
+            return Ok(0);
+        }
+        let ending = self.revocations.ending(self.clock.now(), because);
+        let ended = self
+            .store
+            .transaction(async move |tx: &mut Tx| {
+                let mut ended = Vec::new();
+                for session in &sessions {
+                    let Some(user) = revocations::end_one(tx, *session, ending).await? else { continue };
+                    ended.push(*session);
+                    if let Some(entry) = &entry {
+                        audit::record(tx, &entry.clone().user(user).session(*session)).await?;
+                    }
+                }
+                Ok(ended)
+            })
+            .await?;
+        self.revocations.apply(&ended, ending);
+        Ok(u32::try_from(ended.len()).unwrap_or(u32::MAX))
+    }
+
+    /// Ends all sessions of a user, except `keep`.
+    ///
+    /// # Errors
+    /// The store's: then none was ended.
+    pub async fn end_all(
+        &self,
+        user: UserId,
+        keep: Option<SessionId>,
+        because: Because,
+        entry: Entry,
+    ) -> Result<u32> {
+        let ending = self.revocations.ending(self.clock.now(), because);
+        let ended = self
+            .store
+            .transaction(async move |tx: &mut Tx| {
+                tx.execute(crate::users::LOCK, values![user]).await?;
+                let ended = revocations::end_all(tx, user, keep, ending).await?;
+                audit::record(tx, &entry).await?;
+                Ok(ended)
+            })
+            .await?;
+        self.apply_all(&ended, ending);
+        Ok(ended.live)
+    }
+
+    /// Refuses the sessions that an act of another foundation ended. Called after its commit.
+    pub(crate) fn apply_all(&self, ended: &Ended, ending: Ending) {
+        self.revocations.apply(&ended.sessions, ending);
+    }
+
+    /// The live sessions of a user, the newest first.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn list(&self, user: UserId, current: Option<SessionId>) -> Result<Vec<Shown>> {
+        let rows = self.store.list(OF_USER, values![user, self.clock.now()]).await?;
+        Ok(rows.iter().map(|row| shown(row, current)).collect::<Result<_, _>>()?)
+    }
+
+    /// Whose live session this is.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn owner(&self, session: SessionId) -> Result<Option<UserId>> {
+        let row = self.store.find(USER_OF, values![session]).await?;
+        Ok(row.map(|row| row.get(0)).transpose()?)
+    }
+
+    /// The session of this secret, whether it is live or over: for a logout.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn of_secret(&self, secret: &OpaqueSecret) -> Result<Option<SessionId>> {
+        let row = self.store.find(OF_SECRET, values![secret.hash()]).await?;
+        Ok(row.map(|row| row.get(0)).transpose()?)
+    }
+
+    /// What the store says of this session of this user; `None` where there is none.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn standing(&self, session: SessionId, user: UserId) -> Result<Option<Standing>, StoreError> {
+        let Some(row) = self.store.find(STANDING, values![session, user]).await? else { return Ok(None) };
+        Ok(Some(Standing {
+            ended_at: row.get(1)?,
+            expires_at: row.get(2)?,
+            absolute_expires_at: row.get(3)?,
+            end_reason: row.get(4)?,
+            role: row.get(5)?,
+            disabled_at: row.get(6)?,
+            mode: row.get(7)?,
+        }))
+    }
+
+    /// Deletes sessions that have been over for long enough that nothing refers to them.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn sweep(&self, now: Timestamp) -> Result<u64> {
+        let before = now - 2 * self.revocations.max_access_ttl() - std::time::Duration::from_secs(86_400);
+        Ok(self.store.execute("DELETE FROM sessions WHERE absolute_expires_at < $1", values![before]).await?)
+    }
+}
+
+fn shown(row: &Row, current: Option<SessionId>) -> Result<Shown, StoreError> {
+    let (id, user_agent) = (row.get(0)?, row.get::<Option<String>>(6)?);
+    Ok(Shown {
+        id,
+        current: current == Some(id),
+        mode: row.get(1)?,
+        created_at: rfc3339(row.get(2)?),
+        last_seen_at: rfc3339(row.get(3)?),
+        expires_at: rfc3339(row.get(4)?),
+        ip: row.get(5)?,
+        device: device(user_agent.as_deref()),
+        user_agent,
+    })
+}
+
+/// What a user agent is in people's words, such as "Firefox on Linux".
+fn device(user_agent: Option<&str>) -> String {
+    let Some(text) = user_agent else { return "Unknown device".into() };
+    // Order matters: Edge and Opera also say Chrome, Chrome also says Safari, Android also says Linux.
+    let name = |pairs: &[(&str, &'static str)]| {
+        pairs.iter().find(|(mark, _)| text.contains(mark)).map(|(_, name)| *name)
+    };
+    let browser = name(&[
+        ("Edg", "Edge"),
+        ("OPR/", "Opera"),
+        ("SamsungBrowser", "Samsung Internet"),
+        ("Firefox", "Firefox"),
+        ("FxiOS", "Firefox"),
+        ("CriOS", "Chrome"),
+        ("Chrome", "Chrome"),
+        ("Safari", "Safari"),
+        ("curl/", "curl"),
+    ]);
+    let system = name(&[
+        ("iPhone", "iPhone"),
+        ("iPad", "iPad"),
+        ("Android", "Android"),
+        ("Windows", "Windows"),
+        ("Mac OS X", "macOS"),
+        ("CrOS", "ChromeOS"),
+        ("Linux", "Linux"),
+    ]);
+    match (browser, system) {
+        (Some(browser), Some(system)) => format!("{browser} on {system}"),
+        (Some(one), None) | (None, Some(one)) => one.to_owned(),
+        (None, None) => "Unknown device".into(),
+    }
+}

@@ -1,0 +1,224 @@
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::Duration;
+
+use doorward_core::revocation::{RevocationSet, Standing};
+use doorward_core::role::RoleName;
+use doorward_core::token::AccessToken;
+use doorward_core::{Mode, Refusal, SessionId, Timestamp, UserId};
+use doorward_guard::{Identity, Lookup, LookupFuture};
+use quick_cache::sync::Cache;
+use tokio::sync::mpsc;
+
+use crate::store::{Row, Store, StoreError, Tx, values};
+
+/// A session's last use is written at most this often.
+const WRITE_EVERY: Duration = Duration::from_secs(60);
+/// How many uses may wait to be written; beyond that they are written with a later one.
+const WAITING: usize = 10_000;
+
+/// A session in session mode, as memory has it.
+struct Remembered {
+    id: SessionId,
+    user: UserId,
+    role: RoleName,
+    began_at: Timestamp,
+    absolute_end: Timestamp,
+    last_seen: AtomicI64,
+    written: AtomicI64,
+}
+
+/// One use that is to be written.
+#[derive(Debug, Clone, Copy)]
+struct Seen {
+    session: SessionId,
+    at: Timestamp,
+    expires_at: Timestamp,
+}
+
+/// The sessions in session mode that were used lately, by the hash of their secret. Every answer passes the revocations.
+pub struct Memory {
+    known: Cache<[u8; 32], Arc<Remembered>>,
+    set: Arc<RevocationSet>,
+    store: Store,
+    idle_ttl: Duration,
+    seen: mpsc::Sender<Seen>,
+}
+
+/// The uses that are to be written; [`Writes::run`] writes them.
+pub struct Writes {
+    store: Store,
+    seen: mpsc::Receiver<Seen>,
+}
+
+const BY_SECRET: &str = "SELECT s.id, s.user_id, u.role, u.role_version, s.created_at, s.absolute_expires_at, s.last_seen_at, \
+     s.ended_at, u.disabled_at FROM sessions s JOIN users u ON u.id = s.user_id WHERE s.secret_hash = $1";
+const BY_ID: &str = "SELECT s.ended_at, u.role, u.disabled_at FROM sessions s JOIN users u ON u.id = s.user_id \
+     WHERE s.id = $1 AND s.user_id = $2";
+/// Guarded: a use that is written late neither wakes an ended session nor turns time back.
+const WRITE: &str = "UPDATE sessions SET last_seen_at = $2, expires_at = $3 \
+     WHERE id = $1 AND ended_at IS NULL AND last_seen_at < $2";
+
+impl Memory {
+    /// A memory of `capacity` sessions, which end when they are not used for `idle_ttl`.
+    pub fn new(store: Store, set: Arc<RevocationSet>, capacity: usize, idle_ttl: Duration) -> (Self, Writes) {
+        let (seen, waiting) = mpsc::channel(WAITING);
+        let writes = Writes { store: store.clone(), seen: waiting };
+        (Self { known: Cache::new(capacity), set, store, idle_ttl, seen }, writes)
+    }
+
+    /// Drops what has ended or changed its role. Called before the revocations that say so are forgotten.
+    pub fn sweep(&self, now: Timestamp) {
+        self.known.retain(|_, session| {
+            self.set.check(session.user, session.id, session.role) == Standing::Good
+                && !self.is_over(session, now)
+        });
+    }
+
+    /// Forgets the sessions of a user whose role or standing changed elsewhere.
+    pub fn forget(&self, user: UserId) {
+        self.known.retain(|_, session| session.user != user);
+    }
+
+    /// Writes the last use of every session that memory knows, before the process ends.
+    ///
+    /// # Errors
+    /// The store's: then up to a minute of use is forgotten.
+    pub async fn flush(&self) -> Result<(), StoreError> {
+        let unwritten = |session: &Remembered| {
+            let at = session.last_seen.load(Ordering::Acquire);
+            (at > session.written.load(Ordering::Acquire))
+                .then(|| self.use_of(session, Timestamp::from_micros(at)))
+        };
+        let uses: Vec<Seen> = self.known.iter().filter_map(|(_, session)| unwritten(&session)).collect();
+        write(&self.store, uses).await
+    }
+
+    fn is_over(&self, session: &Remembered, now: Timestamp) -> bool {
+        let idle_end = Timestamp::from_micros(session.last_seen.load(Ordering::Acquire)) + self.idle_ttl;
+        now >= session.absolute_end || now >= idle_end
+    }
+
+    fn answer(&self, session: &Remembered, now: Timestamp) -> Result<Identity, Refusal> {
+        if self.is_over(session, now) {
+            return Err(Refusal::SessionExpired);
+        }
+        session.last_seen.fetch_max(now.as_micros(), Ordering::AcqRel);
+        let written = session.written.load(Ordering::Acquire);
+        let due = now.since(Timestamp::from_micros(written)) >= WRITE_EVERY;
+        let won = || {
+            session.written.compare_exchange(written, now.as_micros(), Ordering::AcqRel, Ordering::Relaxed)
+        };
+        if due && won().is_ok() && self.seen.try_send(self.use_of(session, now)).is_err() {
+            session.written.store(written, Ordering::Release);
+        }
+        Ok(Identity {
+            user: session.user,
+            session: session.id,
+            role: session.role,
+            mode: Mode::Session,
+            issued_at: session.began_at,
+            expires_at: session.absolute_end,
+        })
+    }
+
+    fn use_of(&self, session: &Remembered, at: Timestamp) -> Seen {
+        Seen { session: session.id, at, expires_at: (at + self.idle_ttl).min(session.absolute_end) }
+    }
+
+    async fn load(&self, hash: [u8; 32], now: Timestamp) -> Result<Identity, Refusal> {
+        let found = self.store.find(BY_SECRET, values![hash]).await.map_err(unavailable)?;
+        let row = found.ok_or(Refusal::TokenInvalid)?;
+        if row.get::<Option<Timestamp>>(7).map_err(unavailable)?.is_some()
+            || row.get::<Option<Timestamp>>(8).map_err(unavailable)?.is_some()
+        {
+            return Err(Refusal::SessionEnded);
+        }
+        let session = Arc::new(self.remembered(&row).map_err(unavailable)?);
+        // Remembered first, looked up after: a session that ends in between is refused here, and from memory too.
+        self.known.insert(hash, session.clone());
+        if self.set.has_ended(session.id) {
+            return Err(Refusal::SessionEnded);
+        }
+        self.answer(&session, now)
+    }
+
+    fn remembered(&self, row: &Row) -> Result<Remembered, StoreError> {
+        let (user, role, version) = (row.get(1)?, row.get(2)?, row.get::<i64>(3)?);
+        // The set may know of a change that this row was read before.
+        let role =
+            self.set.role_of(user).filter(|(_, newer)| *newer > version).map_or(role, |(role, _)| role);
+        let last_seen: Timestamp = row.get(6)?;
+        Ok(Remembered {
+            id: row.get(0)?,
+            user,
+            role,
+            began_at: row.get(4)?,
+            absolute_end: row.get(5)?,
+            last_seen: AtomicI64::new(last_seen.as_micros()),
+            written: AtomicI64::new(last_seen.as_micros()),
+        })
+    }
+
+    async fn confirm(&self, token: AccessToken, mode: Mode) -> Result<Identity, Refusal> {
+        let row = self.store.find(BY_ID, values![token.session, token.user]).await.map_err(unavailable)?;
+        let row = row.ok_or(Refusal::SessionEnded)?;
+        let over = row.get::<Option<Timestamp>>(0).map_err(unavailable)?.is_some();
+        let disabled = row.get::<Option<Timestamp>>(2).map_err(unavailable)?.is_some();
+        match row.get::<RoleName>(1).map_err(unavailable)? {
+            _ if over || disabled => Err(Refusal::SessionEnded),
+            role if role != token.role => Err(Refusal::TokenStale),
+            _ => Ok(Identity::of_token(token, mode)),
+        }
+    }
+}
+
+impl Lookup for Memory {
+    fn session_in_memory(&self, hash: &[u8; 32], now: Timestamp) -> Option<Result<Identity, Refusal>> {
+        let session = self.known.get(hash)?;
+        match self.set.check(session.user, session.id, session.role) {
+            Standing::Good => Some(self.answer(&session, now)),
+            Standing::Ended => Some(Err(Refusal::SessionEnded)),
+            Standing::Stale | Standing::Unknown => None,
+        }
+    }
+
+    fn session(&self, hash: [u8; 32], now: Timestamp) -> LookupFuture<'_> {
+        Box::pin(self.load(hash, now))
+    }
+
+    fn token(&self, token: AccessToken, mode: Mode, _: Timestamp) -> LookupFuture<'_> {
+        Box::pin(self.confirm(token, mode))
+    }
+}
+
+impl Writes {
+    /// Writes uses as they come, many in one transaction, until the memory is dropped.
+    pub async fn run(mut self) {
+        let mut uses = Vec::new();
+        while self.seen.recv_many(&mut uses, 1_000).await > 0 {
+            if let Err(error) = write(&self.store, std::mem::take(&mut uses)).await {
+                tracing::warn!(%error, "the last use of sessions could not be written; a later one will be");
+            }
+        }
+    }
+}
+
+async fn write(store: &Store, uses: Vec<Seen>) -> Result<(), StoreError> {
+    if uses.is_empty() {
+        return Ok(());
+    }
+    store
+        .transaction(async move |tx: &mut Tx| {
+            for seen in &uses {
+                tx.execute(WRITE, values![seen.session, seen.at, seen.expires_at]).await?;
+            }
+            Ok(())
+        })
+        .await
+}
+
+fn unavailable(error: StoreError) -> Refusal {
+    tracing::error!(%error, "a session could not be looked up");
+    Refusal::Unavailable
+}

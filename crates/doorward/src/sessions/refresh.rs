@@ -1,0 +1,157 @@
+use doorward_core::refresh::{RefreshToken, Use, judge};
+use doorward_core::role::RoleName;
+use doorward_core::{Mode, Refusal, SessionId, Timestamp, UserId};
+
+use super::{Issued, Sessions};
+use crate::audit::{self, Action, Entry};
+use crate::error::{Error, Result};
+use crate::revocations::{self, Because, Ending};
+use crate::store::{Row, StoreError, Tx, values};
+
+const FIND: &str = "SELECT s.user_id, u.role, s.mode, s.salt, s.generation, s.rotated_at, s.expires_at, \
+     s.absolute_expires_at, s.ended_at, u.disabled_at FROM sessions s JOIN users u ON u.id = s.user_id WHERE s.id = $1";
+/// The compare-and-swap: of any number of requests with one token, one finds this generation.
+const ROTATE: &str = "UPDATE sessions SET generation = generation + 1, rotated_at = $3, last_seen_at = $3, expires_at = $4 \
+     WHERE id = $1 AND generation = $2 AND ended_at IS NULL AND expires_at > $3";
+const REPEAT: &str = "UPDATE sessions SET replays = replays + 1 WHERE id = $1 AND ended_at IS NULL";
+
+/// The row of a session with tokens.
+struct Stored {
+    user: UserId,
+    role: RoleName,
+    mode: Mode,
+    salt: Vec<u8>,
+    generation: u64,
+    rotated_at: Option<Timestamp>,
+    expires_at: Timestamp,
+    absolute_end: Timestamp,
+    ended_at: Option<Timestamp>,
+    disabled_at: Option<Timestamp>,
+}
+
+/// How a refresh went, as the transaction saw it.
+enum Outcome {
+    /// Tokens for this generation.
+    Go(Box<Stored>),
+    /// The token was a copy: the session is ended.
+    Reused(Ending),
+    Refused(Error),
+}
+
+impl Sessions {
+    /// Exchanges a refresh token for its successor and a new access token (RFC 6749 section 6, RFC 9700 section 4.14).
+    ///
+    /// # Errors
+    /// [`Error::RefreshInvalid`] for a token that is not ours; [`Error::RefreshReused`] for a copy, whose session ends;
+    /// the session's own end.
+    pub async fn refresh(&self, text: &str, from: super::From) -> Result<Issued> {
+        let token = RefreshToken::parse(text).ok_or(Error::RefreshInvalid)?;
+        let before = self.stored(token.session).await?;
+        if !self.refresh_key.verify(&token, &before.salt) {
+            return Err(Error::RefreshInvalid);
+        }
+        let (now, session, presented) = (self.clock.now(), token.session, token.generation);
+        let expires_at = self.lifetimes.idle_end(before.mode, now, before.absolute_end);
+        let ending = self.revocations.ending(now, Because::RefreshReused);
+        let entry = Entry::new(Action::RefreshReused, now).user(before.user).session(session);
+        let entry = if let Some(ip) = from.ip { entry.ip(ip) } else { entry };
+        let outcome = self
+            .store
+            .transaction(async move |tx: &mut Tx| {
+                let known = i64::try_from(presented).unwrap_or(i64::MAX);
+                let rotated = tx.execute(ROTATE, values![session, known, now, expires_at]).await? == 1;
+                let Some(row) = tx.find(FIND, values![session]).await? else {
+                    return Ok(Outcome::Refused(Error::RefreshInvalid));
+                };
+                let stored = read(&row)?;
+                if rotated {
+                    Ok(go(stored))
+                } else {
+                    lost(tx, session, presented, stored, (now, ending), &entry).await
+                }
+            })
+            .await?;
+        match outcome {
+            Outcome::Go(stored) => {
+                let ends = (stored.expires_at, stored.absolute_end);
+                let subject = (stored.user, session, stored.role);
+                let content = self.tokens(subject, (stored.generation, &stored.salt), now, ends)?;
+                Ok(Issued { mode: stored.mode, session, now, ends_at: stored.expires_at, content })
+            }
+            Outcome::Reused(ending) => {
+                self.revocations.apply(&[session], ending);
+                Err(Error::RefreshReused)
+            }
+            Outcome::Refused(error) => Err(error),
+        }
+    }
+
+    /// The session of a correctly signed refresh token, whatever its generation and its end: for a logout.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn of_refresh_token(&self, text: &str) -> Result<Option<SessionId>> {
+        let Some(token) = RefreshToken::parse(text) else { return Ok(None) };
+        match self.stored(token.session).await {
+            Ok(stored) => Ok(self.refresh_key.verify(&token, &stored.salt).then_some(token.session)),
+            Err(Error::RefreshInvalid) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn stored(&self, session: SessionId) -> Result<Stored> {
+        let row = self.store.find(FIND, values![session]).await?.ok_or(Error::RefreshInvalid)?;
+        Ok(read(&row)?)
+    }
+}
+
+/// The token was not the current one of a live session: what was it?
+async fn lost(
+    tx: &mut Tx,
+    session: SessionId,
+    presented: u64,
+    stored: Stored,
+    (now, ending): (Timestamp, Ending),
+    entry: &Entry,
+) -> Result<Outcome, StoreError> {
+    if stored.ended_at.is_some() {
+        return Ok(Outcome::Refused(Refusal::SessionEnded.into()));
+    }
+    if stored.expires_at <= now {
+        return Ok(Outcome::Refused(Refusal::SessionExpired.into()));
+    }
+    match judge(presented, stored.generation, stored.rotated_at, now) {
+        Use::Repeat | Use::Rotate => {
+            let live = tx.execute(REPEAT, values![session]).await? == 1;
+            Ok(if live { go(stored) } else { Outcome::Refused(Refusal::SessionEnded.into()) })
+        }
+        Use::Reuse => {
+            if revocations::end_one(tx, session, ending).await?.is_some() {
+                audit::record(tx, entry).await?;
+            }
+            Ok(Outcome::Reused(ending))
+        }
+    }
+}
+
+fn go(stored: Stored) -> Outcome {
+    if stored.disabled_at.is_some() {
+        return Outcome::Refused(Refusal::SessionEnded.into());
+    }
+    Outcome::Go(Box::new(stored))
+}
+
+fn read(row: &Row) -> Result<Stored, StoreError> {
+    Ok(Stored {
+        user: row.get(0)?,
+        role: row.get(1)?,
+        mode: row.get(2)?,
+        salt: row.get::<Option<Vec<u8>>>(3)?.unwrap_or_default(),
+        generation: row.get::<i64>(4)?.unsigned_abs(),
+        rotated_at: row.get(5)?,
+        expires_at: row.get(6)?,
+        absolute_end: row.get(7)?,
+        ended_at: row.get(8)?,
+        disabled_at: row.get(9)?,
+    })
+}

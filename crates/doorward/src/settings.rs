@@ -1,0 +1,351 @@
+//! Every setting: key, type, default and what it does, in one table.
+//!
+//! A value comes from the first of these that has it: a flag, a `DOORWARD_…` variable (`access.ttl` is
+//! `DOORWARD_ACCESS_TTL`), `doorward.toml`, the default. An unknown key is refused with the nearest known one.
+
+mod parse;
+mod secrets;
+mod sources;
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use doorward_core::role::Roles;
+use doorward_core::token::Algorithm;
+use doorward_core::{Lifetimes, Mode};
+use ipnet::IpNet;
+use url::Url;
+
+use crate::store::Database;
+pub use parse::{InvalidTokenStatus, LogFormat, LogLevel, PasswordAlgorithm, Registration, SameSite};
+pub use secrets::{RootSource, Secrets};
+pub use sources::{Origin, SettingsError, Values};
+
+/// One setting, as the reference page shows it.
+#[derive(Debug, Clone, Copy)]
+pub struct Setting {
+    /// Its key in `doorward.toml`.
+    pub key: &'static str,
+    /// Its value where nobody sets it; empty for none.
+    pub default: &'static str,
+    /// What it does.
+    pub doc: &'static str,
+}
+
+impl Setting {
+    /// The environment variable that sets it.
+    pub fn variable(&self) -> String {
+        format!("DOORWARD_{}", self.key.replace('.', "_").to_uppercase())
+    }
+}
+
+macro_rules! settings {
+    ($($(#[doc = $doc:literal])+ $field:ident: $type:ty = $key:literal, $default:literal;)+) => {
+        /// All settings, read and checked.
+        #[derive(Debug, Clone)]
+        pub struct Settings {
+            $($(#[doc = $doc])+ pub $field: $type,)+
+            /// The roles that exist: `user`, `admin`, and those of `[roles]`.
+            pub roles: Roles,
+        }
+
+        /// The table of all settings, in the order of the reference page.
+        pub const SETTINGS: &[Setting] =
+            &[$(Setting { key: $key, default: $default, doc: concat!($($doc),+) },)+];
+
+        impl Settings {
+            /// Reads the collected values and checks what they say together.
+            ///
+            /// # Errors
+            /// The first setting that cannot be, with where it came from and what to do.
+            pub fn read(values: &Values) -> Result<Self, SettingsError> {
+                let settings = Self { $($field: values.parse($key)?,)+ roles: values.roles()? };
+                settings.check()?;
+                Ok(settings)
+            }
+        }
+    };
+}
+
+settings! {
+    /// The address to listen on. Port 0 picks a free one.
+    listen: SocketAddr = "listen", "127.0.0.1:8080";
+    /// The folder of the secret and of the SQLite database.
+    data: PathBuf = "data", "./doorward-data";
+    /// A PostgreSQL URL (`postgres://user:password@host/name?sslmode=require`); empty for SQLite in the data folder.
+    database: Option<Url> = "database", "";
+    /// The URL under which people reach Doorward, needed beyond loopback. It decides origin, issuer, `Secure` and links.
+    public_url: Option<Url> = "public_url", "";
+    /// A path that all routes stand below, such as `/auth`.
+    base_path: String = "base_path", "";
+    /// Other origins whose pages may call Doorward (CORS) and send unsafe requests (CSRF), exactly as browsers send them.
+    origins: Vec<String> = "origins", "";
+    /// Networks of proxies whose `X-Forwarded-For` is believed.
+    trusted_proxies: Vec<IpNet> = "trusted_proxies", "";
+    /// On a loopback address only: cookies without `Secure` and prefixes, for browsers that insist on https.
+    dev: bool = "dev", "false";
+    /// Who may register: `open` (everybody), `invite` (who has an invitation) or `closed` (nobody).
+    registration: Registration = "registration", "open";
+    /// The modes in which people may sign in.
+    modes: Vec<Mode> = "modes", "bearer,cookie,session";
+    /// The mode of a JSON sign-in that names none.
+    mode_json: Mode = "mode_json", "bearer";
+    /// The mode of a form sign-in that names none.
+    mode_form: Mode = "mode_form", "session";
+    /// The algorithm of access tokens: `ES256`, `EdDSA` or `RS256`. With a `JWT_SECRET` it is HS256.
+    access_algorithm: Algorithm = "access.algorithm", "ES256";
+    /// How long an access token lives, from 1 s.
+    access_ttl: Duration = "access.ttl", "15m";
+    /// How long a refresh token lives from its last use.
+    refresh_ttl: Duration = "refresh.ttl", "30d";
+    /// How long a session in session mode lives from its last use.
+    idle_ttl: Duration = "session.idle_ttl", "7d";
+    /// How long any session lives from its sign-in.
+    absolute_ttl: Duration = "session.absolute_ttl", "90d";
+    /// How long a session of an admin lives from its sign-in.
+    admin_absolute_ttl: Duration = "session.admin_absolute_ttl", "12h";
+    /// How many live sessions a user may have; a further sign-in ends the oldest.
+    sessions_per_user: u32 = "session.max_per_user", "100";
+    /// How many sessions in session mode are kept in memory.
+    sessions_in_memory: usize = "session.memory", "100000";
+    /// The name of the access token's cookie; `__Host-` is put before it except with `dev`.
+    cookie_token: String = "cookie.token", "token";
+    /// The name of the session secret's cookie; `__Host-` is put before it except with `dev`.
+    cookie_session: String = "cookie.session", "sessionId";
+    /// The name of the refresh token's cookie; `__Secure-` is put before it except with `dev`.
+    cookie_refresh: String = "cookie.refresh", "refresh_token";
+    /// `SameSite` of all cookies: `strict` or `lax`.
+    cookie_same_site: SameSite = "cookie.same_site", "strict";
+    /// How passwords are hashed: `bcrypt` (argon2id for those over 72 bytes) or `argon2id`.
+    password_algorithm: PasswordAlgorithm = "password.algorithm", "bcrypt";
+    /// The cost of bcrypt: 10 to 16. Each step doubles the time.
+    bcrypt_cost: u32 = "password.bcrypt_cost", "10";
+    /// How many passwords may wait to be hashed; a further one is answered with 503.
+    hashing_queue: usize = "hashing.queue", "128";
+    /// How long a password may wait to be hashed; then it is answered with 503.
+    hashing_timeout: Duration = "hashing.timeout", "10s";
+    /// Whether guesses and registrations are limited. Off only on a loopback address, for load tests.
+    throttle: bool = "throttle.enabled", "true";
+    /// How many accounts and networks the limits keep count of.
+    throttle_memory: usize = "throttle.memory", "200000";
+    /// The largest request body, in bytes.
+    body_limit: usize = "http.body_limit", "65536";
+    /// The largest request head, in bytes.
+    head_limit: usize = "http.head_limit", "16384";
+    /// How long a client may take to send the head; also how long a connection may stay idle.
+    head_timeout: Duration = "http.head_timeout", "10s";
+    /// How long a client may take to send the body.
+    body_timeout: Duration = "http.body_timeout", "10s";
+    /// How long a client may take to accept a piece of the answer.
+    write_timeout: Duration = "http.write_timeout", "30s";
+    /// How many connections are open at once; further ones wait.
+    max_connections: usize = "http.max_connections", "16384";
+    /// How long open requests may take after the signal to stop.
+    drain_timeout: Duration = "http.drain_timeout", "10s";
+    /// The status of an invalid or expired token: 401, or 403 for clients written against older tutorials.
+    invalid_token_status: InvalidTokenStatus = "http.invalid_token_status", "401";
+    /// Allows a `public_url` of plain http beyond loopback. Passwords then cross the network in the clear.
+    plain_http: bool = "http.plain", "false";
+    /// How many connections to PostgreSQL are kept.
+    postgres_pool: usize = "postgres.pool_size", "8";
+    /// How long PostgreSQL may take for one statement.
+    postgres_timeout: Duration = "postgres.statement_timeout", "5s";
+    /// A PEM file with further certificate authorities for PostgreSQL.
+    postgres_ca: Option<PathBuf> = "postgres.tls_ca", "";
+    /// How many revocations are kept in memory; beyond it a check may ask the store.
+    revocations_max: usize = "revocations.max", "1000000";
+    /// How long the audit log is kept.
+    audit_retention: Duration = "audit.retention", "90d";
+    /// The form of the log: `text`, `json`, or `auto` (text on a terminal, JSON otherwise).
+    log_format: LogFormat = "log.format", "auto";
+    /// How much is logged: `error`, `warn`, `info`, `debug` or `trace`.
+    log_level: LogLevel = "log.level", "info";
+}
+
+impl Settings {
+    /// The lifetimes, together.
+    pub fn lifetimes(&self) -> Lifetimes {
+        Lifetimes {
+            access_ttl: self.access_ttl,
+            refresh_ttl: self.refresh_ttl,
+            idle_ttl: self.idle_ttl,
+            absolute_ttl: self.absolute_ttl,
+            admin_absolute_ttl: self.admin_absolute_ttl,
+        }
+    }
+
+    /// The database that the settings name.
+    pub fn database(&self) -> Database {
+        match &self.database {
+            None => Database::Sqlite(self.data.join("doorward.db")),
+            Some(url) => Database::Postgres {
+                url: doorward_core::Secret::new(url.as_str()),
+                pool_size: self.postgres_pool,
+                statement_timeout: self.postgres_timeout,
+                tls_ca_file: self.postgres_ca.clone(),
+            },
+        }
+    }
+
+    /// The issuer of access tokens: the public URL, else `doorward`; never the address or port.
+    pub fn issuer(&self) -> String {
+        self.public_url.as_ref().map_or("doorward".into(), |url| url.as_str().trim_end_matches('/').into())
+    }
+
+    /// What links begin with.
+    pub fn base_url(&self) -> String {
+        let public = self.public_url.as_ref().map(|url| url.as_str().trim_end_matches('/').to_owned());
+        let host = public.unwrap_or_else(|| format!("http://{}", self.listen));
+        format!("{host}{}", self.base_path)
+    }
+
+    /// Whether a cookie set here would cross a network in the clear.
+    pub fn is_plain_beyond_loopback(&self) -> bool {
+        !self.dev && self.public_url.as_ref().is_some_and(|url| url.scheme() == "http" && !is_loopback(url))
+    }
+
+    fn check(&self) -> Result<(), SettingsError> {
+        self.check_network()?;
+        self.check_lifetimes()?;
+        self.check_sizes()?;
+        let cost_known = (10..=16).contains(&self.bcrypt_cost);
+        require(cost_known, "password.bcrypt_cost", "must be 10 to 16", "leave it at 10")?;
+        require(
+            !self.modes.is_empty(),
+            "modes",
+            "is empty",
+            "name at least one of bearer, cookie and session",
+        )?;
+        require(
+            self.access_algorithm != Algorithm::Hs256,
+            "access.algorithm",
+            "HS256 needs a shared secret",
+            "set the variable JWT_SECRET, which switches to HS256, and leave this setting out",
+        )?;
+        let plain =
+            |name: &str| !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_');
+        let names = [&self.cookie_token, &self.cookie_session, &self.cookie_refresh];
+        require(
+            names.iter().all(|name| plain(name)),
+            "cookie",
+            "a cookie's name must have only a-z, A-Z, 0-9 and _",
+            "",
+        )?;
+        let [token, session, refresh] = names;
+        let distinct = token != session && session != refresh && token != refresh;
+        require(distinct, "cookie", "two cookies have the same name", "give each its own")
+    }
+
+    fn check_network(&self) -> Result<(), SettingsError> {
+        let local = self.listen.ip().is_loopback();
+        require(
+            local || self.public_url.is_some(),
+            "listen",
+            "is beyond loopback, and nothing says under which URL people reach it",
+            "set public_url = \"https://…\" to the address in people's browsers",
+        )?;
+        require(
+            !self.dev || local,
+            "dev",
+            "is for a loopback address only",
+            "listen on 127.0.0.1, or leave --dev out",
+        )?;
+        require(
+            self.throttle || local,
+            "throttle.enabled",
+            "cannot be off beyond loopback: anybody could guess passwords without end",
+            "listen on 127.0.0.1 for load tests, or leave it on",
+        )?;
+        require(
+            !self.is_plain_beyond_loopback() || self.plain_http,
+            "public_url",
+            "is plain http: passwords and tokens would cross the network in the clear",
+            "use https://, or say http.plain = true if a protected network carries it",
+        )?;
+        if let Some(url) = &self.public_url {
+            let host_only = url.path() == "/" && url.query().is_none() && url.fragment().is_none();
+            let web = matches!(url.scheme(), "http" | "https") && url.username().is_empty();
+            require(
+                web && host_only,
+                "public_url",
+                "must be scheme and host only",
+                "such as https://accounts.example.com; a path goes into base_path",
+            )?;
+        }
+        let path = &self.base_path;
+        let clean =
+            path.is_empty() || (path.starts_with('/') && !path.ends_with('/') && !path.contains("//"));
+        let safe = path.bytes().all(|b| b.is_ascii_alphanumeric() || b"/-_".contains(&b));
+        require(clean && safe, "base_path", "must begin with / and not end with it", "such as /auth")?;
+        self.origins.iter().try_for_each(|origin| check_origin(origin))
+    }
+
+    fn check_lifetimes(&self) -> Result<(), SettingsError> {
+        let second = Duration::from_secs(1);
+        for (key, ttl) in [
+            ("access.ttl", self.access_ttl),
+            ("refresh.ttl", self.refresh_ttl),
+            ("session.idle_ttl", self.idle_ttl),
+            ("session.absolute_ttl", self.absolute_ttl),
+            ("session.admin_absolute_ttl", self.admin_absolute_ttl),
+        ] {
+            require(ttl >= second, key, "is shorter than one second", "such as 15m, 12h or 30d")?;
+            require(
+                ttl <= 3_660 * 86_400 * second,
+                key,
+                "is longer than ten years",
+                "such as 15m, 12h or 30d",
+            )?;
+        }
+        Ok(())
+    }
+
+    fn check_sizes(&self) -> Result<(), SettingsError> {
+        for (key, size, least) in [
+            ("hashing.queue", self.hashing_queue, 1),
+            ("throttle.memory", self.throttle_memory, 1_000),
+            ("session.memory", self.sessions_in_memory, 100),
+            ("session.max_per_user", self.sessions_per_user as usize, 1),
+            ("http.body_limit", self.body_limit, 4_096),
+            ("http.head_limit", self.head_limit, 8_192),
+            ("http.max_connections", self.max_connections, 1),
+            ("postgres.pool_size", self.postgres_pool, 1),
+        ] {
+            require(size >= least, key, &format!("is less than {least}"), "leave it out for the default")?;
+        }
+        Ok(())
+    }
+}
+
+fn is_loopback(url: &Url) -> bool {
+    match url.host() {
+        Some(url::Host::Ipv4(ip)) => ip.is_loopback(),
+        Some(url::Host::Ipv6(ip)) => ip.is_loopback(),
+        Some(url::Host::Domain(name)) => name == "localhost",
+        None => false,
+    }
+}
+
+/// An origin stands in the settings exactly as a browser sends it: scheme, host, port unless it is the default.
+fn check_origin(origin: &str) -> Result<(), SettingsError> {
+    require(
+        !origin.contains('*'),
+        "origins",
+        "has a wildcard: every page of the web could act for the people who are signed in",
+        "list each origin exactly, such as https://app.example.com",
+    )?;
+    let exact = Url::parse(origin).ok().map(|url| url.origin().ascii_serialization());
+    let same =
+        exact.as_deref() == Some(origin) && (origin.starts_with("http://") || origin.starts_with("https://"));
+    let hint =
+        format!("write it as browsers send it: {}", exact.as_deref().unwrap_or("https://app.example.com"));
+    require(same, "origins", &format!("{origin:?} is not an origin"), &hint)
+}
+
+fn require(holds: bool, key: &str, problem: &str, hint: &str) -> Result<(), SettingsError> {
+    if holds { Ok(()) } else { Err(SettingsError::new(format!("{key} {problem}"), hint)) }
+}
+
+#[cfg(test)]
+mod tests;

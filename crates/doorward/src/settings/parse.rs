@@ -1,0 +1,133 @@
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use doorward_core::Mode;
+use doorward_core::token::Algorithm;
+use ipnet::IpNet;
+use url::Url;
+
+/// A type that a setting can have.
+pub(super) trait FromText: Sized {
+    /// Reads the value, or says what is wrong with it.
+    fn from_text(text: &str) -> Result<Self, String>;
+}
+
+macro_rules! from_str {
+    ($($type:ty: $problem:literal;)+) => {
+        $(impl FromText for $type {
+            fn from_text(text: &str) -> Result<Self, String> {
+                text.parse().map_err(|_| $problem.to_owned())
+            }
+        })+
+    };
+}
+
+from_str! {
+    SocketAddr: "is not an address with a port, such as 127.0.0.1:8080";
+    bool: "must be true or false";
+    u32: "is not a whole number";
+    usize: "is not a whole number";
+    Mode: "must be bearer, cookie or session";
+    Algorithm: "must be ES256, EdDSA or RS256";
+    IpNet: "is not a network, such as 10.0.0.0/8 or 192.0.2.1/32";
+    Url: "is not a URL";
+    PathBuf: "is not a path";
+}
+
+impl FromText for String {
+    fn from_text(text: &str) -> Result<Self, String> {
+        Ok(text.to_owned())
+    }
+}
+
+impl FromText for Duration {
+    fn from_text(text: &str) -> Result<Self, String> {
+        humantime::parse_duration(text)
+            .map_err(|error| format!("is not a duration, such as 15m or 30d: {error}"))
+    }
+}
+
+impl<T: FromText> FromText for Option<T> {
+    fn from_text(text: &str) -> Result<Self, String> {
+        if text.is_empty() { Ok(None) } else { T::from_text(text).map(Some) }
+    }
+}
+
+impl<T: FromText> FromText for Vec<T> {
+    fn from_text(text: &str) -> Result<Self, String> {
+        text.split(',').map(str::trim).filter(|item| !item.is_empty()).map(T::from_text).collect()
+    }
+}
+
+macro_rules! choice {
+    ($(#[doc = $doc:literal] $name:ident { $(#[doc = $variant_doc:literal] $variant:ident = $text:literal,)+ })+) => {
+        $(#[doc = $doc]
+        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+        pub enum $name { $(#[doc = $variant_doc] $variant,)+ }
+
+        impl FromText for $name {
+            fn from_text(text: &str) -> Result<Self, String> {
+                match text {
+                    $($text => Ok(Self::$variant),)+
+                    _ => Err(concat!("must be one of:", $(" ", $text),+).to_owned()),
+                }
+            }
+        })+
+    };
+}
+
+choice! {
+    /// Who may register.
+    Registration {
+        /// Everybody.
+        Open = "open",
+        /// Who has an invitation.
+        Invite = "invite",
+        /// Nobody: an admin makes the accounts.
+        Closed = "closed",
+    }
+    /// Whether cookies travel with a top-level navigation from another site.
+    SameSite {
+        /// They don't.
+        Strict = "strict",
+        /// They do, with safe methods.
+        Lax = "lax",
+    }
+    /// How new passwords are hashed.
+    PasswordAlgorithm {
+        /// bcrypt, and argon2id for what bcrypt would cut.
+        Bcrypt = "bcrypt",
+        /// argon2id for all.
+        Argon2id = "argon2id",
+    }
+    /// The status that answers an invalid or expired token.
+    InvalidTokenStatus {
+        /// 401, as RFC 6750 says.
+        Unauthorized = "401",
+        /// 403, as many tutorials do.
+        Forbidden = "403",
+    }
+    /// The form of the log.
+    LogFormat {
+        /// Text on a terminal, JSON otherwise.
+        Auto = "auto",
+        /// Text.
+        Text = "text",
+        /// One JSON object a line.
+        Json = "json",
+    }
+    /// How much is logged.
+    LogLevel {
+        /// What needs somebody to act.
+        Error = "error",
+        /// What may need somebody to act.
+        Warn = "warn",
+        /// What happened to the process.
+        Info = "info",
+        /// Each request.
+        Debug = "debug",
+        /// Everything.
+        Trace = "trace",
+    }
+}

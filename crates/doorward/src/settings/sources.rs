@@ -1,0 +1,230 @@
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::path::Path;
+
+use doorward_core::role::{RoleName, Roles};
+
+use super::parse::FromText;
+use super::{SETTINGS, Setting};
+
+/// Where a value came from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Origin {
+    /// Nobody set it.
+    Default,
+    /// A configuration file.
+    File(String),
+    /// An environment variable.
+    Variable(String),
+    /// A flag of the command line.
+    Flag(String),
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Default => f.write_str("default"),
+            Self::File(path) => f.write_str(path),
+            Self::Variable(name) => f.write_str(name),
+            Self::Flag(name) => f.write_str(name),
+        }
+    }
+}
+
+/// Why the settings cannot be used, and what to do.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{problem}")]
+pub struct SettingsError {
+    /// What is wrong, and where.
+    pub problem: String,
+    /// What to do; may be empty.
+    pub hint: String,
+}
+
+impl SettingsError {
+    pub(crate) fn new(problem: impl Into<String>, hint: impl Into<String>) -> Self {
+        Self { problem: problem.into(), hint: hint.into() }
+    }
+}
+
+/// The values of all settings as text, each with where it came from. A later source takes precedence.
+#[derive(Debug, Clone)]
+pub struct Values(BTreeMap<String, (String, Origin)>);
+
+impl Default for Values {
+    fn default() -> Self {
+        let defaults = SETTINGS.iter().map(|s| (s.key.to_owned(), (s.default.to_owned(), Origin::Default)));
+        Self(defaults.collect())
+    }
+}
+
+impl Values {
+    /// Sets one value.
+    ///
+    /// # Errors
+    /// There is no such setting; the hint names the nearest one.
+    pub fn set(&mut self, key: &str, text: impl Into<String>, origin: Origin) -> Result<(), SettingsError> {
+        if !key.starts_with("roles.") && !SETTINGS.iter().any(|setting| setting.key == key) {
+            return Err(SettingsError::new(format!("{origin}: there is no setting {key:?}"), nearest(key)));
+        }
+        self.0.insert(key.to_owned(), (text.into(), origin));
+        Ok(())
+    }
+
+    /// Takes the settings of a `doorward.toml`.
+    ///
+    /// # Errors
+    /// It is no TOML, or names an unknown setting.
+    pub fn file(&mut self, path: &Path, text: &str) -> Result<(), SettingsError> {
+        let origin = Origin::File(path.display().to_string());
+        let table = text.parse::<toml::Table>().map_err(|error| {
+            SettingsError::new(
+                format!("{origin} is not valid TOML: {error}"),
+                "quote texts, such as ttl = \"15m\"",
+            )
+        })?;
+        self.table("", &table, &origin)
+    }
+
+    fn table(&mut self, prefix: &str, table: &toml::Table, origin: &Origin) -> Result<(), SettingsError> {
+        for (name, value) in table {
+            let key = format!("{prefix}{name}");
+            match value {
+                toml::Value::Table(inner) => self.table(&format!("{key}."), inner, origin)?,
+                toml::Value::Array(items) => {
+                    let items =
+                        items.iter().map(|item| scalar(&key, item, origin)).collect::<Result<Vec<_>, _>>()?;
+                    self.set(&key, items.join(","), origin.clone())?;
+                }
+                value => self.set(&key, scalar(&key, value, origin)?, origin.clone())?,
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes the settings of `DOORWARD_…` variables; `…_FILE` names a file that holds the value.
+    ///
+    /// # Errors
+    /// A variable names an unknown setting, or a file that cannot be read.
+    pub fn environment(
+        &mut self,
+        variables: impl IntoIterator<Item = (String, String)>,
+    ) -> Result<(), SettingsError> {
+        for (name, text) in variables {
+            let known = SETTINGS.iter().find(|setting| setting.variable() == name);
+            let in_file = SETTINGS.iter().find(|setting| format!("{}_FILE", setting.variable()) == name);
+            match (name.strip_prefix("DOORWARD_"), known, in_file) {
+                (None | Some("SECRET" | "SECRET_FILE" | "CONFIG"), ..) => {}
+                (Some(rest), ..) if rest.starts_with("TEST_") => {}
+                (_, Some(setting), _) => self.set(setting.key, text, Origin::Variable(name))?,
+                (_, _, Some(setting)) => {
+                    let content = std::fs::read_to_string(&text).map_err(|error| {
+                        SettingsError::new(
+                            format!("{name}: cannot read {text}: {error}"),
+                            "name a readable file",
+                        )
+                    })?;
+                    self.set(setting.key, content.trim_end(), Origin::Variable(name))?;
+                }
+                (Some(rest), ..) => match rest.strip_prefix("ROLES_") {
+                    Some(role) => {
+                        self.set(
+                            &format!("roles.{}", role.to_lowercase()),
+                            text,
+                            Origin::Variable(name.clone()),
+                        )?;
+                    }
+                    None => {
+                        let key = rest.to_lowercase().replacen('_', ".", 1);
+                        let problem = format!("{name}: there is no such setting");
+                        return Err(SettingsError::new(problem, nearest(&key)));
+                    }
+                },
+            }
+        }
+        Ok(())
+    }
+
+    /// Each setting with its value and where it came from; what opens something is hidden.
+    pub fn shown(&self) -> impl Iterator<Item = (&str, String, &Origin)> {
+        self.0.iter().map(|(key, (text, origin))| {
+            let shown = hidden(text).unwrap_or_else(|| text.clone());
+            (key.as_str(), shown, origin)
+        })
+    }
+
+    pub(super) fn parse<T: FromText>(&self, key: &str) -> Result<T, SettingsError> {
+        let (text, origin) =
+            self.0.get(key).map_or(("", &Origin::Default), |(text, origin)| (text.as_str(), origin));
+        T::from_text(text.trim()).map_err(|problem| {
+            // A database URL may hold a password: the text that was refused is not repeated for it.
+            let shown = if key == "database" { String::new() } else { format!(" {text:?}") };
+            let hint = match SETTINGS.iter().find(|setting| setting.key == key && !setting.default.is_empty())
+            {
+                Some(setting) => format!("the default is {:?}", setting.default),
+                None => String::new(),
+            };
+            SettingsError::new(format!("{key} ({origin}):{shown} {problem}"), hint)
+        })
+    }
+
+    pub(super) fn roles(&self) -> Result<Roles, SettingsError> {
+        let mut roles = Vec::new();
+        for (key, (text, origin)) in self.0.range("roles.".to_owned().."roles/".to_owned()) {
+            let name = key.trim_start_matches("roles.");
+            let wrong = |problem: &str| {
+                SettingsError::new(
+                    format!("{key} ({origin}): {problem}"),
+                    "such as support = [\"users:read\"]",
+                )
+            };
+            let role: RoleName = name.parse().map_err(|error| wrong(&format!("{error}")))?;
+            let permissions: BTreeSet<String> =
+                text.split(',').map(str::trim).filter(|one| !one.is_empty()).map(str::to_owned).collect();
+            let exact = |one: &String| {
+                one.len() <= 64
+                    && one
+                        .bytes()
+                        .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b":._-".contains(&b))
+            };
+            if !permissions.iter().all(exact) {
+                return Err(wrong("a permission has 1 to 64 of a-z, 0-9 and : . _ -"));
+            }
+            roles.push((role, permissions));
+        }
+        Ok(Roles::new(roles))
+    }
+}
+
+/// A URL without its password; `None` for a text that has none.
+fn hidden(text: &str) -> Option<String> {
+    let mut url = url::Url::parse(text).ok()?;
+    url.password()?;
+    url.set_password(Some("hidden")).ok()?;
+    Some(url.to_string())
+}
+
+fn scalar(key: &str, value: &toml::Value, origin: &Origin) -> Result<String, SettingsError> {
+    match value {
+        toml::Value::String(text) => Ok(text.clone()),
+        toml::Value::Integer(number) => Ok(number.to_string()),
+        toml::Value::Boolean(truth) => Ok(truth.to_string()),
+        other => {
+            let problem = format!("{origin}: {key} cannot be a {}", other.type_str());
+            Err(SettingsError::new(problem, "write a text, a number or a list of texts"))
+        }
+    }
+}
+
+fn nearest(key: &str) -> String {
+    let by_likeness = |a: &&Setting, b: &&Setting| {
+        strsim::jaro_winkler(a.key, key).total_cmp(&strsim::jaro_winkler(b.key, key))
+    };
+    match SETTINGS.iter().max_by(by_likeness) {
+        _ if key.contains("secret") => {
+            "secrets come from the variables DOORWARD_SECRET and JWT_SECRET, or files named by …_FILE".into()
+        }
+        Some(setting) => format!("did you mean {}? `doorward config print` lists all", setting.key),
+        None => String::new(),
+    }
+}

@@ -1,0 +1,97 @@
+use super::*;
+
+fn read(toml: &str, environment: &[(&str, &str)]) -> Result<Settings, SettingsError> {
+    let mut values = Values::default();
+    values.file("doorward.toml".as_ref(), toml)?;
+    values.environment(environment.iter().map(|(name, text)| ((*name).to_owned(), (*text).to_owned())))?;
+    Settings::read(&values)
+}
+
+#[test]
+fn the_defaults_are_valid_and_those_of_the_contract() {
+    let settings = read("", &[]).unwrap();
+    assert_eq!(settings.listen.to_string(), "127.0.0.1:8080");
+    assert_eq!(
+        (settings.access_ttl, settings.refresh_ttl.as_secs()),
+        (Duration::from_secs(900), 30 * 86_400)
+    );
+    assert_eq!(settings.modes, Mode::ALL);
+    assert_eq!(
+        (settings.issuer().as_str(), settings.base_url().as_str()),
+        ("doorward", "http://127.0.0.1:8080")
+    );
+}
+
+#[test]
+fn a_variable_goes_before_the_file_and_the_file_before_the_default() {
+    let file = "[access]\nttl = \"5m\"\n[refresh]\nttl = \"1d\"\n";
+    let settings = read(file, &[("DOORWARD_ACCESS_TTL", "2m"), ("PATH", "/bin")]).unwrap();
+    assert_eq!((settings.access_ttl.as_secs(), settings.refresh_ttl.as_secs()), (120, 86_400));
+}
+
+#[test]
+fn an_unknown_key_is_refused_with_the_nearest_known_one() {
+    let error = read("[acces]\nttl = \"5m\"\n", &[]).unwrap_err();
+    assert!(error.problem.contains("acces.ttl") && error.hint.contains("access.ttl"), "{error:?}");
+    let error = read("", &[("DOORWARD_REFRSH_TTL", "5m")]).unwrap_err();
+    assert!(error.problem.contains("DOORWARD_REFRSH_TTL") && error.hint.contains("refresh.ttl"), "{error:?}");
+    let error = read("jwt_secret = \"x\"\n", &[]).unwrap_err();
+    assert!(error.hint.contains("JWT_SECRET"), "{error:?}");
+}
+
+#[test]
+fn what_is_unsafe_is_refused_with_the_fix() {
+    for (toml, problem) in [
+        ("listen = \"0.0.0.0:80\"", "listen is beyond loopback"),
+        ("listen = \"0.0.0.0:80\"\npublic_url = \"http://a.example\"", "plain http"),
+        ("listen = \"0.0.0.0:80\"\npublic_url = \"https://a.example\"\ndev = true", "dev is for a loopback"),
+        (
+            "listen = \"0.0.0.0:80\"\npublic_url = \"https://a.example\"\n[throttle]\nenabled = false",
+            "throttle.enabled",
+        ),
+        ("public_url = \"https://a.example/path\"", "public_url must be"),
+        ("public_url = \"ftp://a.example\"", "public_url must be"),
+        ("origins = [\"*\"]", "wildcard"),
+        ("origins = [\"https://*.a.example\"]", "wildcard"),
+        ("origins = [\"https://a.example/\"]", "not an origin"),
+        ("origins = [\"https://a.example:443\"]", "not an origin"),
+        ("origins = [\"null\"]", "not an origin"),
+        ("base_path = \"auth\"", "base_path"),
+        ("[access]\nttl = \"0s\"", "access.ttl"),
+        ("[access]\nttl = \"soon\"", "not a duration"),
+        ("[access]\nalgorithm = \"HS256\"", "access.algorithm"),
+        ("[access]\nalgorithm = \"none\"", "access.algorithm"),
+        ("[password]\nbcrypt_cost = 4", "password.bcrypt_cost"),
+        ("[cookie]\ntoken = \"a;b\"", "cookie"),
+        ("[cookie]\ntoken = \"sessionId\"", "cookie"),
+        ("modes = []", "modes"),
+        ("[roles]\nSupport = []", "roles.Support"),
+        ("[roles]\nsupport = [\"*\"]", "roles.support"),
+        ("listen = [", "not valid TOML"),
+        ("listen = 1.5", "cannot be a float"),
+    ] {
+        let error = read(toml, &[]).unwrap_err();
+        assert!(error.problem.contains(problem), "{toml}: {error:?}");
+    }
+}
+
+#[test]
+fn roles_of_the_settings_have_their_permissions() {
+    let settings = read("[roles]\nsupport = [\"users:read\", \"posts:write\"]\n", &[]).unwrap();
+    let support = "support".parse().unwrap();
+    assert!(settings.roles.grants(support, "users:read") && !settings.roles.grants(support, "users:write"));
+}
+
+#[test]
+fn a_printed_database_url_hides_its_password() {
+    let mut values = Values::default();
+    values.set("database", "postgres://ada:hunter2@db/app", Origin::Flag("--database".into())).unwrap();
+    let printed: String = values.shown().map(|(_, text, _)| text).collect();
+    assert!(printed.contains("postgres://ada") && !printed.contains("hunter2"));
+}
+
+#[test]
+fn a_refused_database_url_is_not_repeated() {
+    let error = read("database = \"hunter2 not a url\"", &[]).unwrap_err();
+    assert!(!format!("{error:?}").contains("hunter2"), "{error:?}");
+}

@@ -1,0 +1,171 @@
+//! Users: the account, and the cache that signed-in pages read it from.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use axum::body::Bytes;
+use doorward_core::email::Email;
+use doorward_core::name::DisplayName;
+use doorward_core::password::{Password, check_policy};
+use doorward_core::role::RoleName;
+use doorward_core::{Timestamp, UserId};
+use quick_cache::sync::Cache;
+use serde::Serialize;
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
+
+use crate::error::{Error, Result};
+use crate::store::{Row, Store, StoreError, values};
+
+/// How many users are kept in memory for signed-in pages.
+const CACHED: usize = 10_000;
+
+/// An account, without its password hash.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct User {
+    /// The stable id.
+    pub id: UserId,
+    /// The name as its owner writes it.
+    pub name: String,
+    /// The address, in canonical form.
+    pub email: Email,
+    /// The one role.
+    pub role: RoleName,
+    /// When the account was made.
+    pub created_at: Timestamp,
+    /// Since when it may not sign in.
+    pub disabled_at: Option<Timestamp>,
+}
+
+/// A user as the owner and the API see it.
+#[derive(Debug, Serialize)]
+pub struct Shown<'a> {
+    id: UserId,
+    name: &'a str,
+    email: &'a str,
+    role: RoleName,
+    created_at: String,
+}
+
+impl User {
+    /// What the owner may see.
+    pub fn shown(&self) -> Shown<'_> {
+        let (name, email) = (self.name.as_str(), self.email.as_str());
+        Shown { id: self.id, name, email, role: self.role, created_at: rfc3339(self.created_at) }
+    }
+}
+
+/// Reads a row that begins with `id, name, email, role, created_at, disabled_at`.
+pub(crate) fn read(row: &Row) -> Result<User, StoreError> {
+    Ok(User {
+        id: row.get(0)?,
+        name: row.get(1)?,
+        email: row.get(2)?,
+        role: row.get(3)?,
+        created_at: row.get(4)?,
+        disabled_at: row.get(5)?,
+    })
+}
+
+const BY_ID: &str =
+    "SELECT id, name, email, role, created_at, disabled_at, password_hash FROM users WHERE id = $1";
+const BY_EMAIL: &str =
+    "SELECT id, name, email, role, created_at, disabled_at, password_hash FROM users WHERE email = $1";
+
+/// Writes a user's row without changing it: what comes next in the transaction comes after every other act that did, and
+/// before every later one.
+pub(crate) const LOCK: &str = "UPDATE users SET updated_at = updated_at WHERE id = $1";
+
+/// A user and the hash of the password, where one is set.
+pub type WithHash = (User, Option<String>);
+
+/// Finds users.
+pub struct Users {
+    store: Store,
+    cache: Cache<UserId, Arc<Cached>>,
+    drops: AtomicU64,
+}
+
+/// A user in memory, with the answer of `/profile` ready.
+pub struct Cached {
+    /// The user.
+    pub user: User,
+    /// `{"user":{…}}`.
+    pub profile: Bytes,
+}
+
+impl Users {
+    /// Users of this store.
+    pub fn new(store: Store) -> Self {
+        Self { store, cache: Cache::new(CACHED), drops: AtomicU64::new(0) }
+    }
+
+    /// Reads a user from the store.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn find(&self, id: UserId) -> Result<Option<WithHash>, StoreError> {
+        with_hash(self.store.find(BY_ID, values![id]).await?)
+    }
+
+    /// Reads the user with this address from the store.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn find_by_email(&self, email: &Email) -> Result<Option<WithHash>, StoreError> {
+        with_hash(self.store.find(BY_EMAIL, values![email]).await?)
+    }
+
+    /// The user from memory, or from the store once.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn cached(&self, id: UserId) -> Result<Option<Arc<Cached>>, StoreError> {
+        if let Some(cached) = self.cache.get(&id) {
+            return Ok(Some(cached));
+        }
+        let drops = self.drops.load(Ordering::SeqCst);
+        let Some((user, _)) = self.find(id).await? else { return Ok(None) };
+        let profile =
+            serde_json::to_vec(&serde_json::json!({ "user": user.shown() })).unwrap_or_default().into();
+        let cached = Arc::new(Cached { user, profile });
+        self.cache.insert(id, cached.clone());
+        // Somebody changed a user while this one was read: it may be the old one.
+        if self.drops.load(Ordering::SeqCst) != drops {
+            self.cache.remove(&id);
+        }
+        Ok(Some(cached))
+    }
+
+    /// Forgets what memory has of this user. Called after the commit of every change.
+    pub fn forget(&self, id: UserId) {
+        self.drops.fetch_add(1, Ordering::SeqCst);
+        self.cache.remove(&id);
+    }
+}
+
+fn with_hash(row: Option<Row>) -> Result<Option<WithHash>, StoreError> {
+    row.map(|row| Ok((read(&row)?, row.get(6)?))).transpose()
+}
+
+/// A name as it is searched: lower case.
+pub(crate) fn folded(name: &str) -> String {
+    name.to_lowercase()
+}
+
+/// A time as the API writes it (RFC 3339), to the second.
+pub fn rfc3339(at: Timestamp) -> String {
+    let time = OffsetDateTime::from_unix_timestamp(at.as_secs()).unwrap_or(OffsetDateTime::UNIX_EPOCH);
+    time.format(&Rfc3339).unwrap_or_default()
+}
+
+/// Judges a new password of this user by the policy.
+///
+/// # Errors
+/// The field `new_password`, with what is wrong.
+pub fn check_new_password(new: &Password, user: &User) -> Result<()> {
+    let judged = DisplayName::parse(&user.name).map_err(|error| error.to_string());
+    let judged =
+        judged.and_then(|name| check_policy(new, &name, &user.email).map_err(|error| error.to_string()));
+    judged.map_err(|problem| Error::field("new_password", problem))
+}

@@ -1,0 +1,186 @@
+//! The outermost layer: a request's id, the form of errors, and the headers that every answer has.
+
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use axum::extract::{Request, State};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use doorward_core::Refusal;
+use doorward_guard::challenge;
+use futures_util::FutureExt;
+use http::header::{self, HeaderName};
+use http::{HeaderMap, HeaderValue, Method, StatusCode};
+
+use super::credential::go;
+use super::reader::Reader;
+use crate::app::App;
+use crate::error::{Error, Problem};
+use crate::settings::InvalidTokenStatus;
+
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+/// Nothing that is no page of ours is ever one: a browser that opens JSON runs and frames nothing (ASVS 3.2.1).
+const POLICY: &str = "default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'";
+
+/// What an answer needs to know of its request.
+struct Asked {
+    id: u64,
+    reader: Reader,
+    method: Method,
+    /// Where a person goes on to after a sign-in.
+    path: Option<String>,
+    by_cookie: bool,
+}
+
+/// Answers a request, whatever happens to it.
+///
+/// An unsafe method runs to its end in a task of its own, even where the client hangs up: what it changes is whole, and
+/// in force in memory too (attack H11). A panic costs one answer (H12).
+pub(crate) async fn answer(State(app): State<App>, request: Request, next: Next) -> Response {
+    let asked = Asked::by(&request);
+    let response = if matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS) {
+        AssertUnwindSafe(next.run(request)).catch_unwind().await.map_err(drop)
+    } else {
+        tokio::spawn(next.run(request)).await.map_err(drop)
+    };
+    let mut response = response.unwrap_or_else(|()| {
+        tracing::error!(request_id = %asked.request_id(), "a handler panicked");
+        Error::Unavailable.into_response()
+    });
+    if let Some(error) = error_of(&mut response) {
+        response = show(&app, &asked, &error, response);
+    }
+    finish(&app, response.headers_mut());
+    tracing::debug!(
+        request_id = %asked.request_id(),
+        method = %asked.method,
+        status = response.status().as_u16(),
+        "answered"
+    );
+    response
+}
+
+impl Asked {
+    fn by(request: &Request) -> Self {
+        static COUNTER: AtomicU64 = AtomicU64::new(0);
+        let (method, headers) = (request.method(), request.headers());
+        let reader = Reader::of(method, headers);
+        let path = || request.uri().path_and_query().map(ToString::to_string);
+        Self {
+            id: COUNTER.fetch_add(1, Ordering::Relaxed),
+            reader,
+            method: method.clone(),
+            path: (reader.is_person() && method == Method::GET).then(path).flatten(),
+            by_cookie: headers.contains_key(header::COOKIE) && !headers.contains_key(header::AUTHORIZATION),
+        }
+    }
+
+    /// Unique among all processes, without asking the generator for each request.
+    fn request_id(&self) -> impl std::fmt::Display {
+        static START: std::sync::LazyLock<u64> =
+            std::sync::LazyLock::new(|| u64::from_be_bytes(crate::random::bytes()));
+        struct Id(u64, u64);
+        impl std::fmt::Display for Id {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                write!(f, "{:016x}{:08x}", self.0, self.1)
+            }
+        }
+        Id(*START, self.id)
+    }
+}
+
+/// The error behind an answer: ours, the guard's, or what axum itself refuses.
+fn error_of(response: &mut Response) -> Option<Arc<Error>> {
+    let status = response.status();
+    if status.is_success() || status.is_redirection() {
+        return None;
+    }
+    if let Some(error) = response.extensions_mut().remove::<Arc<Error>>() {
+        return Some(error);
+    }
+    if let Some(refusal) = response.extensions_mut().remove::<Refusal>() {
+        return Some(Arc::new(Error::Refused(refusal)));
+    }
+    let error = match status {
+        StatusCode::METHOD_NOT_ALLOWED => Error::MethodNotAllowed,
+        StatusCode::NOT_FOUND => Error::NotFound,
+        StatusCode::FORBIDDEN => Error::CrossSite,
+        StatusCode::BAD_REQUEST => Error::Malformed("The address cannot be read".into()),
+        _ => return None,
+    };
+    Some(Arc::new(error))
+}
+
+fn show(app: &App, asked: &Asked, error: &Error, plain: Response) -> Response {
+    let (mut status, ..) = error.row();
+    let bad_token = matches!(error, Error::Refused(Refusal::TokenInvalid | Refusal::TokenExpired));
+    if bad_token && app.settings.invalid_token_status == InvalidTokenStatus::Forbidden {
+        status = StatusCode::FORBIDDEN;
+    }
+    let request_id = asked.request_id().to_string();
+    let mut response = match asked.reader {
+        Reader::Person => page(app, asked, error, status, &request_id),
+        Reader::Program => problem(error, status, &request_id),
+    };
+    let headers = response.headers_mut();
+    for (name, value) in plain.headers() {
+        if *name == header::ALLOW || *name == header::SET_COOKIE {
+            headers.append(name, value.clone());
+        }
+    }
+    if error.ends_session() && asked.by_cookie && !headers.contains_key(header::SET_COOKIE) {
+        app.cookies.clear_all().into_iter().for_each(|cookie| {
+            headers.append(header::SET_COOKIE, cookie);
+        });
+    }
+    if status == StatusCode::UNAUTHORIZED {
+        let challenge = if let Error::Refused(refusal) = error { challenge(*refusal) } else { None };
+        headers.insert(header::WWW_AUTHENTICATE, challenge.unwrap_or(HeaderValue::from_static("Bearer")));
+    }
+    if let Some(wait) = error.retry_after() {
+        headers.insert(header::RETRY_AFTER, (wait.as_secs() + u64::from(wait.subsec_micros() > 0)).into());
+    }
+    if let Ok(id) = HeaderValue::from_str(&request_id) {
+        headers.insert(REQUEST_ID, id);
+    }
+    response
+}
+
+fn problem(error: &Error, status: StatusCode, request_id: &str) -> Response {
+    let body = serde_json::to_vec(&Problem::new(error, status, request_id)).unwrap_or_default();
+    (status, [(header::CONTENT_TYPE, "application/problem+json")], body).into_response()
+}
+
+/// A person who isn't signed in goes to the login, and from there back to where they were.
+fn page(app: &App, asked: &Asked, error: &Error, status: StatusCode, request_id: &str) -> Response {
+    match error {
+        Error::Refused(Refusal::Unavailable) => app.pages.error(error, status, request_id),
+        Error::Refused(_) => {
+            let inner =
+                asked.path.as_deref().and_then(|path| path.strip_prefix(app.settings.base_path.as_str()));
+            let known = inner.and_then(super::return_to::return_to);
+            let query = known.map(|path| {
+                let encoded: String = url::form_urlencoded::byte_serialize(path.as_bytes()).collect();
+                format!("?return_to={encoded}")
+            });
+            go(app, &format!("/login{}", query.unwrap_or_default()))
+        }
+        _ => app.pages.error(error, status, request_id),
+    }
+}
+
+/// The headers that every answer has, unless its handler knows better.
+fn finish(app: &App, headers: &mut HeaderMap) {
+    let mut default = |name: HeaderName, value: &'static str| {
+        headers.entry(name).or_insert(HeaderValue::from_static(value));
+    };
+    default(header::CACHE_CONTROL, "no-store");
+    default(header::VARY, "Accept, Cookie, Authorization");
+    default(header::X_CONTENT_TYPE_OPTIONS, "nosniff");
+    default(header::CONTENT_SECURITY_POLICY, POLICY);
+    default(header::REFERRER_POLICY, "no-referrer");
+    if app.settings.public_url.as_ref().is_some_and(|url| url.scheme() == "https") {
+        default(header::STRICT_TRANSPORT_SECURITY, "max-age=31536000; includeSubDomains");
+    }
+}

@@ -1,0 +1,97 @@
+//! Handing out a credential: in the body for bearer mode, in cookies for the others.
+
+use axum::Json;
+use axum::response::{IntoResponse, Response};
+use http::StatusCode;
+use http::header::LOCATION;
+use serde::Serialize;
+
+use super::cookies::SetCookies;
+use crate::app::App;
+use crate::error::{Error, Result};
+use crate::sessions::{Content, Issued};
+use crate::users;
+use doorward_core::Mode;
+
+/// `{success, message, user, …credential}`.
+#[derive(Serialize)]
+struct Body<'a> {
+    success: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    message: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    user: Option<users::Shown<'a>>,
+    #[serde(flatten)]
+    tokens: Option<Tokens<'a>>,
+    expires_in: u64,
+}
+
+/// The names of the common tutorials, so that their client code works unchanged.
+#[derive(Serialize)]
+struct Tokens<'a> {
+    token: &'a str,
+    token_type: &'static str,
+    refresh_token: &'a str,
+    refresh_expires_in: u64,
+}
+
+/// Refuses a mode that the settings don't allow, and cookies that would cross the network in the clear.
+pub(crate) fn check_mode(app: &App, mode: Mode) -> Result<()> {
+    if !app.settings.modes.contains(&mode) {
+        let allowed: Vec<_> = app.settings.modes.iter().map(|mode| mode.as_str()).collect();
+        return Err(Error::field("mode", format!("is not allowed here; allowed: {}", allowed.join(", "))));
+    }
+    if mode != Mode::Bearer && app.settings.is_plain_beyond_loopback() {
+        Err(Error::HttpsRequired)
+    } else {
+        Ok(())
+    }
+}
+
+/// The answer that hands out a credential to a program.
+pub(crate) fn hand_out(
+    app: &App,
+    issued: &Issued,
+    (status, message): (StatusCode, Option<&'static str>),
+    user: Option<users::Shown<'_>>,
+) -> Response {
+    let seconds = |end: doorward_core::Timestamp| end.since(issued.now).as_secs();
+    let (expires_in, tokens) = match &issued.content {
+        Content::Secret(_, ends_at) => (seconds(*ends_at), None),
+        Content::Tokens { access: (token, expires_at), refresh: (refresh_token, refresh_end) } => {
+            let refresh_expires_in = seconds(*refresh_end);
+            let tokens = Tokens { token, token_type: "Bearer", refresh_token, refresh_expires_in };
+            (seconds(*expires_at), (issued.mode == Mode::Bearer).then_some(tokens))
+        }
+    };
+    let body = Body { success: true, message, user, tokens, expires_in };
+    (status, cookies(app, issued), Json(body)).into_response()
+}
+
+/// The answer that hands out a credential to a person's browser, which goes on to a path of ours.
+pub(crate) fn hand_out_and_go(app: &App, issued: &Issued, path: &str) -> Response {
+    (cookies(app, issued), go(app, path)).into_response()
+}
+
+/// A redirect to a path of ours, by GET.
+pub(crate) fn go(app: &App, path: &str) -> Response {
+    let location = format!("{}{path}", app.settings.base_path);
+    (StatusCode::SEE_OTHER, [(LOCATION, location)]).into_response()
+}
+
+/// The cookies of the credential. Those of the other modes go: no browser holds two sign-ins of ours (attack C08).
+fn cookies(app: &App, issued: &Issued) -> SetCookies {
+    let jar = &app.cookies;
+    let set = |name: &str, value: &str| jar.set(name, value, issued.now, issued.ends_at);
+    match (&issued.content, issued.mode) {
+        (Content::Secret(secret, _), _) => {
+            let others = jar.clear([jar.names.token.as_str(), jar.refresh.as_str()]);
+            set(&jar.names.session, secret).and(others)
+        }
+        (Content::Tokens { access: (token, _), refresh: (refresh, _) }, Mode::Cookie) => {
+            let both = set(&jar.names.token, token).and(set(&jar.refresh, refresh));
+            both.and(jar.clear([jar.names.session.as_str()]))
+        }
+        (Content::Tokens { .. }, _) => SetCookies::default(),
+    }
+}

@@ -1,0 +1,234 @@
+//! Reading a request's body: JSON or a form, strictly, within its limits, with every wrong field named.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::fmt;
+use std::str::FromStr;
+
+use axum::body::{Body, Bytes};
+use axum::extract::{FromRequest, Request};
+use doorward_core::email::Email;
+use doorward_core::name::DisplayName;
+use doorward_core::password::Password;
+use doorward_core::{Mode, OpaqueSecret, role::RoleName};
+use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE};
+use http_body_util::{BodyExt, Limited};
+use serde::de::{self, Deserialize, Deserializer, MapAccess};
+use serde_json::Value;
+
+use crate::app::App;
+use crate::error::{Error, FieldError, Result};
+
+/// The fields of a request's body. Unknown ones are passed over: they have no effect (attack A03).
+#[derive(Debug, Default)]
+pub(crate) struct Input {
+    fields: Fields,
+    wrong: Vec<FieldError>,
+    /// Whether a form sent it: then the sender is a browser, and wants pages and redirects.
+    pub(crate) is_form: bool,
+}
+
+#[derive(Default)]
+struct Fields(BTreeMap<String, Value>);
+
+/// A field that is read from its text.
+pub(crate) trait Field: Sized {
+    /// Reads it, or says what is wrong.
+    fn read(text: String) -> Result<Self, String>;
+}
+
+macro_rules! field {
+    ($($type:ty: $read:expr;)+) => {
+        $(impl Field for $type {
+            fn read(text: String) -> Result<Self, String> {
+                #[allow(clippy::redundant_closure_call)]
+                ($read)(text).map_err(|error| error.to_string())
+            }
+        })+
+    };
+}
+
+field! {
+    String: Ok::<_, String>;
+    Email: |text: String| Email::parse(&text);
+    DisplayName: |text: String| DisplayName::parse(&text);
+    Password: Password::new;
+    Mode: |text: String| Mode::from_str(&text);
+    RoleName: |text: String| RoleName::from_str(&text);
+    OpaqueSecret: |text: String| OpaqueSecret::parse(&text).ok_or("is not a valid link");
+}
+
+impl Input {
+    /// A field that must be there. `None` where it isn't or is wrong; [`Input::refuse`] tells all of them at once.
+    pub(crate) fn required<T: Field>(&mut self, field: &'static str) -> Option<T> {
+        let value = self.optional(field);
+        if value.is_none() && !self.wrong.iter().any(|wrong| wrong.field == field) {
+            self.blame(field, "is required");
+        }
+        value
+    }
+
+    /// A field that may be missing or null.
+    pub(crate) fn optional<T: Field>(&mut self, field: &'static str) -> Option<T> {
+        let text = match self.fields.0.remove(field)? {
+            Value::Null => return None,
+            Value::String(text) => text,
+            _ => {
+                self.blame(field, "must be a text");
+                return None;
+            }
+        };
+        T::read(text).map_err(|problem| self.blame(field, &problem)).ok()
+    }
+
+    /// A truth value that may be missing or null.
+    pub(crate) fn optional_bool(&mut self, field: &'static str) -> Option<bool> {
+        match self.fields.0.remove(field)? {
+            Value::Null => None,
+            Value::Bool(truth) => Some(truth),
+            Value::String(text) if self.is_form && (text == "true" || text == "false") => {
+                Some(text == "true")
+            }
+            _ => {
+                self.blame(field, "must be true or false");
+                None
+            }
+        }
+    }
+
+    /// Says that a field is wrong.
+    pub(crate) fn blame(&mut self, field: &'static str, message: &str) {
+        self.wrong.push(FieldError { field: field.into(), message: message.to_owned() });
+    }
+
+    /// All that was wrong, as one error.
+    pub(crate) fn refuse(&mut self) -> Error {
+        Error::InvalidInput(std::mem::take(&mut self.wrong))
+    }
+
+    /// Fails where anything was wrong so far.
+    pub(crate) fn check(&mut self) -> Result<()> {
+        if self.wrong.is_empty() { Ok(()) } else { Err(self.refuse()) }
+    }
+}
+
+impl FromRequest<App> for Input {
+    type Rejection = Error;
+
+    async fn from_request(request: Request, app: &App) -> Result<Self> {
+        if request.headers().contains_key(CONTENT_ENCODING) {
+            return Err(Error::UnsupportedMediaType);
+        }
+        let length = request.headers().get(CONTENT_LENGTH).and_then(|value| value.to_str().ok());
+        if length.and_then(|length| length.parse::<usize>().ok()).is_some_and(|n| n > app.settings.body_limit)
+        {
+            return Err(Error::TooLarge);
+        }
+        let media_type = MediaType::of(&request);
+        let read = read_whole(request.into_body(), app.settings.body_limit);
+        let body =
+            tokio::time::timeout(app.settings.body_timeout, read).await.map_err(|_| Error::Timeout)??;
+        match media_type {
+            _ if body.is_empty() => Ok(Self { is_form: media_type == MediaType::Form, ..Self::default() }),
+            MediaType::Json => read_json(&body),
+            MediaType::Form => read_form(&body),
+            MediaType::Other => Err(Error::UnsupportedMediaType),
+        }
+    }
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum MediaType {
+    Json,
+    Form,
+    Other,
+}
+
+impl MediaType {
+    /// The essence decides; a charset other than UTF-8 is not read.
+    fn of(request: &Request) -> Self {
+        let value =
+            request.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+        let (essence, parameters) = value.split_once(';').unwrap_or((value, ""));
+        let charset = parameters.trim().to_ascii_lowercase();
+        let readable =
+            charset.is_empty() || matches!(charset.as_str(), "charset=utf-8" | "charset=\"utf-8\"");
+        match essence.trim().to_ascii_lowercase().as_str() {
+            "application/json" if readable => Self::Json,
+            "application/x-www-form-urlencoded" if readable => Self::Form,
+            _ => Self::Other,
+        }
+    }
+}
+
+async fn read_whole(body: Body, limit: usize) -> Result<Bytes> {
+    let collected = Limited::new(body, limit).collect().await.map_err(|error| {
+        if error.is::<http_body_util::LengthLimitError>() {
+            Error::TooLarge
+        } else {
+            malformed("The body broke off")
+        }
+    })?;
+    Ok(collected.to_bytes())
+}
+
+fn read_json(body: &[u8]) -> Result<Input> {
+    let fields = serde_json::from_slice(body).map_err(|error| {
+        let (line, column) = (error.line(), error.column());
+        Error::Malformed(
+            format!("The body is not a JSON object with distinct names (line {line}, column {column})")
+                .into(),
+        )
+    })?;
+    Ok(Input { fields, wrong: Vec::new(), is_form: false })
+}
+
+fn read_form(body: &[u8]) -> Result<Input> {
+    str::from_utf8(body).map_err(|_| malformed("The form is not UTF-8"))?;
+    let mut fields = BTreeMap::new();
+    for (name, value) in url::form_urlencoded::parse(body) {
+        if value.contains(char::REPLACEMENT_CHARACTER) {
+            return Err(malformed("The form is not UTF-8"));
+        }
+        if fields.insert(name.into_owned(), Value::String(value.into_owned())).is_some() {
+            return Err(malformed("The form has a field twice"));
+        }
+    }
+    Ok(Input { fields: Fields(fields), wrong: Vec::new(), is_form: true })
+}
+
+fn malformed(message: &'static str) -> Error {
+    Error::Malformed(Cow::Borrowed(message))
+}
+
+/// An object whose names are distinct, so that no two readers of one body disagree (attack H03).
+impl<'de> Deserialize<'de> for Fields {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Visitor;
+        impl<'de> de::Visitor<'de> for Visitor {
+            type Value = Fields;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Fields, A::Error> {
+                let mut fields = BTreeMap::new();
+                while let Some((name, value)) = map.next_entry::<String, Value>()? {
+                    if fields.insert(name, value).is_some() {
+                        return Err(de::Error::custom("a name twice"));
+                    }
+                }
+                Ok(Fields(fields))
+            }
+        }
+        deserializer.deserialize_map(Visitor)
+    }
+}
+
+impl fmt::Debug for Fields {
+    /// Names only: a value may be a password.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_set().entries(self.0.keys()).finish()
+    }
+}

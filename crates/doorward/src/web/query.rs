@@ -1,0 +1,52 @@
+//! Reading a URL's query: each name once, in UTF-8.
+
+use std::collections::BTreeMap;
+
+use axum::extract::FromRequestParts;
+use http::request::Parts;
+
+use crate::error::{Error, Result};
+
+/// The query of a URL. Unknown names are passed over.
+#[derive(Debug, Default)]
+pub(crate) struct Query(BTreeMap<String, String>);
+
+impl Query {
+    /// The text of this name; an empty one counts as missing.
+    pub(crate) fn text(&self, name: &str) -> Option<&str> {
+        self.0.get(name).map(String::as_str).filter(|text| !text.is_empty())
+    }
+
+    /// The value of this name.
+    ///
+    /// # Errors
+    /// It cannot be read.
+    pub(crate) fn parse<T: std::str::FromStr>(&self, name: &'static str, problem: &str) -> Result<Option<T>> {
+        let parsed = self.text(name).map(str::parse).transpose();
+        parsed.map_err(|_| Error::field(name, problem))
+    }
+
+    /// `limit`: how many rows a page has, 1 to 200.
+    ///
+    /// # Errors
+    /// It is something else.
+    pub(crate) fn limit(&self) -> Result<u32> {
+        let problem = "must be 1 to 200";
+        let limit = self.parse("limit", problem)?.unwrap_or(50);
+        if (1..=200).contains(&limit) { Ok(limit) } else { Err(Error::field("limit", problem)) }
+    }
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for Query {
+    type Rejection = Error;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self> {
+        let mut query = BTreeMap::new();
+        for (name, value) in url::form_urlencoded::parse(parts.uri.query().unwrap_or_default().as_bytes()) {
+            if query.insert(name.into_owned(), value.into_owned()).is_some() {
+                return Err(Error::Malformed("The query has a name twice".into()));
+            }
+        }
+        Ok(Self(query))
+    }
+}

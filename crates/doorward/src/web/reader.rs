@@ -1,0 +1,83 @@
+//! Who reads the answer: a program, that wants JSON, or a person before a browser, who wants a page.
+
+use std::convert::Infallible;
+
+use axum::extract::FromRequestParts;
+use http::header::{ACCEPT, CONTENT_TYPE};
+use http::request::Parts;
+use http::{HeaderMap, Method};
+
+/// The reader of an answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Reader {
+    /// JSON in, JSON out.
+    Program,
+    /// Forms in, pages and redirects out.
+    Person,
+}
+
+impl Reader {
+    /// On GET a person is whose `Accept` lists text/html and not below JSON; else who sends a form.
+    pub(crate) fn of(method: &Method, headers: &HeaderMap) -> Self {
+        let person = if method == Method::GET || method == Method::HEAD {
+            let accept = headers.get(ACCEPT).and_then(|value| value.to_str().ok());
+            accept.is_some_and(|accept| accept.contains("text/html") && prefers_html(accept))
+        } else {
+            let sent = headers.get(CONTENT_TYPE).map_or(&[][..], |value| value.as_bytes());
+            let form = b"application/x-www-form-urlencoded";
+            sent.get(..form.len()).is_some_and(|essence| essence.eq_ignore_ascii_case(form))
+        };
+        if person { Self::Person } else { Self::Program }
+    }
+
+    /// Whether it is a person.
+    pub(crate) fn is_person(self) -> bool {
+        self == Self::Person
+    }
+}
+
+fn prefers_html(accept: &str) -> bool {
+    let quality = |media_type: &str| {
+        let of_type = accept
+            .split(',')
+            .filter(|range| range.split(';').next().unwrap_or_default().trim() == media_type);
+        let weight =
+            |range: &str| range.split(';').find_map(|p| p.trim().strip_prefix("q=")?.parse::<f32>().ok());
+        of_type.map(|range| weight(range).unwrap_or(1.0)).fold(0.0, f32::max)
+    };
+    let html = quality("text/html");
+    html > 0.0 && html >= quality("application/json")
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for Reader {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
+        Ok(Self::of(&parts.method, &parts.headers))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_page_is_for_whom_lists_html_and_not_below_json() {
+        let reader = |accept: &str| {
+            let headers = HeaderMap::from_iter([(ACCEPT, accept.parse().unwrap())]);
+            Reader::of(&Method::GET, &headers)
+        };
+        for person in [
+            "text/html",
+            "text/html,application/xhtml+xml;q=0.9,*/*;q=0.8",
+            "application/json;q=0.5, text/html",
+        ] {
+            assert_eq!(reader(person), Reader::Person, "{person}");
+        }
+        for program in
+            ["", "*/*", "application/json", "text/html;q=0.5, application/json", "text/html;q=0", "text/*"]
+        {
+            assert_eq!(reader(program), Reader::Program, "{program}");
+        }
+    }
+}
