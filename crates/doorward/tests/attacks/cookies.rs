@@ -1,0 +1,1 @@
+//! Section K of the attack list: cookies and sessions.
