@@ -1,2 +1,70 @@
-//! Benchmarks.
-fn main() {}
+//! Measures Doorward against the goals of its first release, each figure a ratio within this one run.
+//!
+//! `bench/run` builds and starts it; `bench/README.md` says how to read what it prints.
+
+mod http;
+mod load;
+mod logins;
+mod micro;
+mod open_loop;
+mod phases;
+mod requests;
+mod server;
+mod table;
+mod users;
+
+use std::process::ExitCode;
+use std::time::Duration;
+
+use crate::server::Cores;
+
+type Result<T> = std::result::Result<T, Box<dyn std::error::Error + Send + Sync>>;
+
+/// How long a run is.
+#[derive(Clone, Copy)]
+struct Effort {
+    /// Rounds of everything that is measured under load.
+    rounds: usize,
+    /// One load of one round.
+    span: Duration,
+    /// Starts, and rounds of the micro benchmarks.
+    repeats: usize,
+}
+
+fn main() -> ExitCode {
+    let arguments: Vec<_> = std::env::args().skip(1).collect();
+    let effort = match arguments.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
+        [] => Effort { rounds: 9, span: Duration::from_secs(2), repeats: 40 },
+        ["--quick"] => Effort { rounds: 5, span: Duration::from_millis(700), repeats: 15 },
+        _ => {
+            eprintln!("error: unknown arguments\nhint: doorward-bench [--quick]");
+            return ExitCode::from(2);
+        }
+    };
+    match measure(effort) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn measure(effort: Effort) -> Result<()> {
+    let cores = Cores::take()?;
+    println!(
+        "Servers on core {}, load on core {}, {} keep-alive connections, {} rounds of {} ms, in turns.\n",
+        cores.servers,
+        cores.load,
+        load::CONNECTIONS,
+        effort.rounds,
+        effort.span.as_millis()
+    );
+    table::title();
+    phases::tokens(effort)?;
+    phases::size()?;
+    phases::start(cores, effort)?;
+    requests::measure(cores, effort)?;
+    phases::logins(cores, effort)?;
+    phases::storm(cores, effort)
+}

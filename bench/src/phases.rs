@@ -1,0 +1,94 @@
+//! Everything that is measured but requests under load: each prints its rows of the table.
+
+use std::time::{Duration, Instant};
+
+use crate::http::{Connection, get};
+use crate::logins;
+use crate::micro;
+use crate::open_loop::{self, Latency};
+use crate::requests::median;
+use crate::server::{Cores, Server, Signing, program};
+use crate::table::{Goal, row, row_if};
+use crate::users::{Mode, register};
+use crate::{Effort, Result};
+
+/// How many clients hammer the login in a storm.
+const STORM: usize = 32;
+
+/// Signing and checking a token, in process.
+pub(crate) fn tokens(effort: Effort) -> Result<()> {
+    let micro::Tokens { floor, verify, sign, bytes } = micro::tokens(effort.repeats * 5)?;
+    let from = |ours: f64| format!("{ours:.0} / {floor:.0} ns, the best; HMAC-SHA256 of {bytes} bytes");
+    row("HS256 verify, all checks / floor", verify / floor, Goal::AtMost(3.0), &from(verify));
+    row("HS256 sign / floor", sign / floor, Goal::AtMost(2.5), &from(sign));
+    Ok(())
+}
+
+/// The program on the disk.
+pub(crate) fn size() -> Result<()> {
+    let bytes = std::fs::metadata(program("doorward")?)?.len();
+    row("stripped binary, all features, MB", bytes as f64 / 1e6, Goal::AtMost(16.0), "");
+    Ok(())
+}
+
+/// From the start of the process in an empty folder to the first answer.
+pub(crate) fn start(cores: Cores, effort: Effort) -> Result<()> {
+    let mut took = Vec::new();
+    for _ in 0..effort.repeats {
+        let began = Instant::now();
+        let server = Server::doorward(cores, Signing::Default)?;
+        let answer = Connection::open(server.address)?.exchange(&get("/healthz", ""))?.status == "200";
+        if !answer {
+            return Err("/healthz is not 200 once the address is printed".into());
+        }
+        took.push(began.elapsed().as_secs_f64() * 1e3);
+    }
+    let from = format!("median of {}, the folder empty", took.len());
+    row("start to first 200, SQLite made, ms", median(took), Goal::AtMost(50.0), &from);
+    Ok(())
+}
+
+/// Sign-ins a second against what the hash alone would allow on the server's one core.
+pub(crate) fn logins(cores: Cores, effort: Effort) -> Result<()> {
+    let server = Server::doorward(cores, Signing::Default)?;
+    for user in 0..logins::USERS {
+        register(&server, user, Mode::Bearer)?;
+    }
+    let (mut rate, mut hash) = (0.0_f64, f64::MAX);
+    for _ in 0..effort.rounds {
+        hash = cores.on_servers(|| Ok((0..5).map(|_| micro::bcrypt()).fold(hash, f64::min)))?;
+        rate = rate.max(logins::for_a_while(&server, logins::USERS, effort.span * 3)?.rate());
+    }
+    let from = format!("{rate:.1} logins/s, one bcrypt hash {:.1} ms, the best", hash * 1e3);
+    row("logins / (cores / hash time of the bcrypt crate)", rate * hash, Goal::AtLeast(0.95), &from);
+    Ok(())
+}
+
+/// Protected requests on a schedule, in calm and while many sign in.
+pub(crate) fn storm(cores: Cores, effort: Effort) -> Result<()> {
+    let server = Server::doorward(cores, Signing::Hs256)?;
+    let bearer = register(&server, 0, Mode::Bearer)?;
+    for user in 1..logins::USERS {
+        register(&server, user, Mode::Bearer)?;
+    }
+    let profile = get("/profile", &bearer);
+    let mut best = [Latency { p99: Duration::MAX, lost: 0 }; 2];
+    let (mut hashes, mut turned_away) = (0.0_f64, 0);
+    for _ in 0..effort.rounds {
+        let calm = open_loop::run(&server, &profile, effort.span * 2)?;
+        let (stormy, logins) =
+            logins::beside(&server, STORM, || open_loop::run(&server, &profile, effort.span * 2))?;
+        for (best, round) in best.iter_mut().zip([calm, stormy]) {
+            *best = Latency { p99: best.p99.min(round.p99), lost: best.lost + round.lost };
+        }
+        (hashes, turned_away) = (hashes.max(logins.rate()), turned_away + logins.turned_away);
+    }
+    let [calm, stormy] = best.map(|latency| (latency.p99.as_secs_f64() * 1e3, latency.lost));
+    let lost = calm.1 + stormy.1;
+    let from = format!(
+        "{:.2} / {:.2} ms, the best; {lost} lost; {hashes:.0} logins/s, {turned_away} turned away",
+        stormy.0, calm.0
+    );
+    row_if(lost == 0, "storm p99 / calm p99, none lost", stormy.0 / calm.0, Goal::AtMost(5.0), &from);
+    Ok(())
+}

@@ -1,0 +1,184 @@
+//! A server under test: started on the core that is the servers' alone, watched through /proc, ended when dropped.
+
+use std::ffi::OsStr;
+use std::fs::{self, File};
+use std::io::{self, BufRead, BufReader};
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
+use tempfile::TempDir;
+
+use crate::Result;
+
+/// A secret for HS256, 32 bytes like a real one.
+const JWT_SECRET: &str = "T9k2vQ8xW4mZ7rB1nL6cH3yJ5dF0gS-p";
+
+/// Which core is whose.
+#[derive(Clone, Copy)]
+pub(crate) struct Cores {
+    /// The servers', and the one on which hashes are timed.
+    pub(crate) servers: usize,
+    /// The load generator's.
+    pub(crate) load: usize,
+}
+
+impl Cores {
+    /// Takes the first two cores that this process may use, and moves it to the second.
+    pub(crate) fn take() -> Result<Self> {
+        let allowed = sched_getaffinity(None)?;
+        let mut cores = (0..CpuSet::MAX_CPU).filter(|core| allowed.is_set(*core));
+        let (Some(servers), Some(load)) = (cores.next(), cores.next()) else {
+            return Err("two cores are needed, one for the servers and one for the load".into());
+        };
+        pin(load)?;
+        Ok(Self { servers, load })
+    }
+
+    /// Does some work on the servers' core. A process that it starts stays there.
+    pub(crate) fn on_servers<T: Send>(self, work: impl FnOnce() -> Result<T> + Send) -> Result<T> {
+        std::thread::scope(|scope| {
+            let thread = scope.spawn(|| pin(self.servers).and_then(|()| work()));
+            thread.join().map_err(|_| "a thread panicked")?
+        })
+    }
+}
+
+fn pin(core: usize) -> Result<()> {
+    let mut set = CpuSet::new();
+    set.set(core);
+    Ok(sched_setaffinity(None, &set)?)
+}
+
+/// How Doorward signs.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Signing {
+    /// HS256, under a `JWT_SECRET`.
+    Hs256,
+    /// ES256, as without any setting.
+    Default,
+}
+
+/// A running server.
+pub(crate) struct Server {
+    child: Child,
+    /// Where it listens.
+    pub(crate) address: SocketAddr,
+    _data: TempDir,
+}
+
+impl Server {
+    /// Starts the yardstick.
+    pub(crate) fn axum_hello(cores: Cores) -> Result<Self> {
+        Self::start(cores, Command::new(program("axum-hello")?), TempDir::new()?)
+    }
+
+    /// Starts Doorward in an empty folder.
+    pub(crate) fn doorward(cores: Cores, signing: Signing) -> Result<Self> {
+        let data = TempDir::new()?;
+        let mut command = Command::new(program("doorward")?);
+        command
+            .args(["serve", "--listen", "127.0.0.1:0", "--dev", "--no-throttle", "--data"])
+            .arg(data.path());
+        for (name, _) in std::env::vars_os() {
+            if name == "JWT_SECRET" || name == "RUST_LOG" || name.as_encoded_bytes().starts_with(b"DOORWARD_")
+            {
+                command.env_remove(name);
+            }
+        }
+        if signing == Signing::Hs256 {
+            command.env("JWT_SECRET", JWT_SECRET);
+        }
+        Self::start(cores, command, data)
+    }
+
+    fn start(cores: Cores, mut command: Command, data: TempDir) -> Result<Self> {
+        let errors = data.path().with_extension("stderr");
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(File::create(&errors)?);
+        let child = cores.on_servers(|| Ok(command.spawn()?));
+        let said = Said(errors);
+        let mut child = child.map_err(|error| format!("{}: {error}", command.get_program().display()))?;
+        let address = first_url(&mut child);
+        let mut server = Self { child, address: SocketAddr::from(([0; 4], 0)), _data: data };
+        server.address = address.map_err(|error| format!("no server: {error}. It said:\n{}", said.text()))?;
+        Ok(server)
+    }
+
+    /// User and system time that it has used so far.
+    pub(crate) fn cpu(&self) -> Result<Duration> {
+        let stat = fs::read_to_string(format!("/proc/{}/stat", self.child.id()))?;
+        cpu_of_stat(&stat).ok_or_else(|| format!("cannot read {stat}").into())
+    }
+
+    /// Resident memory, in MiB.
+    pub(crate) fn memory(&self) -> Result<f64> {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.child.id()))?;
+        let resident = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).ok_or("no VmRSS")?;
+        Ok(resident.trim_end_matches("kB").trim().parse::<f64>()? / 1024.0)
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        // What is gone already needs no ending.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// What a server wrote to its standard error, a file that goes with this.
+struct Said(PathBuf);
+
+impl Said {
+    fn text(&self) -> String {
+        fs::read_to_string(&self.0).unwrap_or_default()
+    }
+}
+
+impl Drop for Said {
+    fn drop(&mut self) {
+        let _ = fs::remove_file(&self.0);
+    }
+}
+
+/// A program that was built beside this one.
+pub(crate) fn program(name: impl AsRef<OsStr>) -> Result<PathBuf> {
+    Ok(std::env::current_exe()?.with_file_name(name.as_ref()))
+}
+
+fn first_url(child: &mut Child) -> Result<SocketAddr> {
+    let mut output = BufReader::new(child.stdout.take().ok_or("no output")?);
+    let mut line = String::new();
+    while output.read_line(&mut line)? > 0 {
+        if let Some((_, url)) = line.split_once("http://") {
+            let end = url.find(|c: char| !(c.is_ascii_digit() || ".:".contains(c))).unwrap_or(url.len());
+            let address = url.get(..end).unwrap_or_default().parse()?;
+            // A full pipe would stop the server.
+            std::thread::spawn(move || io::copy(&mut output, &mut io::sink()));
+            return Ok(address);
+        }
+        line.clear();
+    }
+    Err("it ended without saying where it listens".into())
+}
+
+/// Fields 14 and 15 of proc_pid_stat(5), in the hundredths of a second that Linux counts for programs.
+fn cpu_of_stat(stat: &str) -> Option<Duration> {
+    let (_, fields) = stat.rsplit_once(") ")?;
+    let mut fields = fields.split(' ').skip(11);
+    let ticks: u64 = fields.next()?.parse::<u64>().ok()? + fields.next()?.parse::<u64>().ok()?;
+    Some(Duration::from_millis(ticks * 10))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cpu_time_is_read_behind_a_name_with_spaces_and_parentheses() {
+        let stat = "7 (a) b) S 1 2 3 4 5 6 7 8 9 10 150 50 0 0 20 0";
+        assert_eq!(cpu_of_stat(stat), Some(Duration::from_secs(2)));
+    }
+}
