@@ -13,8 +13,8 @@ use doorward_core::{SessionId, Timestamp, UserId};
 
 use crate::store::{Store, StoreError, Tx, values};
 
-/// How far back the table is read again each time: longer than any transaction takes from making its time to commit.
-const OVERLAP: Duration = Duration::from_secs(15);
+/// Before every position.
+const BEGINNING: i64 = -1;
 /// How long a revocation is kept after the last token that it concerns is dead.
 const MARGIN: Duration = Duration::from_secs(600);
 
@@ -71,25 +71,43 @@ pub struct Ending {
 
 const END_ONE: &str =
     "UPDATE sessions SET ended_at = $2, end_reason = $3 WHERE id = $1 AND ended_at IS NULL RETURNING user_id";
-const REVOKE_ONE: &str = "INSERT INTO revocations (session_id, user_id, reason, created_at, expires_at) \
-     VALUES ($1, $2, $3, $4, $5) ON CONFLICT (session_id) DO NOTHING";
+const REVOKE_ONE: &str = "INSERT INTO revocations (session_id, user_id, reason, position, created_at, expires_at) \
+     VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (session_id) DO NOTHING";
 const END_ALL: &str = "UPDATE sessions SET ended_at = $2, end_reason = $3 \
      WHERE user_id = $1 AND ended_at IS NULL AND id <> $4 RETURNING id, expires_at";
-const REVOKE_ALL: &str = "INSERT INTO revocations (session_id, user_id, reason, created_at, expires_at) \
-     SELECT id, user_id, end_reason, ended_at, CAST($3 AS BIGINT) FROM sessions \
+const REVOKE_ALL: &str = "INSERT INTO revocations (session_id, user_id, reason, position, created_at, expires_at) \
+     SELECT id, user_id, end_reason, CAST($4 AS BIGINT), ended_at, CAST($3 AS BIGINT) FROM sessions \
      WHERE user_id = $1 AND ended_at = $2 ON CONFLICT (session_id) DO NOTHING";
+const NEXT: &str = "UPDATE facts SET value = value + 1 WHERE name = 'revocation_position' RETURNING value";
 
-/// Ends one session within its act's transaction; gives its user, or `None` where it was over already.
-pub(crate) async fn end_one(
+/// The position of an act's revocations. The row stays written until the commit, so positions rise in the order of
+/// commits, and a follower that has read up to one has missed none before it.
+async fn next_position(tx: &mut Tx) -> Result<i64, StoreError> {
+    let row = tx.find(NEXT, values![]).await?;
+    row.ok_or_else(|| StoreError::Corrupt("there is no revocation_position".into()))?.get(0)
+}
+
+/// Ends these sessions within their act's transaction; gives those that were not over already, with their users.
+pub(crate) async fn end_each(
     tx: &mut Tx,
-    session: SessionId,
+    sessions: &[SessionId],
     ending: Ending,
-) -> Result<Option<UserId>, StoreError> {
+) -> Result<Vec<(SessionId, UserId)>, StoreError> {
     let because = ending.because.as_str();
-    let Some(row) = tx.find(END_ONE, values![session, ending.at, because]).await? else { return Ok(None) };
-    let user: UserId = row.get(0)?;
-    tx.execute(REVOKE_ONE, values![session, user, because, ending.at, ending.remembered_until]).await?;
-    Ok(Some(user))
+    let mut ended = Vec::new();
+    for session in sessions {
+        if let Some(row) = tx.find(END_ONE, values![*session, ending.at, because]).await? {
+            ended.push((*session, row.get(0)?));
+        }
+    }
+    if !ended.is_empty() {
+        let position = next_position(tx).await?;
+        for (session, user) in &ended {
+            let values = values![*session, *user, because, position, ending.at, ending.remembered_until];
+            tx.execute(REVOKE_ONE, values).await?;
+        }
+    }
+    Ok(ended)
 }
 
 /// Sessions that an act ended.
@@ -111,7 +129,10 @@ pub(crate) async fn end_all(
 ) -> Result<Ended, StoreError> {
     let keep = keep.unwrap_or(SessionId::from_bytes([0; 16]));
     let rows = tx.list(END_ALL, values![user, ending.at, ending.because.as_str(), keep]).await?;
-    tx.execute(REVOKE_ALL, values![user, ending.at, ending.remembered_until]).await?;
+    if !rows.is_empty() {
+        let position = next_position(tx).await?;
+        tx.execute(REVOKE_ALL, values![user, ending.at, ending.remembered_until, position]).await?;
+    }
     let mut ended = Ended::default();
     for row in rows {
         ended.sessions.push(row.get(0)?);
@@ -120,9 +141,10 @@ pub(crate) async fn end_all(
     Ok(ended)
 }
 
-const CHANGE_ROLE: &str = "INSERT INTO role_changes (user_id, role, version, created_at, expires_at) \
-     VALUES ($1, $2, $3, $4, $5) ON CONFLICT (user_id) DO UPDATE \
-     SET role = excluded.role, version = excluded.version, created_at = excluded.created_at, expires_at = excluded.expires_at";
+const CHANGE_ROLE: &str = "INSERT INTO role_changes (user_id, role, version, position, created_at, expires_at) \
+     VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (user_id) DO UPDATE SET role = excluded.role, \
+     version = excluded.version, position = excluded.position, created_at = excluded.created_at, \
+     expires_at = excluded.expires_at";
 
 /// Notes a change of role within its act's transaction.
 pub(crate) async fn note_role(
@@ -131,7 +153,9 @@ pub(crate) async fn note_role(
     (role, version): (RoleName, i64),
     ending: Ending,
 ) -> Result<(), StoreError> {
-    tx.execute(CHANGE_ROLE, values![user, role, version, ending.at, ending.remembered_until]).await.map(drop)
+    let position = next_position(tx).await?;
+    let values = values![user, role, version, position, ending.at, ending.remembered_until];
+    tx.execute(CHANGE_ROLE, values).await.map(drop)
 }
 
 /// The set in memory and the table behind it.
@@ -143,8 +167,10 @@ pub struct Revocations {
     followed_to: AtomicI64,
 }
 
-const SINCE: &str = "SELECT session_id, user_id, created_at, expires_at FROM revocations WHERE created_at > $1 AND expires_at > $2";
-const ROLES_SINCE: &str = "SELECT user_id, role, version, created_at, expires_at FROM role_changes WHERE created_at > $1 AND expires_at > $2";
+const SINCE: &str = "SELECT session_id, user_id, position, expires_at FROM revocations WHERE position > $1 AND expires_at > $2";
+const ROLES_SINCE: &str = "SELECT user_id, role, version, position, expires_at FROM role_changes \
+     WHERE position > $1 AND expires_at > $2";
+const REASON: &str = "SELECT reason, created_at FROM revocations WHERE session_id = $1";
 const LARGEST_TTL: &str = "UPDATE facts SET value = CASE WHEN value < $1 THEN $1 ELSE value END \
      WHERE name = 'max_access_ttl' RETURNING value";
 
@@ -166,7 +192,7 @@ impl Revocations {
             .map_or(Ok(wanted), |row| row.get::<i64>(0))?;
         let max_access_ttl = Duration::from_secs(largest.unsigned_abs());
         let set = Arc::new(RevocationSet::new(max));
-        let revocations = Self { set, store, max_access_ttl, followed_to: AtomicI64::new(i64::MIN) };
+        let revocations = Self { set, store, max_access_ttl, followed_to: AtomicI64::new(BEGINNING) };
         revocations.follow(now).await?;
         Ok(revocations)
     }
@@ -191,17 +217,23 @@ impl Revocations {
         self.set.change_role(user, role, version, ending.remembered_until);
     }
 
+    /// Why and when a session was ended, also where the session itself is no more.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn reason(&self, session: SessionId) -> Result<Option<(String, Timestamp)>, StoreError> {
+        let row = self.store.find(REASON, values![session]).await?;
+        row.map(|row| Ok((row.get(0)?, row.get(1)?))).transpose()
+    }
+
     /// Reads what is new in the table, and gives the users whom it concerns.
     ///
     /// # Errors
     /// The store's; the next call reads it again.
     pub async fn follow(&self, now: Timestamp) -> Result<Vec<UserId>, StoreError> {
-        let whole = self.set.is_whole();
-        let mark = self.set.mark();
+        let (whole, mark) = (self.set.is_whole(), self.set.mark());
         let known = self.followed_to.load(Ordering::SeqCst);
-        let since =
-            if whole { Timestamp::from_micros(known.max(0)) - OVERLAP } else { Timestamp::from_micros(-1) };
-        let since = Timestamp::from_micros(since.as_micros().max(-1));
+        let since = if whole { known } else { BEGINNING };
         let mut newest = known;
         let mut users = Vec::new();
         for row in self.store.list(SINCE, values![since, now]).await? {

@@ -118,12 +118,7 @@ pub(crate) async fn begin(
     (user, role): (UserId, RoleName),
     new: &Beginning,
 ) -> Result<Begun, StoreError> {
-    let mut ended = Vec::new();
-    for session in &new.replaced {
-        if revocations::end_one(tx, *session, new.ending).await?.is_some() {
-            ended.push(*session);
-        }
-    }
+    let mut ended = revocations::end_each(tx, &new.replaced, new.ending).await?;
     let absolute_end = new.lifetimes.absolute_end(role, new.now);
     let expires_at = new.lifetimes.idle_end(new.mode, new.now, absolute_end);
     let (ip, hash) = (new.from.ip.map(|ip| ip.to_string()), new.secret.as_ref().map(OpaqueSecret::hash));
@@ -133,12 +128,11 @@ pub(crate) async fn begin(
         values![new.id, user, new.mode, new.now, expires_at, absolute_end, ip, agent, hash, new.salt],
     )
     .await?;
-    for row in tx.list(BEYOND, values![user, new.now, new.per_user]).await? {
-        let oldest = row.get(0)?;
-        revocations::end_one(tx, oldest, new.too_many).await?;
-        ended.push(oldest);
-    }
+    let beyond = tx.list(BEYOND, values![user, new.now, new.per_user]).await?;
+    let beyond = beyond.iter().map(|row| row.get(0)).collect::<Result<Vec<_>, _>>()?;
+    ended.append(&mut revocations::end_each(tx, &beyond, new.too_many).await?);
     audit::record(tx, &new.entry.clone().user(user).session(new.id)).await?;
+    let ended = ended.into_iter().map(|(session, _)| session).collect();
     Ok(Begun { user, role, ended, absolute_end })
 }
 
@@ -268,15 +262,13 @@ impl Sessions {
         let ended = self
             .store
             .transaction(async move |tx: &mut Tx| {
-                let mut ended = Vec::new();
-                for session in &sessions {
-                    let Some(user) = revocations::end_one(tx, *session, ending).await? else { continue };
-                    ended.push(*session);
+                let ended = revocations::end_each(tx, &sessions, ending).await?;
+                for (session, user) in &ended {
                     if let Some(entry) = &entry {
-                        audit::record(tx, &entry.clone().user(user).session(*session)).await?;
+                        audit::record(tx, &entry.clone().user(*user).session(*session)).await?;
                     }
                 }
-                Ok(ended)
+                Ok(ended.into_iter().map(|(session, _)| session).collect::<Vec<_>>())
             })
             .await?;
         self.revocations.apply(&ended, ending);

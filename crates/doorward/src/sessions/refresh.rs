@@ -126,7 +126,7 @@ async fn lost(
             Ok(if live { go(stored) } else { Outcome::Refused(Refusal::SessionEnded.into()) })
         }
         Use::Reuse => {
-            if revocations::end_one(tx, session, ending).await?.is_some() {
+            if !revocations::end_each(tx, &[session], ending).await?.is_empty() {
                 audit::record(tx, entry).await?;
             }
             Ok(Outcome::Reused(ending))

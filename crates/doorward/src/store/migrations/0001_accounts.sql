@@ -39,25 +39,28 @@ CREATE TABLE sessions (
 CREATE INDEX sessions_by_user ON sessions (user_id, ended_at, created_at);
 CREATE INDEX sessions_by_end ON sessions (absolute_expires_at);
 
--- No foreign keys: a revocation outlives its session and its user.
+-- No foreign keys: a revocation outlives its session and its user. Positions rise in the order of commits, so that
+-- whoever read up to one misses nothing, whatever the clocks say.
 CREATE TABLE revocations (
     session_id BYTEA PRIMARY KEY CHECK (length(session_id) = 16),
     user_id BYTEA NOT NULL,
     reason TEXT NOT NULL,
+    position BIGINT NOT NULL,
     created_at BIGINT NOT NULL,
     expires_at BIGINT NOT NULL
 );
-CREATE INDEX revocations_by_creation ON revocations (created_at);
+CREATE INDEX revocations_by_position ON revocations (position);
 CREATE INDEX revocations_by_expiry ON revocations (expires_at);
 
 CREATE TABLE role_changes (
     user_id BYTEA PRIMARY KEY CHECK (length(user_id) = 16),
     role TEXT NOT NULL,
     version BIGINT NOT NULL,
+    position BIGINT NOT NULL,
     created_at BIGINT NOT NULL,
     expires_at BIGINT NOT NULL
 );
-CREATE INDEX role_changes_by_creation ON role_changes (created_at);
+CREATE INDEX role_changes_by_position ON role_changes (position);
 
 -- Only the hash of a link's secret is here.
 CREATE TABLE one_time_links (
@@ -103,9 +106,10 @@ CREATE INDEX audit_by_user ON audit (user_id, id);
 CREATE INDEX audit_by_actor ON audit (actor_id, id);
 
 -- Single numbers. admins_lock is the row that acts which could remove the last admin write first;
--- max_access_ttl is the largest access token lifetime ever in force, in seconds.
+-- max_access_ttl is the largest access token lifetime ever in force, in seconds; revocation_position is the last one
+-- that was given out, and the row that orders the acts that take one.
 CREATE TABLE facts (
     name TEXT PRIMARY KEY,
     value BIGINT NOT NULL
 );
-INSERT INTO facts (name, value) VALUES ('admins_lock', 0), ('max_access_ttl', 0);
+INSERT INTO facts (name, value) VALUES ('admins_lock', 0), ('max_access_ttl', 0), ('revocation_position', 0);
