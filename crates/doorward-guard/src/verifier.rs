@@ -2,7 +2,7 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use doorward_core::revocation::RevocationSet;
-use doorward_core::token::{self, AccessToken, Algorithm, Expected, KeySet};
+use doorward_core::token::{self, AccessToken, Algorithm, Expected, Explanation, KeySet};
 use doorward_core::{Refusal, Timestamp};
 use quick_cache::sync::Cache;
 
@@ -64,6 +64,11 @@ impl Verifier {
     /// [`Refusal::TokenInvalid`].
     pub fn verify_ignoring_expiry(&self, token: &str, now: Timestamp) -> Result<AccessToken, Refusal> {
         token::verify_ignoring_expiry(token, &self.keys.load().set, &self.expected, now)
+    }
+
+    /// Verifies a token and tells what each check found. Revocations are not looked at.
+    pub fn explain(&self, token: &str, now: Timestamp) -> Explanation {
+        token::explain(token, &self.keys.load().set, &self.expected, now)
     }
 
     /// Takes other keys; what was verified with the old ones is forgotten.

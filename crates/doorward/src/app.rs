@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::extract::FromRef;
-use doorward_core::password_hash::{Argon2Params, HashAlgorithm, HashPolicy};
+use doorward_core::password_hash::HashPolicy;
 use doorward_core::refresh::RefreshKey;
 use doorward_core::token::Expected;
 use doorward_core::{Purpose, Timestamp};
@@ -14,11 +14,11 @@ use doorward_guard::Guard;
 use crate::accounts::Accounts;
 use crate::clock::Clock;
 use crate::hashing::Hashing;
-use crate::keys::Keys;
+use crate::keys::{Algorithms, Keys};
 use crate::passwords::Passwords;
 use crate::revocations::Revocations;
 use crate::sessions::{Memory, Sessions};
-use crate::settings::{PasswordAlgorithm, Secrets, Settings};
+use crate::settings::{Secrets, Settings};
 use crate::store::{Store, StoreError, StoreSettings, Tx, values};
 use crate::throttle::Throttle;
 use crate::users::Users;
@@ -85,13 +85,18 @@ impl App {
     /// # Errors
     /// What cannot be used, and why.
     pub async fn open(settings: Settings, secrets: Secrets, clock: Clock) -> Result<Self, OpenError> {
-        let algorithm = match settings.password_algorithm {
-            PasswordAlgorithm::Bcrypt => HashAlgorithm::Bcrypt,
-            PasswordAlgorithm::Argon2id => HashAlgorithm::Argon2id,
-        };
-        let policy = HashPolicy::new(algorithm, settings.bcrypt_cost, Argon2Params::default())
-            .map_err(|error| std::io::Error::other(format!("password settings: {error}")))?;
+        let policy = settings.hash_policy()?;
         Self::open_with(settings, secrets, clock, policy).await
+    }
+
+    /// Opens the application beside a running server, as the command line does. Its settings may be others: the signing
+    /// keys stay as they are.
+    ///
+    /// # Errors
+    /// What cannot be used, and why.
+    pub async fn join(settings: Settings, secrets: Secrets, clock: Clock) -> Result<Self, OpenError> {
+        let policy = settings.hash_policy()?;
+        Self::assemble(settings, secrets, (clock, policy), Algorithms::AsStored).await
     }
 
     pub(crate) async fn open_with(
@@ -99,6 +104,15 @@ impl App {
         secrets: Secrets,
         clock: Clock,
         policy: HashPolicy,
+    ) -> Result<Self, OpenError> {
+        Self::assemble(settings, secrets, (clock, policy), Algorithms::AsSet).await
+    }
+
+    async fn assemble(
+        settings: Settings,
+        secrets: Secrets,
+        (clock, policy): (Clock, HashPolicy),
+        algorithms: Algorithms,
     ) -> Result<Self, OpenError> {
         let now = clock.now();
         let store = Store::open(&StoreSettings { database: settings.database() }, now).await?;
@@ -113,7 +127,7 @@ impl App {
             max_ttl: revocations.max_access_ttl(),
         };
         let shared = (expected, revocations.set.clone());
-        let (jwt, algorithm) = (secrets.jwt.as_ref(), settings.access_algorithm);
+        let (jwt, algorithm) = (secrets.jwt.as_ref(), (settings.access_algorithm, algorithms));
         let keys = Arc::new(Keys::load(store.clone(), root.clone(), jwt, algorithm, shared, now).await?);
         let (capacity, idle_ttl) = (settings.sessions_in_memory, settings.idle_ttl);
         let (memory, writes) = Memory::new(store.clone(), revocations.set.clone(), capacity, idle_ttl);

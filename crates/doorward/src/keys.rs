@@ -70,6 +70,15 @@ struct InForce {
     until: Option<Timestamp>,
 }
 
+/// What a loader does where the settings name another algorithm than the newest key has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Algorithms {
+    /// Makes the next key, of the settings' algorithm: a server.
+    AsSet,
+    /// Nothing: the command line, whose settings may not be the server's.
+    AsStored,
+}
+
 /// The keys that sign, verify and are published.
 pub struct Keys {
     store: Store,
@@ -98,7 +107,7 @@ impl Keys {
         store: Store,
         root: Arc<RootSecret>,
         shared: Option<&Secret>,
-        algorithm: Algorithm,
+        algorithm: (Algorithm, Algorithms),
         (expected, revocations): (Expected, Arc<doorward_core::revocation::RevocationSet>),
         now: Timestamp,
     ) -> Result<Self, StoreError> {
@@ -250,7 +259,7 @@ impl InForce {
 async fn prepare(
     store: &Store,
     root: &RootSecret,
-    algorithm: Algorithm,
+    (algorithm, algorithms): (Algorithm, Algorithms),
     now: Timestamp,
 ) -> Result<(), StoreError> {
     let keys = read(store, root).await?;
@@ -259,7 +268,7 @@ async fn prepare(
             let new = New::make(root, algorithm).await?;
             store.execute(FIRST, new.values(now, now)).await.map(drop)
         }
-        Some(newest) if newest.key.algorithm() != algorithm => {
+        Some(newest) if newest.key.algorithm() != algorithm && algorithms == Algorithms::AsSet => {
             let new = New::make(root, algorithm).await?;
             let activates_at = now + PUBLISH_BEFORE_USE;
             let removed_at = activates_at + Duration::from_secs(86_400) + MARGIN;

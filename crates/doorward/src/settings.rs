@@ -11,6 +11,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use doorward_core::password_hash::{Argon2Params, HashAlgorithm, HashPolicy};
 use doorward_core::role::Roles;
 use doorward_core::token::Algorithm;
 use doorward_core::{Lifetimes, Mode};
@@ -173,6 +174,19 @@ impl Settings {
             absolute_ttl: self.absolute_ttl,
             admin_absolute_ttl: self.admin_absolute_ttl,
         }
+    }
+
+    /// How new passwords are hashed.
+    ///
+    /// # Errors
+    /// The hashing rules refuse it.
+    pub fn hash_policy(&self) -> Result<HashPolicy, SettingsError> {
+        let algorithm = match self.password_algorithm {
+            PasswordAlgorithm::Bcrypt => HashAlgorithm::Bcrypt,
+            PasswordAlgorithm::Argon2id => HashAlgorithm::Argon2id,
+        };
+        HashPolicy::new(algorithm, self.bcrypt_cost, Argon2Params::default())
+            .map_err(|error| SettingsError::new(format!("password: {error}"), "leave it out for the default"))
     }
 
     /// The database that the settings name.

@@ -71,6 +71,7 @@ const BY_ID: &str =
     "SELECT id, name, email, role, created_at, disabled_at, password_hash FROM users WHERE id = $1";
 const BY_EMAIL: &str =
     "SELECT id, name, email, role, created_at, disabled_at, password_hash FROM users WHERE email = $1";
+const ANY_ADMIN: &str = "SELECT id FROM users WHERE role = 'admin' AND disabled_at IS NULL LIMIT 1";
 
 /// Writes a user's row without changing it: what comes next in the transaction comes after every other act that did, and
 /// before every later one.
@@ -114,6 +115,14 @@ impl Users {
     /// The store's.
     pub async fn find_by_email(&self, email: &Email) -> Result<Option<WithHash>, StoreError> {
         with_hash(self.store.find(BY_EMAIL, values![email]).await?)
+    }
+
+    /// Whether there is anybody who may do everything.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn have_admin(&self) -> Result<bool, StoreError> {
+        Ok(self.store.find(ANY_ADMIN, values![]).await?.is_some())
     }
 
     /// The user from memory, or from the store once.

@@ -160,7 +160,11 @@ impl Memory {
         })
     }
 
-    async fn confirm(&self, token: AccessToken, mode: Mode) -> Result<Identity, Refusal> {
+    /// Whether the store lets a verified token stand: session live, user enabled, role the same.
+    ///
+    /// # Errors
+    /// [`Refusal::SessionEnded`], [`Refusal::TokenStale`], or our own failure.
+    pub async fn confirm(&self, token: AccessToken, mode: Mode) -> Result<Identity, Refusal> {
         let row = self.store.find(BY_ID, values![token.session, token.user]).await.map_err(unavailable)?;
         let row = row.ok_or(Refusal::SessionEnded)?;
         let over = row.get::<Option<Timestamp>>(0).map_err(unavailable)?.is_some();

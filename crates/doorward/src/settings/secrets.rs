@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use doorward_core::{RootSecret, Secret};
 
 use super::{Settings, SettingsError};
+use crate::store::Database;
 
 /// The secrets of the process. They come from variables or files, never from `doorward.toml` or a flag, where they would
 /// be committed or listed among the processes.
@@ -33,27 +34,52 @@ impl Secrets {
     /// Reads the secrets, and makes the root secret of a new data folder. `variable` looks up an environment variable.
     ///
     /// # Errors
-    /// A secret is weak or unreadable, its file is open to others, or PostgreSQL is used and no root secret given.
+    /// A secret is weak, unreadable or lost, its file is open to others, or PostgreSQL is used and no root secret given.
     pub fn read(
         settings: &Settings,
         variable: impl Fn(&str) -> Option<String>,
     ) -> Result<Self, SettingsError> {
+        if let Some(secrets) = Self::find(settings, &variable)? {
+            return Ok(secrets);
+        }
+        let path = settings.data.join("secret.key");
+        let secret = make_key_file(&path)?;
+        let jwt = configured("JWT_SECRET", &variable)?;
+        Ok(Self { root: RootSecret::new(&secret), root_source: RootSource::Made(path), jwt })
+    }
+
+    /// Reads the secrets as they are; `None` where the root secret of a new data folder is still to be made.
+    ///
+    /// # Errors
+    /// As [`Secrets::read`].
+    pub fn find(
+        settings: &Settings,
+        variable: impl Fn(&str) -> Option<String>,
+    ) -> Result<Option<Self>, SettingsError> {
         let jwt = configured("JWT_SECRET", &variable)?;
         if let Some(secret) = configured("DOORWARD_SECRET", &variable)? {
-            return Ok(Self { root: RootSecret::new(&secret), root_source: RootSource::Variable, jwt });
+            return Ok(Some(Self { root: RootSecret::new(&secret), root_source: RootSource::Variable, jwt }));
         }
         let path = settings.data.join("secret.key");
         if let Some(secret) = read_key_file(&path)? {
-            return Ok(Self { root: RootSecret::new(&secret), root_source: RootSource::File(path), jwt });
+            return Ok(Some(Self {
+                root: RootSecret::new(&secret),
+                root_source: RootSource::File(path),
+                jwt,
+            }));
         }
-        if settings.database.is_some() {
-            return Err(SettingsError::new(
+        match settings.database() {
+            Database::Postgres { .. } => Err(SettingsError::new(
                 "with PostgreSQL the root secret must be given: other nodes need the same one",
                 "set DOORWARD_SECRET to the output of `openssl rand -base64 32`, and keep a copy of it",
-            ));
+            )),
+            // A new one would open nothing of what is in there, and lie in the way of the right one.
+            Database::Sqlite(file) if file.exists() => Err(SettingsError::new(
+                format!("{} is missing, and the database beside it was made with it", path.display()),
+                "restore it from your backup, or set the DOORWARD_SECRET that the database was made with",
+            )),
+            Database::Sqlite(_) => Ok(None),
         }
-        let secret = make_key_file(&path)?;
-        Ok(Self { root: RootSecret::new(&secret), root_source: RootSource::Made(path), jwt })
     }
 }
 

@@ -32,7 +32,7 @@ const CLAIM: &str = "INSERT INTO migrations (version, checksum, applied_at) VALU
 /// Runs what the database does not have yet, one transaction each.
 pub(super) async fn run(store: &Store, all: &'static [Migration], now: Timestamp) -> Result<(), StoreError> {
     store.transaction(async |tx: &mut Tx| tx.migrate(LEDGER).await).await?;
-    while let Some(next) = first_missing(store, all).await? {
+    while let Some(next) = missing(store, all).await?.into_iter().next() {
         let claim_and_run = async move |tx: &mut Tx| {
             let claimed = tx.find(CLAIM, values![next.version, checksum(next), now]).await?;
             if claimed.is_some() { tx.migrate(next.sql).await } else { Ok(()) }
@@ -42,7 +42,8 @@ pub(super) async fn run(store: &Store, all: &'static [Migration], now: Timestamp
     Ok(())
 }
 
-async fn first_missing(store: &Store, all: &'static [Migration]) -> Result<Option<Migration>, StoreError> {
+/// Those that the database does not have yet, in order.
+pub(super) async fn missing(store: &Store, all: &'static [Migration]) -> Result<Vec<Migration>, StoreError> {
     let mut missing: Vec<Migration> = all.to_vec();
     for row in store.list(APPLIED, values![]).await? {
         let (version, noted): (i64, Vec<u8>) = (row.get(0)?, row.get(1)?);
@@ -60,7 +61,7 @@ async fn first_missing(store: &Store, all: &'static [Migration]) -> Result<Optio
         }
         missing.retain(|migration| migration.version != version);
     }
-    Ok(missing.into_iter().next())
+    Ok(missing)
 }
 
 fn checksum(migration: Migration) -> Vec<u8> {

@@ -81,6 +81,17 @@ impl Store {
         Ok(store)
     }
 
+    /// The migrations that the database lacks. Nothing is changed, except that a SQLite file is made where there is none.
+    ///
+    /// # Errors
+    /// As [`Store::open`].
+    pub async fn missing_migrations(settings: &StoreSettings) -> Result<Vec<i64>, StoreError> {
+        let store = Self::connect(settings).await?;
+        let missing = migrate::missing(&store, migrate::ALL).await;
+        store.close().await;
+        Ok(missing?.into_iter().map(|migration| migration.version).collect())
+    }
+
     async fn connect(settings: &StoreSettings) -> Result<Self, StoreError> {
         Ok(Self(Arc::new(match &settings.database {
             Database::Sqlite(file) => Engine::Sqlite(Sqlite::open(file.clone()).await?),
