@@ -78,7 +78,8 @@ const END_ALL: &str = "UPDATE sessions SET ended_at = $2, end_reason = $3 \
 const REVOKE_ALL: &str = "INSERT INTO revocations (session_id, user_id, reason, position, created_at, expires_at) \
      SELECT id, user_id, end_reason, CAST($4 AS BIGINT), ended_at, CAST($3 AS BIGINT) FROM sessions \
      WHERE user_id = $1 AND ended_at = $2 ON CONFLICT (session_id) DO NOTHING";
-const NEXT: &str = "UPDATE facts SET value = value + 1 WHERE name = 'revocation_position' RETURNING value";
+const NEXT: &str = "INSERT INTO facts (name, value) VALUES ('revocation_position', 1) \
+     ON CONFLICT (name) DO UPDATE SET value = facts.value + 1 RETURNING value";
 
 /// The position of an act's revocations. The row stays written until the commit, so positions rise in the order of
 /// commits, and a follower that has read up to one has missed none before it.

@@ -112,4 +112,4 @@ CREATE TABLE facts (
     name TEXT PRIMARY KEY,
     value BIGINT NOT NULL
 );
-INSERT INTO facts (name, value) VALUES ('admins_lock', 0), ('max_access_ttl', 0), ('revocation_position', 0);
+INSERT INTO facts (name, value) VALUES ('admins_lock', 0), ('max_access_ttl', 0);
