@@ -345,18 +345,18 @@ async fn apply(
     let name = new.name.as_str();
     let values = values![id, name, folded(name), &new.email, new.role, version, new.disabled_at, now];
     tx.execute(UPDATE, values).await?;
-    if let Some(role) = role {
-        revocations::note_role(tx, id, role, ending).await?;
-        if new.role == RoleName::ADMIN {
-            let ttl = i64::try_from(admin_ttl.as_micros()).unwrap_or(i64::MAX / 2);
-            tx.execute(SHORTEN, values![id, ttl]).await?;
-        }
+    if role.is_some() && new.role == RoleName::ADMIN {
+        let ttl = i64::try_from(admin_ttl.as_micros()).unwrap_or(i64::MAX / 2);
+        tx.execute(SHORTEN, values![id, ttl]).await?;
     }
     if new.email != old.email {
         tx.execute(FORGET_LINKS, values![id]).await?;
     }
     let disabled = old.disabled_at.is_none() && new.disabled_at.is_some();
     let ended = if disabled { revocations::end_all(tx, id, None, ending).await? } else { Ended::default() };
+    if let Some(role) = role {
+        revocations::note_role(tx, id, role, ending).await?;
+    }
     audit::record(tx, entry).await?;
     Ok(Ok(Done { user: new, role, ended }))
 }
