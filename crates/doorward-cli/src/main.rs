@@ -1,2 +1,26 @@
-//! cli
-fn main() {}
+//! The program `doorward`: the server, and the command line beside it.
+//!
+//! The command line is one more node: it opens the same database, does its act by the same functions as the server, and
+//! a running server follows within a second. A command reads its arguments, calls and shows; it holds no rule.
+
+mod args;
+mod commands;
+mod failure;
+mod output;
+mod password;
+mod place;
+#[cfg(test)]
+mod reference;
+mod telemetry;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+fn main() -> ExitCode {
+    let cli = args::Cli::parse();
+    match commands::run(cli) {
+        Ok(answer) => output::show(&answer),
+        Err(failure) => output::fail(&failure),
+    }
+}

@@ -1,0 +1,46 @@
+use clap::{Parser, Subcommand};
+
+use crate::commands;
+use crate::place::Place;
+
+/// Doorward signs people in: accounts, sessions and tokens, with a logout that counts at once.
+#[derive(Debug, Parser)]
+#[command(name = "doorward", version, max_term_width = 100, propagate_version = false)]
+pub(crate) struct Cli {
+    #[command(flatten)]
+    pub(crate) place: Place,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// The commands, one file each in `commands/`. Those without a line here have it in their file.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    Serve(commands::serve::Serve),
+    /// Make, list and change accounts
+    #[command(subcommand)]
+    User(commands::user::User),
+    /// See who is signed in, and end sessions
+    #[command(subcommand)]
+    Session(commands::session::Session),
+    /// Look into access tokens: why one is accepted or refused
+    #[command(subcommand)]
+    Token(commands::token::Token),
+    Hash(commands::hash::Hash),
+    VerifyHash(commands::verify_hash::VerifyHash),
+    Calibrate(commands::calibrate::Calibrate),
+    /// See and rotate the keys that sign access tokens
+    #[command(subcommand)]
+    Key(commands::key::Key),
+    /// Invite somebody to register
+    #[command(subcommand)]
+    Invite(commands::invite::Invite),
+    /// Read the audit log
+    #[command(subcommand)]
+    Audit(commands::audit::Audit),
+    /// Check and print the settings
+    #[command(subcommand)]
+    Config(commands::config::Config),
+    Doctor(commands::doctor::Doctor),
+    Completions(commands::completions::Completions),
+}

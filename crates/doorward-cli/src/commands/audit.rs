@@ -1,0 +1,36 @@
+//! `doorward audit`: who signed in, who failed to, what admins did.
+
+use clap::{Args, Subcommand};
+use doorward::audit;
+
+use super::{Outcome, with_app};
+use crate::output::Answer;
+use crate::place::Place;
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Audit {
+    /// List the entries, the newest first
+    List(List),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct List {
+    /// How many entries at most
+    #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    limit: u32,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+impl Audit {
+    pub(crate) async fn run(self, place: &Place) -> Outcome {
+        let Self::List(List { limit, json }) = self;
+        with_app(place, async |app| {
+            let entries = audit::page(&app.store, None, limit).await?;
+            let columns = ["at", "action", "occurrences", "user_id", "actor_id", "ip", "detail"];
+            Answer::rows(&entries, &columns, json)
+        })
+        .await
+    }
+}

@@ -1,0 +1,265 @@
+//! `doorward doctor`: checks the installation from the settings to the keys, and says what to do.
+
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::path::Path;
+
+use clap::Args;
+use doorward::settings::{RootSource, Secrets, Settings};
+use doorward::store::{Database, Store, StoreSettings};
+use doorward::{App, Clock};
+use serde::Serialize;
+
+use super::Outcome;
+use crate::output::{Answer, Colour, coloured};
+use crate::place::{Place, secrets_given};
+use crate::telemetry::{self, Speaker};
+
+/// Check the whole installation, and say what to do about what is wrong
+///
+/// Exit code 1: something failed. A warning is none. Nothing is changed.
+#[derive(Debug, Args)]
+pub(crate) struct Doctor {
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+enum Health {
+    Ok,
+    Warn,
+    Fail,
+}
+
+/// One line of the report.
+#[derive(Debug, Serialize)]
+struct Finding {
+    health: Health,
+    what: String,
+    /// What to do; empty where nothing is.
+    hint: String,
+}
+
+#[derive(Debug, Default)]
+struct Report(Vec<Finding>);
+
+impl Report {
+    fn say(&mut self, health: Health, what: impl Into<String>, hint: impl Into<String>) {
+        self.0.push(Finding { health, what: what.into(), hint: hint.into() });
+    }
+
+    fn ok(&mut self, what: impl Into<String>) {
+        self.say(Health::Ok, what, "");
+    }
+
+    fn text(&self) -> String {
+        let line = |finding: &Finding| {
+            let (word, colour) = match finding.health {
+                Health::Ok => ("ok  ", Colour::Green),
+                Health::Warn => ("warn", Colour::Yellow),
+                Health::Fail => ("fail", Colour::Red),
+            };
+            let hint = if finding.hint.is_empty() {
+                String::new()
+            } else {
+                format!("\n      hint: {}", finding.hint)
+            };
+            format!("{}  {}{hint}\n", coloured(word, colour, &std::io::stdout()), finding.what)
+        };
+        self.0.iter().map(line).collect()
+    }
+}
+
+impl Doctor {
+    pub(crate) async fn run(self, place: &Place) -> Outcome {
+        let mut report = Report::default();
+        examine(place, &mut report).await;
+        let good = report.0.iter().all(|finding| finding.health != Health::Fail);
+        let answer = if self.json { Answer::json(&report.0)? } else { Answer::text(report.text()) };
+        Ok(answer.good(good))
+    }
+}
+
+/// From the bottom up; what stands on something that failed is not looked at.
+async fn examine(place: &Place, report: &mut Report) {
+    let settings = match place.settings() {
+        Ok(settings) => settings,
+        Err(failure) => {
+            return report.say(Health::Fail, format!("settings: {}", failure.problem), failure.hint);
+        }
+    };
+    telemetry::start(&settings, Speaker::Command);
+    report.ok("settings: read and safe");
+    about_settings(&settings, report);
+    if settings.database.is_none() && !folder(&settings.data, report) {
+        return;
+    }
+    let secrets = match secrets_given(&settings) {
+        Ok(Some(secrets)) => secrets,
+        Ok(None) => {
+            return report.say(Health::Warn, "secret: there is none yet", "`doorward serve` makes one");
+        }
+        Err(failure) => {
+            return report.say(Health::Fail, format!("secret: {}", failure.problem), failure.hint);
+        }
+    };
+    report.ok(match &secrets.root_source {
+        RootSource::File(path) | RootSource::Made(path) => {
+            format!("secret: {}, only for its owner", path.display())
+        }
+        RootSource::Variable => "secret: given by DOORWARD_SECRET".to_owned(),
+    });
+    if database(&settings, report).await {
+        inside(settings, secrets, report).await;
+    }
+}
+
+fn about_settings(settings: &Settings, report: &mut Report) {
+    let day = std::time::Duration::from_secs(86_400);
+    let warnings = [
+        (
+            settings.access_ttl > day,
+            "access.ttl is over 24 h",
+            "programs that only check signatures learn of a logout as late",
+        ),
+        (
+            settings.plain_http,
+            "http.plain is on",
+            "passwords cross the network in the clear: put TLS in front",
+        ),
+        (settings.dev, "dev is on", "leave it out beyond your own machine"),
+        (
+            !settings.throttle,
+            "throttle.enabled is off",
+            "turn it on: anybody can guess passwords without end",
+        ),
+    ];
+    for (_, what, hint) in warnings.iter().filter(|(holds, ..)| *holds) {
+        report.say(Health::Warn, format!("settings: {what}"), *hint);
+    }
+    match &settings.public_url {
+        Some(url) => report.ok(format!("settings: people reach it under {url}")),
+        None => report.ok(format!("settings: for this machine only, at {}", settings.listen)),
+    }
+}
+
+/// Whether the data folder is there and may be used.
+fn folder(path: &Path, report: &mut Report) -> bool {
+    let shown = path.display();
+    let found = match std::fs::metadata(path) {
+        Ok(found) if found.is_dir() => found,
+        Ok(_) => {
+            report.say(
+                Health::Fail,
+                format!("data folder: {shown} is no folder"),
+                "name another one with --data",
+            );
+            return false;
+        }
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            report.say(
+                Health::Warn,
+                format!("data folder: there is no {shown} yet"),
+                "`doorward serve` makes it",
+            );
+            return false;
+        }
+        Err(error) => {
+            report.say(
+                Health::Fail,
+                format!("data folder: {shown}: {error}"),
+                "see who may read the folders above it",
+            );
+            return false;
+        }
+    };
+    let (ours, me) = (found.uid(), rustix::process::geteuid().as_raw());
+    if rustix::fs::access(path, rustix::fs::Access::WRITE_OK | rustix::fs::Access::EXEC_OK).is_err() {
+        let hint = format!("run as its owner (user id {ours}), or: chown -R {me} {shown}");
+        report.say(Health::Fail, format!("data folder: {shown} may not be written by user id {me}"), hint);
+        return false;
+    }
+    match found.permissions().mode() & 0o777 {
+        mode if mode & 0o077 == 0 => report.ok(format!("data folder: {shown}, only for its owner")),
+        mode => {
+            report.say(
+                Health::Warn,
+                format!("data folder: others may enter {shown} (mode {mode:03o})"),
+                format!("chmod 700 {shown}"),
+            );
+        }
+    }
+    true
+}
+
+/// Whether the database answers and has the tables that this program knows.
+async fn database(settings: &Settings, report: &mut Report) -> bool {
+    let database = settings.database();
+    if let Database::Sqlite(file) = &database {
+        match std::fs::metadata(file).map(|found| found.permissions().mode() & 0o777) {
+            Err(_) => {
+                report.say(
+                    Health::Warn,
+                    format!("database: there is no {} yet", file.display()),
+                    "`doorward serve` makes it",
+                );
+                return false;
+            }
+            Ok(mode) if mode & 0o077 != 0 => {
+                let what = format!("database: others may read {} (mode {mode:03o})", file.display());
+                report.say(Health::Warn, what, format!("chmod 600 {0} {0}-*", file.display()));
+            }
+            Ok(_) => {}
+        }
+    }
+    match Store::missing_migrations(&StoreSettings { database }).await {
+        Ok(missing) if missing.is_empty() => report.ok("database: answers, tables are up to date"),
+        Ok(missing) => {
+            let what = format!("database: answers, and lacks {} migration(s)", missing.len());
+            report.say(Health::Warn, what, "the next start of this program adds them: make a backup first");
+            return false;
+        }
+        Err(error) => {
+            report.say(
+                Health::Fail,
+                format!("database: {error}"),
+                "see that it runs, and that --database and --data are right",
+            );
+            return false;
+        }
+    }
+    true
+}
+
+/// What only an open application knows.
+async fn inside(settings: Settings, secrets: Secrets, report: &mut Report) {
+    let shared = secrets.jwt.is_some();
+    let app = match App::join(settings, secrets, Clock::system()).await {
+        Ok(app) => app,
+        Err(error) => {
+            return report.say(
+                Health::Fail,
+                format!("opening it: {error}"),
+                "the text before says what to do",
+            );
+        }
+    };
+    match app.keys.list(app.now()).await {
+        _ if shared => report.ok("keys: access tokens are signed with JWT_SECRET (HS256)"),
+        Ok(keys) => match keys.iter().find(|key| key.state == "active") {
+            Some(key) => report.ok(format!("keys: {} signs with {}", key.kid, key.algorithm)),
+            None => report.say(Health::Fail, "keys: none is active", "doorward key rotate --now"),
+        },
+        Err(error) => report.say(Health::Fail, format!("keys: {error}"), ""),
+    }
+    match app.users.have_admin().await {
+        Ok(true) => report.ok("accounts: there is an admin"),
+        Ok(false) => {
+            let hint = "doorward user create --role admin --email E --name N";
+            report.say(Health::Warn, "accounts: there is no admin yet", hint);
+        }
+        Err(error) => report.say(Health::Fail, format!("accounts: {error}"), ""),
+    }
+    app.store.close().await;
+}

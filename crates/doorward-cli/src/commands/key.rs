@@ -1,0 +1,70 @@
+//! `doorward key`: the keys that sign access tokens.
+
+use std::time::Duration;
+
+use clap::{Args, Subcommand};
+use doorward::App;
+use doorward::keys::PUBLISH_BEFORE_USE;
+use doorward::users::rfc3339;
+use serde_json::json;
+
+use super::{Outcome, with_app};
+use crate::output::Answer;
+use crate::place::Place;
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Key {
+    /// List the keys, the oldest first
+    List(List),
+    /// Make a new key; the others retire when it begins to sign, and verify until their last token is dead
+    Rotate(Rotate),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct List {
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Rotate {
+    /// How long the new key is published before it signs [default: 10m]
+    #[arg(long, value_name = "SPAN", value_parser = humantime::parse_duration, conflicts_with = "now")]
+    activate_in: Option<Duration>,
+    /// Let it sign at once: for a key that is known to others. Who keeps the old key set refuses its tokens meanwhile
+    #[arg(long)]
+    now: bool,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+impl Key {
+    pub(crate) async fn run(self, place: &Place) -> Outcome {
+        with_app(place, async |app| match self {
+            Self::List(List { json }) => {
+                let keys = app.keys.list(app.now()).await?;
+                let columns =
+                    ["kid", "algorithm", "state", "created_at", "activates_at", "retires_at", "removed_at"];
+                Answer::rows(&keys, &columns, json)
+            }
+            Self::Rotate(rotate) => rotate.run(app).await,
+        })
+        .await
+    }
+}
+
+impl Rotate {
+    async fn run(self, app: &App) -> Outcome {
+        let wait = if self.now { Duration::ZERO } else { self.activate_in.unwrap_or(PUBLISH_BEFORE_USE) };
+        let activates_at = app.now() + wait;
+        let kid = app.keys.rotate(app.settings.access_algorithm, activates_at, app.now()).await?;
+        let activates_at = rfc3339(activates_at);
+        if self.json {
+            return Answer::json(&json!({ "kid": kid, "activates_at": activates_at }));
+        }
+        let when = if wait.is_zero() { "from now on".to_owned() } else { format!("from {activates_at} on") };
+        Ok(Answer::text(format!("Made the key {kid}; it signs {when}")))
+    }
+}

@@ -1,0 +1,64 @@
+//! The commands: one file each, which holds its arguments and what it does with them.
+
+pub(crate) mod audit;
+pub(crate) mod calibrate;
+pub(crate) mod completions;
+pub(crate) mod config;
+pub(crate) mod doctor;
+pub(crate) mod hash;
+pub(crate) mod invite;
+pub(crate) mod key;
+pub(crate) mod serve;
+pub(crate) mod session;
+pub(crate) mod token;
+mod token_explain;
+pub(crate) mod user;
+pub(crate) mod verify_hash;
+
+use std::time::Duration;
+
+use doorward::App;
+
+use crate::args::{Cli, Command};
+use crate::failure::Failure;
+use crate::output::Answer;
+use crate::place::Place;
+
+/// What comes of a command.
+pub(crate) type Outcome = Result<Answer, Failure>;
+
+/// Runs the command.
+pub(crate) fn run(cli: Cli) -> Outcome {
+    let place = cli.place;
+    match cli.command {
+        Command::Serve(serve) => serve.run(place),
+        Command::User(user) => wait_for(user.run(&place)),
+        Command::Session(session) => wait_for(session.run(&place)),
+        Command::Token(token) => token.run(&place),
+        Command::Hash(hash) => wait_for(hash.run(&place)),
+        Command::VerifyHash(verify) => verify.run(),
+        Command::Calibrate(calibrate) => calibrate.run(),
+        Command::Key(key) => wait_for(key.run(&place)),
+        Command::Invite(invite) => wait_for(invite.run(&place)),
+        Command::Audit(audit) => wait_for(audit.run(&place)),
+        Command::Config(config) => config.run(&place),
+        Command::Doctor(doctor) => wait_for(doctor.run(&place)),
+        Command::Completions(completions) => completions.run(),
+    }
+}
+
+/// Runs one act on this thread. What it began in the background ends with it: the store is closed by then.
+fn wait_for(act: impl Future<Output = Outcome>) -> Outcome {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let outcome = runtime.block_on(act);
+    runtime.shutdown_timeout(Duration::ZERO);
+    outcome
+}
+
+/// Opens what is there, acts on it, and closes it.
+async fn with_app(place: &Place, act: impl AsyncFnOnce(&App) -> Outcome) -> Outcome {
+    let app = place.open().await?;
+    let outcome = act(&app).await;
+    app.store.close().await;
+    outcome
+}

@@ -1,0 +1,174 @@
+//! `doorward serve`: the server, until a signal stops it.
+
+use std::net::SocketAddr;
+
+use clap::Args;
+use doorward::settings::{RootSource, Settings};
+use doorward::store::Database;
+use doorward::{App, Clock, Listening};
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
+use super::Outcome;
+use crate::failure::Failure;
+use crate::output::{Answer, line};
+use crate::place::{Place, make_folder, secrets};
+use crate::telemetry::{self, Speaker};
+
+/// Run the server
+///
+/// The first URL on its output is the address that it really listens on. SIGTERM or Ctrl-C lets open requests finish
+/// and ends it; a second signal ends it at once. The log goes to standard error.
+#[derive(Debug, Args)]
+pub(crate) struct Serve {
+    /// The address to listen on; port 0 picks a free one [default: 127.0.0.1:8080]
+    #[arg(long, value_name = "ADDRESS")]
+    listen: Option<String>,
+    /// On a loopback address: cookies without `Secure`, for browsers that insist on https
+    #[arg(long)]
+    dev: bool,
+    /// How long an access token lives [default: 15m]
+    #[arg(long, value_name = "SPAN")]
+    access_ttl: Option<String>,
+    /// How long a refresh token lives from its last use [default: 30d]
+    #[arg(long, value_name = "SPAN")]
+    refresh_ttl: Option<String>,
+    /// The URL under which people reach Doorward; needed beyond loopback
+    #[arg(long, value_name = "URL")]
+    public_url: Option<String>,
+    /// A path that all routes stand below, such as /auth
+    #[arg(long, value_name = "PATH")]
+    base_path: Option<String>,
+    /// For load tests on a loopback address: limit neither guesses nor registrations
+    #[arg(long)]
+    no_throttle: bool,
+    /// The form of the log: text, json or auto [default: auto]
+    #[arg(long, value_name = "FORM")]
+    log_format: Option<String>,
+    /// How much is logged: error, warn, info, debug or trace [default: info]
+    #[arg(long, value_name = "LEVEL")]
+    log_level: Option<String>,
+}
+
+impl Serve {
+    pub(crate) fn run(self, mut place: Place) -> Outcome {
+        place.flags = self.flags();
+        let settings = place.settings()?;
+        telemetry::start(&settings, Speaker::Server);
+        let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+        runtime.block_on(serve(settings))?;
+        // What is still running after the time to drain is not waited for.
+        runtime.shutdown_background();
+        Ok(Answer::text(""))
+    }
+
+    fn flags(self) -> Vec<(&'static str, String, &'static str)> {
+        let yes = |set: bool, value: &str| set.then(|| value.to_owned());
+        let flags = [
+            ("listen", self.listen, "--listen"),
+            ("dev", yes(self.dev, "true"), "--dev"),
+            ("access.ttl", self.access_ttl, "--access-ttl"),
+            ("refresh.ttl", self.refresh_ttl, "--refresh-ttl"),
+            ("public_url", self.public_url, "--public-url"),
+            ("base_path", self.base_path, "--base-path"),
+            ("throttle.enabled", yes(self.no_throttle, "false"), "--no-throttle"),
+            ("log.format", self.log_format, "--log-format"),
+            ("log.level", self.log_level, "--log-level"),
+        ];
+        flags.into_iter().filter_map(|(key, value, flag)| Some((key, value?, flag))).collect()
+    }
+}
+
+async fn serve(settings: Settings) -> Result<(), Failure> {
+    // Before anything is made: a signal that comes early is not lost.
+    let stop = Stop::new()?;
+    if matches!(settings.database(), Database::Sqlite(_)) {
+        make_folder(&settings)?;
+    }
+    let secrets = secrets(&settings)?;
+    let source = secrets.root_source.clone();
+    let app = App::open(settings, secrets, Clock::system()).await?;
+    let listening =
+        Listening::bind(&app).await.map_err(|error| cannot_listen(app.settings.listen, &error))?;
+    greet(&app, listening.address()?, &source).await?;
+    listening.serve(stop.requested()).await;
+    tracing::info!("stopped");
+    Ok(())
+}
+
+fn cannot_listen(address: SocketAddr, error: &std::io::Error) -> Failure {
+    let problem = format!("cannot listen on {address}: {error}");
+    let hint = match error.kind() {
+        std::io::ErrorKind::AddrInUse => {
+            "another program does; stop it, or choose another port with --listen"
+        }
+        std::io::ErrorKind::PermissionDenied => "ports below 1024 need a privilege: choose one from 1024 on",
+        _ => "choose an address of this machine with --listen",
+    };
+    Failure::new(problem, hint)
+}
+
+/// The first lines: the address, where the data is, and the way to the first admin as long as there is none.
+async fn greet(app: &App, address: SocketAddr, source: &RootSource) -> Result<(), Failure> {
+    let settings = &app.settings;
+    line(&format!("Doorward is listening on http://{address}{}", settings.base_path));
+    if let Some(url) = &settings.public_url {
+        line(&format!("People reach it under {}{}", url.as_str().trim_end_matches('/'), settings.base_path));
+    }
+    line(&match settings.database() {
+        Database::Sqlite(_) => format!("Its data is in {}", settings.data.display()),
+        Database::Postgres { .. } => "Its data is in PostgreSQL".to_owned(),
+    });
+    if let RootSource::Made(path) = source {
+        line(&format!("Keep a copy of {}: without it the data is of no use", path.display()));
+    }
+    if settings.dev {
+        line("Cookies are sent without Secure, because of --dev");
+    }
+    if settings.access_ttl > std::time::Duration::from_secs(86_400) {
+        tracing::warn!(
+            "access.ttl is over 24 h: who checks signatures only notices a logout as late as that"
+        );
+    }
+    if !app.users.have_admin().await? {
+        let place = match &settings.database {
+            None if settings.data == std::path::Path::new("./doorward-data") => String::new(),
+            None => format!(" --data {}", settings.data.display()),
+            Some(_) => " --database URL".to_owned(),
+        };
+        line(&format!(
+            "There is no admin yet. Make one: doorward user create --role admin --email E --name N{place}"
+        ));
+    }
+    tracing::info!(%address, "listening");
+    Ok(())
+}
+
+/// The signals that stop the server.
+struct Stop {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Stop {
+    fn new() -> std::io::Result<Self> {
+        Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
+    }
+
+    /// Ready with the first signal; from then on the next one ends the process at once.
+    async fn requested(mut self) {
+        let code = self.next().await;
+        tracing::info!("stopping: open requests may finish; another signal ends them");
+        tokio::spawn(async move {
+            self.next().await;
+            std::process::exit(code);
+        });
+    }
+
+    /// Waits for a signal, and gives the exit code of a process that it killed.
+    async fn next(&mut self) -> i32 {
+        tokio::select! {
+            _ = self.terminate.recv() => 128 + 15,
+            _ = self.interrupt.recv() => 128 + 2,
+        }
+    }
+}

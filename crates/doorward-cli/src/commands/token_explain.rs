@@ -1,0 +1,184 @@
+//! `doorward token explain`: each check of a token in its order, then what the store says of its session.
+
+use doorward::App;
+use doorward::sessions::Standing;
+use doorward::users::rfc3339;
+use doorward_core::Refusal;
+use doorward_core::token::{AccessToken, Explanation, Verdict};
+use serde::Serialize;
+use serde_json::json;
+
+use super::Outcome;
+use super::token::{judge, parts, pretty};
+use crate::failure::Failure;
+use crate::output::{Answer, Colour, coloured};
+
+/// One check, as it is shown.
+#[derive(Debug, Serialize)]
+struct Shown {
+    check: &'static str,
+    verdict: &'static str,
+    detail: String,
+}
+
+impl Shown {
+    fn new(check: &'static str, verdict: Verdict, detail: String) -> Self {
+        let verdict = match verdict {
+            Verdict::Passed => "passed",
+            Verdict::Failed => "failed",
+            Verdict::NotReached => "not reached",
+        };
+        Self { check, verdict, detail }
+    }
+
+    fn line(&self) -> String {
+        let (mark, colour) = match self.verdict {
+            "passed" => ("✓", Colour::Green),
+            "failed" => ("✗", Colour::Red),
+            _ => ("–", Colour::Yellow),
+        };
+        let mark = coloured(mark, colour, &std::io::stdout());
+        format!("{mark} {:<12}  {}", self.check, self.detail).trim_end().to_owned()
+    }
+}
+
+pub(super) async fn explain(app: &App, token: &str, json: bool) -> Outcome {
+    let explanation = app.keys.verifier().explain(token, app.now());
+    let mut checks: Vec<Shown> = explanation
+        .steps
+        .iter()
+        .map(|step| Shown::new(step.check.name(), step.verdict, step.detail.clone()))
+        .collect();
+    checks.extend(in_store(app, token).await?);
+    let refusal = match explanation.outcome {
+        Err(refusal) => Some(refusal),
+        Ok(_) => judge(app, token).await.err(),
+    };
+    if refusal == Some(Refusal::Unavailable) {
+        return Err(Refusal::Unavailable.into());
+    }
+    let first = checks.iter().find(|shown| shown.verdict == "failed").map(|shown| shown.check);
+    if json {
+        return as_json(&explanation, &checks, first, refusal);
+    }
+    let (header, payload) = parts(&explanation.decoded);
+    let mut lines = vec![pretty("Header", &header), pretty("Payload", &payload), String::new()];
+    lines.extend(checks.iter().map(Shown::line));
+    lines.push(String::new());
+    lines.extend(times(&explanation));
+    lines.push(match (refusal, first) {
+        (None, _) => "Accepted".to_owned(),
+        (Some(refusal), first) => {
+            format!(
+                "Refused: {} ({refusal}); the first failure is: {}",
+                refusal.code(),
+                first.unwrap_or("session")
+            )
+        }
+    });
+    Ok(Answer::text(lines.join("\n")).good(refusal.is_none()))
+}
+
+fn as_json(
+    explanation: &Explanation,
+    checks: &[Shown],
+    first: Option<&str>,
+    refusal: Option<Refusal>,
+) -> Outcome {
+    let (header, payload) = parts(&explanation.decoded);
+    let answer = Answer::json(&json!({
+        "accepted": refusal.is_none(),
+        "code": refusal.map(Refusal::code),
+        "message": refusal.map(|refusal| refusal.to_string()),
+        "first_failure": first,
+        "checks": checks,
+        "age": explanation.age,
+        "remaining": explanation.remaining,
+        "header": header,
+        "payload": payload,
+    }))?;
+    Ok(answer.good(refusal.is_none()))
+}
+
+/// How the token's times stand to this machine's clock, in seconds.
+fn times(explanation: &Explanation) -> Vec<String> {
+    let issued = explanation.age.map(|age| match age {
+        0.. => format!("Issued {age} s ago"),
+        _ => format!(
+            "Issued {} s in the future: the clock of its maker is ahead of this one",
+            age.unsigned_abs()
+        ),
+    });
+    let expires = explanation.remaining.map(|left| match left {
+        1.. => format!("Expires in {left} s"),
+        _ => format!("Expired {} s ago", left.unsigned_abs()),
+    });
+    issued.into_iter().chain(expires).collect()
+}
+
+/// What the store says, where the signature is good: of a token that anybody may have written, nothing is asked.
+async fn in_store(app: &App, token: &str) -> Result<Vec<Shown>, Failure> {
+    let Ok(token) = app.keys.verifier().verify_ignoring_expiry(token, app.now()) else {
+        let unseen = |check| Shown::new(check, Verdict::NotReached, String::new());
+        return Ok(["session", "user", "role"].map(unseen).into());
+    };
+    let Some(standing) = app.sessions.standing(token.session, token.user).await? else {
+        return no_session(app, token).await;
+    };
+    let session = match (standing.ended_at, &standing.end_reason) {
+        (Some(at), reason) => (Verdict::Failed, ended(reason.as_deref().unwrap_or_default(), &rfc3339(at))),
+        (None, _) => (Verdict::Passed, live(app, &standing)),
+    };
+    let user = match standing.disabled_at {
+        Some(at) => (Verdict::Failed, format!("disabled since {}", rfc3339(at))),
+        None => (Verdict::Passed, "enabled".to_owned()),
+    };
+    let role = if standing.role == token.role {
+        (Verdict::Passed, format!("{}, as in the token", token.role))
+    } else {
+        let detail = format!("the token says {}, the user is {} now: refresh it", token.role, standing.role);
+        (Verdict::Failed, detail)
+    };
+    let rows = [("session", session), ("user", user), ("role", role)];
+    Ok(rows.map(|(check, (verdict, detail))| Shown::new(check, verdict, detail)).into())
+}
+
+async fn no_session(app: &App, token: AccessToken) -> Result<Vec<Shown>, Failure> {
+    let session = match app.revocations.reason(token.session).await? {
+        Some((reason, at)) => ended(&reason, &rfc3339(at)),
+        None => "this database has no such session: it belongs to another one, or ended long ago".to_owned(),
+    };
+    let user = match app.users.find(token.user).await? {
+        Some(_) => Shown::new("user", Verdict::Passed, "exists".into()),
+        None => Shown::new("user", Verdict::Failed, "there is no such user".into()),
+    };
+    let role = Shown::new("role", Verdict::NotReached, String::new());
+    Ok(vec![Shown::new("session", Verdict::Failed, session), user, role])
+}
+
+fn live(app: &App, standing: &Standing) -> String {
+    let (mode, until) = (standing.mode, rfc3339(standing.expires_at));
+    let state = if standing.expires_at > app.now() {
+        "live; unless it is used it ends"
+    } else {
+        "not used in time; it ended"
+    };
+    format!("{state} {until}; mode {mode}")
+}
+
+/// Who ended a session, and when.
+fn ended(reason: &str, at: &str) -> String {
+    let who = match reason {
+        "logout" => "its owner logged out",
+        "ended_by_user" => "its owner ended it, from another device or everywhere",
+        "replaced" => "a new sign-in of the same client took its place",
+        "too_many" => "its user had too many; it was the oldest",
+        "password_changed" => "the password was changed",
+        "refresh_reused" => "a refresh token was used twice: somebody else may have it",
+        "disabled" => "the account was disabled",
+        "deleted" => "the account was deleted",
+        "ended_by_admin" => "an admin or the command line ended it",
+        other => other,
+    };
+    format!("ended {at}: {who}")
+}

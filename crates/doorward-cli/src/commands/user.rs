@@ -1,0 +1,248 @@
+//! `doorward user`: accounts.
+
+use clap::{Args, Subcommand};
+use doorward::App;
+use doorward::accounts::{Actor, Change};
+use doorward::audit::{Action, Entry};
+use doorward::features::admin_users::{self, Listed, Search};
+use doorward::users::{User as Account, rfc3339};
+use doorward_core::email::Email;
+use doorward_core::name::DisplayName;
+use doorward_core::role::RoleName;
+use serde_json::json;
+
+use super::{Outcome, with_app};
+use crate::failure::Failure;
+use crate::output::Answer;
+use crate::password;
+use crate::place::Place;
+
+/// How many users one look at the store brings.
+const PAGE: u32 = 100;
+const COLUMNS: [&str; 6] = ["id", "name", "email", "role", "disabled", "created_at"];
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum User {
+    Create(Create),
+    /// List the accounts, the oldest first
+    List(List),
+    /// Show an account
+    Show(One),
+    /// Give a user another role; access tokens with the old one are out of date at once
+    Role(Role),
+    /// Forbid a user to sign in, and end all of the user's sessions
+    Disable(One),
+    /// Allow a disabled user to sign in again
+    Enable(One),
+    /// Delete an account with all that belongs to it
+    Delete(One),
+    /// Set a user's password, and end all of the user's sessions
+    Password(Password),
+    /// Make a link by which a user sets a new password, once and within an hour
+    ResetLink(One),
+}
+
+/// Make an account
+///
+/// Without a password, and without a terminal to ask for one at, the account gets none: its owner sets one by a link
+/// from `doorward user reset-link`.
+#[derive(Debug, Args)]
+pub(crate) struct Create {
+    /// The address to sign in with
+    #[arg(long)]
+    email: Email,
+    /// The name that others see
+    #[arg(long)]
+    name: DisplayName,
+    /// The role: user, admin, or one of the settings
+    #[arg(long, default_value = "user")]
+    role: RoleName,
+    #[command(flatten)]
+    password: password::Source,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct List {
+    /// Only those with this in the name or the address
+    #[arg(long, value_name = "TEXT")]
+    search: Option<String>,
+    /// Only those with this role
+    #[arg(long)]
+    role: Option<RoleName>,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct One {
+    /// The user's id or email address
+    user: Who,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Role {
+    /// The user's id or email address
+    user: Who,
+    /// The new role
+    role: RoleName,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Password {
+    /// The user's id or email address
+    user: Who,
+    #[command(flatten)]
+    password: password::Source,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// A user, as people name one.
+#[derive(Debug, Clone)]
+pub(crate) enum Who {
+    Id(doorward_core::UserId),
+    Email(Email),
+}
+
+impl std::str::FromStr for Who {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let id = text.parse().map(Self::Id);
+        id.or_else(|_| text.parse().map(Self::Email)).map_err(|_| "neither an id nor an email address")
+    }
+}
+
+impl Who {
+    /// The account.
+    pub(crate) async fn find(&self, app: &App) -> Result<Account, Failure> {
+        let (found, text) = match self {
+            Self::Id(id) => (app.users.find(*id).await?, id.to_string()),
+            Self::Email(email) => (app.users.find_by_email(email).await?, email.to_string()),
+        };
+        let (user, _) = found.ok_or_else(|| {
+            Failure::new(format!("there is no user {text}"), "`doorward user list` shows them all")
+        })?;
+        Ok(user)
+    }
+}
+
+impl User {
+    pub(crate) async fn run(self, place: &Place) -> Outcome {
+        match self {
+            Self::Create(new) => create(new, place).await,
+            Self::List(list) => with_app(place, async |app| list.run(app).await).await,
+            Self::Show(One { user, json }) => {
+                with_app(place, async |app| shown(&user.find(app).await?, json)).await
+            }
+            Self::Role(Role { user, role, json }) => {
+                let wanted = Change { role: Some(role), ..Change::default() };
+                with_app(place, async |app| change(app, &user, wanted, json).await).await
+            }
+            Self::Disable(One { user, json }) => {
+                let wanted = Change { disabled: Some(true), ..Change::default() };
+                with_app(place, async |app| change(app, &user, wanted, json).await).await
+            }
+            Self::Enable(One { user, json }) => {
+                let wanted = Change { disabled: Some(false), ..Change::default() };
+                with_app(place, async |app| change(app, &user, wanted, json).await).await
+            }
+            Self::Delete(one) => with_app(place, async |app| delete(app, one).await).await,
+            Self::Password(new) => with_app(place, async |app| set_password(app, new).await).await,
+            Self::ResetLink(one) => with_app(place, async |app| reset_link(app, one).await).await,
+        }
+    }
+}
+
+async fn create(new: Create, place: &Place) -> Outcome {
+    let password = new.password.new_password()?;
+    let without = password.is_none();
+    let app = place.open_or_make().await?;
+    let person = (new.name, new.email, new.role);
+    let created = admin_users::create(&app, person, password, Actor::CommandLine).await;
+    app.store.close().await;
+    let user = created?;
+    if new.json {
+        return Answer::json(&Listed::from(&user));
+    }
+    let mut text = format!("Made {} <{}> with the role {}, id {}", user.name, user.email, user.role, user.id);
+    if without {
+        text.push_str(&format!(
+            "\nIt has no password yet. Make a link to set one: doorward user reset-link {}",
+            user.email
+        ));
+    }
+    Ok(Answer::text(text))
+}
+
+impl List {
+    async fn run(self, app: &App) -> Outcome {
+        let mut search = Search { text: self.search, role: self.role, after: None };
+        let mut users = Vec::new();
+        loop {
+            let (page, next) = admin_users::list_users(app, &search, PAGE).await?;
+            users.extend(page);
+            match next {
+                Some(_) => search.after = next,
+                None => return Answer::rows(&users, &COLUMNS, self.json),
+            }
+        }
+    }
+}
+
+async fn change(app: &App, user: &Who, change: Change, json: bool) -> Outcome {
+    let user = user.find(app).await?;
+    let entry = Entry::new(Action::UserChanged, app.now()).user(user.id).detail(change.summary());
+    let user = app.accounts.change(user.id, change, Actor::CommandLine, entry).await?;
+    shown(&user, json)
+}
+
+async fn delete(app: &App, One { user, json }: One) -> Outcome {
+    let user = user.find(app).await?;
+    app.accounts.delete(user.id, Actor::CommandLine, Entry::new(Action::UserDeleted, app.now())).await?;
+    if json {
+        return Answer::json(&json!({ "deleted": user.id }));
+    }
+    Ok(Answer::text(format!("Deleted {} <{}>, with all sessions", user.name, user.email)))
+}
+
+async fn set_password(app: &App, new: Password) -> Outcome {
+    let user = new.user.find(app).await?;
+    let sessions = admin_users::set_password(app, user.id, new.password.required()?).await?;
+    if new.json {
+        return Answer::json(&json!({ "user": user.id, "sessions": sessions }));
+    }
+    Ok(Answer::text(format!("{} <{}> has a new password; sessions ended: {sessions}", user.name, user.email)))
+}
+
+async fn reset_link(app: &App, One { user, json }: One) -> Outcome {
+    let user = user.find(app).await?;
+    let (url, expires_at) = admin_users::reset_link(app, user.id, Actor::CommandLine).await?;
+    link(&url, &rfc3339(expires_at), json)
+}
+
+/// A one-time link on its first line, so that a program can take it from there.
+pub(super) fn link(url: &str, expires_at: &str, json: bool) -> Outcome {
+    if json {
+        return Answer::json(&json!({ "url": url, "expires_at": expires_at }));
+    }
+    Ok(Answer::text(format!(
+        "{url}\nIt works once, until {expires_at}. Who has it can use it: send it safely."
+    )))
+}
+
+fn shown(user: &Account, json: bool) -> Outcome {
+    let listed = Listed::from(user);
+    if json { Answer::json(&listed) } else { Answer::rows(&[listed], &COLUMNS, false) }
+}

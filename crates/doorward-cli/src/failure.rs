@@ -1,0 +1,67 @@
+use doorward::settings::SettingsError;
+use doorward::store::StoreError;
+use doorward::{Error, OpenError};
+
+/// Why a command did not do what it was asked, and what to do about it.
+#[derive(Debug)]
+pub(crate) struct Failure {
+    pub(crate) problem: String,
+    pub(crate) hint: String,
+}
+
+impl Failure {
+    /// A problem and what to do; an empty hint is not shown.
+    pub(crate) fn new(problem: impl Into<String>, hint: impl Into<String>) -> Self {
+        Self { problem: problem.into(), hint: hint.into() }
+    }
+}
+
+impl From<SettingsError> for Failure {
+    fn from(error: SettingsError) -> Self {
+        Self::new(error.problem, error.hint)
+    }
+}
+
+impl From<OpenError> for Failure {
+    fn from(error: OpenError) -> Self {
+        match error {
+            OpenError::Settings(error) => error.into(),
+            OpenError::Store(error) => error.into(),
+            OpenError::System(error) => error.into(),
+        }
+    }
+}
+
+impl From<StoreError> for Failure {
+    fn from(error: StoreError) -> Self {
+        let hint = match &error {
+            StoreError::Unavailable(_) => "see whether the database runs and may be used: `doorward doctor`",
+            StoreError::Overloaded | StoreError::Contended(_) => "try again",
+            StoreError::Corrupt(_) => "`doorward doctor` looks closer",
+            StoreError::Conflict(_) | StoreError::Refused(_) => "",
+        };
+        Self::new(error.to_string(), hint)
+    }
+}
+
+impl From<std::io::Error> for Failure {
+    fn from(error: std::io::Error) -> Self {
+        Self::new(error.to_string(), "")
+    }
+}
+
+/// What the server would answer, in the words of a command line.
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        let fields =
+            error.fields().iter().map(|at| format!("{} {}", at.field, at.message)).collect::<Vec<_>>();
+        let hint = match error {
+            Error::EmailTaken => "`doorward user show` with this address shows the account",
+            Error::LastAdmin => "`doorward user role OTHER admin` makes somebody else one",
+            Error::Unavailable => "the line above says why; `doorward doctor` looks closer",
+            _ => "",
+        };
+        let problem = if fields.is_empty() { error.row().2.into_owned() } else { fields.join("; ") };
+        Self::new(problem, hint)
+    }
+}

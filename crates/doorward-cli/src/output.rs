@@ -1,0 +1,130 @@
+use std::io::{IsTerminal, Write};
+use std::process::ExitCode;
+
+use serde::Serialize;
+use serde_json::Value;
+
+use crate::failure::Failure;
+
+/// What a command has to say on standard output, and whether all is well.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub(crate) text: String,
+    pub(crate) good: bool,
+}
+
+impl Answer {
+    /// Lines for people.
+    pub(crate) fn text(text: impl Into<String>) -> Self {
+        Self { text: text.into(), good: true }
+    }
+
+    /// JSON for a program, and nothing else.
+    pub(crate) fn json(value: &impl Serialize) -> Result<Self, Failure> {
+        let json = serde_json::to_string_pretty(value);
+        Ok(Self::text(json.map_err(|error| Failure::new(format!("cannot be written as JSON: {error}"), ""))?))
+    }
+
+    /// Rows: JSON as they are, or a table of these columns of theirs.
+    pub(crate) fn rows(rows: &impl Serialize, columns: &[&str], json: bool) -> Result<Self, Failure> {
+        if json {
+            return Self::json(rows);
+        }
+        let rows = serde_json::to_value(rows);
+        let rows = rows.map_err(|error| Failure::new(format!("cannot be shown: {error}"), ""))?;
+        Ok(Self::text(table(rows.as_array().map_or(&[], Vec::as_slice), columns)))
+    }
+
+    /// The same with another exit code: 1 where `good` is false.
+    pub(crate) fn good(self, good: bool) -> Self {
+        Self { good, ..self }
+    }
+}
+
+/// A colour of a terminal.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Colour {
+    Red = 31,
+    Green = 32,
+    Yellow = 33,
+    Cyan = 36,
+}
+
+/// `text` in this colour, where `stream` is a terminal and nobody asked for none (no-color.org).
+pub(crate) fn coloured(text: &str, colour: Colour, stream: &impl IsTerminal) -> String {
+    if has_colour(stream) { format!("\x1b[{}m{text}\x1b[0m", colour as u8) } else { text.to_owned() }
+}
+
+/// Whether `stream` may be given colours.
+pub(crate) fn has_colour(stream: &impl IsTerminal) -> bool {
+    let set = |name| std::env::var_os(name).is_some_and(|value| !value.is_empty());
+    stream.is_terminal() && !set("NO_COLOR") && std::env::var_os("TERM").is_none_or(|term| term != "dumb")
+}
+
+/// Writes the answer. A reader that has gone away (`doorward … | head`) is no failure.
+pub(crate) fn show(answer: &Answer) -> ExitCode {
+    line(&answer.text);
+    if answer.good { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+/// Writes one line on standard output at once.
+pub(crate) fn line(text: &str) {
+    if !text.is_empty() {
+        let mut out = std::io::stdout().lock();
+        let _ = writeln!(out, "{}", text.trim_end_matches('\n')).and_then(|()| out.flush());
+    }
+}
+
+/// Writes a remark for people on standard error, where it is in no program's way.
+pub(crate) fn remark(text: &str) {
+    let _ = writeln!(std::io::stderr().lock(), "{text}");
+}
+
+/// Writes the error and the hint.
+pub(crate) fn fail(failure: &Failure) -> ExitCode {
+    let stream = std::io::stderr();
+    remark(&format!("{} {}", coloured("error:", Colour::Red, &stream), failure.problem));
+    if !failure.hint.is_empty() {
+        remark(&format!("{} {}", coloured("hint:", Colour::Cyan, &stream), failure.hint));
+    }
+    ExitCode::FAILURE
+}
+
+/// The columns of the rows, aligned under their names.
+fn table(rows: &[Value], columns: &[&str]) -> String {
+    let heads = columns.iter().map(|column| column.replace('_', " ").to_uppercase()).collect();
+    let mut lines: Vec<Vec<String>> = vec![heads];
+    lines.extend(rows.iter().map(|row| columns.iter().map(|column| cell(row.get(column))).collect()));
+    let width =
+        |at: usize| lines.iter().filter_map(|line| line.get(at)).map(|cell| cell.chars().count()).max();
+    let widths: Vec<usize> = (0..columns.len()).map(|at| width(at).unwrap_or(0)).collect();
+    let mut text = String::new();
+    for line in &lines {
+        let cells = line.iter().zip(&widths).map(|(cell, width)| format!("{cell:<width$}"));
+        text.push_str(cells.collect::<Vec<_>>().join("  ").trim_end());
+        text.push('\n');
+    }
+    text
+}
+
+fn cell(value: Option<&Value>) -> String {
+    match value {
+        None | Some(Value::Null) => "-".into(),
+        // A terminal obeys control characters, and some of this was written by strangers.
+        Some(Value::String(text)) => text.replace(char::is_control, "\u{fffd}"),
+        Some(Value::Bool(holds)) => if *holds { "yes" } else { "no" }.into(),
+        Some(other) => other.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_table_is_aligned_and_says_nothing_to_the_terminal() {
+        let rows = serde_json::json!([{ "id": 7, "user_agent": "curl\x1b[2J" }, { "id": "long one", "user_agent": null }]);
+        let answer = Answer::rows(&rows, &["id", "user_agent"], false).unwrap();
+        assert_eq!(answer.text, "ID        USER AGENT\n7         curl\u{fffd}[2J\nlong one  -\n");
+    }
+}

@@ -1,0 +1,133 @@
+use std::os::unix::fs::DirBuilderExt;
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use doorward::settings::{Origin, Secrets, Settings, Values};
+use doorward::store::Database;
+use doorward::{App, Clock};
+
+use crate::failure::Failure;
+use crate::telemetry::{self, Speaker};
+
+/// Where the data and the settings are: on every command.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Where the data and the settings are")]
+pub(crate) struct Place {
+    /// The folder of the secret and of the SQLite database [default: ./doorward-data]
+    #[arg(long, global = true, value_name = "FOLDER")]
+    data: Option<String>,
+    /// A PostgreSQL URL; without one the database is SQLite in the data folder
+    #[arg(long, global = true, value_name = "URL")]
+    database: Option<String>,
+    /// The file of settings [default: ./doorward.toml where it exists]
+    #[arg(long, global = true, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Set any setting, such as `--set access.ttl=5m`; `doorward config print` lists them all
+    #[arg(long, global = true, value_name = "KEY=VALUE")]
+    set: Vec<String>,
+    /// What a command's own flags say, as key, value and flag.
+    #[arg(skip)]
+    pub(crate) flags: Vec<(&'static str, String, &'static str)>,
+}
+
+impl Place {
+    /// The values of all settings: the defaults, then the file, the variables and the flags.
+    pub(crate) fn values(&self) -> Result<Values, Failure> {
+        let mut values = Values::default();
+        if let Some((path, text)) = self.file()? {
+            values.file(&path, &text)?;
+        }
+        values.environment(variables()?)?;
+        let own = [("data", &self.data, "--data"), ("database", &self.database, "--database")];
+        let own = own.into_iter().filter_map(|(key, value, flag)| Some((key, value.as_ref()?, flag)));
+        for (key, value, flag) in own.chain(self.flags.iter().map(|(key, value, flag)| (*key, value, *flag)))
+        {
+            values.set(key, value, Origin::Flag(flag.into()))?;
+        }
+        for pair in &self.set {
+            let (key, value) = pair.split_once('=').ok_or_else(|| {
+                Failure::new(format!("--set {pair}: there is no value"), "such as --set access.ttl=5m")
+            })?;
+            values.set(key.trim(), value, Origin::Flag("--set".into()))?;
+        }
+        Ok(values)
+    }
+
+    /// The settings, read and checked.
+    pub(crate) fn settings(&self) -> Result<Settings, Failure> {
+        Ok(Settings::read(&self.values()?)?)
+    }
+
+    /// Opens what is there; makes nothing where nothing is.
+    pub(crate) async fn open(&self) -> Result<App, Failure> {
+        let settings = self.settings()?;
+        if let Database::Sqlite(file) = settings.database()
+            && !file.exists()
+        {
+            let problem = format!("there is no Doorward database in {}", settings.data.display());
+            return Err(Failure::new(
+                problem,
+                "name its folder with --data; `doorward serve` makes a new one",
+            ));
+        }
+        open(settings).await
+    }
+
+    /// Opens what is there, and makes what is missing: data folder, secret, database.
+    pub(crate) async fn open_or_make(&self) -> Result<App, Failure> {
+        let settings = self.settings()?;
+        make_folder(&settings)?;
+        open(settings).await
+    }
+
+    fn file(&self) -> Result<Option<(PathBuf, String)>, Failure> {
+        let named = self.config.clone().or_else(|| std::env::var_os("DOORWARD_CONFIG").map(PathBuf::from));
+        let path = named.clone().unwrap_or_else(|| PathBuf::from("doorward.toml"));
+        match std::fs::read_to_string(&path) {
+            Ok(text) => Ok(Some((path, text))),
+            Err(error) if named.is_none() && error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+            Err(error) => {
+                let problem = format!("cannot read the settings in {}: {error}", path.display());
+                Err(Failure::new(problem, "name the file with --config"))
+            }
+        }
+    }
+}
+
+async fn open(settings: Settings) -> Result<App, Failure> {
+    telemetry::start(&settings, Speaker::Command);
+    let secrets = secrets(&settings)?;
+    Ok(App::join(settings, secrets, Clock::system()).await?)
+}
+
+/// The secrets of the settings' data folder and of the environment.
+pub(crate) fn secrets(settings: &Settings) -> Result<Secrets, Failure> {
+    Ok(Secrets::read(settings, |name| std::env::var(name).ok())?)
+}
+
+/// The secrets that are there already; `None` where a first start would make one.
+pub(crate) fn secrets_given(settings: &Settings) -> Result<Option<Secrets>, Failure> {
+    Ok(Secrets::find(settings, |name| std::env::var(name).ok())?)
+}
+
+/// Makes the data folder, for its owner alone. One that is there stays as it is.
+pub(crate) fn make_folder(settings: &Settings) -> Result<(), Failure> {
+    let folder: &Path = &settings.data;
+    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(|error| {
+        let problem = format!("cannot make the data folder {}: {error}", folder.display());
+        Failure::new(problem, "name a folder that you may write to with --data")
+    })
+}
+
+/// Our variables. A stranger's may be no text; ours must be.
+fn variables() -> Result<Vec<(String, String)>, Failure> {
+    let ours = std::env::vars_os().filter_map(|(name, value)| {
+        let name = name.into_string().ok().filter(|name| name.starts_with("DOORWARD_"))?;
+        Some((name, value))
+    });
+    ours.map(|(name, value)| {
+        let text = value.into_string().map_err(|_| Failure::new(format!("{name} is not valid UTF-8"), ""))?;
+        Ok((name, text))
+    })
+    .collect()
+}

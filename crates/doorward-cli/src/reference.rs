@@ -1,0 +1,149 @@
+//! The reference pages, made from the tables that the program itself uses, and held against the files in `docs/`.
+
+use std::fmt::Write;
+use std::path::Path;
+
+use clap::CommandFactory;
+use doorward::settings::SETTINGS;
+
+use crate::args::Cli;
+
+const REGENERATE: &str = "UPDATE=1 cargo test -p doorward-cli reference";
+
+#[test]
+fn the_page_of_settings_is_the_table_of_settings() {
+    check("settings.md", &settings());
+}
+
+#[test]
+fn the_page_of_the_command_line_is_what_help_says() {
+    check("cli.md", &command_line());
+}
+
+#[test]
+fn every_argument_of_every_command_is_documented_and_consistent() {
+    Cli::command().debug_assert();
+    for command in all(Cli::command()) {
+        assert!(command.get_about().is_some(), "{} says nothing", command.get_name());
+        for argument in command.get_arguments() {
+            assert!(argument.get_help().is_some(), "{} {}", command.get_name(), argument.get_id());
+        }
+    }
+}
+
+fn check(name: &str, made: &str) {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/reference").join(name);
+    if std::env::var_os("UPDATE").is_some() {
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(&path, made).unwrap();
+    }
+    let written = std::fs::read_to_string(&path).unwrap_or_default();
+    assert!(written == made, "docs/reference/{name} is out of date. To write it anew: {REGENERATE}");
+}
+
+fn settings() -> String {
+    let mut page = format!("# Settings\n\n<!-- Made by: {REGENERATE} -->\n{SETTINGS_INTRODUCTION}");
+    let mut section = "";
+    for setting in SETTINGS {
+        let (named, _) = setting.key.split_once('.').unwrap_or(("", setting.key));
+        if named != section {
+            section = named;
+            write!(page, "\n## `[{section}]`\n\n{HEAD}").unwrap();
+        }
+        let default =
+            if setting.default.is_empty() { String::new() } else { format!("`{}`", setting.default) };
+        let (key, doc) = (setting.key, setting.doc.trim().replace('|', "\\|"));
+        writeln!(page, "| `{key}` | {default} | {doc} |").unwrap();
+    }
+    page + SETTINGS_END
+}
+
+const HEAD: &str = "| setting | default | what it does |\n|---|---|---|\n";
+
+const SETTINGS_INTRODUCTION: &str = r#"
+A value comes from the first of these that has it:
+
+1. a flag: `--set access.ttl=5m`, or one of its own, such as `--access-ttl 5m`
+2. a variable: `DOORWARD_ACCESS_TTL=5m`, the key in capitals after `DOORWARD_`; `DOORWARD_ACCESS_TTL_FILE` names a file
+   that holds the value
+3. the file: `doorward.toml` in the working directory, or the one that `--config` or `DOORWARD_CONFIG` names
+
+   ```toml
+   public_url = "https://accounts.example.com"
+
+   [access]
+   ttl = "5m"
+   ```
+4. the default
+
+Spans are written `90s`, `15m`, `12h`, `30d`; lists as `["a", "b"]` in the file and `a,b` elsewhere. An unknown setting is
+refused. `doorward config print` shows every value and where it comes from, `doorward config check` says what is wrong.
+
+## At the top of the file
+
+| setting | default | what it does |
+|---|---|---|
+"#;
+
+const SETTINGS_END: &str = r#"
+## `[roles]`
+
+Further roles, each with the permissions that it grants: Doorward's own (`users:read`, `users:write`, `sessions:read`,
+`sessions:end`, `audit:read`) and your application's. `user` has none of Doorward's own, `admin` has every one.
+
+```toml
+[roles]
+support = ["users:read", "sessions:read", "sessions:end"]
+```
+
+## Secrets
+
+Secrets come from variables or files, never from `doorward.toml` or a flag.
+
+| variable | what it is |
+|---|---|
+| `DOORWARD_SECRET`, `DOORWARD_SECRET_FILE` | The root secret: 32 bytes or more. Keys for what is stored encrypted, for refresh tokens and links are derived from it. Not given, it is `secret.key` in the data folder, made at the first start. PostgreSQL needs it given. |
+| `JWT_SECRET`, `JWT_SECRET_FILE` | Signs access tokens (HS256) in place of the key pair: 32 bytes or more. Who has it can make tokens. |
+
+`openssl rand -base64 32` makes one. A secret that is short, uniform or well known is refused, and so is a file that others
+can read.
+"#;
+
+fn command_line() -> String {
+    let mut page =
+        format!("# The command line\n\n<!-- Made by: {REGENERATE} -->\n{COMMAND_LINE_INTRODUCTION}");
+    for mut command in all(Cli::command()) {
+        let name = command.get_bin_name().unwrap_or("doorward").to_owned();
+        let help = command.render_long_help().to_string();
+        let help: Vec<&str> = help.lines().map(str::trim_end).collect();
+        write!(page, "\n## `{name}`\n\n```text\n{}\n```\n", help.join("\n").trim_end()).unwrap();
+    }
+    page
+}
+
+const COMMAND_LINE_INTRODUCTION: &str = r#"
+The command line works on the same database as the server, beside it or without it; a running server follows within a
+second. Give it the same `--data` or `--database`, `--config`, variables and secrets as the server.
+
+Results go to standard output, `error:` and `hint:` to standard error. The exit code is 0 where all is well, 1 where it is
+not, and 2 where the arguments make no sense. Passwords are asked for at a terminal, or read from standard input.
+"#;
+
+/// The command and all below it, each with its full name, without the help commands.
+fn all(root: clap::Command) -> Vec<clap::Command> {
+    let mut root = root.disable_help_subcommand(true).term_width(100);
+    root.build();
+    let mut found = Vec::new();
+    collect(&root, &mut found);
+    found
+}
+
+fn collect(command: &clap::Command, found: &mut Vec<clap::Command>) {
+    // What stands on every command is shown once, on the first.
+    let hide = |argument: clap::Arg| {
+        let everywhere = argument.is_global_set();
+        argument.hide(everywhere)
+    };
+    found.push(if found.is_empty() { command.clone() } else { command.clone().mut_args(hide) });
+    command.get_subcommands().for_each(|one| collect(one, found));
+}
