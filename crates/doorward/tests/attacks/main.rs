@@ -1,6 +1,7 @@
 //! The attack list, driven over HTTP: one test for each row, named after its id. `docs/coverage/attacks.md` says which
 //! test stands for which row, and which rows wait for which later part.
 
+mod authorisation;
 mod cookies;
 mod support;
 mod tokens;

@@ -1,0 +1,58 @@
+//! What the database says after an attack, and what a stored act needs.
+
+use doorward::audit::{Action, Entry};
+use doorward::store::{Column, Row, Value};
+use doorward::testing::{Site, Visitor};
+use doorward_core::password::Password;
+use doorward_core::password_hash::{self, Argon2Params, HashAlgorithm, HashPolicy, Scratch};
+use doorward_core::{SessionId, UserId};
+
+/// All rows of a query.
+pub(crate) async fn rows(site: &Site, sql: &'static str, values: Vec<Value>) -> Vec<Row> {
+    site.app.store.list(sql, values).await.unwrap()
+}
+
+/// The one number, text or time that a query gives.
+pub(crate) async fn one<T: Column>(site: &Site, sql: &'static str, values: Vec<Value>) -> T {
+    rows(site, sql, values).await.first().expect("a row").get(0).unwrap()
+}
+
+/// How often the audit log has this action, repetitions counted.
+pub(crate) async fn audited(site: &Site, action: &str) -> i64 {
+    let sum = "SELECT CAST(COALESCE(SUM(occurrences), 0) AS BIGINT) FROM audit WHERE action = $1";
+    one(site, sum, vec![Value::Text(action.into())]).await
+}
+
+/// The id of the visitor's session, as queries want it.
+pub(crate) async fn session_of(visitor: &Visitor) -> Value {
+    session(&visitor.session_id().await)
+}
+
+/// An id of a session, as queries want it.
+pub(crate) fn session(id: &str) -> Value {
+    id.parse::<SessionId>().unwrap().into()
+}
+
+/// An id of a user, as acts want it.
+pub(crate) fn user(id: &str) -> UserId {
+    id.parse().unwrap()
+}
+
+/// The stored password hash of `NAME@example.org`.
+pub(crate) async fn stored_hash(site: &Site, name: &str) -> String {
+    let email = Value::Text(format!("{name}@example.org"));
+    one(site, "SELECT password_hash FROM users WHERE email = $1", vec![email]).await
+}
+
+/// Stores this text as somebody's password hash, as an import would.
+pub(crate) async fn store_hash(site: &Site, id: &str, hash: &str) {
+    let entry = Entry::new(Action::UserChanged, site.app.now());
+    site.app.accounts.set_password(user(id), (hash.into(), None), None, entry).await.unwrap();
+}
+
+/// A bcrypt hash of this cost, which a server in tests would never make.
+pub(crate) fn bcrypt(password: &str, cost: u32) -> String {
+    let policy = HashPolicy::new(HashAlgorithm::Bcrypt, cost, Argon2Params::default()).unwrap();
+    let password = Password::new(password).unwrap();
+    password_hash::hash(&password, &policy, [7; 16], &mut Scratch::default()).unwrap()
+}

@@ -1,0 +1,10 @@
+//! Section R: refresh, logout, lifecycle.
+
+mod cross_site;
+mod ends;
+mod logout;
+mod races;
+mod roles;
+mod rotation;
+mod session_mode;
+mod store_down;
