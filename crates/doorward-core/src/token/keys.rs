@@ -2,8 +2,10 @@ use std::fmt;
 
 use aws_lc_rs::encoding::AsDer;
 use aws_lc_rs::rand::SystemRandom;
+use aws_lc_rs::rsa;
 use aws_lc_rs::signature::{self, EcdsaKeyPair, Ed25519KeyPair, KeyPair, ParsedPublicKey, RsaKeyPair};
-use aws_lc_rs::{hmac, rsa};
+use hmac::{Hmac, KeyInit, Mac};
+use sha2::Sha256;
 
 use super::jwk::{Jwk, PublicParts};
 use super::{Algorithm, base64url, strict_json};
@@ -42,7 +44,7 @@ pub struct SigningKey {
 }
 
 enum Private {
-    Hs256(Box<hmac::Key>),
+    Hs256(Box<Hmac<Sha256>>),
     Es256(EcdsaKeyPair),
     EdDsa(Ed25519KeyPair),
     Rs256(RsaKeyPair),
@@ -58,10 +60,11 @@ impl SigningKey {
         if secret.expose().len() < 32 {
             return Err(KeyError::TooShort);
         }
-        let key = Box::new(hmac::Key::new(hmac::HMAC_SHA256, secret.expose()));
+        let key = Hmac::<Sha256>::new_from_slice(secret.expose()).map_err(|_| KeyError::Rejected)?;
         // No signing input has a space in it, so no token carries this digest as its signature.
-        let digest = hmac::sign(&key, b"doorward 1 key id");
-        let kid = base64url::encode(digest.as_ref().get(..12).unwrap_or_default());
+        let digest = key.clone().chain_update(b"doorward 1 key id").finalize().into_bytes();
+        let kid = base64url::encode(digest.get(..12).unwrap_or_default());
+        let key = Box::new(key);
         let public = VerifyingKey::new(Algorithm::Hs256, kid, Check::Mac(key.clone()), None);
         Ok(Self { private: Private::Hs256(key), public })
     }
@@ -143,7 +146,10 @@ impl SigningKey {
     pub(super) fn append_signature(&self, token: &mut Vec<u8>) -> Result<(), KeyError> {
         let (message, random, rejected) = (token.as_slice(), SystemRandom::new(), |_| KeyError::Rejected);
         match &self.private {
-            Private::Hs256(key) => append(token, hmac::sign(key, message).as_ref()),
+            Private::Hs256(key) => {
+                let tag = Hmac::clone(key).chain_update(message).finalize().into_bytes();
+                append(token, &tag);
+            }
             Private::Es256(key) => append(token, key.sign(&random, message).map_err(rejected)?.as_ref()),
             Private::EdDsa(key) => append(token, key.try_sign(message).map_err(rejected)?.as_ref()),
             Private::Rs256(key) => {
@@ -179,7 +185,7 @@ pub struct VerifyingKey {
 
 #[derive(Clone)]
 enum Check {
-    Mac(Box<hmac::Key>),
+    Mac(Box<Hmac<Sha256>>),
     Signature(ParsedPublicKey),
 }
 
@@ -238,7 +244,7 @@ impl VerifyingKey {
         let mut small = [0; 64];
         match &self.check {
             Check::Mac(key) => base64url::decode_into(segment, &mut small)
-                .is_some_and(|tag| hmac::verify(key, message, tag).is_ok()),
+                .is_some_and(|tag| Hmac::clone(key).chain_update(message).verify_slice(tag).is_ok()),
             Check::Signature(key) if self.algorithm == Algorithm::Rs256 => {
                 base64url::decode(segment).is_some_and(|value| key.verify_sig(message, &value).is_ok())
             }
