@@ -47,6 +47,12 @@ pub struct Shown<'a> {
     created_at: String,
 }
 
+/// `{user}`.
+#[derive(Serialize)]
+struct Profile<'a> {
+    user: Shown<'a>,
+}
+
 impl User {
     /// What the owner may see.
     pub fn shown(&self) -> Shown<'_> {
@@ -135,8 +141,7 @@ impl Users {
         }
         let drops = self.drops.load(Ordering::SeqCst);
         let Some((user, _)) = self.find(id).await? else { return Ok(None) };
-        let profile =
-            serde_json::to_vec(&serde_json::json!({ "user": user.shown() })).unwrap_or_default().into();
+        let profile = serde_json::to_vec(&Profile { user: user.shown() }).unwrap_or_default().into();
         let cached = Arc::new(Cached { user, profile });
         self.cache.insert(id, cached.clone());
         // Somebody changed a user while this one was read: it may be the old one.

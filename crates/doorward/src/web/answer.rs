@@ -123,6 +123,7 @@ fn show(app: &App, asked: &Asked, error: &Error, plain: Response) -> Response {
         Reader::Person => page(app, asked, error, status, &request_id),
         Reader::Program => problem(error, status, &request_id),
     };
+    let response_status = response.status();
     let headers = response.headers_mut();
     for (name, value) in plain.headers() {
         if *name == header::ALLOW || *name == header::SET_COOKIE {
@@ -134,7 +135,7 @@ fn show(app: &App, asked: &Asked, error: &Error, plain: Response) -> Response {
             headers.append(header::SET_COOKIE, cookie);
         });
     }
-    if status == StatusCode::UNAUTHORIZED {
+    if response_status == StatusCode::UNAUTHORIZED {
         let challenge = if let Error::Refused(refusal) = error { challenge(*refusal) } else { None };
         headers.insert(header::WWW_AUTHENTICATE, challenge.unwrap_or(HeaderValue::from_static("Bearer")));
     }

@@ -18,6 +18,7 @@ use crate::error::{Error, Result};
 use crate::users::rfc3339;
 use crate::web::caller::{EndsSessions, ReadsAudit, ReadsSessions, ReadsUsers, WritesUsers};
 use crate::web::client::Client;
+use crate::web::done::done;
 use crate::web::input::Input;
 use crate::web::query::Query;
 
@@ -94,7 +95,7 @@ async fn delete(
 ) -> Result<Response> {
     let entry = Entry::new(Action::UserDeleted, app.now()).actor(caller.actor().id()).ip(client.ip);
     app.accounts.delete(id(&user)?, caller.actor(), entry).await?;
-    Ok(Json(json!({ "success": true, "message": "User deleted" })).into_response())
+    Ok(done("User deleted").into_response())
 }
 
 async fn reset_link(
@@ -117,7 +118,7 @@ async fn end_sessions(
     Path(user): Path<String>,
 ) -> Result<Response> {
     let sessions = super::end_sessions(&app, id(&user)?, caller.actor()).await?;
-    Ok(Json(json!({ "success": true, "sessions": sessions })).into_response())
+    Ok(done("Logged out from all devices").sessions(sessions).into_response())
 }
 
 async fn sessions(State(app): State<App>, _: ReadsSessions, query: Query) -> Result<Response> {

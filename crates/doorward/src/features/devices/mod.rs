@@ -17,6 +17,7 @@ use crate::error::{Error, Result};
 use crate::revocations::Because;
 use crate::web::client::Client;
 use crate::web::credential::go;
+use crate::web::done::done;
 use crate::web::reader::Reader;
 
 pub(crate) fn routes() -> Router<App> {
@@ -51,7 +52,7 @@ async fn end(
     if reader.is_person() {
         return Ok(go(&app, "/dashboard"));
     }
-    Ok(Json(json!({ "success": true, "message": "Session ended" })).into_response())
+    Ok(done("Session ended").into_response())
 }
 
 async fn end_others(
@@ -68,5 +69,5 @@ async fn end_others(
     if reader.is_person() {
         return Ok(go(&app, "/dashboard"));
     }
-    Ok(Json(json!({ "success": true, "sessions": sessions })).into_response())
+    Ok(done("Other sessions ended").sessions(sessions).into_response())
 }

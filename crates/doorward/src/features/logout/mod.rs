@@ -6,13 +6,12 @@
 //!
 //! `POST /logout/all` ends every session of the signed-in user.
 
+use axum::Router;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
-use axum::{Json, Router};
 use doorward_guard::Identity;
 use http::HeaderMap;
-use serde_json::json;
 use zeroize::Zeroizing;
 
 use crate::app::App;
@@ -21,6 +20,7 @@ use crate::error::Result;
 use crate::revocations::Because;
 use crate::web::client::Client;
 use crate::web::credential::go;
+use crate::web::done::done;
 use crate::web::input::Input;
 use crate::web::proof;
 use crate::web::reader::Reader;
@@ -45,7 +45,7 @@ async fn logout(
     if reader.is_person() {
         return Ok((cleared, go(&app, "/login")).into_response());
     }
-    Ok((cleared, Json(json!({ "success": true, "message": "Logged out" }))).into_response())
+    Ok((cleared, done("Logged out")).into_response())
 }
 
 async fn logout_all(
@@ -60,6 +60,5 @@ async fn logout_all(
     if reader.is_person() {
         return Ok((cleared, go(&app, "/login")).into_response());
     }
-    let body = json!({ "success": true, "message": "Logged out from all devices", "sessions": sessions });
-    Ok((cleared, Json(body)).into_response())
+    Ok((cleared, done("Logged out from all devices").sessions(sessions)).into_response())
 }

@@ -6,15 +6,14 @@
 
 use std::sync::Arc;
 
+use axum::Router;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
-use axum::{Json, Router};
 use doorward_core::OpaqueSecret;
 use doorward_core::password::Password;
 use http::StatusCode;
 use minijinja::context;
-use serde_json::json;
 
 use crate::app::App;
 use crate::audit::{Action, Entry};
@@ -22,6 +21,7 @@ use crate::error::{Error, Result};
 use crate::links;
 use crate::web::client::Client;
 use crate::web::credential::go;
+use crate::web::done::done;
 use crate::web::input::Input;
 use crate::web::query::Query;
 
@@ -50,6 +50,6 @@ async fn reset(State(app): State<App>, client: Client, mut input: Input) -> Resu
     if input.is_form {
         return Ok((app.cookies.clear_all(), go(&app, "/login")).into_response());
     }
-    let body = json!({ "success": true, "message": "Password reset: sign in with it", "sessions": sessions });
-    Ok((app.cookies.clear_all(), Json(body)).into_response())
+    let answer = done("Password reset: sign in with it").sessions(sessions);
+    Ok((app.cookies.clear_all(), answer).into_response())
 }

@@ -27,6 +27,7 @@ use crate::users::check_new_password;
 use crate::web::caller::Confirmed;
 use crate::web::client::Client;
 use crate::web::credential::go;
+use crate::web::done::done;
 use crate::web::input::Input;
 use crate::web::reader::Reader;
 
@@ -95,7 +96,7 @@ async fn change_password(
     if input.is_form {
         return Ok(go(&app, "/dashboard"));
     }
-    Ok(Json(json!({ "success": true, "message": "Password changed", "sessions": ended })).into_response())
+    Ok(done("Password changed").sessions(ended).into_response())
 }
 
 async fn delete(
@@ -113,5 +114,5 @@ async fn delete(
     if input.is_form {
         return Ok((cleared, go(&app, "/login")).into_response());
     }
-    Ok((cleared, Json(json!({ "success": true, "message": "Account deleted" }))).into_response())
+    Ok((cleared, done("Account deleted")).into_response())
 }
