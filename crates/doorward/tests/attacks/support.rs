@@ -1,9 +1,13 @@
 //! A server under attack, and what must be true of it afterwards.
 
+use std::net::SocketAddr;
+
 use doorward::testing::{Answer, Site, Visitor};
 use http::Method;
 use http::header::{AUTHORIZATION, COOKIE};
 use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
 
 /// What is sent to every kind of route: seeing oneself, seeing and changing others, ending sessions.
 const ROUTES: [(&str, &str); 6] = [
@@ -160,4 +164,17 @@ pub(crate) fn encode(bytes: impl AsRef<[u8]>) -> String {
 pub(crate) fn decode(text: &str) -> Vec<u8> {
     use base64::Engine;
     base64::engine::general_purpose::URL_SAFE_NO_PAD.decode(text).unwrap()
+}
+
+/// Sends these bytes as they are, and gives what comes back until the server closes. A server that has refused may reset
+/// the connection while the rest is still being sent.
+pub(crate) async fn on_the_wire(address: SocketAddr, bytes: &[u8]) -> String {
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    let mut answer = Vec::new();
+    let sent = stream.write_all(bytes).await;
+    if sent.is_ok() {
+        stream.shutdown().await.ok();
+    }
+    stream.read_to_end(&mut answer).await.ok();
+    String::from_utf8_lossy(&answer).into_owned()
 }
