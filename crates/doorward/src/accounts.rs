@@ -170,7 +170,8 @@ impl Accounts {
         created.await?.ok_or(Error::EmailTaken)
     }
 
-    /// Changes an account. A new role makes its tokens stale at once, disabling ends its sessions.
+    /// Changes an account. A new role makes its tokens stale at once, disabling ends its sessions; a new role or address
+    /// voids its reset links.
     ///
     /// # Errors
     /// [`Error::NotFound`], [`Error::EmailTaken`], [`Error::LastAdmin`], [`Error::Forbidden`], or an unknown role.
@@ -349,7 +350,8 @@ async fn apply(
         let ttl = i64::try_from(admin_ttl.as_micros()).unwrap_or(i64::MAX / 2);
         tx.execute(SHORTEN, values![id, ttl]).await?;
     }
-    if new.email != old.email {
+    // A reset link that somebody kept opens the account as it was, never one that may do more by now (attack A06).
+    if new.email != old.email || role.is_some() {
         tx.execute(FORGET_LINKS, values![id]).await?;
     }
     let disabled = old.disabled_at.is_none() && new.disabled_at.is_some();
