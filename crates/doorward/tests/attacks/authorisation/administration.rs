@@ -39,17 +39,19 @@ async fn a06_support_makes_nobody_more_than_support() {
     }
     support.patch(&format!("/admin/users/{ada}"), json!({ "role": "support" })).await.is_ok();
     let listed = admin.get("/admin/users").await.is_ok();
-    let roles: Vec<_> = listed["users"].as_array().unwrap().iter().map(|user| user["role"].clone()).collect();
+    let mut roles: Vec<_> =
+        listed["users"].as_array().unwrap().iter().map(|user| user["role"].as_str().unwrap()).collect();
+    roles.sort_unstable();
     assert_eq!(roles, ["admin", "support", "support"]);
 }
 
 #[tokio::test]
 async fn a06_support_does_nothing_to_whoever_may_do_more() {
     let (site, admin, support) = site_with_support().await;
-    let before = admin.get("/admin/users").await.is_ok();
     let others = ["auditor", "editor"].map(|role| site.user(role, role.parse().unwrap()));
     let mut ids = vec![admin.user_id().await];
     ids.extend(join_all(others).await);
+    let before = admin.get("/admin/users").await.is_ok();
     for id in ids {
         let path = format!("/admin/users/{id}");
         for change in [
@@ -65,8 +67,7 @@ async fn a06_support_does_nothing_to_whoever_may_do_more() {
         support.delete(&format!("{path}/sessions"), Value::Null).await.is_refused("forbidden");
         support.get(&format!("{path}/sessions")).await.is_refused("forbidden");
     }
-    let after = admin.get("/admin/users").await.is_ok();
-    assert_eq!(after["users"].as_array().unwrap()[..2], before["users"].as_array().unwrap()[..]);
+    assert_eq!(admin.get("/admin/users").await.is_ok(), before);
     let log = admin.get("/admin/audit").await.is_ok();
     let actors: BTreeSet<_> = log["entries"]
         .as_array()
@@ -153,8 +154,9 @@ async fn names(admin: &Visitor, path: &str, field: &str, value: &str) {
 async fn a08_a_search_is_a_text_and_never_a_pattern() {
     let site = Site::new().await;
     let admin = site.admin("root").await;
-    for name in ["100% cotton", "under_score", "bang!", "O'Brien", "back\\slash", "plain"] {
-        let email = format!("{}@example.org", name.replace(|c: char| !c.is_ascii_alphanumeric(), "."));
+    let names = ["100% cotton", "under_score", "bang!", "O'Brien", "back\\slash", "plain"];
+    for (n, name) in names.into_iter().enumerate() {
+        let email = format!("number{n}@example.org");
         admin.post("/admin/users", json!({ "name": name, "email": email })).await.has_status(201);
     }
     for (search, found) in [

@@ -26,7 +26,7 @@ const OTHER_SPELLINGS: [&str; 26] = [
     "/admin/users%20",
     "/admin/users%0a",
     "/admin/users.json",
-    "/admin/users/.",
+    "/admin/./",
     "/ADMIN/users",
     "/Admin/Users",
     "/admin/USERS",
