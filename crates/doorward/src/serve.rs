@@ -1,4 +1,12 @@
 //! Serving: the listener, the connections and their limits, and the orderly end.
+//!
+//! Whatever a client does, it holds one of `http.max_connections` places, and none for ever: the head has
+//! `http.head_timeout` to arrive, which is also how long a connection may be idle; the body `http.body_timeout`, which
+//! the reader of bodies keeps; each piece of the answer `http.write_timeout` to be taken. HTTP/1.1 only.
+
+mod places;
+mod stream;
+mod wire;
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
@@ -16,9 +24,11 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulShutdown;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
 use tower::Service;
 
 use crate::app::App;
+use stream::ClientStream;
 
 /// A server that has its address and accepts connections as soon as [`Listening::serve`] is awaited.
 pub struct Listening {
@@ -44,47 +54,53 @@ impl Listening {
         self.listener.local_addr()
     }
 
-    /// Serves until `stop` is ready; then accepts nothing more, lets open requests finish, and closes the store.
+    /// Serves until `stop` is ready; then accepts nothing more, closes idle connections, lets open requests finish for
+    /// `http.drain_timeout`, cuts those that still hang, and closes the store.
     pub async fn serve(self, stop: impl Future<Output = ()>) {
         let Self { listener, app } = self;
         let keeping_up = app.keep_up();
-        let router = crate::router(&app);
-        let connections = Arc::new(Semaphore::new(app.settings.max_connections));
         let graceful = GracefulShutdown::new();
-        let mut stop = std::pin::pin!(stop);
-        loop {
-            // A place first: beyond the limit connections wait in the system's queue.
-            let accepted = async {
-                let place = connections.clone().acquire_owned().await;
-                (place, listener.accept().await)
-            };
-            let (place, stream, peer) = tokio::select! {
-                () = &mut stop => break,
-                (place, accepted) = accepted => match accepted {
-                    Ok((stream, peer)) => (place, stream, peer),
-                    Err(error) => {
-                        pause_after(&error).await;
-                        continue;
-                    }
-                },
-            };
-            let connection = connection(stream, peer, router.clone(), &app);
-            let watched = graceful.watch(connection);
-            tokio::spawn(async move {
-                let _place = place;
-                // A client that breaks off is its own affair.
-                let _ = watched.await;
-            });
+        let mut open = JoinSet::new();
+        tokio::select! {
+            () = stop => {}
+            never = accept_all(&listener, &app, &graceful, &mut open) => match never {},
         }
         drop(listener);
         if tokio::time::timeout(app.settings.drain_timeout, graceful.shutdown()).await.is_err() {
             tracing::warn!("requests were still open when the time to drain was over");
         }
+        open.shutdown().await;
         keeping_up.abort();
         if let Err(error) = app.sessions.memory.flush().await {
             tracing::warn!(%error, "the last use of sessions could not be written");
         }
         app.store.close().await;
+    }
+}
+
+/// Takes a place first, then a connection: beyond the limit, clients wait in the system's queue until one is free.
+async fn accept_all(
+    listener: &TcpListener,
+    app: &App,
+    graceful: &GracefulShutdown,
+    open: &mut JoinSet<()>,
+) -> Infallible {
+    let router = crate::router(app);
+    let places = Arc::new(Semaphore::new(places::places(app.settings.max_connections)));
+    loop {
+        let place = places.clone().acquire_owned().await;
+        match listener.accept().await {
+            Ok((stream, peer)) => {
+                let connection = graceful.watch(connection(stream, peer, router.clone(), app));
+                open.spawn(async move {
+                    // A client that breaks off is its own affair.
+                    let _ = connection.await;
+                    drop(place);
+                });
+            }
+            Err(error) => pause_after(&error).await,
+        }
+        while open.try_join_next().is_some() {}
     }
 }
 
@@ -97,7 +113,7 @@ async fn pause_after(error: &std::io::Error) {
     }
 }
 
-type Connection<S> = http1::Connection<TokioIo<TcpStream>, S>;
+type Connection<S> = http1::Connection<TokioIo<ClientStream>, S>;
 
 /// What answers the requests of one connection.
 trait Answers: HttpService<Incoming, ResBody = Body, Error = Infallible, Future: Send> + Send {}
@@ -114,15 +130,20 @@ fn connection(
     let settings = &app.settings;
     let service = hyper::service::service_fn(move |request: Request<Incoming>| {
         let mut router = router.clone();
-        let mut request = request.map(Body::new);
-        request.extensions_mut().insert(ConnectInfo(peer));
-        async move { Ok::<_, Infallible>(router.call(request).await.unwrap_or_else(|never| match never {})) }
+        async move {
+            if !wire::is_plain(&request) {
+                return Ok(wire::refusal());
+            }
+            let mut request = request.map(Body::new);
+            request.extensions_mut().insert(ConnectInfo(peer));
+            Ok::<_, Infallible>(router.call(request).await.unwrap_or_else(|never| match never {}))
+        }
     });
     http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(settings.head_timeout)
         .max_buf_size(settings.head_limit.max(8_192))
-        .serve_connection(TokioIo::new(stream), service)
+        .serve_connection(TokioIo::new(ClientStream::new(stream, settings.write_timeout)), service)
 }
 
 /// Serves the application until `stop` is ready.

@@ -1,0 +1,113 @@
+//! A client's stream that waits for nobody for ever: neither for a slow reader nor for a writer that doesn't stop.
+
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+use tokio::time::{Sleep, sleep};
+
+/// How long, and how much, is read from a client that goes on sending after it got its answer.
+const LINGER: Duration = Duration::from_secs(1);
+const LINGER_BYTES: usize = 1024 * 1024;
+
+/// A stream whose writes have a deadline each (attack H07), and which ends so that the answer arrives.
+///
+/// As long as the client takes what is written, it costs nothing: a timer exists only while a write waits.
+pub(super) struct ClientStream {
+    stream: TcpStream,
+    write_timeout: Duration,
+    deadline: Option<Pin<Box<Sleep>>>,
+    lingering: Option<Lingering>,
+}
+
+/// The end of a connection, after our side of it was closed.
+#[derive(Default)]
+struct Lingering {
+    dropped: usize,
+    deadline: Option<Pin<Box<Sleep>>>,
+}
+
+impl ClientStream {
+    pub(super) fn new(stream: TcpStream, write_timeout: Duration) -> Self {
+        Self { stream, write_timeout, deadline: None, lingering: None }
+    }
+
+    fn in_time<T>(&mut self, cx: &mut Context<'_>, write: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
+        if write.is_ready() {
+            self.deadline = None;
+            return write;
+        }
+        let deadline = self.deadline.get_or_insert_with(|| Box::pin(sleep(self.write_timeout)));
+        deadline.as_mut().poll(cx).map(|()| Err(io::ErrorKind::TimedOut.into()))
+    }
+}
+
+impl AsyncRead for ClientStream {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_read(cx, buf)
+    }
+}
+
+impl AsyncWrite for ClientStream {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        let write = Pin::new(&mut self.stream).poll_write(cx, bytes);
+        self.in_time(cx, write)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        pieces: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let write = Pin::new(&mut self.stream).poll_write_vectored(cx, pieces);
+        self.in_time(cx, write)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    /// Says that nothing more will come. A client that was refused in the middle of its body may still be sending it,
+    /// and a socket that is closed over unread bytes resets the connection, which can overtake the answer (RFC 9112
+    /// section 9.6). So what still comes is dropped for a moment; where nothing lies there, there is nothing to wait for.
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let Self { stream, lingering, .. } = self.get_mut();
+        let lingering = match lingering {
+            Some(lingering) => lingering,
+            None => {
+                ready!(Pin::new(&mut *stream).poll_shutdown(cx))?;
+                lingering.insert(Lingering::default())
+            }
+        };
+        lingering.poll(stream, cx).map(Ok)
+    }
+}
+
+impl Lingering {
+    fn poll(&mut self, stream: &mut TcpStream, cx: &mut Context<'_>) -> Poll<()> {
+        let mut bytes = [0; 4_096];
+        while self.dropped < LINGER_BYTES {
+            let mut unread = ReadBuf::new(&mut bytes);
+            match Pin::new(&mut *stream).poll_read(cx, &mut unread) {
+                Poll::Ready(Ok(())) if !unread.filled().is_empty() => self.dropped += unread.filled().len(),
+                Poll::Ready(_) => break,
+                Poll::Pending if self.dropped == 0 => break,
+                Poll::Pending => {
+                    return self.deadline.get_or_insert_with(|| Box::pin(sleep(LINGER))).as_mut().poll(cx);
+                }
+            }
+        }
+        Poll::Ready(())
+    }
+}

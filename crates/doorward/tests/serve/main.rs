@@ -1,0 +1,9 @@
+//! The server over real sockets: what clients may send, how long they may take, and how it ends.
+
+mod client;
+mod disconnect;
+mod end;
+mod form;
+mod places;
+mod size;
+mod time;

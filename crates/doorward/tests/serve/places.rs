@@ -1,0 +1,122 @@
+//! The limit on connections, and what happens when descriptors run out.
+
+use std::process::Command;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use tokio::io::AsyncReadExt;
+
+use crate::client::{GET, Wire, server, soon};
+
+#[tokio::test]
+async fn h06_beyond_the_limit_clients_wait_until_a_place_is_free() {
+    let (_site, address) = server(&[("http.max_connections", "2"), ("http.head_timeout", "60s")]).await;
+    let (mut first, mut second) = (Wire::to(address).await, Wire::to(address).await);
+    assert_eq!((first.asks(GET).await.status(), second.asks(GET).await.status()), (200, 200));
+    let mut third = Wire::to(address).await;
+    third.says(GET).await;
+    // Those who have a place are served meanwhile.
+    for _ in 0..50 {
+        assert_eq!((first.asks(GET).await.status(), second.asks(GET).await.status()), (200, 200));
+    }
+    assert!(!third.has_heard());
+    first.hangs_up(false);
+    assert_eq!(third.hears().await.status(), 200);
+    let mut fourth = Wire::to(address).await;
+    fourth.says(GET).await;
+    second.hangs_up(true);
+    assert_eq!(fourth.hears().await.status(), 200);
+}
+
+/// Runs one test of this file again, in a process of its own that may open this many files.
+fn with_few_files(files: u32, test: &str) {
+    let script = format!("ulimit -n {files} && exec \"$0\" \"$@\"");
+    let mut again = Command::new("sh");
+    again.args(["-c", &script]).arg(std::env::current_exe().unwrap());
+    let output = again.args(["--exact", test, "--nocapture"]).env(FEW_FILES, "1").output().unwrap();
+    assert!(
+        output.status.success() && String::from_utf8_lossy(&output.stdout).contains("1 passed"),
+        "{}{}",
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr)
+    );
+}
+
+const FEW_FILES: &str = "DOORWARD_TEST_FEW_FILES";
+
+fn is_inside() -> bool {
+    std::env::var_os(FEW_FILES).is_some()
+}
+
+/// 160 files: 80 of them for connections, which have two ends in this process, and so reach 80 - 80 / 2 of each.
+#[tokio::test]
+async fn h06_the_limit_on_files_lowers_the_limit_on_connections() {
+    if !is_inside() {
+        return with_few_files(160, "places::h06_the_limit_on_files_lowers_the_limit_on_connections");
+    }
+    let (_site, address) = server(&[("http.head_timeout", "60s")]).await;
+    let mut wires = Vec::new();
+    let mut files = Vec::new();
+    while wires.len() < 30 {
+        let mut wire = Wire::to(address).await;
+        assert_eq!(wire.asks(GET).await.status(), 200);
+        wires.push(wire);
+    }
+    // The rest of the descriptors stays for the database.
+    while let Ok(file) = std::fs::File::open("/dev/null") {
+        files.push(file);
+    }
+    assert!(!files.is_empty());
+}
+
+/// Counts the lines about connections that could not be accepted.
+struct Refusals(&'static AtomicUsize);
+
+impl tracing::Subscriber for Refusals {
+    fn enabled(&self, metadata: &tracing::Metadata<'_>) -> bool {
+        metadata.target() == "doorward::serve"
+    }
+    fn new_span(&self, _: &tracing::span::Attributes<'_>) -> tracing::span::Id {
+        tracing::span::Id::from_u64(1)
+    }
+    fn record(&self, _: &tracing::span::Id, _: &tracing::span::Record<'_>) {}
+    fn record_follows_from(&self, _: &tracing::span::Id, _: &tracing::span::Id) {}
+    fn event(&self, _: &tracing::Event<'_>) {
+        self.0.fetch_add(1, Ordering::Relaxed);
+    }
+    fn enter(&self, _: &tracing::span::Id) {}
+    fn exit(&self, _: &tracing::span::Id) {}
+}
+
+#[tokio::test]
+async fn h06_without_descriptors_the_server_waits_and_does_not_spin() {
+    if !is_inside() {
+        return with_few_files(256, "places::h06_without_descriptors_the_server_waits_and_does_not_spin");
+    }
+    static REFUSED: AtomicUsize = AtomicUsize::new(0);
+    tracing::subscriber::set_global_default(Refusals(&REFUSED)).unwrap();
+    let (_site, address) = server(&[]).await;
+    assert_eq!(Wire::to(address).await.asks(GET).await.status(), 200);
+    // The client is in the system's queue, and then nothing is left to accept it with.
+    let stream = std::net::TcpStream::connect(address).unwrap();
+    let mut files = Vec::new();
+    while let Ok(file) = std::fs::File::open("/dev/null") {
+        files.push(file);
+    }
+    let (began, before) = (Instant::now(), REFUSED.load(Ordering::Relaxed));
+    let refused = || REFUSED.load(Ordering::Relaxed) - before;
+    soon(async {
+        while refused() < 4 {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    })
+    .await;
+    assert!(began.elapsed() >= Duration::from_millis(300), "it spins");
+    drop(files);
+    stream.set_nonblocking(true).unwrap();
+    let mut stream = tokio::net::TcpStream::from_std(stream).unwrap();
+    tokio::io::AsyncWriteExt::write_all(&mut stream, GET.as_bytes()).await.unwrap();
+    let mut answer = [0; 12];
+    soon(stream.read_exact(&mut answer)).await.unwrap();
+    assert_eq!(&answer, b"HTTP/1.1 200");
+}
