@@ -15,6 +15,7 @@ mod error;
 mod migrate;
 mod postgres;
 mod postgres_connect;
+mod postgres_query;
 mod sqlite;
 mod sqlite_writer;
 mod tx;

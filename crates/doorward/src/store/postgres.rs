@@ -2,7 +2,6 @@
 //! thread of their own, apart from the request, so that a client that hangs up can't cut one.
 
 use std::collections::hash_map::RandomState;
-use std::error::Error;
 use std::hash::BuildHasher;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -12,11 +11,9 @@ use std::time::Duration;
 use deadpool_postgres::{ClientWrapper, Object, Pool};
 use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio::task::LocalSet;
-use tokio_postgres::error::SqlState;
-use tokio_postgres::types::private::BytesMut;
-use tokio_postgres::types::{IsNull, ToSql, Type, WrongType, to_sql_checked};
 
 use super::postgres_connect::{self, Config, pool_error, text};
+use super::postgres_query::{self as query, harmless, store_error};
 use super::{Row, StoreError, Tx, Value};
 
 /// The most acts that are under way or wait for a connection.
@@ -66,7 +63,7 @@ impl Postgres {
 
     async fn list_once(&self, sql: &str, values: &[Value]) -> Result<Vec<Row>, StoreError> {
         let client = self.pool.get().await.map_err(pool_error)?;
-        rows(query(&client, sql, values).await.map_err(|error| harmless(&error))?)
+        query::read(&client, sql, values).await
     }
 
     /// One statement needs no BEGIN and COMMIT around it.
@@ -74,7 +71,7 @@ impl Postgres {
         let pool = self.pool.clone();
         let act = async move || {
             let client = pool.get().await.map_err(pool_error)?;
-            execute(&client, sql, &values).await
+            query::execute(&client, sql, &values).await
         };
         self.apart(act).await
     }
@@ -214,127 +211,5 @@ impl Drop for Session {
         if let Some(client) = self.0.take() {
             drop(Object::take(client));
         }
-    }
-}
-
-pub(super) async fn execute(client: &ClientWrapper, sql: &str, values: &[Value]) -> Result<u64, StoreError> {
-    let run = async {
-        let statement = client.prepare_cached(sql).await?;
-        client.execute(&statement, &parameters(values)).await
-    };
-    run.await.map_err(|error| store_error(&error))
-}
-
-pub(super) async fn list(
-    client: &ClientWrapper,
-    sql: &str,
-    values: &[Value],
-) -> Result<Vec<Row>, StoreError> {
-    rows(query(client, sql, values).await.map_err(|error| store_error(&error))?)
-}
-
-async fn query(
-    client: &ClientWrapper,
-    sql: &str,
-    values: &[Value],
-) -> Result<Vec<tokio_postgres::Row>, tokio_postgres::Error> {
-    let statement = client.prepare_cached(sql).await?;
-    client.query(&statement, &parameters(values)).await
-}
-
-fn parameters(values: &[Value]) -> Vec<&(dyn ToSql + Sync)> {
-    values.iter().map(|value| value as &(dyn ToSql + Sync)).collect()
-}
-
-/// Runs the statements of a migration, however long they take.
-pub(super) async fn migrate(client: &ClientWrapper, sql: &str) -> Result<(), StoreError> {
-    let run = async {
-        client.batch_execute("SET LOCAL statement_timeout = 0").await?;
-        client.batch_execute(sql).await
-    };
-    run.await.map_err(|error| match error.code() {
-        // Two nodes that make the same table at once: IF NOT EXISTS does not wait, but the next try finds it there.
-        Some(&(SqlState::UNIQUE_VIOLATION | SqlState::DUPLICATE_TABLE | SqlState::DUPLICATE_OBJECT)) => {
-            StoreError::Contended(text(&error))
-        }
-        _ => store_error(&error),
-    })
-}
-
-impl ToSql for Value {
-    fn to_sql(&self, kind: &Type, out: &mut BytesMut) -> Result<IsNull, Box<dyn Error + Sync + Send>> {
-        match self {
-            Self::Null => Ok(IsNull::Yes),
-            Self::Int(int) => int.to_sql_checked(kind, out),
-            Self::Text(text) => text.to_sql_checked(kind, out),
-            Self::Bytes(bytes) => bytes.to_sql_checked(kind, out),
-        }
-    }
-
-    /// Any type may be NULL; what else a value fits is asked of the value.
-    fn accepts(_: &Type) -> bool {
-        true
-    }
-
-    to_sql_checked!();
-}
-
-fn rows(answer: Vec<tokio_postgres::Row>) -> Result<Vec<Row>, StoreError> {
-    answer.iter().map(row_of).collect()
-}
-
-fn row_of(row: &tokio_postgres::Row) -> Result<Row, StoreError> {
-    let columns = row.columns().iter().enumerate().map(|(index, column)| {
-        let value = match *column.type_() {
-            Type::INT8 => row.try_get::<_, Option<i64>>(index).map(Value::from),
-            Type::TEXT => row.try_get::<_, Option<String>>(index).map(Value::from),
-            Type::BYTEA => row.try_get::<_, Option<Vec<u8>>>(index).map(Value::from),
-            ref other => {
-                let name = column.name();
-                return Err(StoreError::Corrupt(format!(
-                    "column {name} is {other}: cast it AS BIGINT or AS TEXT"
-                )));
-            }
-        };
-        value.map_err(|error| store_error(&error))
-    });
-    columns.collect::<Result<_, _>>().map(Row)
-}
-
-/// As [`store_error`], for what has had no effect yet: a connection that turns out to be dead, as those of the pool are
-/// after a restart of the server, is worth another try.
-fn harmless(error: &tokio_postgres::Error) -> StoreError {
-    let cut = match error.code() {
-        None => true,
-        Some(code) => [&SqlState::ADMIN_SHUTDOWN, &SqlState::CRASH_SHUTDOWN].contains(&code),
-    };
-    match store_error(error) {
-        StoreError::Unavailable(text) if cut => StoreError::Contended(text),
-        other => other,
-    }
-}
-
-fn store_error(error: &tokio_postgres::Error) -> StoreError {
-    let Some(code) = error.code() else {
-        let wrong_type = error.source().is_some_and(<dyn Error>::is::<WrongType>);
-        return if wrong_type {
-            StoreError::Corrupt(text(error))
-        } else {
-            StoreError::Unavailable(text(error))
-        };
-    };
-    let text = text(error);
-    match code {
-        &SqlState::T_R_SERIALIZATION_FAILURE | &SqlState::T_R_DEADLOCK_DETECTED => {
-            StoreError::Contended(text)
-        }
-        code if code.code().starts_with("23") => StoreError::Conflict(text),
-        // Connection, resources, operator intervention (also a statement that took too long), the system itself.
-        code if ["08", "40", "53", "55", "57", "58"].iter().any(|class| code.code().starts_with(class)) => {
-            StoreError::Unavailable(text)
-        }
-        // A replica that was the primary until just now.
-        &SqlState::READ_ONLY_SQL_TRANSACTION => StoreError::Unavailable(text),
-        _ => StoreError::Corrupt(text),
     }
 }

@@ -3,7 +3,7 @@ use std::rc::Rc;
 use rusqlite::Connection;
 
 use super::postgres::Session;
-use super::{Row, StoreError, Value, migrate, postgres, sqlite};
+use super::{Row, StoreError, Value, migrate, postgres_query, sqlite};
 
 /// A transaction that is under way, as its act sees it.
 pub struct Tx {
@@ -32,7 +32,7 @@ impl Tx {
     pub async fn execute(&mut self, sql: &'static str, values: Vec<Value>) -> Result<u64, StoreError> {
         let outcome = match &self.on {
             On::Sqlite(connection) => sqlite::execute(connection, sql, &values),
-            On::Postgres(session) => postgres::execute(session.client()?, sql, &values).await,
+            On::Postgres(session) => postgres_query::execute(session.client()?, sql, &values).await,
         };
         self.noted(outcome)
     }
@@ -44,9 +44,9 @@ impl Tx {
     pub async fn find(&mut self, sql: &'static str, values: Vec<Value>) -> Result<Option<Row>, StoreError> {
         let outcome = match &self.on {
             On::Sqlite(connection) => sqlite::find(connection, sql, &values),
-            On::Postgres(session) => {
-                postgres::list(session.client()?, sql, &values).await.map(|rows| rows.into_iter().next())
-            }
+            On::Postgres(session) => postgres_query::list(session.client()?, sql, &values)
+                .await
+                .map(|rows| rows.into_iter().next()),
         };
         self.noted(outcome)
     }
@@ -58,7 +58,7 @@ impl Tx {
     pub async fn list(&mut self, sql: &'static str, values: Vec<Value>) -> Result<Vec<Row>, StoreError> {
         let outcome = match &self.on {
             On::Sqlite(connection) => sqlite::list(connection, sql, &values),
-            On::Postgres(session) => postgres::list(session.client()?, sql, &values).await,
+            On::Postgres(session) => postgres_query::list(session.client()?, sql, &values).await,
         };
         self.noted(outcome)
     }
@@ -67,7 +67,7 @@ impl Tx {
     pub(super) async fn migrate(&mut self, sql: &'static str) -> Result<(), StoreError> {
         let outcome = match &self.on {
             On::Sqlite(connection) => sqlite::batch(connection, &migrate::in_sqlite_words(sql)),
-            On::Postgres(session) => postgres::migrate(session.client()?, sql).await,
+            On::Postgres(session) => postgres_query::migrate(session.client()?, sql).await,
         };
         self.noted(outcome)
     }

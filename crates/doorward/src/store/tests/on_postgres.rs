@@ -19,13 +19,13 @@ async fn an_act_that_is_told_40001_or_40p01_is_run_again() {
         let runs = Arc::new(AtomicU32::new(0));
         let counted = Arc::clone(&runs);
         let act = store.transaction(async move |tx| {
-            tx.execute("UPDATE facts SET value = value + 1", values![]).await?;
+            tx.execute("UPDATE numbers SET value = value + 1", values![]).await?;
             if counted.fetch_add(1, Ordering::Relaxed) < 3 { tx.migrate(lose).await } else { Ok(()) }
         });
         act.await.unwrap();
         assert_eq!(runs.load(Ordering::Relaxed), 4);
     }
-    assert_eq!(value_of(&store, "admins_lock").await, Some(2));
+    assert_eq!(value_of(&store, "first").await, Some(2));
 
     let runs = Arc::new(AtomicU32::new(0));
     let counted = Arc::clone(&runs);
@@ -53,15 +53,14 @@ async fn of_two_serializable_acts_that_cross_the_loser_is_run_again() {
             if runs.fetch_add(1, Ordering::SeqCst) < 2 {
                 both_have_read.wait().await;
             }
-            tx.execute("UPDATE facts SET value = $2 WHERE name = $1", values![write, seen + 1]).await
+            tx.execute("UPDATE numbers SET value = $2 WHERE name = $1", values![write, seen + 1]).await
         })
     };
-    let (one, other) =
-        tokio::join!(cross("admins_lock", "max_access_ttl"), cross("max_access_ttl", "admins_lock"));
+    let (one, other) = tokio::join!(cross("first", "second"), cross("second", "first"));
     assert_eq!((one, other), (Ok(1), Ok(1)));
     assert_eq!(runs.load(Ordering::SeqCst), 3);
     // As if one had come after the other: 1 and 2, never 1 and 1.
-    let values = (value_of(&store, "admins_lock").await, value_of(&store, "max_access_ttl").await);
+    let values = (value_of(&store, "first").await, value_of(&store, "second").await);
     assert!(matches!(values, (Some(1), Some(2)) | (Some(2), Some(1))), "{values:?}");
     store.close().await;
     place.remove().await;
@@ -78,7 +77,7 @@ async fn connections_that_the_server_cut_are_replaced() {
         drop((one, other));
         store.ping().await.unwrap();
         store
-            .transaction(async |tx| tx.execute("UPDATE facts SET value = 1", values![]).await)
+            .transaction(async |tx| tx.execute("UPDATE numbers SET value = 1", values![]).await)
             .await
             .unwrap();
     }
@@ -106,7 +105,7 @@ async fn too_many_acts_at_once_are_turned_away() {
     let Some(place) = Place::postgres().await else { return };
     let store = place.open().await;
     let release = hold_the_acts(&store).await;
-    let increase = || Box::pin(store.execute("UPDATE facts SET value = value + 1", values![]));
+    let increase = || Box::pin(store.execute("UPDATE numbers SET value = value + 1", values![]));
     let mut waiting: Vec<_> = (1..QUEUE).map(|_| increase()).collect();
     waiting.iter_mut().for_each(|act| assert_eq!(poll_once(act), None));
 
@@ -116,7 +115,7 @@ async fn too_many_acts_at_once_are_turned_away() {
     for act in waiting {
         assert_eq!(act.await, Ok(2));
     }
-    assert_eq!(value_of(&store, "admins_lock").await, Some(QUEUE as i64 - 1));
+    assert_eq!(value_of(&store, "first").await, Some(QUEUE as i64 - 1));
     store.close().await;
     place.remove().await;
 }

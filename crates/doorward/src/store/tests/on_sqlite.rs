@@ -12,7 +12,7 @@ async fn a_full_queue_turns_acts_away_and_nothing_that_it_took_is_lost() {
     let place = Place::sqlite();
     let store = place.open().await;
     let release = hold_the_acts(&store).await;
-    let increase = || Box::pin(store.execute("UPDATE facts SET value = value + 1", values![]));
+    let increase = || Box::pin(store.execute("UPDATE numbers SET value = value + 1", values![]));
     let mut waiting: Vec<_> = (0..QUEUE).map(|_| increase()).collect();
     waiting.iter_mut().for_each(|act| assert_eq!(poll_once(act), None));
 
@@ -22,7 +22,23 @@ async fn a_full_queue_turns_acts_away_and_nothing_that_it_took_is_lost() {
     for act in waiting {
         assert_eq!(act.await, Ok(2));
     }
-    assert_eq!(value_of(&store, "admins_lock").await, Some(QUEUE as i64));
+    assert_eq!(value_of(&store, "first").await, Some(QUEUE as i64));
+    store.close().await;
+}
+
+#[tokio::test]
+async fn a_store_that_is_dropped_finishes_what_it_took() {
+    let place = Place::sqlite();
+    let store = place.open().await;
+    let release = hold_the_acts(&store).await;
+    for _ in 0..100 {
+        let mut act = Box::pin(store.execute("UPDATE numbers SET value = value + 1", values![]));
+        assert_eq!(poll_once(&mut act), None);
+    }
+    drop(store);
+    drop(release);
+    let store = place.open().await;
+    while value_of(&store, "first").await != Some(100) {}
     store.close().await;
 }
 
@@ -38,8 +54,8 @@ async fn acts_that_wait_together_are_committed_together_and_fail_alone() {
     }));
     let file = place.file();
     let mut last = Box::pin(store.transaction(async move |tx| {
-        let inside = tx.list("SELECT name FROM facts", values![]).await?.len();
-        let count = "SELECT count(*) FROM facts";
+        let inside = tx.list("SELECT name FROM numbers", values![]).await?.len();
+        let count = "SELECT count(*) FROM numbers";
         let outside = Connection::open(&file).unwrap().query_row(count, [], |row| row.get(0)).unwrap();
         Ok((inside, outside))
     }));
@@ -96,7 +112,7 @@ async fn a_long_scan_does_not_delay_a_point_read() {
         SELECT CAST(max(n) AS BIGINT) FROM numbers";
     let mut scan = Box::pin(store.list(count, values![2_000_000]));
     assert!(poll_once(&mut scan).is_none());
-    assert_eq!(value_of(&store, "admins_lock").await, Some(0));
+    assert_eq!(value_of(&store, "first").await, Some(0));
     assert!(poll_once(&mut scan).is_none());
     assert_eq!(scan.await.unwrap()[0].get(0), Ok(2_000_000_i64));
     store.close().await;
@@ -111,13 +127,13 @@ async fn the_data_version_moves_with_another_process_and_stays_for_our_own_write
     assert_eq!(store.data_version().await.unwrap(), before);
 
     let other = Connection::open(place.file()).unwrap();
-    other.execute("INSERT INTO facts (name, value) VALUES ('theirs', 1)", []).unwrap();
+    other.execute("INSERT INTO numbers (name, value) VALUES ('theirs', 1)", []).unwrap();
     assert_ne!(store.data_version().await.unwrap(), before);
 
     let between = store.data_version().await.unwrap();
-    other.execute("UPDATE facts SET value = 2", []).unwrap();
+    other.execute("UPDATE numbers SET value = 2", []).unwrap();
     // Ours comes in between, and must not hide theirs.
-    store.execute("UPDATE facts SET value = value + 1", values![]).await.unwrap();
+    store.execute("UPDATE numbers SET value = value + 1", values![]).await.unwrap();
     assert_ne!(store.data_version().await.unwrap(), between);
     assert_eq!(value_of(&store, "theirs").await, Some(3));
     store.close().await;
@@ -128,15 +144,15 @@ async fn another_process_that_writes_is_waited_for() {
     let place = Place::sqlite();
     let store = place.open().await;
     let other = Connection::open(place.file()).unwrap();
-    other.execute_batch("BEGIN IMMEDIATE; UPDATE facts SET value = 5").unwrap();
-    let mut waiting = Box::pin(store.execute("UPDATE facts SET value = value + 1", values![]));
+    other.execute_batch("BEGIN IMMEDIATE; UPDATE numbers SET value = 5").unwrap();
+    let mut waiting = Box::pin(store.execute("UPDATE numbers SET value = value + 1", values![]));
     assert!(poll_once(&mut waiting).is_none());
     // Reads go on meanwhile, and see what is committed.
-    assert_eq!(value_of(&store, "admins_lock").await, Some(0));
+    assert_eq!(value_of(&store, "first").await, Some(0));
     assert!(poll_once(&mut waiting).is_none());
     other.execute_batch("COMMIT").unwrap();
     assert_eq!(waiting.await, Ok(2));
-    assert_eq!(value_of(&store, "admins_lock").await, Some(6));
+    assert_eq!(value_of(&store, "first").await, Some(6));
     store.close().await;
 }
 
@@ -182,7 +198,7 @@ async fn the_pragmas_are_in_force_and_the_tables_strict() {
     assert_eq!(mode.get(0), Ok("wal".to_owned()));
     let lax = "SELECT name FROM pragma_table_list WHERE strict = 0 AND name NOT LIKE 'sqlite%'";
     assert_eq!(store.list(lax, values![]).await.unwrap(), []);
-    let written = store.find("UPDATE facts SET value = 9 RETURNING value", values![]).await;
+    let written = store.find("UPDATE numbers SET value = 9 RETURNING value", values![]).await;
     assert!(written.is_err(), "a read wrote");
     store.close().await;
 }

@@ -39,8 +39,15 @@ impl Place {
         }
     }
 
+    /// The store, with the tests' own tables beside the real ones.
     pub(crate) async fn open(&self) -> Store {
-        Store::open(&self.settings, Timestamp::from_secs(1)).await.unwrap()
+        let store = Store::open(&self.settings, Timestamp::from_secs(1)).await.unwrap();
+        let tables = store.transaction(async |tx| {
+            tx.migrate(THINGS).await?;
+            tx.migrate(NUMBERS).await
+        });
+        tables.await.unwrap();
+        store
     }
 
     pub(crate) async fn remove(self) {
