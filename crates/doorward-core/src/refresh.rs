@@ -100,7 +100,9 @@ pub enum Use {
 
 /// Judges the use of a token of generation `presented`, where the session stands at `current` since `rotated_at`.
 pub fn judge(presented: u64, current: u64, rotated_at: Option<Timestamp>, now: Timestamp) -> Use {
-    let in_grace = rotated_at.is_some_and(|rotated_at| now.since(rotated_at) <= GRACE);
+    // Both ways: a clock that was set back far must not make the grace longer (attack R03).
+    let in_grace =
+        rotated_at.is_some_and(|rotated_at| now.since(rotated_at).max(rotated_at.since(now)) <= GRACE);
     match current.checked_sub(presented) {
         Some(0) => Use::Rotate,
         Some(1) if in_grace => Use::Repeat,
@@ -171,5 +173,12 @@ mod tests {
         assert_eq!(judge(3, 5, Some(now), now), Use::Reuse);
         assert_eq!(judge(6, 5, Some(now), now), Use::Reuse);
         assert_eq!(judge(4, 5, None, now), Use::Reuse);
+    }
+
+    #[test]
+    fn r03_a_clock_that_was_set_back_far_gives_no_longer_grace() {
+        let now = Timestamp::from_secs(1_000);
+        assert_eq!(judge(4, 5, Some(now + GRACE), now), Use::Repeat);
+        assert_eq!(judge(4, 5, Some(now + GRACE + Duration::from_micros(1)), now), Use::Reuse);
     }
 }
