@@ -165,7 +165,9 @@ pub struct Revocations {
     pub set: Arc<RevocationSet>,
     store: Store,
     max_access_ttl: Duration,
-    followed_to: AtomicI64,
+    /// How far each table was read. One mark for both would pass over what is committed between the two readings.
+    ended_to: AtomicI64,
+    roles_to: AtomicI64,
 }
 
 const SINCE: &str = "SELECT session_id, user_id, position, expires_at FROM revocations WHERE position > $1 AND expires_at > $2";
@@ -193,7 +195,13 @@ impl Revocations {
             .map_or(Ok(wanted), |row| row.get::<i64>(0))?;
         let max_access_ttl = Duration::from_secs(largest.unsigned_abs());
         let set = Arc::new(RevocationSet::new(max));
-        let revocations = Self { set, store, max_access_ttl, followed_to: AtomicI64::new(BEGINNING) };
+        let revocations = Self {
+            set,
+            store,
+            max_access_ttl,
+            ended_to: AtomicI64::new(BEGINNING),
+            roles_to: AtomicI64::new(BEGINNING),
+        };
         revocations.follow(now).await?;
         Ok(revocations)
     }
@@ -233,22 +241,22 @@ impl Revocations {
     /// The store's; the next call reads it again.
     pub async fn follow(&self, now: Timestamp) -> Result<Vec<UserId>, StoreError> {
         let (whole, mark) = (self.set.is_whole(), self.set.mark());
-        let known = self.followed_to.load(Ordering::SeqCst);
-        let since = if whole { known } else { BEGINNING };
-        let mut newest = known;
+        let since = |read_to: &AtomicI64| if whole { read_to.load(Ordering::SeqCst) } else { BEGINNING };
+        let (mut ended_to, mut roles_to) = (since(&self.ended_to), since(&self.roles_to));
         let mut users = Vec::new();
-        for row in self.store.list(SINCE, values![since, now]).await? {
+        for row in self.store.list(SINCE, values![ended_to, now]).await? {
             self.set.end_session(row.get(0)?, row.get(3)?);
-            newest = newest.max(row.get(2)?);
+            ended_to = ended_to.max(row.get(2)?);
             users.push(row.get(1)?);
         }
-        for row in self.store.list(ROLES_SINCE, values![since, now]).await? {
+        for row in self.store.list(ROLES_SINCE, values![roles_to, now]).await? {
             let user = row.get(0)?;
             self.set.change_role(user, row.get(1)?, row.get(2)?, row.get(4)?);
-            newest = newest.max(row.get(3)?);
+            roles_to = roles_to.max(row.get(3)?);
             users.push(user);
         }
-        self.followed_to.fetch_max(newest, Ordering::SeqCst);
+        self.ended_to.fetch_max(ended_to, Ordering::SeqCst);
+        self.roles_to.fetch_max(roles_to, Ordering::SeqCst);
         if !whole {
             self.set.loaded(mark);
         }
