@@ -8,6 +8,7 @@ use doorward_core::{OpaqueSecret, Timestamp, UserId};
 
 use crate::audit::{self, Entry};
 use crate::store::{Store, StoreError, Tx, values};
+use crate::users;
 
 /// How long a reset link works.
 pub(crate) const RESET_TTL: Duration = Duration::from_secs(3_600);
@@ -33,6 +34,9 @@ pub(crate) async fn make_reset(
     let (hash, expires_at) = (secret.hash(), now + RESET_TTL);
     store
         .transaction(async move |tx: &mut Tx| {
+            // The user's row first: of two links made at once the second voids the first, and none slips past a new
+            // address or password, which void links too (attack P11).
+            tx.execute(users::LOCK, values![user]).await?;
             tx.execute(VOID_OLDER, values![user]).await?;
             let nothing = None::<String>;
             tx.execute(MAKE, values![hash, "reset", user, nothing.clone(), nothing, now, expires_at]).await?;
@@ -78,6 +82,18 @@ pub(crate) struct Invitation {
     pub(crate) email: Option<Email>,
     /// The role of the new user.
     pub(crate) role: RoleName,
+}
+
+impl Invitation {
+    /// Whether whoever has this address may use it.
+    pub(crate) fn is_for(&self, email: &Email) -> bool {
+        self.email.as_ref().is_none_or(|invited| invited == email)
+    }
+}
+
+/// Makes a link that was used within this act's transaction good again: the act came to nothing.
+pub(crate) async fn give_back(tx: &mut Tx, hash: [u8; 32]) -> Result<(), StoreError> {
+    tx.execute("UPDATE one_time_links SET used_at = NULL WHERE hash = $1", values![hash]).await.map(drop)
 }
 
 /// Uses up a reset link within its act's transaction; `None` where it is unknown, used or too old.
