@@ -172,7 +172,9 @@ pub(crate) async fn forget(tx: &mut Tx, user: UserId) -> Result<(), StoreError> 
         values![user],
     )
     .await?;
-    tx.execute("UPDATE audit SET actor_id = NULL WHERE actor_id = $1", values![user]).await.map(drop)
+    tx.execute("UPDATE audit SET actor_id = NULL, ip = NULL WHERE actor_id = $1", values![user])
+        .await
+        .map(drop)
 }
 
 /// Deletes the entries from before this time.
