@@ -151,14 +151,11 @@ impl Error {
         if let Self::InvalidInput(fields) = self { fields } else { &[] }
     }
 
-    /// Whether the session behind the request is over, so that its cookies are of no more use. A lost race and our own
-    /// failures are not.
+    /// Whether the session behind the request is over, so that its cookies are of no more use. A lost race, a refresh
+    /// token that is missing or none of ours, and our own failures say nothing of it.
     pub fn ends_session(&self) -> bool {
         use Refusal::{SessionEnded, SessionExpired};
-        matches!(
-            self,
-            Self::Refused(SessionEnded | SessionExpired) | Self::RefreshInvalid | Self::RefreshReused
-        )
+        matches!(self, Self::Refused(SessionEnded | SessionExpired) | Self::RefreshReused)
     }
 }
 
