@@ -3,5 +3,7 @@
 
 mod authorisation;
 mod cookies;
+mod reading;
+mod refresh;
 mod support;
 mod tokens;

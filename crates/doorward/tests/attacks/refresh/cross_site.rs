@@ -1,9 +1,10 @@
-//! R14: another site cannot make a browser rotate or lose its tokens.
+//! R14: neither another site nor a mistake can make a browser rotate or lose its tokens.
 
 use axum::body::Body;
 use doorward::testing::{Answer, Site, Visitor};
 use doorward_core::Mode;
 use http::Method;
+use serde_json::Value;
 
 use crate::reading::{one, session_of};
 
@@ -35,5 +36,21 @@ async fn r14_a_cross_site_refresh_or_logout_changes_nothing() {
         // The browser's own page may.
         forced(&ada, "/logout", ("sec-fetch-site", "same-origin")).await.is_ok();
         ada.get("/profile").await.is_refused("token_missing");
+    }
+}
+
+#[tokio::test]
+async fn r14_a_refresh_without_a_good_refresh_token_costs_a_browser_nothing() {
+    let site = Site::new().await;
+    for mode in [Mode::Cookie, Mode::Session] {
+        for token in [None, Some("dr1.nonsense")] {
+            let ada = site.logged_in_by("ada", mode).await;
+            let held = ada.copy();
+            held.hold_cookie("__Secure-refresh_token", token.unwrap_or_default());
+            let answer = held.post("/refresh", Value::Null).await;
+            answer.is_refused("refresh_invalid");
+            assert!(answer.set_cookies().is_empty(), "{mode:?} {token:?}");
+            ada.get("/profile").await.is_ok();
+        }
     }
 }

@@ -84,8 +84,8 @@ async fn r01_a_copy_after_the_grace_ends_the_session_newest_token_included() {
 
         assert_eq!(thief.refresh().await.is_refused("refresh_reused")["status"], 401);
 
-        ada.get("/profile").await.is_refused("session_ended");
-        ada.refresh().await.is_refused("session_ended");
+        ada.copy().get("/profile").await.is_refused("session_ended");
+        ada.copy().refresh().await.is_refused("session_ended");
         thief.copy().refresh().await.is_refused(match mode {
             // The refusal took the thief's cookies.
             Mode::Cookie => "refresh_invalid",

@@ -1,0 +1,205 @@
+//! R04, R08, R11: each way to end a session, in each mode: at once here, after `follow` in a second process, and after a
+//! restart.
+
+use std::time::Duration;
+
+use doorward::accounts::{Actor, Change};
+use doorward::audit::{Action, Entry};
+use doorward::features::admin_users;
+use doorward::revocations::Because;
+use doorward::testing::{PASSWORD, Site, Visitor};
+use doorward_core::Mode;
+use doorward_core::password::Password;
+use serde_json::{Value, json};
+
+use crate::reading::user;
+
+const NEW: &str = "quite another password";
+
+/// The ways in which a session of Ada's ends, by whoever ends it.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Way {
+    Logout,
+    LogoutAll,
+    EndOne,
+    EndOthers,
+    PasswordChange,
+    PasswordReset,
+    Disabled,
+    Deleted,
+    DeletedByOwner,
+    LoggedOutByAdmin,
+    DisabledByCommandLine,
+    PasswordByCommandLine,
+}
+
+const WAYS: [Way; 12] = [
+    Way::Logout,
+    Way::LogoutAll,
+    Way::EndOne,
+    Way::EndOthers,
+    Way::PasswordChange,
+    Way::PasswordReset,
+    Way::Disabled,
+    Way::Deleted,
+    Way::DeletedByOwner,
+    Way::LoggedOutByAdmin,
+    Way::DisabledByCommandLine,
+    Way::PasswordByCommandLine,
+];
+
+/// Ends the session of `ada`; `desk` is another of hers, `root` an admin.
+async fn end(site: &Site, way: Way, (ada, desk, root): (&Visitor, &Visitor, &Visitor)) {
+    let id = ada.user_id().await;
+    let path = format!("/admin/users/{id}");
+    let entry = Entry::new(Action::UserChanged, site.app.now());
+    match way {
+        Way::Logout => drop(ada.copy().post("/logout", Value::Null).await.is_ok()),
+        Way::LogoutAll => drop(desk.copy().post("/logout/all", Value::Null).await.is_ok()),
+        Way::EndOne => {
+            let session = ada.session_id().await;
+            desk.delete(&format!("/sessions/{session}"), Value::Null).await.is_ok();
+        }
+        Way::EndOthers => drop(desk.delete("/sessions", Value::Null).await.is_ok()),
+        Way::PasswordChange => {
+            let change = json!({ "current_password": PASSWORD, "new_password": NEW });
+            desk.post("/profile/password", change).await.is_ok();
+        }
+        Way::PasswordReset => {
+            let link = root.post(&format!("{path}/reset-link"), Value::Null).await.is_ok();
+            let token = link["url"].as_str().unwrap().split_once("token=").unwrap().1.to_owned();
+            let reset = json!({ "token": token, "new_password": NEW });
+            site.visitor().post("/password/reset", reset).await.is_ok();
+        }
+        Way::Disabled => drop(root.patch(&path, json!({ "disabled": true })).await.is_ok()),
+        Way::Deleted => drop(root.delete(&path, Value::Null).await.is_ok()),
+        Way::DeletedByOwner => {
+            desk.copy().delete("/profile", json!({ "password": PASSWORD })).await.is_ok();
+        }
+        Way::LoggedOutByAdmin => drop(root.delete(&format!("{path}/sessions"), Value::Null).await.is_ok()),
+        Way::DisabledByCommandLine => {
+            let change = Change { disabled: Some(true), ..Change::default() };
+            site.app.accounts.change(user(&id), change, Actor::CommandLine, entry).await.unwrap();
+        }
+        Way::PasswordByCommandLine => {
+            let new = Password::new(NEW).unwrap();
+            admin_users::set_password(&site.app, user(&id), new).await.unwrap();
+        }
+    }
+}
+
+/// Nothing that the visitor holds opens anything at this site.
+async fn is_out(visitor: &Visitor, site: &Site, why: &str) {
+    for path in ["/profile", "/dashboard", "/sessions"] {
+        let answer = visitor.at(site).get(path).await;
+        let code = answer.json()["code"].clone();
+        // After a deletion and a restart nobody knows the secret any more.
+        assert!(code == "session_ended" || code == "token_invalid", "{why} {path}: {}", answer.text());
+        assert_eq!(answer.status, 401, "{why} {path}");
+    }
+    let refresh = visitor.at(site).refresh().await;
+    let code = refresh.json()["code"].clone();
+    assert!(code == "session_ended" || code == "refresh_invalid", "{why}: {}", refresh.text());
+}
+
+#[tokio::test]
+async fn r11_every_end_is_in_force_at_once_in_every_mode_and_process() {
+    let site = Site::new().await;
+    let root = site.admin("root").await;
+    for (n, way) in WAYS.into_iter().enumerate() {
+        let name = format!("ada{n}");
+        let mut ended = Vec::new();
+        for mode in Mode::ALL {
+            ended.push(site.logged_in_by(&name, mode).await);
+        }
+        // Logout and the end of one session end one: each mode gets its turn there.
+        let desk = site.logged_in(&name).await;
+        let second = site.restarted().await;
+        for visitor in &ended {
+            visitor.get("/profile").await.is_ok();
+            visitor.at(&second).get("/profile").await.is_ok();
+        }
+        let turns = if matches!(way, Way::Logout | Way::EndOne) { ended.len() } else { 1 };
+        for visitor in &ended[..turns] {
+            end(&site, way, (visitor, &desk, &root)).await;
+        }
+        let third = site.restarted().await;
+        second.app.follow().await.unwrap();
+        for visitor in &ended {
+            is_out(visitor, &site, &format!("{way:?}")).await;
+            is_out(visitor, &second, &format!("{way:?}, second process")).await;
+            is_out(visitor, &third, &format!("{way:?}, restarted")).await;
+        }
+        let spared = [Way::Logout, Way::EndOne, Way::EndOthers, Way::PasswordChange].contains(&way);
+        assert_eq!(desk.get("/profile").await.status == 200, spared, "{way:?}");
+        assert_eq!(desk.at(&second).refresh().await.status == 200, spared, "{way:?}");
+    }
+    // A swept memory and a swept table change nothing.
+    site.later(Duration::from_secs(3_600)).await;
+    root.refresh().await.is_ok();
+    root.get("/admin/users").await.is_ok();
+}
+
+#[tokio::test]
+async fn r04_a_second_process_follows_although_the_clock_was_set_back() {
+    let site = Site::new().await;
+    // The signing key is older than the jump.
+    site.clock.advance(Duration::from_secs(3_600));
+    let second = site.restarted().await;
+    let (early, late) = (site.logged_in("ada").await, site.logged_in("ada").await);
+    early.post("/logout", Value::Null).await.is_ok();
+    second.app.follow().await.unwrap();
+
+    site.clock.turn_back(Duration::from_secs(20));
+    let late_copy = late.copy();
+    late.post("/logout", Value::Null).await.is_ok();
+    second.app.follow().await.unwrap();
+
+    late_copy.at(&second).get("/profile").await.is_refused("session_ended");
+}
+
+#[tokio::test]
+async fn r11_an_ended_session_stays_over_until_its_last_token_is_dead() {
+    let site = Site::new().await;
+    let ada = site.logged_in("ada").await;
+    let session = crate::reading::session(&ada.session_id().await);
+    let doorward::store::Value::Bytes(id) = session else { panic!("no id") };
+    let id = doorward_core::SessionId::from_bytes(id.try_into().unwrap());
+    site.app.sessions.end(vec![id], Because::EndedByAdmin, None).await.unwrap();
+    for _ in 0..15 {
+        ada.get("/profile").await.is_refused("session_ended");
+        site.later(Duration::from_secs(59)).await;
+    }
+    site.later(Duration::from_secs(900)).await;
+    ada.get("/profile").await.is_refused("token_expired");
+    ada.refresh().await.is_refused("session_ended");
+}
+
+#[tokio::test]
+async fn r08_the_session_that_changed_the_password_goes_on_and_with_the_new_password_only() {
+    let site = Site::new().await;
+    let (here, there) = (site.logged_in("ada").await, site.logged_in("ada").await);
+    let change = json!({ "current_password": PASSWORD, "new_password": NEW });
+    let answer = here.post("/profile/password", change).await.is_ok();
+    assert_eq!(answer["sessions"], 1);
+    here.get("/profile").await.is_ok();
+    here.refresh().await.is_ok();
+    there.refresh().await.is_refused("session_ended");
+    let login = |password: &str| json!({ "email": "ada@example.org", "password": password });
+    site.visitor().post("/login", login(PASSWORD)).await.is_refused("invalid_credentials");
+    site.visitor().post("/login", login(NEW)).await.is_ok();
+}
+
+#[tokio::test]
+async fn r08_an_account_that_is_enabled_again_needs_a_new_sign_in() {
+    let site = Site::new().await;
+    let (root, ada) = (site.admin("root").await, site.logged_in("ada").await);
+    let path = format!("/admin/users/{}", ada.user_id().await);
+    let login = json!({ "email": "ada@example.org", "password": PASSWORD });
+    root.patch(&path, json!({ "disabled": true })).await.is_ok();
+    assert_eq!(ada.copy().post("/login", login.clone()).await.is_refused("user_disabled")["status"], 403);
+    root.patch(&path, json!({ "disabled": false })).await.is_ok();
+    ada.get("/profile").await.is_refused("session_ended");
+    ada.refresh().await.is_refused("session_ended");
+    site.visitor().post("/login", login).await.is_ok();
+}
