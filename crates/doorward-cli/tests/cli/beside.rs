@@ -1,0 +1,121 @@
+//! Acts of the command line beside a running server: they take effect there within a second.
+
+use serde_json::json;
+
+use crate::support::{Home, PASSWORD};
+
+#[test]
+fn an_account_made_beside_a_server_can_sign_in_there() {
+    let home = Home::new();
+    let server = home.serve(&[]);
+    home.create("grace", "admin");
+    let answer = server.login("grace");
+    assert_eq!(answer.body["user"]["role"], "admin");
+    assert_eq!(server.get("/admin/users", &answer.token()).status, 200);
+}
+
+#[test]
+fn disabling_somebody_ends_their_sessions_and_enabling_lets_them_sign_in_again() {
+    let home = Home::new();
+    let server = home.serve(&[]);
+    let token = server.register("ada").token();
+    server.soon(&token, "ok");
+    assert!(home.run(&["user", "disable", "ada@example.org"]).ok().contains("yes"));
+    server.soon(&token, "session_ended");
+    assert_eq!(server.login("ada").code(), "user_disabled");
+    home.run(&["user", "enable", "ada@example.org"]).ok();
+    assert_eq!(server.login("ada").status, 200);
+    assert_eq!(server.get("/profile", &token).code(), "session_ended");
+}
+
+#[test]
+fn a_new_role_makes_the_old_token_stale_and_a_refresh_brings_the_new_one() {
+    let home = Home::new();
+    let server = home.serve(&[]);
+    let answer = server.register("ada");
+    home.run(&["user", "role", "ADA@example.org", "admin"]).ok();
+    server.soon(&answer.token(), "token_stale");
+    let refreshed = server.post("/refresh", "", json!({ "refresh_token": answer.body["refresh_token"] }));
+    assert_eq!(server.get("/admin/users", &refreshed.token()).status, 200);
+}
+
+#[test]
+fn a_deleted_account_is_gone_with_its_sessions() {
+    let home = Home::new();
+    let server = home.serve(&[]);
+    let answer = server.register("ada");
+    let id = answer.body["user"]["id"].as_str().unwrap();
+    assert_eq!(home.run(&["user", "delete", id, "--json"]).json(), json!({ "deleted": id }));
+    server.soon(&answer.token(), "session_ended");
+    assert_eq!(server.login("ada").code(), "invalid_credentials");
+    home.run(&["user", "show", id]).fails("there is no user", "user list");
+}
+
+#[test]
+fn one_session_ends_and_the_other_goes_on_until_all_are_ended() {
+    let home = Home::new();
+    let server = home.serve(&[]);
+    let (laptop, phone) = (server.register("ada").token(), server.login("ada").token());
+    let sid = |token: &str| home.run(&["token", "decode", token, "--json"]).json()["payload"]["sid"].clone();
+    let ended = sid(&laptop);
+    let ended = ended.as_str().unwrap();
+    assert_eq!(home.run(&["session", "end", ended]).ok(), "Sessions ended: 1\n");
+    server.soon(&laptop, "session_ended");
+    server.soon(&phone, "ok");
+    home.run(&["session", "end", ended]).fails("there is no live session", "stays ended");
+    let listed = home.run(&["session", "list", "ada@example.org", "--json"]).json();
+    assert_eq!(listed.as_array().unwrap().len(), 1);
+    assert_eq!(home.run(&["session", "list", "--json"]).json()[0]["id"], sid(&phone));
+    assert_eq!(
+        home.run(&["session", "end", "--user", "ada@example.org", "--json"]).json(),
+        json!({ "sessions": 1 })
+    );
+    server.soon(&phone, "session_ended");
+}
+
+#[test]
+fn a_password_set_from_the_command_line_replaces_the_old_one_and_ends_the_sessions() {
+    let home = Home::new();
+    let server = home.serve(&[]);
+    let token = server.register("ada").token();
+    let set = ["user", "password", "ada@example.org", "--password-stdin"];
+    assert!(home.run_with(&set, "another promise\n").ok().ends_with("sessions ended: 1\n"));
+    server.soon(&token, "session_ended");
+    assert_eq!(server.login("ada").code(), "invalid_credentials");
+    let new = json!({ "email": "ada@example.org", "password": "another promise" });
+    assert_eq!(server.post("/login", "", new).status, 200);
+}
+
+#[test]
+fn a_reset_link_gives_an_account_its_first_password() {
+    let home = Home::new();
+    let server = home.serve(&[]);
+    let create = ["user", "create", "--email", "ada@example.org", "--name", "Ada"];
+    assert!(home.run(&create).ok().contains("doorward user reset-link ada@example.org"));
+    assert_eq!(server.login("ada").code(), "invalid_credentials");
+    let link = home.run(&["user", "reset-link", "ada@example.org", "--json"]).json();
+    let secret = link["url"].as_str().unwrap().split_once("/password/reset?token=").unwrap().1;
+    let reset = server.post("/password/reset", "", json!({ "token": secret, "new_password": PASSWORD }));
+    assert_eq!(reset.status, 200, "{reset:?}");
+    assert_eq!(server.login("ada").status, 200);
+    let again = server.post("/password/reset", "", json!({ "token": secret, "new_password": PASSWORD }));
+    assert_eq!(again.code(), "link_invalid");
+}
+
+#[test]
+fn an_invitation_opens_a_closed_door_once() {
+    let home = Home::new().with("DOORWARD_REGISTRATION", "invite");
+    let server = home.serve(&[]);
+    let link = home.run(&["invite", "create", "--role", "admin", "--json"]).json();
+    let invite = link["url"].as_str().unwrap().split_once("/register?invite=").unwrap().1.to_owned();
+    let register = |name: &str| {
+        let email = format!("{name}@example.org");
+        server.post(
+            "/register",
+            "",
+            json!({ "name": name, "email": email, "password": PASSWORD, "invite": invite }),
+        )
+    };
+    assert_eq!(register("ada").body["user"]["role"], "admin");
+    assert_eq!(register("bob").code(), "link_invalid");
+}

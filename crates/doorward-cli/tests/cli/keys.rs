@@ -1,0 +1,68 @@
+use serde_json::{Value, json};
+
+use crate::support::{Home, Server};
+
+fn published(server: &Server) -> Vec<Value> {
+    let jwks = server.get("/.well-known/jwks.json", "").body;
+    jwks["keys"].as_array().unwrap().iter().map(|key| key["kid"].clone()).collect()
+}
+
+#[test]
+fn a_key_that_is_rotated_now_signs_on_the_running_server_and_the_old_one_still_verifies() {
+    let home = Home::new();
+    let server = home.serve(&[]);
+    let old = server.register("ada").token();
+    let kid = home.run(&["key", "rotate", "--now", "--json"]).json()["kid"].clone();
+    let signed_by =
+        |token: &str| home.run(&["token", "decode", "--json", token]).json()["header"]["kid"].clone();
+    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(2);
+    while !published(&server).contains(&kid) {
+        assert!(std::time::Instant::now() < deadline, "the new key is not published within a second");
+    }
+    let new = server.login("ada").token();
+    assert_eq!(signed_by(&new), kid);
+    assert_ne!(signed_by(&old), kid);
+    for token in [&old, &new] {
+        assert_eq!(server.get("/profile", token).status, 200);
+        home.run(&["token", "verify", token]).ok();
+    }
+    let states = home.run(&["key", "list", "--json"]).json();
+    assert_eq!((&states[0]["state"], &states[1]["state"]), (&json!("retired"), &json!("active")));
+}
+
+#[test]
+fn a_key_is_published_before_it_signs() {
+    let home = Home::new();
+    let server = home.serve(&[]);
+    let first = published(&server);
+    let made = home.run(&["key", "rotate", "--activate-in", "10m", "--json"]).json();
+    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(2);
+    while published(&server).len() < 2 {
+        assert!(std::time::Instant::now() < deadline, "the new key is not published within a second");
+    }
+    let token = server.register("ada").token();
+    let decoded = home.run(&["token", "decode", "--json", &token]).json();
+    assert_eq!(decoded["header"]["kid"], first[0]);
+    assert_ne!(made["kid"], first[0]);
+    let both = home.run(&["key", "rotate", "--activate-in", "10m", "--now"]);
+    assert_eq!(both.code, Some(2));
+}
+
+#[test]
+fn a_command_with_other_settings_than_the_server_changes_no_key() {
+    let home = Home::new();
+    let server = home.serve(&["--set", "access.algorithm=EdDSA"]);
+    let before = home.run(&["key", "list", "--json"]).json();
+    assert_eq!(before[0]["algorithm"], "EdDSA");
+    home.create("ada", "user");
+    assert_eq!(home.run(&["key", "list", "--json"]).json(), before);
+    let token = server.login("ada").token();
+    home.run(&["token", "verify", &token]).ok();
+}
+
+#[test]
+fn with_a_shared_secret_there_is_nothing_to_rotate() {
+    let home = Home::new().with("JWT_SECRET", "T9k2vQ8xW4mZ7rB1nL6cH3yJ5dF0gS-p");
+    home.create("ada", "user");
+    home.run(&["key", "rotate"]).fails("signed with JWT_SECRET", "");
+}

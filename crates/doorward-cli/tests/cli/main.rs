@@ -1,0 +1,18 @@
+//! The program as its operator meets it: the real binary, its files, its signals, its output.
+//!
+//! On SQLite; where `DOORWARD_TEST_POSTGRES` names a PostgreSQL server, what needs no file runs there instead.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+
+mod accounts;
+mod beside;
+mod doctor;
+mod keys;
+mod kill;
+mod output;
+mod secrecy;
+mod secrets;
+mod settings;
+mod start;
+mod stop;
+mod support;
+mod token;

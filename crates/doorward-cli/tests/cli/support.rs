@@ -1,0 +1,314 @@
+//! A home for one installation, the program run in it, and a visitor who speaks just enough HTTP.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc::{Receiver, channel};
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal};
+use serde_json::{Value, json};
+
+/// The password of everybody who needs no other.
+pub(crate) const PASSWORD: &str = "a door is a promise";
+/// Longer than anything takes here, on a machine that does much else.
+const PATIENCE: Duration = Duration::from_secs(60);
+/// The second within which a running server follows, and as long again for a machine that is busy with other tests.
+const A_SECOND: Duration = Duration::from_secs(2);
+
+/// A folder, and a database in it or on the PostgreSQL server of the test run.
+pub(crate) struct Home {
+    folder: tempfile::TempDir,
+    environment: Vec<(String, String)>,
+}
+
+impl Home {
+    /// An empty home, on PostgreSQL where there is one.
+    pub(crate) fn new() -> Self {
+        let mut home = Self::sqlite();
+        if let Ok(server) = std::env::var("DOORWARD_TEST_POSTGRES") {
+            let name =
+                format!("cli_{}", home.folder.path().file_name().unwrap().to_string_lossy().replace('.', ""));
+            administer(&server, &format!("CREATE DATABASE \"{name}\""));
+            let url = server.replace("/postgres?", &format!("/{name}?"));
+            home = home.with("DOORWARD_DATABASE", &url);
+            home = home.with("DOORWARD_SECRET", "a root secret for tests: 0123456789");
+        }
+        home
+    }
+
+    /// An empty home on SQLite.
+    pub(crate) fn sqlite() -> Self {
+        Self { folder: tempfile::tempdir().unwrap(), environment: Vec::new() }
+    }
+
+    /// With this variable set for every run.
+    pub(crate) fn with(mut self, name: &str, value: &str) -> Self {
+        self.environment.push((name.into(), value.into()));
+        self
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        self.folder.path()
+    }
+
+    pub(crate) fn data(&self) -> PathBuf {
+        self.path().join("data")
+    }
+
+    /// Runs a command to its end.
+    pub(crate) fn run(&self, arguments: &[&str]) -> Run {
+        self.run_with(arguments, "")
+    }
+
+    /// Runs a command with this on its standard input.
+    pub(crate) fn run_with(&self, arguments: &[&str], input: &str) -> Run {
+        let mut child = self.command(arguments).stdin(Stdio::piped()).spawn().unwrap();
+        // A command that doesn't read it may be gone already.
+        let _ = child.stdin.take().unwrap().write_all(input.as_bytes());
+        let output = child.wait_with_output().unwrap();
+        let text = |bytes| String::from_utf8(bytes).unwrap();
+        Run { code: output.status.code(), out: text(output.stdout), err: text(output.stderr) }
+    }
+
+    /// The program in this home, with none of the variables of who runs the tests.
+    pub(crate) fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_doorward"));
+        let theirs = |name: &str| name.starts_with("DOORWARD") || name.starts_with("JWT_");
+        for (name, _) in std::env::vars().filter(|(name, _)| theirs(name)) {
+            command.env_remove(name);
+        }
+        command.envs(self.environment.iter().cloned()).env_remove("COLUMNS").current_dir(self.path());
+        command.args(arguments).args(["--data", "data"]).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command
+    }
+
+    /// Starts a server on a free port.
+    pub(crate) fn serve(&self, arguments: &[&str]) -> Server {
+        let arguments = [&["serve", "--listen", "127.0.0.1:0"], arguments].concat();
+        Server::of(self.command(&arguments).stdin(Stdio::null()).spawn().unwrap())
+    }
+
+    /// Makes an account with the usual password.
+    pub(crate) fn create(&self, name: &str, role: &str) {
+        let email = format!("{name}@example.org");
+        let arguments =
+            ["user", "create", "--email", &email, "--name", name, "--role", role, "--password-stdin"];
+        self.run_with(&arguments, PASSWORD).ok();
+    }
+}
+
+fn administer(server: &str, sql: &str) {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let (client, connection) = tokio_postgres::connect(server, tokio_postgres::NoTls).await.unwrap();
+        let connection = tokio::spawn(connection);
+        client.batch_execute(sql).await.unwrap();
+        drop(client);
+        connection.await.unwrap().unwrap();
+    });
+}
+
+/// What came of a command.
+#[derive(Debug)]
+pub(crate) struct Run {
+    pub(crate) code: Option<i32>,
+    pub(crate) out: String,
+    pub(crate) err: String,
+}
+
+impl Run {
+    /// All is well; gives what it said.
+    #[track_caller]
+    pub(crate) fn ok(self) -> String {
+        assert_eq!((self.code, self.err.as_str()), (Some(0), ""), "{self:?}");
+        self.out
+    }
+
+    /// All is well, and it speaks JSON and nothing else.
+    #[track_caller]
+    pub(crate) fn json(self) -> Value {
+        serde_json::from_str(&self.ok()).unwrap()
+    }
+
+    /// It says `error:` with this, then `hint:` with that, and nothing else.
+    #[track_caller]
+    pub(crate) fn fails(self, problem: &str, hint: &str) {
+        assert_eq!((self.code, self.out.as_str()), (Some(1), ""), "{self:?}");
+        let lines: Vec<&str> = self.err.lines().collect();
+        assert!(lines[0].starts_with("error: ") && lines[0].contains(problem), "{problem:?} in {self:?}");
+        assert!(
+            hint.is_empty() || lines[1].starts_with("hint: ") && lines[1].contains(hint),
+            "{hint:?} in {self:?}"
+        );
+        assert_eq!(lines.len(), if hint.is_empty() { 1 } else { 2 }, "{self:?}");
+    }
+}
+
+/// A running server. It is killed where a test forgets it.
+pub(crate) struct Server {
+    child: Child,
+    pub(crate) address: String,
+    out: Receiver<String>,
+    log: Receiver<String>,
+}
+
+impl Server {
+    #[track_caller]
+    fn of(mut child: Child) -> Self {
+        let (out, log) = (lines(child.stdout.take().unwrap()), lines(child.stderr.take().unwrap()));
+        let first = out
+            .recv_timeout(PATIENCE)
+            .unwrap_or_else(|_| panic!("no start: {:?}", log.iter().collect::<Vec<_>>()));
+        let address = first.split_once("http://").unwrap().1.split('/').next().unwrap().to_owned();
+        Self { child, address, out, log }
+    }
+
+    /// The next line on standard output.
+    pub(crate) fn line(&self) -> String {
+        self.out.recv_timeout(PATIENCE).unwrap()
+    }
+
+    /// Waits until the log says this.
+    pub(crate) fn logged(&self, text: &str) {
+        while !self.log.recv_timeout(PATIENCE).unwrap().contains(text) {}
+    }
+
+    pub(crate) fn signal(&self, signal: Signal) {
+        rustix::process::kill_process(Pid::from_child(&self.child), signal).unwrap();
+    }
+
+    /// Stops it in order; gives all that it said since, output and log.
+    pub(crate) fn stop(mut self) -> String {
+        self.signal(Signal::TERM);
+        assert_eq!(self.code(), Some(0));
+        self.out.iter().chain(self.log.iter()).map(|line| line + "\n").collect()
+    }
+
+    /// The exit code, once it has ended.
+    pub(crate) fn code(&mut self) -> Option<i32> {
+        self.child.wait().unwrap().code()
+    }
+
+    /// Gone without a word, as after a power cut.
+    pub(crate) fn kill(mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+
+    pub(crate) fn connect(&self) -> TcpStream {
+        let stream = TcpStream::connect(&self.address).unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        stream
+    }
+
+    pub(crate) fn get(&self, path: &str, token: &str) -> Answer {
+        send(&self.address, "GET", path, token, None).unwrap()
+    }
+
+    pub(crate) fn post(&self, path: &str, token: &str, body: Value) -> Answer {
+        send(&self.address, "POST", path, token, Some(body)).unwrap()
+    }
+
+    pub(crate) fn login(&self, name: &str) -> Answer {
+        self.post("/login", "", json!({ "email": format!("{name}@example.org"), "password": PASSWORD }))
+    }
+
+    /// Registers somebody; gives the answer with the tokens.
+    pub(crate) fn register(&self, name: &str) -> Answer {
+        let email = format!("{name}@example.org");
+        let answer =
+            self.post("/register", "", json!({ "name": name, "email": email, "password": PASSWORD }));
+        assert_eq!(answer.status, 201, "{answer:?}");
+        answer
+    }
+
+    /// Waits until `GET /profile` with this token is answered so; a second is enough.
+    #[track_caller]
+    pub(crate) fn soon(&self, token: &str, code: &str) {
+        let start = Instant::now();
+        loop {
+            let answer = self.get("/profile", token);
+            if answer.code() == code {
+                return;
+            }
+            assert!(start.elapsed() < A_SECOND, "no {code} within a second: {answer:?}");
+        }
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Reads lines as they come, so that the program never waits for its reader.
+fn lines(stream: impl Read + Send + 'static) -> Receiver<String> {
+    let (sender, lines) = channel();
+    std::thread::spawn(move || {
+        for line in BufReader::new(stream).lines() {
+            let Ok(line) = line else { break };
+            if sender.send(line).is_err() {
+                break;
+            }
+        }
+    });
+    lines
+}
+
+/// An answer of the server.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    pub(crate) body: Value,
+}
+
+impl Answer {
+    pub(crate) fn token(&self) -> String {
+        self.body["token"].as_str().unwrap().to_owned()
+    }
+
+    /// The error's code, or "ok".
+    pub(crate) fn code(&self) -> &str {
+        if self.status < 400 { "ok" } else { self.body["code"].as_str().unwrap_or_default() }
+    }
+}
+
+/// Sends one request on a connection of its own.
+pub(crate) fn send(
+    address: &str,
+    method: &str,
+    path: &str,
+    token: &str,
+    body: Option<Value>,
+) -> std::io::Result<Answer> {
+    let mut stream = TcpStream::connect(address)?;
+    stream.set_read_timeout(Some(PATIENCE))?;
+    let bearer = if token.is_empty() { String::new() } else { format!("Authorization: Bearer {token}\r\n") };
+    let body = body.map(|body| body.to_string()).unwrap_or_default();
+    let length = body.len();
+    write!(
+        stream,
+        "{method} {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\nAccept: application/json\r\n{bearer}\
+         Content-Type: application/json\r\nContent-Length: {length}\r\n\r\n{body}"
+    )?;
+    read_answer(&mut stream)
+}
+
+/// Reads the answer to the end of the connection.
+pub(crate) fn read_answer(stream: &mut TcpStream) -> std::io::Result<Answer> {
+    let mut text = String::new();
+    stream.read_to_string(&mut text)?;
+    let cut_off = || std::io::Error::from(std::io::ErrorKind::UnexpectedEof);
+    let (head, body) = text.split_once("\r\n\r\n").ok_or_else(cut_off)?;
+    let status = head.split(' ').nth(1).and_then(|status| status.parse().ok()).ok_or_else(cut_off)?;
+    let length =
+        head.lines().find_map(|line| line.to_lowercase().strip_prefix("content-length: ")?.parse().ok());
+    if length.is_some_and(|length: usize| body.len() < length) {
+        return Err(cut_off());
+    }
+    Ok(Answer { status, body: serde_json::from_str(body).unwrap_or_default() })
+}

@@ -1,0 +1,131 @@
+use crate::support::{Home, Run};
+
+/// The line of a check, with its mark.
+fn line(run: &Run, check: &str) -> String {
+    let found = run
+        .out
+        .lines()
+        .find(|line| line.split_whitespace().skip(1).collect::<Vec<_>>().join(" ").starts_with(check));
+    found.unwrap_or_else(|| panic!("{check} in {}", run.out)).to_owned()
+}
+
+fn last(run: &Run) -> &str {
+    run.out.lines().last().unwrap()
+}
+
+#[test]
+fn a_good_token_passes_every_check() {
+    let home = Home::new();
+    let server = home.serve(&[]);
+    let token = server.register("ada").token();
+    let run = home.run(&["token", "explain", &token]);
+    assert_eq!((run.code, last(&run)), (Some(0), "Accepted"));
+    let marks = run.out.lines().filter(|line| line.starts_with('✓')).count();
+    assert_eq!(marks, 17, "{}", run.out);
+    assert!(line(&run, "session").starts_with("✓ session       live;"), "{}", run.out);
+    assert!(run.out.contains("Expires in "), "{}", run.out);
+
+    let good = home.run(&["token", "verify", &token]).ok();
+    assert!(good.starts_with("good: user ") && good.contains("role user"), "{good}");
+    home.run_with(&["token", "verify", "-"], &format!("{token}\n")).ok();
+    let verified = home.run(&["token", "verify", "--json", &token]).json();
+    assert_eq!(verified["valid"], true);
+    let explained = home.run(&["token", "explain", "--json", &token]).json();
+    assert_eq!(
+        (&explained["accepted"], &explained["checks"][0]["verdict"]),
+        (&true.into(), &"passed".into())
+    );
+}
+
+#[test]
+fn an_expired_token_names_exp_and_how_long_ago() {
+    let home = Home::new();
+    let server = home.serve(&["--access-ttl", "1s"]);
+    let token = server.register("ada").token();
+    server.soon(&token, "token_expired");
+    let run = home.run(&["token", "explain", &token]);
+    assert_eq!(last(&run), "Refused: token_expired (jwt expired); the first failure is: expiry");
+    assert!(line(&run, "expiry").starts_with("✗ expiry        exp "), "{}", run.out);
+    assert!(line(&run, "session").starts_with("✓ session"), "{}", run.out);
+    assert!(run.out.contains("Expired ") && run.code == Some(1), "{}", run.out);
+    home.run(&["token", "verify", &token]).fails("token_expired: jwt expired", "token explain");
+}
+
+#[test]
+fn an_ended_session_says_who_ended_it_and_when() {
+    let home = Home::new();
+    let server = home.serve(&[]);
+    let (logged_out, ended) = (server.register("ada").token(), server.login("ada").token());
+    server.post("/logout", &logged_out, serde_json::json!({}));
+    home.run(&["session", "end", "--user", "ada@example.org"]).ok();
+    let run = home.run(&["token", "explain", &logged_out]);
+    assert!(line(&run, "session").ends_with("Z: its owner logged out"), "{}", run.out);
+    assert!(line(&run, "session").starts_with("✗ session       ended 2"), "{}", run.out);
+    assert_eq!(last(&run), "Refused: session_ended (This session has ended); the first failure is: session");
+    let run = home.run(&["token", "explain", &ended]);
+    assert!(line(&run, "session").ends_with("an admin or the command line ended it"), "{}", run.out);
+    home.run(&["token", "verify", &ended]).fails("session_ended", "token explain");
+
+    home.run(&["user", "delete", "ada@example.org"]).ok();
+    let run = home.run(&["token", "explain", &ended]);
+    assert!(line(&run, "session").contains("ended 2"), "{}", run.out);
+    assert!(line(&run, "user").ends_with("there is no such user"), "{}", run.out);
+}
+
+#[test]
+fn a_stale_token_names_both_roles_and_a_disabled_user_is_named() {
+    let home = Home::new();
+    let server = home.serve(&[]);
+    let token = server.register("ada").token();
+    home.run(&["user", "role", "ada@example.org", "admin"]).ok();
+    home.create("grace", "admin");
+    let run = home.run(&["token", "explain", &token]);
+    assert!(
+        line(&run, "role").ends_with("the token says user, the user is admin now: refresh it"),
+        "{}",
+        run.out
+    );
+    assert_eq!(
+        last(&run),
+        "Refused: token_stale (Token is out of date: refresh it); the first failure is: role"
+    );
+    home.run(&["token", "verify", &token]).fails("token_stale", "token explain");
+    home.run(&["user", "disable", "ada@example.org"]).ok();
+    let run = home.run(&["token", "explain", &token]);
+    assert!(line(&run, "session").ends_with("the account was disabled"), "{}", run.out);
+    assert!(line(&run, "user").starts_with("✗ user          disabled since 2"), "{}", run.out);
+}
+
+#[test]
+fn a_foreign_token_fails_at_its_key_and_nothing_is_asked_of_the_store() {
+    let (here, there) = (Home::new(), Home::new());
+    here.create("ada", "user");
+    let token = there.serve(&[]).register("ada").token();
+    let run = here.run(&["token", "explain", &token]);
+    assert_eq!(last(&run), "Refused: token_invalid (Invalid token); the first failure is: key");
+    for check in ["signature", "claims", "expiry", "session", "user", "role"] {
+        assert_eq!(line(&run, check), format!("– {check}"));
+    }
+    let run = here.run(&["token", "verify", "--json", &token]);
+    let said: serde_json::Value = serde_json::from_str(&run.out).unwrap();
+    assert_eq!((run.code, &said["code"]), (Some(1), &"token_invalid".into()));
+}
+
+#[test]
+fn what_is_no_token_is_refused_and_says_nothing_to_the_terminal() {
+    let home = Home::new();
+    home.create("ada", "user");
+    for text in ["", "x", "a.b", "a.b.c", "-x", "....", &"A".repeat(5_000)] {
+        let run = home.run(&["token", "explain", text]);
+        assert!(run.code == Some(1) && last(&run).starts_with("Refused: token_invalid"), "{run:?}");
+        home.run(&["token", "verify", text]).fails("token_invalid", "token explain");
+        home.run(&["token", "decode", text]).fails("this is no token", "three parts");
+    }
+    // {"kid":"<escape>[2J"}: the escape sequence that clears a terminal, and C1's short form of it.
+    for payload in ["eyJraWQiOiJcdTAwMWJbMkoifQ", "eyJraWQiOiLCmzJKIn0"] {
+        let run = home.run(&["token", "decode", &format!("{payload}.{payload}.x")]);
+        assert!(run.code == Some(0) && !run.out.contains(|c: char| c.is_control() && c != '\n'), "{run:?}");
+        let run = home.run(&["token", "explain", &format!("{payload}.{payload}.x")]);
+        assert!(!run.out.contains(|c: char| c.is_control() && c != '\n'), "{run:?}");
+    }
+}
