@@ -60,6 +60,11 @@ pub struct Change {
 }
 
 impl Change {
+    /// Whether it could leave fewer admins than before.
+    fn may_remove_admin(&self) -> bool {
+        self.role.is_some() || self.disabled == Some(true)
+    }
+
     /// What is changed, for the audit log.
     pub fn summary(&self) -> String {
         let mut parts = Vec::new();
@@ -185,7 +190,7 @@ impl Accounts {
         let done = self
             .store
             .transaction(async move |tx: &mut Tx| {
-                let (user, version) = match locked(tx, id).await? {
+                let (user, version) = match locked(tx, id, change.may_remove_admin()).await? {
                     Some((user, _)) if !actor.covers(&roles, user.role) => return Ok(Err(Error::Forbidden)),
                     Some(found) => found,
                     None => return Ok(Err(Error::NotFound)),
@@ -195,7 +200,7 @@ impl Accounts {
             .await??;
         if let Some(role) = done.role {
             self.revocations.apply_role(id, role, ending);
-            self.sessions.memory.forget(id);
+            self.sessions.memory.forget(&[id]);
         }
         self.sessions.apply_all(&done.ended, ending);
         self.users.forget(id);
@@ -270,7 +275,7 @@ impl Accounts {
         let ended = self
             .store
             .transaction(async move |tx: &mut Tx| {
-                let user = match locked(tx, id).await? {
+                let user = match locked(tx, id, true).await? {
                     Some((user, _)) if !actor.covers(&roles, user.role) => return Ok(Err(Error::Forbidden)),
                     Some((user, _)) => user,
                     None => return Ok(Err(Error::NotFound)),
@@ -301,8 +306,10 @@ impl Accounts {
 }
 
 /// Takes the locks that an act on a user needs, always in this order, and reads the user.
-async fn locked(tx: &mut Tx, id: UserId) -> Result<Option<(User, i64)>, StoreError> {
-    tx.execute(LOCK_ADMINS, values![]).await?;
+async fn locked(tx: &mut Tx, id: UserId, admins: bool) -> Result<Option<(User, i64)>, StoreError> {
+    if admins {
+        tx.execute(LOCK_ADMINS, values![]).await?;
+    }
     tx.execute(users::LOCK, values![id]).await?;
     let row = tx.find(FIND, values![id]).await?;
     row.map(|row| Ok((users::read(&row)?, row.get(6)?))).transpose()

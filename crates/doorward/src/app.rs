@@ -177,10 +177,11 @@ impl App {
     /// The store's; the next call tries again.
     pub async fn follow(&self) -> Result<(), StoreError> {
         let now = self.clock.now();
-        for user in self.revocations.follow(now).await? {
-            self.users.forget(user);
-            self.sessions.memory.forget(user);
-        }
+        let mut users = self.revocations.follow(now).await?;
+        users.sort_unstable();
+        users.dedup();
+        users.iter().for_each(|user| self.users.forget(*user));
+        self.sessions.memory.forget(&users);
         self.keys.follow(now, false).await
     }
 

@@ -232,6 +232,12 @@ impl Settings {
             "name at least one of bearer, cookie and session",
         )?;
         require(
+            self.mode_form != Mode::Bearer,
+            "mode_form",
+            "is bearer, which no form can use",
+            "choose session or cookie",
+        )?;
+        require(
             self.access_algorithm != Algorithm::Hs256,
             "access.algorithm",
             "HS256 needs a shared secret",

@@ -56,7 +56,8 @@ const BY_SECRET: &str = "SELECT s.id, s.user_id, u.role, u.role_version, s.creat
 const BY_ID: &str = "SELECT s.ended_at, u.role, u.disabled_at FROM sessions s JOIN users u ON u.id = s.user_id \
      WHERE s.id = $1 AND s.user_id = $2";
 /// Guarded: a use that is written late neither wakes an ended session nor turns time back.
-const WRITE: &str = "UPDATE sessions SET last_seen_at = $2, expires_at = $3 \
+const WRITE: &str = "UPDATE sessions SET last_seen_at = $2, \
+     expires_at = CASE WHEN absolute_expires_at < $3 THEN absolute_expires_at ELSE $3 END \
      WHERE id = $1 AND ended_at IS NULL AND last_seen_at < $2";
 
 impl Memory {
@@ -75,9 +76,11 @@ impl Memory {
         });
     }
 
-    /// Forgets the sessions of a user whose role or standing changed elsewhere.
-    pub fn forget(&self, user: UserId) {
-        self.known.retain(|_, session| session.user != user);
+    /// Forgets the sessions of users whose role or standing changed.
+    pub fn forget(&self, users: &[UserId]) {
+        if !users.is_empty() {
+            self.known.retain(|_, session| !users.contains(&session.user));
+        }
     }
 
     /// Writes the last use of every session that memory knows, before the process ends.

@@ -11,7 +11,8 @@ use crate::store::{Row, StoreError, Tx, values};
 const FIND: &str = "SELECT s.user_id, u.role, s.mode, s.salt, s.generation, s.rotated_at, s.expires_at, \
      s.absolute_expires_at, s.ended_at, u.disabled_at FROM sessions s JOIN users u ON u.id = s.user_id WHERE s.id = $1";
 /// The compare-and-swap: of any number of requests with one token, one finds this generation.
-const ROTATE: &str = "UPDATE sessions SET generation = generation + 1, rotated_at = $3, last_seen_at = $3, expires_at = $4 \
+const ROTATE: &str = "UPDATE sessions SET generation = generation + 1, rotated_at = $3, last_seen_at = $3, \
+     expires_at = CASE WHEN absolute_expires_at < $4 THEN absolute_expires_at ELSE $4 END \
      WHERE id = $1 AND generation = $2 AND ended_at IS NULL AND expires_at > $3";
 const REPEAT: &str = "UPDATE sessions SET replays = replays + 1 WHERE id = $1 AND ended_at IS NULL";
 

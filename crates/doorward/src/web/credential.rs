@@ -2,8 +2,8 @@
 
 use axum::Json;
 use axum::response::{IntoResponse, Response};
-use http::StatusCode;
-use http::header::LOCATION;
+use http::header::{COOKIE, LOCATION};
+use http::{HeaderMap, StatusCode};
 use serde::Serialize;
 
 use super::cookies::SetCookies;
@@ -35,8 +35,15 @@ struct Tokens<'a> {
     refresh_expires_in: u64,
 }
 
-/// Refuses a mode that the settings don't allow, and cookies that would cross the network in the clear.
-pub(crate) fn check_mode(app: &App, mode: Mode) -> Result<()> {
+/// Refuses a mode that the settings don't allow, one that a form can't have, since nobody would read the tokens, and
+/// cookies that would cross the network in the clear.
+pub(crate) fn check_mode(app: &App, mode: Mode, is_form: bool) -> Result<()> {
+    if is_form && mode == Mode::Bearer {
+        return Err(Error::field(
+            "mode",
+            "must be cookie or session in a form: bearer tokens are handed to programs",
+        ));
+    }
     if !app.settings.modes.contains(&mode) {
         let allowed: Vec<_> = app.settings.modes.iter().map(|mode| mode.as_str()).collect();
         return Err(Error::field("mode", format!("is not allowed here; allowed: {}", allowed.join(", "))));
@@ -77,6 +84,12 @@ pub(crate) fn hand_out_and_go(app: &App, issued: &Issued, path: &str) -> Respons
 pub(crate) fn go(app: &App, path: &str) -> Response {
     let location = format!("{}{path}", app.settings.base_path);
     (StatusCode::SEE_OTHER, [(LOCATION, location)]).into_response()
+}
+
+/// Clears the cookies that a sign-in in bearer mode leaves behind: their session ended with it.
+pub(crate) fn leftovers(app: &App, issued: &Issued, headers: &HeaderMap) -> SetCookies {
+    let left = issued.mode == Mode::Bearer && headers.contains_key(COOKIE);
+    if left { app.cookies.clear_all() } else { SetCookies::default() }
 }
 
 /// The cookies of the credential. Those of the other modes go: no browser holds two sign-ins of ours (attack C08).

@@ -1,8 +1,8 @@
 //! Log in: exchange email and password for a credential.
 //!
 //! `POST /login` {email, password, mode?} → 200 with the user and the credential. Unknown address, wrong password and an
-//! account without a password are one answer, 401 `invalid_credentials`, for the same work. A sign-in that sets cookies
-//! ends the session whose cookies came with it, so that nobody goes on in a planted one (attacks K07, K08).
+//! account without a password are one answer, 401 `invalid_credentials`, for the same work. A sign-in ends
+//! the session whose cookies came with it, so that nobody goes on in a planted one (attacks K07, K08).
 //!
 //! `GET /login?return_to=` is the form.
 
@@ -60,18 +60,17 @@ async fn login(
     let back = input.optional::<String>("return_to");
     input.check()?;
     let (Some(email), Some(password)) = (email, password) else { return Err(input.refuse()) };
-    credential::check_mode(&app, mode)?;
+    credential::check_mode(&app, mode, input.is_form)?;
     let back = back.as_deref().and_then(return_to);
     match sign_in(&app, &email, Arc::new(password), (mode, client), &headers).await {
         Ok((_, issued)) if input.is_form => {
             Ok(credential::hand_out_and_go(&app, &issued, back.unwrap_or("/dashboard")))
         }
-        Ok((user, issued)) => Ok(credential::hand_out(
-            &app,
-            &issued,
-            (StatusCode::OK, Some("Login successful")),
-            Some(user.shown()),
-        )),
+        Ok((user, issued)) => {
+            let message = (StatusCode::OK, Some("Login successful"));
+            let answer = credential::hand_out(&app, &issued, message, Some(user.shown()));
+            Ok((credential::leftovers(&app, &issued, &headers), answer).into_response())
+        }
         Err(error @ (Error::InvalidCredentials | Error::UserDisabled)) if input.is_form => {
             let (status, _, message) = error.row();
             let challenge = [(http::header::WWW_AUTHENTICATE, "Bearer")];
@@ -95,7 +94,7 @@ async fn sign_in(
 ) -> Result<(User, Issued)> {
     let (user, stored) = app.passwords.sign_in(email, password.clone(), &client).await?;
     let raised = raised(app, password, &stored, &client).await;
-    let replaced = if mode == Mode::Bearer { Vec::new() } else { proof::by_cookies(app, headers).await? };
+    let replaced = proof::by_cookies(app, headers).await?;
     let from = sessions::From { ip: Some(client.ip), user_agent: client.user_agent };
     let beginning = app.sessions.prepare(mode, from, replaced, Action::Login);
     let (session, id): (_, UserId) = (beginning.clone(), user.id);

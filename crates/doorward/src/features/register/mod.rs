@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::State;
-use axum::response::Response;
+use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use doorward_core::email::Email;
 use doorward_core::name::DisplayName;
@@ -62,13 +62,15 @@ async fn register(
     mut input: Input,
 ) -> Result<Response> {
     let registering = read(&app, &mut input)?;
-    credential::check_mode(&app, registering.mode)?;
+    credential::check_mode(&app, registering.mode, input.is_form)?;
     let is_form = input.is_form;
     let (user, issued) = make(&app, registering, client, &headers).await?;
     if is_form {
         return Ok(credential::hand_out_and_go(&app, &issued, "/dashboard"));
     }
-    Ok(credential::hand_out(&app, &issued, (StatusCode::CREATED, Some("Registered")), Some(user.shown())))
+    let answer =
+        credential::hand_out(&app, &issued, (StatusCode::CREATED, Some("Registered")), Some(user.shown()));
+    Ok((credential::leftovers(&app, &issued, &headers), answer).into_response())
 }
 
 fn read(app: &App, input: &mut Input) -> Result<Registering> {
@@ -115,31 +117,28 @@ async fn make(app: &App, new: Registering, client: Client, headers: &HeaderMap) 
             let mut account = account.clone();
             if let Some(hash) = invite {
                 match links::use_invitation(tx, hash, now).await? {
-                    Some(invitation)
-                        if invitation.email.as_ref().is_none_or(|email| *email == account.email) =>
-                    {
-                        account.role = invitation.role;
+                    Some(invitation) if invitation.is_for(&account.email) => account.role = invitation.role,
+                    Some(_) => {
+                        links::give_back(tx, hash).await?;
+                        return Ok(Err(Error::LinkInvalid));
                     }
-                    _ => return Err(crate::store::StoreError::Conflict("invitation".into())),
+                    None => return Ok(Err(Error::LinkInvalid)),
                 }
             }
-            match accounts::insert(tx, id, &account, now).await? {
-                Some(user) => {
-                    let begun = sessions::begin(tx, (user.id, user.role), &session).await?;
-                    Ok(Ok((user, begun)))
-                }
-                // An error, so that the invitation is not used up.
-                None if invite.is_some() => Err(crate::store::StoreError::Conflict("email".into())),
-                None => Ok(Err(Error::EmailTaken)),
+            if let Some(user) = accounts::insert(tx, id, &account, now).await? {
+                let begun = sessions::begin(tx, (user.id, user.role), &session).await?;
+                return Ok(Ok((user, begun)));
             }
+            if let Some(hash) = invite {
+                links::give_back(tx, hash).await?;
+            }
+            Ok(Err(Error::EmailTaken))
         })
-        .await
-        .unwrap_or_else(|error| match &error {
-            crate::store::StoreError::Conflict(what) if what == "invitation" => Err(Error::LinkInvalid),
-            crate::store::StoreError::Conflict(what) if what == "email" => Err(Error::EmailTaken),
-            _ => Err(error.into()),
-        });
+        .await?;
     let (user, begun) = made?;
     let issued = app.sessions.issue(&beginning, &begun)?;
     Ok((user, issued))
 }
+
+#[cfg(test)]
+mod tests;
