@@ -41,7 +41,12 @@ async fn refresh(
     };
     let from = sessions::From { ip: Some(client.ip), user_agent: client.user_agent };
     match app.sessions.refresh(token, from).await {
-        Ok(issued) => Ok(credential::hand_out(&app, &issued, (StatusCode::OK, None), None)),
+        Ok(issued) => {
+            if issued.mode != Mode::Bearer {
+                credential::check_mode(&app, issued.mode, false)?;
+            }
+            Ok(credential::hand_out(&app, &issued, (StatusCode::OK, None), None))
+        }
         Err(error) if error.ends_session() && in_body.is_none() => {
             Ok((app.cookies.clear_all(), error).into_response())
         }
