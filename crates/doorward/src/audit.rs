@@ -107,6 +107,12 @@ impl Entry {
         }
     }
 
+    /// The same once more: an entry has an id of its own.
+    #[must_use]
+    pub fn another(&self) -> Self {
+        Self { id: SessionId::new(self.at, crate::random::bytes()), ..self.clone() }
+    }
+
     /// Concerning this user.
     #[must_use]
     pub fn user(self, user: UserId) -> Self {

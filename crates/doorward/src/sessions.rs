@@ -259,14 +259,14 @@ impl Sessions {
             return Ok(0);
         }
         let ending = self.revocations.ending(self.clock.now(), because);
+        let entries: Vec<Entry> =
+            sessions.iter().filter_map(|_| entry.as_ref().map(Entry::another)).collect();
         let ended = self
             .store
             .transaction(async move |tx: &mut Tx| {
                 let ended = revocations::end_each(tx, &sessions, ending).await?;
-                for (session, user) in &ended {
-                    if let Some(entry) = &entry {
-                        audit::record(tx, &entry.clone().user(*user).session(*session)).await?;
-                    }
+                for ((session, user), entry) in ended.iter().zip(&entries) {
+                    audit::record(tx, &entry.clone().user(*user).session(*session)).await?;
                 }
                 Ok(ended.into_iter().map(|(session, _)| session).collect::<Vec<_>>())
             })
