@@ -2,13 +2,11 @@
 
 use axum::Router;
 use axum::middleware::from_fn_with_state;
-use axum::response::{IntoResponse, Response};
 use http::{HeaderValue, Method, header};
 use tower_http::cors::{AllowOrigin, CorsLayer};
 use tower_http::csrf::CsrfLayer;
 
 use crate::app::App;
-use crate::error::Error;
 use crate::features::{
     admin_users, dashboard, devices, health, jwks, login, logout, password_reset, profile, refresh, register,
     style,
@@ -29,25 +27,26 @@ pub fn router(app: &App) -> Router {
         .merge(admin_users::routes())
         .merge(jwks::routes())
         .merge(health::routes())
-        .merge(style::routes())
-        .fallback(nothing_here);
-    let routes = layered(app, routes).with_state(app.clone());
-    match app.settings.base_path.as_str() {
+        .merge(style::routes());
+    // No fallback: beside somebody's own routes theirs holds. Alone, the answer layer gives the 404 our form.
+    let routes = match app.settings.base_path.as_str() {
         "" => routes,
         base => Router::new().nest(base, routes),
-    }
+    };
+    layered(app, routes).with_state(app.clone())
 }
 
-/// From the inside out: CSRF stands before every handler, whatever the credential; CORS outside of it answers preflights;
-/// the answer layer outside of both gives their refusals our form, and every answer its headers.
+/// From the inside out: CSRF stands before every handler, whatever the credential; the answer layer outside of it gives
+/// refusals our form, and every answer its headers; CORS outermost, so that a listed page can read refusals too.
+///
+/// All stand outside of the base path: what is beside it is answered in our form, and the whole path is known.
 fn layered(app: &App, routes: Router<App>) -> Router<App> {
     let origins = &app.settings.origins;
     let csrf = origins
         .iter()
         .fold(CsrfLayer::new(), |layer, origin| layer.clone().add_trusted_origin(origin).unwrap_or(layer));
-    let routes = routes.layer(csrf);
-    let routes = if origins.is_empty() { routes } else { routes.layer(cors(origins)) };
-    routes.layer(from_fn_with_state(app.clone(), answer))
+    let routes = routes.layer(csrf).layer(from_fn_with_state(app.clone(), answer));
+    if origins.is_empty() { routes } else { routes.layer(cors(origins)) }
 }
 
 fn cors(origins: &[String]) -> CorsLayer {
@@ -59,6 +58,5 @@ fn cors(origins: &[String]) -> CorsLayer {
         .allow_credentials(true)
 }
 
-async fn nothing_here() -> Response {
-    Error::NotFound.into_response()
-}
+#[cfg(test)]
+mod tests;
