@@ -28,6 +28,8 @@ pub struct Hashing {
     policy: HashPolicy,
     dummy: String,
     timeout: Duration,
+    #[cfg(feature = "testing")]
+    jobs: Mutex<Vec<String>>,
 }
 
 impl Hashing {
@@ -43,7 +45,15 @@ impl Hashing {
             std::thread::Builder::new().name("hashing".into()).spawn(move || work(&jobs))?;
         }
         let dummy = password_hash::dummy_hash(&policy);
-        Ok(Self { queue: sender, waiting: Arc::default(), policy, dummy, timeout })
+        Ok(Self {
+            queue: sender,
+            waiting: Arc::default(),
+            policy,
+            dummy,
+            timeout,
+            #[cfg(feature = "testing")]
+            jobs: Mutex::default(),
+        })
     }
 
     /// How new passwords are hashed.
@@ -56,6 +66,8 @@ impl Hashing {
     /// # Errors
     /// [`Error::Overloaded`] where too many wait.
     pub async fn hash(&self, password: Arc<Password>, from: IpAddr) -> Result<String> {
+        #[cfg(feature = "testing")]
+        self.note("hash".into());
         let (policy, salt) = (self.policy, crate::random::bytes());
         let hashed =
             self.run(from, move |scratch| password_hash::hash(&password, &policy, salt, scratch)).await?;
@@ -75,6 +87,8 @@ impl Hashing {
     ) -> Result<bool> {
         let known = stored.is_some();
         let stored = stored.unwrap_or_else(|| self.dummy.clone());
+        #[cfg(feature = "testing")]
+        self.note(password_hash::describe(&stored).map_or("verify".into(), |kind| format!("verify {kind}")));
         match self.run(from, move |scratch| password_hash::verify(&password, &stored, scratch)).await? {
             Ok(matches) => Ok(matches && known),
             Err(HashError::OutOfMemory) => Err(Error::Overloaded),
@@ -118,6 +132,19 @@ impl Hashing {
         }
         *count += 1;
         Ok(Place { network, waiting: self.waiting.clone() })
+    }
+}
+
+#[cfg(feature = "testing")]
+impl Hashing {
+    fn note(&self, job: String) {
+        self.jobs.lock().unwrap_or_else(PoisonError::into_inner).push(job);
+    }
+
+    /// What was asked for since the last time: `hash`, or `verify` with the kind and cost of the stored hash. That is the
+    /// work that answers differ by (attack E01).
+    pub fn take_jobs(&self) -> Vec<String> {
+        std::mem::take(&mut self.jobs.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }
 
