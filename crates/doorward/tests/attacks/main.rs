@@ -3,6 +3,8 @@
 
 mod authorisation;
 mod cookies;
+mod enumeration;
+mod passwords;
 mod reading;
 mod refresh;
 mod support;
