@@ -61,14 +61,16 @@ impl Place {
     /// Opens what is there; makes nothing where nothing is.
     pub(crate) async fn open(&self) -> Result<App, Failure> {
         let settings = self.settings()?;
-        if let Database::Sqlite(file) = settings.database()
-            && !file.exists()
-        {
-            let problem = format!("there is no Doorward database in {}", settings.data.display());
-            return Err(Failure::new(
-                problem,
-                "name its folder with --data; `doorward serve` makes a new one",
-            ));
+        if let Database::Sqlite(file) = settings.database() {
+            let found = file.try_exists().map_err(|error| {
+                let problem = format!("cannot look into {}: {error}", settings.data.display());
+                Failure::new(problem, "run the command as the user that the server runs as")
+            });
+            if !found? {
+                let problem = format!("there is no Doorward database in {}", settings.data.display());
+                let hint = "name its folder with --data; `doorward serve` makes a new one";
+                return Err(Failure::new(problem, hint));
+            }
         }
         open(settings).await
     }
@@ -110,8 +112,11 @@ pub(crate) fn secrets_given(settings: &Settings) -> Result<Option<Secrets>, Fail
     Ok(Secrets::find(settings, |name| std::env::var(name).ok())?)
 }
 
-/// Makes the data folder, for its owner alone. One that is there stays as it is.
+/// Makes the data folder of a SQLite database, for its owner alone. One that is there stays as it is.
 pub(crate) fn make_folder(settings: &Settings) -> Result<(), Failure> {
+    if settings.database.is_some() {
+        return Ok(());
+    }
     let folder: &Path = &settings.data;
     std::fs::DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(|error| {
         let problem = format!("cannot make the data folder {}: {error}", folder.display());

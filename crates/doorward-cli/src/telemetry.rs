@@ -1,6 +1,6 @@
-use doorward::settings::{LogFormat, LogLevel, Settings};
 use std::io::IsTerminal;
 
+use doorward::settings::{LogFormat, LogLevel, Settings};
 use tracing::level_filters::LevelFilter;
 use tracing_subscriber::Layer;
 use tracing_subscriber::filter::Targets;
@@ -27,8 +27,8 @@ pub(crate) fn start(settings: &Settings, speaker: Speaker) {
         LogFormat::Auto => speaker == Speaker::Server && !stream.is_terminal(),
     };
     // Only Doorward's own events at the asked level: what a library traces may hold a secret.
-    let targets =
-        Targets::new().with_default(LevelFilter::WARN).with_target("doorward", level(settings, speaker));
+    let level = level(settings, speaker);
+    let targets = Targets::new().with_default(level.min(LevelFilter::WARN)).with_target("doorward", level);
     let ansi = has_colour(&stream);
     // Told of a full disk or a closed pipe, the layer would print to standard error again, and panic.
     let layer = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).log_internal_errors(false);

@@ -81,9 +81,7 @@ impl Serve {
 async fn serve(settings: Settings) -> Result<(), Failure> {
     // Before anything is made: a signal that comes early is not lost.
     let stop = Stop::new()?;
-    if matches!(settings.database(), Database::Sqlite(_)) {
-        make_folder(&settings)?;
-    }
+    make_folder(&settings)?;
     let secrets = secrets(&settings)?;
     let source = secrets.root_source.clone();
     let app = App::open(settings, secrets, Clock::system()).await?;
