@@ -1,6 +1,6 @@
 //! As much HTTP/1.1 as a load generator needs: requests made beforehand, answers with a `Content-Length`.
 
-use std::io::{Read, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
@@ -79,11 +79,11 @@ pub(crate) struct Connection {
 }
 
 impl Connection {
-    /// Connects. An answer that takes longer than ten seconds is an error.
+    /// Connects. An answer that takes longer than thirty seconds is an error.
     pub(crate) fn open(address: SocketAddr) -> Result<Self> {
         let stream = TcpStream::connect(address)?;
         stream.set_nodelay(true)?;
-        stream.set_read_timeout(Some(Duration::from_secs(10)))?;
+        stream.set_read_timeout(Some(Duration::from_secs(30)))?;
         Ok(Self { stream, buffer: vec![0; ROOM] })
     }
 
@@ -92,11 +92,12 @@ impl Connection {
         self.stream.write_all(request)?;
         let mut filled = 0;
         while Answer::read(self.buffer.get(..filled).unwrap_or_default())?.is_none() {
-            let read = self.stream.read(self.buffer.get_mut(filled..).unwrap_or_default())?;
-            if read == 0 {
-                return Err("the server closed the connection".into());
+            match self.stream.read(self.buffer.get_mut(filled..).unwrap_or_default()) {
+                Ok(0) => return Err("the server closed the connection".into()),
+                Ok(read) => filled += read,
+                Err(error) if error.kind() == ErrorKind::WouldBlock => return Err("no answer in 30 s".into()),
+                Err(error) => return Err(error.into()),
             }
-            filled += read;
         }
         Answer::read(self.buffer.get(..filled).unwrap_or_default())?.ok_or_else(|| "no answer".into())
     }
