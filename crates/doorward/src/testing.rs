@@ -401,6 +401,13 @@ impl Answer {
         String::from_utf8_lossy(&self.body).into_owned()
     }
 
+    /// The body as indented JSON for a snapshot, in which ids, times and secrets are named and not shown.
+    pub fn redacted(&self) -> String {
+        let mut body = self.json();
+        redact(&mut body);
+        serde_json::to_string_pretty(&body).unwrap()
+    }
+
     /// The first value of a header.
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers.get(name).map(|value| value.to_str().unwrap())
@@ -449,5 +456,19 @@ impl Answer {
     pub fn goes_to(&self, path: &str) {
         self.has_status(303);
         assert_eq!(self.header("location"), Some(path));
+    }
+}
+
+fn redact(value: &mut Value) {
+    match value {
+        Value::Array(items) => items.iter_mut().for_each(redact),
+        Value::Object(fields) => fields.iter_mut().for_each(|(name, value)| match (name.as_str(), &value) {
+            ("token" | "refresh_token", Value::String(_)) => *value = json!("[token]"),
+            ("request_id", Value::String(_)) => *value = json!("[request id]"),
+            (name, Value::String(_)) if name.ends_with("_at") || name == "at" => *value = json!("[time]"),
+            (name, Value::String(_)) if matches!(name, "id" | "next") || name.ends_with("_id") => *value = json!("[id]"),
+            _ => redact(value),
+        }),
+        _ => {}
     }
 }

@@ -125,3 +125,6 @@ async fn acted_on(app: &App, user: UserId, actor: Actor) -> Result<User> {
 fn url(app: &App, path: &str, secret: &OpaqueSecret) -> String {
     format!("{}{path}{}", app.settings.base_url(), *secret.to_text())
 }
+
+#[cfg(test)]
+mod tests;

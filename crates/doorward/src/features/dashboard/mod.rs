@@ -43,3 +43,6 @@ async fn dashboard(State(app): State<App>, identity: Identity, reader: Reader) -
     let (user, sessions) = (Value::from(Serde(user.shown())), Value::from(Serde(sessions)));
     Ok(app.pages.show("dashboard.html", StatusCode::OK, context! { user, sessions }))
 }
+
+#[cfg(test)]
+mod tests;

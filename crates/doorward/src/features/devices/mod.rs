@@ -71,3 +71,6 @@ async fn end_others(
     }
     Ok(done("Other sessions ended").sessions(sessions).into_response())
 }
+
+#[cfg(test)]
+mod tests;

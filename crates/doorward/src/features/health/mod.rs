@@ -20,3 +20,6 @@ async fn readyz(State(app): State<App>) -> Result<Json<Value>> {
     app.store.ping().await?;
     Ok(Json(json!({ "status": "ready" })))
 }
+
+#[cfg(test)]
+mod tests;

@@ -23,3 +23,6 @@ async fn jwks(State(app): State<App>) -> Response {
     ];
     (headers, app.keys.jwks()).into_response()
 }
+
+#[cfg(test)]
+mod tests;

@@ -62,3 +62,6 @@ async fn logout_all(
     }
     Ok((cleared, done("Logged out from all devices").sessions(sessions)).into_response())
 }
+
+#[cfg(test)]
+mod tests;

@@ -53,3 +53,6 @@ async fn reset(State(app): State<App>, client: Client, mut input: Input) -> Resu
     let answer = done("Password reset: sign in with it").sessions(sessions);
     Ok((app.cookies.clear_all(), answer).into_response())
 }
+
+#[cfg(test)]
+mod tests;

@@ -116,3 +116,6 @@ async fn delete(
     }
     Ok((cleared, done("Account deleted")).into_response())
 }
+
+#[cfg(test)]
+mod tests;

@@ -15,3 +15,6 @@ async fn style() -> impl IntoResponse {
     let headers = [(CONTENT_TYPE, "text/css; charset=utf-8"), (CACHE_CONTROL, "public, max-age=3600")];
     (headers, include_str!("../../web/style.css"))
 }
+
+#[cfg(test)]
+mod tests;

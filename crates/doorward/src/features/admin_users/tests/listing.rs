@@ -1,0 +1,144 @@
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use doorward_core::Mode;
+use doorward_core::email::Email;
+use doorward_core::name::DisplayName;
+use doorward_core::role::RoleName;
+use serde_json::Value;
+
+use super::site_with_ada;
+use crate::accounts::Actor;
+use crate::features::admin_users;
+use crate::testing::{Site, Visitor};
+
+/// Follows `next` to the end; gives the pages' lengths and what stood on them, by id.
+async fn pages(admin: &Visitor, path: &str, list: &str) -> (Vec<usize>, Vec<String>) {
+    let (mut lengths, mut ids, mut after) = (Vec::new(), Vec::new(), String::new());
+    loop {
+        let page = admin.get(&format!("{path}{after}")).await.is_ok();
+        let rows = page[list].as_array().unwrap();
+        lengths.push(rows.len());
+        ids.extend(rows.iter().map(|row| row["id"].as_str().unwrap().to_owned()));
+        match &page["next"] {
+            Value::String(next) => after = format!("&after={next}"),
+            _ => return (lengths, ids),
+        }
+    }
+}
+
+async fn site_with_250() -> (Site, Visitor) {
+    let site = Site::new().await;
+    let admin = site.admin("root").await;
+    for n in 0..250 {
+        let who = (
+            DisplayName::parse(&format!("Number {n:03}")).unwrap(),
+            Email::parse(&format!("n{n:03}@example.org")).unwrap(),
+            RoleName::USER,
+        );
+        admin_users::create(&site.app, who, None, Actor::CommandLine).await.unwrap();
+        site.clock.advance(Duration::from_millis(1));
+    }
+    (site, admin)
+}
+
+#[tokio::test]
+async fn pages_show_each_of_many_users_once_in_the_order_of_their_making() {
+    let (site, admin) = site_with_250().await;
+    let (lengths, ids) = pages(&admin, "/admin/users?role=user&limit=100", "users").await;
+    assert_eq!(lengths, [100, 100, 50]);
+    assert!(ids.is_sorted() && ids.iter().collect::<BTreeSet<_>>().len() == 250);
+    let (lengths, _) = pages(&admin, "/admin/users?role=user&limit=125", "users").await;
+    assert_eq!(lengths, [125, 125], "a full last page has none after it");
+    let (lengths, _) = pages(&admin, "/admin/users?x", "users").await;
+    assert_eq!(lengths, [50, 50, 50, 50, 50, 1]);
+    assert_eq!(admin.get("/admin/users?limit=200").await.is_ok()["users"].as_array().unwrap().len(), 200);
+
+    // Who comes or goes between two pages moves nobody else.
+    let first = admin.get("/admin/users?role=user&limit=100").await.is_ok();
+    let gone = first["users"][7]["id"].as_str().unwrap();
+    admin.delete(&format!("/admin/users/{gone}"), Value::Null).await.is_ok();
+    let next = first["next"].as_str().unwrap();
+    let second = admin.get(&format!("/admin/users?role=user&limit=100&after={next}")).await.is_ok();
+    assert_eq!(second["users"][0]["id"], ids[100].as_str());
+    site.user("late", RoleName::USER).await;
+    let (_, all) = pages(&admin, "/admin/users?role=user&limit=200", "users").await;
+    assert_eq!((all.len(), &all[248]), (250, &ids[249]));
+}
+
+#[tokio::test]
+async fn a_search_looks_into_names_and_addresses_in_any_case() {
+    let (_, admin) = site_with_250().await;
+    let found = async |query: &str| {
+        let page = admin.get(&format!("/admin/users?{query}")).await.is_ok();
+        page["users"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|user| user["name"].as_str().unwrap().to_owned())
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(found("search=NUMBER+24&limit=200").await.len(), 10);
+    assert_eq!(found("search=n007%40").await, ["Number 007"]);
+    assert_eq!(found("search=umber+01&limit=3").await, ["Number 010", "Number 011", "Number 012"]);
+    assert_eq!(found("role=admin").await, ["root"]);
+    assert_eq!(found("role=admin&search=number").await, [""; 0]);
+    assert_eq!(found("search=&role=&after=&limit=1").await.len(), 1);
+    assert_eq!(found("role=nobody").await, [""; 0]);
+}
+
+#[tokio::test]
+async fn one_user_is_shown_as_in_the_list() {
+    let (_, admin, _, path) = site_with_ada().await;
+    let one = admin.get(&path).await;
+    insta::assert_snapshot!(one.redacted(), @r#"
+    {
+      "user": {
+        "created_at": "[time]",
+        "disabled": false,
+        "email": "ada@example.org",
+        "id": "[id]",
+        "name": "ada",
+        "role": "user"
+      }
+    }
+    "#);
+    let listed = admin.get("/admin/users?role=user").await.is_ok();
+    assert_eq!(listed["users"][0], one.json()["user"]);
+}
+
+#[tokio::test]
+async fn sessions_are_listed_of_one_user_and_of_all() {
+    let (site, admin, ada, path) = site_with_ada().await;
+    let browser = site.logged_in_by("ada", Mode::Session).await;
+    let hers = admin.get(&format!("{path}/sessions")).await.is_ok();
+    let modes: BTreeSet<_> =
+        hers["sessions"].as_array().unwrap().iter().map(|one| one["mode"].as_str().unwrap()).collect();
+    assert_eq!(modes, BTreeSet::from(["bearer", "session"]));
+    assert_eq!(hers["sessions"][0]["current"], false);
+
+    let (lengths, ids) = pages(&admin, "/admin/sessions?limit=2", "sessions").await;
+    assert_eq!((lengths, ids.len()), (vec![2, 1], 3));
+    insta::assert_snapshot!(admin.get(&format!("/admin/sessions?limit=1&after={}", ids[1])).await.redacted()
+        .replace("\"session\"", "\"[mode]\"").replace("\"bearer\"", "\"[mode]\""), @r#"
+    {
+      "next": null,
+      "sessions": [
+        {
+          "created_at": "[time]",
+          "expires_at": "[time]",
+          "id": "[id]",
+          "ip": "192.0.2.1",
+          "last_seen_at": "[time]",
+          "mode": "[mode]",
+          "user_agent": null,
+          "user_id": "[id]"
+        }
+      ]
+    }
+    "#);
+    browser.post("/logout", Value::Null).await.is_ok();
+    let (_, ids) = pages(&admin, "/admin/sessions?limit=200", "sessions").await;
+    assert_eq!(ids.len(), 2);
+    assert!(ids.contains(&ada.session_id().await));
+}

@@ -1,0 +1,120 @@
+use std::time::Duration;
+
+use doorward_core::Mode;
+use http::{Method, header};
+use serde_json::{Value, json};
+
+use crate::testing::{PASSWORD, Site};
+
+#[tokio::test]
+async fn a_program_is_welcomed_by_name() {
+    let site = Site::new().await;
+    let ada = site.logged_in("ada").await;
+    insta::assert_snapshot!(ada.get("/dashboard").await.redacted(), @r#"
+    {
+      "message": "Welcome ada!",
+      "user": {
+        "created_at": "[time]",
+        "email": "ada@example.org",
+        "id": "[id]",
+        "name": "ada",
+        "role": "user"
+      }
+    }
+    "#);
+}
+
+#[tokio::test]
+async fn a_person_sees_the_devices_and_a_way_out_of_each() {
+    let site = Site::new().await;
+    let ada = site.logged_in_by("ada", Mode::Session).await;
+    let phone = site.logged_in("ada").await.session_id().await;
+    let answer = ada.page("/dashboard").await;
+    let page = answer.has_status(200).text();
+    assert!(answer.header("content-type").unwrap().starts_with("text/html"));
+    assert!(page.contains("Welcome ada!") && page.contains("· this one"), "{page}");
+    assert!(
+        page.contains(&format!("action=\"/sessions/{phone}/end\"")) && page.contains("action=\"/logout\"")
+    );
+}
+
+#[tokio::test]
+async fn a_name_is_text_on_the_page_whatever_it_contains() {
+    let site = Site::new().await;
+    let visitor = site.visitor();
+    let name = "<script>alert('x')</script>{{ 7 * 7 }}";
+    let body = json!({ "name": name, "email": "x@example.org", "password": PASSWORD, "mode": "session" });
+    visitor.post("/register", body).await.has_status(201);
+    let page = visitor.page("/dashboard").await.text();
+    assert!(
+        page.contains("&lt;script&gt;") && page.contains("{{ 7 * 7 }}") && !page.contains("<script"),
+        "{page}"
+    );
+}
+
+#[tokio::test]
+async fn a_person_who_is_not_signed_in_goes_to_the_login_and_from_there_back() {
+    let site = Site::new().await;
+    site.visitor().page("/dashboard").await.goes_to("/login?return_to=%2Fdashboard");
+    site.visitor()
+        .page("/dashboard?a=b&c=%2F")
+        .await
+        .goes_to("/login?return_to=%2Fdashboard%3Fa%3Db%26c%3D%252F");
+    site.visitor().page("/").await.goes_to("/dashboard");
+    let ended = site.logged_in_by("ada", Mode::Session).await;
+    ended.copy().post("/logout", Value::Null).await.is_ok();
+    let answer = ended.page("/dashboard").await;
+    answer.goes_to("/login?return_to=%2Fdashboard");
+    assert!(ended.cookie("__Host-sessionId").is_none(), "{:?}", answer.set_cookies());
+    site.visitor().get("/dashboard").await.has_status(401).is_refused("token_missing");
+}
+
+#[tokio::test]
+async fn under_a_base_path_all_ways_stay_below_it() {
+    let site = Site::with(&[("base_path", "/auth")]).await;
+    site.visitor().page("/auth/dashboard?x").await.goes_to("/auth/login?return_to=%2Fdashboard%3Fx");
+    site.visitor().page("/auth").await.goes_to("/auth/dashboard");
+    let fields = [("name", "Ada"), ("email", "ada@example.org"), ("password", PASSWORD)];
+    let browser = site.visitor();
+    browser.form("/auth/register", &fields).await.goes_to("/auth/dashboard");
+    let page = browser.page("/auth/dashboard").await.has_status(200).text();
+    assert!(page.contains("auth/logout\"") && page.contains("auth/style.css\""), "{page}");
+    site.visitor().get("/dashboard").await.has_status(404).is_refused("not_found");
+    site.visitor().get("/auth/nothing").await.has_status(404).is_refused("not_found");
+}
+
+#[tokio::test]
+async fn json_is_for_whoever_prefers_it() {
+    let site = Site::new().await;
+    let ada = site.logged_in("ada").await;
+    for accept in ["*/*", "application/json", "application/json, text/html;q=0.9", ""] {
+        let request = ada.request(Method::GET, "/dashboard").header(header::ACCEPT, accept);
+        assert_eq!(ada.send(request, "").await.is_ok()["message"], "Welcome ada!", "{accept}");
+    }
+}
+
+#[tokio::test]
+async fn an_expired_token_is_refused_by_its_own_code() {
+    let site = Site::new().await;
+    let ada = site.logged_in("ada").await;
+    site.later(Duration::from_secs(899)).await;
+    ada.get("/dashboard").await.is_ok();
+    site.later(Duration::from_secs(1)).await;
+    let answer = ada.get("/dashboard").await;
+    let problem = answer.has_status(401).is_refused("token_expired");
+    assert_eq!(problem["message"], "jwt expired");
+    let challenge = "Bearer error=\"invalid_token\", error_description=\"jwt expired\"";
+    assert_eq!(answer.header("www-authenticate"), Some(challenge));
+}
+
+#[tokio::test]
+async fn clients_of_old_tutorials_get_403_for_a_bad_token_by_a_setting() {
+    let site = Site::with(&[("http.invalid_token_status", "403")]).await;
+    let bad = site.visitor();
+    bad.hold(Some("garbage"), None);
+    assert_eq!(
+        bad.get("/dashboard").await.has_status(403).is_refused("token_invalid")["message"],
+        "Invalid token"
+    );
+    site.visitor().get("/dashboard").await.has_status(401).is_refused("token_missing");
+}

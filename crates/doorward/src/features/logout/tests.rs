@@ -1,0 +1,156 @@
+use std::time::Duration;
+
+use doorward_core::Mode;
+use http::{Method, header};
+use serde_json::{Value, json};
+
+use crate::testing::{Site, Visitor};
+
+#[tokio::test]
+async fn logging_out_ends_this_session_and_no_other() {
+    let site = Site::new().await;
+    for mode in Mode::ALL {
+        let (laptop, phone) = (site.logged_in_by("ada", mode).await, site.logged_in("ada").await);
+        let copy = laptop.copy();
+        assert_eq!(
+            laptop.post("/logout", Value::Null).await.is_ok(),
+            json!({ "success": true, "message": "Logged out" })
+        );
+        copy.get("/profile").await.is_refused("session_ended");
+        copy.refresh().await.has_status(401);
+        phone.get("/profile").await.is_ok();
+    }
+}
+
+#[tokio::test]
+async fn all_our_cookies_are_cleared_with_the_attributes_they_were_set_with() {
+    let site = Site::new().await;
+    let visitor = site.logged_in_by("ada", Mode::Session).await;
+    let answer = visitor.post("/logout", Value::Null).await;
+    let mut lines = answer.set_cookies();
+    lines.sort_unstable();
+    insta::assert_snapshot!(lines.join("\n"), @r"
+    __Host-sessionId=; HttpOnly; SameSite=Strict; Secure; Path=/; Max-Age=0; Expires=Thu, 01 Jan 1970 00:00:00 GMT
+    __Host-token=; HttpOnly; SameSite=Strict; Secure; Path=/; Max-Age=0; Expires=Thu, 01 Jan 1970 00:00:00 GMT
+    __Secure-refresh_token=; HttpOnly; SameSite=Strict; Secure; Path=/refresh; Max-Age=0; Expires=Thu, 01 Jan 1970 00:00:00 GMT
+    ");
+}
+
+#[tokio::test]
+async fn under_a_base_path_and_in_development_the_cookies_are_cleared_as_they_were_set() {
+    let site = Site::with(&[("base_path", "/auth"), ("dev", "true")]).await;
+    let answer = site.visitor().post("/auth/logout", Value::Null).await;
+    let mut lines = answer.set_cookies();
+    lines.sort_unstable();
+    insta::assert_snapshot!(lines.join("\n"), @r"
+    refresh_token=; HttpOnly; SameSite=Strict; Path=/auth/refresh; Max-Age=0; Expires=Thu, 01 Jan 1970 00:00:00 GMT
+    sessionId=; HttpOnly; SameSite=Strict; Path=/; Max-Age=0; Expires=Thu, 01 Jan 1970 00:00:00 GMT
+    token=; HttpOnly; SameSite=Strict; Path=/; Max-Age=0; Expires=Thu, 01 Jan 1970 00:00:00 GMT
+    ");
+}
+
+#[tokio::test]
+async fn an_expired_token_still_logs_out() {
+    let site = Site::new().await;
+    for mode in [Mode::Bearer, Mode::Cookie] {
+        let ada = site.logged_in_by("ada", mode).await;
+        let copy = ada.copy();
+        site.later(Duration::from_secs(3_600)).await;
+        ada.get("/profile").await.is_refused("token_expired");
+        ada.post("/logout", Value::Null).await.is_ok();
+        copy.refresh().await.is_refused("session_ended");
+    }
+}
+
+#[tokio::test]
+async fn a_refresh_token_alone_logs_out_from_the_body_or_the_cookie() {
+    let site = Site::new().await;
+    let ada = site.logged_in("ada").await;
+    let body = json!({ "refresh_token": ada.refresh_token().unwrap() });
+    site.visitor().post("/logout", body).await.is_ok();
+    ada.get("/profile").await.is_refused("session_ended");
+
+    let browser = site.logged_in_by("ada", Mode::Cookie).await;
+    let cookie = format!("__Secure-refresh_token={}", browser.cookie("__Secure-refresh_token").unwrap());
+    let request = site.visitor().request(Method::POST, "/logout").header(header::COOKIE, cookie);
+    site.visitor().send(request, "").await.is_ok();
+    browser.get("/profile").await.is_refused("session_ended");
+}
+
+#[tokio::test]
+async fn a_request_that_proves_two_sessions_ends_both() {
+    let site = Site::new().await;
+    let (ada, bob) = (site.logged_in("ada").await, site.logged_in_by("bob", Mode::Session).await);
+    let both = bob.copy();
+    both.hold(ada.token().as_deref(), None);
+    both.post("/logout", Value::Null).await.is_ok();
+    ada.get("/profile").await.is_refused("session_ended");
+    bob.get("/profile").await.is_refused("session_ended");
+}
+
+#[tokio::test]
+async fn a_bad_or_missing_credential_and_a_body_that_cannot_be_read_are_no_error() {
+    let site = Site::new().await;
+    let ada = site.logged_in("ada").await;
+    let bad = site.visitor();
+    bad.hold(Some("garbage"), None);
+    bad.hold_cookie("__Host-token", "garbage");
+    bad.hold_cookie("__Host-sessionId", "garbage");
+    for visitor in [bad, site.visitor()] {
+        let answer = visitor.post("/logout", json!({ "refresh_token": 7 })).await;
+        answer.is_ok();
+        assert_eq!(answer.set_cookies().len(), 3);
+    }
+    for (content_type, body) in
+        [("application/json", "{"), ("text/plain", "x"), ("application/json", "\u{feff}{}")]
+    {
+        let out = ada.copy();
+        let request = out.request(Method::POST, "/logout").header(header::CONTENT_TYPE, content_type);
+        out.send(request, body).await.is_ok();
+    }
+    ada.get("/profile").await.is_refused("session_ended");
+    ada.post("/logout", Value::Null).await.is_ok();
+}
+
+#[tokio::test]
+async fn a_token_of_another_key_ends_nothing() {
+    let site = Site::new().await;
+    let ada = site.logged_in("ada").await;
+    let elsewhere = Site::new().await.logged_in("ada").await;
+    site.visitor().post("/logout", json!({ "refresh_token": elsewhere.refresh_token() })).await.is_ok();
+    elsewhere.at(&site).post("/logout", Value::Null).await.is_ok();
+    ada.get("/profile").await.is_ok();
+}
+
+#[tokio::test]
+async fn a_form_goes_to_the_login() {
+    let site = Site::new().await;
+    for path in ["/logout", "/logout/all"] {
+        let browser = site.logged_in_by("ada", Mode::Session).await;
+        let answer = browser.form(path, &[]).await;
+        answer.goes_to("/login");
+        assert_eq!(answer.set_cookies().len(), 3);
+        assert!(browser.cookie("__Host-sessionId").is_none());
+    }
+}
+
+#[tokio::test]
+async fn logging_out_everywhere_ends_every_session_of_the_user_and_counts_the_live_ones() {
+    let site = Site::new().await;
+    let mut all: Vec<Visitor> = Vec::new();
+    for mode in Mode::ALL {
+        all.push(site.logged_in_by("ada", mode).await);
+    }
+    let bob = site.logged_in("bob").await;
+    let copies: Vec<_> = all.iter().map(Visitor::copy).collect();
+    assert_eq!(
+        all[0].post("/logout/all", Value::Null).await.is_ok(),
+        json!({ "success": true, "message": "Logged out from all devices", "sessions": 3 })
+    );
+    for visitor in copies {
+        visitor.get("/profile").await.is_refused("session_ended");
+    }
+    bob.get("/profile").await.is_ok();
+    all[0].post("/logout/all", Value::Null).await.has_status(401).is_refused("session_ended");
+    site.visitor().post("/logout/all", Value::Null).await.is_refused("token_missing");
+}

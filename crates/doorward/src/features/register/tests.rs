@@ -1,0 +1,285 @@
+use doorward_core::Mode;
+use doorward_core::role::RoleName;
+use serde_json::{Value, json};
+
+use crate::testing::{PASSWORD, Site};
+
+fn ada() -> Value {
+    json!({ "name": "Ada", "email": " ADA@Example.org ", "password": PASSWORD })
+}
+
+fn ada_with(field: &str, value: impl Into<Value>) -> Value {
+    let mut body = ada();
+    body[field] = value.into();
+    body
+}
+
+#[tokio::test]
+async fn who_registers_has_an_account_and_is_signed_in() {
+    let site = Site::new().await;
+    let visitor = site.visitor();
+    let answer = visitor.post("/register", ada()).await;
+    answer.has_status(201);
+    insta::assert_snapshot!(answer.redacted(), @r#"
+    {
+      "expires_in": 900,
+      "message": "Registered",
+      "refresh_expires_in": 2592000,
+      "refresh_token": "[token]",
+      "success": true,
+      "token": "[token]",
+      "token_type": "Bearer",
+      "user": {
+        "created_at": "[time]",
+        "email": "ada@example.org",
+        "id": "[id]",
+        "name": "Ada",
+        "role": "user"
+      }
+    }
+    "#);
+    assert!(answer.set_cookies().is_empty());
+    assert_eq!(visitor.get("/profile").await.is_ok()["user"], answer.json()["user"]);
+}
+
+#[tokio::test]
+async fn with_cookies_no_script_sees_the_credential() {
+    let site = Site::new().await;
+    for (mode, cookies) in [
+        (Mode::Cookie, vec!["__Host-token", "__Secure-refresh_token"]),
+        (Mode::Session, vec!["__Host-sessionId"]),
+    ] {
+        let visitor = site.visitor();
+        let mut body = ada_with("mode", mode.as_str());
+        body["email"] = format!("{mode}@example.org").into();
+        let answer = visitor.post("/register", body).await;
+        let fields: Vec<_> = answer.has_status(201).json().as_object().unwrap().keys().cloned().collect();
+        assert_eq!(fields, ["expires_in", "message", "success", "user"], "{mode}");
+        for cookie in cookies {
+            assert!(visitor.cookie(cookie).is_some(), "{mode}: {:?}", answer.set_cookies());
+        }
+        visitor.get("/profile").await.is_ok();
+    }
+}
+
+#[tokio::test]
+async fn a_form_registers_in_session_mode_and_goes_to_the_dashboard() {
+    let site = Site::new().await;
+    let visitor = site.visitor();
+    let page = visitor.page("/register").await;
+    assert!(page.has_status(200).text().contains("<form method=\"post\" action=\"/register\">"));
+    let fields = [("name", "Ada"), ("email", "ada@example.org"), ("password", PASSWORD)];
+    let answer = visitor.form("/register", &fields).await;
+    answer.goes_to("/dashboard");
+    assert!(answer.set_cookies()[0].starts_with("__Host-sessionId="));
+    assert!(visitor.page("/dashboard").await.has_status(200).text().contains("Welcome Ada!"));
+}
+
+#[tokio::test]
+async fn a_form_that_is_wrong_gets_a_page_that_names_the_fields() {
+    let site = Site::new().await;
+    let answer = site.visitor().form("/register", &[("name", "Ada"), ("email", "ada")]).await;
+    let page = answer.has_status(422).text();
+    assert!(answer.header("content-type").unwrap().starts_with("text/html"));
+    assert!(page.contains("<li>email ") && page.contains("<li>password is required</li>"), "{page}");
+}
+
+#[tokio::test]
+async fn an_address_that_somebody_has_is_taken_in_any_spelling() {
+    let site = Site::new().await;
+    site.visitor().post("/register", ada()).await.has_status(201);
+    for email in ["ada@example.org", "ADA@EXAMPLE.ORG", "\tada@example.org\n"] {
+        let mut body = ada_with("email", email);
+        body["password"] = "of somebody else".into();
+        let answer = site.visitor().post("/register", body).await;
+        answer.has_status(409).is_refused("email_taken");
+        assert!(answer.set_cookies().is_empty());
+    }
+    let login = |password: &str| json!({ "email": "ada@example.org", "password": password });
+    site.visitor().post("/login", login("of somebody else")).await.is_refused("invalid_credentials");
+    site.visitor().post("/login", login(PASSWORD)).await.is_ok();
+}
+
+#[tokio::test]
+async fn every_wrong_field_is_named_at_once() {
+    let site = Site::new().await;
+    let body = json!({ "name": "\u{202e}", "email": "ada", "password": "p".repeat(1_025), "mode": "oauth", "invite": "x" });
+    let answer = site.visitor().post("/register", body).await;
+    answer.has_status(422).is_refused("invalid_input");
+    insta::assert_snapshot!(answer.redacted(), @r#"
+    {
+      "code": "invalid_input",
+      "fields": [
+        {
+          "field": "name",
+          "message": "must have no line breaks, control characters or marks that turn the direction of writing"
+        },
+        {
+          "field": "email",
+          "message": "must have one @, like ada@example.com"
+        },
+        {
+          "field": "password",
+          "message": "must have at most 1024 bytes"
+        },
+        {
+          "field": "mode",
+          "message": "must be bearer, cookie or session"
+        },
+        {
+          "field": "invite",
+          "message": "is not a valid link"
+        }
+      ],
+      "message": "Some fields are missing or wrong",
+      "request_id": "[request id]",
+      "status": 422,
+      "success": false,
+      "title": "Unprocessable Entity",
+      "type": "about:blank"
+    }
+    "#);
+}
+
+#[tokio::test]
+async fn each_wrong_field_is_named_and_nothing_is_made() {
+    let site = Site::new().await;
+    for (field, wrong) in [
+        ("name", json!("")),
+        ("name", json!("a\0b")),
+        ("name", json!("a".repeat(201))),
+        ("name", json!(7)),
+        ("name", Value::Null),
+        ("email", json!("a@b@c")),
+        ("email", json!(format!("{}@example.org", "a".repeat(255)))),
+        ("email", json!(["ada@example.org"])),
+        ("password", json!("1234567")),
+        ("password", json!("password")),
+        ("password", json!("ADA@example.org")),
+        ("password", json!("a".repeat(1_025))),
+        ("password", json!({ "length": 20 })),
+        ("password", json!(true)),
+        ("mode", json!("Bearer")),
+        ("mode", json!(["bearer"])),
+    ] {
+        let answer = site.visitor().post("/register", ada_with(field, wrong.clone())).await;
+        let problem = answer.has_status(422).is_refused("invalid_input");
+        let named: Vec<_> =
+            problem["fields"].as_array().unwrap().iter().map(|one| one["field"].clone()).collect();
+        assert_eq!(named, [field], "{wrong}");
+    }
+    site.visitor().post("/register", ada()).await.has_status(201);
+}
+
+#[tokio::test]
+async fn closed_registration_refuses_everybody_and_by_invitation_all_without_one() {
+    let closed = Site::with(&[("registration", "closed")]).await;
+    closed.visitor().post("/register", ada()).await.has_status(403).is_refused("registration_closed");
+    let link = invitation(&closed, json!({})).await;
+    let invited = ada_with("invite", link.as_str());
+    closed.visitor().post("/register", invited).await.is_refused("registration_closed");
+
+    let by_invitation = Site::with(&[("registration", "invite")]).await;
+    by_invitation.visitor().post("/register", ada()).await.has_status(403).is_refused("registration_closed");
+    let unknown = ada_with("invite", "A".repeat(43));
+    by_invitation.visitor().post("/register", unknown).await.has_status(400).is_refused("link_invalid");
+}
+
+/// An admin makes an invitation; gives its secret.
+async fn invitation(site: &Site, body: Value) -> String {
+    let admin = site.admin("root").await;
+    let made = admin.post("/admin/invitations", body).await.has_status(201).json();
+    made["url"].as_str().unwrap().split_once("/register?invite=").unwrap().1.to_owned()
+}
+
+#[tokio::test]
+async fn an_invitation_works_once_and_gives_its_role() {
+    let site = Site::with(&[("registration", "invite"), ("roles.support", "users:read")]).await;
+    let invite = invitation(&site, json!({ "role": "support" })).await;
+    let page = site.visitor().page(&format!("/register?invite={invite}")).await;
+    assert!(page.text().contains(&format!("name=\"invite\" value=\"{invite}\"")));
+
+    let visitor = site.visitor();
+    let answer = visitor.post("/register", ada_with("invite", invite.as_str())).await;
+    assert_eq!(answer.has_status(201).json()["user"]["role"], "support");
+    visitor.get("/admin/users").await.is_ok();
+
+    let mut second = ada_with("invite", invite.as_str());
+    second["email"] = "bob@example.org".into();
+    site.visitor().post("/register", second).await.is_refused("link_invalid");
+}
+
+#[tokio::test]
+async fn an_invitation_is_for_its_address_and_not_used_up_by_a_failure() {
+    let site = Site::with(&[("registration", "invite")]).await;
+    site.user("bob", RoleName::USER).await;
+    let anybody = invitation(&site, json!({})).await;
+    let mut taken = ada_with("invite", anybody.as_str());
+    taken["email"] = "bob@example.org".into();
+    site.visitor().post("/register", taken).await.is_refused("email_taken");
+    site.visitor().post("/register", ada_with("invite", anybody)).await.has_status(201);
+
+    let admin = site.logged_in("root").await;
+    let made =
+        admin.post("/admin/invitations", json!({ "email": "Eve@example.org" })).await.has_status(201).json();
+    let (_, for_eve) = made["url"].as_str().unwrap().split_once("invite=").unwrap();
+    let invited = |email: &str| {
+        let mut body = ada_with("invite", for_eve);
+        body["email"] = email.into();
+        body
+    };
+    site.visitor().post("/register", invited("mallory@example.org")).await.is_refused("link_invalid");
+    site.visitor().post("/register", invited("eve@example.org")).await.has_status(201);
+}
+
+#[tokio::test]
+async fn an_invitation_works_for_a_week() {
+    let site = Site::with(&[("registration", "invite")]).await;
+    let invite = invitation(&site, json!({})).await;
+    site.later(crate::links::INVITE_TTL).await;
+    site.visitor().post("/register", ada_with("invite", invite)).await.is_refused("link_invalid");
+}
+
+#[tokio::test]
+async fn a_mode_that_is_not_allowed_or_a_cookie_in_the_clear_makes_no_account() {
+    let site = Site::with(&[
+        ("modes", "bearer,cookie"),
+        ("public_url", "http://door.example"),
+        ("http.plain", "true"),
+    ])
+    .await;
+    let problem =
+        site.visitor().post("/register", ada_with("mode", "session")).await.is_refused("invalid_input");
+    assert_eq!(problem["fields"][0]["field"], "mode");
+    site.visitor()
+        .post("/register", ada_with("mode", "cookie"))
+        .await
+        .has_status(400)
+        .is_refused("https_required");
+    site.visitor().post("/register", ada()).await.has_status(201);
+}
+
+#[tokio::test]
+async fn who_registers_over_a_signed_in_browser_ends_that_session() {
+    let site = Site::new().await;
+    let browser = site.logged_in_by("bob", Mode::Session).await;
+    let bobs = browser.copy();
+    browser.post("/register", ada_with("mode", "session")).await.has_status(201);
+    bobs.get("/profile").await.is_refused("session_ended");
+    assert_eq!(browser.get("/profile").await.is_ok()["user"]["name"], "Ada");
+}
+
+#[tokio::test]
+async fn registrations_from_one_network_are_limited() {
+    let site = Site::new().await;
+    let visitor = site.visitor();
+    let taken = ada();
+    visitor.post("/register", taken.clone()).await.has_status(201);
+    for _ in 0..29 {
+        site.visitor().post("/register", taken.clone()).await.is_refused("email_taken");
+    }
+    let answer = site.visitor().post("/register", taken.clone()).await;
+    answer.has_status(429).is_refused("too_many_attempts");
+    assert_eq!(answer.header("retry-after"), Some("60"));
+    site.visitor().from([198, 51, 100, 1]).post("/register", taken).await.is_refused("email_taken");
+}
