@@ -232,3 +232,6 @@ impl fmt::Debug for Fields {
         f.debug_set().entries(self.0.keys()).finish()
     }
 }
+
+#[cfg(test)]
+mod tests;

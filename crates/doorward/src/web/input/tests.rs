@@ -1,0 +1,175 @@
+use std::convert::Infallible;
+
+use axum::body::{Body, Bytes};
+use futures_util::stream;
+use http::{Method, header};
+use serde_json::{Value, json};
+
+use crate::testing::{Answer, PASSWORD, Site, Visitor};
+
+async fn send(visitor: &Visitor, content_type: &str, body: impl Into<Body>) -> Answer {
+    let request = visitor.request(Method::POST, "/login").header(header::CONTENT_TYPE, content_type);
+    visitor.send(request, body).await
+}
+
+async fn send_json(visitor: &Visitor, body: impl Into<Body>) -> Answer {
+    send(visitor, "application/json", body).await
+}
+
+fn login() -> String {
+    json!({ "email": "ada@example.org", "password": PASSWORD }).to_string()
+}
+
+async fn site_with_ada() -> (Site, Visitor) {
+    let site = Site::new().await;
+    site.registered("ada").await;
+    let visitor = site.visitor();
+    (site, visitor)
+}
+
+#[tokio::test]
+async fn what_is_no_object_in_utf_8_with_distinct_names_is_malformed() {
+    let (_site, visitor) = site_with_ada().await;
+    let nested = |depth: usize| format!("{{\"a\":{}1{}}}", "[".repeat(depth), "]".repeat(depth));
+    let bodies: Vec<Vec<u8>> = vec![
+        b"{".to_vec(),
+        b"[]".to_vec(),
+        b"\"text\"".to_vec(),
+        b"null".to_vec(),
+        b"7".to_vec(),
+        format!("{} x", login()).into_bytes(),
+        format!("{}{}", login(), login()).into_bytes(),
+        format!("\u{feff}{}", login()).into_bytes(),
+        b"{\"email\":\"ada@example.org\",\"password\":\"\xff\xfe\"}".to_vec(),
+        b"{\"email\":\"\\ud800\"}".to_vec(),
+        login().encode_utf16().flat_map(u16::to_le_bytes).collect(),
+        login().replacen('{', "{\"email\":\"eve@example.org\",", 1).into_bytes(),
+        login().replacen('{', "{\"\\u0065mail\":\"eve@example.org\",", 1).into_bytes(),
+        login().replace('"', "'").into_bytes(),
+        login().replace('}', ",}").into_bytes(),
+        b"{\"a\":NaN}".to_vec(),
+        b"{\"a\":1e999}".to_vec(),
+        nested(200).into_bytes(),
+        nested(30_000).into_bytes(),
+    ];
+    for body in bodies {
+        let text = String::from_utf8_lossy(&body[..body.len().min(60)]).into_owned();
+        let answer = send_json(&visitor, body).await;
+        assert_eq!(answer.status, 400, "{text}: {}", answer.text());
+        answer.is_refused("malformed");
+    }
+    send_json(&visitor, login()).await.is_ok();
+}
+
+#[tokio::test]
+async fn a_body_nested_without_end_is_too_large_before_it_is_read() {
+    let (_site, visitor) = site_with_ada().await;
+    let body = format!("{}{}", "{\"a\":".repeat(100_000), "}".repeat(100_000));
+    send_json(&visitor, body).await.has_status(413).is_refused("too_large");
+}
+
+#[tokio::test]
+async fn unknown_fields_do_nothing_and_a_field_of_another_type_is_named() {
+    let (_site, visitor) = site_with_ada().await;
+    let body = login().replacen('{', "{\"x\":{\"y\":[null,1.5e3]},\"constructor\":1,\"__proto__\":{},", 1);
+    send_json(&visitor, body).await.is_ok();
+    for wrong in [json!(1), json!(true), json!([]), json!({}), json!(1.5)] {
+        let body = json!({ "email": wrong, "password": PASSWORD });
+        let problem = send_json(&visitor, body.to_string()).await.has_status(422).is_refused("invalid_input");
+        assert_eq!(problem["fields"], json!([{ "field": "email", "message": "must be a text" }]), "{wrong}");
+    }
+    let null =
+        send_json(&visitor, json!({ "email": null, "password": PASSWORD, "mode": null }).to_string()).await;
+    assert_eq!(null.is_refused("invalid_input")["fields"][0]["message"], "is required");
+}
+
+#[tokio::test]
+async fn only_json_and_forms_in_utf_8_and_uncoded_are_read() {
+    let (_site, visitor) = site_with_ada().await;
+    for good in [
+        "application/json",
+        "Application/JSON",
+        "application/json; charset=utf-8",
+        "application/json;charset=\"UTF-8\"",
+    ] {
+        send(&visitor, good, login()).await.is_ok();
+    }
+    for bad in [
+        "",
+        "text/plain",
+        "text/json",
+        "application/json; charset=utf-16",
+        "application/json, text/plain",
+        "application/jsonx",
+        "multipart/form-data; boundary=x",
+        "application/xml",
+        "application/problem+json",
+    ] {
+        send(&visitor, bad, login()).await.has_status(415).is_refused("unsupported_media_type");
+    }
+    let request = visitor.request(Method::POST, "/login");
+    visitor.send(request, login()).await.has_status(415).is_refused("unsupported_media_type");
+    for coding in ["gzip", "br", "identity"] {
+        let request = visitor
+            .request(Method::POST, "/login")
+            .header(header::CONTENT_TYPE, "application/json")
+            .header(header::CONTENT_ENCODING, coding);
+        visitor.send(request, login()).await.has_status(415).is_refused("unsupported_media_type");
+    }
+}
+
+#[tokio::test]
+async fn a_body_over_the_limit_is_refused_whether_it_says_its_length_or_not() {
+    let (_site, visitor) = site_with_ada().await;
+    let padded = |length: usize| format!("{}{}", login(), " ".repeat(length - login().len()));
+    send_json(&visitor, padded(65_536)).await.is_ok();
+    send_json(&visitor, padded(65_537)).await.has_status(413).is_refused("too_large");
+    let piece = Ok::<_, Infallible>(Bytes::from(vec![b' '; 10_000]));
+    let endless = Body::from_stream(stream::repeat(piece));
+    send_json(&visitor, endless).await.has_status(413).is_refused("too_large");
+    let request = visitor
+        .request(Method::POST, "/login")
+        .header(header::CONTENT_TYPE, "application/json")
+        .header(header::CONTENT_LENGTH, "65537");
+    let nothing = Body::from_stream(stream::pending::<Result<Bytes, Infallible>>());
+    visitor.send(request, nothing).await.has_status(413).is_refused("too_large");
+}
+
+#[tokio::test]
+async fn a_body_that_does_not_come_or_breaks_off_is_given_up() {
+    let site = Site::with(&[("http.body_timeout", "1ms")]).await;
+    let nothing = Body::from_stream(stream::pending::<Result<Bytes, Infallible>>());
+    send_json(&site.visitor(), nothing).await.has_status(408).is_refused("timeout");
+    let broken = Body::from_stream(stream::iter([Ok(Bytes::from("{")), Err(std::io::Error::other("gone"))]));
+    send_json(&site.visitor(), broken).await.has_status(400).is_refused("malformed");
+}
+
+#[tokio::test]
+async fn a_form_is_utf_8_and_has_each_field_once() {
+    let (_site, visitor) = site_with_ada().await;
+    let form = "application/x-www-form-urlencoded";
+    let good = format!("email=ada%40example.org&password={}", PASSWORD.replace(' ', "+"));
+    send(&visitor, form, good.clone()).await.goes_to("/dashboard");
+    send(&visitor, "application/x-www-form-urlencoded; charset=UTF-8", good.clone())
+        .await
+        .goes_to("/dashboard");
+    for bad in ["&email=eve%40example.org", "&x=%ff", "&%65mail=x"] {
+        let answer = send(&visitor, form, format!("{good}{bad}")).await;
+        assert!(answer.has_status(400).text().contains("malformed"), "{bad}");
+    }
+    let raw = [good.as_bytes(), b"&x=\xff"].concat();
+    send(&visitor, form, raw).await.has_status(400);
+    send(&visitor, "application/x-www-form-urlencoded; charset=latin1", good).await.has_status(415);
+}
+
+#[tokio::test]
+async fn a_query_has_each_name_once() {
+    let site = Site::new().await;
+    let admin = site.admin("root").await;
+    for query in ["limit=1&limit=1", "search=a&%73earch=b", "x&x"] {
+        admin.get(&format!("/admin/users?{query}")).await.has_status(400).is_refused("malformed");
+    }
+    admin.get("/admin/users?&&limit=1&=&unknown=%ff").await.is_ok();
+    let empty: Value = admin.get("/admin/users?search=%ff").await.is_ok();
+    assert_eq!(empty["users"], json!([]));
+}
