@@ -15,6 +15,7 @@
 pub mod accounts;
 mod app;
 pub mod audit;
+mod client;
 mod clock;
 mod error;
 pub mod features;

@@ -10,13 +10,13 @@ use doorward_core::password::Password;
 use doorward_core::{Purpose, RootSecret, Timestamp, UserId};
 
 use crate::audit::{self, Action, Entry};
+use crate::client::Client;
 use crate::clock::Clock;
 use crate::error::{Error, Result};
 use crate::hashing::Hashing;
 use crate::store::{Store, Tx};
 use crate::throttle::Throttle;
 use crate::users::{User, Users, WithHash};
-use crate::web::client::Client;
 
 /// Checks passwords.
 pub struct Passwords {

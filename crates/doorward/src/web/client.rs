@@ -1,38 +1,15 @@
-//! THE client address: whom limits, sessions and the audit log mean by "from where".
+//! Reading who sent a request: the socket, the trusted proxies, and what the client says of itself.
 
-use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use axum::extract::{ConnectInfo, FromRequestParts};
-use http::HeaderMap;
 use http::header::USER_AGENT;
 use http::request::Parts;
-use ipnet::IpNet;
 
 use crate::app::App;
+pub(crate) use crate::client::Client;
+use crate::client::client_ip;
 use crate::error::Error;
-
-/// Who sent a request, as far as the network tells.
-#[derive(Debug, Clone)]
-pub(crate) struct Client {
-    /// The address of the socket, or the one that a trusted proxy vouches for.
-    pub(crate) ip: IpAddr,
-    /// What the client says of itself: at most 400 bytes, without control characters.
-    pub(crate) user_agent: Option<String>,
-}
-
-impl Client {
-    /// The network that limits count by: an IPv4 address, or an IPv6 /64, within which one person has 2^64 addresses
-    /// (attack L03).
-    pub(crate) fn network(&self) -> IpAddr {
-        match self.ip {
-            IpAddr::V4(_) => self.ip,
-            IpAddr::V6(ip) => {
-                let [a, b, c, d, ..] = ip.segments();
-                Ipv6Addr::new(a, b, c, d, 0, 0, 0, 0).into()
-            }
-        }
-    }
-}
 
 impl FromRequestParts<App> for Client {
     type Rejection = Error;
@@ -41,7 +18,7 @@ impl FromRequestParts<App> for Client {
         let peer = parts.extensions.get::<ConnectInfo<SocketAddr>>();
         // No peer: the router runs inside somebody's application without connection info. One bucket for all is the
         // strict reading.
-        let peer = peer.map_or(IpAddr::V4(std::net::Ipv4Addr::UNSPECIFIED), |ConnectInfo(peer)| peer.ip());
+        let peer = peer.map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |ConnectInfo(peer)| peer.ip());
         let user_agent = parts.headers.get(USER_AGENT).map(|value| {
             let text = String::from_utf8_lossy(value.as_bytes());
             let mut text: String = text.chars().filter(|c| !c.is_control()).collect();
@@ -49,64 +26,5 @@ impl FromRequestParts<App> for Client {
             text
         });
         Ok(Self { ip: client_ip(peer, &parts.headers, &app.settings.trusted_proxies), user_agent })
-    }
-}
-
-/// The rightmost address of `X-Forwarded-For` that no trusted proxy has: everything left of it is the client's own
-/// claim (attacks L01, L02). What cannot be read ends the search at the last address that is known.
-fn client_ip(peer: IpAddr, headers: &HeaderMap, trusted: &[IpNet]) -> IpAddr {
-    let is_trusted = |ip: &IpAddr| trusted.iter().any(|network| network.contains(ip));
-    let mut known = peer.to_canonical();
-    let lines: Vec<_> = headers.get_all("x-forwarded-for").iter().collect();
-    let mut claimed = lines.iter().rev().flat_map(|line| line.as_bytes().rsplit(|byte| *byte == b','));
-    while is_trusted(&known) {
-        let Some(ip) = claimed.next().and_then(read_ip) else { break };
-        known = ip;
-    }
-    known
-}
-
-fn read_ip(text: &[u8]) -> Option<IpAddr> {
-    let text = str::from_utf8(text).ok()?.trim();
-    let ip = text.parse::<IpAddr>().or_else(|_| text.parse::<SocketAddr>().map(|address| address.ip()));
-    ip.ok().map(|ip| ip.to_canonical())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn seen(peer: &str, lines: &[&str]) -> String {
-        let mut headers = HeaderMap::new();
-        for line in lines {
-            headers.append("x-forwarded-for", line.parse().unwrap());
-        }
-        let trusted = ["10.0.0.0/8".parse().unwrap(), "fd00::/8".parse().unwrap()];
-        client_ip(peer.parse().unwrap(), &headers, &trusted).to_string()
-    }
-
-    #[test]
-    fn l01_an_untrusted_peer_cannot_say_who_it_is() {
-        assert_eq!(seen("203.0.113.7", &["198.51.100.1"]), "203.0.113.7");
-    }
-
-    #[test]
-    fn l02_behind_proxies_the_rightmost_untrusted_address_counts() {
-        assert_eq!(seen("10.0.0.1", &["198.51.100.1"]), "198.51.100.1");
-        assert_eq!(seen("10.0.0.1", &["1.1.1.1, 198.51.100.1, 10.0.0.2"]), "198.51.100.1");
-        assert_eq!(seen("10.0.0.1", &["1.1.1.1", "198.51.100.1"]), "198.51.100.1");
-        assert_eq!(seen("10.0.0.1", &["198.51.100.1:4711"]), "198.51.100.1");
-        assert_eq!(seen("::ffff:10.0.0.1", &["::ffff:198.51.100.1"]), "198.51.100.1");
-        for garbage in ["a", "", ",", "unknown", "1.2.3", "fe80::1%eth0", "198.51.100.1, a"] {
-            assert_eq!(seen("10.0.0.1", &[garbage]), "10.0.0.1", "{garbage:?}");
-        }
-    }
-
-    #[test]
-    fn l03_one_ipv6_network_has_one_bucket() {
-        let network = |ip: &str| Client { ip: ip.parse().unwrap(), user_agent: None }.network();
-        assert_eq!(network("2001:db8:1:2::1"), network("2001:db8:1:2:ffff:1:2:3"));
-        assert_ne!(network("2001:db8:1:2::1"), network("2001:db8:1:3::1"));
-        assert_ne!(network("192.0.2.1"), network("192.0.2.2"));
     }
 }
