@@ -3,6 +3,8 @@
 //! On SQLite; or, where `DOORWARD_TEST_POSTGRES` names a PostgreSQL server, in a new database there.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, missing_docs)]
 
+pub mod parsers;
+
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
@@ -103,6 +105,7 @@ impl Site {
     pub fn visitor(&self) -> Visitor {
         Visitor {
             router: self.router.clone(),
+            folder: self.folder.clone(),
             ip: [192, 0, 2, 1].into(),
             token: Mutex::default(),
             refresh_token: Mutex::default(),
@@ -215,6 +218,8 @@ async fn new_postgres_database() -> Option<String> {
 /// Somebody at the door: a client with a cookie jar, and with what bearer mode gave it.
 pub struct Visitor {
     router: Router,
+    /// Kept while anybody is at the door, also where a test lets go of the site.
+    folder: Arc<tempfile::TempDir>,
     pub ip: IpAddr,
     token: Mutex<Option<String>>,
     refresh_token: Mutex<Option<String>>,
@@ -349,6 +354,7 @@ impl Visitor {
     pub fn copy(&self) -> Self {
         Self {
             router: self.router.clone(),
+            folder: self.folder.clone(),
             ip: self.ip,
             token: Mutex::new(self.token()),
             refresh_token: Mutex::new(self.refresh_token()),
@@ -359,7 +365,7 @@ impl Visitor {
     /// The same visitor at another site, such as the same one after a restart.
     #[must_use]
     pub fn at(&self, site: &Site) -> Self {
-        Self { router: site.router.clone(), ..self.copy() }
+        Self { router: site.router.clone(), folder: site.folder.clone(), ..self.copy() }
     }
 
     /// The same visitor from another address.

@@ -1,0 +1,100 @@
+//! The parsers of untrusted bytes that the crate keeps to itself, for fuzzing: each as a request reaches it.
+
+use std::net::{IpAddr, SocketAddr};
+
+use axum::body::Body;
+use axum::extract::{ConnectInfo, FromRequest, FromRequestParts};
+use doorward_core::Mode;
+use doorward_core::email::Email;
+use doorward_core::name::DisplayName;
+use doorward_core::password::Password;
+use http::request::Parts;
+use http::{HeaderMap, Method, Request, header};
+use tokio::runtime::{Builder, Runtime};
+
+use super::Site;
+use crate::error::Result;
+use crate::web::client::Client;
+use crate::web::input::Input;
+use crate::web::query::Query;
+use crate::web::reader::Reader;
+
+/// The parsers that need a server around them.
+pub struct Parsers {
+    runtime: Runtime,
+    site: Site,
+}
+
+/// The fields of a sign-up, as they were read.
+#[derive(Debug)]
+pub struct Read {
+    pub name: Option<DisplayName>,
+    pub email: Option<Email>,
+    pub password: Option<Password>,
+    pub mode: Option<Mode>,
+    /// Any text.
+    pub text: Option<String>,
+    pub is_form: bool,
+}
+
+impl Parsers {
+    /// With `10.0.0.0/8` and `fd00::/8` as trusted proxies.
+    pub fn new() -> Self {
+        let runtime = Builder::new_current_thread().enable_all().build().unwrap();
+        let site = runtime.block_on(Site::with(&[("trusted_proxies", "10.0.0.0/8,fd00::/8")]));
+        Self { runtime, site }
+    }
+
+    /// Reads a body of this media type, and of its fields those of a sign-up and `text`.
+    pub fn body(&self, media_type: &str, body: &[u8]) -> Result<Read> {
+        let request = Request::post("/").header(header::CONTENT_TYPE, media_type);
+        let request = request.body(Body::from(body.to_vec())).unwrap();
+        let mut input = self.runtime.block_on(Input::from_request(request, &self.site.app))?;
+        let read = Read {
+            name: input.optional("name"),
+            email: input.optional("email"),
+            password: input.optional("password"),
+            mode: input.optional("mode"),
+            text: input.optional("text"),
+            is_form: input.is_form,
+        };
+        input.check().map(|()| read)
+    }
+
+    /// Whom a request with these headers counts as, that came from `peer`: address, network, user agent.
+    pub fn client(&self, peer: IpAddr, headers: HeaderMap) -> (IpAddr, IpAddr, Option<String>) {
+        let mut parts = parts("/", headers);
+        parts.extensions.insert(ConnectInfo(SocketAddr::new(peer, 4711)));
+        let client = self.runtime.block_on(Client::from_request_parts(&mut parts, &self.site.app)).unwrap();
+        (client.ip, client.network(), client.user_agent)
+    }
+
+    /// The text that a URL's query has under this name.
+    pub fn query(&self, uri: &str, name: &str) -> Result<Option<String>> {
+        let query =
+            self.runtime.block_on(Query::from_request_parts(&mut parts(uri, HeaderMap::new()), &()))?;
+        Ok(query.text(name).map(str::to_owned))
+    }
+}
+
+impl Default for Parsers {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// Whether a request with these headers is answered with a page.
+pub fn wants_page(method: &Method, headers: &HeaderMap) -> bool {
+    Reader::of(method, headers).is_person()
+}
+
+/// The path that a sign-in may go on to.
+pub fn return_to(text: &str) -> Option<&str> {
+    crate::web::return_to::return_to(text)
+}
+
+fn parts(uri: &str, headers: HeaderMap) -> Parts {
+    let mut request = Request::get(uri).body(()).unwrap();
+    *request.headers_mut() = headers;
+    request.into_parts().0
+}
