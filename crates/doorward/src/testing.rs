@@ -472,7 +472,8 @@ fn redact(value: &mut Value) {
             ("token" | "refresh_token", Value::String(_)) => *value = json!("[token]"),
             ("request_id", Value::String(_)) => *value = json!("[request id]"),
             (name, Value::String(_)) if name.ends_with("_at") || name == "at" => *value = json!("[time]"),
-            (name, Value::String(_)) if matches!(name, "id" | "next") || name.ends_with("_id") => *value = json!("[id]"),
+            ("id" | "next", Value::String(_)) => *value = json!("[id]"),
+            (name, Value::String(_)) if name.ends_with("_id") => *value = json!("[id]"),
             _ => redact(value),
         }),
         _ => {}
