@@ -102,8 +102,7 @@ async fn make(app: &App, new: Registering, client: Client, headers: &HeaderMap) 
     }
     app.throttle.registration(client.network(), app.now())?;
     let password_hash = Some(app.hashing.hash(new.password, client.network()).await?);
-    let replaced =
-        if new.mode == Mode::Bearer { Vec::new() } else { proof::by_cookies(app, headers).await? };
+    let replaced = proof::by_cookies(app, headers).await?;
     let from = sessions::From { ip: Some(client.ip), user_agent: client.user_agent };
     let beginning = app.sessions.prepare(new.mode, from, replaced, Action::Register);
     let now = app.now();
