@@ -238,6 +238,10 @@ impl InForce {
     /// What is in force at `now`: the newest active key signs, active and retired ones verify, and the next one is
     /// published already. A key that isn't active yet verifies nothing (attack J39).
     fn at(keys: &[Stored], now: Timestamp) -> Result<(Self, KeySet), StoreError> {
+        let until = turns(keys).filter(|at| *at > now).min();
+        // A clock that was set back to before the first key's beginning, such as one that was ahead when it was made,
+        // stops no server: the first key is in force from ever (attack J43).
+        let now = keys.iter().map(|stored| stored.activates_at).min().map_or(now, |first| now.max(first));
         let outline = keys.iter().map(|stored| (stored.key.kid().to_owned(), stored.state(now))).collect();
         let those = |states: &[&str]| -> Vec<VerifyingKey> {
             let chosen = keys.iter().filter(|stored| states.contains(&stored.state(now)));
@@ -248,11 +252,13 @@ impl InForce {
         let signing = keys.iter().rfind(|stored| stored.state(now) == "active");
         let signing = signing.ok_or_else(|| StoreError::Refused("no signing key is active".into()))?;
         let signing = signing.key.clone();
-        let turns =
-            keys.iter().flat_map(|stored| [Some(stored.activates_at), stored.retires_at, stored.removed_at]);
-        let until = turns.flatten().filter(|at| *at > now).min();
         Ok((Self { signing, jwks: published.to_jwks(), outline, until }, verifying))
     }
+}
+
+/// Every instant at which time alone changes what is in force.
+fn turns(keys: &[Stored]) -> impl Iterator<Item = Timestamp> {
+    keys.iter().flat_map(|stored| [Some(stored.activates_at), stored.retires_at, stored.removed_at]).flatten()
 }
 
 /// Makes the first key; or, where the settings name another algorithm than the newest key has, the next one.
