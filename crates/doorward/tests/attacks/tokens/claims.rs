@@ -6,8 +6,25 @@ use super::*;
 async fn j23_a_lifetime_that_is_none_is_refused() {
     let (target, forger) = known_secret().await;
     let wrong_type = [
-        "-1", "null", "\"\"", "\"9999999999\"", "\"never\"", "true", "[]", "{}", "NaN", "Infinity", "1e400", "1e308",
-        "9223372036854775808", "18446744073709551616", "\"2030-01-01T00:00:00Z\"", "1800000900.0", "01", "+1", "-0",
+        "-1",
+        "null",
+        "\"\"",
+        "\"9999999999\"",
+        "\"never\"",
+        "true",
+        "[]",
+        "{}",
+        "NaN",
+        "Infinity",
+        "1e400",
+        "1e308",
+        "9223372036854775808",
+        "18446744073709551616",
+        "\"2030-01-01T00:00:00Z\"",
+        "1800000900.0",
+        "01",
+        "+1",
+        "-0",
     ];
     // The longest life of ours is 15 minutes, and 30 seconds on top.
     let no_life = ["0", "1", "1800000000", "1799999999", "1800000931", "9999999999", "9223372036854775807"];
@@ -21,9 +38,20 @@ async fn j23_a_lifetime_that_is_none_is_refused() {
 #[tokio::test]
 async fn j25_nbf_counts_where_it_stands() {
     let (target, forger) = known_secret().await;
-    for nbf in
-        ["1800000031", "1800086400", "9223372036854775807", "9223372036854775808", "\"0\"", "\"\"", "null", "[]", "true", "1.5", "-1", "1e400"]
-    {
+    for nbf in [
+        "1800000031",
+        "1800086400",
+        "9223372036854775807",
+        "9223372036854775808",
+        "\"0\"",
+        "\"\"",
+        "null",
+        "[]",
+        "true",
+        "1.5",
+        "-1",
+        "1e400",
+    ] {
         target.refuses(forger.with_claim("nbf", Some(nbf))).await;
     }
     let started = format!("Bearer {}", forger.with_claim("nbf", Some("1800000030")));
@@ -34,8 +62,19 @@ async fn j25_nbf_counts_where_it_stands() {
 #[tokio::test]
 async fn j26_iat_is_a_moment_that_has_been() {
     let (target, forger) = known_secret().await;
-    let wrong =
-        ["1800000031", "1800086400", "9223372036854775807", "-1", "0", "\"1800000000\"", "null", "[]", "true", "1.5", "1800000000.0"];
+    let wrong = [
+        "1800000031",
+        "1800086400",
+        "9223372036854775807",
+        "-1",
+        "0",
+        "\"1800000000\"",
+        "null",
+        "[]",
+        "true",
+        "1.5",
+        "1800000000.0",
+    ];
     for iat in wrong {
         target.refuses(forger.with_claim("iat", Some(iat))).await;
     }
@@ -83,7 +122,8 @@ async fn j28_sub_and_sid_have_one_spelling() {
         for spelling in spellings {
             target.refuses(forger.with_claim(name, Some(&format!("\"{spelling}\"")))).await;
         }
-        for value in ["0", "1", "[]", "{}", "true", &format!("[\"{own}\"]"), &format!("{{\"id\":\"{own}\"}}")] {
+        for value in ["0", "1", "[]", "{}", "true", &format!("[\"{own}\"]"), &format!("{{\"id\":\"{own}\"}}")]
+        {
             target.refuses(forger.with_claim(name, Some(value))).await;
         }
     }
@@ -121,11 +161,29 @@ async fn j29_the_issuer_is_compared_exactly() {
 #[tokio::test]
 async fn j30_the_audience_is_one_string_compared_exactly() {
     let (target, forger) = known_secret().await;
-    for aud in ["\"\"", "\"doorwar\"", "\"doorwards\"", "\"other\"", "\"DOORWARD\"", "\"doorward other\"", "\"doorward,other\""] {
+    for aud in [
+        "\"\"",
+        "\"doorwar\"",
+        "\"doorwards\"",
+        "\"other\"",
+        "\"DOORWARD\"",
+        "\"doorward other\"",
+        "\"doorward,other\"",
+    ] {
         target.refuses(forger.with_claim("aud", Some(aud))).await;
     }
     // A list is refused even where we are on it: Doorward issues no such token.
-    for aud in ["[]", "[\"other\"]", "[1]", "[null]", "{}", "[\"doorward\"]", "[\"doorward\",\"other\"]", "1", "{\"0\":\"doorward\"}"] {
+    for aud in [
+        "[]",
+        "[\"other\"]",
+        "[1]",
+        "[null]",
+        "{}",
+        "[\"doorward\"]",
+        "[\"doorward\",\"other\"]",
+        "1",
+        "{\"0\":\"doorward\"}",
+    ] {
         target.refuses(forger.with_claim("aud", Some(aud))).await;
     }
     target.stands().await;
@@ -144,7 +202,9 @@ async fn j34_a_raised_role_needs_a_new_signature() {
             ("scope", "\"users:write\""),
             ("permissions", "[\"users:write\"]"),
         ] {
-            target.refuses(format!("{header}.{}.{signature}", encode(forger.payload(name, Some(value))))).await;
+            target
+                .refuses(format!("{header}.{}.{signature}", encode(forger.payload(name, Some(value)))))
+                .await;
         }
         target.stands().await;
     }
@@ -156,10 +216,21 @@ async fn j34_a_signed_role_opens_no_admin_route() {
     let (target, _) = known_secret().await;
     let forger = Forger::after(&target.user.token().unwrap());
     let raised = format!("Bearer {}", forger.with_claim("role", Some("\"admin\"")));
-    for (method, path) in [("GET", "/admin/users"), ("GET", "/admin/sessions"), ("GET", "/admin/audit"), ("POST", "/admin/invitations")] {
-        target.ask(method, path, "authorization", raised.as_bytes()).await.has_status(403).is_refused("forbidden");
+    for (method, path) in [
+        ("GET", "/admin/users"),
+        ("GET", "/admin/sessions"),
+        ("GET", "/admin/audit"),
+        ("POST", "/admin/invitations"),
+    ] {
+        target
+            .ask(method, path, "authorization", raised.as_bytes())
+            .await
+            .has_status(403)
+            .is_refused("forbidden");
     }
-    for role in ["\"ADMIN\"", "\" admin\"", "\"\u{430}dmin\"", "\"admin\\u0000\"", "\"\"", "[\"admin\"]", "\"*\""] {
+    for role in
+        ["\"ADMIN\"", "\" admin\"", "\"\u{430}dmin\"", "\"admin\\u0000\"", "\"\"", "[\"admin\"]", "\"*\""]
+    {
         target.refuses(forger.with_claim("role", Some(role))).await;
     }
     target.stands().await;

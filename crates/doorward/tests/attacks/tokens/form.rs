@@ -73,7 +73,9 @@ async fn j15_json_serialisations_are_refused() {
     let [header, payload, signature] = parts(&token);
     for forged in [
         format!(r#"{{"protected":"{header}","payload":"{payload}","signature":"{signature}"}}"#),
-        format!(r#"{{"payload":"{payload}","signatures":[{{"protected":"{header}","signature":"{signature}"}}]}}"#),
+        format!(
+            r#"{{"payload":"{payload}","signatures":[{{"protected":"{header}","signature":"{signature}"}}]}}"#
+        ),
         format!(r#"{{"x":"{token}"}}"#),
         format!(r#"{{"protected":"{header}",".{payload}.":"","signature":"{signature}"}}"#),
         format!("\"{token}\""),
@@ -100,7 +102,10 @@ async fn j21_a_long_token_is_refused_before_it_is_read() {
     let address = target.site.listen().await;
     for (name, prefix) in [("Authorization", "Bearer "), ("Cookie", "__Host-token=")] {
         for len in [100 * 1_024, 1_024 * 1_024] {
-            let head = format!("GET /profile HTTP/1.1\r\nHost: x\r\n{name}: {prefix}{}\r\n\r\n", padded(len));
+            let head = format!(
+                "GET /profile HTTP/1.1\r\nHost: x\r\nConnection: close\r\n{name}: {prefix}{}\r\n\r\n",
+                padded(len)
+            );
             let answer = crate::support::on_the_wire(address, head.as_bytes()).await;
             assert!(answer.is_empty() || answer.starts_with("HTTP/1.1 431 "), "{answer}");
         }

@@ -18,13 +18,21 @@ async fn j14_a_name_that_stands_twice_is_refused() {
         target.refuses(forger.with_parameters(twice)).await;
     }
     let payload = forger.own_payload();
-    for (name, other) in
-        [("sub", "\"x\""), ("role", "\"admin\""), ("role", "\"user\""), ("exp", "1800000600"), ("sid", "\"x\""), ("iss", "\"x\""), ("aud", "\"x\"")]
-    {
+    for (name, other) in [
+        ("sub", "\"x\""),
+        ("role", "\"admin\""),
+        ("role", "\"user\""),
+        ("exp", "1800000600"),
+        ("sid", "\"x\""),
+        ("iss", "\"x\""),
+        ("aud", "\"x\""),
+    ] {
         for value in [other, forger.member(name)] {
             let member = format!("\"{name}\":{value}");
-            let (first, last) =
-                (payload.replacen('{', &format!("{{{member},"), 1), format!("{},{member}}}", &payload[..payload.len() - 1]));
+            let (first, last) = (
+                payload.replacen('{', &format!("{{{member},"), 1),
+                format!("{},{member}}}", &payload[..payload.len() - 1]),
+            );
             target.refuses(forger.with_payload(first)).await;
             target.refuses(forger.with_payload(last)).await;
         }
@@ -84,7 +92,9 @@ async fn j18_a_token_inside_a_token_is_refused() {
 #[tokio::test]
 async fn j19_crit_is_refused_whatever_it_names() {
     let (target, forger) = known_secret().await;
-    for crit in ["[\"x\"]", "[\"exp\"]", "[\"alg\"]", "[]", "\"exp\"", "null", "{}", "[1]", "true", "[\"x\",\"x\"]"] {
+    for crit in
+        ["[\"x\"]", "[\"exp\"]", "[\"alg\"]", "[]", "\"exp\"", "null", "{}", "[1]", "true", "[\"x\",\"x\"]"]
+    {
         target.refuses(forger.with_parameters(&format!("\"crit\":{crit}"))).await;
         target.refuses(forger.with_parameters(&format!("\"crit\":{crit},\"x\":1,\"exp\":1800000900"))).await;
     }
@@ -98,7 +108,9 @@ async fn j20_an_unencoded_payload_is_refused() {
         target.refuses(forger.with_parameters(b64)).await;
         // As if it had counted: the payload stands there as it is.
         let header = encode(forger.own_header().replacen('{', &format!("{{{b64},"), 1));
-        target.refuses(maced_text(hmac::HMAC_SHA256, SECRET, &format!("{header}.{}", forger.own_payload()))).await;
+        target
+            .refuses(maced_text(hmac::HMAC_SHA256, SECRET, &format!("{header}.{}", forger.own_payload())))
+            .await;
     }
     target.stands().await;
 }

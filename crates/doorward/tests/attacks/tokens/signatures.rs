@@ -3,12 +3,8 @@
 use super::*;
 use crate::support::decode;
 
-const ALGORITHMS: [&[(&str, &str)]; 4] = [
-    &[("JWT_SECRET", SECRET)],
-    &[],
-    &[("access.algorithm", "EdDSA")],
-    &[("access.algorithm", "RS256")],
-];
+const ALGORITHMS: [&[(&str, &str)]; 4] =
+    [&[("JWT_SECRET", SECRET)], &[], &[("access.algorithm", "EdDSA")], &[("access.algorithm", "RS256")]];
 
 #[tokio::test]
 async fn j09_parts_of_two_tokens_make_no_third() {
@@ -76,13 +72,23 @@ async fn j10_a_session_secret_that_is_cut_stretched_or_altered_is_none() {
     let bytes = decode(&secret);
     let mut forged: Vec<String> = [1, 8, 16, 31].into_iter().map(|len| encode(&bytes[..len])).collect();
     forged.extend([1, 8, 21, 42].into_iter().map(|len| secret[..len].to_owned()));
-    forged.extend([format!("{secret}="), format!("{secret}A"), format!("{secret}{secret}"), String::new(), "x".repeat(8_000)]);
+    forged.extend([
+        format!("{secret}="),
+        format!("{secret}A"),
+        format!("{secret}{secret}"),
+        String::new(),
+        "x".repeat(8_000),
+    ]);
     forged.extend((0..32).map(|at| {
         let mut altered = bytes.clone();
         altered[at] ^= 1 << (at % 8);
         encode(altered)
     }));
-    forged.extend([encode([0; 32]), encode([0xff; 32]), encode(bytes.iter().rev().copied().collect::<Vec<_>>())]);
+    forged.extend([
+        encode([0; 32]),
+        encode([0xff; 32]),
+        encode(bytes.iter().rev().copied().collect::<Vec<_>>()),
+    ]);
     // The unused bits of the last letter: 32 bytes leave two.
     let (head, last) = secret.split_at(42);
     forged.push(format!("{head}{}", (last.as_bytes()[0] + 1) as char));

@@ -1,0 +1,143 @@
+//! Signing in with something of somebody else's in the browser.
+
+use doorward_core::Mode;
+use serde_json::Value;
+
+use super::*;
+use crate::support::{Target, encode};
+
+/// The name of the cookie that holds this mode's credential.
+fn cookie_of(mode: &str) -> &'static str {
+    if mode == "session" { SESSION } else { TOKEN }
+}
+
+#[tokio::test]
+async fn k07_a_planted_cookie_is_nobodys_credential_after_the_sign_in() {
+    let target = Target::new().await;
+    for mode in ["cookie", "session"] {
+        let name = cookie_of(mode);
+        for planted in [encode([9; 32]), "x".into(), target.admin.session_id().await] {
+            let visitor = target.site.visitor();
+            visitor.hold_cookie(name, &planted);
+            sign_in(&visitor, "grace", mode).await.is_ok();
+            assert_ne!(visitor.cookie(name).unwrap(), planted);
+            assert_eq!(name_of(&visitor).await, "grace");
+            target.refuses_header("token_invalid", "cookie", format!("{name}={planted}").as_bytes()).await;
+        }
+    }
+    target.admin.get("/admin/users").await.is_ok();
+}
+
+#[tokio::test]
+async fn k07_a_session_that_was_planted_ends_with_the_sign_in() {
+    let target = Target::new().await;
+    target.site.user("eve", doorward_core::role::RoleName::USER).await;
+    for theirs in ["cookie", "session"] {
+        for mine in ["cookie", "session", "bearer"] {
+            for registers in [false, true] {
+                let attacker = target.site.visitor();
+                sign_in(&attacker, "eve", theirs).await.is_ok();
+                let planted = attacker.cookie(cookie_of(theirs)).unwrap();
+                let victim = target.site.visitor();
+                victim.hold_cookie(cookie_of(theirs), &planted);
+                let name = if registers {
+                    let name = format!("new-{theirs}-{mine}");
+                    let body = json!({ "name": name, "email": format!("{name}@example.org"), "password": PASSWORD, "mode": mine });
+                    victim.post("/register", body).await.has_status(201);
+                    name
+                } else {
+                    sign_in(&victim, "grace", mine).await.is_ok();
+                    "grace".into()
+                };
+                assert_eq!(name_of(&victim).await, name);
+                assert_ne!(
+                    victim.cookie(cookie_of(theirs)).as_ref(),
+                    Some(&planted),
+                    "{theirs} {mine} {registers}"
+                );
+                attacker.copy().get("/profile").await.has_status(401).is_refused("session_ended");
+                if theirs == "cookie" {
+                    attacker.refresh().await.has_status(401).is_refused("session_ended");
+                }
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn k07_each_sign_in_is_a_new_session_and_the_one_before_it_is_over() {
+    let target = Target::new().await;
+    for mode in ["cookie", "session"] {
+        let visitor = target.site.visitor();
+        let mut seen = std::collections::BTreeSet::new();
+        let mut thieves = Vec::new();
+        for _ in 0..4 {
+            sign_in(&visitor, "grace", mode).await.is_ok();
+            assert!(seen.insert(visitor.session_id().await));
+            assert!(seen.insert(visitor.cookie(cookie_of(mode)).unwrap()));
+            thieves.push(visitor.copy());
+        }
+        let last = thieves.pop().unwrap();
+        for thief in thieves {
+            thief.get("/profile").await.has_status(401).is_refused("session_ended");
+        }
+        last.get("/profile").await.is_ok();
+    }
+    // A change of the password is a change of what the others may do: they end, and this one goes on.
+    let (here, there) = (
+        target.site.logged_in_by("lin", Mode::Session).await,
+        target.site.logged_in_by("lin", Mode::Session).await,
+    );
+    let body = json!({ "current_password": PASSWORD, "new_password": "another promise of a door" });
+    here.post("/profile/password", body).await.is_ok();
+    there.get("/profile").await.has_status(401).is_refused("session_ended");
+    here.get("/profile").await.is_ok();
+}
+
+#[tokio::test]
+async fn k08_signing_in_as_another_ends_the_session_before_and_mixes_nothing() {
+    let target = Target::new().await;
+    for before in ["cookie", "session"] {
+        for after in ["cookie", "session", "bearer"] {
+            let elsewhere = target.site.logged_in("ada").await;
+            let visitor = target.site.visitor();
+            sign_in(&visitor, "ada", before).await.is_ok();
+            let was = visitor.copy();
+            sign_in(&visitor, "grace", after).await.is_ok();
+
+            for path in ["/profile", "/dashboard"] {
+                assert_eq!(visitor.get(path).await.is_ok()["user"]["name"], "grace", "{before} {after}");
+            }
+            visitor.get("/admin/users").await.has_status(403).is_refused("forbidden");
+            let sessions = visitor.get("/sessions").await.is_ok();
+            let current: Vec<_> = sessions["sessions"]
+                .as_array()
+                .unwrap()
+                .iter()
+                .filter(|session| session["current"] == true)
+                .collect();
+            assert_eq!((current.len(), &current[0]["mode"]), (1, &Value::from(after)));
+            if after != "bearer" {
+                visitor.refresh().await;
+                assert_eq!(name_of(&visitor).await, "grace");
+            }
+            was.get("/profile").await.has_status(401).is_refused("session_ended");
+            // The first one's other devices are none of this browser's business.
+            elsewhere.get("/admin/users").await.is_ok();
+        }
+    }
+}
+
+#[tokio::test]
+async fn k08_a_sign_in_that_fails_ends_nothing() {
+    let target = Target::new().await;
+    for mode in [Mode::Cookie, Mode::Session] {
+        let visitor = target.site.logged_in_by("ada", mode).await;
+        let body =
+            json!({ "email": "grace@example.org", "password": "no promise at all", "mode": "session" });
+        let answer = visitor.post("/login", body).await;
+        answer.has_status(401).is_refused("invalid_credentials");
+        assert!(answer.set_cookies().is_empty());
+        assert_eq!(name_of(&visitor).await, "ada");
+    }
+}
