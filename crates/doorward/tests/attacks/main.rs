@@ -1,5 +1,12 @@
 //! The attack list, driven over HTTP: one test for each row, named after its id. `docs/coverage/attacks.md` says which
 //! test stands for which row, and which rows wait for which later part.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "all of it is tests; clippy sees only the functions that are marked so"
+)]
 
 mod authorisation;
 mod cookies;

@@ -128,7 +128,7 @@ async fn p11_a_link_dies_with_what_it_was_made_for() {
         match *end {
             "second" => drop(link_for(&root, &id).await),
             "email" => {
-                drop(ada.patch("/profile", json!({ "email": email, "password": PASSWORD })).await.is_ok())
+                ada.patch("/profile", json!({ "email": email, "password": PASSWORD })).await.is_ok();
             }
             "email_by_admin" => drop(root.patch(&path, json!({ "email": email })).await.is_ok()),
             "password" => {
