@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use doorward::testing::Site;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
 
 /// More than anything here takes, and less than any time-out that a test doesn't mean.
 pub(crate) const BOUND: Duration = Duration::from_secs(20);
@@ -26,6 +26,13 @@ pub(crate) struct Wire(TcpStream);
 impl Wire {
     pub(crate) async fn to(address: SocketAddr) -> Self {
         Self(TcpStream::connect(address).await.unwrap())
+    }
+
+    /// One whose system buffers little of what it sends, so that it is still sending when the server answers.
+    pub(crate) async fn narrow(address: SocketAddr) -> Self {
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.set_send_buffer_size(4_096).unwrap();
+        Self(socket.connect(address).await.unwrap())
     }
 
     /// Sends it, as far as the server still listens.

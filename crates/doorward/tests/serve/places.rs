@@ -1,12 +1,15 @@
 //! The limit on connections, and what happens when descriptors run out.
 
-use std::process::Command;
+use std::io::{BufRead, BufReader};
+use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
+use doorward::testing::PASSWORD;
+use serde_json::json;
 use tokio::io::AsyncReadExt;
 
-use crate::client::{GET, Wire, server, soon};
+use crate::client::{GET, Wire, post, server, soon};
 
 #[tokio::test]
 async fn h06_beyond_the_limit_clients_wait_until_a_place_is_free() {
@@ -28,18 +31,15 @@ async fn h06_beyond_the_limit_clients_wait_until_a_place_is_free() {
     assert_eq!(fourth.hears().await.status(), 200);
 }
 
-/// Runs one test of this file again, in a process of its own that may open this many files.
-fn with_few_files(files: u32, test: &str) {
-    let script = format!("ulimit -n {files} && exec \"$0\" \"$@\"");
+/// One test of this file again, in a process of its own that may open this many files.
+fn with_few_files(files: u32, test: &str) -> Command {
     let mut again = Command::new("sh");
-    again.args(["-c", &script]).arg(std::env::current_exe().unwrap());
-    let output = again.args(["--exact", test, "--nocapture"]).env(FEW_FILES, "1").output().unwrap();
-    assert!(
-        output.status.success() && String::from_utf8_lossy(&output.stdout).contains("1 passed"),
-        "{}{}",
-        String::from_utf8_lossy(&output.stdout),
-        String::from_utf8_lossy(&output.stderr)
-    );
+    again
+        .arg("-c")
+        .arg(format!("ulimit -n {files} && exec \"$0\" \"$@\""))
+        .arg(std::env::current_exe().unwrap());
+    again.args(["--exact", test, "--nocapture"]).env(FEW_FILES, "1");
+    again
 }
 
 const FEW_FILES: &str = "DOORWARD_TEST_FEW_FILES";
@@ -48,25 +48,45 @@ fn is_inside() -> bool {
     std::env::var_os(FEW_FILES).is_some()
 }
 
-/// 160 files: 80 of them for connections, which have two ends in this process, and so reach 80 - 80 / 2 of each.
+/// Of 100 files 50 are for connections; the clients are in another process, and have theirs.
 #[tokio::test]
 async fn h06_the_limit_on_files_lowers_the_limit_on_connections() {
-    if !is_inside() {
-        return with_few_files(160, "places::h06_the_limit_on_files_lowers_the_limit_on_connections");
+    if is_inside() {
+        let (_site, address) = server(&[("http.head_timeout", "60s")]).await;
+        println!("\nADDRESS {address}");
+        // Until the other process closes our input.
+        tokio::task::spawn_blocking(|| std::io::stdin().read_line(&mut String::new()))
+            .await
+            .unwrap()
+            .unwrap();
+        return;
     }
-    let (_site, address) = server(&[("http.head_timeout", "60s")]).await;
-    let mut wires = Vec::new();
-    let mut files = Vec::new();
-    while wires.len() < 30 {
+    let mut inside = with_few_files(100, "places::h06_the_limit_on_files_lowers_the_limit_on_connections");
+    let mut inside = inside.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    let mut lines = BufReader::new(inside.stdout.take().unwrap()).lines();
+    let address = lines.find_map(|line| line.unwrap().strip_prefix("ADDRESS ")?.parse().ok()).unwrap();
+    let mut served = Vec::new();
+    for _ in 0..50 {
         let mut wire = Wire::to(address).await;
         assert_eq!(wire.asks(GET).await.status(), 200);
-        wires.push(wire);
+        served.push(wire);
     }
-    // The rest of the descriptors stays for the database.
-    while let Ok(file) = std::fs::File::open("/dev/null") {
-        files.push(file);
+    let mut waiting = Vec::new();
+    for _ in 0..50 {
+        let mut wire = Wire::to(address).await;
+        wire.says(GET).await;
+        waiting.push(wire);
     }
-    assert!(!files.is_empty());
+    // The database still opens what it needs, and nobody else was let in.
+    let body = json!({ "name": "Ada", "email": "ada@example.org", "password": PASSWORD });
+    assert_eq!(served[0].asks(&post("/register", &body)).await.status(), 201);
+    assert!(!waiting.iter().any(Wire::has_heard));
+    drop(served);
+    for wire in &mut waiting {
+        assert_eq!(wire.hears().await.status(), 200);
+    }
+    drop(inside.stdin.take());
+    assert!(inside.wait().unwrap().success());
 }
 
 /// Counts the lines about connections that could not be accepted.
@@ -91,7 +111,11 @@ impl tracing::Subscriber for Refusals {
 #[tokio::test]
 async fn h06_without_descriptors_the_server_waits_and_does_not_spin() {
     if !is_inside() {
-        return with_few_files(256, "places::h06_without_descriptors_the_server_waits_and_does_not_spin");
+        let mut inside =
+            with_few_files(256, "places::h06_without_descriptors_the_server_waits_and_does_not_spin");
+        let output = inside.output().unwrap();
+        let said = String::from_utf8_lossy(&output.stdout);
+        return assert!(output.status.success() && said.contains("1 passed"), "{output:?}");
     }
     static REFUSED: AtomicUsize = AtomicUsize::new(0);
     tracing::subscriber::set_global_default(Refusals(&REFUSED)).unwrap();

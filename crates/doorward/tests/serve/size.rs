@@ -50,7 +50,7 @@ async fn h01_a_body_that_says_it_is_too_large_is_refused_before_it_is_sent() {
 async fn h01_a_client_that_sends_all_of_it_first_still_reads_the_refusal() {
     let (_site, address) = server(&[]).await;
     let large = post("/login", &json!({ "password": "a".repeat(900_000) }));
-    let mut wire = Wire::to(address).await;
+    let mut wire = Wire::narrow(address).await;
     assert!(wire.says(&large).await, "the server cut it off while it was sending");
     let heard = wire.hears_the_end().await;
     assert!(status(&heard) == 413 && heard.contains("too_large"), "{heard}");
