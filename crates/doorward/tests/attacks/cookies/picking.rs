@@ -137,14 +137,13 @@ async fn k03_only_the_exact_name_is_the_credential() {
     for mode in [Mode::Cookie, Mode::Session] {
         let (name, good, _) = two(&target, mode).await;
         let bare = name.strip_prefix("__Host-").unwrap();
-        let lower = name.to_lowercase();
         for line in [
             format!("={name}={good}"),
             format!("=; ={good}"),
-            format!("{good}"),
-            format!("{name}"),
+            good.clone(),
+            name.to_owned(),
             format!("__hOsT-{bare}={good}"),
-            format!("{}={good}", lower),
+            format!("{}={good}", name.to_lowercase()),
             format!("{}={good}", name.to_uppercase()),
             format!("{name}2={good}"),
             format!("x{name}={good}"),
@@ -157,19 +156,17 @@ async fn k03_only_the_exact_name_is_the_credential() {
             format!("__Host-{bare}.x={good}"),
             format!("__Host-{good}={bare}"),
         ] {
-            if line.starts_with(&format!("={name}")) || line != lower {
-                target.refuses_header("token_missing", "cookie", line.as_bytes()).await;
-            }
+            target.refuses_header("token_missing", "cookie", line.as_bytes()).await;
         }
     }
-    let before = state(&target.site).await;
     let refresh = target.site.logged_in_by("lin", Mode::Cookie).await.cookie(REFRESH).unwrap();
-    assert_ne!(state(&target.site).await, before);
+    let before = state(&target.site).await;
     for name in ["refresh_token", "__Host-refresh_token", "__secure-refresh_token", "=__Secure-refresh_token"]
     {
         let answer = target.ask("POST", "/refresh", "cookie", format!("{name}={refresh}").as_bytes()).await;
         answer.has_status(401).is_refused("refresh_invalid");
     }
+    assert_eq!(state(&target.site).await, before);
 }
 
 #[tokio::test]

@@ -71,9 +71,9 @@ async fn j43_a_clock_that_jumps_costs_no_5xx_and_no_session() {
         for (forward, back) in [(HOUR, HOUR), (DAY, DAY), (HOUR, DAY)] {
             for ahead in [true, false] {
                 if ahead {
-                    target.site.clock.advance(forward)
+                    target.site.clock.advance(forward);
                 } else {
-                    target.site.clock.turn_back(back)
+                    target.site.clock.turn_back(back);
                 }
                 target.site.app.follow().await.unwrap();
                 target.site.app.sweep().await.unwrap();

@@ -1,0 +1,127 @@
+//! The list of attacks is true: every test that it names exists, and every row that applies has a test or a reason.
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// Sections whose every row applies to what there is.
+const DUE: [char; 6] = ['J', 'K', 'R', 'P', 'E', 'A'];
+/// How many rows the attack list has in each section.
+const ROWS: [(char, usize); 13] = [
+    ('J', 43),
+    ('K', 14),
+    ('R', 14),
+    ('P', 17),
+    ('E', 6),
+    ('A', 9),
+    ('C', 11),
+    ('O', 9),
+    ('L', 7),
+    ('I', 6),
+    ('H', 15),
+    ('F', 9),
+    ('D', 8),
+];
+
+struct Row {
+    id: String,
+    tests: Vec<String>,
+    reason: String,
+}
+
+fn workspace() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
+}
+
+/// The rows of every table: id, what, tests or where it waits, note.
+fn rows() -> Vec<Row> {
+    let list = fs::read_to_string(workspace().join("docs/coverage/attacks.md")).unwrap();
+    let cells =
+        |line: &str| line.trim_matches('|').split('|').map(|cell| cell.trim().to_owned()).collect::<Vec<_>>();
+    let tables = list.lines().filter(|line| line.starts_with('|')).map(cells);
+    let is_id = |id: &str| id.len() == 3 && id[1..].bytes().all(|byte| byte.is_ascii_digit());
+    let rows = tables.filter(|cells| is_id(&cells[0]));
+    rows.map(|cells| {
+        let [id, what, covered, _note] =
+            <[String; 4]>::try_from(cells).unwrap_or_else(|cells| panic!("four cells: {cells:?}"));
+        assert!(!what.is_empty(), "{id} says nothing");
+        let tests = covered.split('`').skip(1).step_by(2).map(str::to_owned).collect();
+        let reason = covered.split('`').step_by(2).collect::<String>();
+        Row { id, tests, reason: reason.trim_matches([',', ';', ' ']).to_owned() }
+    })
+    .collect()
+}
+
+/// The names of all test functions of the workspace.
+fn tests() -> BTreeSet<String> {
+    fn collect(folder: &Path, names: &mut BTreeSet<String>) {
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                collect(&path, names);
+            } else if path.extension().is_some_and(|extension| extension == "rs") {
+                names.extend(tests_in(&fs::read_to_string(&path).unwrap()));
+            }
+        }
+    }
+    let mut names = BTreeSet::new();
+    collect(&workspace().join("crates"), &mut names);
+    names
+}
+
+/// The functions that follow a `#[test]`, or an attribute that ends in it. Inside `proptest!` they look the same.
+fn tests_in(text: &str) -> Vec<String> {
+    let (mut names, mut marked) = (Vec::new(), false);
+    for line in text.lines().map(str::trim) {
+        marked |= line.starts_with("#[") && line.contains("test") && !line.starts_with("#[cfg");
+        let function = line.trim_start_matches("async ").strip_prefix("fn ");
+        if let Some(function) = function {
+            let name: String =
+                function.chars().take_while(|c| c.is_ascii_alphanumeric() || *c == '_').collect();
+            names.extend(marked.then_some(name));
+            marked = false;
+        }
+    }
+    names
+}
+
+#[test]
+fn every_test_that_the_list_of_attacks_names_exists() {
+    let tests = tests();
+    let named: Vec<_> = rows()
+        .into_iter()
+        .flat_map(|row| row.tests.into_iter().map(move |test| (row.id.clone(), test)))
+        .collect();
+    assert!(named.len() > 100, "only {} tests are named", named.len());
+    let missing: Vec<_> = named.iter().filter(|(_, test)| !tests.contains(test)).collect();
+    assert!(missing.is_empty(), "docs/coverage/attacks.md names tests that do not exist: {missing:#?}");
+}
+
+#[test]
+fn every_row_that_applies_has_a_test_or_a_reason() {
+    let open: Vec<_> = rows()
+        .into_iter()
+        .filter(|row| DUE.contains(&row.id.chars().next().unwrap()))
+        .filter(|row| row.tests.is_empty() && (row.reason.is_empty() || row.reason == "open"))
+        .map(|row| row.id)
+        .collect();
+    assert!(open.is_empty(), "neither test nor reason in docs/coverage/attacks.md: {open:?}");
+}
+
+#[test]
+fn every_row_of_the_attack_list_stands_there_once_and_in_order() {
+    let expected: Vec<_> = ROWS
+        .iter()
+        .flat_map(|(section, count)| (1..=*count).map(move |at| format!("{section}{at:02}")))
+        .collect();
+    let found: Vec<_> = rows().into_iter().map(|row| row.id).collect();
+    assert_eq!(found, expected);
+}
+
+#[test]
+fn tests_are_found_and_other_functions_are_not() {
+    let text =
+        "#[tokio::test]\nasync fn a01_b() {}\nfn helper() {}\n#[test]\nfn c() {\n#[cfg(test)]\nfn d() {}";
+    assert_eq!(tests_in(text), ["a01_b", "c"]);
+}
