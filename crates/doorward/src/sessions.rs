@@ -108,7 +108,7 @@ pub struct Sessions {
 
 const INSERT: &str = "INSERT INTO sessions (id, user_id, mode, created_at, last_seen_at, expires_at, absolute_expires_at, \
      ip, user_agent, secret_hash, salt) VALUES ($1, $2, $3, $4, $4, $5, $6, $7, $8, $9, $10)";
-const BEYOND: &str = "SELECT id FROM sessions WHERE user_id = $1 AND ended_at IS NULL AND expires_at > $2 \
+const BEYOND: &str = "SELECT id FROM sessions WHERE user_id = $1 AND id <> $4 AND ended_at IS NULL AND expires_at > $2 \
      ORDER BY created_at DESC, id DESC LIMIT 1000 OFFSET $3";
 
 /// Begins the session within its act's transaction. The act wrote the user's row first, so that sign-ins of one user
@@ -128,7 +128,7 @@ pub(crate) async fn begin(
         values![new.id, user, new.mode, new.now, expires_at, absolute_end, ip, agent, hash, new.salt],
     )
     .await?;
-    let beyond = tx.list(BEYOND, values![user, new.now, new.per_user]).await?;
+    let beyond = tx.list(BEYOND, values![user, new.now, new.per_user.saturating_sub(1), new.id]).await?;
     let beyond = beyond.iter().map(|row| row.get(0)).collect::<Result<Vec<_>, _>>()?;
     ended.append(&mut revocations::end_each(tx, &beyond, new.too_many).await?);
     audit::record(tx, &new.entry.clone().user(user).session(new.id)).await?;

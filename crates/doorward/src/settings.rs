@@ -19,7 +19,9 @@ use ipnet::IpNet;
 use url::Url;
 
 use crate::store::Database;
-pub use parse::{InvalidTokenStatus, LogFormat, LogLevel, PasswordAlgorithm, Registration, SameSite};
+pub use parse::{
+    DatabaseUrl, InvalidTokenStatus, LogFormat, LogLevel, PasswordAlgorithm, Registration, SameSite,
+};
 pub use secrets::{RootSource, Secrets};
 pub use sources::{Origin, SettingsError, Values};
 
@@ -75,7 +77,7 @@ settings! {
     /// The folder of the secret and of the SQLite database.
     data: PathBuf = "data", "./doorward-data";
     /// A PostgreSQL URL (`postgres://user:password@host/name?sslmode=require`); empty for SQLite in the data folder.
-    database: Option<Url> = "database", "";
+    database: Option<DatabaseUrl> = "database", "";
     /// The URL under which people reach Doorward, needed beyond loopback. It decides origin, issuer, `Secure` and links.
     public_url: Option<Url> = "public_url", "";
     /// A path that all routes stand below, such as `/auth`.
@@ -194,7 +196,7 @@ impl Settings {
         match &self.database {
             None => Database::Sqlite(self.data.join("doorward.db")),
             Some(url) => Database::Postgres {
-                url: doorward_core::Secret::new(url.as_str()),
+                url: doorward_core::Secret::new(url.expose()),
                 pool_size: self.postgres_pool,
                 statement_timeout: self.postgres_timeout,
                 tls_ca_file: self.postgres_ca.clone(),

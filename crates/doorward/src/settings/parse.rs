@@ -48,6 +48,29 @@ impl FromText for Duration {
     }
 }
 
+/// The URL of a database, which may hold its password: never printed.
+#[derive(Clone, PartialEq, Eq)]
+pub struct DatabaseUrl(Url);
+
+impl DatabaseUrl {
+    /// The URL with all that is in it.
+    pub fn expose(&self) -> &str {
+        self.0.as_str()
+    }
+}
+
+impl std::fmt::Debug for DatabaseUrl {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("DatabaseUrl(…)")
+    }
+}
+
+impl FromText for DatabaseUrl {
+    fn from_text(text: &str) -> Result<Self, String> {
+        Url::from_text(text).map(Self)
+    }
+}
+
 impl<T: FromText> FromText for Option<T> {
     fn from_text(text: &str) -> Result<Self, String> {
         if text.is_empty() { Ok(None) } else { T::from_text(text).map(Some) }

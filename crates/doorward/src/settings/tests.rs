@@ -88,6 +88,8 @@ fn a_printed_database_url_hides_its_password() {
     values.set("database", "postgres://ada:hunter2@db/app", Origin::Flag("--database".into())).unwrap();
     let printed: String = values.shown().map(|(_, text, _)| text).collect();
     assert!(printed.contains("postgres://ada") && !printed.contains("hunter2"));
+    let settings = Settings::read(&values).unwrap();
+    assert!(settings.database.is_some() && !format!("{settings:?}").contains("hunter2"));
 }
 
 #[test]
