@@ -27,19 +27,12 @@ async fn a_copy_is_kept_for_less_time_than_a_new_key_waits() {
 
 #[tokio::test]
 async fn each_algorithm_publishes_its_own_kind_of_key() {
-    for (algorithm, names) in [("EdDSA", vec!["crv", "x"]), ("RS256", vec!["e", "n"])] {
+    for (algorithm, own) in [("EdDSA", ["crv", "x"]), ("RS256", ["e", "n"])] {
         let site = Site::with(&[("access.algorithm", algorithm)]).await;
         let key = site.visitor().get("/.well-known/jwks.json").await.is_ok()["keys"][0].clone();
-        let common = ["alg", "kid", "kty", "use"];
-        let own: Vec<_> =
-            key.as_object().unwrap().keys().filter(|name| !common.contains(&name.as_str())).collect();
-        assert_eq!(
-            (own, &key["alg"]),
-            (
-                names.iter().map(|name| name.to_string()).collect::<Vec<_>>().iter().collect(),
-                &json!(algorithm)
-            )
-        );
+        let names: BTreeSet<_> = key.as_object().unwrap().keys().map(String::as_str).collect();
+        assert_eq!(names, BTreeSet::from_iter(["alg", "kid", "kty", "use"].into_iter().chain(own)));
+        assert_eq!(key["alg"], algorithm);
         site.logged_in("ada").await.get("/profile").await.is_ok();
     }
 }
