@@ -89,6 +89,7 @@ async fn j39_a_key_verifies_from_its_first_day_to_its_last() {
 async fn j39_another_algorithm_takes_over_without_a_logout() {
     let target = Target::with(&[("DOORWARD_SECRET", ROOT)]).await;
     let admin = Forger::after(&target.admin.token().unwrap());
+    target.site.clock.advance(Duration::from_secs(1));
     let now = target.site.clock.now();
     target.site.app.keys.rotate(Algorithm::EdDsa, now, now).await.unwrap();
     let [old, new] = <[SigningKey; 2]>::try_from(signing_keys(&target).await).unwrap();
