@@ -117,6 +117,7 @@ const SHORTEN: &str = "UPDATE sessions SET absolute_expires_at = CASE WHEN absol
 const SET_PASSWORD: &str = "UPDATE users SET password_hash = $2, updated_at = $3 WHERE id = $1";
 const SET_PASSWORD_FROM: &str =
     "UPDATE users SET password_hash = $2, updated_at = $3 WHERE id = $1 AND password_hash = $4";
+const FORGET_RESETS: &str = "DELETE FROM one_time_links WHERE user_id = $1 AND purpose = 'reset'";
 const FORGET_LINKS: &str = "DELETE FROM one_time_links WHERE user_id = $1";
 const DELETE: &str = "DELETE FROM users WHERE id = $1";
 
@@ -231,7 +232,7 @@ impl Accounts {
                 if changed == 0 {
                     return Ok(Err(if current.is_some() { Error::WrongPassword } else { Error::NotFound }));
                 }
-                tx.execute(FORGET_LINKS, values![id]).await?;
+                tx.execute(FORGET_RESETS, values![id]).await?;
                 let ended = revocations::end_all(tx, id, keep, ending).await?;
                 audit::record(tx, &entry).await?;
                 Ok(Ok(ended))
@@ -255,7 +256,7 @@ impl Accounts {
                     return Ok(Err(Error::LinkInvalid));
                 };
                 tx.execute(SET_PASSWORD, values![id, &hash, now]).await?;
-                tx.execute(FORGET_LINKS, values![id]).await?;
+                tx.execute(FORGET_RESETS, values![id]).await?;
                 let ended = revocations::end_all(tx, id, None, ending).await?;
                 audit::record(tx, &entry).await?;
                 Ok(Ok(ended))
@@ -357,11 +358,15 @@ async fn apply(
         let ttl = i64::try_from(admin_ttl.as_micros()).unwrap_or(i64::MAX / 2);
         tx.execute(SHORTEN, values![id, ttl]).await?;
     }
-    // A reset link that somebody kept opens the account as it was, never one that may do more by now (attack A06).
-    if new.email != old.email || role.is_some() {
+    let disabled = old.disabled_at.is_none() && new.disabled_at.is_some();
+    // A reset link that somebody kept opens the account as it was, never one that may do more by now; and an invitation
+    // gives only what its maker still has (attack A06).
+    if new.email != old.email {
+        tx.execute(FORGET_RESETS, values![id]).await?;
+    }
+    if role.is_some() || disabled {
         tx.execute(FORGET_LINKS, values![id]).await?;
     }
-    let disabled = old.disabled_at.is_none() && new.disabled_at.is_some();
     let ended = if disabled { revocations::end_all(tx, id, None, ending).await? } else { Ended::default() };
     if let Some(role) = role {
         revocations::note_role(tx, id, role, ending).await?;

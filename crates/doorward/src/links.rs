@@ -46,10 +46,10 @@ pub(crate) async fn make_reset(
     Ok((secret, expires_at))
 }
 
-/// Makes an invitation, for one address or for anybody.
+/// Makes an invitation, for one address or for anybody. It goes when its maker is disabled, deleted, or given another role.
 pub(crate) async fn make_invitation(
     store: &Store,
-    (email, role): (Option<Email>, RoleName),
+    (email, role, maker): (Option<Email>, RoleName, Option<UserId>),
     now: Timestamp,
     entry: Entry,
 ) -> Result<(OpaqueSecret, Timestamp), StoreError> {
@@ -58,7 +58,7 @@ pub(crate) async fn make_invitation(
     store
         .transaction(async move |tx: &mut Tx| {
             let email = email.as_ref().map(ToString::to_string);
-            tx.execute(MAKE, values![hash, "invite", None::<UserId>, email, role, now, expires_at]).await?;
+            tx.execute(MAKE, values![hash, "invite", maker, email, role, now, expires_at]).await?;
             audit::record(tx, &entry).await
         })
         .await?;

@@ -75,7 +75,8 @@ pub async fn invite(
     app.accounts.check_role(role, actor)?;
     let entry =
         Entry::new(Action::InvitationMade, app.now()).actor(actor.id()).detail(format!("role {role}"));
-    let (secret, expires_at) = links::make_invitation(&app.store, (email, role), app.now(), entry).await?;
+    let invitation = (email, role, actor.id());
+    let (secret, expires_at) = links::make_invitation(&app.store, invitation, app.now(), entry).await?;
     Ok((url(app, "/register?invite=", &secret), expires_at))
 }
 

@@ -283,3 +283,22 @@ async fn registrations_from_one_network_are_limited() {
     assert_eq!(answer.header("retry-after"), Some("60"));
     site.visitor().from([198, 51, 100, 1]).post("/register", taken).await.is_refused("email_taken");
 }
+
+#[tokio::test]
+async fn a06_an_invitation_goes_with_the_role_or_the_account_of_its_maker() {
+    for change in [json!({ "role": "user" }), json!({ "disabled": true }), Value::Null] {
+        let site = Site::with(&[("registration", "invite")]).await;
+        let (boss, grace) = (site.admin("boss").await, site.admin("grace").await);
+        let id = grace.user_id().await;
+        let made = grace.post("/admin/invitations", json!({ "role": "admin" })).await;
+        let url = made.has_status(201).json()["url"].as_str().unwrap().to_owned();
+        let invite = url.split_once("invite=").unwrap().1;
+        let path = format!("/admin/users/{id}");
+        let answer =
+            if change.is_null() { boss.delete(&path, change).await } else { boss.patch(&path, change).await };
+        answer.is_ok();
+        let body =
+            json!({ "name": "Eve", "email": "eve@example.org", "password": PASSWORD, "invite": invite });
+        site.visitor().post("/register", body).await.is_refused("link_invalid");
+    }
+}
