@@ -21,6 +21,11 @@ pub(crate) struct Hammered {
 }
 
 impl Hammered {
+    /// How many sign-ins succeeded.
+    pub(crate) fn count(&self) -> usize {
+        self.succeeded.len()
+    }
+
     /// Successes a second, from the first to the last: exact also where there are few.
     pub(crate) fn rate(&self) -> f64 {
         match (self.succeeded.first(), self.succeeded.last()) {
