@@ -30,11 +30,14 @@ impl Limit {
     pub fn take(&self, bucket: &Bucket, now: Timestamp) -> Result<(), Duration> {
         let now = now.as_micros();
         let taken = bucket.0.fetch_update(Ordering::AcqRel, Ordering::Acquire, |full_at| {
-            let next = full_at.max(now).saturating_add(self.period);
+            // A clock that was set back leaves buckets of the future behind: they are full, and no fuller.
+            let latest = now.saturating_add(self.burst.saturating_mul(self.period));
+            let next = full_at.clamp(now, latest).saturating_add(self.period);
             (next.saturating_sub(now) <= self.burst.saturating_mul(self.period)).then_some(next)
         });
         taken.map(drop).map_err(|full_at| {
-            let wait = full_at.saturating_add(self.period) - now - self.burst.saturating_mul(self.period);
+            let full = self.burst.saturating_mul(self.period);
+            let wait = full_at.saturating_sub(now).min(full).saturating_add(self.period) - full;
             Duration::from_micros(wait.unsigned_abs())
         })
     }

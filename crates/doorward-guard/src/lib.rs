@@ -31,4 +31,4 @@ mod verifier;
 pub use credential::{CookieNames, Credential, cookies_named, credential};
 pub use guard::{Guard, Lookup, LookupFuture};
 pub use identity::{Denied, Identity, challenge};
-pub use verifier::Verifier;
+pub use verifier::{Verifier, Verifying};

@@ -21,23 +21,34 @@ pub struct Verifier {
     pub revocations: Arc<RevocationSet>,
 }
 
+/// The keys that verify.
+#[derive(Debug, Clone, Default)]
+pub struct Verifying {
+    /// Those of live tokens.
+    pub current: KeySet,
+    /// Those whose last token is dead. A session may live longer than the key of its first token, and its cookie still
+    /// has to reach the logout.
+    pub removed: KeySet,
+}
+
 /// A key set and what was verified with it: dropped together, so that no token outlives its key (attack J39).
 struct Keys {
     set: KeySet,
+    removed: KeySet,
     memo: Option<Cache<Box<str>, AccessToken>>,
 }
 
 impl Keys {
-    fn new(set: KeySet) -> Arc<Self> {
+    fn new(Verifying { current: set, removed }: Verifying) -> Arc<Self> {
         let costly = set.iter().any(|key| key.algorithm() != Algorithm::Hs256);
         let memo = costly.then(|| Cache::new(MEMO));
-        Arc::new(Self { set, memo })
+        Arc::new(Self { set, removed, memo })
     }
 }
 
 impl Verifier {
     /// A verifier for tokens of this issuer and audience.
-    pub fn new(keys: KeySet, expected: Expected, revocations: Arc<RevocationSet>) -> Self {
+    pub fn new(keys: Verifying, expected: Expected, revocations: Arc<RevocationSet>) -> Self {
         Self { keys: ArcSwap::new(Keys::new(keys)), expected, revocations }
     }
 
@@ -63,7 +74,9 @@ impl Verifier {
     /// # Errors
     /// [`Refusal::TokenInvalid`].
     pub fn verify_ignoring_expiry(&self, token: &str, now: Timestamp) -> Result<AccessToken, Refusal> {
-        token::verify_ignoring_expiry(token, &self.keys.load().set, &self.expected, now)
+        let keys = self.keys.load();
+        token::verify_ignoring_expiry(token, &keys.set, &self.expected, now)
+            .or_else(|_| token::verify_ignoring_expiry(token, &keys.removed, &self.expected, now))
     }
 
     /// Verifies a token and tells what each check found. Revocations are not looked at.
@@ -72,7 +85,7 @@ impl Verifier {
     }
 
     /// Takes other keys; what was verified with the old ones is forgotten.
-    pub fn replace_keys(&self, keys: KeySet) {
+    pub fn replace_keys(&self, keys: Verifying) {
         self.keys.store(Keys::new(keys));
     }
 

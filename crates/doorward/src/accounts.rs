@@ -8,9 +8,10 @@ use std::sync::Arc;
 
 use doorward_core::email::Email;
 use doorward_core::name::DisplayName;
-use doorward_core::role::{RoleName, Roles};
-use doorward_core::{SessionId, Timestamp, UserId};
+use doorward_core::role::{RoleName, Roles, permission};
+use doorward_core::{OpaqueSecret, SessionId, Timestamp, UserId};
 
+pub use crate::actors::Actor;
 use crate::audit::{self, Entry};
 use crate::clock::Clock;
 use crate::error::{Error, Result};
@@ -19,32 +20,6 @@ use crate::revocations::{self, Because, Ended, Ending, Revocations};
 use crate::sessions::Sessions;
 use crate::store::{Store, StoreError, Tx, values};
 use crate::users::{self, User, Users, folded};
-
-/// Who acts.
-#[derive(Debug, Clone, Copy)]
-pub enum Actor {
-    /// The user's own act.
-    Owner,
-    /// A signed-in user with this role.
-    Admin(UserId, RoleName),
-    /// The command line: whoever can write the database may do everything.
-    CommandLine,
-}
-
-impl Actor {
-    /// The acting user, for the audit log.
-    pub fn id(self) -> Option<UserId> {
-        if let Self::Admin(id, _) = self { Some(id) } else { None }
-    }
-
-    /// Whether the actor may act on somebody with this role, or give it (attack A06).
-    fn covers(self, roles: &Roles, role: RoleName) -> bool {
-        match self {
-            Self::Admin(_, own) => roles.covers(own, role),
-            Self::Owner | Self::CommandLine => true,
-        }
-    }
-}
 
 /// What is to be changed; `None` stays as it is.
 #[derive(Debug, Clone, Default)]
@@ -57,6 +32,8 @@ pub struct Change {
     pub role: Option<RoleName>,
     /// Whether the account is disabled.
     pub disabled: Option<bool>,
+    /// The stored hash that the owner's password was checked against: if it is another by now, nothing is changed.
+    pub confirmed_by: Option<String>,
 }
 
 impl Change {
@@ -107,6 +84,7 @@ const FIND: &str =
     "SELECT id, name, email, role, created_at, disabled_at, role_version FROM users WHERE id = $1";
 const UPDATE: &str = "UPDATE users SET name = $2, name_folded = $3, email = $4, role = $5, role_version = $6, \
      disabled_at = $7, updated_at = $8 WHERE id = $1";
+const WITH_HASH: &str = "SELECT id FROM users WHERE id = $1 AND password_hash = $2";
 const OTHER_WITH_EMAIL: &str = "SELECT id FROM users WHERE email = $1 AND id <> $2";
 const LOCK_ADMINS: &str = "UPDATE facts SET value = value + 1 WHERE name = 'admins_lock'";
 const OTHER_ADMINS: &str =
@@ -165,15 +143,18 @@ impl Accounts {
     pub async fn create(&self, new: NewUser, actor: Actor, entry: Entry) -> Result<User> {
         self.check_role(new.role, actor)?;
         let now = self.clock.now();
-        let id = UserId::new(now, crate::random::bytes());
+        let (id, roles) = (UserId::new(now, crate::random::bytes()), self.roles.clone());
         let created = self.store.transaction(async move |tx: &mut Tx| {
-            let created = insert(tx, id, &new, now).await?;
-            if created.is_some() {
-                audit::record(tx, &entry.clone().user(id)).await?;
+            match actor.confirm(tx, &roles, permission::USERS_WRITE).await? {
+                Ok(actor) if actor.covers(&roles, new.role) => {}
+                Ok(_) => return Ok(Err(Error::Forbidden)),
+                Err(error) => return Ok(Err(error)),
             }
-            Ok(created)
+            let Some(user) = insert(tx, id, &new, now).await? else { return Ok(Err(Error::EmailTaken)) };
+            audit::record(tx, &entry.clone().user(id)).await?;
+            Ok(Ok(user))
         });
-        created.await?.ok_or(Error::EmailTaken)
+        created.await?
     }
 
     /// Changes an account. A new role makes its tokens stale at once, disabling ends its sessions; a new role or address
@@ -191,11 +172,14 @@ impl Accounts {
         let done = self
             .store
             .transaction(async move |tx: &mut Tx| {
-                let (user, version) = match locked(tx, id, change.may_remove_admin()).await? {
-                    Some((user, _)) if !actor.covers(&roles, user.role) => return Ok(Err(Error::Forbidden)),
-                    Some(found) => found,
-                    None => return Ok(Err(Error::NotFound)),
+                let lock = (change.may_remove_admin(), permission::USERS_WRITE);
+                let (user, version) = match locked(tx, id, (actor, &roles), lock).await? {
+                    Ok(found) => found,
+                    Err(error) => return Ok(Err(error)),
                 };
+                if !is_still(tx, id, change.confirmed_by.as_deref()).await? {
+                    return Ok(Err(Error::WrongPassword));
+                }
                 apply(tx, (user, version), &change, (now, ending, admin_ttl), &entry).await
             })
             .await??;
@@ -266,21 +250,30 @@ impl Accounts {
         Ok(ended.live)
     }
 
-    /// Deletes an account with all that belongs to it, and removes what names it from the audit log.
+    /// Deletes an account with all that belongs to it, and removes what names it from the audit log. With `confirmed_by`,
+    /// only where that is still the stored hash.
     ///
     /// # Errors
     /// [`Error::NotFound`], [`Error::LastAdmin`], [`Error::Forbidden`].
-    pub async fn delete(&self, id: UserId, actor: Actor, entry: Entry) -> Result<()> {
+    pub async fn delete(
+        &self,
+        id: UserId,
+        confirmed_by: Option<String>,
+        actor: Actor,
+        entry: Entry,
+    ) -> Result<()> {
         let (now, roles) = (self.clock.now(), self.roles.clone());
         let ending = self.revocations.ending(now, Because::Deleted);
         let ended = self
             .store
             .transaction(async move |tx: &mut Tx| {
-                let user = match locked(tx, id, true).await? {
-                    Some((user, _)) if !actor.covers(&roles, user.role) => return Ok(Err(Error::Forbidden)),
-                    Some((user, _)) => user,
-                    None => return Ok(Err(Error::NotFound)),
+                let user = match locked(tx, id, (actor, &roles), (true, permission::USERS_WRITE)).await? {
+                    Ok((user, _)) => user,
+                    Err(error) => return Ok(Err(error)),
                 };
+                if !is_still(tx, id, confirmed_by.as_deref()).await? {
+                    return Ok(Err(Error::WrongPassword));
+                }
                 if is_last_admin(tx, &user).await? {
                     return Ok(Err(Error::LastAdmin));
                 }
@@ -296,6 +289,78 @@ impl Accounts {
         Ok(())
     }
 
+    /// Ends all sessions of a user.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`], [`Error::Forbidden`].
+    pub async fn end_sessions(&self, id: UserId, actor: Actor, entry: Entry) -> Result<u32> {
+        let (roles, ending) =
+            (self.roles.clone(), self.revocations.ending(self.clock.now(), Because::EndedByAdmin));
+        let ended = self
+            .store
+            .transaction(async move |tx: &mut Tx| {
+                let lock = (false, permission::SESSIONS_END);
+                if let Err(error) = locked(tx, id, (actor, &roles), lock).await? {
+                    return Ok(Err(error));
+                }
+                let ended = revocations::end_all(tx, id, None, ending).await?;
+                audit::record(tx, &entry).await?;
+                Ok(Ok(ended))
+            })
+            .await??;
+        self.sessions.apply_all(&ended, ending);
+        Ok(ended.live)
+    }
+
+    /// Makes a reset link for a user; older ones are void from then on.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`], [`Error::Forbidden`].
+    pub async fn reset_link(
+        &self,
+        id: UserId,
+        actor: Actor,
+        entry: Entry,
+    ) -> Result<(OpaqueSecret, Timestamp)> {
+        let (roles, link) = (self.roles.clone(), links::New::reset(id, self.clock.now()));
+        let made = link.clone();
+        let act = async move |tx: &mut Tx| {
+            if let Err(error) = locked(tx, id, (actor, &roles), (false, permission::USERS_WRITE)).await? {
+                return Ok(Err(error));
+            }
+            links::make(tx, &made).await?;
+            audit::record(tx, &entry).await.map(Ok)
+        };
+        self.store.transaction(act).await??;
+        Ok((link.secret, link.expires_at))
+    }
+
+    /// Makes an invitation to register with this role, for one address or for anybody.
+    ///
+    /// # Errors
+    /// An unknown role, or one that the actor may not give.
+    pub async fn invite(
+        &self,
+        (email, role): (Option<Email>, RoleName),
+        actor: Actor,
+        entry: Entry,
+    ) -> Result<(OpaqueSecret, Timestamp)> {
+        self.check_role(role, actor)?;
+        let link = links::New::invitation((email, role), actor.id(), self.clock.now());
+        let (roles, made) = (self.roles.clone(), link.clone());
+        let act = async move |tx: &mut Tx| {
+            match actor.confirm(tx, &roles, permission::USERS_WRITE).await? {
+                Ok(actor) if actor.covers(&roles, role) => {}
+                Ok(_) => return Ok(Err(Error::Forbidden)),
+                Err(error) => return Ok(Err(error)),
+            }
+            links::make(tx, &made).await?;
+            audit::record(tx, &entry).await.map(Ok)
+        };
+        self.store.transaction(act).await??;
+        Ok((link.secret, link.expires_at))
+    }
+
     /// Whether there is such a role, and the actor may give it.
     pub(crate) fn check_role(&self, role: RoleName, actor: Actor) -> Result<()> {
         if !self.roles.contains(role) {
@@ -306,14 +371,30 @@ impl Accounts {
     }
 }
 
-/// Takes the locks that an act on a user needs, always in this order, and reads the user.
-async fn locked(tx: &mut Tx, id: UserId, admins: bool) -> Result<Option<(User, i64)>, StoreError> {
+/// Takes the locks that an act on a user needs, always in this order; confirms the actor, and reads the user.
+async fn locked(
+    tx: &mut Tx,
+    id: UserId,
+    (actor, roles): (Actor, &Roles),
+    (admins, permission): (bool, &str),
+) -> Result<Result<(User, i64)>, StoreError> {
     if admins {
         tx.execute(LOCK_ADMINS, values![]).await?;
     }
+    let actor = match actor.confirm(tx, roles, permission).await? {
+        Ok(actor) => actor,
+        Err(error) => return Ok(Err(error)),
+    };
     tx.execute(users::LOCK, values![id]).await?;
-    let row = tx.find(FIND, values![id]).await?;
-    row.map(|row| Ok((users::read(&row)?, row.get(6)?))).transpose()
+    let Some(row) = tx.find(FIND, values![id]).await? else { return Ok(Err(Error::NotFound)) };
+    let (user, version) = (users::read(&row)?, row.get(6)?);
+    Ok(if actor.covers(roles, user.role) { Ok((user, version)) } else { Err(Error::Forbidden) })
+}
+
+/// Whether the password's hash is still the one that was checked; so where none was.
+async fn is_still(tx: &mut Tx, id: UserId, hash: Option<&str>) -> Result<bool, StoreError> {
+    let Some(hash) = hash else { return Ok(true) };
+    Ok(tx.find(WITH_HASH, values![id, hash]).await?.is_some())
 }
 
 async fn is_last_admin(tx: &mut Tx, user: &User) -> Result<bool, StoreError> {

@@ -195,7 +195,7 @@ impl App {
         self.sessions.memory.sweep(now);
         self.revocations.sweep(now).await?;
         self.keys.follow(now, false).await?;
-        self.keys.sweep(now).await?;
+        self.keys.sweep(now - self.settings.absolute_ttl).await?;
         links::sweep(&self.store, now).await?;
         audit::sweep(&self.store, now - self.settings.audit_retention).await?;
         self.sessions

@@ -7,7 +7,7 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use doorward_core::token::{self, Algorithm, Claims, Expected, KeySet, SigningKey, VerifyingKey};
 use doorward_core::{RootSecret, Secret, Timestamp};
-use doorward_guard::Verifier;
+use doorward_guard::{Verifier, Verifying};
 use serde::Serialize;
 
 use crate::audit::{self, Action, Entry};
@@ -19,6 +19,8 @@ use crate::users::rfc3339;
 pub const PUBLISH_BEFORE_USE: Duration = Duration::from_secs(600);
 /// How long anybody may keep the key set.
 pub const JWKS_MAX_AGE: Duration = Duration::from_secs(300);
+/// How many keys may be published at once.
+const MOST: usize = 12;
 /// How long a retired key verifies beyond the last token that it signed.
 const MARGIN: Duration = Duration::from_secs(60);
 
@@ -50,6 +52,11 @@ struct Stored {
 }
 
 impl Stored {
+    /// Whether it was replaced at once, because somebody else has it.
+    fn is_known(&self) -> bool {
+        self.removed_at.is_some() && self.removed_at == self.retires_at
+    }
+
     fn state(&self, now: Timestamp) -> &'static str {
         match self {
             _ if self.removed_at.is_some_and(|at| at <= now) => "removed",
@@ -126,7 +133,8 @@ impl Keys {
                 InForce::at(&read(&store, &root).await?, now)?.0
             }
         };
-        let set = KeySet::new(vec![in_force.signing.verifying_key()]).map_err(refused)?;
+        let current = KeySet::new(vec![in_force.signing.verifying_key()]).map_err(refused)?;
+        let set = Verifying { current, ..Verifying::default() };
         let verifier = Arc::new(Verifier::new(set, expected, revocations));
         let in_force = ArcSwap::new(Arc::new(in_force));
         let keys = Self { store, root, shared: shared.is_some(), in_force, verifier };
@@ -188,14 +196,36 @@ impl Keys {
         activates_at: Timestamp,
         now: Timestamp,
     ) -> Result<String, StoreError> {
+        let removed_at = activates_at + self.verifier.expected().max_ttl + MARGIN;
+        self.succeed(algorithm, (activates_at, removed_at), now).await
+    }
+
+    /// Makes a new key that signs at once, and verifies nothing with the others from now on: somebody else has one. Every
+    /// client refreshes once.
+    ///
+    /// # Errors
+    /// As of [`Keys::rotate`].
+    pub async fn replace(&self, algorithm: Algorithm, now: Timestamp) -> Result<String, StoreError> {
+        self.succeed(algorithm, (now, now), now).await
+    }
+
+    async fn succeed(
+        &self,
+        algorithm: Algorithm,
+        (activates_at, removed_at): (Timestamp, Timestamp),
+        now: Timestamp,
+    ) -> Result<String, StoreError> {
         if self.shared {
-            return Err(StoreError::Refused(
-                "access tokens are signed with JWT_SECRET: change that instead".into(),
-            ));
+            let refusal = "access tokens are signed with JWT_SECRET: change that instead";
+            return Err(StoreError::Refused(refusal.into()));
+        }
+        let published = self.in_force.load().outline.iter().filter(|(_, state)| *state != "removed").count();
+        if published >= MOST && activates_at > now {
+            let refusal = format!("there are {published} keys already: wait until the oldest is removed");
+            return Err(StoreError::Refused(refusal));
         }
         let new = New::make(&self.root, algorithm).await?;
         let kid = new.kid.clone();
-        let removed_at = activates_at + self.verifier.expected().max_ttl + MARGIN;
         let entry = Entry::new(Action::KeyRotated, now).detail(kid.clone());
         self.store
             .transaction(async move |tx: &mut Tx| {
@@ -225,19 +255,19 @@ impl Keys {
         Ok(read(&self.store, &self.root).await?.iter().map(shown).collect())
     }
 
-    /// Deletes the keys that verify nothing any more.
+    /// Deletes the keys that were removed before this time: sessions of their tokens can't live any more.
     ///
     /// # Errors
     /// The store's.
-    pub async fn sweep(&self, now: Timestamp) -> Result<(), StoreError> {
-        self.store.execute("DELETE FROM signing_keys WHERE removed_at <= $1", values![now]).await.map(drop)
+    pub async fn sweep(&self, before: Timestamp) -> Result<(), StoreError> {
+        self.store.execute("DELETE FROM signing_keys WHERE removed_at <= $1", values![before]).await.map(drop)
     }
 }
 
 impl InForce {
     /// What is in force at `now`: the newest active key signs, active and retired ones verify, and the next one is
     /// published already. A key that isn't active yet verifies nothing (attack J39).
-    fn at(keys: &[Stored], now: Timestamp) -> Result<(Self, KeySet), StoreError> {
+    fn at(keys: &[Stored], now: Timestamp) -> Result<(Self, Verifying), StoreError> {
         let until = turns(keys).filter(|at| *at > now).min();
         // A clock that was set back to before the first key's beginning, such as one that was ahead when it was made,
         // stops no server: the first key is in force from ever (attack J43).
@@ -248,7 +278,10 @@ impl InForce {
             chosen.map(|stored| stored.key.verifying_key()).collect()
         };
         let published = KeySet::new(those(&["next", "active", "retired"])).map_err(refused)?;
-        let verifying = KeySet::new(those(&["active", "retired"])).map_err(refused)?;
+        let current = KeySet::new(those(&["active", "retired"])).map_err(refused)?;
+        let removed = keys.iter().rev().filter(|stored| stored.state(now) == "removed" && !stored.is_known());
+        let removed = removed.take(MOST).map(|stored| stored.key.verifying_key()).collect();
+        let verifying = Verifying { current, removed: KeySet::new(removed).map_err(refused)? };
         let signing = keys.iter().rfind(|stored| stored.state(now) == "active");
         let signing = signing.ok_or_else(|| StoreError::Refused("no signing key is active".into()))?;
         let signing = signing.key.clone();

@@ -7,12 +7,14 @@
 //! let settings = Settings::read(&Values::default())?;
 //! let secrets = Secrets::read(&settings, |name| std::env::var(name).ok())?;
 //! let app = App::open(settings, secrets, Clock::system()).await?;
+//! let keeping_up = app.keep_up(); // follows what other processes write, and forgets what is over
 //! let router = doorward::router(&app);
 //! # Ok(())
 //! # }
 //! ```
 
 pub mod accounts;
+mod actors;
 mod app;
 pub mod audit;
 mod client;

@@ -6,9 +6,7 @@ use doorward_core::email::Email;
 use doorward_core::role::RoleName;
 use doorward_core::{OpaqueSecret, Timestamp, UserId};
 
-use crate::audit::{self, Entry};
 use crate::store::{Store, StoreError, Tx, values};
-use crate::users;
 
 /// How long a reset link works.
 pub(crate) const RESET_TTL: Duration = Duration::from_secs(3_600);
@@ -23,46 +21,47 @@ const FIND_RESET: &str = "SELECT user_id FROM one_time_links \
 const USE: &str = "UPDATE one_time_links SET used_at = $2 \
      WHERE hash = $1 AND purpose = $3 AND used_at IS NULL AND expires_at > $2 RETURNING user_id, email, role";
 
-/// Makes a reset link for a user; older ones are void from then on.
-pub(crate) async fn make_reset(
-    store: &Store,
-    user: UserId,
+/// A link that is about to be made.
+#[derive(Debug, Clone)]
+pub(crate) struct New {
+    /// What is handed out, once.
+    pub(crate) secret: OpaqueSecret,
+    /// Until when it works.
+    pub(crate) expires_at: Timestamp,
     now: Timestamp,
-    entry: Entry,
-) -> Result<(OpaqueSecret, Timestamp), StoreError> {
-    let secret = OpaqueSecret::new(crate::random::bytes());
-    let (hash, expires_at) = (secret.hash(), now + RESET_TTL);
-    store
-        .transaction(async move |tx: &mut Tx| {
-            // The user's row first: of two links made at once the second voids the first, and none slips past a new
-            // address or password, which void links too (attack P11).
-            tx.execute(users::LOCK, values![user]).await?;
-            tx.execute(VOID_OLDER, values![user]).await?;
-            let nothing = None::<String>;
-            tx.execute(MAKE, values![hash, "reset", user, nothing.clone(), nothing, now, expires_at]).await?;
-            audit::record(tx, &entry).await
-        })
-        .await?;
-    Ok((secret, expires_at))
+    user: Option<UserId>,
+    /// An invitation: its address, if it is for one, and its role.
+    invitation: Option<(Option<Email>, RoleName)>,
 }
 
-/// Makes an invitation, for one address or for anybody. It goes when its maker is disabled, deleted, or given another role.
-pub(crate) async fn make_invitation(
-    store: &Store,
-    (email, role, maker): (Option<Email>, RoleName, Option<UserId>),
-    now: Timestamp,
-    entry: Entry,
-) -> Result<(OpaqueSecret, Timestamp), StoreError> {
-    let secret = OpaqueSecret::new(crate::random::bytes());
-    let (hash, expires_at) = (secret.hash(), now + INVITE_TTL);
-    store
-        .transaction(async move |tx: &mut Tx| {
-            let email = email.as_ref().map(ToString::to_string);
-            tx.execute(MAKE, values![hash, "invite", maker, email, role, now, expires_at]).await?;
-            audit::record(tx, &entry).await
-        })
-        .await?;
-    Ok((secret, expires_at))
+impl New {
+    /// A link that resets this user's password.
+    pub(crate) fn reset(user: UserId, now: Timestamp) -> Self {
+        let secret = OpaqueSecret::new(crate::random::bytes());
+        Self { secret, expires_at: now + RESET_TTL, now, user: Some(user), invitation: None }
+    }
+
+    /// An invitation. It goes when its maker is disabled, deleted, or given another role.
+    pub(crate) fn invitation(
+        invitation: (Option<Email>, RoleName),
+        maker: Option<UserId>,
+        now: Timestamp,
+    ) -> Self {
+        let secret = OpaqueSecret::new(crate::random::bytes());
+        Self { secret, expires_at: now + INVITE_TTL, now, user: maker, invitation: Some(invitation) }
+    }
+}
+
+/// Makes the link within its act's transaction, which wrote the row of the user whose password it resets first: of two
+/// made at once the second voids the first, and none slips past a new address or password (attack P11).
+pub(crate) async fn make(tx: &mut Tx, new: &New) -> Result<(), StoreError> {
+    let (hash, purpose) = (new.secret.hash(), if new.invitation.is_some() { "invite" } else { "reset" });
+    if new.invitation.is_none() {
+        tx.execute(VOID_OLDER, values![new.user]).await?;
+    }
+    let (email, role) = new.invitation.clone().unzip();
+    let email = email.flatten().map(|email| email.to_string());
+    tx.execute(MAKE, values![hash, purpose, new.user, email, role, new.now, new.expires_at]).await.map(drop)
 }
 
 /// Whose password the reset link is for, if it still works. Doesn't use it up.

@@ -4,7 +4,7 @@
 //! processes on the same database (the command line, another node) follow the table.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::Duration;
 
 use doorward_core::revocation::RevocationSet;
@@ -164,7 +164,8 @@ pub struct Revocations {
     /// What every check looks at.
     pub set: Arc<RevocationSet>,
     store: Store,
-    max_access_ttl: Duration,
+    /// In seconds. Another node may raise it.
+    max_access_ttl: AtomicU64,
     /// How far each table was read. One mark for both would pass over what is committed between the two readings.
     ended_to: AtomicI64,
     roles_to: AtomicI64,
@@ -174,6 +175,7 @@ const SINCE: &str = "SELECT session_id, user_id, position, expires_at FROM revoc
 const ROLES_SINCE: &str = "SELECT user_id, role, version, position, expires_at FROM role_changes \
      WHERE position > $1 AND expires_at > $2";
 const REASON: &str = "SELECT reason, created_at FROM revocations WHERE session_id = $1";
+const MAX_TTL: &str = "SELECT value FROM facts WHERE name = 'max_access_ttl'";
 const LARGEST_TTL: &str = "UPDATE facts SET value = CASE WHEN value < $1 THEN $1 ELSE value END \
      WHERE name = 'max_access_ttl' RETURNING value";
 
@@ -193,7 +195,7 @@ impl Revocations {
             .transaction(async move |tx: &mut Tx| tx.find(LARGEST_TTL, values![wanted]).await)
             .await?
             .map_or(Ok(wanted), |row| row.get::<i64>(0))?;
-        let max_access_ttl = Duration::from_secs(largest.unsigned_abs());
+        let max_access_ttl = AtomicU64::new(largest.unsigned_abs());
         let set = Arc::new(RevocationSet::new(max));
         let revocations = Self {
             set,
@@ -208,12 +210,12 @@ impl Revocations {
 
     /// The largest lifetime of an access token that was ever in force on this database.
     pub fn max_access_ttl(&self) -> Duration {
-        self.max_access_ttl
+        Duration::from_secs(self.max_access_ttl.load(Ordering::Acquire))
     }
 
     /// An end of sessions at this time.
     pub fn ending(&self, at: Timestamp, because: Because) -> Ending {
-        Ending { at, because, remembered_until: at + self.max_access_ttl + MARGIN }
+        Ending { at, because, remembered_until: at + self.max_access_ttl() + MARGIN }
     }
 
     /// Refuses these sessions from here on. Called after the commit and before the answer.
@@ -240,6 +242,9 @@ impl Revocations {
     /// # Errors
     /// The store's; the next call reads it again.
     pub async fn follow(&self, now: Timestamp) -> Result<Vec<UserId>, StoreError> {
+        if let Some(row) = self.store.find(MAX_TTL, values![]).await? {
+            self.max_access_ttl.fetch_max(row.get::<i64>(0)?.unsigned_abs(), Ordering::AcqRel);
+        }
         let (whole, mark) = (self.set.is_whole(), self.set.mark());
         let since = |read_to: &AtomicI64| if whole { read_to.load(Ordering::SeqCst) } else { BEGINNING };
         let (mut ended_to, mut roles_to) = (since(&self.ended_to), since(&self.roles_to));

@@ -218,7 +218,8 @@ impl Settings {
 
     /// Whether a cookie set here would cross a network in the clear.
     pub fn is_plain_beyond_loopback(&self) -> bool {
-        !self.dev && self.public_url.as_ref().is_some_and(|url| url.scheme() == "http" && !is_loopback(url))
+        let plain = self.public_url.as_ref().is_some_and(|url| url.scheme() == "http");
+        plain && !(self.listen.ip().is_loopback() && self.public_url.as_ref().is_some_and(is_loopback))
     }
 
     fn check(&self) -> Result<(), SettingsError> {
@@ -260,9 +261,10 @@ impl Settings {
     }
 
     fn check_network(&self) -> Result<(), SettingsError> {
-        let local = self.listen.ip().is_loopback();
+        // Behind a proxy the address is always loopback; what people reach is what counts.
+        let local = self.listen.ip().is_loopback() && self.public_url.as_ref().is_none_or(is_loopback);
         require(
-            local || self.public_url.is_some(),
+            self.listen.ip().is_loopback() || self.public_url.is_some(),
             "listen",
             "is beyond loopback, and nothing says under which URL people reach it",
             "set public_url = \"https://…\" to the address in people's browsers",
@@ -270,7 +272,7 @@ impl Settings {
         require(
             !self.dev || local,
             "dev",
-            "is for a loopback address only",
+            "is for a loopback address only, with no public_url beyond it",
             "listen on 127.0.0.1, or leave --dev out",
         )?;
         require(

@@ -24,9 +24,15 @@ const REGISTRATIONS: Limit = Limit::new(30, Duration::from_secs(60));
 
 /// Counts guesses and registrations.
 pub struct Throttle {
-    /// By a keyed hash of what is counted; `None` where limits are off.
-    buckets: Option<Cache<u64, Arc<Bucket>>>,
+    /// By a keyed hash of what is counted; `None` where limits are off. Accounts have a memory of their own, so that they
+    /// can't push networks out of it.
+    buckets: Option<Buckets>,
     hasher: RandomState,
+}
+
+struct Buckets {
+    accounts: Cache<u64, Arc<Bucket>>,
+    networks: Cache<u64, Arc<Bucket>>,
 }
 
 /// A guess that was counted.
@@ -44,7 +50,8 @@ impl Guess {
 impl Throttle {
     /// Limits with a memory of so many accounts and networks.
     pub fn new(enabled: bool, memory: usize) -> Self {
-        Self { buckets: enabled.then(|| Cache::new(memory)), hasher: RandomState::new() }
+        let buckets = || Buckets { accounts: Cache::new(memory), networks: Cache::new(memory / 2) };
+        Self { buckets: enabled.then(buckets), hasher: RandomState::new() }
     }
 
     /// Counts a guess at the password of this account, known or not, from this network.
@@ -52,9 +59,20 @@ impl Throttle {
     /// # Errors
     /// [`Error::TooManyAttempts`]: then nothing was counted.
     pub fn guess(&self, email: &Email, network: IpAddr, now: Timestamp) -> Result<Guess> {
-        let account = (ACCOUNT, self.bucket(("account", email.as_str(), network)));
-        let network = (NETWORK, self.bucket(("network", "", network)));
-        self.take([account, network], now)
+        let mut guess = Guess::default();
+        // The network first: one that has used up its limit makes no bucket for an account, so it can't flush the memory
+        // with addresses that it makes up (attack L07).
+        for (limit, what) in
+            [(NETWORK, ("network", "", network)), (ACCOUNT, ("account", email.as_str(), network))]
+        {
+            let Some(bucket) = self.bucket(what) else { continue };
+            if let Err(wait) = limit.take(&bucket, now) {
+                guess.forgive();
+                return Err(Error::TooManyAttempts(wait));
+            }
+            guess.0.push((limit, bucket));
+        }
+        Ok(guess)
     }
 
     /// Counts a registration from this network.
@@ -63,28 +81,16 @@ impl Throttle {
     /// [`Error::TooManyAttempts`].
     pub fn registration(&self, network: IpAddr, now: Timestamp) -> Result<()> {
         // A registration counts whether or not it succeeds: nothing is given back.
-        self.take([(REGISTRATIONS, self.bucket(("registration", "", network)))], now).map(drop)
-    }
-
-    fn take<const N: usize>(
-        &self,
-        limits: [(Limit, Option<Arc<Bucket>>); N],
-        now: Timestamp,
-    ) -> Result<Guess> {
-        let mut taken = Guess::default();
-        for (limit, bucket) in limits {
-            let Some(bucket) = bucket else { continue };
-            if let Err(wait) = limit.take(&bucket, now) {
-                taken.forgive();
-                return Err(Error::TooManyAttempts(wait));
-            }
-            taken.0.push((limit, bucket));
+        match self.bucket(("registration", "", network)) {
+            Some(bucket) => REGISTRATIONS.take(&bucket, now).map_err(Error::TooManyAttempts),
+            None => Ok(()),
         }
-        Ok(taken)
     }
 
     fn bucket(&self, what: (&str, &str, IpAddr)) -> Option<Arc<Bucket>> {
-        let found = self.buckets.as_ref()?.get_or_insert_with(&self.hasher.hash_one(what), || {
+        let buckets = self.buckets.as_ref()?;
+        let kind = if what.0 == "account" { &buckets.accounts } else { &buckets.networks };
+        let found = kind.get_or_insert_with(&self.hasher.hash_one(what), || {
             Ok::<_, std::convert::Infallible>(Arc::default())
         });
         found.ok()
@@ -127,6 +133,6 @@ mod tests {
         for n in 0..100_000_u32 {
             let _ = throttle.guess(&email("ada@example.org"), std::net::Ipv4Addr::from(n).into(), NOW);
         }
-        assert!(throttle.buckets.as_ref().unwrap().len() <= 1_100);
+        assert!(throttle.buckets.as_ref().unwrap().accounts.len() <= 1_100);
     }
 }

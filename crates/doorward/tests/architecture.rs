@@ -14,6 +14,7 @@ const FLOORS: [&[&str]; 6] = [
     &["app"],
     &[
         "accounts",
+        "actors",
         "sessions",
         "users",
         "passwords",

@@ -32,7 +32,8 @@ pub(crate) struct Rotate {
     /// How long the new key is published before it signs [default: 10m]
     #[arg(long, value_name = "SPAN", value_parser = humantime::parse_duration, conflicts_with = "now")]
     activate_in: Option<Duration>,
-    /// Let it sign at once: for a key that is known to others. Who keeps the old key set refuses its tokens meanwhile
+    /// Let it sign at once, and let the others verify nothing any more: for a key that is known to somebody else. Every
+    /// client refreshes once; who keeps the old key set refuses new tokens meanwhile
     #[arg(long)]
     now: bool,
     /// Print JSON
@@ -57,9 +58,13 @@ impl Key {
 
 impl Rotate {
     async fn run(self, app: &App) -> Outcome {
+        let (algorithm, now) = (app.settings.access_algorithm, app.now());
         let wait = if self.now { Duration::ZERO } else { self.activate_in.unwrap_or(PUBLISH_BEFORE_USE) };
-        let activates_at = app.now() + wait;
-        let kid = app.keys.rotate(app.settings.access_algorithm, activates_at, app.now()).await?;
+        let activates_at = now + wait;
+        let kid = match self.now {
+            true => app.keys.replace(algorithm, now).await?,
+            false => app.keys.rotate(algorithm, activates_at, now).await?,
+        };
         let activates_at = rfc3339(activates_at);
         if self.json {
             return Answer::json(&json!({ "kid": kid, "activates_at": activates_at }));

@@ -76,10 +76,10 @@ impl Memory {
         });
     }
 
-    /// Forgets the sessions of users whose role or standing changed.
+    /// Forgets the sessions of users whose role or standing changed; `users` is sorted.
     pub fn forget(&self, users: &[UserId]) {
         if !users.is_empty() {
-            self.known.retain(|_, session| !users.contains(&session.user));
+            self.known.retain(|_, session| users.binary_search(&session.user).is_err());
         }
     }
 

@@ -44,13 +44,20 @@ impl Sessions {
     ///
     /// # Errors
     /// [`Error::RefreshInvalid`] for a token that is not ours; [`Error::RefreshReused`] for a copy, whose session ends;
-    /// the session's own end.
-    pub async fn refresh(&self, text: &str, from: super::From) -> Result<Issued> {
+    /// the session's own end; what `allows` says against its mode.
+    pub async fn refresh(
+        &self,
+        text: &str,
+        from: super::From,
+        allows: impl Fn(Mode) -> Result<()>,
+    ) -> Result<Issued> {
         let token = RefreshToken::parse(text).ok_or(Error::RefreshInvalid)?;
         let before = self.stored(token.session).await?;
         if !self.refresh_key.verify(&token, &before.salt) {
             return Err(Error::RefreshInvalid);
         }
+        // Before the rotation: a refusal after it would lose the successor, and the next try would look like a theft.
+        allows(before.mode)?;
         let (now, session, presented) = (self.clock.now(), token.session, token.generation);
         let expires_at = self.lifetimes.idle_end(before.mode, now, before.absolute_end);
         let ending = self.revocations.ending(now, Because::RefreshReused);

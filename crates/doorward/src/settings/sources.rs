@@ -79,7 +79,8 @@ impl Values {
         let origin = Origin::File(path.display().to_string());
         let table = text.parse::<toml::Table>().map_err(|error| {
             SettingsError::new(
-                format!("{origin} is not valid TOML: {error}"),
+                // Not the line itself: it may hold a password.
+                format!("{origin} is not valid TOML{}: {}", line_of(text, error.span()), error.message()),
                 "quote texts, such as ttl = \"15m\"",
             )
         })?;
@@ -196,11 +197,22 @@ impl Values {
     }
 }
 
+fn line_of(text: &str, span: Option<std::ops::Range<usize>>) -> String {
+    let before = span.and_then(|span| text.get(..span.start));
+    before.map_or(String::new(), |before| format!(" (line {})", before.matches('\n').count() + 1))
+}
+
 /// A URL without its password; `None` for a text that has none.
 fn hidden(text: &str) -> Option<String> {
     let mut url = url::Url::parse(text).ok()?;
-    url.password()?;
-    url.set_password(Some("hidden")).ok()?;
+    if url.password().is_none() && url.query().is_none() {
+        return None;
+    }
+    if url.password().is_some() {
+        url.set_password(Some("hidden")).ok()?;
+    }
+    // `?password=…` is another way to say it.
+    url.set_query(url.query().map(|_| "hidden").map(str::to_owned).as_deref());
     Some(url.to_string())
 }
 

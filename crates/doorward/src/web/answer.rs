@@ -72,7 +72,10 @@ impl Asked {
             reader,
             method: method.clone(),
             path: (reader.is_person() && method == Method::GET).then(path).flatten(),
-            by_cookie: headers.contains_key(header::COOKIE) && !headers.contains_key(header::AUTHORIZATION),
+            by_cookie: headers.contains_key(header::COOKIE)
+                && !headers.contains_key(header::AUTHORIZATION)
+                // It knows itself whether its token came in a cookie.
+                && !request.uri().path().ends_with("/refresh"),
         }
     }
 

@@ -60,7 +60,7 @@ macro_rules! may {
             /// The caller as the audit log names them.
             #[allow(dead_code)]
             pub(crate) fn actor(&self) -> Actor {
-                Actor::Admin(self.0.user, self.0.role)
+                Actor::Admin(self.0.user, Some(self.0.session), self.0.role)
             }
         })+
     };

@@ -78,8 +78,13 @@ async fn change(
         email: input.optional("email"),
         role: input.optional("role"),
         disabled: input.optional_bool("disabled"),
+        confirmed_by: None,
     };
     input.check()?;
+    if change.email.is_some() && caller.actor().id() == Some(user) {
+        // One's own address is changed in the profile, with the password: a stolen session must not become the account.
+        return Err(Error::Forbidden);
+    }
     let entry =
         Entry::new(Action::UserChanged, app.now()).user(user).actor(caller.actor().id()).ip(client.ip);
     let user =
@@ -94,7 +99,7 @@ async fn delete(
     client: Client,
 ) -> Result<Response> {
     let entry = Entry::new(Action::UserDeleted, app.now()).actor(caller.actor().id()).ip(client.ip);
-    app.accounts.delete(id(&user)?, caller.actor(), entry).await?;
+    app.accounts.delete(id(&user)?, None, caller.actor(), entry).await?;
     Ok(done("User deleted").into_response())
 }
 

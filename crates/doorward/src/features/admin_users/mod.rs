@@ -22,8 +22,6 @@ use crate::accounts::{Actor, NewUser};
 use crate::app::App;
 use crate::audit::{Action, Entry};
 use crate::error::{Error, Result};
-use crate::links;
-use crate::revocations::Because;
 use crate::sessions;
 use crate::users::{User, check_new_password};
 
@@ -57,9 +55,12 @@ pub async fn create(
 /// # Errors
 /// [`Error::NotFound`], or [`Error::Forbidden`] for a user who may do more than the actor.
 pub async fn reset_link(app: &App, user: UserId, actor: Actor) -> Result<(String, Timestamp)> {
-    let user = acted_on(app, user, actor).await?;
-    let entry = Entry::new(Action::ResetLinkMade, app.now()).user(user.id).actor(actor.id());
-    let (secret, expires_at) = links::make_reset(&app.store, user.id, app.now(), entry).await?;
+    if actor.id() == Some(user) {
+        // One's own password is changed with the current one: a stolen session must not become the account.
+        return Err(Error::Forbidden);
+    }
+    let entry = Entry::new(Action::ResetLinkMade, app.now()).user(user).actor(actor.id());
+    let (secret, expires_at) = app.accounts.reset_link(user, actor, entry).await?;
     Ok((url(app, "/password/reset?token=", &secret), expires_at))
 }
 
@@ -72,11 +73,9 @@ pub async fn invite(
     (email, role): (Option<Email>, RoleName),
     actor: Actor,
 ) -> Result<(String, Timestamp)> {
-    app.accounts.check_role(role, actor)?;
     let entry =
         Entry::new(Action::InvitationMade, app.now()).actor(actor.id()).detail(format!("role {role}"));
-    let invitation = (email, role, actor.id());
-    let (secret, expires_at) = links::make_invitation(&app.store, invitation, app.now(), entry).await?;
+    let (secret, expires_at) = app.accounts.invite((email, role), actor, entry).await?;
     Ok((url(app, "/register?invite=", &secret), expires_at))
 }
 
@@ -86,7 +85,7 @@ pub async fn invite(
 /// # Errors
 /// [`Error::NotFound`], or a password against the policy.
 pub async fn set_password(app: &App, user: UserId, password: Password) -> Result<u32> {
-    let user = acted_on(app, user, Actor::CommandLine).await?;
+    let (user, _) = app.users.find(user).await?.ok_or(Error::NotFound)?;
     check_new_password(&password, &user)?;
     let hash = app.hashing.hash(Arc::new(password), std::net::Ipv4Addr::LOCALHOST.into()).await?;
     let entry = Entry::new(Action::UserChanged, app.now()).user(user.id).detail("password");
@@ -107,20 +106,8 @@ pub async fn sessions_of(app: &App, user: UserId) -> Result<Vec<sessions::Shown>
 /// # Errors
 /// [`Error::NotFound`], or [`Error::Forbidden`] for a user who may do more than the actor.
 pub async fn end_sessions(app: &App, user: UserId, actor: Actor) -> Result<u32> {
-    let user = acted_on(app, user, actor).await?;
-    let entry = Entry::new(Action::SessionsEnded, app.now()).user(user.id).actor(actor.id());
-    app.sessions.end_all(user.id, None, Because::EndedByAdmin, entry).await
-}
-
-/// The user, where the actor may act on them (attack A06).
-async fn acted_on(app: &App, user: UserId, actor: Actor) -> Result<User> {
-    let (user, _) = app.users.find(user).await?.ok_or(Error::NotFound)?;
-    app.accounts.check_role(user.role, actor).or_else(|error| match error {
-        // A role that was taken out of the settings grants nothing: anybody may act on its users.
-        Error::InvalidInput(_) => Ok(()),
-        other => Err(other),
-    })?;
-    Ok(user)
+    let entry = Entry::new(Action::SessionsEnded, app.now()).user(user).actor(actor.id());
+    app.accounts.end_sessions(user, actor, entry).await
 }
 
 fn url(app: &App, path: &str, secret: &OpaqueSecret) -> String {

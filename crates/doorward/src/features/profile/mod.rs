@@ -58,18 +58,21 @@ async fn change(
     let (current, _) = app.users.find(identity.user).await?.ok_or(Refusal::SessionEnded)?;
     // A form sends both fields, changed or not.
     let email = email.filter(|email| *email != current.email);
+    let mut confirmed_by = None;
     if email.is_some() {
         let Some(password) = password else {
             return Err(Error::field("password", "is needed to change the email"));
         };
-        app.passwords.confirm(identity.user, Arc::new(password), &client).await?;
+        // The answer tells whether somebody has the address, as a registration does: one limit for both (attack E03).
+        app.throttle.registration(client.network(), app.now())?;
+        confirmed_by = Some(app.passwords.confirm(identity.user, Arc::new(password), &client).await?.1);
     }
     let entry = Entry::new(Action::ProfileChanged, app.now())
         .user(identity.user)
         .session(identity.session)
         .ip(client.ip);
-    let change = Change { name, email, ..Change::default() };
-    let user = app.accounts.change(identity.user, change, Actor::Owner, entry).await?;
+    let change = Change { name, email, confirmed_by, ..Change::default() };
+    let user = app.accounts.change(identity.user, change, Actor::Owner(identity.session), entry).await?;
     if input.is_form {
         return Ok(go(&app, "/dashboard"));
     }
@@ -108,8 +111,9 @@ async fn delete(
     let password = input.required::<Password>("password");
     input.check()?;
     let Some(password) = password else { return Err(input.refuse()) };
-    app.passwords.confirm(identity.user, Arc::new(password), &client).await?;
-    app.accounts.delete(identity.user, Actor::Owner, Entry::new(Action::UserDeleted, app.now())).await?;
+    let (_, stored) = app.passwords.confirm(identity.user, Arc::new(password), &client).await?;
+    let (owner, entry) = (Actor::Owner(identity.session), Entry::new(Action::UserDeleted, app.now()));
+    app.accounts.delete(identity.user, Some(stored), owner, entry).await?;
     let cleared = app.cookies.clear_all();
     if input.is_form {
         return Ok((cleared, go(&app, "/login")).into_response());

@@ -7,7 +7,6 @@ use axum::Router;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
-use doorward_core::Mode;
 use doorward_guard::cookies_named;
 use http::{HeaderMap, StatusCode};
 use zeroize::Zeroizing;
@@ -40,13 +39,8 @@ async fn refresh(
         _ => return Err(Error::Malformed("Send one refresh token, in the body or in the cookie".into())),
     };
     let from = sessions::From { ip: Some(client.ip), user_agent: client.user_agent };
-    match app.sessions.refresh(token, from).await {
-        Ok(issued) => {
-            if issued.mode != Mode::Bearer {
-                credential::check_mode(&app, issued.mode, false)?;
-            }
-            Ok(credential::hand_out(&app, &issued, (StatusCode::OK, None), None))
-        }
+    match app.sessions.refresh(token, from, |mode| credential::check_mode(&app, mode, false)).await {
+        Ok(issued) => Ok(credential::hand_out(&app, &issued, (StatusCode::OK, None), None)),
         Err(error) if error.ends_session() && in_body.is_none() => {
             Ok((app.cookies.clear_all(), error).into_response())
         }

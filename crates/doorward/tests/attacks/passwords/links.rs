@@ -215,7 +215,8 @@ async fn p12_no_header_decides_where_a_link_leads() {
         let site = Site::with(settings).await;
         let root = site.visitor();
         let prefix = if settings.is_empty() { "" } else { "/auth" };
-        let id = site.user("root", doorward_core::role::RoleName::ADMIN).await;
+        site.user("root", doorward_core::role::RoleName::ADMIN).await;
+        let id = site.user("ada", doorward_core::role::RoleName::USER).await;
         let login = json!({ "email": "root@example.org", "password": PASSWORD });
         root.post(&format!("{prefix}/login"), login).await.is_ok();
         for (name, value) in [

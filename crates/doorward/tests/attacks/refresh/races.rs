@@ -102,7 +102,7 @@ async fn act_in_flight(site: &Site, (name, other): (&str, &str), act: Act, steps
             let change = Change { disabled: Some(true), ..Change::default() };
             accounts.change(id, change, Actor::CommandLine, entry).await.map(drop)
         }
-        Act::Delete => accounts.delete(id, Actor::CommandLine, entry).await,
+        Act::Delete => accounts.delete(id, None, Actor::CommandLine, entry).await,
         Act::ChangePassword => {
             accounts.set_password(id, (other.to_owned(), None), None, entry).await.map(drop)
         }
@@ -206,8 +206,12 @@ async fn r05_a_second_process_that_follows_all_the_time_misses_nothing() {
             Change { role: Some(role), ..Change::default() },
             Entry::new(Action::UserChanged, site.app.now()),
         );
-        let acts =
-            site.app.accounts.change(ids[round % 2], change, Actor::Admin(root, RoleName::ADMIN), entry);
+        let acts = site.app.accounts.change(
+            ids[round % 2],
+            change,
+            Actor::Admin(root, None, RoleName::ADMIN),
+            entry,
+        );
         let held = leaving.copy();
         let (left, acted) = tokio::join!(leaving.post("/logout", Value::Null), acts);
         left.is_ok();
