@@ -3,6 +3,7 @@
 use axum::Router;
 use axum::middleware::from_fn_with_state;
 use http::{HeaderValue, Method, header};
+use tower::ServiceBuilder;
 use tower_http::cors::{AllowOrigin, CorsLayer};
 use tower_http::csrf::CsrfLayer;
 
@@ -45,7 +46,9 @@ fn layered(app: &App, routes: Router<App>) -> Router<App> {
     let csrf = origins
         .iter()
         .fold(CsrfLayer::new(), |layer, origin| layer.clone().add_trusted_origin(origin).unwrap_or(layer));
-    let routes = routes.layer(csrf).layer(from_fn_with_state(app.clone(), answer));
+    // In one, so that a request goes through one box and not two.
+    let routes =
+        routes.layer(ServiceBuilder::new().layer(from_fn_with_state(app.clone(), answer)).layer(csrf));
     if origins.is_empty() { routes } else { routes.layer(cors(origins)) }
 }
 

@@ -140,6 +140,8 @@ fn connection(
         }
     });
     http1::Builder::new()
+        // Or hyper reads ahead during each request, to notice a hang-up, which stops nothing here.
+        .half_close(true)
         .timer(TokioTimer::new())
         .header_read_timeout(settings.head_timeout)
         .max_buf_size(settings.head_limit.max(8_192))

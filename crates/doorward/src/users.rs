@@ -136,9 +136,14 @@ impl Users {
     /// # Errors
     /// The store's.
     pub async fn cached(&self, id: UserId) -> Result<Option<Arc<Cached>>, StoreError> {
-        if let Some(cached) = self.cache.get(&id) {
-            return Ok(Some(cached));
+        match self.cache.get(&id) {
+            Some(cached) => Ok(Some(cached)),
+            // Boxed: the usual way carries no room for the store's.
+            None => Box::pin(self.fill(id)).await,
         }
+    }
+
+    async fn fill(&self, id: UserId) -> Result<Option<Arc<Cached>>, StoreError> {
         let drops = self.drops.load(Ordering::SeqCst);
         let Some((user, _)) = self.find(id).await? else { return Ok(None) };
         let profile = serde_json::to_vec(&Profile { user: user.shown() }).unwrap_or_default().into();

@@ -21,7 +21,14 @@ use crate::settings::InvalidTokenStatus;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// Nothing that is no page of ours is ever one: a browser that opens JSON runs and frames nothing (ASVS 3.2.1).
-const POLICY: &str = "default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'";
+static POLICY: HeaderValue = HeaderValue::from_static(
+    "default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'",
+);
+static NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
+static VARIES: HeaderValue = HeaderValue::from_static("Accept, Cookie, Authorization");
+static NOSNIFF: HeaderValue = HeaderValue::from_static("nosniff");
+static NO_REFERRER: HeaderValue = HeaderValue::from_static("no-referrer");
+static HSTS: HeaderValue = HeaderValue::from_static("max-age=31536000; includeSubDomains");
 
 /// What an answer needs to know of its request.
 struct Asked {
@@ -176,15 +183,15 @@ fn page(app: &App, asked: &Asked, error: &Error, status: StatusCode, request_id:
 
 /// The headers that every answer has, unless its handler knows better.
 fn finish(app: &App, headers: &mut HeaderMap) {
-    let mut default = |name: HeaderName, value: &'static str| {
-        headers.entry(name).or_insert(HeaderValue::from_static(value));
+    let mut default = |name: HeaderName, value: &HeaderValue| {
+        headers.entry(name).or_insert_with(|| value.clone());
     };
-    default(header::CACHE_CONTROL, "no-store");
-    default(header::VARY, "Accept, Cookie, Authorization");
-    default(header::X_CONTENT_TYPE_OPTIONS, "nosniff");
-    default(header::CONTENT_SECURITY_POLICY, POLICY);
-    default(header::REFERRER_POLICY, "no-referrer");
+    default(header::CACHE_CONTROL, &NO_STORE);
+    default(header::VARY, &VARIES);
+    default(header::X_CONTENT_TYPE_OPTIONS, &NOSNIFF);
+    default(header::CONTENT_SECURITY_POLICY, &POLICY);
+    default(header::REFERRER_POLICY, &NO_REFERRER);
     if app.settings.public_url.as_ref().is_some_and(|url| url.scheme() == "https") {
-        default(header::STRICT_TRANSPORT_SECURITY, "max-age=31536000; includeSubDomains");
+        default(header::STRICT_TRANSPORT_SECURITY, &HSTS);
     }
 }
