@@ -47,6 +47,13 @@ pub struct Shown<'a> {
     created_at: String,
 }
 
+/// `{message, user}`.
+#[derive(Serialize)]
+struct Welcome<'a> {
+    message: String,
+    user: Shown<'a>,
+}
+
 /// `{user}`.
 #[derive(Serialize)]
 struct Profile<'a> {
@@ -93,12 +100,14 @@ pub struct Users {
     drops: AtomicU64,
 }
 
-/// A user in memory, with the answer of `/profile` ready.
+/// A user in memory, with the answers of `/profile` and `/dashboard` ready.
 pub struct Cached {
     /// The user.
     pub user: User,
     /// `{"user":{…}}`.
     pub profile: Bytes,
+    /// `{"message":"Welcome NAME!","user":{…}}`.
+    pub welcome: Bytes,
 }
 
 impl Users {
@@ -147,7 +156,9 @@ impl Users {
         let drops = self.drops.load(Ordering::SeqCst);
         let Some((user, _)) = self.find(id).await? else { return Ok(None) };
         let profile = serde_json::to_vec(&Profile { user: user.shown() }).unwrap_or_default().into();
-        let cached = Arc::new(Cached { user, profile });
+        let message = format!("Welcome {}!", user.name);
+        let welcome = serde_json::to_vec(&Welcome { message, user: user.shown() }).unwrap_or_default().into();
+        let cached = Arc::new(Cached { user, profile, welcome });
         self.cache.insert(id, cached.clone());
         // Somebody changed a user while this one was read: it may be the old one.
         if self.drops.load(Ordering::SeqCst) != drops {

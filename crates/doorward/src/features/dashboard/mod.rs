@@ -1,20 +1,19 @@
 //! The dashboard: `GET /dashboard` → {message: "Welcome NAME!", user}; as a page, the signed-in home with the devices.
 //! `GET /` goes there.
 
+use axum::Router;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
-use axum::{Json, Router};
 use doorward_core::Refusal;
 use doorward_guard::Identity;
 use http::StatusCode;
+use http::header::{CONTENT_TYPE, HeaderValue};
 use minijinja::context;
 use minijinja::value::{Serde, Value};
-use serde::Serialize;
 
 use crate::app::App;
 use crate::error::Result;
-use crate::users;
 use crate::web::credential::go;
 use crate::web::reader::Reader;
 
@@ -26,18 +25,13 @@ async fn home(State(app): State<App>) -> Response {
     go(&app, "/dashboard")
 }
 
-#[derive(Serialize)]
-struct Welcome<'a> {
-    message: String,
-    user: users::Shown<'a>,
-}
+const JSON: HeaderValue = HeaderValue::from_static("application/json");
 
 async fn dashboard(State(app): State<App>, identity: Identity, reader: Reader) -> Result<Response> {
     let cached = app.users.cached(identity.user).await?.ok_or(Refusal::SessionEnded)?;
     let user = &cached.user;
     if !reader.is_person() {
-        let message = format!("Welcome {}!", user.name);
-        return Ok(Json(Welcome { message, user: user.shown() }).into_response());
+        return Ok(([(CONTENT_TYPE, JSON)], cached.welcome.clone()).into_response());
     }
     let sessions = app.sessions.list(identity.user, Some(identity.session)).await?;
     let (user, sessions) = (Value::from(Serde(user.shown())), Value::from(Serde(sessions)));
