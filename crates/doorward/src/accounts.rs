@@ -145,10 +145,8 @@ impl Accounts {
         let now = self.clock.now();
         let (id, roles) = (UserId::new(now, crate::random::bytes()), self.roles.clone());
         let created = self.store.transaction(async move |tx: &mut Tx| {
-            match actor.confirm(tx, &roles, permission::USERS_WRITE).await? {
-                Ok(actor) if actor.covers(&roles, new.role) => {}
-                Ok(_) => return Ok(Err(Error::Forbidden)),
-                Err(error) => return Ok(Err(error)),
+            if let Err(error) = still_gives(tx, new.role, (actor, &roles)).await? {
+                return Ok(Err(error));
             }
             let Some(user) = insert(tx, id, &new, now).await? else { return Ok(Err(Error::EmailTaken)) };
             audit::record(tx, &entry.clone().user(id)).await?;
@@ -216,10 +214,7 @@ impl Accounts {
                 if changed == 0 {
                     return Ok(Err(if current.is_some() { Error::WrongPassword } else { Error::NotFound }));
                 }
-                tx.execute(FORGET_RESETS, values![id]).await?;
-                let ended = revocations::end_all(tx, id, keep, ending).await?;
-                audit::record(tx, &entry).await?;
-                Ok(Ok(ended))
+                after_new_password(tx, id, keep, (ending, &entry)).await.map(Ok)
             })
             .await??;
         self.sessions.apply_all(&ended, ending);
@@ -240,10 +235,7 @@ impl Accounts {
                     return Ok(Err(Error::LinkInvalid));
                 };
                 tx.execute(SET_PASSWORD, values![id, &hash, now]).await?;
-                tx.execute(FORGET_RESETS, values![id]).await?;
-                let ended = revocations::end_all(tx, id, None, ending).await?;
-                audit::record(tx, &entry).await?;
-                Ok(Ok(ended))
+                after_new_password(tx, id, None, (ending, &entry)).await.map(Ok)
             })
             .await??;
         self.sessions.apply_all(&ended, ending);
@@ -349,10 +341,8 @@ impl Accounts {
         let link = links::New::invitation((email, role), actor.id(), self.clock.now());
         let (roles, made) = (self.roles.clone(), link.clone());
         let act = async move |tx: &mut Tx| {
-            match actor.confirm(tx, &roles, permission::USERS_WRITE).await? {
-                Ok(actor) if actor.covers(&roles, role) => {}
-                Ok(_) => return Ok(Err(Error::Forbidden)),
-                Err(error) => return Ok(Err(error)),
+            if let Err(error) = still_gives(tx, role, (actor, &roles)).await? {
+                return Ok(Err(error));
             }
             links::make(tx, &made).await?;
             audit::record(tx, &entry).await.map(Ok)
@@ -362,7 +352,7 @@ impl Accounts {
     }
 
     /// Whether there is such a role, and the actor may give it.
-    pub(crate) fn check_role(&self, role: RoleName, actor: Actor) -> Result<()> {
+    fn check_role(&self, role: RoleName, actor: Actor) -> Result<()> {
         if !self.roles.contains(role) {
             let known: Vec<_> = self.roles.names().map(|name| name.to_string()).collect();
             return Err(Error::field("role", format!("is unknown; there are {}", known.join(", "))));
@@ -389,6 +379,29 @@ async fn locked(
     let Some(row) = tx.find(FIND, values![id]).await? else { return Ok(Err(Error::NotFound)) };
     let (user, version) = (users::read(&row)?, row.get(6)?);
     Ok(if actor.covers(roles, user.role) { Ok((user, version)) } else { Err(Error::Forbidden) })
+}
+
+/// Whether the actor, as the store has them now, may give this role.
+async fn still_gives(
+    tx: &mut Tx,
+    role: RoleName,
+    (actor, roles): (Actor, &Roles),
+) -> Result<Result<()>, StoreError> {
+    let confirmed = actor.confirm(tx, roles, permission::USERS_WRITE).await?;
+    Ok(confirmed.and_then(|actor| if actor.covers(roles, role) { Ok(()) } else { Err(Error::Forbidden) }))
+}
+
+/// What every new password brings with it: reset links are void, and the other sessions end.
+async fn after_new_password(
+    tx: &mut Tx,
+    id: UserId,
+    keep: Option<SessionId>,
+    (ending, entry): (Ending, &Entry),
+) -> Result<Ended, StoreError> {
+    tx.execute(FORGET_RESETS, values![id]).await?;
+    let ended = revocations::end_all(tx, id, keep, ending).await?;
+    audit::record(tx, entry).await?;
+    Ok(ended)
 }
 
 /// Whether the password's hash is still the one that was checked; so where none was.
