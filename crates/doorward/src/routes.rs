@@ -1,9 +1,10 @@
 //! Every URL of the product on one screen, and the layers around them, each with the reason for its place.
 
 use axum::Router;
-use axum::middleware::from_fn_with_state;
 use http::{HeaderValue, Method, header};
-use tower::ServiceBuilder;
+use tower::layer::layer_fn;
+use tower::util::option_layer;
+use tower::{Layer, service_fn};
 use tower_http::cors::{AllowOrigin, CorsLayer};
 use tower_http::csrf::CsrfLayer;
 
@@ -12,10 +13,21 @@ use crate::features::{
     admin_users, dashboard, devices, health, jwks, login, logout, password_reset, profile, refresh, register,
     style,
 };
-use crate::web::answer::answer;
+use crate::web::answer::{Answers, answer};
 
-/// All routes of Doorward, ready to be served or merged into another application.
+/// All routes of Doorward, to be merged into another application.
 pub fn router(app: &App) -> Router {
+    let around = app.clone();
+    routes(app).layer(layer_fn(move |route| layered(&around, route)))
+}
+
+/// All routes of Doorward, to be served alone: the layers stand around the whole router, which saves each request the
+/// boxes that a router's own layers cost.
+pub(crate) fn service(app: &App) -> impl Answers + use<> {
+    layered(app, routes(app))
+}
+
+fn routes(app: &App) -> Router {
     let routes = Router::new()
         .merge(register::routes())
         .merge(login::routes())
@@ -34,22 +46,21 @@ pub fn router(app: &App) -> Router {
         "" => routes,
         base => Router::new().nest(base, routes),
     };
-    layered(app, routes).with_state(app.clone())
+    routes.with_state(app.clone())
 }
 
 /// From the inside out: CSRF stands before every handler, whatever the credential; the answer layer outside of it gives
 /// refusals our form, and every answer its headers; CORS outermost, so that a listed page can read refusals too.
 ///
 /// All stand outside of the base path: what is beside it is answered in our form, and the whole path is known.
-fn layered(app: &App, routes: Router<App>) -> Router<App> {
+fn layered<S: Answers>(app: &App, routes: S) -> impl Answers + use<S> {
     let origins = &app.settings.origins;
     let csrf = origins
         .iter()
         .fold(CsrfLayer::new(), |layer, origin| layer.clone().add_trusted_origin(origin).unwrap_or(layer));
-    // In one, so that a request goes through one box and not two.
-    let routes =
-        routes.layer(ServiceBuilder::new().layer(from_fn_with_state(app.clone(), answer)).layer(csrf));
-    if origins.is_empty() { routes } else { routes.layer(cors(origins)) }
+    let (app, guarded) = (app.clone(), csrf.layer(routes));
+    let answers = service_fn(move |request| answer(app.clone(), guarded.clone(), request));
+    option_layer((!origins.is_empty()).then(|| cors(origins))).layer(answers)
 }
 
 fn cors(origins: &[String]) -> CorsLayer {

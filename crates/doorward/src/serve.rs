@@ -13,21 +13,20 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Router;
 use axum::body::Body;
 use axum::extract::ConnectInfo;
 use http::Request;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
-use hyper::service::HttpService;
+use hyper::service::{HttpService, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulShutdown;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
-use tower::Service;
 
 use crate::app::App;
+use crate::web::answer::Answers;
 use stream::ClientStream;
 
 /// A server that has its address and accepts connections as soon as [`Listening::serve`] is awaited.
@@ -85,13 +84,13 @@ async fn accept_all(
     graceful: &GracefulShutdown,
     open: &mut JoinSet<()>,
 ) -> Infallible {
-    let router = crate::router(app);
+    let service = crate::routes::service(app);
     let places = Arc::new(Semaphore::new(places::places(app.settings.max_connections)));
     loop {
         let place = places.clone().acquire_owned().await;
         match listener.accept().await {
             Ok((stream, peer)) => {
-                let connection = graceful.watch(connection(stream, peer, router.clone(), app));
+                let connection = graceful.watch(connection(stream, peer, service.clone(), app));
                 open.spawn(async move {
                     // A client that breaks off is its own affair.
                     let _ = connection.await;
@@ -115,28 +114,24 @@ async fn pause_after(error: &std::io::Error) {
 
 type Connection<S> = http1::Connection<TokioIo<ClientStream>, S>;
 
-/// What answers the requests of one connection.
-trait Answers: HttpService<Incoming, ResBody = Body, Error = Infallible, Future: Send> + Send {}
-
-impl<S: HttpService<Incoming, ResBody = Body, Error = Infallible, Future: Send> + Send> Answers for S {}
-
-fn connection(
+fn connection<S: Answers>(
     stream: TcpStream,
     peer: SocketAddr,
-    router: Router,
+    service: S,
     app: &App,
-) -> Connection<impl Answers + use<>> {
+) -> Connection<impl HttpService<Incoming, ResBody = Body, Error = Infallible, Future: Send> + use<S>> {
     let _ = stream.set_nodelay(true);
     let settings = &app.settings;
-    let service = hyper::service::service_fn(move |request: Request<Incoming>| {
-        let mut router = router.clone();
+    let service = service_fn(move |request: Request<Incoming>| {
+        let plain = wire::is_plain(&request);
+        let mut request = request.map(Body::new);
+        request.extensions_mut().insert(ConnectInfo(peer));
+        let answered = plain.then(|| service.clone().call(request));
         async move {
-            if !wire::is_plain(&request) {
-                return Ok(wire::refusal());
+            match answered {
+                Some(answered) => answered.await,
+                None => Ok(wire::refusal()),
             }
-            let mut request = request.map(Body::new);
-            request.extensions_mut().insert(ConnectInfo(peer));
-            Ok::<_, Infallible>(router.call(request).await.unwrap_or_else(|never| match never {}))
         }
     });
     http1::Builder::new()

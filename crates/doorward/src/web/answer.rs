@@ -1,17 +1,18 @@
 //! The outermost layer: a request's id, the form of errors, and the headers that every answer has.
 
+use std::convert::Infallible;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use axum::extract::{Request, State};
-use axum::middleware::Next;
+use axum::extract::Request;
 use axum::response::{IntoResponse, Response};
 use doorward_core::Refusal;
 use doorward_guard::challenge;
 use futures_util::FutureExt;
 use http::header::{self, HeaderName};
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
+use tower::{Service, ServiceExt};
 
 use super::credential::go;
 use super::reader::Reader;
@@ -40,17 +41,38 @@ struct Asked {
     by_cookie: bool,
 }
 
+/// What answers requests: a router, and layers around one.
+pub(crate) trait Answers:
+    Service<Request, Response = Response, Error = Infallible, Future: Send + 'static>
+    + Clone
+    + Send
+    + Sync
+    + 'static
+{
+}
+
+impl<S> Answers for S where
+    S: Service<Request, Response = Response, Error = Infallible, Future: Send + 'static>
+        + Clone
+        + Send
+        + Sync
+        + 'static
+{
+}
+
 /// Answers a request, whatever happens to it.
 ///
 /// An unsafe method runs to its end in a task of its own, even where the client hangs up: what it changes is whole, and
 /// in force in memory too (attack H11). A panic costs one answer (H12).
-pub(crate) async fn answer(State(app): State<App>, request: Request, next: Next) -> Response {
+pub(crate) async fn answer(app: App, inner: impl Answers, request: Request) -> Result<Response, Infallible> {
     let asked = Asked::by(&request);
-    let response = if matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS) {
-        AssertUnwindSafe(next.run(request)).catch_unwind().await.map_err(drop)
+    let answered = inner.oneshot(request);
+    let response = if asked.is_safe() {
+        AssertUnwindSafe(answered).catch_unwind().await.map_err(drop)
     } else {
-        tokio::spawn(next.run(request)).await.map_err(drop)
+        tokio::spawn(answered).await.map_err(drop)
     };
+    let response = response.map(|Ok(response)| response);
     let mut response = response.unwrap_or_else(|()| {
         tracing::error!(request_id = %asked.request_id(), "a handler panicked");
         Error::Unavailable.into_response()
@@ -65,7 +87,7 @@ pub(crate) async fn answer(State(app): State<App>, request: Request, next: Next)
         status = response.status().as_u16(),
         "answered"
     );
-    response
+    Ok(response)
 }
 
 impl Asked {
@@ -84,6 +106,10 @@ impl Asked {
                 // It knows itself whether its token came in a cookie.
                 && !request.uri().path().ends_with("/refresh"),
         }
+    }
+
+    fn is_safe(&self) -> bool {
+        matches!(self.method, Method::GET | Method::HEAD | Method::OPTIONS)
     }
 
     /// Unique among all processes, without asking the generator for each request.

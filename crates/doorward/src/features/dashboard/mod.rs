@@ -3,18 +3,18 @@
 
 use axum::Router;
 use axum::extract::State;
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use axum::routing::get;
 use doorward_core::Refusal;
 use doorward_guard::Identity;
 use http::StatusCode;
-use http::header::{CONTENT_TYPE, HeaderValue};
 use minijinja::context;
 use minijinja::value::{Serde, Value};
 
 use crate::app::App;
 use crate::error::Result;
 use crate::web::credential::go;
+use crate::web::done::ready;
 use crate::web::reader::Reader;
 
 pub(crate) fn routes() -> Router<App> {
@@ -25,13 +25,11 @@ async fn home(State(app): State<App>) -> Response {
     go(&app, "/dashboard")
 }
 
-const JSON: HeaderValue = HeaderValue::from_static("application/json");
-
 async fn dashboard(State(app): State<App>, identity: Identity, reader: Reader) -> Result<Response> {
     let cached = app.users.cached(identity.user).await?.ok_or(Refusal::SessionEnded)?;
     let user = &cached.user;
     if !reader.is_person() {
-        return Ok(([(CONTENT_TYPE, JSON)], cached.welcome.clone()).into_response());
+        return Ok(ready(cached.welcome.clone()));
     }
     let sessions = app.sessions.list(identity.user, Some(identity.session)).await?;
     let (user, sessions) = (Value::from(Serde(user.shown())), Value::from(Serde(sessions)));

@@ -16,7 +16,6 @@ use doorward_core::email::Email;
 use doorward_core::name::DisplayName;
 use doorward_core::password::Password;
 use doorward_guard::Identity;
-use http::header::{CONTENT_TYPE, HeaderValue};
 use serde_json::json;
 
 use crate::accounts::{Actor, Change};
@@ -27,7 +26,7 @@ use crate::users::check_new_password;
 use crate::web::caller::Confirmed;
 use crate::web::client::Client;
 use crate::web::credential::go;
-use crate::web::done::done;
+use crate::web::done::{done, ready};
 use crate::web::input::Input;
 use crate::web::reader::Reader;
 
@@ -38,14 +37,12 @@ pub(crate) fn routes() -> Router<App> {
         .route("/profile/delete", post(delete))
 }
 
-const JSON: HeaderValue = HeaderValue::from_static("application/json");
-
 async fn show(State(app): State<App>, identity: Identity, reader: Reader) -> Result<Response> {
     if reader.is_person() {
         return Ok(go(&app, "/dashboard"));
     }
     let cached = app.users.cached(identity.user).await?.ok_or(Refusal::SessionEnded)?;
-    Ok(([(CONTENT_TYPE, JSON)], cached.profile.clone()).into_response())
+    Ok(ready(cached.profile.clone()))
 }
 
 async fn change(
