@@ -2,7 +2,7 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use doorward_core::revocation::RevocationSet;
-use doorward_core::token::{self, AccessToken, Algorithm, Expected, Explanation, KeySet};
+use doorward_core::token::{self, AccessToken, Expected, Explanation, KeySet};
 use doorward_core::{Refusal, Timestamp};
 use quick_cache::sync::Cache;
 
@@ -12,8 +12,9 @@ const MEMO_TOKEN: usize = 1_024;
 
 /// Verifies access tokens with the keys, and knows the revocations; both in memory.
 ///
-/// A public-key signature costs a hundred times more than the rest of a check, so tokens verified under such a key are
-/// remembered: the whole token is compared, never past its `exp`, and never instead of the revocations.
+/// A signature costs more than the rest of a check, a public-key one a hundred times more, so verified tokens are
+/// remembered: the whole token is compared, never past its `exp`, and never instead of the revocations. Only what was
+/// verified is remembered, so nobody fills the memory who cannot sign.
 pub struct Verifier {
     keys: ArcSwap<Keys>,
     expected: Expected,
@@ -35,14 +36,12 @@ pub struct Verifying {
 struct Keys {
     set: KeySet,
     removed: KeySet,
-    memo: Option<Cache<Box<str>, AccessToken>>,
+    memo: Cache<Box<str>, AccessToken>,
 }
 
 impl Keys {
     fn new(Verifying { current: set, removed }: Verifying) -> Arc<Self> {
-        let costly = set.iter().any(|key| key.algorithm() != Algorithm::Hs256);
-        let memo = costly.then(|| Cache::new(MEMO));
-        Arc::new(Self { set, removed, memo })
+        Arc::new(Self { set, removed, memo: Cache::new(MEMO) })
     }
 }
 
@@ -58,14 +57,14 @@ impl Verifier {
     /// [`Refusal::TokenInvalid`], or [`Refusal::TokenExpired`] after a good signature.
     pub fn verify(&self, token: &str, now: Timestamp) -> Result<AccessToken, Refusal> {
         let keys = self.keys.load();
-        let Some(memo) = keys.memo.as_ref().filter(|_| token.len() <= MEMO_TOKEN) else {
+        if token.len() > MEMO_TOKEN {
             return token::verify(token, &keys.set, &self.expected, now);
-        };
-        if let Some(verified) = memo.get(token) {
+        }
+        if let Some(verified) = keys.memo.get(token) {
             return if now < verified.expires_at { Ok(verified) } else { Err(Refusal::TokenExpired) };
         }
         let verified = token::verify(token, &keys.set, &self.expected, now)?;
-        memo.insert(token.into(), verified);
+        keys.memo.insert(token.into(), verified);
         Ok(verified)
     }
 

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{Duration, UNIX_EPOCH};
 
 use doorward_core::Timestamp;
+use tokio::time::Instant;
 
 /// Tells the time: the system's, or one that a test moves.
 #[derive(Debug, Clone, Default)]
@@ -46,4 +47,9 @@ impl Clock {
             micros.fetch_sub(i64::try_from(by.as_micros()).unwrap_or(i64::MAX), Ordering::SeqCst);
         }
     }
+}
+
+/// Steady time, for the deadlines of connections, which no set clock moves.
+pub(crate) fn steady() -> Instant {
+    Instant::now()
 }

@@ -19,7 +19,7 @@ use http::Request;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::{HttpService, service_fn};
-use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::rt::TokioIo;
 use hyper_util::server::graceful::GracefulShutdown;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
@@ -27,7 +27,7 @@ use tokio::task::JoinSet;
 
 use crate::app::App;
 use crate::web::answer::Answers;
-use stream::ClientStream;
+use stream::{ClientStream, Turn};
 
 /// A server that has its address and accepts connections as soon as [`Listening::serve`] is awaited.
 pub struct Listening {
@@ -121,26 +121,31 @@ fn connection<S: Answers>(
     app: &App,
 ) -> Connection<impl HttpService<Incoming, ResBody = Body, Error = Infallible, Future: Send> + use<S>> {
     let _ = stream.set_nodelay(true);
-    let settings = &app.settings;
+    let (settings, turn) = (&app.settings, Turn::default());
+    let stream = ClientStream::new(stream, turn.clone(), (settings.head_timeout, settings.write_timeout));
     let service = service_fn(move |request: Request<Incoming>| {
+        turn.pass();
+        let turn = turn.clone();
         let plain = wire::is_plain(&request);
         let mut request = request.map(Body::new);
         request.extensions_mut().insert(ConnectInfo(peer));
         let answered = plain.then(|| service.clone().call(request));
         async move {
-            match answered {
+            let response = match answered {
                 Some(answered) => answered.await,
                 None => Ok(wire::refusal()),
-            }
+            };
+            turn.pass();
+            response
         }
     });
     http1::Builder::new()
         // Or hyper reads ahead during each request, to notice a hang-up, which stops nothing here.
         .half_close(true)
-        .timer(TokioTimer::new())
-        .header_read_timeout(settings.head_timeout)
+        // The stream has a deadline for heads, which costs less.
+        .header_read_timeout(None)
         .max_buf_size(settings.head_limit.max(8_192))
-        .serve_connection(TokioIo::new(ClientStream::new(stream, settings.write_timeout)), service)
+        .serve_connection(TokioIo::new(stream), service)
 }
 
 /// Serves the application until `stop` is ready.

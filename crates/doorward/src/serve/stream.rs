@@ -2,25 +2,73 @@
 
 use std::io;
 use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
-use tokio::time::{Sleep, sleep};
+use tokio::time::{Instant, Sleep, sleep, sleep_until};
+
+use crate::clock::steady;
 
 /// How long, and how much, is read from a client that goes on sending after it got its answer.
 const LINGER: Duration = Duration::from_secs(1);
 const LINGER_BYTES: usize = 1024 * 1024;
 
-/// A stream whose writes have a deadline each (attack H07), and which ends so that the answer arrives.
+/// Whose turn it is on a connection, which its stream and its service share: even the client's, to send a head, and odd
+/// ours, to answer.
+#[derive(Clone, Default)]
+pub(super) struct Turn(Arc<AtomicU64>);
+
+impl Turn {
+    /// It is the other's.
+    pub(super) fn pass(&self) {
+        self.0.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+/// A stream on which heads and each write have a deadline (attack H07), and which ends so that the answer arrives.
 ///
-/// As long as the client takes what is written, it costs nothing: a timer exists only while a write waits.
+/// As long as the client takes what is written, it costs nothing: that timer exists only while a write waits. The one for
+/// heads is set anew only when it rings, and not for each request.
 pub(super) struct ClientStream {
     stream: TcpStream,
+    head: HeadDeadline,
     write_timeout: Duration,
     deadline: Option<Pin<Box<Sleep>>>,
     lingering: Option<Lingering>,
+}
+
+/// When the next head must be whole.
+struct HeadDeadline {
+    turn: Turn,
+    /// The client's turn that it counts for, and when that was first waited for.
+    since: Option<(u64, Instant)>,
+    timeout: Duration,
+    alarm: Option<Pin<Box<Sleep>>>,
+}
+
+impl HeadDeadline {
+    /// Ready when it is too late. While it is our turn it is the body that is read, which has a deadline elsewhere.
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let turn = self.turn.0.load(Ordering::Relaxed);
+        if turn % 2 == 1 {
+            return Poll::Pending;
+        }
+        let since = match self.since {
+            Some((counted, since)) if counted == turn => since,
+            _ => self.since.insert((turn, steady())).1,
+        };
+        let end = since + self.timeout;
+        let alarm = self.alarm.get_or_insert_with(|| Box::pin(sleep_until(end)));
+        while alarm.deadline() < end {
+            ready!(alarm.as_mut().poll(cx));
+            alarm.as_mut().reset(end);
+        }
+        alarm.as_mut().poll(cx)
+    }
 }
 
 /// The end of a connection, after our side of it was closed.
@@ -31,8 +79,14 @@ struct Lingering {
 }
 
 impl ClientStream {
-    pub(super) fn new(stream: TcpStream, write_timeout: Duration) -> Self {
-        Self { stream, write_timeout, deadline: None, lingering: None }
+    /// `head_timeout` is counted from when the client's turn begins.
+    pub(super) fn new(
+        stream: TcpStream,
+        turn: Turn,
+        (head_timeout, write_timeout): (Duration, Duration),
+    ) -> Self {
+        let head = HeadDeadline { turn, since: None, timeout: head_timeout, alarm: None };
+        Self { stream, head, write_timeout, deadline: None, lingering: None }
     }
 
     fn in_time<T>(&mut self, cx: &mut Context<'_>, write: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
@@ -51,7 +105,12 @@ impl AsyncRead for ClientStream {
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_read(cx, buf)
+        let read = Pin::new(&mut self.stream).poll_read(cx, buf);
+        if read.is_pending() {
+            ready!(self.head.poll(cx));
+            return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
+        }
+        read
     }
 }
 
