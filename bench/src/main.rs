@@ -34,7 +34,7 @@ struct Effort {
 fn main() -> ExitCode {
     let arguments: Vec<_> = std::env::args().skip(1).collect();
     let effort = match arguments.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
-        [] => Effort { rounds: 9, span: Duration::from_secs(2), repeats: 40 },
+        [] => Effort { rounds: 25, span: Duration::from_millis(700), repeats: 40 },
         ["--quick"] => Effort { rounds: 5, span: Duration::from_millis(700), repeats: 15 },
         _ => {
             eprintln!("error: unknown arguments\nhint: doorward-bench [--quick]");
