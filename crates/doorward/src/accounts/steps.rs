@@ -1,0 +1,163 @@
+//! The steps of acts on accounts, each within its act's transaction.
+
+use doorward_core::role::{RoleName, Roles, permission};
+use doorward_core::{SessionId, Timestamp, UserId};
+
+use super::{Actor, Change, NewUser};
+use crate::audit::{self, Entry};
+use crate::error::{Error, Result};
+use crate::revocations::{self, Ended, Ending};
+use crate::store::{StoreError, Tx, values};
+use crate::users::{self, User, folded};
+
+const INSERT: &str = "INSERT INTO users (id, name, name_folded, email, role, password_hash, created_at, updated_at) \
+     VALUES ($1, $2, $3, $4, $5, $6, $7, $7) ON CONFLICT (email) DO NOTHING RETURNING id";
+const FIND: &str =
+    "SELECT id, name, email, role, created_at, disabled_at, role_version FROM users WHERE id = $1";
+const UPDATE: &str = "UPDATE users SET name = $2, name_folded = $3, email = $4, role = $5, role_version = $6, \
+     disabled_at = $7, updated_at = $8 WHERE id = $1";
+const WITH_HASH: &str = "SELECT id FROM users WHERE id = $1 AND password_hash = $2";
+const OTHER_WITH_EMAIL: &str = "SELECT id FROM users WHERE email = $1 AND id <> $2";
+const LOCK_ADMINS: &str = "UPDATE facts SET value = value + 1 WHERE name = 'admins_lock'";
+const OTHER_ADMINS: &str =
+    "SELECT id FROM users WHERE role = 'admin' AND disabled_at IS NULL AND id <> $1 LIMIT 1";
+const SHORTEN: &str = "UPDATE sessions SET absolute_expires_at = CASE WHEN absolute_expires_at > created_at + $2 \
+     THEN created_at + $2 ELSE absolute_expires_at END, expires_at = CASE WHEN expires_at > created_at + $2 \
+     THEN created_at + $2 ELSE expires_at END WHERE user_id = $1 AND ended_at IS NULL";
+const FORGET_RESETS: &str = "DELETE FROM one_time_links WHERE user_id = $1 AND purpose = 'reset'";
+const FORGET_LINKS: &str = "DELETE FROM one_time_links WHERE user_id = $1";
+
+/// Inserts a user within its act's transaction; `None` where somebody has the address.
+pub(crate) async fn insert(
+    tx: &mut Tx,
+    id: UserId,
+    new: &NewUser,
+    now: Timestamp,
+) -> Result<Option<User>, StoreError> {
+    let (name, email) = (new.name.as_str(), &new.email);
+    let hash = new.password_hash.clone();
+    let inserted = tx.find(INSERT, values![id, name, folded(name), email, new.role, hash, now]).await?;
+    Ok(inserted.map(|_| User {
+        id,
+        name: name.to_owned(),
+        email: email.clone(),
+        role: new.role,
+        created_at: now,
+        disabled_at: None,
+    }))
+}
+
+/// What an act did, to be put in force after its commit.
+pub(super) struct Done {
+    pub(super) user: User,
+    pub(super) role: Option<(RoleName, i64)>,
+    pub(super) ended: Ended,
+}
+
+/// Takes the locks that an act on a user needs, always in this order; confirms the actor, and reads the user.
+pub(super) async fn locked(
+    tx: &mut Tx,
+    id: UserId,
+    (actor, roles): (Actor, &Roles),
+    (admins, permission): (bool, &str),
+) -> Result<Result<(User, i64)>, StoreError> {
+    if admins {
+        tx.execute(LOCK_ADMINS, values![]).await?;
+    }
+    let actor = match actor.confirm(tx, roles, permission).await? {
+        Ok(actor) => actor,
+        Err(error) => return Ok(Err(error)),
+    };
+    tx.execute(users::LOCK, values![id]).await?;
+    let Some(row) = tx.find(FIND, values![id]).await? else { return Ok(Err(Error::NotFound)) };
+    let (user, version) = (users::read(&row)?, row.get(6)?);
+    Ok(if actor.covers(roles, user.role) { Ok((user, version)) } else { Err(Error::Forbidden) })
+}
+
+/// Whether the actor, as the store has them now, may give this role.
+pub(super) async fn still_gives(
+    tx: &mut Tx,
+    role: RoleName,
+    (actor, roles): (Actor, &Roles),
+) -> Result<Result<()>, StoreError> {
+    let confirmed = actor.confirm(tx, roles, permission::USERS_WRITE).await?;
+    Ok(confirmed.and_then(|actor| if actor.covers(roles, role) { Ok(()) } else { Err(Error::Forbidden) }))
+}
+
+/// What every new password brings with it: reset links are void, and the other sessions end.
+pub(super) async fn after_new_password(
+    tx: &mut Tx,
+    id: UserId,
+    keep: Option<SessionId>,
+    (ending, entry): (Ending, &Entry),
+) -> Result<Ended, StoreError> {
+    tx.execute(FORGET_RESETS, values![id]).await?;
+    let ended = revocations::end_all(tx, id, keep, ending).await?;
+    audit::record(tx, entry).await?;
+    Ok(ended)
+}
+
+/// Whether the password's hash is still the one that was checked; so where none was.
+pub(super) async fn is_still(tx: &mut Tx, id: UserId, hash: Option<&str>) -> Result<bool, StoreError> {
+    let Some(hash) = hash else { return Ok(true) };
+    Ok(tx.find(WITH_HASH, values![id, hash]).await?.is_some())
+}
+
+pub(super) async fn is_last_admin(tx: &mut Tx, user: &User) -> Result<bool, StoreError> {
+    let counts = user.role == RoleName::ADMIN && user.disabled_at.is_none();
+    Ok(counts && tx.find(OTHER_ADMINS, values![user.id]).await?.is_none())
+}
+
+pub(super) async fn apply(
+    tx: &mut Tx,
+    (old, version): (User, i64),
+    change: &Change,
+    (now, ending, admin_ttl): (Timestamp, Ending, std::time::Duration),
+    entry: &Entry,
+) -> Result<Result<Done>, StoreError> {
+    let id = old.id;
+    let mut new = old.clone();
+    if let Some(name) = &change.name {
+        name.as_str().clone_into(&mut new.name);
+    }
+    if let Some(email) = &change.email {
+        new.email = email.clone();
+    }
+    new.role = change.role.unwrap_or(old.role);
+    new.disabled_at = match change.disabled {
+        Some(true) => Some(old.disabled_at.unwrap_or(now)),
+        Some(false) => None,
+        None => old.disabled_at,
+    };
+    let stays_admin = new.role == RoleName::ADMIN && new.disabled_at.is_none();
+    if !stays_admin && is_last_admin(tx, &old).await? {
+        return Ok(Err(Error::LastAdmin));
+    }
+    if new.email != old.email && tx.find(OTHER_WITH_EMAIL, values![&new.email, id]).await?.is_some() {
+        return Ok(Err(Error::EmailTaken));
+    }
+    let role = (new.role != old.role).then_some((new.role, version + 1));
+    let version = role.map_or(version, |(_, version)| version);
+    let name = new.name.as_str();
+    let values = values![id, name, folded(name), &new.email, new.role, version, new.disabled_at, now];
+    tx.execute(UPDATE, values).await?;
+    if role.is_some() && new.role == RoleName::ADMIN {
+        let ttl = i64::try_from(admin_ttl.as_micros()).unwrap_or(i64::MAX / 2);
+        tx.execute(SHORTEN, values![id, ttl]).await?;
+    }
+    let disabled = old.disabled_at.is_none() && new.disabled_at.is_some();
+    // A reset link that somebody kept opens the account as it was, never one that may do more by now; and an invitation
+    // gives only what its maker still has (attack A06).
+    if new.email != old.email {
+        tx.execute(FORGET_RESETS, values![id]).await?;
+    }
+    if role.is_some() || disabled {
+        tx.execute(FORGET_LINKS, values![id]).await?;
+    }
+    let ended = if disabled { revocations::end_all(tx, id, None, ending).await? } else { Ended::default() };
+    if let Some(role) = role {
+        revocations::note_role(tx, id, role, ending).await?;
+    }
+    audit::record(tx, entry).await?;
+    Ok(Ok(Done { user: new, role, ended }))
+}
