@@ -4,19 +4,21 @@
 //! cookies, and never refuses for a bad or missing one: logging out twice, or with an expired token, is no error. Only a
 //! store that fails is 503, and then nobody is told that they are out (attack R06).
 //!
-//! `POST /logout/all` ends every session of the signed-in user.
+//! `POST /logout/all` ends every session of the signed-in user. `GET /logout` is the form, for browsers that hold anything.
 
 use axum::Router;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
-use axum::routing::post;
+use axum::routing::{get, post};
 use doorward_guard::Identity;
-use http::HeaderMap;
+use http::header::ALLOW;
+use http::{HeaderMap, StatusCode};
+use minijinja::context;
 use zeroize::Zeroizing;
 
 use crate::app::App;
 use crate::audit::{Action, Entry};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::revocations::Because;
 use crate::web::client::Client;
 use crate::web::credential::go;
@@ -26,7 +28,15 @@ use crate::web::proof;
 use crate::web::reader::Reader;
 
 pub(crate) fn routes() -> Router<App> {
-    Router::new().route("/logout", post(logout)).route("/logout/all", post(logout_all))
+    Router::new().route("/logout", get(form).post(logout)).route("/logout/all", post(logout_all))
+}
+
+async fn form(State(app): State<App>, reader: Reader) -> Response {
+    if reader.is_person() {
+        app.pages.show("logout.html", StatusCode::OK, context! {})
+    } else {
+        ([(ALLOW, "POST")], Error::MethodNotAllowed).into_response()
+    }
 }
 
 async fn logout(
