@@ -12,6 +12,8 @@ pub(crate) struct Client {
     pub(crate) ip: IpAddr,
     /// What the client says of itself: at most 400 bytes, without control characters.
     pub(crate) user_agent: Option<String>,
+    /// Whether the request crossed a network in the clear, past the proxy that would have spoken TLS.
+    pub(crate) in_the_clear: bool,
 }
 
 impl Client {
@@ -80,7 +82,8 @@ mod tests {
 
     #[test]
     fn l03_one_ipv6_network_has_one_bucket() {
-        let network = |ip: &str| Client { ip: ip.parse().unwrap(), user_agent: None }.network();
+        let network =
+            |ip: &str| Client { ip: ip.parse().unwrap(), user_agent: None, in_the_clear: false }.network();
         assert_eq!(network("2001:db8:1:2::1"), network("2001:db8:1:2:ffff:1:2:3"));
         assert_ne!(network("2001:db8:1:2::1"), network("2001:db8:1:3::1"));
         assert_ne!(network("192.0.2.1"), network("192.0.2.2"));

@@ -117,7 +117,7 @@ impl Passwords {
         let tag = |text: &str| hmac::sign(&self.addresses, text.as_bytes());
         let address =
             tag(email.as_str()).as_ref().iter().take(8).map(|byte| format!("{byte:02x}")).collect::<String>();
-        let network = Client { ip, user_agent: None }.network();
+        let network = Client { ip, user_agent: None, in_the_clear: false }.network();
         let fold = tag(&format!("{email} {network} {}", minute(now))).as_ref().try_into().unwrap_or([0; 32]);
         let entry = Entry::new(Action::LoginFailed, now).ip(ip).fold(fold);
         let entry = match user {

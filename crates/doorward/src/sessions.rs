@@ -33,6 +33,8 @@ pub struct Issued {
     pub session: SessionId,
     /// Now, by which spans are counted.
     pub now: Timestamp,
+    /// Whether the same was handed out before: to another tab, or in an answer that was lost.
+    pub again: bool,
     /// When the cookies of this credential go.
     pub ends_at: Timestamp,
     /// What to hand out.
@@ -233,7 +235,7 @@ impl Sessions {
             )?,
         };
         let ends_at = if new.mode == Mode::Session { begun.absolute_end } else { ends_at };
-        Ok(Issued { mode: new.mode, session: new.id, now: new.now, ends_at, content })
+        Ok(Issued { mode: new.mode, session: new.id, now: new.now, again: false, ends_at, content })
     }
 
     fn tokens(

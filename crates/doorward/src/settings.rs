@@ -7,7 +7,7 @@ mod parse;
 mod secrets;
 mod sources;
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -84,7 +84,7 @@ settings! {
     base_path: String = "base_path", "";
     /// Other origins whose pages may call Doorward (CORS) and send unsafe requests (CSRF), exactly as browsers send them.
     origins: Vec<String> = "origins", "";
-    /// Networks of proxies whose `X-Forwarded-For` is believed.
+    /// Networks of proxies whose `X-Forwarded-For` is believed, and that speak https for Doorward.
     trusted_proxies: Vec<IpNet> = "trusted_proxies", "";
     /// On a loopback address only: cookies without `Secure` and prefixes, for browsers that insist on https.
     dev: bool = "dev", "false";
@@ -220,6 +220,14 @@ impl Settings {
     pub fn is_plain_beyond_loopback(&self) -> bool {
         let plain = self.public_url.as_ref().is_some_and(|url| url.scheme() == "http");
         plain && !(self.listen.ip().is_loopback() && self.public_url.as_ref().is_some_and(is_loopback))
+    }
+
+    /// Whether a request from this address came in the clear: straight to a listener beyond loopback. Behind a trusted
+    /// proxy or one on this machine, `public_url` decides.
+    pub fn is_plain_from(&self, peer: IpAddr) -> bool {
+        let peer = peer.to_canonical();
+        let by_proxy = peer.is_loopback() || self.trusted_proxies.iter().any(|net| net.contains(&peer));
+        self.is_plain_beyond_loopback() || !(self.listen.ip().is_loopback() || by_proxy)
     }
 
     fn check(&self) -> Result<(), SettingsError> {

@@ -32,8 +32,8 @@ struct Stored {
 
 /// How a refresh went, as the transaction saw it.
 enum Outcome {
-    /// Tokens for this generation.
-    Go(Box<Stored>),
+    /// Tokens for this generation, and whether they went out before.
+    Go(Box<Stored>, bool),
     /// The token was a copy: the session is ended.
     Reused(Ending),
     Refused(Error),
@@ -73,18 +73,18 @@ impl Sessions {
                 };
                 let stored = read(&row)?;
                 if rotated {
-                    Ok(go(stored))
+                    Ok(go(stored, false))
                 } else {
                     lost(tx, session, presented, stored, (now, ending), &entry).await
                 }
             })
             .await?;
         match outcome {
-            Outcome::Go(stored) => {
+            Outcome::Go(stored, again) => {
                 let ends = (stored.expires_at, stored.absolute_end);
                 let subject = (stored.user, session, stored.role);
                 let content = self.tokens(subject, (stored.generation, &stored.salt), now, ends)?;
-                Ok(Issued { mode: stored.mode, session, now, ends_at: stored.expires_at, content })
+                Ok(Issued { mode: stored.mode, session, now, again, ends_at: stored.expires_at, content })
             }
             Outcome::Reused(ending) => {
                 self.revocations.apply(&[session], ending);
@@ -131,7 +131,7 @@ async fn lost(
     match judge(presented, stored.generation, stored.rotated_at, now) {
         Use::Repeat | Use::Rotate => {
             let live = tx.execute(REPEAT, values![session]).await? == 1;
-            Ok(if live { go(stored) } else { Outcome::Refused(Refusal::SessionEnded.into()) })
+            Ok(if live { go(stored, true) } else { Outcome::Refused(Refusal::SessionEnded.into()) })
         }
         Use::Reuse => {
             if !revocations::end_each(tx, &[session], ending).await?.is_empty() {
@@ -142,11 +142,11 @@ async fn lost(
     }
 }
 
-fn go(stored: Stored) -> Outcome {
+fn go(stored: Stored, again: bool) -> Outcome {
     if stored.disabled_at.is_some() {
         return Outcome::Refused(Refusal::SessionEnded.into());
     }
-    Outcome::Go(Box::new(stored))
+    Outcome::Go(Box::new(stored), again)
 }
 
 fn read(row: &Row) -> Result<Stored, StoreError> {

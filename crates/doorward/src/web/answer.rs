@@ -15,6 +15,7 @@ use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use tower::{Service, ServiceExt};
 
 use super::credential::go;
+use super::detour::{detour, from_elsewhere, to_login};
 use super::reader::Reader;
 use crate::app::App;
 use crate::error::{Error, Problem};
@@ -38,6 +39,9 @@ struct Asked {
     method: Method,
     /// Where a person goes on to after a sign-in.
     path: Option<String>,
+    from_elsewhere: bool,
+    /// `/refresh` knows itself whether its token came in a cookie, and changes things by GET too.
+    is_refresh: bool,
     by_cookie: bool,
 }
 
@@ -95,21 +99,23 @@ impl Asked {
         static COUNTER: AtomicU64 = AtomicU64::new(0);
         let (method, headers) = (request.method(), request.headers());
         let reader = Reader::of(method, headers);
+        let is_refresh = request.uri().path().ends_with("/refresh");
         let path = || request.uri().path_and_query().map(ToString::to_string);
         Self {
             id: COUNTER.fetch_add(1, Ordering::Relaxed),
             reader,
             method: method.clone(),
             path: (reader.is_person() && method == Method::GET).then(path).flatten(),
+            from_elsewhere: reader.is_person() && from_elsewhere(headers),
             by_cookie: headers.contains_key(header::COOKIE)
                 && !headers.contains_key(header::AUTHORIZATION)
-                // It knows itself whether its token came in a cookie.
-                && !request.uri().path().ends_with("/refresh"),
+                && !is_refresh,
+            is_refresh,
         }
     }
 
     fn is_safe(&self) -> bool {
-        matches!(self.method, Method::GET | Method::HEAD | Method::OPTIONS)
+        !self.is_refresh && matches!(self.method, Method::GET | Method::HEAD | Method::OPTIONS)
     }
 
     /// Unique among all processes, without asking the generator for each request.
@@ -193,15 +199,11 @@ fn problem(error: &Error, status: StatusCode, request_id: &str) -> Response {
 fn page(app: &App, asked: &Asked, error: &Error, status: StatusCode, request_id: &str) -> Response {
     match error {
         Error::Refused(Refusal::Unavailable) => app.pages.error(error, status, request_id),
-        Error::Refused(_) => {
+        Error::Refused(refusal) => {
             let inner =
                 asked.path.as_deref().and_then(|path| path.strip_prefix(app.settings.base_path.as_str()));
-            let known = inner.and_then(super::return_to::return_to);
-            let query = known.map(|path| {
-                let encoded: String = url::form_urlencoded::byte_serialize(path.as_bytes()).collect();
-                format!("?return_to={encoded}")
-            });
-            go(app, &format!("/login{}", query.unwrap_or_default()))
+            let Some(path) = inner.and_then(super::return_to::return_to) else { return go(app, "/login") };
+            detour(app, *refusal, asked.from_elsewhere, path).unwrap_or_else(|| to_login(app, path))
         }
         _ => app.pages.error(error, status, request_id),
     }

@@ -25,6 +25,10 @@ impl FromRequestParts<App> for Client {
             text.truncate(text.floor_char_boundary(400));
             text
         });
-        Ok(Self { ip: client_ip(peer, &parts.headers, &app.settings.trusted_proxies), user_agent })
+        Ok(Self {
+            ip: client_ip(peer, &parts.headers, &app.settings.trusted_proxies),
+            user_agent,
+            in_the_clear: app.settings.is_plain_from(peer),
+        })
     }
 }

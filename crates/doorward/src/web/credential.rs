@@ -8,6 +8,7 @@ use serde::Serialize;
 
 use super::cookies::SetCookies;
 use crate::app::App;
+use crate::client::Client;
 use crate::error::{Error, Result};
 use crate::sessions::{Content, Issued};
 use crate::users;
@@ -37,7 +38,7 @@ struct Tokens<'a> {
 
 /// Refuses a mode that the settings don't allow, one that a form can't have, since nobody would read the tokens, and
 /// cookies that would cross the network in the clear.
-pub(crate) fn check_mode(app: &App, mode: Mode, is_form: bool) -> Result<()> {
+pub(crate) fn check_mode(app: &App, mode: Mode, (client, is_form): (&Client, bool)) -> Result<()> {
     if is_form && mode == Mode::Bearer {
         return Err(Error::field(
             "mode",
@@ -48,11 +49,7 @@ pub(crate) fn check_mode(app: &App, mode: Mode, is_form: bool) -> Result<()> {
         let allowed: Vec<_> = app.settings.modes.iter().map(|mode| mode.as_str()).collect();
         return Err(Error::field("mode", format!("is not allowed here; allowed: {}", allowed.join(", "))));
     }
-    if mode != Mode::Bearer && app.settings.is_plain_beyond_loopback() {
-        Err(Error::HttpsRequired)
-    } else {
-        Ok(())
-    }
+    if mode != Mode::Bearer && client.in_the_clear { Err(Error::HttpsRequired) } else { Ok(()) }
 }
 
 /// The answer that hands out a credential to a program.
@@ -93,7 +90,7 @@ pub(crate) fn leftovers(app: &App, issued: &Issued, headers: &HeaderMap) -> SetC
 }
 
 /// The cookies of the credential. Those of the other modes go: no browser holds two sign-ins of ours (attack C08).
-fn cookies(app: &App, issued: &Issued) -> SetCookies {
+pub(crate) fn cookies(app: &App, issued: &Issued) -> SetCookies {
     let jar = &app.cookies;
     let set = |name: &str, value: &str| jar.set(name, value, issued.now, issued.ends_at);
     match (&issued.content, issued.mode) {

@@ -5,6 +5,7 @@ pub(crate) mod caller;
 pub(crate) mod client;
 pub(crate) mod cookies;
 pub(crate) mod credential;
+pub(crate) mod detour;
 pub(crate) mod done;
 pub(crate) mod input;
 pub(crate) mod page;

@@ -17,8 +17,10 @@ const POLICY: HeaderValue = HeaderValue::from_static(
 const TEMPLATES: &[(&str, &str)] = &[
     ("shell.html", include_str!("shell.html")),
     ("error.html", include_str!("error.html")),
+    ("arrival.html", include_str!("arrival.html")),
     ("login.html", include_str!("../features/login/login.html")),
     ("register.html", include_str!("../features/register/register.html")),
+    ("logout.html", include_str!("../features/logout/logout.html")),
     ("reset.html", include_str!("../features/password_reset/reset.html")),
     ("dashboard.html", include_str!("../features/dashboard/dashboard.html")),
 ];
@@ -75,7 +77,7 @@ mod tests {
         for (name, _) in TEMPLATES {
             let context = context! {
                 title => hostile, code => hostile, message => hostile, request_id => hostile, return_to => hostile,
-                email => hostile, name => hostile, token => hostile, invite => hostile, user => user.clone(),
+                email => hostile, name => hostile, token => hostile, invite => hostile, next => hostile, user => user.clone(),
                 fields => [context! { field => hostile, message => hostile }],
                 sessions => [context! { id => hostile, device => hostile, ip => hostile, last_seen_at => hostile, current => false }],
                 body => "",

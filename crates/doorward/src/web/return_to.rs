@@ -1,13 +1,14 @@
 //! Where a sign-in goes on to: a path of ours, and nothing else.
 
 /// Reads a `return_to`: a path that begins with exactly one `/`, without backslash or control character, of at most
-/// 2 KiB, and not /logout. `None` for everything else, which then means the default page (attacks O01 to O04).
+/// 2 KiB, and neither /logout nor /refresh. `None` for everything else, which then means the default page (attacks O01 to O04).
 pub(crate) fn return_to(text: &str) -> Option<&str> {
     let one_slash = text.starts_with('/') && !text.starts_with("//");
     let clean = text.len() <= 2_048 && text.chars().all(|c| c.is_ascii_graphic() && c != '\\');
     let path = text.split(['?', '#']).next().unwrap_or_default();
-    let leaves = path.trim_end_matches('/').to_ascii_lowercase().ends_with("/logout");
-    (one_slash && clean && !leaves).then_some(text)
+    let path = path.trim_end_matches('/').to_ascii_lowercase();
+    let is_page = !path.ends_with("/logout") && !path.ends_with("/refresh");
+    (one_slash && clean && is_page).then_some(text)
 }
 
 #[cfg(test)]
@@ -42,6 +43,7 @@ mod tests {
             "/logout/",
             "/LOGOUT?x",
             "/auth/logout",
+            "/refresh?return_to=%2Frefresh",
             &format!("/{}", "a".repeat(2_048)),
         ] {
             assert_eq!(return_to(bad), None, "{bad:?}");

@@ -26,6 +26,7 @@ use crate::sessions::{self, Issued};
 use crate::store::{Tx, values};
 use crate::users::User;
 use crate::web::client::Client;
+use crate::web::detour::{detour, from_elsewhere};
 use crate::web::input::Input;
 use crate::web::query::Query;
 use crate::web::reader::Reader;
@@ -38,8 +39,18 @@ pub(crate) fn routes() -> Router<App> {
 
 async fn form(State(app): State<App>, reader: Reader, headers: HeaderMap, query: Query) -> Response {
     let back = query.text("return_to").and_then(return_to);
-    if reader.is_person() && app.guard.check(&headers).await.is_ok() {
-        return credential::go(&app, back.unwrap_or("/dashboard"));
+    if reader.is_person() {
+        let home = back.unwrap_or("/dashboard");
+        match app.guard.check(&headers).await {
+            Ok(_) => return credential::go(&app, home),
+            // With a `return_to` they have been sent here, and a detour would lead in a circle.
+            Err(refusal) if query.text("return_to").is_none() => {
+                if let Some(way) = detour(&app, refusal, from_elsewhere(&headers), home) {
+                    return way;
+                }
+            }
+            Err(_) => {}
+        }
     }
     show(&app, StatusCode::OK, back, "", "")
 }
@@ -60,7 +71,7 @@ async fn login(
     let back = input.optional::<String>("return_to");
     input.check()?;
     let (Some(email), Some(password)) = (email, password) else { return Err(input.refuse()) };
-    credential::check_mode(&app, mode, input.is_form)?;
+    credential::check_mode(&app, mode, (&client, input.is_form))?;
     let back = back.as_deref().and_then(return_to);
     match sign_in(&app, &email, Arc::new(password), (mode, client), &headers).await {
         Ok((_, issued)) if input.is_form => {

@@ -4,7 +4,7 @@ use doorward_core::Mode;
 use http::{Method, header};
 use serde_json::{Value, json};
 
-use crate::testing::Site;
+use crate::testing::{Answer, Site, Visitor};
 
 const REFRESH_COOKIE: &str = "__Secure-refresh_token";
 
@@ -141,4 +141,181 @@ async fn a_new_role_comes_with_the_next_refresh() {
     ada.get("/profile").await.has_status(401).is_refused("token_stale");
     ada.refresh().await.is_ok();
     ada.get("/admin/users").await.is_ok();
+}
+
+/// What a browser says of a page that its user opens, and of what another site opens.
+const OPENED: [(&str, &str); 2] = [("sec-fetch-mode", "navigate"), ("sec-fetch-dest", "document")];
+const CROSS_SITE: (&str, &str) = ("sec-fetch-site", "cross-site");
+
+async fn open(visitor: &Visitor, path: &str, headers: &[(&str, &str)]) -> Answer {
+    let request = visitor.request(Method::GET, path).header(header::ACCEPT, "text/html,*/*;q=0.8");
+    let request = headers.iter().fold(request, |request, (name, value)| request.header(*name, *value));
+    visitor.send(request, "").await
+}
+
+#[tokio::test]
+async fn a_page_whose_token_has_run_out_is_renewed_and_comes_back() {
+    let site = Site::new().await;
+    let ada = site.logged_in_by("ada", Mode::Cookie).await;
+    let before = ada.cookie(REFRESH_COOKIE);
+    site.later(Duration::from_secs(901)).await;
+    open(&ada, "/dashboard?a=b", &OPENED).await.goes_to("/refresh?return_to=%2Fdashboard%3Fa%3Db");
+    open(&ada, "/refresh?return_to=%2Fdashboard%3Fa%3Db", &OPENED).await.goes_to("/dashboard?a=b");
+    assert_ne!(ada.cookie(REFRESH_COOKIE), before);
+    open(&ada, "/dashboard?a=b", &OPENED).await.has_status(200);
+
+    // The login is no dead end either, nor is a token whose role is out of date.
+    site.later(Duration::from_secs(901)).await;
+    ada.page("/login").await.goes_to("/refresh?return_to=%2Fdashboard");
+    ada.page("/refresh").await.goes_to("/dashboard");
+    let root = site.admin("root").await;
+    let path = format!("/admin/users/{}", ada.user_id().await);
+    root.patch(&path, json!({ "role": "admin" })).await.is_ok();
+    ada.page("/dashboard").await.goes_to("/refresh?return_to=%2Fdashboard");
+    ada.page("/refresh?return_to=%2Fdashboard").await.goes_to("/dashboard");
+    ada.page("/dashboard").await.has_status(200);
+}
+
+#[tokio::test]
+async fn whoever_cannot_be_renewed_goes_to_the_login_and_in_no_circle() {
+    let site = Site::new().await;
+    let login = "/login?return_to=%2Fdashboard";
+    let refresh = "/refresh?return_to=%2Fdashboard";
+    site.visitor().page(refresh).await.goes_to(login);
+
+    // Signed out elsewhere: the cookies go too.
+    let ada = site.logged_in_by("ada", Mode::Cookie).await;
+    let elsewhere = ada.copy();
+    ada.post("/logout", Value::Null).await.is_ok();
+    let answer = elsewhere.page(refresh).await;
+    answer.goes_to(login);
+    assert_eq!(answer.set_cookies().len(), 3, "{:?}", answer.set_cookies());
+    elsewhere.page(login).await.has_status(200);
+
+    // A refresh token that is none of ours, with an access token that has run out.
+    let bob = site.logged_in_by("bob", Mode::Cookie).await;
+    bob.hold_cookie(REFRESH_COOKIE, "dr1.planted");
+    site.later(Duration::from_secs(901)).await;
+    bob.page("/dashboard").await.goes_to(refresh);
+    bob.page(refresh).await.goes_to(login);
+    bob.page(login).await.has_status(200);
+}
+
+#[tokio::test]
+async fn a_browser_that_keeps_no_new_cookies_ends_at_the_login() {
+    let site = Site::new().await;
+    let stubborn = site.logged_in_by("ada", Mode::Cookie).await;
+    site.later(Duration::from_secs(901)).await;
+    let refresh = "/refresh?return_to=%2Fdashboard";
+    stubborn.copy().page("/dashboard").await.goes_to(refresh);
+    stubborn.copy().page(refresh).await.goes_to("/dashboard");
+    stubborn.copy().page("/dashboard").await.goes_to(refresh);
+    stubborn.copy().page(refresh).await.goes_to("/login?return_to=%2Fdashboard");
+    stubborn.copy().page("/login?return_to=%2Fdashboard").await.has_status(200);
+
+    // A second tab has the same token, and keeps what it is given: it only makes the round by the login.
+    stubborn.page(refresh).await.goes_to("/login?return_to=%2Fdashboard");
+    stubborn.page("/login?return_to=%2Fdashboard").await.goes_to("/dashboard");
+    stubborn.page("/dashboard").await.has_status(200);
+}
+
+#[tokio::test]
+async fn only_a_browser_that_opens_a_page_renews_by_get() {
+    let site = Site::new().await;
+    let ada = site.logged_in_by("ada", Mode::Cookie).await;
+    for other in [
+        [("sec-fetch-mode", "cors"), ("sec-fetch-dest", "empty")],
+        [("sec-fetch-mode", "no-cors"), ("sec-fetch-dest", "image")],
+        [("sec-fetch-mode", "navigate"), ("sec-fetch-dest", "iframe")],
+    ] {
+        let answer = open(&ada, "/refresh", &other).await;
+        answer.has_status(405);
+        assert!(answer.set_cookies().is_empty() && answer.header("allow") == Some("POST"));
+    }
+    ada.get("/refresh").await.has_status(405).is_refused("method_not_allowed");
+    let head = ada.request(Method::HEAD, "/refresh").header(header::ACCEPT, "text/html");
+    let answer = ada.send(head, "").await;
+    assert!(answer.has_status(405).set_cookies().is_empty());
+    // The token in the cookie is still the first one.
+    open(&ada, "/refresh", &OPENED).await.goes_to("/dashboard");
+}
+
+#[tokio::test]
+async fn a_renewal_returns_to_paths_of_ours_alone() {
+    let site = Site::new().await;
+    let ada = site.logged_in_by("ada", Mode::Cookie).await;
+    for bad in [
+        "//evil.example",
+        "https://evil.example",
+        "/%5Cevil.example",
+        "/logout",
+        "/refresh",
+        "%0d%0aset-cookie:x",
+    ] {
+        ada.page(&format!("/refresh?return_to={bad}")).await.goes_to("/dashboard");
+        let stranger = site.visitor().page(&format!("/refresh?return_to={bad}")).await;
+        stranger.goes_to("/login?return_to=%2Fdashboard");
+    }
+    ada.page("/refresh?return_to=%2Fa&return_to=%2Fb").await.has_status(400);
+}
+
+#[tokio::test]
+async fn from_another_site_the_page_asks_once_more_by_itself() {
+    let site = Site::new().await;
+    let next = "/refresh?return_to=%2Fdashboard%3Fa%3D%2522%253E";
+    for mode in [Mode::Session, Mode::Cookie] {
+        let name = format!("ada-{}", mode.as_str());
+        let ada = site.logged_in_by(&name, mode).await;
+        // The browser keeps Strict cookies at home.
+        let answer = open(&site.visitor(), "/dashboard?a=%22%3E", &[CROSS_SITE]).await;
+        answer.has_status(200);
+        assert_eq!(answer.header("refresh"), Some(&*format!("0; url={next}")));
+        assert!(
+            answer.text().contains(&format!("href=\"{}\"", next.replace('/', "&#x2f;"))),
+            "{}",
+            answer.text()
+        );
+        assert!(answer.set_cookies().is_empty() && !answer.text().contains("<script"));
+        // Then the page asks, and not the other site.
+        ada.page(next).await.goes_to("/dashboard?a=%22%3E");
+    }
+    site.visitor().page(next).await.goes_to("/login?return_to=%2Fdashboard%3Fa%3D%2522%253E");
+    let login = open(&site.visitor(), "/login", &[CROSS_SITE]).await;
+    assert_eq!(login.header("refresh"), Some("0; url=/refresh?return_to=%2Fdashboard"));
+    // Even a browser that calls all of it cross-site stands before the form in the end.
+    open(&site.visitor(), "/refresh?return_to=%2Fdashboard", &[CROSS_SITE])
+        .await
+        .goes_to("/login?return_to=%2Fdashboard");
+    let login = open(&site.visitor(), "/login?return_to=%2Fdashboard", &[CROSS_SITE]).await;
+    assert_eq!(login.has_status(200).header("refresh"), None);
+}
+
+#[tokio::test]
+async fn the_page_for_other_sites_is_for_pages_alone() {
+    let site = Site::new().await;
+    let program = site.visitor().request(Method::GET, "/dashboard").header(CROSS_SITE.0, CROSS_SITE.1);
+    site.visitor().send(program, "").await.has_status(401).is_refused("token_missing");
+    let form = site
+        .visitor()
+        .request(Method::POST, "/logout/all")
+        .header(CROSS_SITE.0, CROSS_SITE.1)
+        .header(header::CONTENT_TYPE, "application/x-www-form-urlencoded");
+    assert_eq!(site.visitor().send(form, "").await.has_status(403).header("refresh"), None);
+    // With cookies there is nothing to wait for.
+    let ada = site.logged_in_by("ada", Mode::Session).await;
+    open(&ada, "/dashboard", &[CROSS_SITE]).await.has_status(200);
+    ada.hold_cookie("__Host-sessionId", "garbage");
+    open(&ada, "/dashboard", &[CROSS_SITE]).await.goes_to("/login?return_to=%2Fdashboard");
+    open(&site.visitor(), "/dashboard", &[("sec-fetch-site", "same-site")])
+        .await
+        .goes_to("/login?return_to=%2Fdashboard");
+}
+
+#[tokio::test]
+async fn below_a_base_path_the_detour_stays_there() {
+    let site = Site::with(&[("base_path", "/auth")]).await;
+    let answer = open(&site.visitor(), "/auth/dashboard", &[CROSS_SITE]).await;
+    assert_eq!(answer.header("refresh"), Some("0; url=/auth/refresh?return_to=%2Fdashboard"));
+    let stranger = site.visitor().page("/auth/refresh?return_to=%2Fdashboard").await;
+    stranger.goes_to("/auth/login?return_to=%2Fdashboard");
 }

@@ -62,7 +62,7 @@ async fn register(
     mut input: Input,
 ) -> Result<Response> {
     let registering = read(&app, &mut input)?;
-    credential::check_mode(&app, registering.mode, input.is_form)?;
+    credential::check_mode(&app, registering.mode, (&client, input.is_form))?;
     let is_form = input.is_form;
     let (user, issued) = make(&app, registering, client, &headers).await?;
     if is_form {

@@ -6,7 +6,8 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 /// Method, path, who may. `anybody` includes whoever has a bad credential; `signed in` is every live session; a
-/// permission stands for the roles that grant it; `refresh token` is that credential alone.
+/// permission stands for the roles that grant it; `refresh token` is that credential alone; `a browser` is no program:
+/// a page that has no JSON.
 pub(super) const ROUTES: &str = "
 GET    /                                anybody
 GET    /.well-known/jwks.json           anybody
@@ -25,6 +26,7 @@ GET    /dashboard                       signed in
 GET    /healthz                         anybody
 GET    /login                           anybody
 POST   /login                           anybody
+GET    /logout                          a browser
 POST   /logout                          anybody
 POST   /logout/all                      signed in
 GET    /password/reset                  anybody
@@ -36,6 +38,7 @@ POST   /profile                         signed in
 POST   /profile/delete                  signed in
 POST   /profile/password                signed in
 GET    /readyz                          anybody
+GET    /refresh                         a browser
 POST   /refresh                         refresh token
 GET    /register                        anybody
 POST   /register                        anybody

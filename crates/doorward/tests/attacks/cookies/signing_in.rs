@@ -1,6 +1,8 @@
 //! Signing in with something of somebody else's in the browser.
 
+use doorward::testing::Site;
 use doorward_core::Mode;
+use doorward_core::role::RoleName;
 use serde_json::Value;
 
 use super::*;
@@ -139,5 +141,65 @@ async fn k08_a_sign_in_that_fails_ends_nothing() {
         answer.has_status(401).is_refused("invalid_credentials");
         assert!(answer.set_cookies().is_empty());
         assert_eq!(name_of(&visitor).await, "ada");
+    }
+}
+
+#[tokio::test]
+async fn c08_a_browser_with_two_sign_ins_gets_out_by_the_pages_and_keeps_one() {
+    let site = Site::new().await;
+    for name in ["lin", "eve"] {
+        site.user(name, RoleName::USER).await;
+    }
+    let sign_in = [("email", "lin@example.org"), ("password", PASSWORD)];
+    let new = [("name", "new"), ("email", "new@example.org"), ("password", PASSWORD)];
+    for (path, fields, signed_in) in
+        [("/login", &sign_in[..], Some("lin")), ("/register", &new, Some("new")), ("/logout", &[], None)]
+    {
+        let mixed = site.logged_in_by("lin", Mode::Cookie).await;
+        let other = site.logged_in_by("eve", Mode::Session).await;
+        let before = mixed.copy();
+        mixed.hold_cookie(SESSION, &other.cookie(SESSION).unwrap());
+
+        mixed.page("/dashboard").await.goes_to("/login?return_to=%2Fdashboard");
+        assert!(mixed.page(path).await.has_status(200).text().contains(&format!("action=\"{path}\"")));
+        mixed.form(path, fields).await.has_status(303);
+
+        for over in [&before, &other] {
+            over.get("/profile").await.is_refused("session_ended");
+        }
+        let held: Vec<_> =
+            [TOKEN, SESSION, REFRESH].into_iter().filter_map(|name| mixed.cookie(name)).collect();
+        assert_eq!(held.len(), usize::from(signed_in.is_some()), "{path}");
+        if let Some(name) = signed_in {
+            assert_eq!(name_of(&mixed).await, name);
+        }
+    }
+}
+
+#[tokio::test]
+async fn k11_no_cookie_is_set_on_a_connection_that_others_can_read() {
+    let here = ("public_url", "https://id.example.org");
+    for (listen, proxies, peer, refused) in [
+        // Straight to the listener, past the proxy that speaks https.
+        ("0.0.0.0:8080", "10.0.0.0/8", "192.0.2.1", true),
+        ("0.0.0.0:8080", "", "192.0.2.1", true),
+        ("0.0.0.0:8080", "10.0.0.0/8", "10.1.2.3", false),
+        ("[::]:8080", "10.0.0.0/8", "::ffff:10.1.2.3", false),
+        ("0.0.0.0:8080", "", "127.0.0.1", false),
+        ("127.0.0.1:8080", "", "127.0.0.1", false),
+    ] {
+        let site = Site::with(&[here, ("listen", listen), ("trusted_proxies", proxies)]).await;
+        site.user("lin", RoleName::USER).await;
+        let visitor = || site.visitor().from(peer.parse::<std::net::IpAddr>().unwrap());
+        for mode in ["cookie", "session"] {
+            let answer = sign_in(&visitor(), "lin", mode).await;
+            if refused {
+                answer.has_status(400).is_refused("https_required");
+                assert!(answer.set_cookies().is_empty());
+            } else {
+                assert!(answer.has_status(200).set_cookies().iter().all(|line| line.contains("; Secure")));
+            }
+        }
+        sign_in(&visitor(), "lin", "bearer").await.is_ok();
     }
 }
