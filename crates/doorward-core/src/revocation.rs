@@ -4,7 +4,7 @@
 //! Look-ups take no lock that a writer can hold. They come after the signature was verified, so an attacker chooses
 //! none of the keys. An entry is kept until the last token that it concerns is dead.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use crate::role::RoleName;
 use crate::{SessionId, Timestamp, UserId};
@@ -37,13 +37,21 @@ pub struct RevocationSet {
     max: usize,
     overflows: AtomicU64,
     whole_at: AtomicU64,
+    behind: AtomicBool,
 }
 
 impl RevocationSet {
     /// An empty set for at most `max` sessions and as many users.
     pub fn new(max: usize) -> Self {
         let (overflows, whole_at) = (AtomicU64::new(0), AtomicU64::new(0));
-        Self { sessions: papaya::HashMap::new(), roles: papaya::HashMap::new(), max, overflows, whole_at }
+        Self {
+            sessions: papaya::HashMap::new(),
+            roles: papaya::HashMap::new(),
+            max,
+            overflows,
+            whole_at,
+            behind: AtomicBool::new(false),
+        }
     }
 
     /// Judges a credential of `user` in `session` that says `role`.
@@ -110,7 +118,28 @@ impl RevocationSet {
 
     /// Whether the set holds every revocation. Where it doesn't, a miss must ask the store.
     pub fn is_whole(&self) -> bool {
-        self.whole_at.load(Ordering::SeqCst) == self.overflows.load(Ordering::SeqCst)
+        !self.has_overflowed() && !self.is_behind()
+    }
+
+    /// Whether something found no place in the set since all revocations were loaded.
+    pub fn has_overflowed(&self) -> bool {
+        self.whole_at.load(Ordering::SeqCst) != self.overflows.load(Ordering::SeqCst)
+    }
+
+    /// Others may have written revocations that could not be read: until [`RevocationSet::caught_up`] a miss must ask
+    /// the store.
+    pub fn fall_behind(&self) {
+        self.behind.store(true, Ordering::SeqCst);
+    }
+
+    /// What others wrote is read again.
+    pub fn caught_up(&self) {
+        self.behind.store(false, Ordering::SeqCst);
+    }
+
+    /// Whether revocations of others may be missing.
+    pub fn is_behind(&self) -> bool {
+        self.behind.load(Ordering::SeqCst)
     }
 
     /// A mark to take before loading all revocations again, for [`RevocationSet::loaded`].
@@ -154,6 +183,17 @@ mod tests {
         assert_eq!(set.role_of(ADA), Some((RoleName::ADMIN, 2)));
         assert_eq!(set.check(ADA, session(1), RoleName::USER), Standing::Stale);
         assert_eq!(set.check(ADA, session(1), RoleName::ADMIN), Standing::Good);
+    }
+
+    #[test]
+    fn while_others_cannot_be_followed_a_miss_is_no_answer() {
+        let set = RevocationSet::new(10);
+        set.end_session(session(1), LATER);
+        set.fall_behind();
+        assert_eq!(set.check(ADA, session(1), RoleName::USER), Standing::Ended);
+        assert_eq!(set.check(ADA, session(2), RoleName::USER), Standing::Unknown);
+        set.caught_up();
+        assert_eq!(set.check(ADA, session(2), RoleName::USER), Standing::Good);
     }
 
     #[test]

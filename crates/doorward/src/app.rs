@@ -2,6 +2,7 @@
 
 use std::ops::Deref;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use axum::extract::FromRef;
@@ -12,9 +13,11 @@ use doorward_core::{Purpose, Timestamp};
 use doorward_guard::Guard;
 
 use crate::accounts::Accounts;
-use crate::clock::Clock;
+use crate::clock::{Clock, steady};
+use crate::error::Error;
 use crate::hashing::Hashing;
 use crate::keys::{Algorithms, Keys};
+use crate::metrics::Metrics;
 use crate::passwords::Passwords;
 use crate::revocations::Revocations;
 use crate::sessions::{Memory, Sessions};
@@ -30,6 +33,8 @@ use crate::{audit, links};
 const FOLLOW_EVERY: Duration = Duration::from_millis(250);
 /// How often what is over is forgotten.
 const SWEEP_EVERY: Duration = Duration::from_secs(60);
+/// How long following may take. The next try begins anew.
+const FOLLOW_TIMEOUT: Duration = Duration::from_secs(4);
 
 /// The application's state. Cheap to clone.
 #[derive(Clone)]
@@ -61,8 +66,10 @@ pub struct Parts {
     pub revocations: Arc<Revocations>,
     /// What checks requests.
     pub guard: Guard,
+    pub(crate) metrics: Metrics,
     pub(crate) cookies: CookieJar,
     pub(crate) pages: Pages,
+    draining: AtomicBool,
 }
 
 /// Why the application could not be opened.
@@ -157,6 +164,8 @@ impl App {
                 &root,
             ),
             pages: Pages::new(&settings),
+            metrics: Metrics::new(&settings.base_path),
+            draining: AtomicBool::new(false),
             settings,
             clock,
             store,
@@ -209,19 +218,33 @@ impl App {
     pub fn keep_up(&self) -> tokio::task::JoinHandle<()> {
         let app = self.clone();
         tokio::spawn(async move {
-            let mut seen = None;
-            let mut follow = tokio::time::interval(FOLLOW_EVERY);
-            let mut sweep = tokio::time::interval(SWEEP_EVERY);
-            loop {
-                let done = tokio::select! {
-                    _ = follow.tick() => app.follow_where_changed(&mut seen).await,
-                    _ = sweep.tick() => app.sweep().await,
-                };
-                if let Err(error) = done {
-                    tracing::warn!(%error, "could not keep up with the store; trying again");
+            let sweeping = async {
+                let mut sweep = tokio::time::interval(SWEEP_EVERY);
+                loop {
+                    sweep.tick().await;
+                    complain(app.sweep().await);
                 }
-            }
+            };
+            tokio::join!(app.keep_following(), sweeping);
         })
+    }
+
+    /// Follows what other processes write, and notes when that fails for long: also where the store says nothing at all.
+    async fn keep_following(&self) {
+        let mut seen = None;
+        let mut follow = tokio::time::interval(FOLLOW_EVERY);
+        loop {
+            follow.tick().await;
+            let since = steady();
+            let silent = || Err(StoreError::Unavailable("no answer in time".into()));
+            let in_time = tokio::time::timeout(FOLLOW_TIMEOUT, self.follow_where_changed(&mut seen)).await;
+            let followed = in_time.unwrap_or_else(|_| silent());
+            match &followed {
+                Ok(()) => self.revocations.followed(since),
+                Err(_) => self.revocations.not_followed(),
+            }
+            complain(followed);
+        }
     }
 
     async fn follow_where_changed(&self, seen: &mut Option<i64>) -> Result<(), StoreError> {
@@ -233,6 +256,12 @@ impl App {
             self.keys.follow(self.clock.now(), false).await?;
         }
         Ok(())
+    }
+}
+
+fn complain(done: Result<(), StoreError>) {
+    if let Err(error) = done {
+        tracing::warn!(%error, "could not keep up with the store; trying again");
     }
 }
 
@@ -276,5 +305,26 @@ impl App {
     /// Now, for a handler.
     pub fn now(&self) -> Timestamp {
         self.clock.now()
+    }
+
+    /// Whether new requests may be sent here: the store answers, and nobody asked the process to stop. Keys and
+    /// revocations are loaded, or there would be no `App`.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] or [`Error::Overloaded`] where they may not.
+    pub(crate) async fn ready(&self) -> Result<(), Error> {
+        if self.is_draining() {
+            return Err(Error::Unavailable);
+        }
+        Ok(self.store.ping().await?)
+    }
+
+    /// From here on the process is about to stop.
+    pub(crate) fn drain(&self) {
+        self.draining.store(true, Ordering::Relaxed);
+    }
+
+    pub(crate) fn is_draining(&self) -> bool {
+        self.draining.load(Ordering::Relaxed)
     }
 }

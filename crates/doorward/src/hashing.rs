@@ -12,9 +12,13 @@ use std::time::Duration;
 use crossbeam_channel::{Receiver, Sender, TrySendError};
 use doorward_core::password::Password;
 use doorward_core::password_hash::{self, HashError, HashPolicy, Scratch};
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::histogram::Histogram;
 use tokio::sync::oneshot;
 
+use crate::clock::steady;
 use crate::error::{Error, Result};
+use crate::metrics;
 
 /// How many hashes one network may have waiting once the queue is half full: it can't be filled by one.
 const PER_NETWORK: usize = 4;
@@ -28,6 +32,10 @@ pub struct Hashing {
     policy: HashPolicy,
     dummy: String,
     timeout: Duration,
+    /// How long passwords waited.
+    pub(crate) waited: Histogram,
+    /// How many came in vain.
+    pub(crate) refused: Counter,
     #[cfg(feature = "testing")]
     jobs: Mutex<Vec<String>>,
 }
@@ -51,9 +59,16 @@ impl Hashing {
             policy,
             dummy,
             timeout,
+            waited: metrics::seconds(),
+            refused: Counter::default(),
             #[cfg(feature = "testing")]
             jobs: Mutex::default(),
         })
+    }
+
+    /// How many wait.
+    pub(crate) fn waiting(&self) -> usize {
+        self.queue.len()
     }
 
     /// How new passwords are hashed.
@@ -109,10 +124,24 @@ impl Hashing {
         from: IpAddr,
         work: impl FnOnce(&mut Scratch) -> T + Send + 'static,
     ) -> Result<T> {
+        let done = self.run_in_time(from, work).await;
+        if matches!(done, Err(Error::Overloaded)) {
+            self.refused.inc();
+        }
+        done
+    }
+
+    async fn run_in_time<T: Send + 'static>(
+        &self,
+        from: IpAddr,
+        work: impl FnOnce(&mut Scratch) -> T + Send + 'static,
+    ) -> Result<T> {
         let place = self.place(from)?;
         let (reply, answer) = oneshot::channel();
+        let (waited, since) = (self.waited.clone(), steady());
         let job: Job = Box::new(move |scratch| {
             drop(place);
+            waited.observe(since.elapsed().as_secs_f64());
             // Nobody waits any more: the deadline has passed.
             if !reply.is_closed() {
                 let _ = reply.send(work(scratch));

@@ -24,6 +24,7 @@ pub mod features;
 pub mod hashing;
 pub mod keys;
 mod links;
+mod metrics;
 pub mod passwords;
 mod random;
 pub mod revocations;

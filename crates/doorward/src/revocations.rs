@@ -7,16 +7,22 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use doorward_core::revocation::RevocationSet;
 use doorward_core::role::RoleName;
 use doorward_core::{SessionId, Timestamp, UserId};
+use tokio::time::Instant;
 
+use crate::clock::steady;
 use crate::store::{Store, StoreError, Tx, values};
 
 /// Before every position.
 const BEGINNING: i64 = -1;
 /// How long a revocation is kept after the last token that it concerns is dead.
 const MARGIN: Duration = Duration::from_secs(600);
+
+/// How long what other processes revoke may go unread.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Why a session ended, as the store and the audit log have it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -169,6 +175,8 @@ pub struct Revocations {
     /// How far each table was read. One mark for both would pass over what is committed between the two readings.
     ended_to: AtomicI64,
     roles_to: AtomicI64,
+    /// When it was last known that nothing is missing.
+    followed_at: ArcSwap<Instant>,
 }
 
 const SINCE: &str = "SELECT session_id, user_id, position, expires_at FROM revocations WHERE position > $1 AND expires_at > $2";
@@ -203,6 +211,7 @@ impl Revocations {
             max_access_ttl,
             ended_to: AtomicI64::new(BEGINNING),
             roles_to: AtomicI64::new(BEGINNING),
+            followed_at: ArcSwap::from_pointee(steady()),
         };
         revocations.follow(now).await?;
         Ok(revocations)
@@ -245,7 +254,7 @@ impl Revocations {
         if let Some(row) = self.store.find(MAX_TTL, values![]).await? {
             self.max_access_ttl.fetch_max(row.get::<i64>(0)?.unsigned_abs(), Ordering::AcqRel);
         }
-        let (whole, mark) = (self.set.is_whole(), self.set.mark());
+        let (whole, mark) = (!self.set.has_overflowed(), self.set.mark());
         let since = |read_to: &AtomicI64| if whole { read_to.load(Ordering::SeqCst) } else { BEGINNING };
         let (mut ended_to, mut roles_to) = (since(&self.ended_to), since(&self.roles_to));
         let mut users = Vec::new();
@@ -266,6 +275,37 @@ impl Revocations {
             self.set.loaded(mark);
         }
         Ok(users)
+    }
+
+    /// What others wrote until `since` was read.
+    pub(crate) fn followed(&self, since: Instant) {
+        self.followed_at.store(Arc::new(since));
+        if self.set.is_behind() {
+            self.set.caught_up();
+            tracing::info!("the revocations of other processes can be read again");
+        }
+    }
+
+    /// Reading what others wrote failed. After [`PATIENCE`] a miss in memory is no answer any more: somebody may have
+    /// logged out elsewhere, so each check asks the store, and is refused where that fails.
+    pub(crate) fn not_followed(&self) {
+        if self.behind() >= PATIENCE && !self.set.is_behind() {
+            self.set.fall_behind();
+            let patience = PATIENCE.as_secs();
+            tracing::error!(
+                "the revocations of other processes could not be read for {patience} s: checks ask the database"
+            );
+        }
+    }
+
+    /// How long ago it was last known that nothing is missing.
+    pub(crate) fn behind(&self) -> Duration {
+        self.followed_at.load().elapsed()
+    }
+
+    /// How far the table was read.
+    pub(crate) fn position(&self) -> i64 {
+        self.ended_to.load(Ordering::Relaxed).max(self.roles_to.load(Ordering::Relaxed))
     }
 
     /// Forgets what no token needs any more, in memory and in the table.

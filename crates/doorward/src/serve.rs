@@ -4,7 +4,9 @@
 //! `http.head_timeout` to arrive, which is also how long a connection may be idle; the body `http.body_timeout`, which
 //! the reader of bodies keeps; each piece of the answer `http.write_timeout` to be taken. HTTP/1.1 only.
 
+mod metrics;
 mod places;
+mod process;
 mod stream;
 mod wire;
 
@@ -32,6 +34,7 @@ use stream::{ClientStream, Turn};
 /// A server that has its address and accepts connections as soon as [`Listening::serve`] is awaited.
 pub struct Listening {
     listener: TcpListener,
+    metrics: Option<TcpListener>,
     app: App,
 }
 
@@ -42,7 +45,8 @@ impl Listening {
     /// The address is taken, or not ours.
     pub async fn bind(app: &App) -> std::io::Result<Self> {
         let listener = TcpListener::bind(app.settings.listen).await?;
-        Ok(Self { listener, app: app.clone() })
+        let metrics = metrics::bind(app.settings.metrics_listen).await?;
+        Ok(Self { listener, metrics, app: app.clone() })
     }
 
     /// The address that it really listens on.
@@ -53,11 +57,23 @@ impl Listening {
         self.listener.local_addr()
     }
 
-    /// Serves until `stop` is ready; then accepts nothing more, closes idle connections, lets open requests finish for
+    /// The address under which metrics are, where the settings ask for them.
+    pub fn metrics_address(&self) -> Option<SocketAddr> {
+        self.metrics.as_ref().and_then(|listener| listener.local_addr().ok())
+    }
+
+    /// Serves until `stop` is ready. From then on it isn't ready any more (`/readyz`), and goes on for
+    /// `http.drain_delay`, so that a balancer may notice. It then accepts nothing more, closes idle connections, lets open requests finish for
     /// `http.drain_timeout`, cuts those that still hang, and closes the store.
     pub async fn serve(self, stop: impl Future<Output = ()>) {
-        let Self { listener, app } = self;
+        let Self { listener, metrics, app } = self;
         let keeping_up = app.keep_up();
+        let metrics = metrics.map(|listener| tokio::spawn(metrics::serve(listener, app.clone())));
+        let stop = async {
+            stop.await;
+            app.drain();
+            tokio::time::sleep(app.settings.drain_delay).await;
+        };
         let graceful = GracefulShutdown::new();
         let mut open = JoinSet::new();
         tokio::select! {
@@ -70,6 +86,7 @@ impl Listening {
         }
         open.shutdown().await;
         keeping_up.abort();
+        metrics.iter().for_each(tokio::task::JoinHandle::abort);
         if let Err(error) = app.sessions.memory.flush().await {
             tracing::warn!(%error, "the last use of sessions could not be written");
         }

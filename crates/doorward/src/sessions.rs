@@ -18,6 +18,7 @@ use crate::audit::{self, Action, Entry};
 use crate::clock::Clock;
 use crate::error::Result;
 use crate::keys::Keys;
+use crate::metrics::Counts;
 use crate::revocations::{self, Because, Ended, Ending, Revocations};
 use crate::store::{Row, Store, StoreError, Tx, values};
 use crate::users::rfc3339;
@@ -106,6 +107,8 @@ pub struct Sessions {
     per_user: u32,
     /// Those in session mode that memory knows.
     pub memory: Arc<Memory>,
+    /// Uses of refresh tokens, by what came of them.
+    pub(crate) refreshes: Counts,
 }
 
 const INSERT: &str = "INSERT INTO sessions (id, user_id, mode, created_at, last_seen_at, expires_at, absolute_expires_at, \
@@ -189,7 +192,17 @@ impl Sessions {
         (lifetimes, per_user): (Lifetimes, u32),
         memory: Arc<Memory>,
     ) -> Self {
-        Self { store, clock, keys, revocations, refresh_key, lifetimes, per_user, memory }
+        Self {
+            store,
+            clock,
+            keys,
+            revocations,
+            refresh_key,
+            lifetimes,
+            per_user,
+            memory,
+            refreshes: Counts::default(),
+        }
     }
 
     /// How long a session of an admin lives.

@@ -144,6 +144,8 @@ settings! {
     write_timeout: Duration = "http.write_timeout", "30s";
     /// How many connections are open at once; further ones wait.
     max_connections: usize = "http.max_connections", "16384";
+    /// How long a server that was told to stop goes on accepting while `/readyz` says 503, so that a balancer notices.
+    drain_delay: Duration = "http.drain_delay", "0s";
     /// How long open requests may take after the signal to stop.
     drain_timeout: Duration = "http.drain_timeout", "10s";
     /// The status of an invalid or expired token: 401, or 403 for clients written against older tutorials.
@@ -160,6 +162,10 @@ settings! {
     revocations_max: usize = "revocations.max", "1000000";
     /// How long the audit log is kept.
     audit_retention: Duration = "audit.retention", "90d";
+    /// The address of the listener for metrics, such as `127.0.0.1:9100`; empty for none.
+    metrics_listen: Option<SocketAddr> = "metrics.listen", "";
+    /// Allows `metrics.listen` beyond loopback. Everybody who reaches it can read them.
+    metrics_public: bool = "metrics.public", "false";
     /// The form of the log: `text`, `json`, or `auto` (text on a terminal, JSON otherwise).
     log_format: LogFormat = "log.format", "auto";
     /// How much is logged: `error`, `warn`, `info`, `debug` or `trace`.
@@ -294,6 +300,12 @@ impl Settings {
             "public_url",
             "is plain http: passwords and tokens would cross the network in the clear",
             "use https://, or say http.plain = true if a protected network carries it",
+        )?;
+        require(
+            self.metrics_public || self.metrics_listen.is_none_or(|address| address.ip().is_loopback()),
+            "metrics.listen",
+            "is beyond loopback: everybody who reaches it could read the metrics",
+            "listen on 127.0.0.1, or say metrics.public = true if a protected network or a firewall is around it",
         )?;
         if let Some(url) = &self.public_url {
             let host_only = url.path() == "/" && url.query().is_none() && url.fragment().is_none();

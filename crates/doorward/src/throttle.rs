@@ -14,6 +14,7 @@ use doorward_core::{Timestamp, email::Email};
 use quick_cache::sync::Cache;
 
 use crate::error::{Error, Result};
+use crate::metrics::{self, Counts};
 
 /// 10 failures of one account from one network, then one each 30 s.
 const ACCOUNT: Limit = Limit::new(10, Duration::from_secs(30));
@@ -28,6 +29,8 @@ pub struct Throttle {
     /// can't push networks out of it.
     buckets: Option<Buckets>,
     hasher: RandomState,
+    /// What was refused, by limit.
+    pub(crate) refused: Counts,
 }
 
 struct Buckets {
@@ -51,7 +54,7 @@ impl Throttle {
     /// Limits with a memory of so many accounts and networks.
     pub fn new(enabled: bool, memory: usize) -> Self {
         let buckets = || Buckets { accounts: Cache::new(memory), networks: Cache::new(memory / 2) };
-        Self { buckets: enabled.then(buckets), hasher: RandomState::new() }
+        Self { buckets: enabled.then(buckets), hasher: RandomState::new(), refused: Counts::default() }
     }
 
     /// Counts a guess at the password of this account, known or not, from this network.
@@ -68,7 +71,7 @@ impl Throttle {
             let Some(bucket) = self.bucket(what) else { continue };
             if let Err(wait) = limit.take(&bucket, now) {
                 guess.forgive();
-                return Err(Error::TooManyAttempts(wait));
+                return Err(self.refuse(what.0, wait));
             }
             guess.0.push((limit, bucket));
         }
@@ -82,9 +85,16 @@ impl Throttle {
     pub fn registration(&self, network: IpAddr, now: Timestamp) -> Result<()> {
         // A registration counts whether or not it succeeds: nothing is given back.
         match self.bucket(("registration", "", network)) {
-            Some(bucket) => REGISTRATIONS.take(&bucket, now).map_err(Error::TooManyAttempts),
+            Some(bucket) => {
+                REGISTRATIONS.take(&bucket, now).map_err(|wait| self.refuse("registration", wait))
+            }
             None => Ok(()),
         }
+    }
+
+    fn refuse(&self, limit: &'static str, wait: Duration) -> Error {
+        metrics::count(&self.refused, "limit", limit);
+        Error::TooManyAttempts(wait)
     }
 
     fn bucket(&self, what: (&str, &str, IpAddr)) -> Option<Arc<Bucket>> {

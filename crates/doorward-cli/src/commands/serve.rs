@@ -41,6 +41,9 @@ pub(crate) struct Serve {
     /// For load tests on a loopback address: limit neither guesses nor registrations
     #[arg(long)]
     no_throttle: bool,
+    /// The address of the listener for metrics [default: none]
+    #[arg(long, value_name = "ADDRESS")]
+    metrics_listen: Option<String>,
     /// The form of the log: text, json or auto [default: auto]
     #[arg(long, value_name = "FORM")]
     log_format: Option<String>,
@@ -71,6 +74,7 @@ impl Serve {
             ("public_url", self.public_url, "--public-url"),
             ("base_path", self.base_path, "--base-path"),
             ("throttle.enabled", yes(self.no_throttle, "false"), "--no-throttle"),
+            ("metrics.listen", self.metrics_listen, "--metrics-listen"),
             ("log.format", self.log_format, "--log-format"),
             ("log.level", self.log_level, "--log-level"),
         ];
@@ -88,6 +92,9 @@ async fn serve(settings: Settings) -> Result<(), Failure> {
     let listening =
         Listening::bind(&app).await.map_err(|error| cannot_listen(app.settings.listen, &error))?;
     greet(&app, listening.address()?, &source).await?;
+    if let Some(address) = listening.metrics_address() {
+        line(&format!("Metrics are at http://{address}/metrics"));
+    }
     listening.serve(stop.requested()).await;
     tracing::info!("stopped");
     Ok(())

@@ -97,6 +97,11 @@ impl Memory {
         write(&self.store, uses).await
     }
 
+    /// How many it knows.
+    pub(crate) fn len(&self) -> usize {
+        self.known.len()
+    }
+
     fn is_over(&self, session: &Remembered, now: Timestamp) -> bool {
         let idle_end = Timestamp::from_micros(session.last_seen.load(Ordering::Acquire)) + self.idle_ttl;
         now >= session.absolute_end || now >= idle_end

@@ -5,6 +5,7 @@ use doorward_core::{Mode, Refusal, SessionId, Timestamp, UserId};
 use super::{Issued, Sessions};
 use crate::audit::{self, Action, Entry};
 use crate::error::{Error, Result};
+use crate::metrics;
 use crate::revocations::{self, Because, Ending};
 use crate::store::{Row, StoreError, Tx, values};
 
@@ -46,6 +47,23 @@ impl Sessions {
     /// [`Error::RefreshInvalid`] for a token that is not ours; [`Error::RefreshReused`] for a copy, whose session ends;
     /// the session's own end; what `allows` says against its mode.
     pub async fn refresh(
+        &self,
+        text: &str,
+        from: super::From,
+        allows: impl Fn(Mode) -> Result<()>,
+    ) -> Result<Issued> {
+        let refreshed = self.use_token(text, from, allows).await;
+        let outcome = match &refreshed {
+            Ok(issued) if issued.again => "repeated",
+            Ok(_) => "rotated",
+            Err(Error::RefreshReused) => "reused",
+            Err(_) => "refused",
+        };
+        metrics::count(&self.refreshes, "outcome", outcome);
+        refreshed
+    }
+
+    async fn use_token(
         &self,
         text: &str,
         from: super::From,

@@ -41,6 +41,18 @@ impl StoreError {
         matches!(self, Self::Conflict(_))
     }
 
+    /// Its kind in one word, for the metrics.
+    pub(super) fn reason(&self) -> &'static str {
+        match self {
+            Self::Unavailable(_) => "unavailable",
+            Self::Overloaded => "overloaded",
+            Self::Contended(_) => "contended",
+            Self::Conflict(_) => "conflict",
+            Self::Corrupt(_) => "corrupt",
+            Self::Refused(_) => "refused",
+        }
+    }
+
     pub(super) fn closed() -> Self {
         Self::Unavailable("the store is closed".to_owned())
     }

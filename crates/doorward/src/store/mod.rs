@@ -11,6 +11,7 @@
 //! A change is one guarded statement ([`Store::execute`]) or one [`Store::transaction`]; both are answered after
 //! the durable commit and go on to their end where the caller is dropped meanwhile.
 
+mod counts;
 mod error;
 mod migrate;
 mod postgres;
@@ -27,6 +28,8 @@ use std::time::Duration;
 
 use doorward_core::{Secret, Timestamp};
 
+use crate::clock::steady;
+use counts::StoreCounts;
 use postgres::Postgres;
 use sqlite::Sqlite;
 
@@ -63,7 +66,12 @@ pub enum Database {
 
 /// The open database. Cheap to clone; the last clone that is dropped closes it once what was queued is done.
 #[derive(Clone)]
-pub struct Store(Arc<Engine>);
+pub struct Store(Arc<Inner>);
+
+struct Inner {
+    engine: Engine,
+    counts: StoreCounts,
+}
 
 enum Engine {
     Sqlite(Sqlite),
@@ -94,13 +102,14 @@ impl Store {
     }
 
     async fn connect(settings: &StoreSettings) -> Result<Self, StoreError> {
-        Ok(Self(Arc::new(match &settings.database {
+        let engine = match &settings.database {
             Database::Sqlite(file) => Engine::Sqlite(Sqlite::open(file.clone()).await?),
             Database::Postgres { url, pool_size, statement_timeout, tls_ca_file } => {
                 let config = postgres_connect::Config { url, tls_ca_file: tls_ca_file.as_deref() };
                 Engine::Postgres(Postgres::open(&config, *pool_size, *statement_timeout).await?)
             }
-        })))
+        };
+        Ok(Self(Arc::new(Inner { engine, counts: StoreCounts::default() })))
     }
 
     /// The first row of the answer, for reads of one row by an index.
@@ -108,10 +117,13 @@ impl Store {
     /// # Errors
     /// [`StoreError`], as of every act.
     pub async fn find(&self, sql: &'static str, values: Vec<Value>) -> Result<Option<Row>, StoreError> {
-        match &*self.0 {
-            Engine::Sqlite(sqlite) => sqlite.find(sql, values).await,
-            Engine::Postgres(postgres) => postgres.find(sql, &values).await,
-        }
+        self.counted("read", async {
+            match &self.0.engine {
+                Engine::Sqlite(sqlite) => sqlite.find(sql, values).await,
+                Engine::Postgres(postgres) => postgres.find(sql, &values).await,
+            }
+        })
+        .await
     }
 
     /// All rows of the answer, for scans; the query limits their number.
@@ -119,10 +131,13 @@ impl Store {
     /// # Errors
     /// [`StoreError`], as of every act.
     pub async fn list(&self, sql: &'static str, values: Vec<Value>) -> Result<Vec<Row>, StoreError> {
-        match &*self.0 {
-            Engine::Sqlite(sqlite) => sqlite.list(sql, values).await,
-            Engine::Postgres(postgres) => postgres.list(sql, &values).await,
-        }
+        self.counted("scan", async {
+            match &self.0.engine {
+                Engine::Sqlite(sqlite) => sqlite.list(sql, values).await,
+                Engine::Postgres(postgres) => postgres.list(sql, &values).await,
+            }
+        })
+        .await
     }
 
     /// Runs one statement in a transaction of its own, and gives the number of rows that it changed.
@@ -130,12 +145,15 @@ impl Store {
     /// # Errors
     /// [`StoreError`]; the statement changed nothing then.
     pub async fn execute(&self, sql: &'static str, values: Vec<Value>) -> Result<u64, StoreError> {
-        match &*self.0 {
-            Engine::Sqlite(sqlite) => {
-                sqlite.transaction(async move |tx: &mut Tx| tx.execute(sql, values.clone()).await).await
+        self.counted("write", async {
+            match &self.0.engine {
+                Engine::Sqlite(sqlite) => {
+                    sqlite.transaction(async move |tx: &mut Tx| tx.execute(sql, values.clone()).await).await
+                }
+                Engine::Postgres(postgres) => postgres.execute(sql, values).await,
             }
-            Engine::Postgres(postgres) => postgres.execute(sql, values).await,
-        }
+        })
+        .await
     }
 
     /// Runs `act` as one transaction: all of it is kept, or, where it fails, nothing.
@@ -151,10 +169,29 @@ impl Store {
         F: AsyncFn(&mut Tx) -> Result<T, StoreError> + Send + 'static,
         T: Send + 'static,
     {
-        match &*self.0 {
-            Engine::Sqlite(sqlite) => sqlite.transaction(act).await,
-            Engine::Postgres(postgres) => postgres.transaction(act).await,
-        }
+        self.counted("write", async {
+            match &self.0.engine {
+                Engine::Sqlite(sqlite) => sqlite.transaction(act).await,
+                Engine::Postgres(postgres) => postgres.transaction(act).await,
+            }
+        })
+        .await
+    }
+
+    async fn counted<T>(
+        &self,
+        kind: &'static str,
+        act: impl Future<Output = Result<T, StoreError>>,
+    ) -> Result<T, StoreError> {
+        let begun = steady();
+        let outcome = act.await;
+        self.0.counts.done(kind, begun.elapsed(), &outcome);
+        outcome
+    }
+
+    /// What was counted so far.
+    pub(crate) fn counts(&self) -> &StoreCounts {
+        &self.0.counts
     }
 
     /// A number that moves when another process (the command line, a second server) wrote to the database, and stays
@@ -163,7 +200,7 @@ impl Store {
     /// # Errors
     /// [`StoreError`], as of every act.
     pub async fn data_version(&self) -> Result<Option<i64>, StoreError> {
-        match &*self.0 {
+        match &self.0.engine {
             Engine::Sqlite(sqlite) => sqlite.data_version().await.map(Some),
             Engine::Postgres(_) => Ok(None),
         }
@@ -179,7 +216,7 @@ impl Store {
 
     /// Finishes what is queued and closes the database; everything later is [`StoreError::Unavailable`].
     pub async fn close(&self) {
-        match &*self.0 {
+        match &self.0.engine {
             Engine::Sqlite(sqlite) => sqlite.close().await,
             Engine::Postgres(postgres) => postgres.close().await,
         }

@@ -12,13 +12,16 @@ use doorward_guard::challenge;
 use futures_util::FutureExt;
 use http::header::{self, HeaderName};
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
+use tokio::time::Instant;
 use tower::{Service, ServiceExt};
 
 use super::credential::go;
 use super::detour::{detour, from_elsewhere, to_login};
 use super::reader::Reader;
 use crate::app::App;
+use crate::clock::steady;
 use crate::error::{Error, Problem};
+use crate::metrics::{self, Route};
 use crate::settings::InvalidTokenStatus;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -35,6 +38,8 @@ static HSTS: HeaderValue = HeaderValue::from_static("max-age=31536000; includeSu
 /// What an answer needs to know of its request.
 struct Asked {
     id: u64,
+    since: Instant,
+    route: Route,
     reader: Reader,
     method: Method,
     /// Where a person goes on to after a sign-in.
@@ -69,7 +74,7 @@ impl<S> Answers for S where
 /// An unsafe method runs to its end in a task of its own, even where the client hangs up: what it changes is whole, and
 /// in force in memory too (attack H11). A panic costs one answer (H12).
 pub(crate) async fn answer(app: App, inner: impl Answers, request: Request) -> Result<Response, Infallible> {
-    let asked = Asked::by(&request);
+    let asked = Asked::by(&app, &request);
     let answered = inner.oneshot(request);
     let response = if asked.is_safe() {
         AssertUnwindSafe(answered).catch_unwind().await.map_err(drop)
@@ -78,24 +83,30 @@ pub(crate) async fn answer(app: App, inner: impl Answers, request: Request) -> R
     };
     let response = response.map(|Ok(response)| response);
     let mut response = response.unwrap_or_else(|()| {
-        tracing::error!(request_id = %asked.request_id(), "a handler panicked");
+        tracing::error!(request_id = %asked.request_id(), route = asked.route.name(), "a handler panicked");
         Error::Unavailable.into_response()
     });
     if let Some(error) = error_of(&mut response) {
+        metrics::count(&app.metrics.refusals, "code", error.row().1);
         response = show(&app, &asked, &error, response);
     }
     finish(&app, response.headers_mut());
+    let (status, took) = (response.status(), asked.since.elapsed());
+    app.metrics.requests.answered(asked.route, &asked.method, status, took);
+    // The route and never the path: that may hold a secret, and the query too.
     tracing::debug!(
         request_id = %asked.request_id(),
         method = %asked.method,
-        status = response.status().as_u16(),
+        route = asked.route.name(),
+        status = status.as_u16(),
+        ms = took.as_secs_f64() * 1e3,
         "answered"
     );
     Ok(response)
 }
 
 impl Asked {
-    fn by(request: &Request) -> Self {
+    fn by(app: &App, request: &Request) -> Self {
         static COUNTER: AtomicU64 = AtomicU64::new(0);
         let (method, headers) = (request.method(), request.headers());
         let reader = Reader::of(method, headers);
@@ -103,6 +114,8 @@ impl Asked {
         let path = || request.uri().path_and_query().map(ToString::to_string);
         Self {
             id: COUNTER.fetch_add(1, Ordering::Relaxed),
+            since: steady(),
+            route: app.metrics.requests.route(request.uri().path()),
             reader,
             method: method.clone(),
             path: (reader.is_person() && method == Method::GET).then(path).flatten(),

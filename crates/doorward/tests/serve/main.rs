@@ -5,6 +5,7 @@ mod client;
 mod disconnect;
 mod end;
 mod form;
+mod metrics;
 mod places;
 mod size;
 mod time;

@@ -1,4 +1,5 @@
-//! Health: `GET /healthz` → 200 while the process answers. `GET /readyz` → 200 while the store answers too, else 503.
+//! Health: `GET /healthz` → 200 while the process answers. `GET /readyz` → 200 while the store answers too and nobody
+//! asked the process to stop, else 503, so that a balancer sends its requests elsewhere.
 
 use axum::extract::State;
 use axum::routing::get;
@@ -17,7 +18,7 @@ async fn healthz() -> Json<Value> {
 }
 
 async fn readyz(State(app): State<App>) -> Result<Json<Value>> {
-    app.store.ping().await?;
+    app.ready().await?;
     Ok(Json(json!({ "status": "ready" })))
 }
 

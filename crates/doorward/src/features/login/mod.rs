@@ -73,7 +73,9 @@ async fn login(
     let (Some(email), Some(password)) = (email, password) else { return Err(input.refuse()) };
     credential::check_mode(&app, mode, (&client, input.is_form))?;
     let back = back.as_deref().and_then(return_to);
-    match sign_in(&app, &email, Arc::new(password), (mode, client), &headers).await {
+    let signed_in = sign_in(&app, &email, Arc::new(password), (mode, client), &headers).await;
+    app.metrics.sign_in(&signed_in);
+    match signed_in {
         Ok((_, issued)) if input.is_form => {
             Ok(credential::hand_out_and_go(&app, &issued, back.unwrap_or("/dashboard")))
         }
