@@ -75,8 +75,11 @@ impl<S> Answers for S where
 /// in force in memory too (attack H11). A panic costs one answer (H12).
 pub(crate) async fn answer(app: App, inner: impl Answers, request: Request) -> Result<Response, Infallible> {
     let asked = Asked::by(&app, &request);
+    let foreign = !asked.is_safe() && is_of_another_origin(&app, request.headers());
     let answered = inner.oneshot(request);
-    let response = if asked.is_safe() {
+    let response = if foreign {
+        Ok(Ok(Error::CrossSite.into_response()))
+    } else if asked.is_safe() {
         AssertUnwindSafe(answered).catch_unwind().await.map_err(drop)
     } else {
         tokio::spawn(answered).await.map_err(drop)
@@ -143,6 +146,18 @@ impl Asked {
         }
         Id(*START, self.id)
     }
+}
+
+/// Whether a browser without fetch metadata says that it comes from elsewhere. The CSRF layer compares `Origin` with `Host`
+/// only, without the scheme: a page that somebody put into plain http there is none of ours (attack C07).
+fn is_of_another_origin(app: &App, headers: &HeaderMap) -> bool {
+    let said = |name: &str| headers.get(name).filter(|value| !value.is_empty());
+    let (Some(url), None, Some(origin)) = (&app.settings.public_url, said("sec-fetch-site"), said("origin"))
+    else {
+        return false;
+    };
+    let ours = url.origin().ascii_serialization();
+    *origin != ours && !app.settings.origins.iter().any(|listed| origin == listed)
 }
 
 /// The error behind an answer: ours, the guard's, or what axum itself refuses.

@@ -4,7 +4,7 @@
 
 mod administration;
 mod matrix;
-mod routes;
+pub(crate) mod routes;
 mod spellings;
 
 use doorward::testing::{PASSWORD, Site, Visitor};

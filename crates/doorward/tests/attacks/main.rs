@@ -10,6 +10,7 @@
 
 mod authorisation;
 mod cookies;
+mod cross_site;
 mod enumeration;
 mod passwords;
 mod reading;

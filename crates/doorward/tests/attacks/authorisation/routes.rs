@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 /// Method, path, who may. `anybody` includes whoever has a bad credential; `signed in` is every live session; a
 /// permission stands for the roles that grant it; `refresh token` is that credential alone; `a browser` is no program:
 /// a page that has no JSON.
-pub(super) const ROUTES: &str = "
+pub(crate) const ROUTES: &str = "
 GET    /                                anybody
 GET    /.well-known/jwks.json           anybody
 GET    /admin/audit                     audit:read
@@ -52,14 +52,14 @@ GET    /style.css                       anybody
 
 /// One row of the table.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Route {
-    pub(super) method: &'static str,
-    pub(super) path: &'static str,
-    pub(super) who: &'static str,
+pub(crate) struct Route {
+    pub(crate) method: &'static str,
+    pub(crate) path: &'static str,
+    pub(crate) who: &'static str,
 }
 
 /// The rows of the table.
-pub(super) fn routes() -> Vec<Route> {
+pub(crate) fn routes() -> Vec<Route> {
     let rows = ROUTES.lines().filter(|line| !line.is_empty());
     rows.map(|line| {
         let (method, rest) = line.split_once(' ').unwrap();
@@ -85,7 +85,7 @@ fn routes_of_the_sources() -> BTreeSet<(String, String)> {
     found
 }
 
-fn sources(folder: &Path) -> Vec<PathBuf> {
+pub(crate) fn sources(folder: &Path) -> Vec<PathBuf> {
     let paths = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
     paths
         .flat_map(|path| match path.extension() {

@@ -1,0 +1,265 @@
+//! C: what a page of another site makes a browser send, on every route that changes something, in every mode.
+
+use doorward::testing::{Answer, PASSWORD, Site, Visitor};
+use doorward_core::Mode;
+use doorward_core::role::RoleName;
+use http::{Method, header};
+use serde_json::{Value, json};
+
+use crate::authorisation::routes::{Route, routes};
+use crate::support::state;
+
+/// The routes that change something, with ids of nobody in their paths.
+fn changing() -> impl Iterator<Item = (Method, String)> {
+    let changes = |route: &Route| route.method != "GET";
+    routes().into_iter().filter(changes).map(|route| {
+        let path = route.path.replace("{id}", "01890000-0000-7000-8000-000000000000");
+        (route.method.parse().unwrap(), path)
+    })
+}
+
+/// Routes that do their work without a body, up to their id. The logout refuses nobody, whatever comes with it.
+const READ_NO_BODY: [&str; 6] =
+    ["/logout", "/logout/all", "/sessions", "/sessions/", "/sessions/end-others", "/admin/users/"];
+
+async fn sent(visitor: &Visitor, (method, path): (&Method, &str), headers: &[(&str, &str)]) -> Answer {
+    let body = json!({
+        "name": "Eve", "email": "eve@example.org", "password": PASSWORD, "current_password": PASSWORD,
+        "new_password": "chosen by somebody else",
+    });
+    let request = visitor.request(method.clone(), path).header(header::CONTENT_TYPE, "application/json");
+    let request = headers.iter().fold(request, |request, (name, value)| request.header(*name, *value));
+    visitor.send(request, body.to_string()).await
+}
+
+/// Sees that no route lets this request change anything, whatever the credential, and that no cookie is lost.
+async fn are_refused(site: &Site, headers: &[&[(&str, &str)]]) {
+    let mut signed_in = vec![site.visitor()];
+    for mode in Mode::ALL {
+        signed_in.push(site.logged_in_by("ada", mode).await);
+    }
+    let before = state(site).await;
+    for visitor in &signed_in {
+        for (method, path) in changing() {
+            for headers in headers {
+                let answer = sent(visitor, (&method, &path), headers).await;
+                assert_eq!(answer.status, 403, "{method} {path} {headers:?}: {}", answer.text());
+                answer.is_refused("cross_site_request");
+                assert!(answer.set_cookies().is_empty(), "{method} {path} {headers:?}");
+                assert_eq!(answer.header("access-control-allow-origin"), None, "{method} {path} {headers:?}");
+            }
+        }
+    }
+    assert_eq!(state(site).await, before);
+}
+
+#[tokio::test]
+async fn c01_c02_a_page_of_another_site_or_a_sibling_changes_nothing() {
+    let site = Site::new().await;
+    are_refused(
+        &site,
+        &[
+            &[("sec-fetch-site", "cross-site")],
+            &[("sec-fetch-site", "same-site")],
+            &[("sec-fetch-site", "SAME-ORIGIN")],
+            &[("sec-fetch-site", "same-origin, cross-site")],
+            &[("sec-fetch-site", "cross-site"), ("origin", "http://127.0.0.1")],
+            &[("sec-fetch-site", "same-site"), ("sec-fetch-mode", "navigate"), ("sec-fetch-user", "?1")],
+        ],
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn c03_what_a_person_does_in_their_own_browser_passes() {
+    let site = Site::new().await;
+    for own in ["none", "same-origin"] {
+        let ada = site.logged_in_by("ada", Mode::Session).await;
+        renamed(&ada, &Method::PATCH, "/profile", &[("sec-fetch-site", own)]).await.is_ok();
+        sent(&ada, (&Method::POST, "/logout"), &[("sec-fetch-site", own)]).await.is_ok();
+        ada.get("/profile").await.is_refused("token_missing");
+    }
+}
+
+#[tokio::test]
+async fn c04_c05_without_fetch_metadata_a_foreign_or_hidden_origin_is_refused() {
+    let site = Site::new().await;
+    are_refused(
+        &site,
+        &[
+            &[("origin", "https://evil.example")],
+            &[("origin", "null")],
+            &[("origin", "https://evil.example"), ("sec-fetch-site", "")],
+            &[("origin", "127.0.0.1")],
+            &[("origin", "file://127.0.0.1")],
+        ],
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn c06_a_program_that_keeps_cookies_sends_neither_and_passes() {
+    let site = Site::new().await;
+    let ada = site.logged_in_by("ada", Mode::Session).await;
+    renamed(&ada, &Method::PATCH, "/profile", &[]).await.is_ok();
+    // What keeps a browser of old from it: the cookie stays at home, and on every cookie it says so.
+    let login = site
+        .visitor()
+        .post("/login", json!({ "email": "ada@example.org", "password": PASSWORD, "mode": "cookie" }))
+        .await;
+    let cookies = login.set_cookies();
+    assert!(cookies.len() >= 2 && cookies.iter().all(|one| one.contains("SameSite=Strict")), "{cookies:?}");
+}
+
+#[tokio::test]
+async fn c07_an_origin_is_ours_letter_for_letter_or_not_at_all() {
+    let site = Site::with(&[("public_url", "https://accounts.example.com")]).await;
+    let near = |origin: &'static str| [("host", "accounts.example.com"), ("origin", origin)];
+    let misses = [
+        "http://accounts.example.com",
+        "https://accounts.example.com:8443",
+        "https://accounts.example.com.",
+        "https://accounts.example.com.evil.example",
+        "https://evilaccounts.example.com",
+        "https://example.com",
+        "https://accounts.example.com@evil.example",
+        "https://evil.example/accounts.example.com",
+        "https://accounts.example.com/",
+        "https://accounts.example.com https://evil.example",
+    ];
+    let misses = misses.map(near);
+    are_refused_at(&site, &misses).await;
+    let ada = site.logged_in_by("ada", Mode::Session).await;
+    let own = near("https://accounts.example.com");
+    renamed(&ada, &Method::PATCH, "/profile", &own).await.is_ok();
+}
+
+/// A change of the name, with these headers in the place of any others of their names.
+async fn renamed(visitor: &Visitor, method: &Method, path: &str, headers: &[(&str, &str)]) -> Answer {
+    let mut request = visitor.request(method.clone(), path).header(header::CONTENT_TYPE, "application/json");
+    for (name, value) in headers {
+        let name: header::HeaderName = name.parse().unwrap();
+        request.headers_mut().unwrap().insert(name, value.parse().unwrap());
+    }
+    visitor.send(request, json!({ "name": "Eve" }).to_string()).await
+}
+
+async fn are_refused_at(site: &Site, misses: &[[(&str, &str); 2]]) {
+    let ada = site.logged_in_by("ada", Mode::Session).await;
+    let before = state(site).await;
+    for (method, path) in changing() {
+        for headers in misses {
+            let answer = renamed(&ada, &method, &path, headers).await;
+            assert_eq!(answer.status, 403, "{method} {path} {headers:?}: {}", answer.text());
+            answer.is_refused("cross_site_request");
+            assert!(answer.set_cookies().is_empty(), "{method} {path} {headers:?}");
+        }
+    }
+    assert_eq!(state(site).await, before);
+}
+
+#[tokio::test]
+async fn c08_a_second_sign_in_leaves_one_credential_in_the_browser() {
+    let site = Site::new().await;
+    for first in [Mode::Cookie, Mode::Session] {
+        for second in Mode::ALL {
+            let browser = site.logged_in_by("ada", first).await;
+            site.logged_in("grace").await;
+            let body = json!({ "email": "grace@example.org", "password": PASSWORD, "mode": second.as_str() });
+            let answer = browser.post("/login", body).await;
+            answer.has_status(200);
+            let held = ["__Host-token", "__Host-sessionId"]
+                .iter()
+                .filter(|name| browser.cookie(name).is_some())
+                .count();
+            assert_eq!(held, usize::from(second != Mode::Bearer), "{first} then {second}");
+            assert_eq!(
+                browser.get("/profile").await.is_ok()["user"]["name"],
+                "grace",
+                "{first} then {second}"
+            );
+        }
+    }
+}
+
+/// Only a route that reads no body can do its work whatever comes with it; a browser sends it nothing without a preflight
+/// that the checks above refuse.
+#[tokio::test]
+async fn c09_a_body_of_another_type_is_read_by_nobody() {
+    let site = Site::new().await;
+    site.user("ada", RoleName::ADMIN).await;
+    for (method, path) in changing() {
+        let ada = site.logged_in("ada").await;
+        let before = state(&site).await;
+        for of_type in [
+            "text/plain",
+            "text/plain;charset=UTF-8",
+            "multipart/form-data; boundary=x",
+            "application/json-seq",
+            "application/vnd.api+json",
+            "application/json; charset=utf-16",
+            "text/json",
+            "*/*",
+            "",
+        ] {
+            let body = json!({ "name": "Eve", "email": "eve@example.org", "password": PASSWORD });
+            let ada = ada.copy();
+            let request = ada.request(method.clone(), &path).header(header::CONTENT_TYPE, of_type);
+            let answer = ada.send(request, body.to_string()).await;
+            if READ_NO_BODY.contains(&path.split("01890000").next().unwrap()) {
+                assert!(!answer.status.is_server_error(), "{method} {path} {of_type:?}: {}", answer.text());
+            } else {
+                assert_eq!(answer.status, 415, "{method} {path} {of_type:?}: {}", answer.text());
+                answer.is_refused("unsupported_media_type");
+                assert_eq!(state(&site).await, before, "{method} {path} {of_type:?}");
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn c10_nobody_is_signed_in_out_or_up_by_another_site() {
+    let site = Site::new().await;
+    let ada = site.logged_in_by("ada", Mode::Cookie).await;
+    site.user("eve", "user".parse().unwrap()).await;
+    let before = state(&site).await;
+    for path in ["/login", "/register", "/logout", "/refresh", "/password/reset"] {
+        for foreign in [("sec-fetch-site", "cross-site"), ("origin", "https://evil.example")] {
+            let form = "name=Eve&email=eve%40example.org&password=a+door+is+a+promise&token=x&new_password=y";
+            let request = ada
+                .request(Method::POST, path)
+                .header(header::CONTENT_TYPE, "application/x-www-form-urlencoded")
+                .header(foreign.0, foreign.1);
+            let answer = ada.send(request, form).await;
+            assert_eq!(answer.status, 403, "{path} {foreign:?}");
+            assert!(
+                answer.set_cookies().is_empty() && answer.header("location").is_none(),
+                "{path} {foreign:?}"
+            );
+        }
+    }
+    assert_eq!(state(&site).await, before);
+    assert_eq!(ada.get("/profile").await.is_ok()["user"]["name"], "ada");
+}
+
+#[tokio::test]
+async fn c11_a_bearer_token_gives_a_foreign_page_nothing() {
+    const APP: &str = "https://app.example.com";
+    let site = Site::with(&[("origins", APP)]).await;
+    let ada = site.logged_in("ada").await;
+    for origin in
+        ["https://evil.example", "null", "https://app.example.com.evil.example", "http://app.example.com"]
+    {
+        for (method, path) in changing() {
+            let answer = sent(&ada, (&method, &path), &[("origin", origin)]).await;
+            assert_eq!(answer.status, 403, "{method} {path} {origin}");
+            assert_eq!(answer.header("access-control-allow-origin"), None, "{method} {path} {origin}");
+        }
+        let read = ada.request(Method::GET, "/profile").header("origin", origin);
+        assert_eq!(ada.send(read, "").await.header("access-control-allow-origin"), None, "{origin}");
+    }
+    let from_there = [("origin", APP), ("sec-fetch-site", "cross-site")];
+    let listed = renamed(&ada, &Method::PATCH, "/profile", &from_there).await;
+    assert_eq!(listed.is_ok()["user"]["name"], Value::from("Eve"));
+    assert_eq!(listed.header("access-control-allow-origin"), Some(APP));
+}
