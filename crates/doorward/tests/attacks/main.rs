@@ -9,6 +9,7 @@
 )]
 
 mod authorisation;
+mod browsers;
 mod cookies;
 mod cross_site;
 mod enumeration;
