@@ -1,8 +1,7 @@
-//! Hostile texts and bodies through every field of every door: a clean answer each, and no text gets lost or mangled.
+//! Hostile texts: none gets lost or mangled on its way in and out, and in a header none does harm.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
-use base64::Engine;
-use doorward::testing::{Answer, PASSWORD, Site, Visitor};
+use doorward::testing::{Answer, Site, Visitor};
 use http::{HeaderValue, Method, header};
 use serde_json::{Value, json};
 
@@ -19,10 +18,6 @@ fn is_clean(answer: &Answer, text: &str) {
         let code = answer.json()["code"].as_str().unwrap().to_owned();
         answer.is_refused(&code);
     }
-}
-
-fn encoded(text: &str) -> String {
-    url::form_urlencoded::byte_serialize(text.as_bytes()).collect()
 }
 
 #[tokio::test]
@@ -50,33 +45,6 @@ async fn i01_naughty_names_are_kept_to_the_letter_or_refused() {
     assert!(kept > 150, "{kept}");
 }
 
-#[tokio::test]
-async fn i01_naughty_texts_in_every_field_of_signing_up_and_in_get_a_clean_answer() {
-    let site = Site::with(&[("throttle.enabled", "false")]).await;
-    let nobody = site.visitor();
-    for (n, text) in naughty().into_iter().enumerate() {
-        let email = format!("ada{n}@example.org");
-        for body in [
-            json!({ "name": text, "email": text, "password": "short", "mode": text }),
-            json!({ "name": "Ada", "email": email, "password": PASSWORD, "mode": text }),
-            json!({ "name": "Ada", "email": format!("{text}@example.org"), "password": "short" }),
-            json!({ "name": "Ada", "email": format!("ada@{text}"), "password": "short" }),
-            json!({ "name": "Ada", "email": email, "password": "short", "invite": text }),
-            json!({ text.as_str(): text, "role": text }),
-        ] {
-            is_clean(&nobody.post("/register", body.clone()).await, &text);
-            is_clean(&nobody.post("/login", body).await, &text);
-        }
-        is_clean(&nobody.post("/refresh", json!({ "refresh_token": text })).await, &text);
-        is_clean(&nobody.post("/logout", json!({ "refresh_token": text })).await, &text);
-        is_clean(
-            &nobody.post("/password/reset", json!({ "token": text, "new_password": text })).await,
-            &text,
-        );
-        nobody.form("/login", &[("email", &text), ("password", "x"), ("return_to", &text)]).await;
-    }
-}
-
 /// Every password that may be set signs in afterwards, whatever it consists of.
 #[tokio::test]
 async fn p06_naughty_passwords_sign_in_or_are_refused() {
@@ -98,31 +66,10 @@ async fn p06_naughty_passwords_sign_in_or_are_refused() {
 }
 
 #[tokio::test]
-async fn i01_naughty_texts_in_headers_paths_and_searches_get_a_clean_answer() {
+async fn i01_naughty_texts_in_headers_get_a_clean_answer() {
     let site = Site::with(&[("throttle.enabled", "false")]).await;
-    let admin = site.admin("root").await;
     let nobody = site.visitor();
     for text in naughty() {
-        let query = encoded(&text);
-        for path in [
-            format!("/admin/users?search={query}"),
-            format!("/admin/users?role={query}"),
-            format!("/admin/users?after={query}&limit={query}"),
-            format!("/admin/users/{query}"),
-            format!("/admin/audit?after={query}"),
-            format!("/login?return_to={query}"),
-            format!("/password/reset?token={query}"),
-            format!("/register?invite={query}"),
-            format!("/{query}"),
-            format!("/?{query}"),
-        ] {
-            is_clean(&admin.get(&path).await, &text);
-            assert!(!admin.page(&path).await.status.is_server_error(), "{path}");
-        }
-        is_clean(
-            &admin.post("/admin/users", json!({ "name": text, "email": text, "role": text })).await,
-            &text,
-        );
         in_headers(&nobody, &text).await;
     }
 }
@@ -145,32 +92,4 @@ async fn in_headers(nobody: &Visitor, text: &str) {
         HeaderValue::from_bytes(&bearer).unwrap()
     });
     nobody.send(token, "").await.has_status(401);
-}
-
-#[tokio::test]
-async fn h02_bodies_that_are_no_json_are_refused_and_none_does_harm() {
-    let suite: Value = serde_json::from_str(include_str!("data/jsontestsuite.json")).unwrap();
-    let site = Site::with(&[("throttle.enabled", "false")]).await;
-    let ada = site.registered("ada").await;
-    for test in suite["tests"].as_array().unwrap() {
-        let (name, expect) = (test["name"].as_str().unwrap(), test["expect"].as_str().unwrap());
-        let body =
-            base64::engine::general_purpose::STANDARD.decode(test["base64"].as_str().unwrap()).unwrap();
-        for (method, path) in [
-            (Method::POST, "/login"),
-            (Method::POST, "/register"),
-            (Method::PATCH, "/profile"),
-            (Method::POST, "/profile/password"),
-        ] {
-            let request = ada.request(method, path).header(header::CONTENT_TYPE, "application/json");
-            let answer = ada.send(request, body.clone()).await;
-            is_clean(&answer, name);
-            if body.len() > 64 * 1024 {
-                answer.has_status(413).is_refused("too_large");
-            } else if expect == "reject" && !body.is_empty() {
-                // No body at all is an empty object.
-                answer.has_status(400).is_refused("malformed");
-            }
-        }
-    }
 }

@@ -1,0 +1,183 @@
+//! Hostile texts, bodies and cookies through every field, body, query and cookie of every route.
+//!
+//! The routes are those of the table that a new route fails without; the names of fields and queries are read from the
+//! sources; which of them a route reads, it is asked. So a new one is covered without anybody thinking of it.
+
+mod bodies;
+mod cookies;
+mod queries;
+mod texts;
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use doorward::testing::{Answer, PASSWORD, Site, Visitor};
+use http::{Method, header};
+use serde_json::{Map, Value, json};
+
+use crate::authorisation::routes::{Route, routes, sources};
+
+/// The big list of naughty strings, and a NUL, which PostgreSQL keeps in no text.
+fn naughty() -> Vec<String> {
+    let list: Value = serde_json::from_str(include_str!("../data/blns.json")).unwrap();
+    let texts = list["strings"].as_array().unwrap().iter().map(|text| text.as_str().unwrap().to_owned());
+    texts.chain(["\0".into(), "a\0b".into(), "\u{feff}".into(), "%00".into()]).collect()
+}
+
+/// The first arguments of calls of these functions, where they are names, in the sources of the product.
+fn names(functions: &[&str]) -> BTreeSet<String> {
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    names_in(["features", "web"].iter().flat_map(|folder| sources(&source.join(folder))), functions)
+}
+
+fn names_in(files: impl Iterator<Item = PathBuf>, functions: &[&str]) -> BTreeSet<String> {
+    let mut names = BTreeSet::new();
+    for file in files {
+        let text = std::fs::read_to_string(file).unwrap();
+        for function in functions {
+            names.extend(text.split(function).skip(1).filter_map(first_argument));
+        }
+    }
+    names
+}
+
+/// The names that the feature of this route reads from queries.
+fn queries(route: &str) -> BTreeSet<String> {
+    let features = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/features");
+    let folders = std::fs::read_dir(features).unwrap().map(|entry| entry.unwrap().path());
+    let written = format!("\"{route}\"");
+    let has_it = |folder: &PathBuf| {
+        sources(folder).iter().any(|file| std::fs::read_to_string(file).unwrap().contains(&written))
+    };
+    let files = folders.filter(|path| path.is_dir()).filter(has_it).flat_map(|folder| sources(&folder));
+    let mut names = names_in(files, &[".text", ".parse"]);
+    if names.contains("after") {
+        names.insert("limit".into());
+    }
+    names
+}
+
+/// What stands quoted behind a `::<T>` and an opening parenthesis.
+fn first_argument(rest: &str) -> Option<String> {
+    let rest = match rest.strip_prefix("::<") {
+        Some(generic) => generic.split_once(">(")?.1,
+        None => rest.strip_prefix('(')?,
+    };
+    rest.trim_start().strip_prefix('"')?.split('"').next().map(str::to_owned)
+}
+
+/// The names of all fields that any body has.
+fn fields() -> BTreeSet<String> {
+    names(&[".required", ".optional", ".optional_bool"])
+}
+
+/// What gets a request past all other fields, so that one can be tried alone. The current password is wrong: nothing that
+/// it would allow is done.
+fn good(field: &str) -> Value {
+    match field {
+        "name" => json!("Ada"),
+        "email" => json!("somebody@example.org"),
+        "mode" => json!("bearer"),
+        "role" => json!("user"),
+        "disabled" => json!(false),
+        "password" | "current_password" => json!("not the password of anybody"),
+        "new_password" => json!("a door is a threshold"),
+        _ => Value::Null,
+    }
+}
+
+/// A route with a body that is good but for one field.
+#[derive(Debug, Clone)]
+struct Door {
+    method: Method,
+    path: String,
+    /// The fields that it reads.
+    fields: Vec<String>,
+}
+
+impl Door {
+    fn body(&self, field: &str, value: Value) -> Value {
+        let mut body: Map<String, Value> =
+            self.fields.iter().map(|field| (field.clone(), good(field))).collect();
+        body.insert(field.to_owned(), value);
+        Value::Object(body)
+    }
+}
+
+/// A site where nobody is slowed down, an admin there, and a user in whose name nobody asks.
+struct House {
+    site: Site,
+    admin: Visitor,
+    id: String,
+}
+
+impl House {
+    async fn new() -> Self {
+        let site = Site::with(&[("throttle.enabled", "false")]).await;
+        let admin = site.admin("ada").await;
+        let id = site.user("grace", "user".parse().unwrap()).await;
+        Self { site, admin, id }
+    }
+
+    /// Whoever may call this route: the logout without a credential, which it would end.
+    fn caller(&self, path: &str) -> Visitor {
+        if path.starts_with("/logout") { self.site.visitor() } else { self.admin.copy() }
+    }
+
+    /// The routes of one kind, with the id of a user in their paths.
+    fn routes(&self, wanted: impl Fn(&Route) -> bool) -> Vec<(Method, String)> {
+        let routes = routes().into_iter().filter(|route| wanted(route));
+        routes.map(|route| (route.method.parse().unwrap(), route.path.replace("{id}", &self.id))).collect()
+    }
+
+    /// Every route that takes a body, with the fields that it names when they are of no kind that a field has.
+    async fn doors(&self) -> Vec<Door> {
+        let mut doors = Vec::new();
+        for (method, path) in self.routes(|route| route.method != "GET") {
+            let wrong: Map<String, Value> = fields().into_iter().map(|field| (field, json!([1]))).collect();
+            let answer = self.caller(&path).json(method.clone(), &path, Value::Object(wrong)).await;
+            is_clean(&answer, &path);
+            let named = answer.json()["fields"].as_array().cloned().unwrap_or_default();
+            let fields = named.iter().map(|field| field["field"].as_str().unwrap().to_owned()).collect();
+            doors.push(Door { method, path, fields });
+        }
+        doors
+    }
+}
+
+/// Sees a clean answer: no failure of ours, a problem of the contract or a page, and nothing of the text as markup.
+#[track_caller]
+fn is_clean(answer: &Answer, text: &str) {
+    assert!(!answer.status.is_server_error(), "{text:?}: {} {}", answer.status, answer.text());
+    let kind = answer.header("content-type").unwrap_or_default();
+    if kind.starts_with("text/html") {
+        let markup = text.contains('<') && answer.text().contains(text);
+        assert!(!markup, "{text:?} stands in a page as it is:\n{}", answer.text());
+    } else if answer.status.is_client_error() {
+        let code = answer.json()["code"].as_str().unwrap().to_owned();
+        answer.is_refused(&code);
+    }
+}
+
+/// Within ten seconds, or it hangs.
+async fn soon<T>(what: impl Future<Output = T>, asked: &str) -> T {
+    let done = tokio::time::timeout(Duration::from_secs(10), what).await;
+    done.unwrap_or_else(|_| panic!("{asked} hangs"))
+}
+
+fn encoded(text: &str) -> String {
+    url::form_urlencoded::byte_serialize(text.as_bytes()).collect()
+}
+
+#[tokio::test]
+async fn a_field_that_any_route_reads_is_found_in_the_sources_and_asked_of_the_route() {
+    let house = House::new().await;
+    let doors = house.doors().await;
+    let read = |path: &str| doors.iter().find(|door| door.path == path).unwrap().fields.clone();
+    assert_eq!(read("/login"), ["email", "password", "mode", "return_to"]);
+    assert_eq!(read("/register"), ["name", "email", "password", "mode", "invite"]);
+    assert_eq!(read("/refresh"), ["refresh_token"]);
+    let asked: BTreeSet<_> = doors.iter().flat_map(|door| door.fields.iter().cloned()).collect();
+    assert_eq!(asked, fields(), "a field that no route reads");
+}
