@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// Sections whose every row applies to what there is.
-const DUE: [char; 6] = ['J', 'K', 'R', 'P', 'E', 'A'];
+/// The section whose rows are about what there is not yet.
+const NOT_DUE: char = 'F';
 /// How many rows the attack list has in each section.
 const ROWS: [(char, usize); 13] = [
     ('J', 43),
@@ -99,11 +99,16 @@ fn every_test_that_the_list_of_attacks_names_exists() {
 }
 
 #[test]
-fn every_row_that_applies_has_a_test_or_a_reason() {
+fn every_row_that_applies_has_a_test_of_its_name_or_a_reason() {
+    let is_covered = |row: &Row| {
+        // The ids stand before the sentence: `k03_k04_only_the_exact_name_counts`.
+        let id = row.id.to_lowercase();
+        let ids = |test: &str| test.split('_').take_while(|word| word.len() == 3).any(|word| word == id);
+        row.tests.iter().any(|test| ids(test)) || row.reason.starts_with("waits for: ")
+    };
     let open: Vec<_> = rows()
         .into_iter()
-        .filter(|row| DUE.contains(&row.id.chars().next().unwrap()))
-        .filter(|row| row.tests.is_empty() && (row.reason.is_empty() || row.reason == "open"))
+        .filter(|row| !row.id.starts_with(NOT_DUE) && !is_covered(row))
         .map(|row| row.id)
         .collect();
     assert!(open.is_empty(), "neither test nor reason in docs/coverage/attacks.md: {open:?}");

@@ -17,7 +17,7 @@ enum Kept {
 }
 
 #[test]
-fn every_acknowledged_registration_and_logout_survives_twenty_kills() {
+fn d01_every_acknowledged_registration_and_logout_survives_twenty_kills() {
     // argon2id: a fifth of the time, and it is not the hashing that is tested.
     let home = Home::new().with("DOORWARD_PASSWORD_ALGORITHM", "argon2id");
     let mut kept = Vec::new();

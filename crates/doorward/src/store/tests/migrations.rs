@@ -27,7 +27,7 @@ async fn each_migration_runs_once_and_its_time_is_noted() {
 }
 
 #[tokio::test]
-async fn an_altered_or_unknown_migration_is_refused() {
+async fn d06_an_altered_or_unknown_migration_is_refused() {
     on_each_engine(async |place| {
         open(place, &[ONE, TWO]).await.unwrap().close().await;
         const ALTERED: Migration = Migration { version: 2, sql: "INSERT INTO things (id) VALUES (2);" };
@@ -41,7 +41,7 @@ async fn an_altered_or_unknown_migration_is_refused() {
 }
 
 #[tokio::test]
-async fn a_migration_that_fails_leaves_nothing_behind() {
+async fn d06_a_migration_that_fails_leaves_nothing_behind() {
     on_each_engine(async |place| {
         const BROKEN: Migration = Migration {
             version: 2,
@@ -56,7 +56,7 @@ async fn a_migration_that_fails_leaves_nothing_behind() {
 }
 
 #[tokio::test]
-async fn several_nodes_that_start_at_once_run_each_migration_once() {
+async fn d06_several_nodes_that_start_at_once_run_each_migration_once() {
     on_each_engine(async |place| {
         let nodes: Vec<_> = (0..6)
             .map(|_| {

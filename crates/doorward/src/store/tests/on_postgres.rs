@@ -67,7 +67,7 @@ async fn of_two_serializable_acts_that_cross_the_loser_is_run_again() {
 }
 
 #[tokio::test]
-async fn connections_that_the_server_cut_are_replaced() {
+async fn d04_connections_that_the_server_cut_are_replaced() {
     let Some(place) = Place::postgres().await else { return };
     let store = place.open().await;
     let cut = "SELECT CAST(count(pg_terminate_backend(pid)) AS BIGINT) FROM pg_stat_activity
@@ -86,7 +86,7 @@ async fn connections_that_the_server_cut_are_replaced() {
 }
 
 #[tokio::test]
-async fn an_act_whose_connection_is_cut_in_the_middle_fails_and_harms_no_other() {
+async fn d04_an_act_whose_connection_is_cut_in_the_middle_fails_and_harms_no_other() {
     let Some(place) = Place::postgres().await else { return };
     let store = place.open().await;
     let cut = store.transaction(async |tx| {
@@ -101,7 +101,7 @@ async fn an_act_whose_connection_is_cut_in_the_middle_fails_and_harms_no_other()
 }
 
 #[tokio::test]
-async fn too_many_acts_at_once_are_turned_away() {
+async fn d04_too_many_acts_at_once_are_turned_away() {
     let Some(place) = Place::postgres().await else { return };
     let store = place.open().await;
     let release = hold_the_acts(&store).await;

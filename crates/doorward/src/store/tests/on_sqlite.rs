@@ -181,7 +181,7 @@ async fn the_file_is_for_its_owner_only_and_so_is_its_log() {
 }
 
 #[tokio::test]
-async fn the_pragmas_are_in_force_and_the_tables_strict() {
+async fn d02_every_commit_waits_for_the_disk_and_the_tables_are_strict() {
     let place = Place::sqlite();
     let store = place.open().await;
     let number = async |tx: &mut Tx, pragma: &'static str| -> Result<i64, StoreError> {
