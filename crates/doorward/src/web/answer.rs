@@ -16,7 +16,7 @@ use tokio::time::Instant;
 use tower::{Service, ServiceExt};
 
 use super::credential::go;
-use super::detour::{detour, from_elsewhere, to_login};
+use super::detour::{detour, from_elsewhere, send_again, to_login};
 use super::reader::Reader;
 use crate::app::App;
 use crate::clock::steady;
@@ -42,7 +42,7 @@ struct Asked {
     route: Route,
     reader: Reader,
     method: Method,
-    /// Where a person goes on to after a sign-in.
+    /// What a person asked for.
     path: Option<String>,
     from_elsewhere: bool,
     /// `/refresh` knows itself whether its token came in a cookie, and changes things by GET too.
@@ -121,7 +121,7 @@ impl Asked {
             route: app.metrics.requests.route(request.uri().path()),
             reader,
             method: method.clone(),
-            path: (reader.is_person() && method == Method::GET).then(path).flatten(),
+            path: (reader.is_person() && matches!(*method, Method::GET | Method::POST)).then(path).flatten(),
             from_elsewhere: reader.is_person() && from_elsewhere(headers),
             by_cookie: headers.contains_key(header::COOKIE)
                 && !headers.contains_key(header::AUTHORIZATION)
@@ -231,6 +231,9 @@ fn page(app: &App, asked: &Asked, error: &Error, status: StatusCode, request_id:
             let inner =
                 asked.path.as_deref().and_then(|path| path.strip_prefix(app.settings.base_path.as_str()));
             let Some(path) = inner.and_then(super::return_to::return_to) else { return go(app, "/login") };
+            if asked.method == Method::POST {
+                return send_again(app, *refusal, path).unwrap_or_else(|| go(app, "/login"));
+            }
             detour(app, *refusal, asked.from_elsewhere, path).unwrap_or_else(|| to_login(app, path))
         }
         _ => app.pages.error(error, status, request_id),

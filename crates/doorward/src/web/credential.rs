@@ -79,8 +79,12 @@ pub(crate) fn hand_out_and_go(app: &App, issued: &Issued, path: &str) -> Respons
 
 /// A redirect to a path of ours, by GET.
 pub(crate) fn go(app: &App, path: &str) -> Response {
-    let location = format!("{}{path}", app.settings.base_path);
-    (StatusCode::SEE_OTHER, [(LOCATION, location)]).into_response()
+    go_as(app, StatusCode::SEE_OTHER, path)
+}
+
+/// A redirect to a path of ours: 303 by GET, 307 as the request came.
+pub(crate) fn go_as(app: &App, status: StatusCode, path: &str) -> Response {
+    (status, [(LOCATION, format!("{}{path}", app.settings.base_path))]).into_response()
 }
 
 /// Clears the cookies that a sign-in in bearer mode leaves behind: their session ended with it.

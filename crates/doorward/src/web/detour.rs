@@ -9,7 +9,7 @@ use http::header::REFRESH;
 use http::{HeaderMap, StatusCode};
 use minijinja::context;
 
-use super::credential::go;
+use super::credential::{go, go_as};
 use crate::app::App;
 
 /// Whether a page of another site made the browser send this, so that `SameSite=Strict` kept our cookies at home.
@@ -31,6 +31,12 @@ pub(crate) fn detour(app: &App, refusal: Refusal, from_elsewhere: bool, path: &s
         Refusal::TokenMissing if from_elsewhere => Some(arrival(app, path)),
         _ => None,
     }
+}
+
+/// The way by `POST /refresh` for a form, which keeps what was typed: a 307 has the browser send it again.
+pub(crate) fn send_again(app: &App, refusal: Refusal, path: &str) -> Option<Response> {
+    let expired = matches!(refusal, Refusal::TokenExpired | Refusal::TokenStale);
+    expired.then(|| go_as(app, StatusCode::TEMPORARY_REDIRECT, &by("/refresh", path)))
 }
 
 /// The login, and from there to this path.

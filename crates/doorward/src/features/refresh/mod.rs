@@ -4,7 +4,8 @@
 //! successor for 60 s; a copy that comes later ends the session (401 `refresh_reused`). `Authorization` is not looked at.
 //!
 //! `GET /refresh?return_to=` is for a browser that opens a page, by the cookie alone: it renews and goes on (303), or to
-//! the login. Scripts, frames and programs get a 405.
+//! the login. Scripts, frames and programs get a 405. `POST /refresh?return_to=` does the same for a form that came with
+//! an access token that has run out: the browser sends it here and back with all that was typed (307).
 
 use axum::Router;
 use axum::extract::State;
@@ -19,7 +20,7 @@ use crate::app::App;
 use crate::error::{Error, Result};
 use crate::sessions::{self, Issued};
 use crate::web::client::Client;
-use crate::web::credential;
+use crate::web::credential::{self, cookies, go_as};
 use crate::web::detour::{is_navigation, to_login};
 use crate::web::input::Input;
 use crate::web::query::Query;
@@ -33,9 +34,12 @@ pub(crate) fn routes() -> Router<App> {
 async fn refresh(
     State(app): State<App>,
     client: Client,
-    headers: HeaderMap,
+    (headers, query): (HeaderMap, Query),
     mut input: Input,
 ) -> Result<Response> {
+    if let Some(path) = query.text("return_to").and_then(return_to).filter(|_| input.is_form) {
+        return onward(&app, client, &headers, (path, StatusCode::TEMPORARY_REDIRECT)).await;
+    }
     let in_body = input.optional::<String>("refresh_token").map(Zeroizing::new);
     input.check()?;
     let mut in_cookies = cookies_named(&headers, &app.cookies.refresh);
@@ -65,22 +69,31 @@ async fn go_on(
         return Ok(([(ALLOW, "POST")], Error::MethodNotAllowed).into_response());
     }
     let path = query.text("return_to").and_then(return_to).unwrap_or("/dashboard");
-    let mut tokens = cookies_named(&headers, &app.cookies.refresh);
+    onward(&app, client, &headers, (path, StatusCode::SEE_OTHER)).await
+}
+
+/// Renews by the cookie and goes on to the path; or to the login, and from there to the page.
+async fn onward(
+    app: &App,
+    client: Client,
+    headers: &HeaderMap,
+    (path, status): (&str, StatusCode),
+) -> Result<Response> {
+    let page = if status == StatusCode::SEE_OTHER { path } else { "/dashboard" };
+    let mut tokens = cookies_named(headers, &app.cookies.refresh);
     let (Some(token), None) = (tokens.next(), tokens.next()) else {
-        let signed_in = app.guard.check(&headers).await.is_ok();
-        return Ok(if signed_in { credential::go(&app, path) } else { to_login(&app, path) });
+        let signed_in = app.guard.check(headers).await.is_ok();
+        return Ok(if signed_in { go_as(app, status, path) } else { to_login(app, page) });
     };
-    match renew(&app, token, client).await {
+    match renew(app, token, client).await {
         // Twice with one token: if the browser keeps no cookie that we set, the page would send it here for ever. The
         // login sees whether it does.
-        Ok(issued) if issued.again => {
-            Ok((credential::cookies(&app, &issued), to_login(&app, path)).into_response())
-        }
-        Ok(issued) => Ok(credential::hand_out_and_go(&app, &issued, path)),
+        Ok(issued) if issued.again => Ok((cookies(app, &issued), to_login(app, page)).into_response()),
+        Ok(issued) => Ok((cookies(app, &issued), go_as(app, status, path)).into_response()),
         Err(error) if error.ends_session() => {
-            Ok((app.cookies.clear_all(), to_login(&app, path)).into_response())
+            Ok((app.cookies.clear_all(), to_login(app, page)).into_response())
         }
-        Err(Error::RefreshInvalid | Error::InvalidInput(_)) => Ok(to_login(&app, path)),
+        Err(Error::RefreshInvalid | Error::InvalidInput(_)) => Ok(to_login(app, page)),
         Err(error) => Err(error),
     }
 }

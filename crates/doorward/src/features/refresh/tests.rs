@@ -319,3 +319,31 @@ async fn below_a_base_path_the_detour_stays_there() {
     let stranger = site.visitor().page("/auth/refresh?return_to=%2Fdashboard").await;
     stranger.goes_to("/auth/login?return_to=%2Fdashboard");
 }
+
+#[tokio::test]
+async fn a_form_whose_token_has_run_out_is_sent_again_after_the_renewal() {
+    let site = Site::new().await;
+    let ada = site.logged_in_by("ada", Mode::Cookie).await;
+    site.later(Duration::from_secs(901)).await;
+    let stubborn = ada.copy();
+    let name = [("name", "Ada Lovelace")];
+    let again = |answer: &Answer, path: &str| {
+        assert_eq!((answer.status.as_u16(), answer.header("location")), (307, Some(path)));
+    };
+    let refresh = "/refresh?return_to=%2Fprofile";
+    again(&ada.form("/profile", &name).await, refresh);
+    again(&ada.form(refresh, &name).await, "/profile");
+    ada.form("/profile", &name).await.has_status(303);
+    assert_eq!(ada.get("/profile").await.is_ok()["user"]["name"], "Ada Lovelace");
+
+    // A browser that keeps no cookies makes no circle of it; whoever cannot be renewed goes to a page, not to the form.
+    stubborn.form(refresh, &name).await.goes_to("/login?return_to=%2Fdashboard");
+    site.visitor().form(refresh, &name).await.goes_to("/login?return_to=%2Fdashboard");
+    site.visitor().form("/profile", &name).await.goes_to("/login");
+    let request = ada.request(Method::POST, refresh).header(CROSS_SITE.0, CROSS_SITE.1);
+    let request = request.header(header::CONTENT_TYPE, "application/x-www-form-urlencoded");
+    let answer = ada.send(request, "").await;
+    assert!(answer.has_status(403).set_cookies().is_empty());
+    // Where it would lead is asked of forms alone.
+    ada.post("/refresh?return_to=%2Fprofile", Value::Null).await.is_ok();
+}
