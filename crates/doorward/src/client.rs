@@ -20,12 +20,17 @@ impl Client {
     /// The network that limits count by: an IPv4 address, or an IPv6 /64, within which one person has 2^64 addresses
     /// (attack L03).
     pub(crate) fn network(&self) -> IpAddr {
-        match self.ip {
-            IpAddr::V4(_) => self.ip,
-            IpAddr::V6(ip) => {
-                let [a, b, c, d, ..] = ip.segments();
-                Ipv6Addr::new(a, b, c, d, 0, 0, 0, 0).into()
-            }
+        network(self.ip)
+    }
+}
+
+/// The network of an address; see [`Client::network`].
+pub(crate) fn network(ip: IpAddr) -> IpAddr {
+    match ip {
+        IpAddr::V4(_) => ip,
+        IpAddr::V6(ip) => {
+            let [a, b, c, d, ..] = ip.segments();
+            Ipv6Addr::new(a, b, c, d, 0, 0, 0, 0).into()
         }
     }
 }

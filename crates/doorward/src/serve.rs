@@ -2,12 +2,13 @@
 //!
 //! Whatever a client does, it holds one of `http.max_connections` places, and none for ever: the head has
 //! `http.head_timeout` to arrive, which is also how long a connection may be idle; the body `http.body_timeout`, which
-//! the reader of bodies keeps; each piece of the answer `http.write_timeout` to be taken. HTTP/1.1 only.
+//! the reader of bodies keeps; each piece of the answer `http.write_timeout` to be taken. HTTP/1.1 only, also over TLS.
 
 mod metrics;
 mod places;
 mod process;
 mod stream;
+mod tls;
 mod wire;
 
 use std::convert::Infallible;
@@ -23,18 +24,23 @@ use hyper::server::conn::http1;
 use hyper::service::{HttpService, service_fn};
 use hyper_util::rt::TokioIo;
 use hyper_util::server::graceful::GracefulShutdown;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
-use tokio::task::JoinSet;
+use tokio::task::{JoinHandle, JoinSet};
+use tokio_rustls::TlsAcceptor;
 
 use crate::app::App;
 use crate::web::answer::Answers;
+use places::Addresses;
 use stream::{ClientStream, Turn};
+use tls::Tls;
 
 /// A server that has its address and accepts connections as soon as [`Listening::serve`] is awaited.
 pub struct Listening {
     listener: TcpListener,
     metrics: Option<TcpListener>,
+    tls: Option<Tls>,
     app: App,
 }
 
@@ -42,11 +48,12 @@ impl Listening {
     /// Binds the address of the settings. Keys and revocations are loaded by then: [`App::open`] did it.
     ///
     /// # Errors
-    /// The address is taken, or not ours.
+    /// The address is taken, or not ours; the certificate cannot be used.
     pub async fn bind(app: &App) -> std::io::Result<Self> {
         let listener = TcpListener::bind(app.settings.listen).await?;
         let metrics = metrics::bind(app.settings.metrics_listen).await?;
-        Ok(Self { listener, metrics, app: app.clone() })
+        let tls = Tls::load(&app.settings).await?;
+        Ok(Self { listener, metrics, tls, app: app.clone() })
     }
 
     /// The address that it really listens on.
@@ -66,9 +73,11 @@ impl Listening {
     /// `http.drain_delay`, so that a balancer may notice. It then accepts nothing more, closes idle connections, lets open requests finish for
     /// `http.drain_timeout`, cuts those that still hang, and closes the store.
     pub async fn serve(self, stop: impl Future<Output = ()>) {
-        let Self { listener, metrics, app } = self;
+        let Self { listener, metrics, tls, app } = self;
         let keeping_up = app.keep_up();
         let metrics = metrics.map(|listener| tokio::spawn(metrics::serve(listener, app.clone())));
+        let acceptor = tls.as_ref().map(Tls::acceptor);
+        let renewing = tls.map(|tls| tokio::spawn(tls.follow()));
         let stop = async {
             stop.await;
             app.drain();
@@ -78,7 +87,7 @@ impl Listening {
         let mut open = JoinSet::new();
         tokio::select! {
             () = stop => {}
-            never = accept_all(&listener, &app, &graceful, &mut open) => match never {},
+            never = accept_all(&listener, (&app, acceptor), &graceful, &mut open) => match never {},
         }
         drop(listener);
         if tokio::time::timeout(app.settings.drain_timeout, graceful.shutdown()).await.is_err() {
@@ -86,7 +95,7 @@ impl Listening {
         }
         open.shutdown().await;
         keeping_up.abort();
-        metrics.iter().for_each(tokio::task::JoinHandle::abort);
+        metrics.iter().chain(&renewing).for_each(JoinHandle::abort);
         if let Err(error) = app.sessions.memory.flush().await {
             tracing::warn!(%error, "the last use of sessions could not be written");
         }
@@ -97,21 +106,35 @@ impl Listening {
 /// Takes a place first, then a connection: beyond the limit, clients wait in the system's queue until one is free.
 async fn accept_all(
     listener: &TcpListener,
-    app: &App,
+    (app, tls): (&App, Option<TlsAcceptor>),
     graceful: &GracefulShutdown,
     open: &mut JoinSet<()>,
 ) -> Infallible {
     let service = crate::routes::service(app);
     let places = Arc::new(Semaphore::new(places::places(app.settings.max_connections)));
+    let addresses = Addresses::new(&app.settings);
     loop {
         let place = places.clone().acquire_owned().await;
         match listener.accept().await {
             Ok((stream, peer)) => {
-                let connection = graceful.watch(connection(stream, peer, service.clone(), app));
+                let Some(seat) = addresses.seat(peer.ip()) else { continue };
+                let (service, app, tls, watcher) =
+                    (service.clone(), app.clone(), tls.clone(), graceful.watcher());
                 open.spawn(async move {
+                    let _ = stream.set_nodelay(true);
                     // A client that breaks off is its own affair.
-                    let _ = connection.await;
-                    drop(place);
+                    match tls {
+                        None => drop(watcher.watch(connection(stream, peer, service, &app)).await),
+                        Some(tls) => {
+                            // A handshake has the time of a head (attack H13).
+                            let shaken =
+                                tokio::time::timeout(app.settings.head_timeout, tls.accept(stream)).await;
+                            if let Ok(Ok(stream)) = shaken {
+                                drop(watcher.watch(connection(stream, peer, service, &app)).await);
+                            }
+                        }
+                    }
+                    drop((place, seat));
                 });
             }
             Err(error) => pause_after(&error).await,
@@ -129,15 +152,14 @@ async fn pause_after(error: &std::io::Error) {
     }
 }
 
-type Connection<S> = http1::Connection<TokioIo<ClientStream>, S>;
+type Connection<T, S> = http1::Connection<TokioIo<ClientStream<T>>, S>;
 
-fn connection<S: Answers>(
-    stream: TcpStream,
+fn connection<T: AsyncRead + AsyncWrite + Unpin + Send + 'static, S: Answers>(
+    stream: T,
     peer: SocketAddr,
     service: S,
     app: &App,
-) -> Connection<impl HttpService<Incoming, ResBody = Body, Error = Infallible, Future: Send> + use<S>> {
-    let _ = stream.set_nodelay(true);
+) -> Connection<T, impl HttpService<Incoming, ResBody = Body, Error = Infallible, Future: Send> + use<T, S>> {
     let (settings, turn) = (&app.settings, Turn::default());
     let stream = ClientStream::new(stream, turn.clone(), (settings.head_timeout, settings.write_timeout));
     let service = service_fn(move |request: Request<Incoming>| {

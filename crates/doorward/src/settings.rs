@@ -144,6 +144,9 @@ settings! {
     write_timeout: Duration = "http.write_timeout", "30s";
     /// How many connections are open at once; further ones wait.
     max_connections: usize = "http.max_connections", "16384";
+    /// How many of them one client address (of IPv6: one /64) may have; a further one is closed. Those of
+    /// `trusted_proxies` have no such limit.
+    max_connections_per_address: usize = "http.max_connections_per_address", "1024";
     /// How long a server that was told to stop goes on accepting while `/readyz` says 503, so that a balancer notices.
     drain_delay: Duration = "http.drain_delay", "0s";
     /// How long open requests may take after the signal to stop.
@@ -152,6 +155,10 @@ settings! {
     invalid_token_status: InvalidTokenStatus = "http.invalid_token_status", "401";
     /// Allows a `public_url` of plain http beyond loopback. Passwords then cross the network in the clear.
     plain_http: bool = "http.plain", "false";
+    /// The PEM file of the certificate and its chain, to speak TLS. It is read again when it changes.
+    tls_cert: Option<PathBuf> = "tls.cert", "";
+    /// The PEM file of the certificate's private key.
+    tls_key: Option<PathBuf> = "tls.key", "";
     /// How many connections to PostgreSQL are kept.
     postgres_pool: usize = "postgres.pool_size", "8";
     /// How long PostgreSQL may take for one statement.
@@ -215,10 +222,15 @@ impl Settings {
         self.public_url.as_ref().map_or("doorward".into(), |url| url.as_str().trim_end_matches('/').into())
     }
 
+    /// What the server itself speaks: `http`, or `https` with a certificate.
+    pub fn scheme(&self) -> &'static str {
+        if self.tls_cert.is_some() { "https" } else { "http" }
+    }
+
     /// What links begin with.
     pub fn base_url(&self) -> String {
         let public = self.public_url.as_ref().map(|url| url.as_str().trim_end_matches('/').to_owned());
-        let host = public.unwrap_or_else(|| format!("http://{}", self.listen));
+        let host = public.unwrap_or_else(|| format!("{}://{}", self.scheme(), self.listen));
         format!("{host}{}", self.base_path)
     }
 
@@ -307,6 +319,19 @@ impl Settings {
             "is beyond loopback: everybody who reaches it could read the metrics",
             "listen on 127.0.0.1, or say metrics.public = true if a protected network or a firewall is around it",
         )?;
+        require(
+            self.tls_cert.is_some() == self.tls_key.is_some(),
+            "tls",
+            "needs both files, tls.cert and tls.key",
+            "name the one that is missing, or leave both out",
+        )?;
+        let secure = self.public_url.as_ref().is_none_or(|url| url.scheme() == "https");
+        require(
+            self.tls_cert.is_none() || secure,
+            "public_url",
+            "is plain http, and the server speaks TLS",
+            "write it with https://, or leave tls.cert and tls.key out",
+        )?;
         if let Some(url) = &self.public_url {
             let host_only = url.path() == "/" && url.query().is_none() && url.fragment().is_none();
             let web = matches!(url.scheme(), "http" | "https") && url.username().is_empty();
@@ -354,6 +379,7 @@ impl Settings {
             ("http.body_limit", self.body_limit, 4_096),
             ("http.head_limit", self.head_limit, 8_192),
             ("http.max_connections", self.max_connections, 1),
+            ("http.max_connections_per_address", self.max_connections_per_address, 1),
             ("postgres.pool_size", self.postgres_pool, 1),
         ] {
             require(size >= least, key, &format!("is less than {least}"), "leave it out for the default")?;

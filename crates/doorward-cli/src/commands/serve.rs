@@ -41,6 +41,12 @@ pub(crate) struct Serve {
     /// For load tests on a loopback address: limit neither guesses nor registrations
     #[arg(long)]
     no_throttle: bool,
+    /// The PEM file of the certificate and its chain, to speak TLS
+    #[arg(long, value_name = "FILE")]
+    tls_cert: Option<String>,
+    /// The PEM file of the certificate's private key
+    #[arg(long, value_name = "FILE")]
+    tls_key: Option<String>,
     /// The address of the listener for metrics [default: none]
     #[arg(long, value_name = "ADDRESS")]
     metrics_listen: Option<String>,
@@ -74,6 +80,8 @@ impl Serve {
             ("public_url", self.public_url, "--public-url"),
             ("base_path", self.base_path, "--base-path"),
             ("throttle.enabled", yes(self.no_throttle, "false"), "--no-throttle"),
+            ("tls.cert", self.tls_cert, "--tls-cert"),
+            ("tls.key", self.tls_key, "--tls-key"),
             ("metrics.listen", self.metrics_listen, "--metrics-listen"),
             ("log.format", self.log_format, "--log-format"),
             ("log.level", self.log_level, "--log-level"),
@@ -107,6 +115,9 @@ fn cannot_listen(address: SocketAddr, error: &std::io::Error) -> Failure {
             "another program does; stop it, or choose another port with --listen"
         }
         std::io::ErrorKind::PermissionDenied => "ports below 1024 need a privilege: choose one from 1024 on",
+        std::io::ErrorKind::InvalidData => {
+            "see that --tls-cert and --tls-key name PEM files that belong together"
+        }
         _ => "choose an address of this machine with --listen",
     };
     Failure::new(problem, hint)
@@ -115,7 +126,7 @@ fn cannot_listen(address: SocketAddr, error: &std::io::Error) -> Failure {
 /// The first lines: the address, where the data is, and the way to the first admin as long as there is none.
 async fn greet(app: &App, address: SocketAddr, source: &RootSource) -> Result<(), Failure> {
     let settings = &app.settings;
-    line(&format!("Doorward is listening on http://{address}{}", settings.base_path));
+    line(&format!("Doorward is listening on {}://{address}{}", settings.scheme(), settings.base_path));
     if let Some(url) = &settings.public_url {
         line(&format!("People reach it under {}{}", url.as_str().trim_end_matches('/'), settings.base_path));
     }

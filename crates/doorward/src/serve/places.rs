@@ -1,6 +1,19 @@
-//! How many connections can be open at once: what the settings say, as far as the system's limit on descriptors goes.
+//! How many connections can be open at once: what the settings say, as far as the system's limit on descriptors goes;
+//! and how many of them one client may have.
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use ipnet::IpNet;
 
 use rustix::process::{Resource, getrlimit, setrlimit};
+use tokio::time::Instant;
+
+use crate::client::network;
+use crate::clock::steady;
+use crate::settings::Settings;
 
 /// Descriptors that are not for connections: the database's, the listener, the log, files of the moment.
 const KEPT_BACK: usize = 256;
@@ -36,9 +49,103 @@ fn fitting(wanted: usize, limit: usize) -> usize {
     wanted.min(limit - KEPT_BACK.min(limit / 2)).max(1)
 }
 
+/// The connections of each client address, so that one client can't take every place (attack H06).
+pub(super) struct Addresses {
+    most: usize,
+    exempt: Vec<IpNet>,
+    open: Mutex<HashMap<IpAddr, usize>>,
+    complained: Mutex<Option<Instant>>,
+}
+
+/// One connection of an address, until it is dropped.
+pub(super) struct Seat(Option<(IpAddr, Arc<Addresses>)>);
+
+impl Addresses {
+    pub(super) fn new(settings: &Settings) -> Arc<Self> {
+        Arc::new(Self {
+            most: settings.max_connections_per_address,
+            exempt: settings.trusted_proxies.clone(),
+            open: Mutex::default(),
+            complained: Mutex::default(),
+        })
+    }
+
+    /// A seat for a client of this address; `None` where it has as many as it may. A trusted proxy brings many clients.
+    pub(super) fn seat(self: &Arc<Self>, ip: IpAddr) -> Option<Seat> {
+        let ip = ip.to_canonical();
+        if self.exempt.iter().any(|proxies| proxies.contains(&ip)) {
+            return Some(Seat(None));
+        }
+        let network = network(ip);
+        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        let count = open.entry(network).or_default();
+        if *count >= self.most {
+            drop(open);
+            self.complain(network);
+            return None;
+        }
+        *count += 1;
+        Some(Seat(Some((network, self.clone()))))
+    }
+
+    /// Once a minute, or the log would be the flood's next victim.
+    fn complain(&self, address: IpAddr) {
+        let mut last = self.complained.lock().unwrap_or_else(PoisonError::into_inner);
+        if last.is_none_or(|last| last.elapsed() >= Duration::from_secs(60)) {
+            *last = Some(steady());
+            tracing::warn!(
+                %address,
+                most = self.most,
+                "further connections of an address are closed: a proxy of yours belongs into trusted_proxies"
+            );
+        }
+    }
+}
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        let Some((network, addresses)) = &self.0 else { return };
+        let mut open = addresses.open.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(count) = open.get_mut(network) {
+            *count = count.saturating_sub(1);
+            if *count == 0 {
+                open.remove(network);
+            }
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::settings::{Origin, Values};
+
+    #[test]
+    fn h06_an_address_has_its_share_and_a_trusted_proxy_no_limit() {
+        let mut values = Values::default();
+        let mut set = |key, value: &str| values.set(key, value, Origin::Flag("test".into())).unwrap();
+        set("http.max_connections_per_address", "2");
+        set("trusted_proxies", "10.0.0.0/8");
+        let addresses = Addresses::new(&Settings::read(&values).unwrap());
+        let seats = |address: &str| {
+            let ip: IpAddr = address.parse().unwrap();
+            (0..4).map(|_| addresses.seat(ip)).collect::<Vec<_>>()
+        };
+        let taken = |seats: &[Option<Seat>]| seats.iter().flatten().count();
+        let first = seats("203.0.113.1");
+        assert_eq!((taken(&first), taken(&seats("203.0.113.2")), taken(&seats("10.1.2.3"))), (2, 2, 4));
+        // Neither another form of the address nor another one of the same /64 is another client.
+        assert_eq!(taken(&seats("::ffff:203.0.113.1")), 0);
+        let sixth = seats("2001:db8::1");
+        assert_eq!(
+            (taken(&sixth), taken(&seats("2001:db8::2")), taken(&seats("2001:db8:0:1::1"))),
+            (2, 0, 2)
+        );
+        drop(first);
+        assert_eq!(taken(&seats("203.0.113.1")), 2);
+        drop(sixth);
+        assert!(addresses.open.lock().unwrap().is_empty());
+    }
 
     #[test]
     fn h06_connections_never_take_the_last_descriptors() {

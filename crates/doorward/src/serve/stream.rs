@@ -8,7 +8,6 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
 use tokio::time::{Instant, Sleep, sleep, sleep_until};
 
 use crate::clock::steady;
@@ -33,8 +32,8 @@ impl Turn {
 ///
 /// As long as the client takes what is written, it costs nothing: that timer exists only while a write waits. The one for
 /// heads is set anew only when it rings, and not for each request.
-pub(super) struct ClientStream {
-    stream: TcpStream,
+pub(super) struct ClientStream<S> {
+    stream: S,
     head: HeadDeadline,
     write_timeout: Duration,
     deadline: Option<Pin<Box<Sleep>>>,
@@ -78,13 +77,9 @@ struct Lingering {
     deadline: Option<Pin<Box<Sleep>>>,
 }
 
-impl ClientStream {
+impl<S> ClientStream<S> {
     /// `head_timeout` is counted from when the client's turn begins.
-    pub(super) fn new(
-        stream: TcpStream,
-        turn: Turn,
-        (head_timeout, write_timeout): (Duration, Duration),
-    ) -> Self {
+    pub(super) fn new(stream: S, turn: Turn, (head_timeout, write_timeout): (Duration, Duration)) -> Self {
         let head = HeadDeadline { turn, since: None, timeout: head_timeout, alarm: None };
         Self { stream, head, write_timeout, deadline: None, lingering: None }
     }
@@ -99,7 +94,7 @@ impl ClientStream {
     }
 }
 
-impl AsyncRead for ClientStream {
+impl<S: AsyncRead + Unpin> AsyncRead for ClientStream<S> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -114,7 +109,7 @@ impl AsyncRead for ClientStream {
     }
 }
 
-impl AsyncWrite for ClientStream {
+impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for ClientStream<S> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let write = Pin::new(&mut self.stream).poll_write(cx, bytes);
         self.in_time(cx, write)
@@ -134,27 +129,26 @@ impl AsyncWrite for ClientStream {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(cx)
+        // Under TLS this is where a slow reader is waited for.
+        let flush = Pin::new(&mut self.stream).poll_flush(cx);
+        self.in_time(cx, flush)
     }
 
     /// Says that nothing more will come. A client that was refused in the middle of its body may still be sending it,
     /// and a socket that is closed over unread bytes resets the connection, which can overtake the answer (RFC 9112
     /// section 9.6). So what still comes is dropped for a moment; where nothing lies there, there is nothing to wait for.
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let Self { stream, lingering, .. } = self.get_mut();
-        let lingering = match lingering {
-            Some(lingering) => lingering,
-            None => {
-                ready!(Pin::new(&mut *stream).poll_shutdown(cx))?;
-                lingering.insert(Lingering::default())
-            }
-        };
-        lingering.poll(stream, cx).map(Ok)
+        let this = self.get_mut();
+        if this.lingering.is_none() {
+            let shutdown = Pin::new(&mut this.stream).poll_shutdown(cx);
+            ready!(this.in_time(cx, shutdown))?;
+        }
+        this.lingering.get_or_insert_default().poll(&mut this.stream, cx).map(Ok)
     }
 }
 
 impl Lingering {
-    fn poll(&mut self, stream: &mut TcpStream, cx: &mut Context<'_>) -> Poll<()> {
+    fn poll<S: AsyncRead + Unpin>(&mut self, stream: &mut S, cx: &mut Context<'_>) -> Poll<()> {
         let mut bytes = [0; 4_096];
         while self.dropped < LINGER_BYTES {
             let mut unread = ReadBuf::new(&mut bytes);

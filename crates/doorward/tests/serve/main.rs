@@ -9,3 +9,4 @@ mod metrics;
 mod places;
 mod size;
 mod time;
+mod tls;

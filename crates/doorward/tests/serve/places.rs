@@ -9,7 +9,7 @@ use doorward::testing::PASSWORD;
 use serde_json::json;
 use tokio::io::AsyncReadExt;
 
-use crate::client::{GET, Wire, post, server, soon};
+use crate::client::{BOUND, GET, Wire, post, server, soon};
 
 #[tokio::test]
 async fn h06_beyond_the_limit_clients_wait_until_a_place_is_free() {
@@ -29,6 +29,26 @@ async fn h06_beyond_the_limit_clients_wait_until_a_place_is_free() {
     fourth.says(GET).await;
     second.hangs_up(true);
     assert_eq!(fourth.hears().await.status(), 200);
+}
+
+#[tokio::test]
+async fn h06_an_address_with_all_its_connections_gets_no_further_one() {
+    let (_site, address) = server(&[("http.max_connections_per_address", "2")]).await;
+    let (mut first, mut second) = (Wire::to(address).await, Wire::to(address).await);
+    assert_eq!((first.asks(GET).await.status(), second.asks(GET).await.status()), (200, 200));
+    assert_eq!(Wire::to(address).await.hears_the_end().await, "");
+    first.hangs_up(false);
+    let back = async {
+        loop {
+            let mut third = Wire::to(address).await;
+            third.says(GET).await;
+            if third.hears_within(BOUND).await.is_some_and(|heard| heard.starts_with(b"HTTP/1.1 200")) {
+                break;
+            }
+        }
+    };
+    soon(back).await;
+    assert_eq!(second.asks(GET).await.status(), 200);
 }
 
 /// One test of this file again, in a process of its own that may open this many files.
