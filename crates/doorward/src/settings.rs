@@ -90,6 +90,8 @@ settings! {
     dev: bool = "dev", "false";
     /// Who may register: `open` (everybody), `invite` (who has an invitation) or `closed` (nobody).
     registration: Registration = "registration", "open";
+    /// Whom to ask who can't get in, as pages say it: a text such as `the office`, an address, or an https URL.
+    contact: String = "contact", "";
     /// The modes in which people may sign in.
     modes: Vec<Mode> = "modes", "bearer,cookie,session";
     /// The mode of a JSON sign-in that names none.

@@ -25,6 +25,7 @@ pub(crate) const ROUTES: &[&str] = &[
     "/admin/users/{id}/reset-link",
     "/admin/users/{id}/sessions",
     "/dashboard",
+    "/favicon.svg",
     "/healthz",
     "/login",
     "/logout",

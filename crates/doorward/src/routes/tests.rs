@@ -87,7 +87,28 @@ async fn what_is_not_there_is_404_for_programs_and_people() {
         site.visitor().get(path).await.has_status(404).is_refused("not_found");
         site.visitor().post(path, json!({})).await.has_status(404).is_refused("not_found");
         let page = site.visitor().page(path).await;
-        assert!(page.has_status(404).text().contains("<p role=\"alert\">There is nothing here</p>"));
+        assert!(page.has_status(404).text().contains("There is nothing here"));
+    }
+}
+
+#[tokio::test]
+async fn a_person_who_is_refused_sees_a_page_with_a_way_on_and_what_to_report() {
+    let site = Site::new().await;
+    let ada = site.logged_in_by("ada", Mode::Session).await;
+    let form = |site: &str| {
+        let request = ada.request(Method::POST, "/logout/all").header("sec-fetch-site", site);
+        request.header(header::CONTENT_TYPE, "application/x-www-form-urlencoded")
+    };
+    for (status, title, answer) in [
+        (403, "This door stays shut", ada.page("/admin/users").await),
+        (403, "This door stays shut", ada.send(form("cross-site"), "").await),
+        (404, "No such page", ada.page("/nothing").await),
+        (405, "Not this way", ada.page("/logout/all").await),
+    ] {
+        let page = answer.has_status(status).text();
+        let id = answer.header("x-request-id").unwrap();
+        assert!(page.contains(&format!("<h1>{title}</h1>")) && page.contains(id), "{page}");
+        assert!(page.contains("href=\"/dashboard\"") && !page.contains("<script"), "{page}");
     }
 }
 

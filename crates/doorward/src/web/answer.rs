@@ -17,6 +17,7 @@ use tower::{Service, ServiceExt};
 
 use super::credential::go;
 use super::detour::{detour, from_elsewhere, send_again, to_login};
+use super::page::Again;
 use super::reader::Reader;
 use crate::app::App;
 use crate::clock::steady;
@@ -182,7 +183,7 @@ fn error_of(response: &mut Response) -> Option<Arc<Error>> {
     Some(Arc::new(error))
 }
 
-fn show(app: &App, asked: &Asked, error: &Error, plain: Response) -> Response {
+fn show(app: &App, asked: &Asked, error: &Error, mut plain: Response) -> Response {
     let (mut status, ..) = error.row();
     let bad_token = matches!(error, Error::Refused(Refusal::TokenInvalid | Refusal::TokenExpired));
     if bad_token && app.settings.invalid_token_status == InvalidTokenStatus::Forbidden {
@@ -190,7 +191,7 @@ fn show(app: &App, asked: &Asked, error: &Error, plain: Response) -> Response {
     }
     let request_id = asked.request_id().to_string();
     let mut response = match asked.reader {
-        Reader::Person => page(app, asked, error, status, &request_id),
+        Reader::Person => page(app, asked, error, (status, plain.extensions_mut().remove()), &request_id),
         Reader::Program => problem(error, status, &request_id),
     };
     let response_status = response.status();
@@ -224,9 +225,15 @@ fn problem(error: &Error, status: StatusCode, request_id: &str) -> Response {
 }
 
 /// A person who isn't signed in goes to the login, and from there back to where they were.
-fn page(app: &App, asked: &Asked, error: &Error, status: StatusCode, request_id: &str) -> Response {
+fn page(
+    app: &App,
+    asked: &Asked,
+    error: &Error,
+    (status, again): (StatusCode, Option<Again>),
+    request_id: &str,
+) -> Response {
     match error {
-        Error::Refused(Refusal::Unavailable) => app.pages.error(error, status, request_id),
+        Error::Refused(Refusal::Unavailable) => app.pages.error(error, status, again, request_id),
         Error::Refused(refusal) => {
             let inner =
                 asked.path.as_deref().and_then(|path| path.strip_prefix(app.settings.base_path.as_str()));
@@ -236,7 +243,7 @@ fn page(app: &App, asked: &Asked, error: &Error, status: StatusCode, request_id:
             }
             detour(app, *refusal, asked.from_elsewhere, path).unwrap_or_else(|| to_login(app, path))
         }
-        _ => app.pages.error(error, status, request_id),
+        _ => app.pages.error(error, status, again, request_id),
     }
 }
 

@@ -72,6 +72,8 @@ impl Input {
     pub(crate) fn optional<T: Field>(&mut self, field: &'static str) -> Option<T> {
         let text = match self.fields.0.remove(field)? {
             Value::Null => return None,
+            // A browser sends the fields that nobody filled in too.
+            Value::String(text) if self.is_form && text.is_empty() => return None,
             Value::String(text) => text,
             _ => {
                 self.blame(field, "must be a text");
@@ -94,6 +96,16 @@ impl Input {
                 None
             }
         }
+    }
+
+    /// Whether the field is there, whatever is in it.
+    pub(crate) fn has(&self, field: &str) -> bool {
+        self.fields.0.contains_key(field)
+    }
+
+    /// What stands in this field, to be shown again. Never asked for a password.
+    pub(crate) fn typed(&self, field: &str) -> String {
+        self.fields.0.get(field).and_then(Value::as_str).unwrap_or_default().to_owned()
     }
 
     /// Says that a field is wrong.

@@ -6,8 +6,10 @@ use http::header::{CONTENT_SECURITY_POLICY, HeaderValue};
 use minijinja::value::Serde;
 use minijinja::{Environment, UndefinedBehavior, Value, context};
 
+use super::assets;
+use super::words;
 use crate::error::Error;
-use crate::settings::Settings;
+use crate::settings::{Registration, Settings};
 
 const POLICY: HeaderValue = HeaderValue::from_static(
     "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'",
@@ -16,19 +18,38 @@ const POLICY: HeaderValue = HeaderValue::from_static(
 /// The templates, each beside its handler.
 const TEMPLATES: &[(&str, &str)] = &[
     ("shell.html", include_str!("shell.html")),
+    ("parts.html", include_str!("parts.html")),
     ("error.html", include_str!("error.html")),
     ("arrival.html", include_str!("arrival.html")),
+    ("home.html", include_str!("home.html")),
     ("login.html", include_str!("../features/login/login.html")),
     ("register.html", include_str!("../features/register/register.html")),
     ("logout.html", include_str!("../features/logout/logout.html")),
+    ("ask.html", include_str!("../features/password_reset/ask.html")),
     ("reset.html", include_str!("../features/password_reset/reset.html")),
-    ("dashboard.html", include_str!("../features/dashboard/dashboard.html")),
 ];
 
 /// Renders pages.
 pub(crate) struct Pages {
     engine: Environment<'static>,
-    base: String,
+}
+
+/// A form that is shown again because of an error, with what was typed, except passwords.
+#[derive(Debug, Clone)]
+pub(crate) struct Again {
+    template: &'static str,
+    /// Which form of the page it was.
+    form: &'static str,
+    context: Value,
+}
+
+impl Error {
+    /// The answer to a form: a browser gets its page again, with the error in it.
+    pub(crate) fn in_form(self, template: &'static str, form: &'static str, context: Value) -> Response {
+        let mut response = self.into_response();
+        response.extensions_mut().insert(Again { template, form, context });
+        response
+    }
 }
 
 impl Pages {
@@ -40,12 +61,25 @@ impl Pages {
                 tracing::error!(%error, "a page's template is broken");
             }
         }
-        Self { engine, base: settings.base_path.clone() }
+        engine.add_filter("ago", words::ago);
+        engine.add_filter("day", words::day);
+        engine.add_global("base", settings.base_path.clone());
+        engine.add_global("version", assets::version());
+        engine.add_global("contact", contact(&settings.contact));
+        engine.add_global(
+            "registration",
+            match settings.registration {
+                Registration::Open => "open",
+                Registration::Invite => "invite",
+                Registration::Closed => "closed",
+            },
+        );
+        Self { engine }
     }
 
     /// The page of this template; `context` is what it shows.
     pub(crate) fn show(&self, template: &str, status: StatusCode, context: Value) -> Response {
-        let context = context! { base => self.base.as_str(), ..context };
+        let context = context! { ..context, ..context! { trouble => (), notice => () } };
         match self.engine.get_template(template).and_then(|page| page.render(context)) {
             Ok(page) => (status, [(CONTENT_SECURITY_POLICY, POLICY)], Html(page)).into_response(),
             Err(error) => {
@@ -55,13 +89,53 @@ impl Pages {
         }
     }
 
-    /// The page of an error.
-    pub(crate) fn error(&self, error: &Error, status: StatusCode, request_id: &str) -> Response {
+    /// The page of an error: the form that it happened in, or a page of its own.
+    pub(crate) fn error(
+        &self,
+        error: &Error,
+        status: StatusCode,
+        again: Option<Again>,
+        request_id: &str,
+    ) -> Response {
         let (_, code, message) = error.row();
-        let title = status.canonical_reason().unwrap_or("Error");
         let fields = Value::from(Serde(error.fields()));
-        self.show("error.html", status, context! { title, code, message, request_id, fields })
+        let wait = error.retry_after().map(words::wait);
+        match again {
+            Some(Again { template, form, context }) => {
+                let trouble = context! { form, code, message, fields, wait };
+                self.show(template, status, context! { trouble, ..context })
+            }
+            None => {
+                let title = title(status);
+                self.show("error.html", status, context! { title, code, message, fields, wait, request_id })
+            }
+        }
     }
+}
+
+/// What a status means, in people's words.
+fn title(status: StatusCode) -> &'static str {
+    match status.as_u16() {
+        403 => "This door stays shut",
+        404 => "No such page",
+        405 => "Not this way",
+        409 => "That can’t be done now",
+        413 => "That is too large",
+        429 => "One moment, please",
+        500.. => "We’ll be right back",
+        _ => "That didn’t work",
+    }
+}
+
+/// Whom to ask who can't get in: a text, and where it leads to.
+fn contact(text: &str) -> Value {
+    let address = text.contains('@') && !text.contains(|c: char| c.is_whitespace() || "?&:%".contains(c));
+    let link = match text {
+        _ if text.starts_with("https://") => text.to_owned(),
+        _ if address => format!("mailto:{text}"),
+        _ => String::new(),
+    };
+    context! { text, link }
 }
 
 #[cfg(test)]
@@ -69,22 +143,53 @@ mod tests {
     use super::*;
     use crate::settings::Values;
 
+    const HOSTILE: &str = "<script>alert(1)</script>\"'";
+
+    /// Something hostile wherever a template looks.
+    #[derive(Debug)]
+    struct Hostile;
+
+    impl minijinja::value::Object for Hostile {
+        fn repr(self: &std::sync::Arc<Self>) -> minijinja::value::ObjectRepr {
+            minijinja::value::ObjectRepr::Plain
+        }
+
+        fn get_value(self: &std::sync::Arc<Self>, _: &Value) -> Option<Value> {
+            Some(Value::from(HOSTILE))
+        }
+    }
+
     #[test]
     fn every_template_renders_and_escapes() {
         let pages = Pages::new(&Settings::read(&Values::default()).unwrap());
-        let hostile = "<script>alert(1)</script>";
-        let user = context! { name => hostile, email => hostile, role => hostile };
-        for (name, _) in TEMPLATES {
-            let context = context! {
-                title => hostile, code => hostile, message => hostile, request_id => hostile, return_to => hostile,
-                email => hostile, name => hostile, token => hostile, invite => hostile, next => hostile, user => user.clone(),
-                fields => [context! { field => hostile, message => hostile }],
-                sessions => [context! { id => hostile, device => hostile, ip => hostile, last_seen_at => hostile, current => false }],
-                body => "",
-            };
-            let page =
-                pages.engine.get_template(name).unwrap().render(context! { base => "", ..context }).unwrap();
-            assert!(!page.contains(hostile), "{name}: {page}");
+        let hostile = || Value::from_object(Hostile);
+        let (lists, now) = ([hostile(), hostile()], 1_800_000_000);
+        for (name, _) in TEMPLATES.iter().filter(|(name, _)| !["shell.html", "parts.html"].contains(name)) {
+            for form in ["login", "register", "name", "email", "password", "delete", "create", "change"] {
+                let fields = ["name", "email", "password", "new_password", "mode"]
+                    .map(|field| context! { field, message => HOSTILE });
+                let trouble = context! { form, code => HOSTILE, message => HOSTILE, wait => HOSTILE, fields };
+                let context = context! {
+                    title => HOSTILE, code => HOSTILE, message => HOSTILE, request_id => HOSTILE,
+                    return_to => HOSTILE, email => HOSTILE, name => HOSTILE, token => HOSTILE, wait => HOSTILE,
+                    invite => HOSTILE, user => hostile(), typed => hostile(), query => hostile(), may => hostile(),
+                    link => hostile(), sessions => lists.clone(), users => lists.clone(), next => HOSTILE,
+                    roles => [HOSTILE], fields => [hostile()], notice => HOSTILE, trouble, now,
+                };
+                let page = pages.engine.get_template(name).unwrap().render(context).unwrap();
+                assert!(!page.contains("<script") && !page.contains("1)</script>\"'"), "{name}: {page}");
+                assert!(page.contains("<title>") && page.matches("<h1").count() == 1, "{name}: {page}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_contact_leads_to_https_or_an_address_and_nowhere_else() {
+        let link = |text: &str| contact(text).get_attr("link").unwrap().to_string();
+        assert_eq!(link("https://help.example.com/a?b"), "https://help.example.com/a?b");
+        assert_eq!(link("help@example.com"), "mailto:help@example.com");
+        for text in ["", "the office", "javascript:alert(1)", "a@b?subject=x", "ask at room 1 @ noon"] {
+            assert_eq!(link(text), "", "{text}");
         }
     }
 }

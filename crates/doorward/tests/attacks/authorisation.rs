@@ -126,7 +126,7 @@ async fn a03_what_is_smuggled_into_a_login_or_a_profile_has_no_effect() {
     assert_eq!(patched["user"], before);
     eve.form("/profile", &[("name", "eve"), ("role", "admin"), ("disabled", "true")])
         .await
-        .goes_to("/dashboard");
+        .goes_to("/dashboard?done=name-changed");
     let new_password = json!({ "current_password": PASSWORD, "new_password": "another good phrase" });
     eve.post("/profile/password", with(new_password, &smuggled)).await.is_ok();
 

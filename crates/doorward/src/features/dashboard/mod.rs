@@ -2,38 +2,47 @@
 //! `GET /` goes there.
 
 use axum::Router;
-use axum::extract::State;
+use axum::extract::{RawQuery, State};
 use axum::response::Response;
 use axum::routing::get;
 use doorward_core::Refusal;
 use doorward_guard::Identity;
 use http::StatusCode;
 use minijinja::context;
-use minijinja::value::{Serde, Value};
 
 use crate::app::App;
 use crate::error::Result;
 use crate::web::credential::go;
 use crate::web::done::ready;
+use crate::web::home::{HOME, home};
+use crate::web::notice::notice;
 use crate::web::reader::Reader;
 
 pub(crate) fn routes() -> Router<App> {
-    Router::new().route("/dashboard", get(dashboard)).route("/", get(home))
+    Router::new().route("/dashboard", get(dashboard)).route("/", get(start))
 }
 
-async fn home(State(app): State<App>) -> Response {
+async fn start(State(app): State<App>) -> Response {
     go(&app, "/dashboard")
 }
 
-async fn dashboard(State(app): State<App>, identity: Identity, reader: Reader) -> Result<Response> {
-    let cached = app.users.cached(identity.user).await?.ok_or(Refusal::SessionEnded)?;
-    let user = &cached.user;
-    if !reader.is_person() {
-        return Ok(ready(cached.welcome.clone()));
+async fn dashboard(
+    State(app): State<App>,
+    identity: Identity,
+    reader: Reader,
+    RawQuery(query): RawQuery,
+) -> Result<Response> {
+    if reader.is_person() {
+        // Boxed: a program's way carries no room for the page's.
+        return Box::pin(page(&app, &identity, query.as_deref())).await;
     }
-    let sessions = app.sessions.list(identity.user, Some(identity.session)).await?;
-    let (user, sessions) = (Value::from(Serde(user.shown())), Value::from(Serde(sessions)));
-    Ok(app.pages.show("dashboard.html", StatusCode::OK, context! { user, sessions }))
+    let cached = app.users.cached(identity.user).await?.ok_or(Refusal::SessionEnded)?;
+    Ok(ready(cached.welcome.clone()))
+}
+
+async fn page(app: &App, identity: &Identity, query: Option<&str>) -> Result<Response> {
+    let shown = home(app, identity, context! { name => "", email => "" }).await?;
+    Ok(app.pages.show(HOME, StatusCode::OK, context! { notice => notice(query), ..shown }))
 }
 
 #[cfg(test)]

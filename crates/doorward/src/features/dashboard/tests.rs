@@ -32,10 +32,39 @@ async fn a_person_sees_the_devices_and_a_way_out_of_each() {
     let answer = ada.page("/dashboard").await;
     let page = answer.has_status(200).text();
     assert!(answer.header("content-type").unwrap().starts_with("text/html"));
-    assert!(page.contains("Welcome ada!") && page.contains("· this one"), "{page}");
+    assert!(page.contains("Welcome ada!") && page.matches("This device").count() == 1, "{page}");
     assert!(
         page.contains(&format!("action=\"/sessions/{phone}/end\"")) && page.contains("action=\"/logout\"")
     );
+    assert!(page.contains("<time datetime=\"2027-01-15T08:00:00Z\">just now</time>"), "{page}");
+    assert!(page.contains("action=\"/sessions/end-others\"") && !page.contains("/admin/users"), "{page}");
+}
+
+#[tokio::test]
+async fn who_is_signed_in_nowhere_else_is_told_so() {
+    let site = Site::new().await;
+    let page = site.logged_in_by("ada", Mode::Session).await.page("/dashboard").await.text();
+    assert!(page.contains("No other device is signed in") && !page.contains("end-others"), "{page}");
+}
+
+#[tokio::test]
+async fn who_may_see_users_has_a_way_there() {
+    let site = Site::with(&[("roles.support", "users:read")]).await;
+    for (role, may) in [("user", false), ("support", true), ("admin", true)] {
+        site.user(role, role.parse().unwrap()).await;
+        let page = site.logged_in_by(role, Mode::Session).await.page("/dashboard").await.text();
+        assert_eq!(page.contains("href=\"/admin/users\""), may, "{role}");
+    }
+}
+
+#[tokio::test]
+async fn the_page_says_what_was_done_and_no_words_of_others() {
+    let site = Site::new().await;
+    let ada = site.logged_in_by("ada", Mode::Session).await;
+    let page = ada.page("/dashboard?done=password-changed").await.text();
+    assert!(page.contains("<p class=\"notice\" role=\"status\">Password changed."), "{page}");
+    let page = ada.page("/dashboard?done=Your+account+was+stolen").await.text();
+    assert!(!page.contains("notice") && !page.contains("stolen"), "{page}");
 }
 
 #[tokio::test]
@@ -78,7 +107,12 @@ async fn under_a_base_path_all_ways_stay_below_it() {
     let browser = site.visitor();
     browser.form("/auth/register", &fields).await.goes_to("/auth/dashboard");
     let page = browser.page("/auth/dashboard").await.has_status(200).text();
-    assert!(page.contains("auth/logout\"") && page.contains("auth/style.css\""), "{page}");
+    assert!(
+        page.contains("auth/logout\"")
+            && page.contains("auth/style.css?v=")
+            && page.contains("auth/favicon.svg"),
+        "{page}"
+    );
     site.visitor().get("/dashboard").await.has_status(404).is_refused("not_found");
     site.visitor().get("/auth/nothing").await.has_status(404).is_refused("not_found");
 }

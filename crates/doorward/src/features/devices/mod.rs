@@ -18,6 +18,7 @@ use crate::revocations::Because;
 use crate::web::client::Client;
 use crate::web::credential::go;
 use crate::web::done::done;
+use crate::web::notice::Notice;
 use crate::web::reader::Reader;
 
 pub(crate) fn routes() -> Router<App> {
@@ -50,7 +51,7 @@ async fn end(
     let entry = Entry::new(Action::Logout, app.now()).actor(Some(identity.user)).ip(client.ip);
     app.sessions.end(vec![id], Because::EndedByUser, Some(entry)).await?;
     if reader.is_person() {
-        return Ok(go(&app, "/dashboard"));
+        return Ok(go(&app, &Notice::DeviceSignedOut.at("/dashboard")));
     }
     Ok(done("Session ended").into_response())
 }
@@ -67,7 +68,7 @@ async fn end_others(
         .end_all(identity.user, Some(identity.session), Because::EndedByUser, entry.detail("others"))
         .await?;
     if reader.is_person() {
-        return Ok(go(&app, "/dashboard"));
+        return Ok(go(&app, &Notice::OthersSignedOut.at("/dashboard")));
     }
     Ok(done("Other sessions ended").sessions(sessions).into_response())
 }

@@ -161,10 +161,10 @@ async fn forms_do_the_same_and_go_to_the_dashboard() {
     let browser = site.logged_in_by("ada", Mode::Session).await;
     let others: Vec<Visitor> = vec![site.logged_in("ada").await, site.logged_in("ada").await];
     let path = format!("/sessions/{}/end", others[0].session_id().await);
-    browser.form(&path, &[]).await.goes_to("/dashboard");
+    browser.form(&path, &[]).await.goes_to("/dashboard?done=device-signed-out");
     others[0].get("/profile").await.is_refused("session_ended");
     others[1].get("/profile").await.is_ok();
-    browser.form("/sessions/end-others", &[]).await.goes_to("/dashboard");
+    browser.form("/sessions/end-others", &[]).await.goes_to("/dashboard?done=others-signed-out");
     others[1].get("/profile").await.is_refused("session_ended");
     browser.get("/profile").await.is_ok();
     browser.form(&path, &[]).await.has_status(404);

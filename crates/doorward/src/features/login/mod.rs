@@ -4,12 +4,12 @@
 //! account without a password are one answer, 401 `invalid_credentials`, for the same work. A sign-in ends
 //! the session whose cookies came with it, so that nobody goes on in a planted one (attacks K07, K08).
 //!
-//! `GET /login?return_to=` is the form.
+//! `GET /login?return_to=` is the form; a browser that is signed in goes on.
 
 use std::sync::Arc;
 
 use axum::Router;
-use axum::extract::State;
+use axum::extract::{RawQuery, State};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use doorward_core::email::Email;
@@ -17,7 +17,7 @@ use doorward_core::password::Password;
 use doorward_core::role::RoleName;
 use doorward_core::{Mode, UserId, password_hash};
 use http::{HeaderMap, StatusCode};
-use minijinja::context;
+use minijinja::{Value, context};
 
 use crate::app::App;
 use crate::audit::Action;
@@ -28,6 +28,7 @@ use crate::users::User;
 use crate::web::client::Client;
 use crate::web::detour::{detour, from_elsewhere};
 use crate::web::input::Input;
+use crate::web::notice::notice;
 use crate::web::query::Query;
 use crate::web::reader::Reader;
 use crate::web::return_to::return_to;
@@ -37,7 +38,13 @@ pub(crate) fn routes() -> Router<App> {
     Router::new().route("/login", get(form).post(login))
 }
 
-async fn form(State(app): State<App>, reader: Reader, headers: HeaderMap, query: Query) -> Response {
+async fn form(
+    State(app): State<App>,
+    reader: Reader,
+    headers: HeaderMap,
+    RawQuery(raw): RawQuery,
+    query: Query,
+) -> Response {
     let back = query.text("return_to").and_then(return_to);
     if reader.is_person() {
         let home = back.unwrap_or("/dashboard");
@@ -52,11 +59,12 @@ async fn form(State(app): State<App>, reader: Reader, headers: HeaderMap, query:
             Err(_) => {}
         }
     }
-    show(&app, StatusCode::OK, back, "", "")
+    let said = context! { notice => notice(raw.as_deref()), ..shown(back, "") };
+    app.pages.show("login.html", StatusCode::OK, said)
 }
 
-fn show(app: &App, status: StatusCode, back: Option<&str>, email: &str, message: &str) -> Response {
-    app.pages.show("login.html", status, context! { return_to => back.unwrap_or_default(), email, message })
+fn shown(back: Option<&str>, email: &str) -> Value {
+    context! { return_to => back.unwrap_or_default(), email }
 }
 
 async fn login(
@@ -65,18 +73,10 @@ async fn login(
     headers: HeaderMap,
     mut input: Input,
 ) -> Result<Response> {
-    let (email, password) = (input.required::<Email>("email"), input.required::<Password>("password"));
-    let default = if input.is_form { app.settings.mode_form } else { app.settings.mode_json };
-    let mode = input.optional("mode").unwrap_or(default);
-    let back = input.optional::<String>("return_to");
-    input.check()?;
-    let (Some(email), Some(password)) = (email, password) else { return Err(input.refuse()) };
-    credential::check_mode(&app, mode, (&client, input.is_form))?;
-    let back = back.as_deref().and_then(return_to);
-    let signed_in = sign_in(&app, &email, Arc::new(password), (mode, client), &headers).await;
-    app.metrics.sign_in(&signed_in);
-    match signed_in {
-        Ok((_, issued)) if input.is_form => {
+    let (is_form, typed, back) = (input.is_form, input.typed("email"), input.typed("return_to"));
+    let back = return_to(&back);
+    match read_and_sign_in(&app, &mut input, client, &headers).await {
+        Ok((_, issued)) if is_form => {
             Ok(credential::hand_out_and_go(&app, &issued, back.unwrap_or("/dashboard")))
         }
         Ok((user, issued)) => {
@@ -84,13 +84,28 @@ async fn login(
             let answer = credential::hand_out(&app, &issued, message, Some(user.shown()));
             Ok((credential::leftovers(&app, &issued, &headers), answer).into_response())
         }
-        Err(error @ (Error::InvalidCredentials | Error::UserDisabled)) if input.is_form => {
-            let (status, _, message) = error.row();
-            let challenge = [(http::header::WWW_AUTHENTICATE, "Bearer")];
-            Ok((challenge, show(&app, status, back, email.as_str(), &message)).into_response())
-        }
+        Err(error) if is_form => Ok(error.in_form("login.html", "login", shown(back, &typed))),
         Err(error) => Err(error),
     }
+}
+
+async fn read_and_sign_in(
+    app: &App,
+    input: &mut Input,
+    client: Client,
+    headers: &HeaderMap,
+) -> Result<(User, Issued)> {
+    let (email, password) = (input.required::<Email>("email"), input.required::<Password>("password"));
+    let default = if input.is_form { app.settings.mode_form } else { app.settings.mode_json };
+    let mode = input.optional("mode").unwrap_or(default);
+    // Only a form goes anywhere afterwards, but a field that is no text is wrong for all.
+    let _ = input.optional::<String>("return_to");
+    input.check()?;
+    let (Some(email), Some(password)) = (email, password) else { return Err(input.refuse()) };
+    credential::check_mode(app, mode, (&client, input.is_form))?;
+    let signed_in = sign_in(app, &email, Arc::new(password), (mode, client), headers).await;
+    app.metrics.sign_in(&signed_in);
+    signed_in
 }
 
 /// Writes the user's row, and finds it as the password check left it: the hash still the same, not disabled. A password

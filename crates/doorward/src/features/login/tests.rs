@@ -248,3 +248,15 @@ async fn the_session_beyond_the_limit_ends_the_oldest() {
     second.get("/profile").await.is_ok();
     third.get("/profile").await.is_ok();
 }
+
+#[tokio::test]
+async fn a_form_with_too_many_attempts_comes_back_and_says_how_long_to_wait() {
+    let site = Site::new().await;
+    for _ in 0..10 {
+        site.visitor().form("/login", &[FORM[0], ("password", "wrong password")]).await.has_status(401);
+    }
+    let answer = site.visitor().form("/login", &FORM).await;
+    let page = answer.has_status(429).text();
+    assert!(page.contains("You can try again in 30 seconds") && page.contains("value=\"ada@example.org\""));
+    assert_eq!(answer.header("retry-after"), Some("30"));
+}

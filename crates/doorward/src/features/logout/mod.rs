@@ -24,6 +24,7 @@ use crate::web::client::Client;
 use crate::web::credential::go;
 use crate::web::done::done;
 use crate::web::input::Input;
+use crate::web::notice::Notice;
 use crate::web::proof;
 use crate::web::reader::Reader;
 
@@ -53,7 +54,7 @@ async fn logout(
     app.sessions.end(sessions, Because::Logout, Some(entry)).await?;
     let cleared = app.cookies.clear_all();
     if reader.is_person() {
-        return Ok((cleared, go(&app, "/login")).into_response());
+        return Ok((cleared, go(&app, &Notice::SignedOut.at("/login"))).into_response());
     }
     Ok((cleared, done("Logged out")).into_response())
 }
@@ -68,7 +69,7 @@ async fn logout_all(
     let sessions = app.sessions.end_all(identity.user, None, Because::Logout, entry).await?;
     let cleared = app.cookies.clear_all();
     if reader.is_person() {
-        return Ok((cleared, go(&app, "/login")).into_response());
+        return Ok((cleared, go(&app, &Notice::SignedOutEverywhere.at("/login"))).into_response());
     }
     Ok((cleared, done("Logged out from all devices").sessions(sessions)).into_response())
 }

@@ -125,10 +125,11 @@ async fn a_token_of_another_key_ends_nothing() {
 #[tokio::test]
 async fn a_form_goes_to_the_login() {
     let site = Site::new().await;
-    for path in ["/logout", "/logout/all"] {
+    for (path, done) in [("/logout", "signed-out"), ("/logout/all", "signed-out-everywhere")] {
         let browser = site.logged_in_by("ada", Mode::Session).await;
         let answer = browser.form(path, &[]).await;
-        answer.goes_to("/login");
+        answer.goes_to(&format!("/login?done={done}"));
+        assert!(browser.page(&format!("/login?done={done}")).await.text().contains("You are signed out"));
         assert_eq!(answer.set_cookies().len(), 3);
         assert!(browser.cookie("__Host-sessionId").is_none());
     }

@@ -2,7 +2,8 @@
 //!
 //! `GET /password/reset?token=` is the form; it uses nothing up, so that a mail scanner does no harm. `POST
 //! /password/reset` {token, new_password} sets the password, ends every session, and voids all links of the user. A link
-//! that is unknown, used or older than an hour is 400 `link_invalid`, one answer for all.
+//! that is unknown, used or older than an hour is 400 `link_invalid`, one answer for all. Without a token the page says
+//! whom to ask for a link.
 
 use std::sync::Arc;
 
@@ -23,20 +24,44 @@ use crate::web::client::Client;
 use crate::web::credential::go;
 use crate::web::done::done;
 use crate::web::input::Input;
+use crate::web::notice::Notice;
 use crate::web::query::Query;
+use crate::web::reader::Reader;
 
 pub(crate) fn routes() -> Router<App> {
     Router::new().route("/password/reset", get(form).post(reset))
 }
 
-async fn form(State(app): State<App>, query: Query) -> Result<Response> {
+async fn form(State(app): State<App>, reader: Reader, query: Query) -> Result<Response> {
     let token = query.text("token").unwrap_or_default();
+    if token.is_empty() && reader.is_person() {
+        return Ok(app.pages.show("ask.html", StatusCode::OK, context! {}));
+    }
     let secret = OpaqueSecret::parse(token).ok_or(Error::LinkInvalid)?;
     links::find_reset(&app.store, &secret, app.now()).await?.ok_or(Error::LinkInvalid)?;
     Ok(app.pages.show("reset.html", StatusCode::OK, context! { token }))
 }
 
 async fn reset(State(app): State<App>, client: Client, mut input: Input) -> Result<Response> {
+    let (is_form, token) = (input.is_form, input.typed("token"));
+    match set_password(&app, &client, &mut input).await {
+        Ok(_) if is_form => {
+            let said = go(&app, &Notice::PasswordReset.at("/login"));
+            Ok((app.cookies.clear_all(), said).into_response())
+        }
+        Ok(sessions) => {
+            let answer = done("Password reset: sign in with it").sessions(sessions);
+            Ok((app.cookies.clear_all(), answer).into_response())
+        }
+        // A dead link has no form to show again.
+        Err(error) if is_form && error != Error::LinkInvalid => {
+            Ok(error.in_form("reset.html", "reset", context! { token }))
+        }
+        Err(error) => Err(error),
+    }
+}
+
+async fn set_password(app: &App, client: &Client, input: &mut Input) -> Result<u32> {
     let (token, new) = (input.required::<String>("token"), input.required::<Password>("new_password"));
     input.check()?;
     let (Some(token), Some(new)) = (token, new) else { return Err(input.refuse()) };
@@ -46,12 +71,7 @@ async fn reset(State(app): State<App>, client: Client, mut input: Input) -> Resu
     crate::users::check_new_password(&new, &user)?;
     let hash = app.hashing.hash(Arc::new(new), client.network()).await?;
     let entry = Entry::new(Action::PasswordReset, app.now()).user(user.id).ip(client.ip);
-    let sessions = app.accounts.reset_password(secret.hash(), hash, entry).await?;
-    if input.is_form {
-        return Ok((app.cookies.clear_all(), go(&app, "/login")).into_response());
-    }
-    let answer = done("Password reset: sign in with it").sessions(sessions);
-    Ok((app.cookies.clear_all(), answer).into_response())
+    app.accounts.reset_password(secret.hash(), hash, entry).await
 }
 
 #[cfg(test)]

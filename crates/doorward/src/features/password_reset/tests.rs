@@ -60,7 +60,7 @@ async fn looking_at_the_page_uses_nothing_up() {
     site.visitor()
         .form("/password/reset", &[("token", &token), ("new_password", NEW)])
         .await
-        .goes_to("/login");
+        .goes_to("/login?done=password-reset");
     assert!(can_log_in(&site, NEW).await);
     site.visitor().page(&format!("/password/reset?token={token}")).await.has_status(400);
 }
@@ -148,4 +148,32 @@ async fn an_invitation_is_no_reset_link_and_a_reset_link_no_invitation() {
     reset(&site, invitation).await.is_refused("link_invalid");
     let body = json!({ "name": "eve", "email": "eve@example.org", "password": PASSWORD, "invite": token });
     site.visitor().post("/register", body).await.is_refused("link_invalid");
+}
+
+#[tokio::test]
+async fn a_person_without_a_link_is_told_whom_to_ask_for_one() {
+    for (contact, says) in [
+        ("", "Ask whoever runs this site for"),
+        ("the office, room 12", "Ask the office, room 12 for"),
+        ("help@example.org", "href=\"mailto:help@example.org\""),
+        ("https://example.org/help", "href=\"https:&#x2f;&#x2f;example.org&#x2f;help\""),
+        ("<b>me</b>", "Ask &lt;b&gt;me&lt;&#x2f;b&gt; for"),
+    ] {
+        let site = Site::with(&[("contact", contact)]).await;
+        let page = site.visitor().page("/password/reset").await.has_status(200).text();
+        assert!(page.contains(says), "{contact}: {page}");
+    }
+    Site::new().await.visitor().get("/password/reset").await.has_status(400).is_refused("link_invalid");
+}
+
+#[tokio::test]
+async fn a_form_with_a_bad_password_comes_back_with_the_link_and_without_the_password() {
+    let (site, _, _, token) = site_with_link().await;
+    let fields = [("token", token.as_str()), ("new_password", "passw0rd")];
+    let page = site.visitor().form("/password/reset", &fields).await.has_status(422).text();
+    assert!(page.contains(&format!("value=\"{token}\"")) && !page.contains("passw0rd"), "{page}");
+    assert!(page.contains("aria-describedby=\"reset-new_password-wrong"), "{page}");
+    let dead = [("token", "x"), ("new_password", NEW)];
+    let page = site.visitor().form("/password/reset", &dead).await.has_status(400).text();
+    assert!(page.contains("This link is unknown, used or too old") && !page.contains("<form"), "{page}");
 }

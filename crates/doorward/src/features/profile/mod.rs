@@ -16,18 +16,21 @@ use doorward_core::email::Email;
 use doorward_core::name::DisplayName;
 use doorward_core::password::Password;
 use doorward_guard::Identity;
+use minijinja::{Value, context};
 use serde_json::json;
 
 use crate::accounts::{Actor, Change};
 use crate::app::App;
 use crate::audit::{Action, Entry};
 use crate::error::{Error, Result};
-use crate::users::check_new_password;
+use crate::users::{User, check_new_password};
 use crate::web::caller::Confirmed;
 use crate::web::client::Client;
 use crate::web::credential::go;
 use crate::web::done::{done, ready};
+use crate::web::home::{HOME, home};
 use crate::web::input::Input;
+use crate::web::notice::Notice;
 use crate::web::reader::Reader;
 
 pub(crate) fn routes() -> Router<App> {
@@ -51,11 +54,30 @@ async fn change(
     client: Client,
     mut input: Input,
 ) -> Result<Response> {
-    let (name, email) = (input.optional::<DisplayName>("name"), input.optional::<Email>("email"));
+    let is_form = input.is_form;
+    // Of the two forms of the page only one asks for the password.
+    let (form, notice) = match input.has("password") {
+        true => ("email", Notice::EmailChanged),
+        false => ("name", Notice::NameChanged),
+    };
+    let typed = context! { name => input.typed("name"), email => input.typed("email") };
+    match change_by(&app, &identity, &client, &mut input).await {
+        Ok(_) if is_form => Ok(go(&app, &notice.at("/dashboard"))),
+        Ok(user) => Ok(Json(json!({ "success": true, "user": user.shown() })).into_response()),
+        Err(error) if is_form => again(&app, &identity, error, (form, typed)).await,
+        Err(error) => Err(error),
+    }
+}
+
+async fn change_by(app: &App, identity: &Identity, client: &Client, input: &mut Input) -> Result<User> {
+    let (by_form, confirms) = (input.is_form, input.has("password"));
+    let name =
+        if by_form && !confirms { input.required("name") } else { input.optional::<DisplayName>("name") };
+    let email = if by_form && confirms { input.required("email") } else { input.optional::<Email>("email") };
     let password = input.optional::<Password>("password");
     input.check()?;
     let (current, _) = app.users.find(identity.user).await?.ok_or(Refusal::SessionEnded)?;
-    // A form sends both fields, changed or not.
+    // A form may send both fields, changed or not.
     let email = email.filter(|email| *email != current.email);
     let mut confirmed_by = None;
     if email.is_some() {
@@ -64,18 +86,14 @@ async fn change(
         };
         // The answer tells whether somebody has the address, as a registration does: one limit for both (attack E03).
         app.throttle.registration(client.network(), app.now())?;
-        confirmed_by = Some(app.passwords.confirm(identity.user, Arc::new(password), &client).await?.1);
+        confirmed_by = Some(app.passwords.confirm(identity.user, Arc::new(password), client).await?.1);
     }
     let entry = Entry::new(Action::ProfileChanged, app.now())
         .user(identity.user)
         .session(identity.session)
         .ip(client.ip);
     let change = Change { name, email, confirmed_by, ..Change::default() };
-    let user = app.accounts.change(identity.user, change, Actor::Owner(identity.session), entry).await?;
-    if input.is_form {
-        return Ok(go(&app, "/dashboard"));
-    }
-    Ok(Json(json!({ "success": true, "user": user.shown() })).into_response())
+    app.accounts.change(identity.user, change, Actor::Owner(identity.session), entry).await
 }
 
 async fn change_password(
@@ -84,21 +102,31 @@ async fn change_password(
     client: Client,
     mut input: Input,
 ) -> Result<Response> {
+    let is_form = input.is_form;
+    match change_password_by(&app, &identity, &client, &mut input).await {
+        Ok(_) if is_form => Ok(go(&app, &Notice::PasswordChanged.at("/dashboard"))),
+        Ok(ended) => Ok(done("Password changed").sessions(ended).into_response()),
+        Err(error) if is_form => again(&app, &identity, error, ("password", nothing_typed())).await,
+        Err(error) => Err(error),
+    }
+}
+
+async fn change_password_by(
+    app: &App,
+    identity: &Identity,
+    client: &Client,
+    input: &mut Input,
+) -> Result<u32> {
     let current = input.required::<Password>("current_password");
     let new = input.required::<Password>("new_password");
     input.check()?;
     let (Some(current), Some(new)) = (current, new) else { return Err(input.refuse()) };
-    let (user, stored) = app.passwords.confirm(identity.user, Arc::new(current), &client).await?;
+    let (user, stored) = app.passwords.confirm(identity.user, Arc::new(current), client).await?;
     check_new_password(&new, &user)?;
     let hash = app.hashing.hash(Arc::new(new), client.network()).await?;
     let entry =
         Entry::new(Action::PasswordChanged, app.now()).user(user.id).session(identity.session).ip(client.ip);
-    let ended =
-        app.accounts.set_password(user.id, (hash, Some(stored)), Some(identity.session), entry).await?;
-    if input.is_form {
-        return Ok(go(&app, "/dashboard"));
-    }
-    Ok(done("Password changed").sessions(ended).into_response())
+    app.accounts.set_password(user.id, (hash, Some(stored)), Some(identity.session), entry).await
 }
 
 async fn delete(
@@ -107,17 +135,43 @@ async fn delete(
     client: Client,
     mut input: Input,
 ) -> Result<Response> {
+    let is_form = input.is_form;
+    match delete_by(&app, &identity, &client, &mut input).await {
+        Ok(()) if is_form => {
+            let said = go(&app, &Notice::AccountDeleted.at("/login"));
+            Ok((app.cookies.clear_all(), said).into_response())
+        }
+        Ok(()) => Ok((app.cookies.clear_all(), done("Account deleted")).into_response()),
+        Err(error) if is_form => again(&app, &identity, error, ("delete", nothing_typed())).await,
+        Err(error) => Err(error),
+    }
+}
+
+async fn delete_by(app: &App, identity: &Identity, client: &Client, input: &mut Input) -> Result<()> {
     let password = input.required::<Password>("password");
     input.check()?;
     let Some(password) = password else { return Err(input.refuse()) };
-    let (_, stored) = app.passwords.confirm(identity.user, Arc::new(password), &client).await?;
+    let (_, stored) = app.passwords.confirm(identity.user, Arc::new(password), client).await?;
     let (owner, entry) = (Actor::Owner(identity.session), Entry::new(Action::UserDeleted, app.now()));
-    app.accounts.delete(identity.user, Some(stored), owner, entry).await?;
-    let cleared = app.cookies.clear_all();
-    if input.is_form {
-        return Ok((cleared, go(&app, "/login")).into_response());
+    app.accounts.delete(identity.user, Some(stored), owner, entry).await
+}
+
+/// The home again, with the error in this form of it.
+async fn again(
+    app: &App,
+    identity: &Identity,
+    error: Error,
+    form: (&'static str, Value),
+) -> Result<Response> {
+    match home(app, identity, form.1).await {
+        Ok(shown) => Ok(error.in_form(HOME, form.0, shown)),
+        // Without the home there is still the error.
+        Err(_) => Err(error),
     }
-    Ok((cleared, done("Account deleted")).into_response())
+}
+
+fn nothing_typed() -> Value {
+    context! { name => "", email => "" }
 }
 
 #[cfg(test)]

@@ -175,13 +175,51 @@ async fn forms_do_the_same_and_go_on() {
     browser
         .form("/profile", &[("name", "Countess"), ("email", "ada@example.org")])
         .await
-        .goes_to("/dashboard");
+        .goes_to("/dashboard?done=name-changed");
     assert!(browser.page("/dashboard").await.text().contains("Welcome Countess!"));
     let passwords = [("current_password", PASSWORD), ("new_password", NEW)];
-    browser.form("/profile/password", &passwords).await.goes_to("/dashboard");
+    browser.form("/profile/password", &passwords).await.goes_to("/dashboard?done=password-changed");
     browser.form("/profile/delete", &[("password", PASSWORD)]).await.has_status(403);
     let answer = browser.form("/profile/delete", &[("password", NEW)]).await;
-    answer.goes_to("/login");
+    answer.goes_to("/login?done=account-deleted");
     assert!(answer.set_cookies().len() == 3 && browser.cookie("__Host-sessionId").is_none());
     assert!(!can_log_in(&site, "ada@example.org", NEW).await);
+}
+
+/// The page that a form gets back, which has the message beside the field, and nothing of the passwords.
+async fn wrong(browser: &Visitor, path: &str, fields: &[(&str, &str)], status: u16, parts: &[&str]) {
+    let answer = browser.form(path, fields).await;
+    let page = answer.has_status(status).text();
+    assert!(page.contains("<title>Error: Welcome ada!") && page.contains("Your devices"), "{page}");
+    for part in parts {
+        assert!(page.contains(part), "{part} is not in {page}");
+    }
+    for (name, secret) in fields.iter().filter(|(name, _)| name.contains("password")) {
+        assert!(secret.is_empty() || !page.contains(secret), "{name} stands in {page}");
+    }
+}
+
+#[tokio::test]
+async fn a_form_that_is_wrong_comes_back_open_with_what_was_typed_and_the_message_beside_the_field() {
+    let site = Site::new().await;
+    site.registered("bob").await;
+    let browser = site.logged_in_by("ada", Mode::Session).await;
+    let beside = |id: &str| format!("aria-describedby=\"{id}-wrong");
+    wrong(&browser, "/profile", &[("name", "")], 422, &[&beside("name-name"), "Name is required"]).await;
+    let mail = |email, password| [("email", email), ("password", password)];
+    let typed = "value=\"not an address\"";
+    wrong(&browser, "/profile", &mail("not an address", "xyzzyx"), 422, &[&beside("email-email"), typed])
+        .await;
+    wrong(&browser, "/profile", &mail("", "xyzzyx"), 422, &["Email is required"]).await;
+    wrong(&browser, "/profile", &mail("new@example.org", ""), 422, &[&beside("email-password")]).await;
+    wrong(&browser, "/profile", &mail("new@example.org", "xyzzyx"), 403, &["The current password is wrong"])
+        .await;
+    wrong(&browser, "/profile", &mail("bob@example.org", PASSWORD), 409, &["already registered"]).await;
+    let new = [("current_password", PASSWORD), ("new_password", "passw0rd")];
+    wrong(&browser, "/profile/password", &new, 422, &[&beside("password-new_password")]).await;
+    wrong(&browser, "/profile/delete", &[("password", "xyzzyx")], 403, &["id=\"delete-trouble\""]).await;
+    browser
+        .form("/profile", &mail("new@example.org", PASSWORD))
+        .await
+        .goes_to("/dashboard?done=email-changed");
 }

@@ -4,7 +4,7 @@
 //! gives none: the role is `user`, or the invitation's. An address that somebody has is 409 `email_taken`: the accepted
 //! leak of open registration, bounded by the limit on registrations (attack E03).
 //!
-//! `GET /register` is the form.
+//! `GET /register?invite=` is the form, or says that it is closed; a browser that is signed in goes to /dashboard.
 
 use std::sync::Arc;
 
@@ -18,7 +18,7 @@ use doorward_core::password::{self, Password};
 use doorward_core::role::RoleName;
 use doorward_core::{Mode, OpaqueSecret, UserId};
 use http::{HeaderMap, StatusCode};
-use minijinja::context;
+use minijinja::{Value, context};
 
 use crate::accounts::{self, NewUser};
 use crate::app::App;
@@ -32,6 +32,7 @@ use crate::users::User;
 use crate::web::client::Client;
 use crate::web::input::Input;
 use crate::web::query::Query;
+use crate::web::reader::Reader;
 use crate::web::{credential, proof};
 
 pub(crate) fn routes() -> Router<App> {
@@ -47,12 +48,15 @@ struct Registering {
     invite: Option<OpaqueSecret>,
 }
 
-async fn form(State(app): State<App>, query: Query) -> Response {
-    app.pages.show(
-        "register.html",
-        StatusCode::OK,
-        context! { invite => query.text("invite").unwrap_or_default() },
-    )
+async fn form(State(app): State<App>, reader: Reader, headers: HeaderMap, query: Query) -> Response {
+    if reader.is_person() && app.guard.check(&headers).await.is_ok() {
+        return credential::go(&app, "/dashboard");
+    }
+    app.pages.show("register.html", StatusCode::OK, shown(["", "", query.text("invite").unwrap_or_default()]))
+}
+
+fn shown([name, email, invite]: [&str; 3]) -> Value {
+    context! { name, email, invite }
 }
 
 async fn register(
@@ -61,16 +65,30 @@ async fn register(
     headers: HeaderMap,
     mut input: Input,
 ) -> Result<Response> {
-    let registering = read(&app, &mut input)?;
-    credential::check_mode(&app, registering.mode, (&client, input.is_form))?;
-    let is_form = input.is_form;
-    let (user, issued) = make(&app, registering, client, &headers).await?;
-    if is_form {
-        return Ok(credential::hand_out_and_go(&app, &issued, "/dashboard"));
+    let (is_form, typed) = (input.is_form, ["name", "email", "invite"].map(|field| input.typed(field)));
+    match read_and_make(&app, &mut input, client, &headers).await {
+        Ok((_, issued)) if is_form => Ok(credential::hand_out_and_go(&app, &issued, "/dashboard")),
+        Ok((user, issued)) => {
+            let message = (StatusCode::CREATED, Some("Registered"));
+            let answer = credential::hand_out(&app, &issued, message, Some(user.shown()));
+            Ok((credential::leftovers(&app, &issued, &headers), answer).into_response())
+        }
+        Err(error) if is_form => {
+            Ok(error.in_form("register.html", "register", shown(typed.each_ref().map(String::as_str))))
+        }
+        Err(error) => Err(error),
     }
-    let answer =
-        credential::hand_out(&app, &issued, (StatusCode::CREATED, Some("Registered")), Some(user.shown()));
-    Ok((credential::leftovers(&app, &issued, &headers), answer).into_response())
+}
+
+async fn read_and_make(
+    app: &App,
+    input: &mut Input,
+    client: Client,
+    headers: &HeaderMap,
+) -> Result<(User, Issued)> {
+    let registering = read(app, input)?;
+    credential::check_mode(app, registering.mode, (&client, input.is_form))?;
+    make(app, registering, client, headers).await
 }
 
 fn read(app: &App, input: &mut Input) -> Result<Registering> {

@@ -76,12 +76,23 @@ async fn a_form_registers_in_session_mode_and_goes_to_the_dashboard() {
 }
 
 #[tokio::test]
-async fn a_form_that_is_wrong_gets_a_page_that_names_the_fields() {
+async fn a_form_that_is_wrong_comes_back_with_what_was_typed_and_names_the_fields() {
     let site = Site::new().await;
-    let answer = site.visitor().form("/register", &[("name", "Ada"), ("email", "ada")]).await;
+    let answer =
+        site.visitor().form("/register", &[("name", "Ada"), ("email", "ada"), ("password", "")]).await;
     let page = answer.has_status(422).text();
     assert!(answer.header("content-type").unwrap().starts_with("text/html"));
-    assert!(page.contains("<li>email ") && page.contains("<li>password is required</li>"), "{page}");
+    assert!(
+        page.contains("<li>Email must have one @") && page.contains("<li>Password is required</li>"),
+        "{page}"
+    );
+    assert!(page.contains("value=\"Ada\"") && page.contains("value=\"ada\""), "{page}");
+    let described =
+        "aria-describedby=\"register-password-wrong register-password-hint\" aria-invalid=\"true\"";
+    assert!(page.contains(described) && page.matches(" autofocus").count() == 1, "{page}");
+    let fields = [("name", "Ada"), ("email", "ada@example.org"), ("password", "xyzzy")];
+    let page = site.visitor().form("/register", &fields).await.has_status(422).text();
+    assert!(page.contains("Password must have at least 8 characters") && !page.contains("xyzzy"), "{page}");
 }
 
 #[tokio::test]
@@ -301,4 +312,35 @@ async fn a06_an_invitation_goes_with_the_role_or_the_account_of_its_maker() {
             json!({ "name": "Eve", "email": "eve@example.org", "password": PASSWORD, "invite": invite });
         site.visitor().post("/register", body).await.is_refused("link_invalid");
     }
+}
+
+#[tokio::test]
+async fn a_form_keeps_its_invitation_where_the_address_is_taken() {
+    let site = Site::with(&[("registration", "invite"), ("contact", "help@example.org")]).await;
+    site.user("ada", RoleName::USER).await;
+    let invite = invitation(&site, json!({})).await;
+    let fields =
+        [("name", "Ada"), ("email", "ada@example.org"), ("password", PASSWORD), ("invite", invite.as_str())];
+    let page = site.visitor().form("/register", &fields).await.has_status(409).text();
+    assert!(page.contains("already registered") && page.contains(&format!("value=\"{invite}\"")), "{page}");
+}
+
+#[tokio::test]
+async fn the_page_says_who_may_register_and_whom_to_ask() {
+    for (registration, says) in [("closed", "Registration is closed"), ("invite", "need an invitation")] {
+        let site = Site::with(&[("registration", registration), ("contact", "help@example.org")]).await;
+        let page = site.visitor().page("/register").await.has_status(200).text();
+        assert!(page.contains(says) && page.contains("mailto:help@example.org"), "{page}");
+        assert!(!page.contains("<form"), "{page}");
+        let login = site.visitor().page("/login").await.text();
+        assert!(!login.contains("/register"), "{login}");
+    }
+    let login = Site::new().await.visitor().page("/login").await.text();
+    assert!(login.contains("href=\"/register\""), "{login}");
+}
+
+#[tokio::test]
+async fn a_browser_that_is_signed_in_already_goes_on() {
+    let site = Site::new().await;
+    site.logged_in_by("ada", Mode::Session).await.page("/register").await.goes_to("/dashboard");
 }

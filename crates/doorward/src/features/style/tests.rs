@@ -1,11 +1,27 @@
-use crate::testing::Site;
+use crate::testing::{Answer, Site};
+
+/// The address of what a page loads, as the page says it.
+fn loaded(page: &Answer, name: &str) -> String {
+    let text = page.text();
+    let start = text.find(&format!("/{name}?v=")).unwrap_or_else(|| panic!("no {name} in {text}"));
+    text[start..].split('"').next().unwrap().to_owned()
+}
 
 #[tokio::test]
-async fn the_style_is_kept_by_browsers_and_has_no_address_of_others() {
+async fn what_a_page_loads_is_kept_for_good_by_its_version_and_has_no_address_of_others() {
     let site = Site::new().await;
-    let answer = site.visitor().get("/style.css").await;
-    answer.has_status(200);
-    assert_eq!(answer.header("content-type"), Some("text/css; charset=utf-8"));
-    assert_eq!(answer.header("cache-control"), Some("public, max-age=3600"));
-    assert!(!answer.text().contains("http") && !answer.text().contains("@import"));
+    let page = site.visitor().page("/login").await;
+    for (name, content_type) in [("style.css", "text/css; charset=utf-8"), ("favicon.svg", "image/svg+xml")] {
+        let answer = site.visitor().get(&loaded(&page, name)).await;
+        answer.has_status(200);
+        assert_eq!(answer.header("content-type"), Some(content_type));
+        assert_eq!(answer.header("cache-control"), Some("public, max-age=31536000, immutable"));
+        assert_eq!(answer.header("vary"), Some("Accept-Encoding"));
+        let text = answer.text().replace("http://www.w3.org/2000/svg", "");
+        assert!(!text.contains("http") && !text.contains("@import") && !text.contains("url("), "{text}");
+        for other in [format!("/{name}"), format!("/{name}?v=000000000000")] {
+            let answer = site.visitor().get(&other).await;
+            assert_eq!(answer.header("cache-control"), Some("public, max-age=3600"), "{other}");
+        }
+    }
 }

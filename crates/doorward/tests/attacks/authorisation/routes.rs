@@ -23,6 +23,7 @@ POST   /admin/users/{id}/reset-link     users:write
 DELETE /admin/users/{id}/sessions       sessions:end
 GET    /admin/users/{id}/sessions       sessions:read
 GET    /dashboard                       signed in
+GET    /favicon.svg                     anybody
 GET    /healthz                         anybody
 GET    /login                           anybody
 POST   /login                           anybody
