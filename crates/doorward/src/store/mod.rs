@@ -13,6 +13,8 @@
 
 mod counts;
 mod error;
+#[cfg(feature = "testing")]
+mod faults;
 mod migrate;
 mod postgres;
 mod postgres_connect;
@@ -34,6 +36,8 @@ use postgres::Postgres;
 use sqlite::Sqlite;
 
 pub use error::StoreError;
+#[cfg(feature = "testing")]
+pub use faults::{Fault, Faults};
 pub use tx::Tx;
 pub(crate) use value::values;
 pub use value::{Column, Row, Value};
@@ -71,6 +75,8 @@ pub struct Store(Arc<Inner>);
 struct Inner {
     engine: Engine,
     counts: StoreCounts,
+    #[cfg(feature = "testing")]
+    faults: Arc<Faults>,
 }
 
 enum Engine {
@@ -109,7 +115,12 @@ impl Store {
                 Engine::Postgres(Postgres::open(&config, *pool_size, *statement_timeout).await?)
             }
         };
-        Ok(Self(Arc::new(Inner { engine, counts: StoreCounts::default() })))
+        Ok(Self(Arc::new(Inner {
+            engine,
+            counts: StoreCounts::default(),
+            #[cfg(feature = "testing")]
+            faults: Arc::default(),
+        })))
     }
 
     /// The first row of the answer, for reads of one row by an index.
@@ -169,6 +180,8 @@ impl Store {
         F: AsyncFn(&mut Tx) -> Result<T, StoreError> + Send + 'static,
         T: Send + 'static,
     {
+        #[cfg(feature = "testing")]
+        let act = faults::within(self.0.faults.clone(), act);
         self.counted("write", async {
             match &self.0.engine {
                 Engine::Sqlite(sqlite) => sqlite.transaction(act).await,
@@ -184,9 +197,17 @@ impl Store {
         act: impl Future<Output = Result<T, StoreError>>,
     ) -> Result<T, StoreError> {
         let begun = steady();
+        #[cfg(feature = "testing")]
+        let act = self.0.faults.call(act);
         let outcome = act.await;
         self.0.counts.done(kind, begun.elapsed(), &outcome);
         outcome
+    }
+
+    /// What can be made to go wrong.
+    #[cfg(feature = "testing")]
+    pub fn faults(&self) -> &Faults {
+        &self.0.faults
     }
 
     /// What was counted so far.

@@ -9,6 +9,8 @@ use super::{Row, StoreError, Value, migrate, postgres_query, sqlite};
 pub struct Tx {
     on: On,
     failed: Option<StoreError>,
+    #[cfg(feature = "testing")]
+    pub(super) faults: Option<std::sync::Arc<super::Faults>>,
 }
 
 enum On {
@@ -18,11 +20,20 @@ enum On {
 
 impl Tx {
     pub(super) fn on_sqlite(connection: Rc<Connection>) -> Self {
-        Self { on: On::Sqlite(connection), failed: None }
+        Self::on(On::Sqlite(connection))
     }
 
     pub(super) fn on_postgres(session: Session) -> Self {
-        Self { on: On::Postgres(Box::new(session)), failed: None }
+        Self::on(On::Postgres(Box::new(session)))
+    }
+
+    fn on(on: On) -> Self {
+        Self {
+            on,
+            failed: None,
+            #[cfg(feature = "testing")]
+            faults: None,
+        }
     }
 
     /// Runs a statement and gives the number of rows that it changed.
@@ -30,6 +41,8 @@ impl Tx {
     /// # Errors
     /// [`StoreError`], after which the transaction is lost, whatever its act makes of it.
     pub async fn execute(&mut self, sql: &'static str, values: Vec<Value>) -> Result<u64, StoreError> {
+        #[cfg(feature = "testing")]
+        self.interrupted()?;
         let outcome = match &self.on {
             On::Sqlite(connection) => sqlite::execute(connection, sql, &values),
             On::Postgres(session) => postgres_query::execute(session.client()?, sql, &values).await,
@@ -42,6 +55,8 @@ impl Tx {
     /// # Errors
     /// As [`Tx::execute`].
     pub async fn find(&mut self, sql: &'static str, values: Vec<Value>) -> Result<Option<Row>, StoreError> {
+        #[cfg(feature = "testing")]
+        self.interrupted()?;
         let outcome = match &self.on {
             On::Sqlite(connection) => sqlite::find(connection, sql, &values),
             On::Postgres(session) => postgres_query::list(session.client()?, sql, &values)
@@ -56,10 +71,19 @@ impl Tx {
     /// # Errors
     /// As [`Tx::execute`].
     pub async fn list(&mut self, sql: &'static str, values: Vec<Value>) -> Result<Vec<Row>, StoreError> {
+        #[cfg(feature = "testing")]
+        self.interrupted()?;
         let outcome = match &self.on {
             On::Sqlite(connection) => sqlite::list(connection, sql, &values),
             On::Postgres(session) => postgres_query::list(session.client()?, sql, &values).await,
         };
+        self.noted(outcome)
+    }
+
+    /// Fails where a test wants it so.
+    #[cfg(feature = "testing")]
+    fn interrupted(&mut self) -> Result<(), StoreError> {
+        let outcome = self.faults.as_ref().map_or(Ok(()), |faults| faults.statement());
         self.noted(outcome)
     }
 

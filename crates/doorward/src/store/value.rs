@@ -149,7 +149,7 @@ impl<T: Column> Column for Option<T> {
 #[cfg(feature = "testing")]
 impl Row {
     /// Every value as text, bytes in base64url: what a thief of the database would try.
-    pub(crate) fn for_tests(&self) -> String {
+    pub fn for_tests(&self) -> String {
         use base64::Engine;
         let shown = self.0.iter().map(|value| match value {
             Value::Null => String::new(),

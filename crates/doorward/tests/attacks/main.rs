@@ -13,6 +13,7 @@ mod browsers;
 mod cookies;
 mod cross_site;
 mod enumeration;
+mod faults;
 mod fields;
 mod passwords;
 mod reading;

@@ -1,0 +1,109 @@
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::Notify;
+
+use super::{StoreError, Tx};
+
+/// What goes wrong in a store under test.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fault {
+    /// A statement, or the end of a transaction, fails; of its transaction nothing is kept.
+    Fails,
+    /// A call is done, and its answer is lost on the way back.
+    LosesItsAnswer,
+    /// A call waits until [`Faults::release`].
+    IsHeld,
+}
+
+/// Faults that tests put into a store.
+#[derive(Default)]
+pub struct Faults {
+    armed: Mutex<Armed>,
+    reached: Notify,
+    released: Notify,
+}
+
+#[derive(Default)]
+struct Armed {
+    fault: Option<Fault>,
+    /// How many go well before.
+    before: u32,
+    met: bool,
+}
+
+impl Faults {
+    /// Lets the `nth` statement or call from now meet this fault; 0 is the next one.
+    pub fn arm(&self, fault: Fault, nth: u32) {
+        *self.armed() = Armed { fault: Some(fault), before: nth, met: false };
+    }
+
+    /// Lets everything go well again; says whether the fault was met.
+    pub fn disarm(&self) -> bool {
+        std::mem::take(&mut *self.armed()).met
+    }
+
+    /// Waits until a call is held.
+    pub async fn reached(&self) {
+        self.reached.notified().await;
+    }
+
+    /// Lets the call go on that is held.
+    pub fn release(&self) {
+        self.released.notify_one();
+    }
+
+    fn armed(&self) -> MutexGuard<'_, Armed> {
+        self.armed.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn is_due(&self, fault: Fault) -> bool {
+        let mut armed = self.armed();
+        if armed.fault != Some(fault) || armed.met {
+            return false;
+        }
+        armed.met = armed.before == 0;
+        armed.before = armed.before.saturating_sub(1);
+        armed.met
+    }
+
+    /// One statement, or the end of a transaction.
+    pub(super) fn statement(&self) -> Result<(), StoreError> {
+        if self.is_due(Fault::Fails) { Err(failure()) } else { Ok(()) }
+    }
+
+    /// One call of the store.
+    pub(super) async fn call<T>(
+        &self,
+        act: impl Future<Output = Result<T, StoreError>>,
+    ) -> Result<T, StoreError> {
+        self.statement()?;
+        if self.is_due(Fault::IsHeld) {
+            self.reached.notify_one();
+            self.released.notified().await;
+        }
+        let loses = self.is_due(Fault::LosesItsAnswer);
+        let outcome = act.await;
+        if loses { Err(failure()) } else { outcome }
+    }
+}
+
+fn failure() -> StoreError {
+    StoreError::Unavailable("a test let it fail".to_owned())
+}
+
+/// The same act, each statement of which can fail, and its end.
+pub(super) fn within<F, T>(
+    faults: Arc<Faults>,
+    act: F,
+) -> impl AsyncFn(&mut Tx) -> Result<T, StoreError> + Send + 'static
+where
+    F: AsyncFn(&mut Tx) -> Result<T, StoreError> + Send + 'static,
+    T: Send + 'static,
+{
+    async move |tx: &mut Tx| {
+        tx.faults = Some(faults.clone());
+        let returned = act(tx).await?;
+        faults.statement()?;
+        Ok(returned)
+    }
+}

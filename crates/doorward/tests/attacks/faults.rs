@@ -1,0 +1,203 @@
+//! Every call of the store fails once, in every request that there is: nothing is half done, nobody is let in, and what was
+//! answered as done is done.
+
+mod scene;
+
+use std::time::Duration;
+
+use doorward::store::Fault;
+use doorward::testing::Answer;
+use serde_json::Value;
+
+use crate::authorisation::routes::{Route, routes};
+use scene::{Scene, requests};
+
+/// More statements than any request has.
+const MOST: u32 = 100;
+
+/// What a request did: the store, whether a password changed, and who is in.
+#[derive(PartialEq, Eq, Debug, Clone)]
+struct Outcome {
+    stored: String,
+    password_changed: bool,
+    who_is_in: Vec<(&'static str, u16)>,
+}
+
+async fn outcome(scene: &Scene, hashes_before: &str) -> Outcome {
+    let who = scene.who_is_in().await;
+    for (name, here, there) in &who {
+        assert_eq!(here, there, "{name}: memory and store don't agree");
+    }
+    Outcome {
+        stored: scene.stored().await,
+        password_changed: !scene.hashes().await.starts_with(hashes_before),
+        who_is_in: who.into_iter().map(|(name, here, _)| (name, here)).collect(),
+    }
+}
+
+fn opens(answer: &Answer) -> bool {
+    answer.status.is_success() || answer.status.is_redirection()
+}
+
+/// Sees that an answer that is none hands out nothing.
+#[track_caller]
+fn gives_nothing(answer: &Answer, asked: &str) {
+    assert!(answer.status.is_server_error(), "{asked}: {} {}", answer.status, answer.text());
+    let problem = answer.is_refused("unavailable");
+    assert_eq!(problem["status"], 503, "{asked}");
+    assert!(answer.set_cookies().is_empty(), "{asked}: {:?}", answer.set_cookies());
+    for told in ["panicked", "SELECT", "a test let it fail", "store"] {
+        assert!(!answer.text().contains(told), "{asked}: {}", answer.text());
+    }
+}
+
+/// Lets the n-th meet the fault, for every n of every request, and gives each answer and what was done to `see`. Says how
+/// many were met.
+async fn each(fault: Fault, see: impl Fn(&str, Option<&Answer>, &Outcome, (&Outcome, &Outcome))) -> u32 {
+    let mut met = 0;
+    for route in routes() {
+        for body in requests(route) {
+            let (before, after) = without_fault(route, &body).await;
+            let mut untouched = None;
+            for nth in 0..MOST {
+                let scene = match untouched.take() {
+                    Some(scene) => scene,
+                    None => Scene::of(route, &body).await,
+                };
+                let hashes = scene.hashes().await;
+                scene.site.app.store.faults().arm(fault, nth);
+                let asked = format!("{} {} {body} ({fault:?} at {nth})", route.method, route.path);
+                let answer = answer(&scene, fault).await;
+                if !scene.site.app.store.faults().disarm() {
+                    break;
+                }
+                met += 1;
+                if fault == Fault::LosesItsAnswer {
+                    // The database is elsewhere then, and is followed as other nodes' writes are.
+                    scene.site.app.follow().await.unwrap();
+                }
+                let outcome = outcome(&scene, &hashes).await;
+                see(&asked, answer.as_ref(), &outcome, (&before, &after));
+                untouched = (outcome == before).then_some(scene);
+            }
+        }
+    }
+    met
+}
+
+/// The outcome of doing nothing, and that of the request where all goes well.
+async fn without_fault(route: Route, body: &Value) -> (Outcome, Outcome) {
+    let scene = Scene::of(route, body).await;
+    let hashes = scene.hashes().await;
+    let before = outcome(&scene, &hashes).await;
+    let scene = Scene::of(route, body).await;
+    let hashes = scene.hashes().await;
+    let answer = scene.act().await;
+    let went_well = opens(&answer);
+    let is_form = matches!((route.method, route.path), ("GET", "/password/reset" | "/refresh"));
+    assert!(
+        went_well || is_form,
+        "{} {} {body}: {} {}",
+        route.method,
+        route.path,
+        answer.status,
+        answer.text()
+    );
+    (before, outcome(&scene, &hashes).await)
+}
+
+/// The answer; none where the client hangs up while its call is held.
+async fn answer(scene: &Scene, fault: Fault) -> Option<Answer> {
+    if fault != Fault::IsHeld {
+        return Some(scene.act().await);
+    }
+    let faults = scene.site.app.store.faults();
+    let tasks = || tokio::runtime::Handle::current().metrics().num_alive_tasks();
+    let before = tasks();
+    let answer = tokio::select! {
+        answer = scene.act() => Some(answer),
+        () = faults.reached() => None,
+    };
+    faults.release();
+    // What changes something goes on to its end without its client.
+    let done = async {
+        while tasks() > before {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(10), done).await.expect("an act without a client ends");
+    answer
+}
+
+#[tokio::test]
+async fn r06_a_statement_that_fails_undoes_its_whole_request_and_the_answer_says_so() {
+    let met = each(Fault::Fails, |asked, answer, outcome, (before, after)| {
+        let answer = answer.unwrap();
+        if opens(answer) {
+            assert_eq!(outcome, after, "{asked}: answered as done: {}", answer.text());
+        } else {
+            gives_nothing(answer, asked);
+            assert_eq!(outcome, before, "{asked}: half done");
+        }
+    })
+    .await;
+    assert!(met > 150, "only {met} statements were let fail");
+}
+
+#[tokio::test]
+async fn r06_an_act_whose_answer_is_lost_is_whole_or_nothing() {
+    let met = each(Fault::LosesItsAnswer, |asked, answer, outcome, (before, after)| {
+        let answer = answer.unwrap();
+        if opens(answer) {
+            assert_eq!(outcome, after, "{asked}: answered as done: {}", answer.text());
+        } else {
+            gives_nothing(answer, asked);
+            assert!(
+                outcome == before || outcome == after,
+                "{asked}: half done:\n{outcome:#?}\nnot\n{after:#?}"
+            );
+        }
+    })
+    .await;
+    assert!(met > 50, "only {met} answers were lost");
+}
+
+#[tokio::test]
+async fn h11_a_client_that_hangs_up_at_any_call_leaves_all_or_nothing() {
+    let met = each(Fault::IsHeld, |asked, _, outcome, (before, after)| {
+        assert!(outcome == before || outcome == after, "{asked}: half done:\n{outcome:#?}\nnot\n{after:#?}");
+    })
+    .await;
+    assert!(met > 50, "only {met} calls were held");
+}
+
+/// The session was ended by another process, and this one doesn't know it yet: routes that ask the store refuse it, and so
+/// they do when the store fails.
+#[tokio::test]
+async fn r06_a_store_that_fails_opens_no_route_that_would_refuse() {
+    const END: &str = "UPDATE sessions SET ended_at = created_at, end_reason = 'logout'";
+    let (mut refusing, mut met) = (0, 0);
+    for route in routes().into_iter().filter(|route| route.who != "anybody") {
+        let body = requests(route).remove(0);
+        for nth in 0..MOST {
+            let scene = Scene::of(route, &body).await;
+            scene.site.app.store.execute(END, Vec::new()).await.unwrap();
+            let before = scene.stored().await;
+            if nth == 0 {
+                if opens(&scene.act().await) {
+                    break;
+                }
+                refusing += 1;
+            }
+            scene.site.app.store.faults().arm(Fault::Fails, nth);
+            let answer = scene.act().await;
+            if !scene.site.app.store.faults().disarm() {
+                break;
+            }
+            met += 1;
+            assert!(!opens(&answer), "{} {} opens at {nth}: {}", route.method, route.path, answer.text());
+            assert_eq!(scene.stored().await, before, "{} {} at {nth}", route.method, route.path);
+        }
+    }
+    assert!(refusing > 15 && met >= refusing, "{refusing} routes refuse, {met} faults were met");
+}

@@ -1,0 +1,155 @@
+//! A site with people in it, and for every route a request that does what the route is for.
+
+use doorward::store::Row;
+use doorward::testing::{Answer, PASSWORD, Site, Visitor};
+use doorward_core::Mode;
+use http::Method;
+use serde_json::{Value, json};
+
+use crate::authorisation::routes::Route;
+
+pub(super) const NEW_PASSWORD: &str = "a door is a threshold";
+
+/// An admin, a user on three devices, and the request that is made by one of them.
+pub(super) struct Scene {
+    pub(super) site: Site,
+    /// Another process over the same data.
+    other: Site,
+    pub(super) caller: Visitor,
+    /// Everybody who holds a credential before the request, under a name.
+    pub(super) held: Vec<(&'static str, Visitor)>,
+    method: Method,
+    path: String,
+    body: Value,
+    is_page: bool,
+}
+
+/// The bodies with which a route is called, each in a scene of its own.
+pub(super) fn requests(route: Route) -> Vec<Value> {
+    let new = json!({ "name": "New", "email": "new@example.org", "password": NEW_PASSWORD });
+    let with = |more: Value| {
+        let mut body = new.clone();
+        body.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        body
+    };
+    let changed = json!({ "name": "Grace H.", "email": "hopper@example.org", "password": PASSWORD });
+    match (route.method, route.path) {
+        ("GET", _) => vec![Value::Null],
+        ("POST", "/login") => Mode::ALL
+            .map(|mode| json!({ "email": "grace@example.org", "password": PASSWORD, "mode": mode.as_str() }))
+            .into(),
+        ("POST", "/register") => vec![with(json!({ "mode": "bearer" })), with(json!({ "mode": "session" }))],
+        ("POST", "/refresh") => vec![json!({ "refresh_token": "{refresh}" })],
+        ("POST", "/logout") => vec![json!({}), json!({ "refresh_token": "{refresh}" })],
+        ("POST", "/password/reset") => vec![json!({ "token": "{reset}", "new_password": NEW_PASSWORD })],
+        ("PATCH" | "POST", "/profile") => vec![json!({ "name": "Grace H." }), changed],
+        ("POST", "/profile/password") => {
+            vec![json!({ "current_password": PASSWORD, "new_password": NEW_PASSWORD })]
+        }
+        ("DELETE", "/profile") | ("POST", "/profile/delete") => vec![json!({ "password": PASSWORD })],
+        ("POST", "/admin/users") => vec![new.clone(), with(json!({ "role": "admin" }))],
+        ("PATCH", "/admin/users/{id}") => {
+            vec![
+                json!({ "role": "admin" }),
+                json!({ "disabled": true }),
+                json!({ "name": "G", "email": "g@example.org" }),
+            ]
+        }
+        ("POST", "/admin/invitations") => vec![json!({ "email": "new@example.org", "role": "user" })],
+        (
+            "DELETE" | "POST",
+            "/logout/all"
+            | "/sessions"
+            | "/sessions/end-others"
+            | "/sessions/{id}"
+            | "/sessions/{id}/end"
+            | "/admin/users/{id}"
+            | "/admin/users/{id}/sessions"
+            | "/admin/users/{id}/reset-link",
+        ) => vec![Value::Null],
+        (method, path) => panic!("{method} {path}: say with which bodies it does what it is for"),
+    }
+}
+
+impl Scene {
+    pub(super) async fn of(route: Route, body: &Value) -> Self {
+        let site = Site::with(&[("throttle.enabled", "false")]).await;
+        let admin = site.admin("ada").await;
+        let bearer = site.logged_in("grace").await;
+        let cookie = site.logged_in_by("grace", Mode::Cookie).await;
+        let session = site.logged_in_by("grace", Mode::Session).await;
+        let grace = bearer.user_id().await;
+        let other = bearer.session_id().await;
+        let id = if route.path.starts_with("/sessions") { &other } else { &grace };
+        let path = route.path.replace("{id}", id);
+        let mut text = body.to_string();
+        if text.contains("{reset}") {
+            let link = admin.post(&format!("/admin/users/{grace}/reset-link"), Value::Null).await.is_ok();
+            let (_, token) = link["url"].as_str().unwrap().split_once("token=").unwrap();
+            text = text.replace("{reset}", token);
+        }
+        text = text.replace("{refresh}", &bearer.refresh_token().unwrap());
+        let caller = match route.path {
+            path if path.starts_with("/admin") => admin.copy(),
+            "/refresh" => bearer.copy(),
+            _ => session.copy(),
+        };
+        let held = vec![("admin", admin), ("bearer", bearer), ("cookie", cookie), ("session", session)];
+        let body = serde_json::from_str(&text).unwrap();
+        let other = site.restarted().await;
+        let (method, is_page) = (route.method.parse().unwrap(), route.who == "a browser");
+        Self { site, other, caller, held, method, path, body, is_page }
+    }
+
+    /// Makes the request, by a copy of the caller: whatever the answer clears, it can be made again.
+    pub(super) async fn act(&self) -> Answer {
+        let caller = self.caller.copy();
+        if self.is_page {
+            return caller.page(&self.path).await;
+        }
+        caller.json(self.method.clone(), &self.path, self.body.clone()).await
+    }
+
+    /// Whether each credential opens the profile: the status that this process gives, and the other one.
+    pub(super) async fn who_is_in(&self) -> Vec<(&'static str, u16, u16)> {
+        self.other.app.follow().await.unwrap();
+        let mut seen = Vec::new();
+        for (name, visitor) in &self.held {
+            let here = visitor.copy().get("/profile").await;
+            let there = visitor.copy().at(&self.other).get("/profile").await;
+            seen.push((*name, here.status.as_u16(), there.status.as_u16()));
+        }
+        seen
+    }
+
+    /// What the store holds, without ids, times and secrets: equal after equal acts.
+    pub(super) async fn stored(&self) -> String {
+        const TABLES: [&str; 6] = [
+            "SELECT name, email, role, CAST(role_version AS TEXT), \
+             CAST(CASE WHEN disabled_at IS NULL THEN 0 ELSE 1 END AS TEXT) FROM users ORDER BY email",
+            "SELECT u.email, s.mode, s.end_reason, CAST(s.generation AS TEXT), CAST(s.replays AS TEXT) \
+             FROM sessions s JOIN users u ON u.id = s.user_id ORDER BY u.email, s.mode, s.ended_at, s.generation",
+            "SELECT reason FROM revocations ORDER BY reason",
+            "SELECT role, CAST(version AS TEXT) FROM role_changes ORDER BY role",
+            "SELECT purpose, email, role, CAST(CASE WHEN used_at IS NULL THEN 0 ELSE 1 END AS TEXT) \
+             FROM one_time_links ORDER BY purpose, email, created_at",
+            "SELECT action, outcome, detail, CAST(occurrences AS TEXT) FROM audit ORDER BY action, outcome, detail",
+        ];
+        let mut text = String::new();
+        for table in TABLES {
+            for row in self.site.app.store.list(table, Vec::new()).await.unwrap() {
+                text += &row.for_tests();
+                text += "\n";
+            }
+            text += "--\n";
+        }
+        text
+    }
+
+    /// Every password hash, to see whether one changed.
+    pub(super) async fn hashes(&self) -> String {
+        let hashes = "SELECT email, password_hash FROM users ORDER BY created_at, email";
+        let rows = self.site.app.store.list(hashes, Vec::new()).await.unwrap();
+        rows.iter().map(Row::for_tests).collect()
+    }
+}
