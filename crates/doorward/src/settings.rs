@@ -76,7 +76,7 @@ settings! {
     listen: SocketAddr = "listen", "127.0.0.1:8080";
     /// The folder of the secret and of the SQLite database.
     data: PathBuf = "data", "./doorward-data";
-    /// A PostgreSQL URL (`postgres://user:password@host/name?sslmode=require`); empty for SQLite in the data folder.
+    /// A PostgreSQL URL (`postgres://user:password@host/name?sslmode=require`); empty for SQLite in the data folder. Beyond this machine TLS is required, unless the URL says `sslmode=disable`.
     database: Option<DatabaseUrl> = "database", "";
     /// The URL under which people reach Doorward, needed beyond loopback. It decides origin, issuer, `Secure` and links.
     public_url: Option<Url> = "public_url", "";

@@ -56,8 +56,8 @@ pub enum Database {
     Sqlite(PathBuf),
     /// A PostgreSQL server, or one that speaks its language.
     Postgres {
-        /// `postgres://user:password@host:5432/name?sslmode=require`. Where TLS is used (`prefer`, the default, or
-        /// `require`), the server's certificate is always verified.
+        /// `postgres://user:password@host:5432/name?sslmode=require`. Where TLS is used, the server's
+        /// certificate is always verified. Beyond this machine it is required, unless the URL says `sslmode=disable`.
         url: Secret,
         /// The most connections that are open at once.
         pool_size: usize,

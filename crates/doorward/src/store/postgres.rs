@@ -11,6 +11,7 @@ use std::time::Duration;
 use deadpool_postgres::{ClientWrapper, Object, Pool};
 use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio::task::LocalSet;
+use tokio::time::timeout;
 
 use super::postgres_connect::{self, Config, pool_error, text};
 use super::postgres_query::{self as query, harmless, store_error};
@@ -20,12 +21,15 @@ use super::{Row, StoreError, Tx, Value};
 pub(super) const QUEUE: usize = 1024;
 /// How often an act is tried that loses against others.
 const TRIES: u32 = 10;
+/// How much longer than the limit of a statement the server's answer may take.
+const SLACK: Duration = Duration::from_secs(2);
 
 pub(super) struct Postgres {
     pool: Pool,
     /// Acts for the thread that runs them; `None` asks it to end.
     acts: mpsc::UnboundedSender<Option<Act>>,
     room: Arc<Semaphore>,
+    patience: Duration,
     thread: Mutex<Option<JoinHandle<()>>>,
 }
 
@@ -43,7 +47,8 @@ impl Postgres {
         let (acts, queue) = mpsc::unbounded_channel();
         let thread = start(queue)
             .map_err(|error| StoreError::Unavailable(format!("no thread for the database: {error}")))?;
-        Ok(Self { pool, acts, room: Arc::new(Semaphore::new(QUEUE)), thread: Mutex::new(Some(thread)) })
+        let (room, patience) = (Arc::new(Semaphore::new(QUEUE)), statement_timeout + SLACK);
+        Ok(Self { pool, acts, room, patience, thread: Mutex::new(Some(thread)) })
     }
 
     pub(super) async fn find(&self, sql: &str, values: &[Value]) -> Result<Option<Row>, StoreError> {
@@ -63,15 +68,21 @@ impl Postgres {
 
     async fn list_once(&self, sql: &str, values: &[Value]) -> Result<Vec<Row>, StoreError> {
         let client = self.pool.get().await.map_err(pool_error)?;
-        query::read(&client, sql, values).await
+        match timeout(self.patience, query::read(&client, sql, values)).await {
+            Ok(rows) => rows,
+            Err(_) => Err(silent(client)),
+        }
     }
 
     /// One statement needs no BEGIN and COMMIT around it.
     pub(super) async fn execute(&self, sql: &'static str, values: Vec<Value>) -> Result<u64, StoreError> {
-        let pool = self.pool.clone();
+        let (pool, patience) = (self.pool.clone(), self.patience);
         let act = async move || {
             let client = pool.get().await.map_err(pool_error)?;
-            query::execute(&client, sql, &values).await
+            match timeout(patience, query::execute(&client, sql, &values)).await {
+                Ok(changed) => changed,
+                Err(_) => Err(silent(client)),
+            }
         };
         self.apart(act).await
     }
@@ -81,8 +92,8 @@ impl Postgres {
         F: AsyncFn(&mut Tx) -> Result<T, StoreError> + Send + 'static,
         T: Send + 'static,
     {
-        let pool = self.pool.clone();
-        self.apart(async move || attempt(&pool, &act).await).await
+        let (pool, patience) = (self.pool.clone(), self.patience);
+        self.apart(async move || attempt(&pool, patience, &act).await).await
     }
 
     /// Runs the act on the thread for acts, again where it lost against others, and waits for its answer.
@@ -151,11 +162,18 @@ fn pause(tried: u32) -> Duration {
     Duration::from_micros(RandomState::new().hash_one(tried) % longest)
 }
 
-async fn attempt<F, T>(pool: &Pool, act: &F) -> Result<T, StoreError>
+/// A server that says nothing, or a network that swallows it. The connection is closed: what comes over it later would be
+/// taken for an answer to the next one's question.
+fn silent(client: Object) -> StoreError {
+    drop(Object::take(client));
+    StoreError::Unavailable("the server did not answer in time".to_owned())
+}
+
+async fn attempt<F, T>(pool: &Pool, patience: Duration, act: &F) -> Result<T, StoreError>
 where
     F: AsyncFn(&mut Tx) -> Result<T, StoreError>,
 {
-    let mut tx = Tx::on_postgres(Session::begin(pool).await?);
+    let mut tx = Tx::on_postgres(Session::begin(pool, patience).await?);
     let returned = act(&mut tx).await;
     let outcome = tx.outcome(returned);
     let session = tx.into_session().ok_or_else(StoreError::closed)?;
@@ -170,45 +188,62 @@ where
 
 /// A connection with an open transaction. Dropped in the middle of it (a panic, a lost connection), it is closed
 /// rather than given back: the next one to use it would find itself in somebody else's transaction.
-pub(super) struct Session(Option<Object>);
+pub(super) struct Session {
+    client: Option<Object>,
+    patience: Duration,
+}
 
 impl Session {
-    async fn begin(pool: &Pool) -> Result<Self, StoreError> {
-        let session = Self(Some(pool.get().await.map_err(pool_error)?));
+    async fn begin(pool: &Pool, patience: Duration) -> Result<Self, StoreError> {
+        let session = Self { client: Some(pool.get().await.map_err(pool_error)?), patience };
         // Nothing has been done yet, so a connection that turns out to be dead is worth another try.
-        session.client()?.batch_execute("BEGIN").await.map_err(|error| harmless(&error))?;
+        let begun =
+            async { session.client()?.batch_execute("BEGIN").await.map_err(|error| harmless(&error)) };
+        session.in_time(begun).await?;
         Ok(session)
     }
 
     pub(super) fn client(&self) -> Result<&ClientWrapper, StoreError> {
-        self.0.as_deref().ok_or_else(StoreError::closed)
+        self.client.as_deref().ok_or_else(StoreError::closed)
+    }
+
+    /// One statement. Where the server stays silent, the ROLLBACK that follows fails by the same limit, and the
+    /// connection is closed.
+    pub(super) async fn in_time<T>(
+        &self,
+        statement: impl Future<Output = Result<T, StoreError>>,
+    ) -> Result<T, StoreError> {
+        let silent = || StoreError::Unavailable("the server did not answer in time".to_owned());
+        timeout(self.patience, statement).await.unwrap_or_else(|_| Err(silent()))
     }
 
     async fn commit(mut self) -> Result<(), StoreError> {
-        let committed = self.client()?.batch_execute("COMMIT").await;
-        committed.map_err(|error| match error.code() {
-            Some(_) => store_error(&error),
-            None => StoreError::Unavailable(format!(
-                "the answer to a commit was lost, it may have been done: {}",
-                text(&error)
-            )),
+        let lost = |why: &str| {
+            StoreError::Unavailable(format!("the answer to a commit was lost, it may have been done: {why}"))
+        };
+        let committed = timeout(self.patience, self.client()?.batch_execute("COMMIT")).await;
+        committed.map_err(|_| lost("the server did not answer in time"))?.map_err(|error| {
+            match error.code() {
+                Some(_) => store_error(&error),
+                None => lost(&text(&error)),
+            }
         })?;
-        self.0.take();
+        self.client.take();
         Ok(())
     }
 
     async fn roll_back(mut self) {
         if let Ok(client) = self.client()
-            && client.batch_execute("ROLLBACK").await.is_ok()
+            && let Ok(Ok(())) = timeout(SLACK, client.batch_execute("ROLLBACK")).await
         {
-            self.0.take();
+            self.client.take();
         }
     }
 }
 
 impl Drop for Session {
     fn drop(&mut self) {
-        if let Some(client) = self.0.take() {
+        if let Some(client) = self.client.take() {
             drop(Object::take(client));
         }
     }

@@ -1,6 +1,7 @@
 //! How PostgreSQL is reached: the URL, TLS, the time limits, and clear words for what goes wrong.
 
 use std::error::Error;
+use std::net::IpAddr;
 use std::path::Path;
 use std::str::FromStr;
 use std::sync::Arc;
@@ -12,6 +13,7 @@ use rustls::crypto::aws_lc_rs;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use rustls::{ClientConfig, RootCertStore};
+use tokio_postgres::config::{Host, SslMode};
 use tokio_postgres::error::SqlState;
 use tokio_postgres_rustls::MakeRustlsConnect;
 
@@ -75,8 +77,25 @@ fn read(url: &Secret) -> Result<tokio_postgres::Config, StoreError> {
     if config.get_application_name().is_none() {
         config.application_name("doorward");
     }
+    // Silently in the clear is what an attacker on the way would choose.
+    if config.get_ssl_mode() == SslMode::Prefer && leaves_the_machine(&config) {
+        config.ssl_mode(SslMode::Require);
+    }
     config.keepalives_idle(SILENCE).tcp_user_timeout(SILENCE);
     Ok(config)
+}
+
+fn leaves_the_machine(config: &tokio_postgres::Config) -> bool {
+    let is_local = |ip: &IpAddr| ip.is_loopback();
+    let away = |host: &Host| match host {
+        Host::Tcp(name) => name != "localhost" && !name.parse().is_ok_and(|ip| is_local(&ip)),
+        Host::Unix(_) => false,
+    };
+    // Where addresses are given, names are only for the certificate.
+    match config.get_hostaddrs() {
+        [] => config.get_hosts().iter().any(away),
+        addresses => !addresses.iter().all(is_local),
+    }
 }
 
 fn tls(ca_file: Option<&Path>) -> Result<ClientConfig, StoreError> {
@@ -125,6 +144,9 @@ fn connect_text(error: &tokio_postgres::Error) -> String {
         Some(_) => return said,
         None if said.contains("lookup") => "check the host name in the database URL",
         None if said.contains("refused") => "check host and port, and that the server runs",
+        None if said.contains("does not support TLS") => {
+            "turn TLS on at the server, or write sslmode=disable in the database URL on a network that you trust"
+        }
         None if said.contains("certificate") => {
             "give the authority's certificate, or write sslmode=disable on a network that you trust"
         }
@@ -145,4 +167,24 @@ pub(super) fn text(error: &tokio_postgres::Error) -> String {
         cause = inner.source();
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn beyond_this_machine_tls_is_left_out_only_where_the_url_says_so() {
+        let mode = |url: &str| read(&Secret::new(url)).unwrap().get_ssl_mode();
+        for local in ["127.0.0.1", "localhost", "[::1]", "%2Fvar%2Frun%2Fpostgresql"] {
+            assert_eq!(mode(&format!("postgres://u:p@{local}/d")), SslMode::Prefer, "{local}");
+        }
+        for away in ["db.example.com", "192.0.2.1", "127.0.0.1,db.example.com", "localhost.example.com"] {
+            assert_eq!(mode(&format!("postgres://u:p@{away}/d")), SslMode::Require, "{away}");
+            assert_eq!(mode(&format!("postgres://u:p@{away}/d?sslmode=prefer")), SslMode::Require, "{away}");
+            assert_eq!(mode(&format!("postgres://u:p@{away}/d?sslmode=disable")), SslMode::Disable, "{away}");
+        }
+        let by_address = "postgres://u:p@localhost/d?hostaddr=192.0.2.1";
+        assert_eq!(mode(by_address), SslMode::Require);
+    }
 }

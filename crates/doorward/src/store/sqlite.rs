@@ -4,6 +4,7 @@
 use std::fs::OpenOptions;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::Ordering;
 use std::sync::{Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
@@ -12,6 +13,7 @@ use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
 use rusqlite::types::{ToSqlOutput, ValueRef};
 use rusqlite::{CachedStatement, Connection, ErrorCode, OpenFlags, ToSql};
 use tokio::sync::oneshot;
+use tokio::time::timeout;
 
 use super::sqlite_writer::{self, Act, Message};
 use super::{Row, StoreError, Tx, Value};
@@ -21,6 +23,8 @@ pub(super) const QUEUE: usize = 1024;
 /// Prepared statements that a connection keeps: all that the program has.
 const STATEMENTS: usize = 256;
 const POINT_READERS: usize = 2;
+/// How long a read may take, and an act may wait until it is begun. A disk that hangs must not hold up everybody who asks.
+pub(super) const PATIENCE: Duration = Duration::from_secs(10);
 
 pub(super) struct Sqlite {
     writer: Sender<Message>,
@@ -64,13 +68,13 @@ impl Sqlite {
     ) -> Result<Option<Row>, StoreError> {
         let (reply, answer) = oneshot::channel();
         offer(&self.points, Read::First(sql, values, reply))?;
-        answer.await.map_err(|_| StoreError::closed())?
+        in_time(answer).await
     }
 
     pub(super) async fn list(&self, sql: &'static str, values: Vec<Value>) -> Result<Vec<Row>, StoreError> {
         let (reply, answer) = oneshot::channel();
         offer(&self.scans, Read::All(sql, values, reply))?;
-        answer.await.map_err(|_| StoreError::closed())?
+        in_time(answer).await
     }
 
     pub(super) async fn transaction<F, T>(&self, act: F) -> Result<T, StoreError>
@@ -78,15 +82,24 @@ impl Sqlite {
         F: AsyncFn(&mut Tx) -> Result<T, StoreError> + Send + 'static,
         T: Send + 'static,
     {
-        let (reply, answer) = oneshot::channel();
-        offer(&self.writer, Message::Act(Box::new(Act::new(act, reply))))?;
-        answer.await.map_err(|_| StoreError::closed())?
+        let (reply, mut answer) = oneshot::channel();
+        let act = Act::new(act, reply);
+        let taken = act.taken.clone();
+        offer(&self.writer, Message::Act(Box::new(act)))?;
+        let answered = match timeout(PATIENCE, &mut answer).await {
+            Ok(answered) => answered,
+            // Taken back before the writer came to it: it never happens.
+            Err(_) if !taken.swap(true, Ordering::SeqCst) => return Err(silent()),
+            // Under way: what comes of it is known only when it is done.
+            Err(_) => answer.await,
+        };
+        answered.map_err(|_| StoreError::closed())?
     }
 
     pub(super) async fn data_version(&self) -> Result<i64, StoreError> {
         let (reply, answer) = oneshot::channel();
         offer(&self.writer, Message::Version(reply))?;
-        answer.await.map_err(|_| StoreError::closed())?
+        in_time(answer).await
     }
 
     pub(super) async fn close(&self) {
@@ -101,6 +114,15 @@ impl Sqlite {
         });
         drop(closed.await);
     }
+}
+
+async fn in_time<T>(answer: oneshot::Receiver<Result<T, StoreError>>) -> Result<T, StoreError> {
+    let answered = timeout(PATIENCE, answer).await.map_err(|_| silent())?;
+    answered.map_err(|_| StoreError::closed())?
+}
+
+fn silent() -> StoreError {
+    StoreError::Unavailable("the disk did not answer in time".to_owned())
 }
 
 fn offer<T>(queue: &Sender<T>, message: T) -> Result<(), StoreError> {

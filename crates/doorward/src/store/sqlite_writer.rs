@@ -4,6 +4,8 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::pin;
 use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, Waker};
 
 use crossbeam_channel::Receiver;
@@ -27,6 +29,9 @@ pub(super) enum Message {
 
 /// An [`Act`] whose type is forgotten.
 pub(super) trait Job: Send {
+    /// Whether it is to be run: its caller may have taken it back.
+    fn take(&self) -> bool;
+
     /// Runs the act and says whether its changes are to be kept.
     fn run(&mut self, tx: Tx) -> bool;
 
@@ -37,13 +42,15 @@ pub(super) trait Job: Send {
 /// What a caller wants done in a transaction, and where the answer goes.
 pub(super) struct Act<F, T> {
     act: F,
+    /// Set by the first of the two who come: the writer, who runs it then, or the caller, who has waited too long.
+    pub(super) taken: Arc<AtomicBool>,
     outcome: Result<T, StoreError>,
     reply: oneshot::Sender<Result<T, StoreError>>,
 }
 
 impl<F, T> Act<F, T> {
     pub(super) fn new(act: F, reply: oneshot::Sender<Result<T, StoreError>>) -> Self {
-        Self { act, outcome: Err(StoreError::closed()), reply }
+        Self { act, taken: Arc::default(), outcome: Err(StoreError::closed()), reply }
     }
 }
 
@@ -52,6 +59,10 @@ where
     F: AsyncFn(&mut Tx) -> Result<T, StoreError> + Send,
     T: Send,
 {
+    fn take(&self) -> bool {
+        !self.taken.swap(true, Ordering::SeqCst)
+    }
+
     fn run(&mut self, mut tx: Tx) -> bool {
         // A panic ends the act, not the thread: its savepoint is rolled back like that of any act that failed.
         let ran = catch_unwind(AssertUnwindSafe(|| {
@@ -102,6 +113,7 @@ fn commit_together(connection: &Rc<Connection>, first: Box<dyn Job>, queue: &Rec
     let mut next = Some(Message::Act(first));
     while let Some(message) = next.take() {
         match message {
+            Message::Act(act) if !act.take() => {}
             Message::Act(mut act) => {
                 // Where there is no transaction (any more), what waits would only wait for the same failure.
                 end = end.and_then(|()| run_apart(connection, &mut *act));

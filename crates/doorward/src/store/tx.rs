@@ -45,7 +45,9 @@ impl Tx {
         self.interrupted()?;
         let outcome = match &self.on {
             On::Sqlite(connection) => sqlite::execute(connection, sql, &values),
-            On::Postgres(session) => postgres_query::execute(session.client()?, sql, &values).await,
+            On::Postgres(session) => {
+                session.in_time(postgres_query::execute(session.client()?, sql, &values)).await
+            }
         };
         self.noted(outcome)
     }
@@ -59,7 +61,8 @@ impl Tx {
         self.interrupted()?;
         let outcome = match &self.on {
             On::Sqlite(connection) => sqlite::find(connection, sql, &values),
-            On::Postgres(session) => postgres_query::list(session.client()?, sql, &values)
+            On::Postgres(session) => session
+                .in_time(postgres_query::list(session.client()?, sql, &values))
                 .await
                 .map(|rows| rows.into_iter().next()),
         };
@@ -75,7 +78,9 @@ impl Tx {
         self.interrupted()?;
         let outcome = match &self.on {
             On::Sqlite(connection) => sqlite::list(connection, sql, &values),
-            On::Postgres(session) => postgres_query::list(session.client()?, sql, &values).await,
+            On::Postgres(session) => {
+                session.in_time(postgres_query::list(session.client()?, sql, &values)).await
+            }
         };
         self.noted(outcome)
     }

@@ -8,5 +8,6 @@ mod form;
 mod metrics;
 mod places;
 mod size;
+mod store;
 mod time;
 mod tls;

@@ -171,3 +171,67 @@ async fn tls_is_verified_against_the_given_authority() {
         store.close().await;
     }
 }
+
+/// A way to the server on which nothing moves while it is blocked.
+async fn blockable(server: &str) -> (String, tokio::sync::watch::Sender<bool>) {
+    let mut url = url::Url::parse(server).unwrap();
+    let target = format!("127.0.0.1:{}", url.port().unwrap());
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    url.set_port(Some(listener.local_addr().unwrap().port())).unwrap();
+    let (block, blocked) = tokio::sync::watch::channel(false);
+    tokio::spawn(async move {
+        while let Ok((near, _)) = listener.accept().await {
+            let far = tokio::net::TcpStream::connect(&target).await.unwrap();
+            let ((near_read, near_write), (far_read, far_write)) = (near.into_split(), far.into_split());
+            tokio::spawn(carry(near_read, far_write, blocked.clone()));
+            tokio::spawn(carry(far_read, near_write, blocked.clone()));
+        }
+    });
+    (url.into(), block)
+}
+
+async fn carry(
+    mut from: tokio::net::tcp::OwnedReadHalf,
+    mut to: tokio::net::tcp::OwnedWriteHalf,
+    mut blocked: tokio::sync::watch::Receiver<bool>,
+) {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    let mut bytes = [0; 4_096];
+    while let Ok(length @ 1..) = from.read(&mut bytes).await {
+        if blocked.wait_for(|blocked| !blocked).await.is_err()
+            || to.write_all(&bytes[..length]).await.is_err()
+        {
+            return;
+        }
+    }
+}
+
+#[tokio::test]
+async fn d04_a_network_that_swallows_everything_holds_nobody_for_long_and_is_recovered_from() {
+    let Some(place) = Place::postgres().await else { return };
+    let Database::Postgres { url, .. } = &place.settings.database else { panic!() };
+    let (through, block) = blockable(str::from_utf8(url.expose()).unwrap()).await;
+    let mut settings = postgres_at(&through);
+    if let Database::Postgres { statement_timeout, .. } = &mut settings.database {
+        *statement_timeout = std::time::Duration::from_millis(100);
+    }
+    drop(place.open().await);
+    let store = Store::open(&settings, Timestamp::from_secs(1)).await.unwrap();
+    block.send(true).unwrap();
+    let began = std::time::Instant::now();
+    let (read, change, act) = tokio::join!(
+        store.ping(),
+        store.execute("UPDATE numbers SET value = 1", values![]),
+        store.transaction(async |tx| tx.execute("UPDATE numbers SET value = 2", values![]).await),
+    );
+    for outcome in [read, change.map(drop), act.map(drop)] {
+        assert!(outcome.as_ref().is_err_and(StoreError::is_transient), "{outcome:?}");
+    }
+    assert!(began.elapsed() < std::time::Duration::from_secs(15), "{:?}", began.elapsed());
+    block.send(false).unwrap();
+    store.ping().await.unwrap();
+    store.execute("UPDATE numbers SET value = 7", values![]).await.unwrap();
+    assert_eq!(value_of(&store, "first").await, Some(7));
+    store.close().await;
+    place.remove().await;
+}

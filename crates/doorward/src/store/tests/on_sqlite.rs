@@ -213,3 +213,17 @@ async fn a_file_that_is_no_database_and_a_folder_that_is_not_there_are_refused_i
     let text = Store::open(&nowhere, Timestamp::default()).await.map(drop).unwrap_err().to_string();
     assert!(text.contains("deeper can't be opened"), "{text}");
 }
+
+/// As where the disk hangs: whoever was told that it failed must not find it done later.
+#[tokio::test]
+async fn d03_an_act_that_is_kept_waiting_is_taken_back_and_never_happens() {
+    let place = Place::sqlite();
+    let store = place.open().await;
+    let release = hold_the_acts(&store).await;
+    let refused = store.execute("UPDATE numbers SET value = value + 1", values![]).await;
+    assert!(matches!(refused, Err(StoreError::Unavailable(_))), "{refused:?}");
+    drop(release);
+    assert_eq!(store.execute("UPDATE numbers SET value = value + 100", values![]).await, Ok(2));
+    assert_eq!(value_of(&store, "first").await, Some(100));
+    store.close().await;
+}

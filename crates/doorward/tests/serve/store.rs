@@ -1,0 +1,168 @@
+//! A store that is locked, full, gone or silent: writes are refused with the time to come back, what needs no store goes
+//! on, and nobody has to start anything again.
+
+use std::path::PathBuf;
+use std::process::Command;
+use std::time::Duration;
+
+use doorward::testing::{Answer, PASSWORD, Site, Visitor};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use serde_json::json;
+
+use crate::client::soon;
+
+fn database(site: &Site) -> PathBuf {
+    site.app.settings.data.join("doorward.db")
+}
+
+fn is_on_sqlite(site: &Site) -> bool {
+    site.app.settings.database.is_none()
+}
+
+async fn login(site: &Site, name: &str) -> Answer {
+    let body = json!({ "email": format!("{name}@example.org"), "password": PASSWORD });
+    site.visitor().post("/login", body).await
+}
+
+/// Our own failure: come back soon. It says nothing against the credential.
+#[track_caller]
+fn comes_back_later(answer: &Answer) {
+    answer.has_status(503).is_refused("unavailable");
+    assert!(
+        answer.header("retry-after").is_some_and(|after| after.parse::<u32>().is_ok_and(|after| after > 0))
+    );
+    assert!(answer.set_cookies().is_empty(), "{:?}", answer.set_cookies());
+}
+
+async fn is_served_without_a_store(ada: &Visitor) {
+    ada.get("/profile").await.is_ok();
+    ada.get("/healthz").await.is_ok();
+}
+
+#[tokio::test]
+async fn d03_while_another_program_holds_the_database_only_writes_are_refused() {
+    let site = Site::with(&[("throttle.enabled", "false")]).await;
+    if !is_on_sqlite(&site) {
+        return;
+    }
+    let _keeping_up = site.app.keep_up();
+    let ada = site.logged_in("ada").await;
+    let other = rusqlite::Connection::open(database(&site)).unwrap();
+    other.execute_batch("BEGIN IMMEDIATE").unwrap();
+    let (refused, _) = tokio::join!(soon(login(&site, "ada")), is_served_without_a_store(&ada));
+    comes_back_later(&refused);
+    comes_back_later(&soon(ada.refresh()).await);
+    is_served_without_a_store(&ada).await;
+    other.execute_batch("ROLLBACK").unwrap();
+    login(&site, "ada").await.is_ok();
+    ada.refresh().await.is_ok();
+}
+
+/// In a process of its own, whose files may grow no further for a while.
+#[tokio::test]
+async fn d03_on_a_full_disk_writes_are_refused_and_those_that_were_not_are_kept() {
+    const INSIDE: &str = "DOORWARD_TEST_FULL_DISK";
+    const TEST: &str = "store::d03_on_a_full_disk_writes_are_refused_and_those_that_were_not_are_kept";
+    if std::env::var_os(INSIDE).is_none() {
+        // The signal that comes with the limit is for programs that don't look at what a write returns.
+        let mut again = Command::new("sh");
+        again.arg("-c").arg("trap '' XFSZ; exec \"$0\" \"$@\"").arg(std::env::current_exe().unwrap());
+        let output = again.args(["--exact", TEST, "--nocapture"]).env(INSIDE, "1").output().unwrap();
+        let said = String::from_utf8_lossy(&output.stdout);
+        return assert!(output.status.success() && said.contains("1 passed"), "{output:?}");
+    }
+    let site = Site::with(&[("throttle.enabled", "false")]).await;
+    if !is_on_sqlite(&site) {
+        return;
+    }
+    let ada = site.logged_in("ada").await;
+    let whole = getrlimit(Resource::Fsize);
+    let log = database(&site).with_extension("db-wal");
+    let room = std::fs::metadata(log).unwrap().len() + 200_000;
+    setrlimit(Resource::Fsize, Rlimit { current: Some(room), ..whole }).unwrap();
+    let mut kept = Vec::new();
+    let refused = loop {
+        let name = format!("user{}", kept.len());
+        let body = json!({ "name": name, "email": format!("{name}@example.org"), "password": PASSWORD });
+        let answer = site.visitor().post("/register", body).await;
+        if answer.status != 201 {
+            break answer;
+        }
+        kept.push(name);
+        assert!(kept.len() < 1_000, "the disk never fills");
+    };
+    comes_back_later(&refused);
+    assert!(!kept.is_empty());
+    // What writes less finds room for a little longer.
+    let mut refresh = ada.refresh().await;
+    while refresh.status == 200 {
+        refresh = ada.refresh().await;
+    }
+    comes_back_later(&refresh);
+    is_served_without_a_store(&ada).await;
+    setrlimit(Resource::Fsize, whole).unwrap();
+    for name in &kept {
+        login(&site, name).await.is_ok();
+    }
+    let refused_one = format!("user{}", kept.len());
+    login(&site, &refused_one).await.is_refused("invalid_credentials");
+    ada.refresh().await.is_ok();
+}
+
+#[tokio::test]
+async fn d04_without_its_postgresql_server_it_refuses_what_needs_one_and_recovers() {
+    let site = Site::with(&[("throttle.enabled", "false")]).await;
+    let Some(url) = &site.app.settings.database else { return };
+    let name = url::Url::parse(url.expose()).unwrap().path().trim_start_matches('/').to_owned();
+    let _keeping_up = site.app.keep_up();
+    let ada = site.logged_in("ada").await;
+    ada.get("/profile").await.is_ok();
+    let server = std::env::var("DOORWARD_TEST_POSTGRES").unwrap();
+    let (admin, connection) = tokio_postgres::connect(&server, tokio_postgres::NoTls).await.unwrap();
+    let connection = tokio::spawn(connection);
+    let cut = format!(
+        "ALTER DATABASE {name} ALLOW_CONNECTIONS false; \
+         SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}'"
+    );
+    admin.batch_execute(&cut).await.unwrap();
+    comes_back_later(&soon(login(&site, "ada")).await);
+    comes_back_later(&soon(site.visitor().get("/readyz")).await);
+    is_served_without_a_store(&ada).await;
+    admin.batch_execute(&format!("ALTER DATABASE {name} ALLOW_CONNECTIONS true")).await.unwrap();
+    login(&site, "ada").await.is_ok();
+    site.visitor().get("/readyz").await.is_ok();
+    connection.abort();
+}
+
+/// Somebody may have logged out on another node meanwhile: nobody is let in on what this one last knew.
+#[tokio::test]
+async fn a_node_that_cannot_read_revocations_for_long_asks_the_store_and_refuses_where_that_fails() {
+    let site = Site::new().await;
+    let _keeping_up = site.app.keep_up();
+    let ada = site.logged_in("ada").await;
+    let other = site.restarted().await;
+    for hide in ["ALTER TABLE revocations RENAME TO away", "ALTER TABLE sessions RENAME TO away_too"] {
+        other.app.store.execute(hide, Vec::new()).await.unwrap();
+    }
+    ada.get("/profile").await.is_ok();
+    let refused = soon(async {
+        loop {
+            let answer = ada.get("/profile").await;
+            if answer.status != 200 {
+                return answer;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    });
+    comes_back_later(&refused.await);
+    other.app.store.execute("ALTER TABLE away_too RENAME TO sessions", Vec::new()).await.unwrap();
+    ada.get("/profile").await.is_ok();
+    other.app.store.execute("ALTER TABLE away RENAME TO revocations", Vec::new()).await.unwrap();
+    soon(async {
+        while site.app.revocations.set.is_behind() {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    })
+    .await;
+    ada.get("/profile").await.is_ok();
+}
