@@ -1,0 +1,140 @@
+// A server of one's own, and visitors with a browser of their own before it.
+
+import assert from 'node:assert/strict'
+import { execFileSync, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join, resolve } from 'node:path'
+import { createInterface } from 'node:readline'
+import { after, test } from 'node:test'
+import { chromium } from 'playwright-core'
+
+const PROGRAM = resolve(process.env.DOORWARD ?? 'target/debug/doorward')
+const CHROMIUM = process.env.CHROMIUM ?? '/usr/bin/chromium'
+
+export const PASSWORD = 'a door is a promise'
+export const FIREFOX = 'Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0'
+export const IPHONE =
+  'Mozilla/5.0 (iPhone; CPU iPhone OS 18_5 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) ' +
+  'Version/18.5 Mobile/15E148 Safari/604.1'
+
+let browser, closing
+export const close = () => browser?.close()
+
+// A test with a server. What a page complains of on its console, and what it cannot load, fails it at the end.
+export function story(name, flags, body) {
+  closing ??= after(close) ?? true
+  test(name, { timeout: 120_000 }, () => tell(flags, body))
+}
+
+// The same story twice.
+export function storyWithAndWithoutScripts(name, flags, body) {
+  for (const scripts of [true, false]) {
+    story(`${name} (${scripts ? 'with' : 'without'} JavaScript)`, flags, ({ server, visit }) =>
+      body({ server, visit: (options) => visit({ javaScriptEnabled: scripts, ...options }) }),
+    )
+  }
+}
+
+export async function tell(flags, body) {
+  const server = await serve(flags)
+  const contexts = []
+  const complaints = []
+  const visit = async (options = {}) => {
+    browser ??= await chromium.launch({ executablePath: CHROMIUM, args: ['--no-sandbox'] })
+    const context = await browser.newContext({ baseURL: server.url, ...options })
+    contexts.push(context)
+    context.setDefaultTimeout(20_000)
+    const page = await context.newPage()
+    listen(page, complaints)
+    return page
+  }
+  try {
+    await body({ server, visit })
+    assert.deepEqual(complaints, [])
+  } finally {
+    await Promise.all(contexts.map((context) => context.close()))
+    await server.stop()
+  }
+}
+
+function listen(page, complaints) {
+  const refused = new Set()
+  page.on('response', (response) => {
+    if (response.status() < 400) return
+    if (response.request().isNavigationRequest()) refused.add(response.url())
+    else complaints.push(`${response.status()} ${response.url()}`)
+  })
+  page.on('pageerror', (error) => complaints.push(String(error)))
+  page.on('console', (message) => {
+    // The browser notes a page with an error's status as well; that page was meant.
+    const meant = message.text().startsWith('Failed to load resource') && refused.has(message.location().url)
+    if (['error', 'warning'].includes(message.type()) && !meant) complaints.push(message.text())
+  })
+}
+
+async function serve(flags) {
+  const data = mkdtempSync(join(tmpdir(), 'doorward-browser-'))
+  const at = ['--data', data]
+  const env = { PATH: process.env.PATH, NO_COLOR: '1' }
+  const child = spawn(PROGRAM, ['serve', ...at, '--listen', '127.0.0.1:0', '--log-level', 'warn', ...flags], {
+    env,
+    stdio: ['ignore', 'pipe', 'inherit'],
+  })
+  const ended = once(child, 'exit')
+  const stop = async () => {
+    child.kill()
+    await ended
+    rmSync(data, { recursive: true })
+  }
+  for await (const line of createInterface({ input: child.stdout })) {
+    const port = /http:\/\/127\.0\.0\.1:(\d+)/.exec(line)?.[1]
+    if (!port) continue
+    // By name: the address is another site, which the stories about other sites use.
+    const url = `http://localhost:${port}`
+    const run = (args, input = '') => execFileSync(PROGRAM, [...args, ...at], { env, input, encoding: 'utf8' })
+    const user = (name, role = 'user') =>
+      run(['user', 'create', '--name', name, '--email', email(name), '--role', role, '--password-stdin'], PASSWORD)
+    return { url, run, user, stop }
+  }
+  await ended
+  throw new Error('the server said no address')
+}
+
+export const email = (name) => `${name.toLowerCase().replaceAll(' ', '.')}@example.org`
+
+// Presses it, and waits for the page that comes.
+export async function press(page, button) {
+  const loaded = page.waitForEvent('load')
+  await button.click()
+  await loaded
+}
+
+export const button = (page, name) => page.getByRole('button', { name, exact: true })
+export const heading = (page) => page.getByRole('heading', { level: 1 }).innerText()
+export const path = (page) => new URL(page.url()).pathname
+
+export async function fill(form, fields) {
+  for (const [label, value] of Object.entries(fields)) await form.getByLabel(label, { exact: true }).fill(value)
+}
+
+export async function register(page, name) {
+  await page.goto('/register')
+  await fill(page, { Name: name, Email: email(name), Password: PASSWORD })
+  await press(page, button(page, 'Create account'))
+  assert.equal(path(page), '/dashboard')
+}
+
+export async function signIn(page, name, password = PASSWORD) {
+  if (path(page) !== '/login') await page.goto('/login')
+  await fill(page, { Email: email(name), Password: password })
+  await press(page, button(page, 'Sign in'))
+}
+
+// A part of the dashboard that is folded together until somebody needs it.
+export async function unfold(page, summary) {
+  const part = page.locator('details').filter({ has: page.locator('summary', { hasText: summary }) })
+  if (!(await part.getByRole('button').isVisible())) await part.locator('summary').click()
+  return part
+}

@@ -1,0 +1,56 @@
+// Every page there is, in the states that people meet it in.
+
+import { FIREFOX, IPHONE, PASSWORD, button, email, fill, press, register, signIn, unfold } from './support.mjs'
+
+// Walks through them, and calls `see` at each with a name and the page.
+export async function tour({ server, visit, see, ...options }) {
+  const page = await visit({ userAgent: FIREFOX, ...options })
+  const look = async (name, to) => {
+    if (to) await page.goto(to)
+    await see(name, page)
+  }
+  await look('login', '/login')
+  await fill(page, { Email: email('ada'), Password: 'a wrong promise' })
+  await press(page, button(page, 'Sign in'))
+  await look('login-refused')
+  await look('register', '/register')
+  await fill(page, { Name: 'Ada', Email: email('ada'), Password: 'password1' })
+  await press(page, button(page, 'Create account'))
+  await look('register-refused')
+  await look('forgotten', '/password/reset')
+  await look('not-found', '/nothing')
+  await look('reset-dead', '/password/reset?token=x')
+  await arrival(page, look)
+
+  await register(page, 'Ada Lovelace')
+  await look('dashboard-alone')
+  const phone = await visit({ userAgent: IPHONE, ...options })
+  await signIn(phone, 'Ada Lovelace')
+  const program = { accept: 'application/json', 'user-agent': 'curl/8.14.1', authorization: 'none' }
+  const body = { email: email('Ada Lovelace'), password: PASSWORD }
+  await phone.context().request.post('/login', { data: body, headers: program })
+  await look('dashboard', '/dashboard')
+  for (const part of ['Name', 'Email', 'Password', 'Delete account']) await unfold(page, part)
+  await look('dashboard-unfolded')
+  const form = await unfold(page, 'Password')
+  await fill(form, { 'Current password': 'a wrong promise', 'New password': 'another door, another promise' })
+  await press(page, button(page, 'Change password'))
+  await look('dashboard-refused')
+  await look('logout', '/logout')
+  await look('forbidden', '/admin/users')
+
+  const link = new URL(/http\S+/.exec(server.run(['user', 'reset-link', email('Ada Lovelace')]))[0])
+  await look('reset', link.pathname + link.search)
+}
+
+// The page for arrivals from other sites, held where it would go on.
+async function arrival(page, look) {
+  await page.route('**/dashboard', async (route) => {
+    const headers = { ...route.request().headers(), 'sec-fetch-site': 'cross-site' }
+    const response = await route.fetch({ headers, maxRedirects: 0 })
+    const { refresh, ...kept } = response.headers()
+    await route.fulfill({ response, headers: kept })
+  })
+  await look('arrival', '/dashboard')
+  await page.unroute('**/dashboard')
+}
