@@ -3,8 +3,8 @@
 use std::net::IpAddr;
 
 use doorward_core::{SessionId, Timestamp, UserId};
-use serde::Serialize;
 
+use crate::shape::shown;
 use crate::store::{Row, Store, StoreError, Tx, values};
 use crate::users::rfc3339;
 
@@ -189,19 +189,28 @@ pub(crate) async fn sweep(store: &Store, before: Timestamp) -> Result<u64, Store
     store.execute("DELETE FROM audit WHERE id < $1", values![oldest]).await
 }
 
-/// An entry as admins see it.
-#[derive(Debug, Serialize)]
-pub struct Shown {
-    /// Its id: pages go by it.
-    pub id: String,
-    at: String,
-    action: String,
-    occurrences: i64,
-    user_id: Option<UserId>,
-    actor_id: Option<UserId>,
-    session_id: Option<SessionId>,
-    ip: Option<String>,
-    detail: Option<String>,
+shown! {
+    /// An entry as admins see it.
+    pub struct Shown as "AuditEntry" {
+        /// Its id: pages go by it.
+        pub id: SessionId,
+        /// When it happened.
+        at: String,
+        /// What happened.
+        action: String,
+        /// How often, where failures of the same kind share an entry.
+        occurrences: i64,
+        /// Whom it concerns.
+        user_id: Option<UserId>,
+        /// Who did it, where that is somebody else.
+        actor_id: Option<UserId>,
+        /// In which session.
+        session_id: Option<SessionId>,
+        /// From where.
+        ip: Option<String>,
+        /// What exactly, in a few words.
+        detail: Option<String>,
+    }
 }
 
 /// The columns that [`Shown`] is read from.
@@ -220,7 +229,7 @@ pub async fn page(store: &Store, before: Option<SessionId>, limit: u32) -> Resul
 
 fn shown(row: &Row) -> Result<Shown, StoreError> {
     Ok(Shown {
-        id: row.get::<SessionId>(0)?.to_string(),
+        id: row.get(0)?,
         at: rfc3339(row.get(1)?),
         action: row.get(2)?,
         occurrences: row.get(3)?,

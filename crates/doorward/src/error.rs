@@ -4,6 +4,7 @@
 //! wrong inside is logged where it happened, and never sent.
 
 use std::borrow::Cow;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,7 +12,10 @@ use axum::response::{IntoResponse, Response};
 use doorward_core::Refusal;
 use http::StatusCode;
 use serde::Serialize;
+use serde_json::{Value, json};
 
+use crate::settings::{InvalidTokenStatus, Settings};
+use crate::shape::{and_maybe, described, exactly, like, named, object, of};
 use crate::store::StoreError;
 
 /// The result of everything that a request can fail at.
@@ -136,6 +140,48 @@ impl Error {
         (status, code, message.into())
     }
 
+    /// The status that it is answered with: that of its row, unless the settings want the one of older tutorials.
+    pub(crate) fn status(&self, settings: &Settings) -> StatusCode {
+        let bad_token = matches!(self, Self::Refused(Refusal::TokenInvalid | Refusal::TokenExpired));
+        let forbidden = settings.invalid_token_status == InvalidTokenStatus::Forbidden;
+        if bad_token && forbidden { StatusCode::FORBIDDEN } else { self.row().0 }
+    }
+
+    /// One of each, in the order of their statuses: the rows of the table.
+    pub fn every() -> Vec<Self> {
+        use Refusal::{SessionEnded, SessionExpired, TokenExpired, TokenInvalid, TokenMissing, TokenStale};
+        let of_the_guard =
+            [TokenMissing, TokenInvalid, TokenExpired, TokenStale, SessionEnded, SessionExpired];
+        let mut all = vec![
+            Self::Malformed("The request cannot be read".into()),
+            Self::LinkInvalid,
+            Self::HttpsRequired,
+        ];
+        all.extend(of_the_guard.map(Self::Refused));
+        all.extend([
+            Self::InvalidCredentials,
+            Self::RefreshInvalid,
+            Self::RefreshReused,
+            Self::Forbidden,
+            Self::CrossSite,
+            Self::RegistrationClosed("Registration is closed, or needs an invitation"),
+            Self::UserDisabled,
+            Self::WrongPassword,
+            Self::NotFound,
+            Self::MethodNotAllowed,
+            Self::Timeout,
+            Self::EmailTaken,
+            Self::LastAdmin,
+            Self::TooLarge,
+            Self::UnsupportedMediaType,
+            Self::InvalidInput(Vec::new()),
+            Self::TooManyAttempts(Duration::from_secs(30)),
+            Self::Overloaded,
+            Self::Unavailable,
+        ]);
+        all
+    }
+
     /// When to try again, where that is known.
     pub fn retry_after(&self) -> Option<Duration> {
         match self {
@@ -204,6 +250,30 @@ pub(crate) struct Problem<'a> {
     request_id: &'a str,
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     fields: &'a [FieldError],
+}
+
+impl Problem<'_> {
+    /// Its shape; which codes there can be, each route says.
+    pub(crate) fn shape() -> Value {
+        let (text, row) = (of::<&str>, |error: &Error| error.row().1);
+        let codes: BTreeSet<_> = Error::every().iter().map(row).collect();
+        let refused = object([
+            ("type", exactly("about:blank")),
+            ("title", like(text(), "Unauthorized")),
+            ("status", like(of::<u32>(), 401)),
+            ("success", exactly(false)),
+            ("code", json!({ "type": "string", "enum": codes, "examples": ["token_expired"] })),
+            ("message", like(described(text(), "What happened, for people."), "jwt expired")),
+            ("request_id", like(described(text(), "The same as in the log."), "6b0e5d1f2a93c8470000002a")),
+        ]);
+        let field = object([
+            ("field", like(text(), "email")),
+            ("message", like(described(text(), "What is wrong and what to do."), "is required")),
+        ]);
+        let fields =
+            json!({ "type": "array", "items": named("FieldError", "What is wrong with one field.", field) });
+        named("Problem", "Why a request was refused (RFC 9457).", and_maybe(refused, [("fields", fields)]))
+    }
 }
 
 impl<'a> Problem<'a> {

@@ -32,6 +32,7 @@ mod routes;
 mod serve;
 pub mod sessions;
 pub mod settings;
+mod shape;
 pub mod store;
 #[cfg(feature = "testing")]
 pub mod testing;
@@ -42,5 +43,5 @@ mod web;
 pub use app::{App, OpenError, Parts};
 pub use clock::Clock;
 pub use error::{Error, FieldError, Result};
-pub use routes::router;
+pub use routes::{openapi, router};
 pub use serve::{Listening, serve};

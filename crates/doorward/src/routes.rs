@@ -1,7 +1,9 @@
 //! Every URL of the product on one screen, and the layers around them, each with the reason for its place.
 
 use axum::Router;
+use axum::routing::get;
 use http::{HeaderValue, Method, header};
+use serde_json::Value;
 use tower::layer::layer_fn;
 use tower::util::option_layer;
 use tower::{Layer, service_fn};
@@ -10,10 +12,12 @@ use tower_http::csrf::CsrfLayer;
 
 use crate::app::App;
 use crate::features::{
-    admin_users, dashboard, devices, health, jwks, login, logout, password_reset, profile, refresh, register,
-    style,
+    admin_users, dashboard, devices, docs, health, jwks, login, logout, password_reset, profile, refresh,
+    register, style,
 };
-use crate::web::answer::{Answers, answer};
+use crate::settings::Settings;
+use crate::web::answer::{Answers, REQUEST_ID, answer};
+use crate::web::api::{Routes, document};
 
 /// All routes of Doorward, to be merged into another application.
 pub fn router(app: &App) -> Router {
@@ -28,7 +32,22 @@ pub(crate) fn service(app: &App) -> impl Answers + use<> {
 }
 
 fn routes(app: &App) -> Router {
-    let routes = Router::new()
+    let routes = features().router();
+    // No fallback: beside somebody's own routes theirs holds. Alone, the answer layer gives the 404 our form.
+    let routes = match app.settings.base_path.as_str() {
+        "" => routes,
+        base => Router::new().nest(base, routes).route(&format!("{base}/"), get(dashboard::start)),
+    };
+    routes.with_state(app.clone())
+}
+
+/// The document of the API (OpenAPI 3.1), as these settings make it: also served at `/openapi.json`.
+pub fn openapi(settings: &Settings) -> Value {
+    document(features().operations(), settings)
+}
+
+fn features() -> Routes {
+    let routes = Routes::of("")
         .merge(register::routes())
         .merge(login::routes())
         .merge(refresh::routes())
@@ -41,12 +60,7 @@ fn routes(app: &App) -> Router {
         .merge(jwks::routes())
         .merge(health::routes())
         .merge(style::routes());
-    // No fallback: beside somebody's own routes theirs holds. Alone, the answer layer gives the 404 our form.
-    let routes = match app.settings.base_path.as_str() {
-        "" => routes,
-        base => Router::new().nest(base, routes),
-    };
-    routes.with_state(app.clone())
+    docs::add(routes)
 }
 
 /// From the inside out: CSRF stands before every handler, whatever the credential; the answer layer outside of it gives
@@ -69,6 +83,7 @@ fn cors(origins: &[String]) -> CorsLayer {
         .allow_origin(AllowOrigin::list(listed))
         .allow_methods([Method::GET, Method::POST, Method::PATCH, Method::DELETE])
         .allow_headers([header::AUTHORIZATION, header::CONTENT_TYPE])
+        .expose_headers([header::RETRY_AFTER, REQUEST_ID])
         .allow_credentials(true)
 }
 

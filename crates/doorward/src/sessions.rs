@@ -11,7 +11,6 @@ use doorward_core::refresh::RefreshKey;
 use doorward_core::role::RoleName;
 use doorward_core::token::Claims;
 use doorward_core::{Lifetimes, Mode, OpaqueSecret, SessionId, Timestamp, UserId};
-use serde::Serialize;
 use zeroize::Zeroizing;
 
 use crate::audit::{self, Action, Entry};
@@ -20,6 +19,7 @@ use crate::error::Result;
 use crate::keys::Keys;
 use crate::metrics::Counts;
 use crate::revocations::{self, Because, Ended, Ending, Revocations};
+use crate::shape::shown;
 use crate::store::{Row, Store, StoreError, Tx, values};
 use crate::users::rfc3339;
 
@@ -141,20 +141,28 @@ pub(crate) async fn begin(
     Ok(Begun { user, role, ended, absolute_end })
 }
 
-/// A session as its owner sees it.
-#[derive(Debug, Serialize)]
-pub struct Shown {
-    /// The public id.
-    pub id: SessionId,
-    /// Whether the request came from it.
-    pub current: bool,
-    mode: Mode,
-    created_at: String,
-    last_seen_at: String,
-    expires_at: String,
-    ip: Option<String>,
-    user_agent: Option<String>,
-    device: String,
+shown! {
+    /// A session as its owner sees it.
+    pub struct Shown as "Session" {
+        /// The public id.
+        pub id: SessionId,
+        /// Whether the request came from it.
+        pub current: bool,
+        /// How its client holds the credential.
+        mode: Mode,
+        /// When it began.
+        created_at: String,
+        /// When it was last used, to the minute or so.
+        last_seen_at: String,
+        /// When it ends if it isn't used any more.
+        expires_at: String,
+        /// The address that it was last used from.
+        ip: Option<String>,
+        /// What the client says of itself.
+        user_agent: Option<String>,
+        /// Browser and system, read from that.
+        device: String,
+    }
 }
 
 const OF_USER: &str = "SELECT id, mode, created_at, last_seen_at, expires_at, ip, user_agent FROM sessions \

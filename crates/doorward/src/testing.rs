@@ -3,7 +3,10 @@
 //! On SQLite; or, where `DOORWARD_TEST_POSTGRES` names a PostgreSQL server, in a new database there.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, missing_docs)]
 
+mod conformity;
 pub mod parsers;
+
+pub use conformity::{Api, Route};
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
@@ -39,6 +42,7 @@ pub struct Site {
     pub app: App,
     pub clock: Clock,
     router: Router,
+    api: Arc<Api>,
     folder: Arc<tempfile::TempDir>,
     settings: Vec<(String, String)>,
     environment: Vec<(String, String)>,
@@ -65,8 +69,8 @@ impl Site {
             environment.push(("DOORWARD_SECRET".into(), "a root secret for tests: 0123456789".into()));
         }
         let app = open(folder.path(), &clock, &site_settings, &environment).await;
-        let router = crate::router(&app);
-        Self { app, clock, router, folder, settings: site_settings, environment }
+        let (router, api) = (crate::router(&app), Arc::new(Api::of(&app.settings)));
+        Self { app, clock, router, api, folder, settings: site_settings, environment }
     }
 
     /// The same data, opened again as by a new process.
@@ -75,6 +79,7 @@ impl Site {
         let app = open(self.folder.path(), &self.clock, &self.settings, &self.environment).await;
         Self {
             router: crate::router(&app),
+            api: Arc::new(Api::of(&app.settings)),
             app,
             clock: self.clock.clone(),
             folder: self.folder.clone(),
@@ -88,10 +93,10 @@ impl Site {
         let mut all = self.settings.clone();
         all.extend(settings.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())));
         let app = open(self.folder.path(), &self.clock, &all, &self.environment).await;
-        let router = crate::router(&app);
+        let (router, api) = (crate::router(&app), Arc::new(Api::of(&app.settings)));
         let (clock, folder, environment) =
             (self.clock.clone(), self.folder.clone(), self.environment.clone());
-        Self { app, clock, router, folder, settings: all, environment }
+        Self { app, clock, router, api, folder, settings: all, environment }
     }
 
     /// Moves the clock on, and does what the server does as time goes by.
@@ -101,10 +106,16 @@ impl Site {
         self.app.sweep().await.unwrap();
     }
 
+    /// The document of the API, that every answer to a visitor is held against.
+    pub fn api(&self) -> &Api {
+        &self.api
+    }
+
     /// Somebody without a credential.
     pub fn visitor(&self) -> Visitor {
         Visitor {
             router: self.router.clone(),
+            api: self.api.clone(),
             folder: self.folder.clone(),
             ip: [192, 0, 2, 1].into(),
             token: Mutex::default(),
@@ -218,6 +229,8 @@ async fn new_postgres_database() -> Option<String> {
 /// Somebody at the door: a client with a cookie jar, and with what bearer mode gave it.
 pub struct Visitor {
     router: Router,
+    /// What every answer is held against.
+    api: Arc<Api>,
     /// Kept while anybody is at the door, also where a test lets go of the site.
     folder: Arc<tempfile::TempDir>,
     pub ip: IpAddr,
@@ -292,14 +305,16 @@ impl Visitor {
         request
     }
 
-    /// Sends it, and keeps what the answer hands out.
+    /// Sends it, and keeps what the answer hands out. An answer that the document of the API doesn't have fails.
     pub async fn send(&self, request: http::request::Builder, body: impl Into<Body>) -> Answer {
         let mut request = request.body(body.into()).unwrap();
         request.extensions_mut().insert(ConnectInfo(SocketAddr::new(self.ip, 4711)));
+        let (method, path) = (request.method().clone(), request.uri().path().to_owned());
         let response = self.router.clone().oneshot(request).await.unwrap();
         let (parts, body) = response.into_parts();
         let body = body.collect().await.unwrap().to_bytes();
         let answer = Answer { status: parts.status, headers: parts.headers, body: body.to_vec() };
+        self.api.check(&method, &path, &answer);
         self.keep(&answer);
         answer
     }
@@ -354,6 +369,7 @@ impl Visitor {
     pub fn copy(&self) -> Self {
         Self {
             router: self.router.clone(),
+            api: self.api.clone(),
             folder: self.folder.clone(),
             ip: self.ip,
             token: Mutex::new(self.token()),
@@ -365,7 +381,8 @@ impl Visitor {
     /// The same visitor at another site, such as the same one after a restart.
     #[must_use]
     pub fn at(&self, site: &Site) -> Self {
-        Self { router: site.router.clone(), folder: site.folder.clone(), ..self.copy() }
+        let (router, api, folder) = (site.router.clone(), site.api.clone(), site.folder.clone());
+        Self { router, api, folder, ..self.copy() }
     }
 
     /// The same visitor from another address.

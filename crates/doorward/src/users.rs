@@ -15,6 +15,7 @@ use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
 use crate::error::{Error, Result};
+use crate::shape::shown;
 use crate::store::{Row, Store, StoreError, values};
 
 /// How many users are kept in memory for signed-in pages.
@@ -37,14 +38,20 @@ pub struct User {
     pub disabled_at: Option<Timestamp>,
 }
 
-/// A user as the owner and the API see it.
-#[derive(Debug, Serialize)]
-pub struct Shown<'a> {
-    id: UserId,
-    name: &'a str,
-    email: &'a str,
-    role: RoleName,
-    created_at: String,
+shown! {
+    /// A user as the owner and the API see it.
+    pub struct Shown<'a> as "User" {
+        /// The stable id.
+        id: UserId,
+        /// The name as its owner writes it.
+        name: &'a str,
+        /// The address, in canonical form.
+        email: &'a str,
+        /// The one role.
+        role: RoleName,
+        /// When the account was made.
+        created_at: String,
+    }
 }
 
 /// `{message, user}`.

@@ -31,6 +31,7 @@ const FLOORS: [&[&str]; 6] = [
         "error",
         "store",
         "settings",
+        "shape",
         "clock",
         "random",
         "metrics",

@@ -3,6 +3,7 @@
 pub mod admin_users;
 pub(crate) mod dashboard;
 pub(crate) mod devices;
+pub(crate) mod docs;
 pub(crate) mod health;
 pub(crate) mod jwks;
 pub(crate) mod login;

@@ -181,6 +181,7 @@ async fn a_listed_origin_may_call_and_read_also_what_is_refused() {
     for answer in [login, refused] {
         assert_eq!(answer.header("access-control-allow-origin"), Some(APP));
         assert_eq!(answer.header("access-control-allow-credentials"), Some("true"));
+        assert_eq!(answer.header("access-control-expose-headers"), Some("retry-after,x-request-id"));
         let vary: Vec<_> = answer.headers.get_all("vary").iter().map(|one| one.to_str().unwrap()).collect();
         let vary = vary.join(", ").to_lowercase();
         for name in ["origin", "accept", "cookie", "authorization"] {

@@ -23,9 +23,9 @@ use crate::app::App;
 use crate::clock::steady;
 use crate::error::{Error, Problem};
 use crate::metrics::{self, Route};
-use crate::settings::InvalidTokenStatus;
 
-const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+/// Names a request, also in the log.
+pub(crate) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// Nothing that is no page of ours is ever one: a browser that opens JSON runs and frames nothing (ASVS 3.2.1).
 static POLICY: HeaderValue = HeaderValue::from_static(
     "default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'",
@@ -184,11 +184,7 @@ fn error_of(response: &mut Response) -> Option<Arc<Error>> {
 }
 
 fn show(app: &App, asked: &Asked, error: &Error, mut plain: Response) -> Response {
-    let (mut status, ..) = error.row();
-    let bad_token = matches!(error, Error::Refused(Refusal::TokenInvalid | Refusal::TokenExpired));
-    if bad_token && app.settings.invalid_token_status == InvalidTokenStatus::Forbidden {
-        status = StatusCode::FORBIDDEN;
-    }
+    let status = error.status(&app.settings);
     let request_id = asked.request_id().to_string();
     let mut response = match asked.reader {
         Reader::Person => page(app, asked, error, (status, plain.extensions_mut().remove()), &request_id),

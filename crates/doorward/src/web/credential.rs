@@ -5,12 +5,14 @@ use axum::response::{IntoResponse, Response};
 use http::header::{COOKIE, LOCATION};
 use http::{HeaderMap, StatusCode};
 use serde::Serialize;
+use serde_json::Value;
 
 use super::cookies::SetCookies;
 use crate::app::App;
 use crate::client::Client;
 use crate::error::{Error, Result};
 use crate::sessions::{Content, Issued};
+use crate::shape::{and_maybe, described, exactly, like, object, of};
 use crate::users;
 use doorward_core::Mode;
 
@@ -34,6 +36,28 @@ struct Tokens<'a> {
     token_type: &'static str,
     refresh_token: &'a str,
     refresh_expires_in: u64,
+}
+
+/// The shape of an answer that hands out a credential, with `message` and user where there was a sign-in.
+pub(crate) fn shape(message: Option<&'static str>) -> Value {
+    let mut all = vec![("success", exactly(true)), ("expires_in", like(of::<u64>(), 900))];
+    if let Some(message) = message {
+        all.extend([("message", exactly(message)), ("user", of::<users::Shown<'_>>())]);
+    }
+    let only = |shape, example: Value| described(like(shape, example), "In bearer mode only.");
+    let tokens = [
+        (
+            "token",
+            only(
+                of::<&str>(),
+                "eyJhbGciOiJFUzI1NiIsInR5cCI6ImF0K2p3dCJ9.eyJzdWIiOiIwMTk3OWEzYyJ9.c2lnbmF0dXJl".into(),
+            ),
+        ),
+        ("token_type", exactly("Bearer")),
+        ("refresh_token", only(of::<&str>(), "dr1.AZeaPRsCfJSKFlLgw_fZqwAAAAE".into())),
+        ("refresh_expires_in", only(of::<u64>(), 2_592_000.into())),
+    ];
+    and_maybe(object(all), tokens)
 }
 
 /// Refuses a mode that the settings don't allow, one that a form can't have, since nobody would read the tokens, and

@@ -5,6 +5,9 @@ use axum::body::{Body, Bytes};
 use axum::response::{IntoResponse, Response};
 use http::header::{CONTENT_TYPE, HeaderMap, HeaderValue};
 use serde::Serialize;
+use serde_json::Value;
+
+use crate::shape::{exactly, like, object, of};
 
 /// `{success, message, sessions?}`.
 #[derive(Debug, Serialize)]
@@ -21,6 +24,17 @@ pub(crate) fn done(message: &'static str) -> Done {
 }
 
 impl Done {
+    /// Its shape, with this message.
+    pub(crate) fn shape(message: &'static str) -> Value {
+        object([("success", exactly(true)), ("message", exactly(message))])
+    }
+
+    /// Its shape where it counts the sessions that ended.
+    pub(crate) fn shape_of_sessions(message: &'static str) -> Value {
+        let sessions = like(of::<u32>(), 2);
+        object([("success", exactly(true)), ("message", exactly(message)), ("sessions", sessions)])
+    }
+
     /// And ended so many sessions.
     pub(crate) fn sessions(self, ended: u32) -> Self {
         Self { sessions: Some(ended), ..self }

@@ -18,6 +18,7 @@ use serde_json::Value;
 
 use crate::app::App;
 use crate::error::{Error, FieldError, Result};
+use crate::shape::Shape;
 
 /// The fields of a request's body. Unknown ones are passed over: they have no effect (attack A03).
 #[derive(Debug, Default)]
@@ -32,7 +33,7 @@ pub(crate) struct Input {
 struct Fields(BTreeMap<String, Value>);
 
 /// A field that is read from its text.
-pub(crate) trait Field: Sized {
+pub(crate) trait Field: Shape + Sized {
     /// Reads it, or says what is wrong.
     fn read(text: String) -> Result<Self, String>;
 }

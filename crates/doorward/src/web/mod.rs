@@ -1,6 +1,7 @@
 //! What all doors share: reading requests, writing answers, cookies, pages.
 
 pub(crate) mod answer;
+pub(crate) mod api;
 pub(crate) mod assets;
 pub(crate) mod caller;
 pub(crate) mod client;

@@ -1,10 +1,10 @@
 use doorward_core::email::Email;
 use doorward_core::role::RoleName;
 use doorward_core::{Mode, SessionId, UserId};
-use serde::Serialize;
 
 use crate::app::App;
 use crate::error::Result;
+use crate::shape::shown;
 use crate::store::{Row, StoreError, values};
 use crate::users::{self, folded, rfc3339};
 
@@ -19,21 +19,22 @@ pub struct Search {
     pub after: Option<UserId>,
 }
 
-/// A user as admins see it.
-#[derive(Debug, Serialize)]
-pub struct Listed {
-    /// The stable id: pages go by it.
-    pub id: UserId,
-    /// The name.
-    pub name: String,
-    /// The address.
-    pub email: Email,
-    /// The role.
-    pub role: RoleName,
-    /// When the account was made.
-    pub created_at: String,
-    /// Whether it may not sign in.
-    pub disabled: bool,
+shown! {
+    /// A user as admins see it.
+    pub struct Listed as "ListedUser" {
+        /// The stable id: pages go by it.
+        pub id: UserId,
+        /// The name.
+        pub name: String,
+        /// The address.
+        pub email: Email,
+        /// The role.
+        pub role: RoleName,
+        /// When the account was made.
+        pub created_at: String,
+        /// Whether it may not sign in.
+        pub disabled: bool,
+    }
 }
 
 impl From<&users::User> for Listed {
@@ -75,18 +76,26 @@ fn pattern(text: &str) -> String {
     format!("%{literal}%")
 }
 
-/// Somebody's session as admins see it.
-#[derive(Debug, Serialize)]
-pub struct ListedSession {
-    /// The public id: pages go by it.
-    pub id: SessionId,
-    user_id: UserId,
-    mode: Mode,
-    created_at: String,
-    last_seen_at: String,
-    expires_at: String,
-    ip: Option<String>,
-    user_agent: Option<String>,
+shown! {
+    /// Somebody's session as admins see it.
+    pub struct ListedSession as "ListedSession" {
+        /// The public id: pages go by it.
+        pub id: SessionId,
+        /// Whose it is.
+        user_id: UserId,
+        /// How its client holds the credential.
+        mode: Mode,
+        /// When it began.
+        created_at: String,
+        /// When it was last used, to the minute or so.
+        last_seen_at: String,
+        /// When it ends if it isn't used any more.
+        expires_at: String,
+        /// The address that it was last used from.
+        ip: Option<String>,
+        /// What the client says of itself.
+        user_agent: Option<String>,
+    }
 }
 
 const SESSIONS: &str = "SELECT id, user_id, mode, created_at, last_seen_at, expires_at, ip, user_agent FROM sessions \

@@ -1,10 +1,8 @@
 //! The dashboard: `GET /dashboard` → {message: "Welcome NAME!", user}; as a page, the signed-in home with the devices.
 //! `GET /` goes there.
 
-use axum::Router;
 use axum::extract::{RawQuery, State};
 use axum::response::Response;
-use axum::routing::get;
 use doorward_core::Refusal;
 use doorward_guard::Identity;
 use http::StatusCode;
@@ -12,17 +10,31 @@ use minijinja::context;
 
 use crate::app::App;
 use crate::error::Result;
+use crate::shape::{like, object, of};
+use crate::users;
+use crate::web::api::{Routes, Who, says};
 use crate::web::credential::go;
 use crate::web::done::ready;
 use crate::web::home::{HOME, home};
 use crate::web::notice::notice;
 use crate::web::reader::Reader;
 
-pub(crate) fn routes() -> Router<App> {
-    Router::new().route("/dashboard", get(dashboard)).route("/", get(start))
+pub(crate) fn routes() -> Routes {
+    let user = object([
+        ("message", like(of::<&str>(), "Welcome Ada Lovelace!")),
+        ("user", of::<users::Shown<'_>>()),
+    ]);
+    let dashboard_says = says("The dashboard", Who::SignedIn)
+        .json(200, "who is signed in", user)
+        .page(200, "as a page, with the devices");
+    Routes::of("My account").get("/dashboard", dashboard, dashboard_says).get(
+        "/",
+        start,
+        says("The way in", Who::Anybody).goes("to /dashboard"),
+    )
 }
 
-async fn start(State(app): State<App>) -> Response {
+pub(crate) async fn start(State(app): State<App>) -> Response {
     go(&app, "/dashboard")
 }
 

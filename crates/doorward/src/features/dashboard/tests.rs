@@ -103,6 +103,7 @@ async fn under_a_base_path_all_ways_stay_below_it() {
     let site = Site::with(&[("base_path", "/auth")]).await;
     site.visitor().page("/auth/dashboard?x").await.goes_to("/auth/login?return_to=%2Fdashboard%3Fx");
     site.visitor().page("/auth").await.goes_to("/auth/dashboard");
+    site.visitor().page("/auth/").await.goes_to("/auth/dashboard");
     let fields = [("name", "Ada"), ("email", "ada@example.org"), ("password", PASSWORD)];
     let browser = site.visitor();
     browser.form("/auth/register", &fields).await.goes_to("/auth/dashboard");

@@ -3,10 +3,9 @@
 //! `GET /sessions` lists them. `DELETE /sessions/{id}` ends one, 404 where it is not mine. `DELETE /sessions` ends all but
 //! this one. Forms post to `/sessions/{id}/end` and `/sessions/end-others`.
 
+use axum::Json;
 use axum::extract::{Path, State};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{delete, get, post};
-use axum::{Json, Router};
 use doorward_core::SessionId;
 use doorward_guard::Identity;
 use serde_json::json;
@@ -15,18 +14,33 @@ use crate::app::App;
 use crate::audit::{Action, Entry};
 use crate::error::{Error, Result};
 use crate::revocations::Because;
+use crate::sessions;
+use crate::shape::{object, of};
+use crate::web::api::{Routes, Who, says};
 use crate::web::client::Client;
 use crate::web::credential::go;
-use crate::web::done::done;
+use crate::web::done::{Done, done};
 use crate::web::notice::Notice;
 use crate::web::reader::Reader;
 
-pub(crate) fn routes() -> Router<App> {
-    Router::new()
-        .route("/sessions", get(list).delete(end_others))
-        .route("/sessions/end-others", post(end_others))
-        .route("/sessions/{id}", delete(end))
-        .route("/sessions/{id}/end", post(end))
+pub(crate) fn routes() -> Routes {
+    let listed = object([("sessions", of::<Vec<sessions::Shown>>())]);
+    let list_says = says("List my sessions", Who::SignedIn)
+        .json(200, "my live sessions, the newest first", listed)
+        .goes("a browser, to /dashboard");
+    let end_says = says("End one of my sessions", Who::SignedIn)
+        .json(200, "ended", Done::shape("Session ended"))
+        .goes("after a form, to /dashboard")
+        .refuses([Error::NotFound]);
+    let others_say = says("End all my sessions but this one", Who::SignedIn)
+        .json(200, "ended", Done::shape_of_sessions("Other sessions ended"))
+        .goes("after a form, to /dashboard");
+    Routes::of("My sessions")
+        .get("/sessions", list, list_says)
+        .delete("/sessions", end_others, others_say.clone())
+        .post("/sessions/end-others", end_others, others_say)
+        .delete("/sessions/{id}", end, end_says.clone())
+        .post("/sessions/{id}/end", end, end_says)
 }
 
 async fn list(State(app): State<App>, identity: Identity, reader: Reader) -> Result<Response> {

@@ -1,16 +1,26 @@
 //! Health: `GET /healthz` → 200 while the process answers. `GET /readyz` → 200 while the store answers too and nobody
 //! asked the process to stop, else 503, so that a balancer sends its requests elsewhere.
 
+use axum::Json;
 use axum::extract::State;
-use axum::routing::get;
-use axum::{Json, Router};
 use serde_json::{Value, json};
 
 use crate::app::App;
 use crate::error::Result;
+use crate::shape::{exactly, object};
+use crate::web::api::{Routes, Who, says};
 
-pub(crate) fn routes() -> Router<App> {
-    Router::new().route("/healthz", get(healthz)).route("/readyz", get(readyz))
+pub(crate) fn routes() -> Routes {
+    let status = |word: &str| object([("status", exactly(word))]);
+    let (alive, ready) = (
+        says("Whether the process answers", Who::Anybody),
+        says("Whether the store answers too", Who::Anybody),
+    );
+    Routes::of("Operation").get("/healthz", healthz, alive.json(200, "it does", status("ok"))).get(
+        "/readyz",
+        readyz,
+        ready.json(200, "it does", status("ready")),
+    )
 }
 
 async fn healthz() -> Json<Value> {

@@ -1,17 +1,35 @@
 //! The public keys: `GET /.well-known/jwks.json` → a JWK set (RFC 7517), from which anybody verifies access tokens. Empty
 //! with a shared secret, which nobody publishes. A new key stands here for longer than anybody may keep the set.
 
-use axum::Router;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE, VARY};
+use serde_json::json;
 
 use crate::app::App;
 use crate::keys::JWKS_MAX_AGE;
+use crate::shape::object;
+use crate::web::api::{Routes, Who, says};
 
-pub(crate) fn routes() -> Router<App> {
-    Router::new().route("/.well-known/jwks.json", get(jwks))
+pub(crate) fn routes() -> Routes {
+    let key = json!({ "type": "object", "required": ["kty", "kid", "alg", "use"], "properties": {
+        "kty": { "type": "string", "enum": ["EC", "OKP", "RSA"] },
+        "kid": { "type": "string", "examples": ["NzbLsXh8uDCcd-6MNwXF4W_7noWXFZAfHkxZsRGC9Xs"] },
+        "alg": { "type": "string", "enum": ["ES256", "EdDSA", "RS256"] },
+        "use": { "const": "sig" },
+        "crv": { "type": "string", "enum": ["P-256", "Ed25519"] },
+        "x": { "type": "string" }, "y": { "type": "string" }, "n": { "type": "string" }, "e": { "type": "string" },
+    } });
+    let set = object([("keys", json!({ "type": "array", "items": key }))]);
+    let jwks_says = says("The public keys", Who::Anybody)
+        .more("A JWK set (RFC 7517) from which anybody verifies access tokens. Empty under a shared secret.")
+        .content(
+            200,
+            "the keys, to be kept as long as `Cache-Control` says",
+            "application/jwk-set+json",
+            set,
+        );
+    Routes::of("Tokens").get("/.well-known/jwks.json", jwks, jwks_says)
 }
 
 async fn jwks(State(app): State<App>) -> Response {

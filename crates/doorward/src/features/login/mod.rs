@@ -7,11 +7,10 @@
 //! `GET /login?return_to=` is the form; a browser that is signed in goes on.
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use axum::Router;
 use axum::extract::{RawQuery, State};
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
 use doorward_core::email::Email;
 use doorward_core::password::Password;
 use doorward_core::role::RoleName;
@@ -23,8 +22,10 @@ use crate::app::App;
 use crate::audit::Action;
 use crate::error::{Error, Result};
 use crate::sessions::{self, Issued};
+use crate::shape::of;
 use crate::store::{Tx, values};
 use crate::users::User;
+use crate::web::api::{Routes, Who, optional, required, says};
 use crate::web::client::Client;
 use crate::web::detour::{detour, from_elsewhere};
 use crate::web::input::Input;
@@ -34,8 +35,26 @@ use crate::web::reader::Reader;
 use crate::web::return_to::return_to;
 use crate::web::{credential, proof};
 
-pub(crate) fn routes() -> Router<App> {
-    Router::new().route("/login", get(form).post(login))
+pub(crate) fn routes() -> Routes {
+    let form_says = says("The form to sign in", Who::Anybody)
+        .query("return_to", of::<&str>(), "A path of this site to go to afterwards.")
+        .page(200, "the form")
+        .goes("whoever is signed in, to /dashboard");
+    let fields = [
+        required::<Email>("email"),
+        required::<Password>("password"),
+        optional::<Mode>("mode"),
+        optional::<String>("return_to").in_forms(),
+    ];
+    let login_says = says("Sign in", Who::Anybody)
+        .more("`mode` says how the client holds the credential; where it is missing, the settings say it. No form takes `bearer`.")
+        .body(fields)
+        .json(200, "signed in", credential::shape(Some("Login successful")))
+        .goes("after a form, to `return_to` or /dashboard")
+        .sets_cookies()
+        .refuses([Error::InvalidCredentials, Error::UserDisabled, Error::HttpsRequired])
+        .refuses([Error::TooManyAttempts(Duration::ZERO)]);
+    Routes::of("Signing in").get("/login", form, form_says).post("/login", login, login_says)
 }
 
 async fn form(

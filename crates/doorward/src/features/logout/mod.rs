@@ -6,10 +6,8 @@
 //!
 //! `POST /logout/all` ends every session of the signed-in user. `GET /logout` is the form, for browsers that hold anything.
 
-use axum::Router;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post};
 use doorward_guard::Identity;
 use http::header::ALLOW;
 use http::{HeaderMap, StatusCode};
@@ -20,16 +18,32 @@ use crate::app::App;
 use crate::audit::{Action, Entry};
 use crate::error::{Error, Result};
 use crate::revocations::Because;
+use crate::web::api::{Routes, Who, optional, says};
 use crate::web::client::Client;
 use crate::web::credential::go;
-use crate::web::done::done;
+use crate::web::done::{Done, done};
 use crate::web::input::Input;
 use crate::web::notice::Notice;
 use crate::web::proof;
 use crate::web::reader::Reader;
 
-pub(crate) fn routes() -> Router<App> {
-    Router::new().route("/logout", get(form).post(logout)).route("/logout/all", post(logout_all))
+pub(crate) fn routes() -> Routes {
+    let logout_says = says("Sign out", Who::Anybody)
+        .more("Ends every session that the request proves to be its own, and refuses for no bad or missing credential or body.")
+        .body([optional::<String>("refresh_token")])
+        .json(200, "signed out", Done::shape("Logged out"))
+        .goes("after a form, to /login")
+        .sets_cookies();
+    let all_says = says("Sign out everywhere", Who::SignedIn)
+        .json(200, "signed out", Done::shape_of_sessions("Logged out from all devices"))
+        .goes("after a form, to /login")
+        .sets_cookies();
+    let form_says = says("The form to sign out", Who::Browser).page(200, "the form");
+    Routes::of("Signing in").get("/logout", form, form_says).post("/logout", logout, logout_says).post(
+        "/logout/all",
+        logout_all,
+        all_says,
+    )
 }
 
 async fn form(State(app): State<App>, reader: Reader) -> Response {

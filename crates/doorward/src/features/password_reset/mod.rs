@@ -7,10 +7,8 @@
 
 use std::sync::Arc;
 
-use axum::Router;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
 use doorward_core::OpaqueSecret;
 use doorward_core::password::Password;
 use http::StatusCode;
@@ -20,16 +18,33 @@ use crate::app::App;
 use crate::audit::{Action, Entry};
 use crate::error::{Error, Result};
 use crate::links;
+use crate::shape::of;
+use crate::web::api::{Routes, Who, required, says};
 use crate::web::client::Client;
 use crate::web::credential::go;
-use crate::web::done::done;
+use crate::web::done::{Done, done};
 use crate::web::input::Input;
 use crate::web::notice::Notice;
 use crate::web::query::Query;
 use crate::web::reader::Reader;
 
-pub(crate) fn routes() -> Router<App> {
-    Router::new().route("/password/reset", get(form).post(reset))
+pub(crate) fn routes() -> Routes {
+    let form_says = says("The form to set a new password", Who::Anybody)
+        .query("token", of::<OpaqueSecret>(), "The secret of the link.")
+        .page(200, "the form")
+        .refuses([Error::LinkInvalid]);
+    let reset_says = says("Set a new password by a link", Who::Anybody)
+        .more("Ends every session of the user, and voids all links.")
+        .body([required::<OpaqueSecret>("token"), required::<Password>("new_password")])
+        .json(200, "set", Done::shape_of_sessions("Password reset: sign in with it"))
+        .goes("after a form, to /login")
+        .sets_cookies()
+        .refuses([Error::LinkInvalid]);
+    Routes::of("Signing in").get("/password/reset", form, form_says).post(
+        "/password/reset",
+        reset,
+        reset_says,
+    )
 }
 
 async fn form(State(app): State<App>, reader: Reader, query: Query) -> Result<Response> {

@@ -6,11 +6,11 @@
 //! guess. Forms post to `/profile` and `/profile/delete`, and go to /dashboard.
 
 use std::sync::Arc;
+use std::time::Duration;
 
+use axum::Json;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post};
-use axum::{Json, Router};
 use doorward_core::Refusal;
 use doorward_core::email::Email;
 use doorward_core::name::DisplayName;
@@ -23,21 +23,50 @@ use crate::accounts::{Actor, Change};
 use crate::app::App;
 use crate::audit::{Action, Entry};
 use crate::error::{Error, Result};
-use crate::users::{User, check_new_password};
+use crate::shape::{exactly, object, of};
+use crate::users::{self, User, check_new_password};
+use crate::web::api::{Routes, Says, Who, optional, required, says};
 use crate::web::caller::Confirmed;
 use crate::web::client::Client;
 use crate::web::credential::go;
-use crate::web::done::{done, ready};
+use crate::web::done::{Done, done, ready};
 use crate::web::home::{HOME, home};
 use crate::web::input::Input;
 use crate::web::notice::Notice;
 use crate::web::reader::Reader;
 
-pub(crate) fn routes() -> Router<App> {
-    Router::new()
-        .route("/profile", get(show).patch(change).post(change).delete(delete))
-        .route("/profile/password", post(change_password))
-        .route("/profile/delete", post(delete))
+pub(crate) fn routes() -> Routes {
+    let user = || ("user", of::<users::Shown<'_>>());
+    let show_says = says("Who I am", Who::SignedIn)
+        .json(200, "the user", object([user()]))
+        .goes("a browser, to /dashboard");
+    // The current password counts as a guess, and is asked for again.
+    let guessed = |says: Says| says.refuses([Error::WrongPassword, Error::TooManyAttempts(Duration::ZERO)]);
+    let change_says = says("Change my name or address", Who::SignedIn)
+        .more("A new address needs the password.")
+        .body([optional::<DisplayName>("name"), optional::<Email>("email"), optional::<Password>("password")])
+        .json(200, "changed", object([("success", exactly(true)), user()]))
+        .goes("after a form, to /dashboard")
+        .refuses([Error::EmailTaken]);
+    let password_says = says("Change my password", Who::SignedIn)
+        .more("Ends all other sessions.")
+        .body([required::<Password>("current_password"), required::<Password>("new_password")])
+        .json(200, "changed", Done::shape_of_sessions("Password changed"))
+        .goes("after a form, to /dashboard");
+    let delete_says = says("Delete my account", Who::SignedIn)
+        .body([required::<Password>("password")])
+        .json(200, "deleted", Done::shape("Account deleted"))
+        .goes("after a form, to /login")
+        .sets_cookies()
+        .refuses([Error::LastAdmin]);
+    let (change_says, delete_says) = (guessed(change_says), guessed(delete_says));
+    Routes::of("My account")
+        .get("/profile", show, show_says)
+        .patch("/profile", change, change_says.clone())
+        .post("/profile", change, change_says)
+        .delete("/profile", delete, delete_says.clone())
+        .post("/profile/delete", delete, delete_says)
+        .post("/profile/password", change_password, guessed(password_says))
 }
 
 async fn show(State(app): State<App>, identity: Identity, reader: Reader) -> Result<Response> {

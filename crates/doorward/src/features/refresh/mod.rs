@@ -7,10 +7,9 @@
 //! the login. Scripts, frames and programs get a 405. `POST /refresh?return_to=` does the same for a form that came with
 //! an access token that has run out: the browser sends it here and back with all that was typed (307).
 
-use axum::Router;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
+use doorward_core::Refusal;
 use doorward_guard::cookies_named;
 use http::header::ALLOW;
 use http::{HeaderMap, Method, StatusCode};
@@ -19,6 +18,8 @@ use zeroize::Zeroizing;
 use crate::app::App;
 use crate::error::{Error, Result};
 use crate::sessions::{self, Issued};
+use crate::shape::of;
+use crate::web::api::{Routes, Who, optional, says};
 use crate::web::client::Client;
 use crate::web::credential::{self, cookies, go_as};
 use crate::web::detour::{is_navigation, to_login};
@@ -27,8 +28,28 @@ use crate::web::query::Query;
 use crate::web::reader::Reader;
 use crate::web::return_to::return_to;
 
-pub(crate) fn routes() -> Router<App> {
-    Router::new().route("/refresh", get(go_on).post(refresh))
+pub(crate) fn routes() -> Routes {
+    let refresh_says = says("Renew the credential", Who::RefreshToken)
+        .more("The refresh token comes in the body or in the cookie; its successor goes the same way.")
+        .body([optional::<String>("refresh_token")])
+        .json(200, "renewed", credential::shape(None))
+        .query(
+            "return_to",
+            of::<&str>(),
+            "In a form that is on its way to another address: where it goes on to.",
+        )
+        .goes("a form that cannot be renewed, to /login")
+        .goes_again("a form that is on its way, to `return_to`")
+        .sets_cookies()
+        .refuses([Error::RefreshInvalid, Error::RefreshReused, Error::HttpsRequired])
+        .refuses([Refusal::SessionEnded, Refusal::SessionExpired].map(Error::Refused));
+    let go_on_says = says("Renew the cookies, and go on", Who::Browser)
+        .more("For a browser that opens a page; scripts, frames and programs get a 405.")
+        .query("return_to", of::<&str>(), "A path of this site to go to afterwards.")
+        .goes("to `return_to` or /dashboard, or else to /login")
+        .sets_cookies()
+        .refuses([Error::HttpsRequired]);
+    Routes::of("Signing in").get("/refresh", go_on, go_on_says).post("/refresh", refresh, refresh_says)
 }
 
 async fn refresh(

@@ -7,11 +7,10 @@
 //! `GET /register?invite=` is the form, or says that it is closed; a browser that is signed in goes to /dashboard.
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use axum::Router;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
 use doorward_core::email::Email;
 use doorward_core::name::DisplayName;
 use doorward_core::password::{self, Password};
@@ -27,17 +26,39 @@ use crate::error::{Error, Result};
 use crate::links;
 use crate::sessions::{self, Begun, Issued};
 use crate::settings::Registration;
+use crate::shape::of;
 use crate::store::Tx;
 use crate::users::User;
+use crate::web::api::{Routes, Who, optional, required, says};
 use crate::web::client::Client;
 use crate::web::input::Input;
 use crate::web::query::Query;
 use crate::web::reader::Reader;
 use crate::web::{credential, proof};
 
-pub(crate) fn routes() -> Router<App> {
-    Router::new().route("/register", get(form).post(register))
+pub(crate) fn routes() -> Routes {
+    let form_says = says("The form to register", Who::Anybody)
+        .query("invite", of::<OpaqueSecret>(), "The secret of an invitation.")
+        .page(200, "the form");
+    let fields = [
+        required::<DisplayName>("name"),
+        required::<Email>("email"),
+        required::<Password>("password"),
+        optional::<Mode>("mode"),
+        optional::<OpaqueSecret>("invite"),
+    ];
+    let register_says = says("Make an account, and sign in", Who::Anybody)
+        .more("Passwords have 8 characters or more, and are none of the most common ones, nor the name or address.")
+        .body(fields)
+        .json(201, "made, and signed in", credential::shape(Some("Registered")))
+        .goes("after a form, to /dashboard")
+        .sets_cookies()
+        .refuses([Error::RegistrationClosed(CLOSED), Error::LinkInvalid, Error::EmailTaken, Error::HttpsRequired])
+        .refuses([Error::TooManyAttempts(Duration::ZERO)]);
+    Routes::of("Signing in").get("/register", form, form_says).post("/register", register, register_says)
 }
+
+const CLOSED: &str = "Registration is closed";
 
 /// What somebody who registers says.
 struct Registering {
@@ -116,7 +137,7 @@ async fn make(app: &App, new: Registering, client: Client, headers: &HeaderMap) 
         Registration::Open => {}
         Registration::Invite if invited => {}
         Registration::Invite => return Err(Error::RegistrationClosed("Registration needs an invitation")),
-        Registration::Closed => return Err(Error::RegistrationClosed("Registration is closed")),
+        Registration::Closed => return Err(Error::RegistrationClosed(CLOSED)),
     }
     app.throttle.registration(client.network(), app.now())?;
     let password_hash = Some(app.hashing.hash(new.password, client.network()).await?);

@@ -1,16 +1,22 @@
 //! What pages load: `GET /style.css`, `GET /favicon.svg`. Browsers keep what they asked for by its version for good.
 
-use axum::Router;
 use axum::extract::RawQuery;
 use axum::response::IntoResponse;
-use axum::routing::get;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE, VARY};
 
-use crate::app::App;
+use crate::shape::of;
+use crate::web::api::{Routes, Who, says};
 use crate::web::assets::{FAVICON, STYLE, version};
 
-pub(crate) fn routes() -> Router<App> {
-    Router::new().route("/style.css", get(style)).route("/favicon.svg", get(favicon))
+pub(crate) fn routes() -> Routes {
+    let kept = |summary, media| {
+        says(summary, Who::Anybody).content(200, "to be kept for good by its version", media, of::<&str>())
+    };
+    Routes::of("Pages").get("/style.css", style, kept("The style of all pages", "text/css")).get(
+        "/favicon.svg",
+        favicon,
+        kept("The icon of all pages", "image/svg+xml"),
+    )
 }
 
 async fn style(RawQuery(query): RawQuery) -> impl IntoResponse {

@@ -1,9 +1,8 @@
-//! The routes of the product as its sources say them, and who may what: a route without a row here fails.
-//!
-//! Read from the `.route("…", get(…).post(…))` lines of the features, since axum's router doesn't tell its routes.
+//! The routes of the product, and who may what: a route without a row here fails.
 
-use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
+
+use doorward::testing::Site;
 
 /// Method, path, who may. `anybody` includes whoever has a bad credential; `signed in` is every live session; a
 /// permission stands for the roles that grant it; `refresh token` is that credential alone; `a browser` is no program:
@@ -30,6 +29,7 @@ POST   /login                           anybody
 GET    /logout                          a browser
 POST   /logout                          anybody
 POST   /logout/all                      signed in
+GET    /openapi.json                    anybody
 GET    /password/reset                  anybody
 POST   /password/reset                  anybody
 DELETE /profile                         signed in
@@ -70,22 +70,7 @@ pub(crate) fn routes() -> Vec<Route> {
     .collect()
 }
 
-/// Method and path of every route in the sources of the features.
-fn routes_of_the_sources() -> BTreeSet<(String, String)> {
-    let features = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/features");
-    let mut found = BTreeSet::new();
-    for file in sources(&features) {
-        let text = std::fs::read_to_string(file).unwrap();
-        for rest in text.split(".route(\"").skip(1) {
-            let (path, rest) = rest.split_once("\",").unwrap();
-            for method in methods(arguments(rest)) {
-                found.insert((method, path.to_owned()));
-            }
-        }
-    }
-    found
-}
-
+/// The sources below a folder, without tests.
 pub(crate) fn sources(folder: &Path) -> Vec<PathBuf> {
     let paths = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
     paths
@@ -97,33 +82,11 @@ pub(crate) fn sources(folder: &Path) -> Vec<PathBuf> {
         .collect()
 }
 
-/// Up to the parenthesis that closes the call.
-fn arguments(text: &str) -> &str {
-    let mut depth = 1;
-    let end = text.find(|c| {
-        depth += i32::from(c == '(') - i32::from(c == ')');
-        depth == 0
-    });
-    &text[..end.unwrap()]
-}
-
-/// The names of what is called: `get(list).post(create)` has two.
-fn methods(arguments: &str) -> impl Iterator<Item = String> {
-    let calls = arguments.split('(').rev().skip(1);
-    calls.map(|call| call.rsplit(|c: char| !c.is_alphanumeric() && c != '_').next().unwrap().to_uppercase())
-}
-
-#[test]
-fn a01_every_route_has_a_row_and_every_row_a_route() {
-    let rows: BTreeSet<_> =
-        routes().iter().map(|route| (route.method.to_owned(), route.path.to_owned())).collect();
-    assert_eq!(rows, routes_of_the_sources());
-    assert_eq!(rows.len(), routes().len(), "a row stands twice");
-}
-
-#[test]
-fn a01_routes_are_read_from_all_ways_to_write_them() {
-    let read = |text| methods(arguments(text)).collect::<BTreeSet<_>>().into_iter().collect::<Vec<_>>();
-    assert_eq!(read(" get(show).patch(change).delete(delete)) .route("), ["DELETE", "GET", "PATCH"]);
-    assert_eq!(read("\n  axum::routing::post(end),\n)"), ["POST"]);
+#[tokio::test]
+async fn a01_every_route_has_a_row_and_every_row_a_route() {
+    let site = Site::new().await;
+    let mut routes = site.api().routes();
+    routes.sort_by_key(|route| (route.path.clone(), route.method.clone()));
+    let lines = routes.iter().map(|route| format!("{:6} {:32} {}\n", route.method, route.path, route.who));
+    assert_eq!(format!("\n{}", lines.collect::<String>()), ROUTES);
 }

@@ -1,0 +1,284 @@
+//! The document of the API, as OpenAPI 3.1 writes it.
+
+use std::collections::BTreeMap;
+
+use http::Method;
+use serde_json::{Map, Value, json};
+
+use super::{Answers, BodyField, Operation, Who};
+use crate::error::Problem;
+use crate::settings::Settings;
+use crate::shape::{example, object, put};
+use crate::web::cookies::CookieJar;
+
+const ABOUT: &str = "Register, sign in, sessions, tokens, refresh, roles and instant logout.\n\n\
+    JSON goes in and comes out; browsers send forms to the same paths, and get pages and redirects. A form is what \
+    comes as `application/x-www-form-urlencoded`; a page goes to whom `Accept` lists text/html and not below JSON. \
+    Unknown fields of a body and unknown names of a query are passed over.\n\n\
+    Refusals are `application/problem+json` (RFC 9457) with a stable `code`. An address that isn't here is 404 \
+    `not_found`, a method that it doesn't have 405 `method_not_allowed`. Heads that are too long or no HTTP are \
+    refused before any route, with 431 or 400 and no body.\n\n\
+    `Authorization`, where it is sent, is looked at alone; otherwise the cookies are.";
+
+/// The document of these operations, as these settings make them.
+pub(crate) fn document(operations: &[Operation], settings: &Settings) -> Value {
+    let mut writer = Writer { settings, schemas: Map::new(), responses: Map::new() };
+    let mut paths = Map::new();
+    for operation in operations {
+        let written = writer.operation(operation);
+        let path = paths.entry(operation.path).or_insert_with(|| json!({}));
+        path[operation.method.as_str().to_lowercase()] = written;
+    }
+    let mut topics: Vec<&str> = Vec::new();
+    for operation in operations {
+        if !topics.contains(&operation.topic) {
+            topics.push(operation.topic);
+        }
+    }
+    let tags: Vec<_> = topics.into_iter().map(|name| json!({ "name": name })).collect();
+    let server = if settings.base_path.is_empty() { "/" } else { &settings.base_path };
+    json!({
+        "openapi": "3.1.0",
+        "info": {
+            "title": "Doorward",
+            "version": env!("CARGO_PKG_VERSION"),
+            "description": ABOUT,
+            "license": { "name": "MIT OR Apache-2.0", "identifier": "MIT OR Apache-2.0" },
+        },
+        "servers": [{ "url": server }],
+        "tags": tags,
+        "paths": paths,
+        "components": {
+            "schemas": writer.schemas,
+            "responses": writer.responses,
+            "securitySchemes": schemes(settings),
+        },
+    })
+}
+
+fn schemes(settings: &Settings) -> Value {
+    let jar = CookieJar::new(settings);
+    let cookie = |name: &str, text: &str| json!({ "type": "apiKey", "in": "cookie", "name": name, "description": text });
+    json!({
+        "bearer": {
+            "type": "http",
+            "scheme": "bearer",
+            "bearerFormat": "JWT",
+            "description": "The access token of a sign-in in bearer mode.",
+        },
+        "token_cookie": cookie(&jar.names.token, "The access token of a sign-in in cookie mode."),
+        "session_cookie": cookie(&jar.names.session, "The session secret of a sign-in in session mode."),
+        "refresh_cookie": cookie(&jar.refresh, "The refresh token of a sign-in in cookie mode."),
+    })
+}
+
+struct Writer<'a> {
+    settings: &'a Settings,
+    schemas: Map<String, Value>,
+    responses: Map<String, Value>,
+}
+
+impl Writer<'_> {
+    fn operation(&mut self, operation: &Operation) -> Value {
+        let says = &operation.says;
+        let mut written = json!({
+            "operationId": operation.id(),
+            "tags": [operation.topic],
+            "summary": says.summary,
+            "security": security(says.who),
+            "responses": self.responses(operation),
+            "x-who-may": says.who.as_str(),
+        });
+        if !says.text.is_empty() {
+            put(&mut written, &["description"], json!(says.text));
+        }
+        let parameters = self.parameters(operation);
+        if !parameters.is_empty() {
+            put(&mut written, &["parameters"], json!(parameters));
+        }
+        if let Some(fields) = &says.body {
+            let body = json!({
+                "required": fields.iter().any(|field| field.required),
+                "content": {
+                    "application/json": body(fields, false),
+                    "application/x-www-form-urlencoded": body(fields, true),
+                },
+            });
+            put(&mut written, &["requestBody"], body);
+        }
+        written
+    }
+
+    fn parameters(&mut self, operation: &Operation) -> Vec<Value> {
+        let mut parameters = Vec::new();
+        if operation.path.contains("{id}") {
+            let schema = crate::shape::of::<doorward_core::UserId>();
+            parameters.push(json!({ "name": "id", "in": "path", "required": true, "schema": schema }));
+        }
+        for one in &operation.says.query {
+            parameters.push(
+                json!({ "name": one.name, "in": "query", "description": one.text, "schema": self.named(one.shape.clone()) }),
+            );
+        }
+        parameters
+    }
+
+    fn responses(&mut self, operation: &Operation) -> Value {
+        let mut responses = Map::new();
+        for answer in &operation.says.answers {
+            let response = responses.entry(answer.status.to_string()).or_insert_with(|| json!({}));
+            self.answer(response, answer);
+        }
+        for answer in on_the_way(operation) {
+            let response = responses.entry(answer.status.to_string()).or_insert_with(|| json!({}));
+            self.answer(response, &answer);
+        }
+        for (status, errors) in by_status(operation, self.settings) {
+            responses.insert(status.to_string(), self.refusal(status, &errors));
+        }
+        responses.into()
+    }
+
+    /// Writes an answer into its response, beside others of the same status.
+    fn answer(&mut self, response: &mut Value, answer: &Answers) {
+        let said = response["description"].as_str().map(|text| format!("{text}; ")).unwrap_or_default();
+        put(response, &["description"], json!(said + answer.text));
+        if let Some((media, shape)) = &answer.content {
+            let mut content = json!({ "schema": self.named(shape.clone()) });
+            if *media == "application/json" {
+                put(&mut content, &["example"], example(shape));
+            }
+            put(response, &["content", media], content);
+        } else {
+            let location = json!({ "type": "string", "examples": ["/dashboard"] });
+            put(response, &["headers", "Location"], json!({ "required": true, "schema": location }));
+        }
+        if answer.sets_cookies {
+            let text = "Sets or clears the cookies of the session's mode.";
+            let cookies = json!({ "description": text, "schema": { "type": "string" } });
+            put(response, &["headers", "Set-Cookie"], cookies);
+        }
+    }
+
+    /// A response that refuses, as one for all that refuse with the same.
+    fn refusal(&mut self, status: u16, errors: &BTreeMap<&str, String>) -> Value {
+        let codes: Vec<_> = errors.keys().collect();
+        let name = format!("{status}.{}", errors.keys().copied().collect::<Vec<_>>().join("."));
+        let reference = json!({ "$ref": format!("#/components/responses/{name}") });
+        if self.responses.contains_key(&name) {
+            return reference;
+        }
+        let text: Vec<_> = errors.iter().map(|(code, message)| format!("`{code}`: {message}")).collect();
+        let header = |schema: Value, required: bool| json!({ "required": required, "schema": schema });
+        let mut headers =
+            Map::from_iter([("X-Request-Id".into(), header(json!({ "type": "string" }), false))]);
+        if status == 401 {
+            headers.insert("WWW-Authenticate".into(), header(json!({ "type": "string" }), true));
+        }
+        if matches!(status, 429 | 503) {
+            let seconds = json!({ "type": "integer", "minimum": 1 });
+            headers.insert("Retry-After".into(), header(seconds, true));
+        }
+        let mut schema = self.named(Problem::shape());
+        put(
+            &mut schema,
+            &["properties"],
+            json!({ "status": { "const": status }, "code": { "enum": codes } }),
+        );
+        let response = json!({
+            "description": text.join("\n\n"),
+            "headers": headers,
+            "content": {
+                "application/problem+json": { "schema": schema },
+                "text/html": { "schema": { "type": "string" } },
+            },
+        });
+        self.responses.insert(name, response);
+        reference
+    }
+
+    /// The shape, with every part that has a name moved into the components.
+    fn named(&mut self, shape: Value) -> Value {
+        match shape {
+            Value::Object(fields) => {
+                let name = fields.get("title").and_then(Value::as_str).map(str::to_owned);
+                let inner = fields.into_iter().map(|(key, value)| (key, self.named(value))).collect();
+                let Some(name) = name else { return Value::Object(inner) };
+                let reference = json!({ "$ref": format!("#/components/schemas/{name}") });
+                self.schemas.insert(name, Value::Object(inner));
+                reference
+            }
+            Value::Array(items) => items.into_iter().map(|item| self.named(item)).collect(),
+            other => other,
+        }
+    }
+}
+
+/// What a browser gets on the way to a route that needs a sign-in.
+fn on_the_way(operation: &Operation) -> Vec<Answers> {
+    let goes = |status, text| Answers { status, text, content: None, sets_cookies: true };
+    let page = ("text/html", json!({ "type": "string" }));
+    let text = "a browser that comes from another site, to a page that loads this one again";
+    let arrival = Answers { status: 200, text, content: Some(page), sets_cookies: false };
+    let login = goes(303, "a browser that isn't signed in, to /login or by /refresh");
+    let again = goes(307, "a form whose access token has run out, by /refresh and back");
+    match operation.says.who {
+        Who::SignedIn | Who::May(_) if operation.method == Method::GET => vec![login, arrival],
+        Who::SignedIn | Who::May(_) if operation.method == Method::POST => vec![login, again],
+        Who::SignedIn | Who::May(_) => vec![login],
+        _ => Vec::new(),
+    }
+}
+
+/// What a route refuses with: under each status its codes, each with its message.
+fn by_status(operation: &Operation, settings: &Settings) -> BTreeMap<u16, BTreeMap<&'static str, String>> {
+    let mut found: BTreeMap<_, BTreeMap<_, _>> = BTreeMap::new();
+    for error in operation.refusals() {
+        let (_, code, message) = error.row();
+        let of_status = found.entry(error.status(settings).as_u16()).or_default();
+        of_status.insert(code, message.into_owned());
+    }
+    found
+}
+
+fn security(who: Who) -> Value {
+    let with = |scheme: &str, roles: &[&str]| json!({ scheme: roles });
+    let any =
+        |roles: &[&str]| json!(["bearer", "token_cookie", "session_cookie"].map(|one| with(one, roles)));
+    match who {
+        Who::Anybody | Who::Browser => json!([]),
+        Who::SignedIn => any(&[]),
+        Who::May(permission) => any(&[permission]),
+        Who::RefreshToken => json!([{}, { "refresh_cookie": [] }]),
+    }
+}
+
+fn body(fields: &[BodyField], form: bool) -> Value {
+    let known = fields.iter().filter(|field| form || !field.only_forms);
+    let shape = |field: &BodyField| match field.required {
+        true => field.shape.clone(),
+        false => crate::shape::or_null(field.shape.clone()),
+    };
+    let shapes: Map<String, Value> = known.map(|field| (field.name.to_owned(), shape(field))).collect();
+    let needed: Vec<_> = fields.iter().filter(|field| field.required).map(|field| field.name).collect();
+    let mut schema = object(shapes);
+    put(&mut schema, &["required"], json!(needed));
+    json!({ "example": body_example(fields, &schema), "schema": schema })
+}
+
+/// The fields that must be there; where none must, those that may.
+fn body_example(fields: &[BodyField], schema: &Value) -> Value {
+    let whole = example(schema);
+    let any_needed = fields.iter().any(|field| field.required);
+    let shown = fields.iter().filter(|field| field.required || (!any_needed && !field.only_forms));
+    shown.map(|field| (field.name.to_owned(), whole.get(field.name).cloned().unwrap_or_default())).collect()
+}
+
+impl Operation {
+    /// A name for programs, also the anchor on the page: `get_sessions`, `delete_sessions_id`.
+    pub(crate) fn id(&self) -> String {
+        let words = self.path.split(|c: char| !c.is_ascii_alphanumeric()).filter(|word| !word.is_empty());
+        let words: Vec<_> = std::iter::once(self.method.as_str()).chain(words).collect();
+        words.join("_").to_lowercase()
+    }
+}

@@ -1,0 +1,292 @@
+//! Routes that say what they are: a URL stands once, with its handler, who may, what it reads and what it answers. The
+//! router and the document of the API are made from the same call, so that no route goes without a description.
+
+mod document;
+
+use axum::Router;
+use axum::handler::Handler;
+use axum::routing::{self, MethodRouter};
+use http::Method;
+use serde_json::Value;
+
+use super::input::Field;
+use crate::app::App;
+use crate::error::Error;
+use crate::shape::Shape;
+
+pub(crate) use document::document;
+
+/// Routes, each with what it says of itself.
+pub(crate) struct Routes {
+    topic: &'static str,
+    router: Router<App>,
+    operations: Vec<Operation>,
+}
+
+impl Routes {
+    /// None yet; those that come belong to this topic.
+    pub(crate) fn of(topic: &'static str) -> Self {
+        Self { topic, router: Router::new(), operations: Vec::new() }
+    }
+
+    pub(crate) fn get<H: Handler<T, App>, T: 'static>(
+        self,
+        path: &'static str,
+        handler: H,
+        says: Says,
+    ) -> Self {
+        self.on(Method::GET, path, routing::get(handler), says)
+    }
+
+    pub(crate) fn post<H: Handler<T, App>, T: 'static>(
+        self,
+        path: &'static str,
+        handler: H,
+        says: Says,
+    ) -> Self {
+        self.on(Method::POST, path, routing::post(handler), says)
+    }
+
+    pub(crate) fn patch<H: Handler<T, App>, T: 'static>(
+        self,
+        path: &'static str,
+        handler: H,
+        says: Says,
+    ) -> Self {
+        self.on(Method::PATCH, path, routing::patch(handler), says)
+    }
+
+    pub(crate) fn delete<H: Handler<T, App>, T: 'static>(
+        self,
+        path: &'static str,
+        handler: H,
+        says: Says,
+    ) -> Self {
+        self.on(Method::DELETE, path, routing::delete(handler), says)
+    }
+
+    fn on(mut self, method: Method, path: &'static str, route: MethodRouter<App>, says: Says) -> Self {
+        self.router = self.router.route(path, route);
+        self.operations.push(Operation { topic: self.topic, method, path, says });
+        self
+    }
+
+    /// These, and others.
+    pub(crate) fn merge(mut self, others: Self) -> Self {
+        self.router = self.router.merge(others.router);
+        self.operations.extend(others.operations);
+        self
+    }
+
+    /// What all of them say.
+    pub(crate) fn operations(&self) -> &[Operation] {
+        &self.operations
+    }
+
+    /// What serves them.
+    pub(crate) fn router(self) -> Router<App> {
+        self.router
+    }
+}
+
+/// A route: one method of one path.
+#[derive(Debug, Clone)]
+pub(crate) struct Operation {
+    pub(crate) topic: &'static str,
+    pub(crate) method: Method,
+    pub(crate) path: &'static str,
+    pub(crate) says: Says,
+}
+
+/// Who may call a route.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Who {
+    /// With any credential, a bad one, or none.
+    Anybody,
+    /// With a live session.
+    SignedIn,
+    /// With a live session, and a role that grants this permission.
+    May(&'static str),
+    /// With a refresh token.
+    RefreshToken,
+    /// No program: it is a page that has no JSON.
+    Browser,
+}
+
+impl Who {
+    /// As the documents write it.
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Anybody => "anybody",
+            Self::SignedIn => "signed in",
+            Self::May(permission) => permission,
+            Self::RefreshToken => "refresh token",
+            Self::Browser => "a browser",
+        }
+    }
+}
+
+/// What a route says of itself. What follows from who may, from the method and from having a body is not repeated:
+/// [`Operation::refusals`] adds it.
+#[derive(Debug, Clone)]
+pub(crate) struct Says {
+    summary: &'static str,
+    text: &'static str,
+    who: Who,
+    query: Vec<Parameter>,
+    body: Option<Vec<BodyField>>,
+    answers: Vec<Answers>,
+    refusals: Vec<Error>,
+}
+
+#[derive(Debug, Clone)]
+struct Parameter {
+    name: &'static str,
+    shape: Value,
+    text: &'static str,
+}
+
+#[derive(Debug, Clone)]
+pub(crate) struct BodyField {
+    name: &'static str,
+    shape: Value,
+    required: bool,
+    only_forms: bool,
+}
+
+#[derive(Debug, Clone)]
+struct Answers {
+    status: u16,
+    text: &'static str,
+    /// Media type and shape; none for a redirect.
+    content: Option<(&'static str, Value)>,
+    sets_cookies: bool,
+}
+
+/// Begins what a route says: in a few words, and who may.
+pub(crate) fn says(summary: &'static str, who: Who) -> Says {
+    let (query, answers, refusals) = (Vec::new(), Vec::new(), Vec::new());
+    Says { summary, text: "", who, query, body: None, answers, refusals }
+}
+
+/// A field of the body that must be there.
+pub(crate) fn required<T: Field + Shape>(name: &'static str) -> BodyField {
+    BodyField { name, shape: T::shape(), required: true, only_forms: false }
+}
+
+/// A field of the body that may be missing or null.
+pub(crate) fn optional<T: Shape>(name: &'static str) -> BodyField {
+    BodyField { name, shape: T::shape(), required: false, only_forms: false }
+}
+
+impl BodyField {
+    /// It means something in a form only.
+    pub(crate) fn in_forms(self) -> Self {
+        Self { only_forms: true, ..self }
+    }
+}
+
+impl Says {
+    /// More about it.
+    pub(crate) fn more(self, text: &'static str) -> Self {
+        Self { text, ..self }
+    }
+
+    /// It reads this from the query.
+    pub(crate) fn query(mut self, name: &'static str, shape: Value, text: &'static str) -> Self {
+        self.query.push(Parameter { name, shape, text });
+        self
+    }
+
+    /// It reads these fields from a JSON body or a form.
+    pub(crate) fn body<const N: usize>(self, fields: [BodyField; N]) -> Self {
+        Self { body: Some(fields.into()), ..self }
+    }
+
+    /// It answers with JSON.
+    pub(crate) fn json(self, status: u16, text: &'static str, shape: Value) -> Self {
+        self.content(status, text, "application/json", shape)
+    }
+
+    /// It shows a page.
+    pub(crate) fn page(self, status: u16, text: &'static str) -> Self {
+        self.content(status, text, "text/html", serde_json::json!({ "type": "string" }))
+    }
+
+    /// It answers with this type.
+    pub(crate) fn content(
+        mut self,
+        status: u16,
+        text: &'static str,
+        media: &'static str,
+        shape: Value,
+    ) -> Self {
+        self.answers.push(Answers { status, text, content: Some((media, shape)), sets_cookies: false });
+        self
+    }
+
+    /// It sends a browser on.
+    pub(crate) fn goes(mut self, text: &'static str) -> Self {
+        self.answers.push(Answers { status: 303, text, content: None, sets_cookies: false });
+        self
+    }
+
+    /// It sends a browser on with the form that it sent.
+    pub(crate) fn goes_again(mut self, text: &'static str) -> Self {
+        self.answers.push(Answers { status: 307, text, content: None, sets_cookies: false });
+        self
+    }
+
+    /// The answers so far may set or clear cookies.
+    pub(crate) fn sets_cookies(mut self) -> Self {
+        self.answers.iter_mut().for_each(|one| one.sets_cookies = true);
+        self
+    }
+
+    /// It refuses with these, beside what every such route refuses with.
+    pub(crate) fn refuses<const N: usize>(mut self, errors: [Error; N]) -> Self {
+        self.refusals.extend(errors);
+        self
+    }
+}
+
+impl Operation {
+    /// Everything that it may be refused with.
+    pub(crate) fn refusals(&self) -> Vec<Error> {
+        use doorward_core::Refusal as R;
+        let mut all = self.says.refusals.clone();
+        if matches!(self.says.who, Who::SignedIn | Who::May(_)) {
+            let credential = [
+                R::TokenMissing,
+                R::TokenInvalid,
+                R::TokenExpired,
+                R::TokenStale,
+                R::SessionEnded,
+                R::SessionExpired,
+            ];
+            all.extend(credential.map(Error::Refused));
+        }
+        match self.says.who {
+            Who::May(_) => all.push(Error::Forbidden),
+            Who::Browser => all.push(Error::MethodNotAllowed),
+            _ => {}
+        }
+        if self.method != Method::GET {
+            all.push(Error::CrossSite);
+        }
+        if self.says.body.is_some() {
+            all.extend([
+                Error::Malformed("".into()),
+                Error::Timeout,
+                Error::TooLarge,
+                Error::UnsupportedMediaType,
+            ]);
+            all.push(Error::InvalidInput(Vec::new()));
+        }
+        if !self.says.query.is_empty() || self.path.contains('{') {
+            all.push(Error::Malformed("".into()));
+        }
+        all.extend([Error::Overloaded, Error::Unavailable]);
+        all
+    }
+}
