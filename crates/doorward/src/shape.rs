@@ -143,11 +143,12 @@ pub(crate) fn example(shape: &Value) -> Value {
     if let Some(properties) = shape.get("properties").and_then(Value::as_object) {
         return properties.iter().map(|(name, shape)| (name.clone(), example(shape))).collect();
     }
-    match shape.get("items") {
-        Some(items) => json!([example(items)]),
-        None if shape["type"] == "boolean" => json!(false),
-        None if shape["type"] == "integer" => json!(1),
-        None => json!(""),
+    let kind = shape.pointer("/type/0").unwrap_or(&shape["type"]);
+    match (shape.get("items"), kind.as_str()) {
+        (Some(items), _) => json!([example(items)]),
+        (_, Some("boolean")) => json!(false),
+        (_, Some("integer")) => json!(1),
+        _ => json!(""),
     }
 }
 
