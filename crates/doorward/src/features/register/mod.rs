@@ -39,7 +39,8 @@ use crate::web::{credential, proof};
 pub(crate) fn routes() -> Routes {
     let form_says = says("The form to register", Who::Anybody)
         .query("invite", of::<OpaqueSecret>(), "The secret of an invitation.")
-        .page(200, "the form");
+        .page(200, "the form")
+        .goes("whoever is signed in, to /dashboard");
     let fields = [
         required::<DisplayName>("name"),
         required::<Email>("email"),
