@@ -1,4 +1,5 @@
-//! The list of attacks is true: every test that it names exists, and every row that applies has a test or a reason.
+//! The lists of attacks and of the verification standard are true: every test and document that they name exists, and every
+//! row that applies has a test or a reason.
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
 
 use std::collections::BTreeSet;
@@ -122,6 +123,69 @@ fn every_row_of_the_attack_list_stands_there_once_and_in_order() {
         .collect();
     let found: Vec<_> = rows().into_iter().map(|row| row.id).collect();
     assert_eq!(found, expected);
+}
+
+/// The rows of the standard: id, level, what, and what stands for it.
+fn asvs() -> Vec<[String; 4]> {
+    let list = fs::read_to_string(workspace().join("docs/coverage/asvs.md")).unwrap();
+    let rows = list
+        .lines()
+        .filter(|line| line.starts_with("| ") && line[2..].starts_with(|c: char| c.is_ascii_digit()));
+    rows.map(|row| {
+        let cells = row.trim_matches('|').split('|').map(|cell| cell.trim().to_owned()).collect::<Vec<_>>();
+        cells.try_into().unwrap_or_else(|cells| panic!("four cells: {cells:?}"))
+    })
+    .collect()
+}
+
+/// How many rows of each level apply to what there is.
+const ASVS: [(&str, usize); 3] = [("1", 57), ("2", 114), ("3", 46)];
+
+#[test]
+fn every_row_of_the_standard_stands_there_once_with_a_test_a_document_or_a_reason() {
+    let rows = asvs();
+    for (level, count) in ASVS {
+        assert_eq!(rows.iter().filter(|row| row[1] == level).count(), count, "level {level}");
+    }
+    let ids: BTreeSet<_> = rows.iter().map(|row| &row[0]).collect();
+    assert_eq!(ids.len(), rows.len(), "a row stands twice");
+    let empty: Vec<_> = rows
+        .iter()
+        .filter(|row| {
+            !row[3].contains('`')
+                && !row[3].contains("](")
+                && !row[3].starts_with("open: ")
+                && row[3] != "this page"
+        })
+        .collect();
+    assert!(empty.is_empty(), "neither test nor document nor reason: {empty:?}");
+}
+
+#[test]
+fn every_test_and_document_that_the_list_of_the_standard_names_exists() {
+    let tests = tests();
+    for [id, _, _, covered] in asvs() {
+        let quoted = covered.split('`').skip(1).step_by(2);
+        let is_name = |c: char| c.is_ascii_alphanumeric() || c == '_';
+        let is_test = |word: &&str| word.len() > 20 && word.chars().all(is_name);
+        for test in quoted.filter(is_test) {
+            assert!(tests.contains(test), "{id} names the test {test}, which does not exist");
+        }
+        for link in covered.split("](").skip(1).map(|rest| rest.split(')').next().unwrap()) {
+            let (path, heading) = link.split_once('#').unwrap_or((link, ""));
+            let file = workspace().join("docs/coverage").join(path);
+            let text = fs::read_to_string(&file)
+                .unwrap_or_else(|_| panic!("{id} names {path}, which does not exist"));
+            let is_heading = |line: &str| {
+                let title = line.trim_start_matches('#').trim().to_lowercase();
+                line.starts_with('#') && title.replace(['\'', ','], "").replace(' ', "-") == heading
+            };
+            assert!(
+                heading.is_empty() || text.lines().any(is_heading),
+                "{id}: {path} has no heading {heading}"
+            );
+        }
+    }
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use axum::response::{Html, IntoResponse, Response};
 use http::StatusCode;
-use http::header::{CONTENT_SECURITY_POLICY, HeaderValue};
+use http::header::{CONTENT_SECURITY_POLICY, HeaderName, HeaderValue};
 use minijinja::value::Serde;
 use minijinja::{Environment, UndefinedBehavior, Value, context};
 
@@ -11,6 +11,9 @@ use super::words;
 use crate::error::Error;
 use crate::settings::{Registration, Settings};
 
+/// No window of another site keeps a hold on a page of ours (ASVS 3.4.8).
+const OPENER_POLICY: HeaderName = HeaderName::from_static("cross-origin-opener-policy");
+const SAME_ORIGIN: HeaderValue = HeaderValue::from_static("same-origin");
 const POLICY: HeaderValue = HeaderValue::from_static(
     "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'",
 );
@@ -81,7 +84,10 @@ impl Pages {
     pub(crate) fn show(&self, template: &str, status: StatusCode, context: Value) -> Response {
         let context = context! { ..context, ..context! { trouble => (), notice => () } };
         match self.engine.get_template(template).and_then(|page| page.render(context)) {
-            Ok(page) => (status, [(CONTENT_SECURITY_POLICY, POLICY)], Html(page)).into_response(),
+            Ok(page) => {
+                let policies = [(CONTENT_SECURITY_POLICY, POLICY), (OPENER_POLICY, SAME_ORIGIN)];
+                (status, policies, Html(page)).into_response()
+            }
             Err(error) => {
                 tracing::error!(%error, template, "a page could not be rendered");
                 (StatusCode::SERVICE_UNAVAILABLE, "Temporarily unavailable: try again").into_response()

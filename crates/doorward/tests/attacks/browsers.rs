@@ -134,6 +134,9 @@ async fn o05_no_answer_of_any_route_can_be_framed() {
     for path in shown(&id).chain(nowhere) {
         for answer in [admin.get(&path).await, browser.page(&path).await, site.visitor().page(&path).await] {
             let policy = answer.header("content-security-policy").unwrap_or_default().to_owned();
+            let is_page = answer.header("content-type").is_some_and(|kind| kind.starts_with("text/html"));
+            let opener = answer.header("cross-origin-opener-policy");
+            assert_eq!(opener, is_page.then_some("same-origin"), "{path} {}", answer.status);
             assert!(policy.contains("frame-ancestors 'none'"), "{path} {}: {policy}", answer.status);
             assert!(policy.contains("base-uri 'none'") && !policy.contains("unsafe"), "{path}: {policy}");
         }
