@@ -79,19 +79,29 @@ impl fmt::Debug for Password {
 /// # Errors
 /// [`PasswordError`] says what is wrong with it.
 pub fn check_policy(password: &Password, name: &DisplayName, email: &Email) -> Result<(), PasswordError> {
+    check_alone(password)?;
     let text = password.0.as_str();
-    if text.chars().count() < MIN_CHARS {
-        return Err(PasswordError::TooShort);
-    }
-    if COMMON.binary_search_by(|common| common.chars().cmp(fold_case(text))).is_ok() {
-        return Err(PasswordError::Common);
-    }
     if fold_case(text).eq(fold_case(name.as_str())) {
         return Err(PasswordError::Name);
     }
     let spells_email = Email::parse(text).is_ok_and(|spelt| spelt == *email);
     if spells_email || fold_case(text).eq(fold_case(email.local_part())) {
         return Err(PasswordError::Email);
+    }
+    Ok(())
+}
+
+/// The part of [`check_policy`] that needs no name and no email: for whoever got those wrong too.
+///
+/// # Errors
+/// [`PasswordError`] says what is wrong with it.
+pub fn check_alone(password: &Password) -> Result<(), PasswordError> {
+    let text = password.0.as_str();
+    if text.chars().count() < MIN_CHARS {
+        return Err(PasswordError::TooShort);
+    }
+    if COMMON.binary_search_by(|common| common.chars().cmp(fold_case(text))).is_ok() {
+        return Err(PasswordError::Common);
     }
     Ok(())
 }

@@ -194,12 +194,13 @@ impl App {
         self.keys.follow(now, false).await
     }
 
-    /// Forgets what is over, in memory and in the store.
+    /// Forgets what is over, in memory and in the store; and the users in memory, whom another node may have changed.
     ///
     /// # Errors
     /// The store's; the next call tries again.
     pub async fn sweep(&self) -> Result<(), StoreError> {
         let now = self.clock.now();
+        self.users.forget_all();
         // What memory holds goes before the revocations that would refuse it.
         self.sessions.memory.sweep(now);
         self.revocations.sweep(now).await?;
@@ -251,6 +252,10 @@ impl App {
         let version = self.store.data_version().await?;
         if version.is_none() || version != *seen {
             self.follow().await?;
+            if version.is_some() {
+                // Another process wrote, who knows what.
+                self.users.forget_all();
+            }
             *seen = version;
         } else if self.keys.are_due(self.clock.now()) {
             self.keys.follow(self.clock.now(), false).await?;

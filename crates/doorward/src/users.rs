@@ -174,6 +174,12 @@ impl Users {
         Ok(Some(cached))
     }
 
+    /// Forgets what memory has of everybody: what another process changed shows by then.
+    pub fn forget_all(&self) {
+        self.drops.fetch_add(1, Ordering::SeqCst);
+        self.cache.clear();
+    }
+
     /// Forgets what memory has of this user. Called after the commit of every change.
     pub fn forget(&self, id: UserId) {
         self.drops.fetch_add(1, Ordering::SeqCst);

@@ -14,6 +14,8 @@ use crate::store::{Row, Store, StoreError, Tx, values};
 
 /// A session's last use is written at most this often.
 const WRITE_EVERY: Duration = Duration::from_secs(60);
+/// How often a session is read whose user's role changes meanwhile.
+const TRIES: usize = 3;
 /// How many uses may wait to be written; beyond that they are written with a later one.
 const WAITING: usize = 10_000;
 
@@ -135,37 +137,27 @@ impl Memory {
     }
 
     async fn load(&self, hash: [u8; 32], now: Timestamp) -> Result<Identity, Refusal> {
-        let found = self.store.find(BY_SECRET, values![hash]).await.map_err(unavailable)?;
-        let row = found.ok_or(Refusal::TokenInvalid)?;
-        if row.get::<Option<Timestamp>>(7).map_err(unavailable)?.is_some()
-            || row.get::<Option<Timestamp>>(8).map_err(unavailable)?.is_some()
-        {
-            return Err(Refusal::SessionEnded);
+        for _ in 0..TRIES {
+            let found = self.store.find(BY_SECRET, values![hash]).await.map_err(unavailable)?;
+            let row = found.ok_or(Refusal::TokenInvalid)?;
+            if row.get::<Option<Timestamp>>(7).map_err(unavailable)?.is_some()
+                || row.get::<Option<Timestamp>>(8).map_err(unavailable)?.is_some()
+            {
+                return Err(Refusal::SessionEnded);
+            }
+            let session = Arc::new(remembered(&row).map_err(unavailable)?);
+            // Remembered first, looked up after: a session that ends in between is refused here, and from memory too.
+            self.known.insert(hash, session.clone());
+            if self.set.has_ended(session.id) {
+                return Err(Refusal::SessionEnded);
+            }
+            let version: i64 = row.get(3).map_err(unavailable)?;
+            // Where the role was changed since the row was read, so was the end of the session: read it again.
+            if self.set.role_of(session.user).is_none_or(|(_, newer)| newer <= version) {
+                return self.answer(&session, now);
+            }
         }
-        let session = Arc::new(self.remembered(&row).map_err(unavailable)?);
-        // Remembered first, looked up after: a session that ends in between is refused here, and from memory too.
-        self.known.insert(hash, session.clone());
-        if self.set.has_ended(session.id) {
-            return Err(Refusal::SessionEnded);
-        }
-        self.answer(&session, now)
-    }
-
-    fn remembered(&self, row: &Row) -> Result<Remembered, StoreError> {
-        let (user, role, version) = (row.get(1)?, row.get(2)?, row.get::<i64>(3)?);
-        // The set may know of a change that this row was read before.
-        let role =
-            self.set.role_of(user).filter(|(_, newer)| *newer > version).map_or(role, |(role, _)| role);
-        let last_seen: Timestamp = row.get(6)?;
-        Ok(Remembered {
-            id: row.get(0)?,
-            user,
-            role,
-            began_at: row.get(4)?,
-            absolute_end: row.get(5)?,
-            last_seen: AtomicI64::new(last_seen.as_micros()),
-            written: AtomicI64::new(last_seen.as_micros()),
-        })
+        Err(Refusal::Unavailable)
     }
 
     /// Whether the store lets a verified token stand: session live, user enabled, role the same.
@@ -183,6 +175,19 @@ impl Memory {
             _ => Ok(Identity::of_token(token, mode)),
         }
     }
+}
+
+fn remembered(row: &Row) -> Result<Remembered, StoreError> {
+    let last_seen: Timestamp = row.get(6)?;
+    Ok(Remembered {
+        id: row.get(0)?,
+        user: row.get(1)?,
+        role: row.get(2)?,
+        began_at: row.get(4)?,
+        absolute_end: row.get(5)?,
+        last_seen: AtomicI64::new(last_seen.as_micros()),
+        written: AtomicI64::new(last_seen.as_micros()),
+    })
 }
 
 impl Lookup for Memory {

@@ -13,6 +13,8 @@ pub enum Fault {
     LosesItsAnswer,
     /// A call waits until [`Faults::release`].
     IsHeld,
+    /// A call is done, and its answer waits until [`Faults::release`].
+    AnswerIsHeld,
 }
 
 /// Faults that tests put into a store.
@@ -78,12 +80,19 @@ impl Faults {
     ) -> Result<T, StoreError> {
         self.statement()?;
         if self.is_due(Fault::IsHeld) {
-            self.reached.notify_one();
-            self.released.notified().await;
+            self.hold().await;
         }
-        let loses = self.is_due(Fault::LosesItsAnswer);
+        let (loses, holds) = (self.is_due(Fault::LosesItsAnswer), self.is_due(Fault::AnswerIsHeld));
         let outcome = act.await;
+        if holds {
+            self.hold().await;
+        }
         if loses { Err(failure()) } else { outcome }
+    }
+
+    async fn hold(&self) {
+        self.reached.notify_one();
+        self.released.notified().await;
     }
 }
 

@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 use doorward_core::Mode;
 use serde_json::{Value, json};
 
@@ -222,4 +224,17 @@ async fn a_form_that_is_wrong_comes_back_open_with_what_was_typed_and_the_messag
         .form("/profile", &mail("new@example.org", PASSWORD))
         .await
         .goes_to("/dashboard?done=email-changed");
+}
+
+#[tokio::test]
+async fn a_change_at_another_node_shows_within_a_minute() {
+    let site = Site::new().await;
+    let ada = site.logged_in("ada").await;
+    let other = site.restarted().await;
+    let there = ada.copy().at(&other);
+    assert_eq!(there.get("/profile").await.is_ok()["user"]["name"], "ada");
+    ada.patch("/profile", json!({ "name": "Ada L." })).await.is_ok();
+    other.later(Duration::from_secs(60)).await;
+    assert_eq!(there.get("/profile").await.is_ok()["user"]["name"], "Ada L.");
+    assert_eq!(there.get("/dashboard").await.is_ok()["message"], "Welcome Ada L.!");
 }

@@ -119,9 +119,12 @@ fn read(app: &App, input: &mut Input) -> Result<Registering> {
     let default = if input.is_form { app.settings.mode_form } else { app.settings.mode_json };
     let mode = input.optional("mode").unwrap_or(default);
     let invite = input.optional("invite");
-    if let (Some(name), Some(email), Some(password)) = (&name, &email, &password)
-        && let Err(problem) = password::check_policy(password, name, email)
-    {
+    let judged = match (&name, &email, &password) {
+        (Some(name), Some(email), Some(password)) => password::check_policy(password, name, email),
+        (_, _, Some(password)) => password::check_alone(password),
+        _ => Ok(()),
+    };
+    if let Err(problem) = judged {
         input.blame("password", &problem.to_string());
     }
     input.check()?;

@@ -344,3 +344,15 @@ async fn a_browser_that_is_signed_in_already_goes_on() {
     let site = Site::new().await;
     site.logged_in_by("ada", Mode::Session).await.page("/register").await.goes_to("/dashboard");
 }
+
+#[tokio::test]
+async fn a_bad_password_is_named_beside_a_wrong_name_and_address() {
+    let site = Site::new().await;
+    for password in ["short", "password123"] {
+        let body = json!({ "name": "", "email": "nobody", "password": password });
+        let problem = site.visitor().post("/register", body).await.is_refused("invalid_input");
+        let named: Vec<_> =
+            problem["fields"].as_array().unwrap().iter().map(|field| &field["field"]).collect();
+        assert_eq!(named, ["name", "email", "password"], "{password}");
+    }
+}

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use doorward::store::Fault;
 use doorward::testing::Site;
 use doorward_core::Mode;
 use serde_json::Value;
@@ -230,4 +231,27 @@ async fn k14_what_is_remembered_is_found_by_the_whole_credential() {
             assert_eq!(name_of(visitor).await, name);
         }
     }
+}
+
+/// The session is read for the first time, and its user is promoted before the answer of the store arrives.
+#[tokio::test]
+async fn k12_a_promotion_during_the_first_look_shortens_the_session_in_memory_too() {
+    let site = Site::new().await;
+    let admin = site.admin("root").await;
+    let ada = site.logged_in_by("ada", Mode::Session).await;
+    let path = format!("/admin/users/{}", site.logged_in("ada").await.user_id().await);
+    let node = site.restarted().await;
+    let (admin, ada) = (admin.at(&node), ada.at(&node));
+    let faults = node.app.store.faults();
+    faults.arm(Fault::AnswerIsHeld, 0);
+    let first_look = ada.get("/profile");
+    let promotion = async {
+        faults.reached().await;
+        admin.patch(&path, serde_json::json!({ "role": "admin" })).await.has_status(200);
+        faults.release();
+    };
+    let (answer, ()) = tokio::join!(first_look, promotion);
+    assert_eq!(answer.is_ok()["user"]["role"], "admin");
+    node.later(Duration::from_secs(12 * 3600)).await;
+    ada.get("/profile").await.has_status(401).is_refused("session_expired");
 }
