@@ -2,6 +2,7 @@
 //!
 //! `bench/run` builds and starts it; `bench/README.md` says how to read what it prints.
 
+mod hostile;
 mod http;
 mod load;
 mod logins;
@@ -11,6 +12,7 @@ mod phases;
 mod requests;
 mod server;
 mod table;
+mod timing;
 mod users;
 
 use std::process::ExitCode;
@@ -31,17 +33,22 @@ struct Effort {
     repeats: usize,
 }
 
+const FULL: Effort = Effort { rounds: 25, span: Duration::from_millis(700), repeats: 40 };
+const QUICK: Effort = Effort { rounds: 5, span: Duration::from_millis(700), repeats: 15 };
+
 fn main() -> ExitCode {
     let arguments: Vec<_> = std::env::args().skip(1).collect();
-    let effort = match arguments.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
-        [] => Effort { rounds: 25, span: Duration::from_millis(700), repeats: 40 },
-        ["--quick"] => Effort { rounds: 5, span: Duration::from_millis(700), repeats: 15 },
+    let measured = match arguments.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
+        [] => measure(FULL),
+        ["--quick"] => measure(QUICK),
+        ["--hostile"] => Cores::take().and_then(|cores| hostile::measure(cores, FULL)),
+        ["--timing"] => Cores::take().and_then(timing::measure),
         _ => {
-            eprintln!("error: unknown arguments\nhint: doorward-bench [--quick]");
+            eprintln!("error: unknown arguments\nhint: doorward-bench [--quick | --hostile | --timing]");
             return ExitCode::from(2);
         }
     };
-    match measure(effort) {
+    match measured {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("error: {error}");

@@ -7,7 +7,7 @@ use crate::http::{Answer, Connection, post};
 use crate::server::Server;
 
 /// Everybody's password.
-const PASSWORD: &str = "correct horse battery staple";
+pub(crate) const PASSWORD: &str = "correct horse battery staple";
 
 /// How a user's credential travels.
 #[derive(Clone, Copy)]
@@ -44,7 +44,8 @@ pub(crate) fn login(number: usize) -> Vec<u8> {
     post("/login", &json!({ "email": email(number), "password": PASSWORD }))
 }
 
-fn email(number: usize) -> String {
+/// The address of user `number`.
+pub(crate) fn email(number: usize) -> String {
     format!("user{number}@example.org")
 }
 
