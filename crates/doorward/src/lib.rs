@@ -44,4 +44,4 @@ pub use app::{App, OpenError, Parts};
 pub use clock::Clock;
 pub use error::{Error, FieldError, Result};
 pub use routes::{openapi, router};
-pub use serve::{Listening, serve};
+pub use serve::{Certificate, Listening, serve};

@@ -34,6 +34,7 @@ use crate::app::App;
 use crate::web::answer::Answers;
 use places::Addresses;
 use stream::{ClientStream, Turn};
+pub use tls::Certificate;
 use tls::Tls;
 
 /// A server that has its address and accepts connections as soon as [`Listening::serve`] is awaited.

@@ -229,6 +229,36 @@ impl Settings {
         if self.tls_cert.is_some() { "https" } else { "http" }
     }
 
+    /// What is allowed and yet seldom meant, and what to do about it.
+    pub fn advice(&self) -> Vec<(&'static str, &'static str)> {
+        let beyond = self.public_url.as_ref().is_some_and(|url| !is_loopback(url));
+        let by_proxy = beyond && self.listen.ip().is_loopback() && self.tls_cert.is_none();
+        let advice = [
+            (
+                self.access_ttl > Duration::from_secs(86_400),
+                "access.ttl is over 24 h",
+                "programs that only check signatures learn of a logout as late",
+            ),
+            (
+                by_proxy && self.trusted_proxies.is_empty(),
+                "trusted_proxies is empty, and there seems to be a proxy in front",
+                "name its address, such as 127.0.0.1/32: until then all clients are one to the limits",
+            ),
+            (
+                self.plain_http,
+                "http.plain is on",
+                "passwords cross the network in the clear: put TLS in front",
+            ),
+            (self.dev, "dev is on", "leave it out beyond your own machine"),
+            (
+                !self.throttle,
+                "throttle.enabled is off",
+                "turn it on: anybody can guess passwords without end",
+            ),
+        ];
+        advice.into_iter().filter(|(holds, ..)| *holds).map(|(_, what, hint)| (what, hint)).collect()
+    }
+
     /// What links begin with.
     pub fn base_url(&self) -> String {
         let public = self.public_url.as_ref().map(|url| url.as_str().trim_end_matches('/').to_owned());

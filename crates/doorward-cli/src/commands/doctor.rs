@@ -1,5 +1,7 @@
 //! `doorward doctor`: checks the installation from the settings to the keys, and says what to do.
 
+mod surroundings;
+
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::Path;
 
@@ -92,6 +94,8 @@ async fn examine(place: &Place, report: &mut Report) {
     telemetry::start(&settings, Speaker::Command);
     report.ok("settings: read and safe");
     about_settings(&settings, report);
+    surroundings::settings_file(place, report);
+    surroundings::certificate(&settings, report).await;
     if settings.database.is_none() && !folder(&settings.data, report) {
         return;
     }
@@ -116,27 +120,8 @@ async fn examine(place: &Place, report: &mut Report) {
 }
 
 fn about_settings(settings: &Settings, report: &mut Report) {
-    let day = std::time::Duration::from_secs(86_400);
-    let warnings = [
-        (
-            settings.access_ttl > day,
-            "access.ttl is over 24 h",
-            "programs that only check signatures learn of a logout as late",
-        ),
-        (
-            settings.plain_http,
-            "http.plain is on",
-            "passwords cross the network in the clear: put TLS in front",
-        ),
-        (settings.dev, "dev is on", "leave it out beyond your own machine"),
-        (
-            !settings.throttle,
-            "throttle.enabled is off",
-            "turn it on: anybody can guess passwords without end",
-        ),
-    ];
-    for (_, what, hint) in warnings.iter().filter(|(holds, ..)| *holds) {
-        report.say(Health::Warn, format!("settings: {what}"), *hint);
+    for (what, hint) in settings.advice() {
+        report.say(Health::Warn, format!("settings: {what}"), hint);
     }
     match &settings.public_url {
         Some(url) => report.ok(format!("settings: people reach it under {url}")),
@@ -190,6 +175,8 @@ fn folder(path: &Path, report: &mut Report) -> bool {
             );
         }
     }
+    surroundings::disk(path, report);
+    surroundings::clock_of_files(path, report);
     true
 }
 
@@ -245,6 +232,7 @@ async fn inside(settings: Settings, secrets: Secrets, report: &mut Report) {
             );
         }
     };
+    surroundings::condition(&app, report).await;
     match app.keys.list(app.now()).await {
         _ if shared => report.ok("keys: access tokens are signed with JWT_SECRET (HS256)"),
         Ok(keys) => match keys.iter().find(|key| key.state == "active") {

@@ -140,10 +140,8 @@ async fn greet(app: &App, address: SocketAddr, source: &RootSource) -> Result<()
     if settings.dev {
         line("Cookies are sent without Secure, because of --dev");
     }
-    if settings.access_ttl > std::time::Duration::from_secs(86_400) {
-        tracing::warn!(
-            "access.ttl is over 24 h: who checks signatures only notices a logout as late as that"
-        );
+    for (what, hint) in settings.advice() {
+        tracing::warn!("{what}: {hint}");
     }
     if !app.users.have_admin().await? {
         let place = match &settings.database {

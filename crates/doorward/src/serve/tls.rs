@@ -8,12 +8,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use rustls::ServerConfig;
+use doorward_core::Timestamp;
+use rustls::client::{verify_server_cert_signed_by_trust_anchor, verify_server_name};
 use rustls::crypto::{CryptoProvider, aws_lc_rs};
 use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use rustls::server::{ClientHello, ResolvesServerCert};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
+use rustls::server::{ClientHello, ParsedCertificate, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
+use rustls::{CertificateError, Error, RootCertStore, ServerConfig};
 use tokio_rustls::TlsAcceptor;
 
 use crate::settings::Settings;
@@ -82,6 +84,48 @@ impl Tls {
                 }
             }
         }
+    }
+}
+
+/// What a certificate says of itself, for a check-up.
+#[derive(Debug)]
+pub struct Certificate {
+    /// Whether it is one for the host of `public_url`; true where there is none.
+    pub covers_host: bool,
+    /// When it ends.
+    pub ends_at: Timestamp,
+}
+
+impl Certificate {
+    /// Reads the certificate of the settings, and sees that the key belongs to it; `None` where they name none.
+    ///
+    /// # Errors
+    /// A file cannot be read or used.
+    pub async fn of(settings: &Settings) -> io::Result<Option<Self>> {
+        let Some(tls) = Tls::load(settings).await? else { return Ok(None) };
+        let current = tls.current.0.load_full();
+        let unreadable = || unusable(&tls.cert, &"the certificate cannot be read");
+        let parsed =
+            current.end_entity_cert().and_then(ParsedCertificate::try_from).map_err(|_| unreadable())?;
+        let host = settings.public_url.as_ref().and_then(|url| url.host_str());
+        let name = host.map(|host| ServerName::try_from(host.trim_matches(['[', ']'])));
+        let covers_host =
+            name.is_none_or(|name| name.is_ok_and(|name| verify_server_name(&parsed, &name).is_ok()));
+        let ends_at = ends_at(&parsed, &tls.provider).ok_or_else(unreadable)?;
+        Ok(Some(Self { covers_host, ends_at }))
+    }
+}
+
+/// rustls tells the end of a certificate only to whom it is too late: so it is asked for the end of all time.
+fn ends_at(parsed: &ParsedCertificate<'_>, provider: &CryptoProvider) -> Option<Timestamp> {
+    const YEAR_9999: Duration = Duration::from_secs(253_370_764_800);
+    let algorithms = provider.signature_verification_algorithms.all;
+    let (anyone, then) = (RootCertStore::empty(), UnixTime::since_unix_epoch(YEAR_9999));
+    match verify_server_cert_signed_by_trust_anchor(parsed, &anyone, &[], then, algorithms) {
+        Err(Error::InvalidCertificate(CertificateError::ExpiredContext { not_after, .. })) => {
+            Some(Timestamp::from_secs(i64::try_from(not_after.as_secs()).ok()?))
+        }
+        _ => None,
     }
 }
 

@@ -11,6 +11,7 @@
 //! A change is one guarded statement ([`Store::execute`]) or one [`Store::transaction`]; both are answered after
 //! the durable commit and go on to their end where the caller is dropped meanwhile.
 
+mod condition;
 mod counts;
 mod error;
 #[cfg(feature = "testing")]
@@ -35,6 +36,7 @@ use counts::StoreCounts;
 use postgres::Postgres;
 use sqlite::Sqlite;
 
+pub use condition::Condition;
 pub use error::StoreError;
 #[cfg(feature = "testing")]
 pub use faults::{Fault, Faults};
@@ -102,7 +104,11 @@ impl Store {
     /// As [`Store::open`].
     pub async fn missing_migrations(settings: &StoreSettings) -> Result<Vec<i64>, StoreError> {
         let store = Self::connect(settings).await?;
-        let missing = migrate::missing(&store, migrate::ALL).await;
+        let missing = match store.is_empty().await {
+            Ok(true) => Ok(migrate::ALL.to_vec()),
+            Ok(false) => migrate::missing(&store, migrate::ALL).await,
+            Err(error) => Err(error),
+        };
         store.close().await;
         Ok(missing?.into_iter().map(|migration| migration.version).collect())
     }

@@ -1,0 +1,122 @@
+//! What the installation stands on: files, disk, clocks, the certificate, the database server.
+
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::time::{Duration, UNIX_EPOCH};
+
+use doorward::settings::{Origin, Settings};
+use doorward::{App, Certificate, Clock};
+
+use super::{Health, Report};
+use crate::place::Place;
+
+/// Less than this and sign-ins are about to fail; less than the other and somebody should know.
+const FULL: u64 = 64 * 1024 * 1024;
+const NEARLY_FULL: u64 = 1024 * 1024 * 1024;
+/// How far two clocks may be apart.
+const DRIFT: Duration = Duration::from_secs(5);
+/// Most tools renew a certificate 30 days before its end.
+const RENEWAL: Duration = Duration::from_secs(14 * 86_400);
+
+/// A settings file with a password in it is nobody else's business.
+pub(super) fn settings_file(place: &Place, report: &mut Report) {
+    let Ok(values) = place.values() else { return };
+    for (_, value, origin) in values.shown() {
+        let Origin::File(path) = origin else { continue };
+        let mode = std::fs::metadata(path).map_or(0, |found| found.permissions().mode() & 0o777);
+        if value.contains("hidden") && mode & 0o004 != 0 {
+            let what =
+                format!("settings: everybody can read {path} (mode {mode:03o}), and a password is in it");
+            report.say(Health::Warn, what, format!("chmod 640 {path}, or give it as DOORWARD_DATABASE_FILE"));
+        }
+    }
+}
+
+/// The certificate belongs to its key, to the host, and is not about to end.
+pub(super) async fn certificate(settings: &Settings, report: &mut Report) {
+    let found = match Certificate::of(settings).await {
+        Ok(Some(found)) => found,
+        Ok(None) => return,
+        Err(error) => {
+            let hint = "see that tls.cert and tls.key name PEM files that belong together";
+            return report.say(Health::Fail, format!("tls: {error}"), hint);
+        }
+    };
+    let left = found.ends_at.since(Clock::system().now());
+    if !found.covers_host {
+        let hint = "get one for the host of public_url: browsers refuse this one";
+        report.say(Health::Fail, "tls: the certificate is for another host", hint);
+    }
+    match left {
+        Duration::ZERO => {
+            report.say(
+                Health::Fail,
+                "tls: the certificate has ended",
+                "renew it; it is taken up without a restart",
+            );
+        }
+        left if left < RENEWAL => {
+            let what = format!("tls: the certificate ends in {} days", left.as_secs() / 86_400);
+            report.say(Health::Warn, what, "renew it; it is taken up without a restart");
+        }
+        left => report.ok(format!("tls: the certificate is good for {} days", left.as_secs() / 86_400)),
+    }
+    if let Some(key) = &settings.tls_key {
+        let mode = std::fs::metadata(key).map_or(0, |found| found.permissions().mode() & 0o777);
+        if mode & 0o004 != 0 {
+            let shown = key.display();
+            let what = format!("tls: everybody can read {shown} (mode {mode:03o})");
+            report.say(Health::Warn, what, format!("chmod 640 {shown}"));
+        }
+    }
+}
+
+/// Room for the database to grow.
+pub(super) fn disk(folder: &Path, report: &mut Report) {
+    let Ok(found) = rustix::fs::statvfs(folder) else { return };
+    let (free, shown) = (found.f_bavail.saturating_mul(found.f_frsize), folder.display());
+    let megabytes = free / (1024 * 1024);
+    let hint = "make room: on a full disk nobody can sign in";
+    match free {
+        ..FULL => report.say(Health::Fail, format!("disk: {megabytes} MB free for {shown}"), hint),
+        FULL..NEARLY_FULL => report.say(Health::Warn, format!("disk: {megabytes} MB free for {shown}"), hint),
+        _ => report.ok(format!("disk: {megabytes} MB free for {shown}")),
+    }
+}
+
+/// A file from the future: this clock was set back since, or another machine writes here.
+pub(super) fn clock_of_files(folder: &Path, report: &mut Report) {
+    let Ok(entries) = std::fs::read_dir(folder) else { return };
+    let changed =
+        |entry: std::fs::DirEntry| entry.metadata().ok()?.modified().ok()?.duration_since(UNIX_EPOCH).ok();
+    let newest = entries.flatten().filter_map(changed).max().unwrap_or_default();
+    let now = Duration::from_micros(Clock::system().now().as_micros().unsigned_abs());
+    if newest > now + DRIFT {
+        let ahead = (newest - now).as_secs();
+        let what = format!("clock: a file in {} is {ahead} s in the future", folder.display());
+        report.say(Health::Warn, what, "set this machine's clock by NTP: tokens and sessions live by it");
+    } else {
+        report.ok("clock: no file is from the future");
+    }
+}
+
+/// What the database says of itself.
+pub(super) async fn condition(app: &App, report: &mut Report) {
+    let condition = match app.store.condition().await {
+        Ok(condition) => condition,
+        Err(error) => return report.say(Health::Fail, format!("database: {error}"), ""),
+    };
+    report.ok(format!("database: {}", condition.engine));
+    for (what, hint) in condition.warnings {
+        report.say(Health::Warn, format!("database: {what}"), hint);
+    }
+    let Some(theirs) = condition.now else { return };
+    let ours = app.now();
+    let apart = theirs.since(ours).max(ours.since(theirs));
+    if apart > DRIFT {
+        let what = format!("clock: {} s apart from the database server's", apart.as_secs());
+        report.say(Health::Warn, what, "set both clocks by NTP");
+    } else {
+        report.ok("clock: the same as the database server's");
+    }
+}

@@ -1,0 +1,97 @@
+//! What the database says of itself, for a check-up: the one place with SQL for one engine each.
+
+use doorward_core::Timestamp;
+
+use super::{Engine, Store, StoreError, values};
+
+/// The oldest PostgreSQL that its makers still mend.
+const OLDEST: i64 = 140_000;
+
+/// The condition of the database.
+#[derive(Debug)]
+pub struct Condition {
+    /// The engine and its version.
+    pub engine: String,
+    /// Its clock, where it has one of its own.
+    pub now: Option<Timestamp>,
+    /// What should be otherwise, and what to do.
+    pub warnings: Vec<(&'static str, &'static str)>,
+}
+
+const OF_POSTGRES: &str = "SELECT current_setting('server_version'), \
+     CAST(current_setting('server_version_num') AS BIGINT), current_setting('synchronous_commit'), \
+     current_setting('fsync'), CAST(extract(epoch FROM clock_timestamp()) * 1000000 AS BIGINT), \
+     CAST(inet_server_addr() AS TEXT)";
+const IS_ENCRYPTED: &str = "SELECT CAST(ssl AS TEXT) FROM pg_stat_ssl WHERE pid = pg_backend_pid()";
+
+impl Store {
+    /// Asks the database for its version, clock and safety.
+    ///
+    /// # Errors
+    /// [`StoreError`], as of every act.
+    pub async fn condition(&self) -> Result<Condition, StoreError> {
+        match self.0.engine {
+            Engine::Sqlite(_) => self.of_sqlite().await,
+            Engine::Postgres(_) => self.of_postgres().await,
+        }
+    }
+
+    /// Whether no program of ours has made its tables here.
+    pub(super) async fn is_empty(&self) -> Result<bool, StoreError> {
+        let ledger = match self.0.engine {
+            Engine::Sqlite(_) => {
+                "SELECT name FROM sqlite_master WHERE type = 'table' AND name = 'migrations'"
+            }
+            Engine::Postgres(_) => "SELECT CAST(to_regclass('migrations') AS TEXT)",
+        };
+        let row = self.find(ledger, values![]).await?;
+        Ok(row.map(|row| row.get::<Option<String>>(0)).transpose()?.flatten().is_none())
+    }
+
+    async fn of_sqlite(&self) -> Result<Condition, StoreError> {
+        let engine = format!("SQLite {}", rusqlite::version());
+        let mode = self.find("PRAGMA journal_mode", values![]).await?;
+        let mode = mode.map_or(Ok(String::new()), |row| row.get::<String>(0))?;
+        let hint = "put the data folder on a local disk: without a write-ahead log readers and writers wait for each other";
+        let warnings =
+            if mode == "wal" { Vec::new() } else { vec![("the journal is not a write-ahead log", hint)] };
+        Ok(Condition { engine, now: None, warnings })
+    }
+
+    async fn of_postgres(&self) -> Result<Condition, StoreError> {
+        let none = || StoreError::Corrupt("the server says nothing of itself".into());
+        let row = self.find(OF_POSTGRES, values![]).await?.ok_or_else(none)?;
+        let encrypted = self.find(IS_ENCRYPTED, values![]).await?;
+        let encrypted =
+            encrypted.map(|row| row.get::<String>(0)).transpose()?.is_some_and(|ssl| ssl == "true");
+        // A server behind a Unix socket has no address.
+        let address: Option<String> = row.get(5)?;
+        let local = address.is_none_or(|address| address.starts_with("127.") || address.starts_with("::1"));
+        let judged = [
+            (
+                row.get::<i64>(1)? < OLDEST,
+                "the server's version gets no more fixes",
+                "upgrade it: https://www.postgresql.org/support/versioning/",
+            ),
+            (
+                row.get::<String>(2)? == "off",
+                "synchronous_commit is off",
+                "turn it on: after a power cut, logouts that were answered would be forgotten",
+            ),
+            (
+                row.get::<String>(3)? == "off",
+                "fsync is off",
+                "turn it on: a power cut could destroy the database",
+            ),
+            (
+                !encrypted && !local,
+                "the connection is not encrypted",
+                "turn TLS on at the server, and leave sslmode=disable out of the URL",
+            ),
+        ];
+        let warnings =
+            judged.into_iter().filter(|(bad, ..)| *bad).map(|(_, what, hint)| (what, hint)).collect();
+        let engine = format!("PostgreSQL {}", row.get::<String>(0)?);
+        Ok(Condition { engine, now: Some(row.get(4)?), warnings })
+    }
+}
