@@ -353,18 +353,16 @@ fn e01_a_dummy_costs_what_the_policy_costs_and_matches_nobody() {
 #[test]
 fn e01_a_guess_that_bcrypt_would_cut_takes_as_long_as_any() {
     let stored = hashed("correct horse", &BCRYPT).replace("$04$", "$09$");
-    let fastest = |guess: &str| {
-        let guess = password(guess);
-        let once = || {
-            let start = Instant::now();
-            assert_eq!(verify(&guess, &stored, &mut Scratch::default()), Ok(false));
-            start.elapsed()
-        };
-        (0..5).map(|_| once()).min().unwrap()
+    let once = |guess: &Password| {
+        let start = Instant::now();
+        assert_eq!(verify(guess, &stored, &mut Scratch::default()), Ok(false));
+        start.elapsed()
     };
-    let short = fastest("a wrong guess");
+    let short = password("a wrong guess");
     for long in ["x".repeat(100), "x".repeat(1_024), "nul\0inside".to_owned()] {
-        assert!(2 * fastest(&long) > short, "{} bytes", long.len());
+        // A refusal without the work is thousands of times faster, so it never comes near; a busy machine sometimes does.
+        let long = password(&long);
+        assert!((0..20).any(|_| 2 * once(&long) > once(&short)));
     }
 }
 
