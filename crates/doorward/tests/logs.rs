@@ -120,6 +120,9 @@ async fn i04_no_secret_of_any_kind_stands_in_the_log() {
     unreachable_database(&mut secrets).await;
     let log = written();
     assert!(log.contains("answered"), "the log says nothing at all");
+    // A line for each request, by its route; what stood in its place or behind it is the client's and stays away.
+    assert!(log.contains("route=\"/password/reset\" status=200 ms="), "no line for a request");
+    assert!(log.contains("\"route\":\"/admin/users/{id}/reset-link\"") && !log.contains("search="));
     for secret in &secrets {
         let encoded: String = url::form_urlencoded::byte_serialize(secret.as_bytes()).collect();
         let found = log.lines().find(|line| line.contains(secret) || line.contains(&encoded));
