@@ -1,8 +1,9 @@
 //! What every handler may reach.
 
+use std::net::SocketAddr;
 use std::ops::Deref;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use axum::extract::FromRef;
@@ -69,6 +70,7 @@ pub struct Parts {
     pub(crate) metrics: Metrics,
     pub(crate) cookies: CookieJar,
     pub(crate) pages: Pages,
+    listening: OnceLock<SocketAddr>,
     draining: AtomicBool,
 }
 
@@ -177,6 +179,7 @@ impl App {
             revocations,
             guard,
             cookies,
+            listening: OnceLock::new(),
         })))
     }
 
@@ -307,6 +310,16 @@ impl FromRef<App> for Guard {
 }
 
 impl App {
+    /// The address that the server really listens on; a setting of port 0 doesn't say it.
+    pub(crate) fn listens_on(&self, address: SocketAddr) {
+        self.listening.get_or_init(|| address);
+    }
+
+    /// What links begin with.
+    pub(crate) fn base_url(&self) -> String {
+        self.settings.base_url(*self.listening.get().unwrap_or(&self.settings.listen))
+    }
+
     /// Now, for a handler.
     pub fn now(&self) -> Timestamp {
         self.clock.now()

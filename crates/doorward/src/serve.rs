@@ -52,6 +52,7 @@ impl Listening {
     /// The address is taken, or not ours; the certificate cannot be used.
     pub async fn bind(app: &App) -> std::io::Result<Self> {
         let listener = TcpListener::bind(app.settings.listen).await?;
+        app.listens_on(listener.local_addr()?);
         let metrics = metrics::bind(app.settings.metrics_listen).await?;
         let tls = Tls::load(&app.settings).await?;
         Ok(Self { listener, metrics, tls, app: app.clone() })

@@ -232,7 +232,7 @@ impl Settings {
     /// What is allowed and yet seldom meant, and what to do about it.
     pub fn advice(&self) -> Vec<(&'static str, &'static str)> {
         let beyond = self.public_url.as_ref().is_some_and(|url| !is_loopback(url));
-        let by_proxy = beyond && self.listen.ip().is_loopback() && self.tls_cert.is_none();
+        let by_proxy = beyond && self.tls_cert.is_none();
         let advice = [
             (
                 self.access_ttl > Duration::from_secs(86_400),
@@ -242,7 +242,7 @@ impl Settings {
             (
                 by_proxy && self.trusted_proxies.is_empty(),
                 "trusted_proxies is empty, and there seems to be a proxy in front",
-                "name its address, such as 127.0.0.1/32: until then all clients are one to the limits",
+                "name its address, such as 127.0.0.1/32: until then all clients are one to the limits, and through a proxy on another machine nobody signs in with cookies",
             ),
             (
                 self.plain_http,
@@ -259,10 +259,10 @@ impl Settings {
         advice.into_iter().filter(|(holds, ..)| *holds).map(|(_, what, hint)| (what, hint)).collect()
     }
 
-    /// What links begin with.
-    pub fn base_url(&self) -> String {
+    /// What links begin with, of a server at this address.
+    pub fn base_url(&self, listening: SocketAddr) -> String {
         let public = self.public_url.as_ref().map(|url| url.as_str().trim_end_matches('/').to_owned());
-        let host = public.unwrap_or_else(|| format!("{}://{}", self.scheme(), self.listen));
+        let host = public.unwrap_or_else(|| format!("{}://{listening}", self.scheme()));
         format!("{host}{}", self.base_path)
     }
 
@@ -272,12 +272,13 @@ impl Settings {
         plain && !(self.listen.ip().is_loopback() && self.public_url.as_ref().is_some_and(is_loopback))
     }
 
-    /// Whether a request from this address came in the clear: straight to a listener beyond loopback. Behind a trusted
-    /// proxy or one on this machine, `public_url` decides.
+    /// Whether a request from this address came in the clear: straight to a listener beyond loopback that speaks no
+    /// TLS. Behind a trusted proxy or one on this machine, `public_url` decides.
     pub fn is_plain_from(&self, peer: IpAddr) -> bool {
         let peer = peer.to_canonical();
         let by_proxy = peer.is_loopback() || self.trusted_proxies.iter().any(|net| net.contains(&peer));
-        self.is_plain_beyond_loopback() || !(self.listen.ip().is_loopback() || by_proxy)
+        self.is_plain_beyond_loopback()
+            || !(self.tls_cert.is_some() || self.listen.ip().is_loopback() || by_proxy)
     }
 
     fn check(&self) -> Result<(), SettingsError> {

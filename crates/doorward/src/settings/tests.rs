@@ -17,7 +17,7 @@ fn the_defaults_are_valid_and_those_of_the_contract() {
     );
     assert_eq!(settings.modes, Mode::ALL);
     assert_eq!(
-        (settings.issuer().as_str(), settings.base_url().as_str()),
+        (settings.issuer().as_str(), settings.base_url(settings.listen).as_str()),
         ("doorward", "http://127.0.0.1:8080")
     );
 }

@@ -111,7 +111,7 @@ pub async fn end_sessions(app: &App, user: UserId, actor: Actor) -> Result<u32> 
 }
 
 fn url(app: &App, path: &str, secret: &OpaqueSecret) -> String {
-    format!("{}{path}{}", app.settings.base_url(), *secret.to_text())
+    format!("{}{path}{}", app.base_url(), *secret.to_text())
 }
 
 #[cfg(test)]

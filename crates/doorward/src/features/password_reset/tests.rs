@@ -177,3 +177,14 @@ async fn a_form_with_a_bad_password_comes_back_with_the_link_and_without_the_pas
     let page = site.visitor().form("/password/reset", &dead).await.has_status(400).text();
     assert!(page.contains("This link is unknown, used or too old") && !page.contains("<form"), "{page}");
 }
+
+#[tokio::test]
+async fn a_link_names_the_port_that_the_server_really_has() {
+    let site = Site::with(&[("listen", "127.0.0.1:0")]).await;
+    let admin = site.admin("root").await;
+    let address = site.listen().await;
+    let ada = site.user("ada", doorward_core::role::RoleName::USER).await;
+    let answer = admin.post(&format!("/admin/users/{ada}/reset-link"), json!({})).await.is_ok();
+    let link = answer["url"].as_str().unwrap();
+    assert!(link.starts_with(&format!("http://{address}/password/reset?token=")), "{link}");
+}

@@ -179,16 +179,19 @@ async fn c08_a_browser_with_two_sign_ins_gets_out_by_the_pages_and_keeps_one() {
 #[tokio::test]
 async fn k11_no_cookie_is_set_on_a_connection_that_others_can_read() {
     let here = ("public_url", "https://id.example.org");
-    for (listen, proxies, peer, refused) in [
+    let tls = [("tls.cert", "cert.pem"), ("tls.key", "key.pem")];
+    for (listen, proxies, peer, more, refused) in [
         // Straight to the listener, past the proxy that speaks https.
-        ("0.0.0.0:8080", "10.0.0.0/8", "192.0.2.1", true),
-        ("0.0.0.0:8080", "", "192.0.2.1", true),
-        ("0.0.0.0:8080", "10.0.0.0/8", "10.1.2.3", false),
-        ("[::]:8080", "10.0.0.0/8", "::ffff:10.1.2.3", false),
-        ("0.0.0.0:8080", "", "127.0.0.1", false),
-        ("127.0.0.1:8080", "", "127.0.0.1", false),
+        ("0.0.0.0:8080", "10.0.0.0/8", "192.0.2.1", &[][..], true),
+        ("0.0.0.0:8080", "", "192.0.2.1", &[], true),
+        ("0.0.0.0:8080", "", "192.0.2.1", &tls, false),
+        ("0.0.0.0:8080", "10.0.0.0/8", "10.1.2.3", &[], false),
+        ("[::]:8080", "10.0.0.0/8", "::ffff:10.1.2.3", &[], false),
+        ("0.0.0.0:8080", "", "127.0.0.1", &[], false),
+        ("127.0.0.1:8080", "", "127.0.0.1", &[], false),
     ] {
-        let site = Site::with(&[here, ("listen", listen), ("trusted_proxies", proxies)]).await;
+        let settings = [&[here, ("listen", listen), ("trusted_proxies", proxies)], more].concat();
+        let site = Site::with(&settings).await;
         site.user("lin", RoleName::USER).await;
         let visitor = || site.visitor().from(peer.parse::<std::net::IpAddr>().unwrap());
         for mode in ["cookie", "session"] {
