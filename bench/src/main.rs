@@ -12,7 +12,6 @@ mod phases;
 mod requests;
 mod server;
 mod table;
-mod timing;
 mod users;
 
 use std::process::ExitCode;
@@ -42,9 +41,8 @@ fn main() -> ExitCode {
         [] => measure(FULL),
         ["--quick"] => measure(QUICK),
         ["--hostile"] => Cores::take().and_then(|cores| hostile::measure(cores, FULL)),
-        ["--timing"] => Cores::take().and_then(timing::measure),
         _ => {
-            eprintln!("error: unknown arguments\nhint: doorward-bench [--quick | --hostile | --timing]");
+            eprintln!("error: unknown arguments\nhint: doorward-bench [--quick | --hostile]");
             return ExitCode::from(2);
         }
     };

@@ -7,7 +7,7 @@ use crate::http::{Answer, Connection, post};
 use crate::server::Server;
 
 /// Everybody's password.
-pub(crate) const PASSWORD: &str = "correct horse battery staple";
+const PASSWORD: &str = "correct horse battery staple";
 
 /// How a user's credential travels.
 #[derive(Clone, Copy)]
@@ -44,8 +44,7 @@ pub(crate) fn login(number: usize) -> Vec<u8> {
     post("/login", &json!({ "email": email(number), "password": PASSWORD }))
 }
 
-/// The address of user `number`.
-pub(crate) fn email(number: usize) -> String {
+fn email(number: usize) -> String {
     format!("user{number}@example.org")
 }
 

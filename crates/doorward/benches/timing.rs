@@ -1,15 +1,17 @@
 //! Whether the time of an answer tells who has an account: classes of requests in turns, their medians, and how well one
 //! measurement tells one class from another (the area under the ROC curve: 0.5 is a coin, 1 is certainty).
+//!
+//! Over a socket, against a whole server whose bcrypt has the least cost that there is: what else differs shows all the
+//! more. `bench/run --timing` starts it.
 
 use std::time::Instant;
 
+use doorward::testing::{PASSWORD, Site};
 use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
 
-use crate::Result;
-use crate::http::{Connection, post};
-use crate::requests::median;
-use crate::server::{Cores, Server, Signing};
-use crate::users::{Mode, PASSWORD, email, register};
+type Result<T> = std::result::Result<T, Box<dyn std::error::Error + Send + Sync>>;
 
 /// Requests of one class.
 const EACH: usize = 2_000;
@@ -19,7 +21,8 @@ const KNOWN: usize = 20;
 /// A class of requests: what it is called, and the body of the n-th.
 type Class = (&'static str, fn(usize) -> Value);
 
-const WRONG: &str = "wrong horse battery staple!!";
+/// As long as the right one.
+const WRONG: &str = "a door is a premise";
 
 const LOGIN: [Class; 3] = [
     ("known address, wrong password", |n| json!({ "email": email(n % KNOWN), "password": WRONG })),
@@ -49,24 +52,32 @@ fn reset(token: String) -> Value {
     json!({ "token": token, "new_password": PASSWORD })
 }
 
-/// Prints the table.
-pub(crate) fn measure(cores: Cores) -> Result<()> {
-    let server = Server::doorward(cores, Signing::Default)?;
+fn email(number: usize) -> String {
+    format!("user{number}@example.org")
+}
+
+#[tokio::main]
+async fn main() -> Result<()> {
+    let open = Site::with(&[("throttle.enabled", "false")]).await;
+    let by_invitation = Site::with(&[("throttle.enabled", "false"), ("registration", "invite")]).await;
     for number in 0..KNOWN {
-        register(&server, number, Mode::Bearer)?;
+        for site in [&open, &by_invitation] {
+            site.user(&format!("user{number}"), doorward_core::role::RoleName::USER).await;
+        }
     }
     println!(
         "{EACH} requests of each class in turns.\n\n{:60} {:>10} {:>8} {:>6}",
         "", "median, ms", "gap", "AUC"
     );
-    compare(&server, "/password/reset", &RESET)?;
-    compare(&server, "/register", &REGISTER)?;
-    compare(&server, "/login", &LOGIN)
+    compare(&open, "/password/reset", &RESET).await?;
+    compare(&by_invitation, "/register", &REGISTER).await?;
+    compare(&open, "/login", &LOGIN).await
 }
 
 /// Times the classes in turns, and compares each with the first.
-fn compare(server: &Server, path: &str, classes: &[Class]) -> Result<()> {
-    let mut connection = Connection::open(server.address)?;
+async fn compare(site: &Site, path: &str, classes: &[Class]) -> Result<()> {
+    let mut connection = TcpStream::connect(site.listen().await).await?;
+    connection.set_nodelay(true)?;
     let mut times = vec![Vec::with_capacity(EACH); classes.len()];
     for round in 0..EACH {
         // Each class comes first, second and so on equally often.
@@ -75,19 +86,52 @@ fn compare(server: &Server, path: &str, classes: &[Class]) -> Result<()> {
             let (Some((_, body)), Some(times)) = (classes.get(at), times.get_mut(at)) else { continue };
             let request = post(path, &body(round));
             let began = Instant::now();
-            let status = connection.exchange(&request)?.status.to_owned();
+            connection.write_all(request.as_bytes()).await?;
+            let answer = answer(&mut connection).await?;
             times.push(began.elapsed().as_secs_f64() * 1e3);
-            if !status.starts_with('4') {
-                return Err(format!("{path}: {status}").into());
+            if !answer.starts_with("HTTP/1.1 4") {
+                return Err(format!("{path}: {answer}").into());
             }
         }
     }
     let Some(first) = times.first() else { return Ok(()) };
     for ((name, _), class) in classes.iter().zip(&times) {
-        let (middle, gap) = (median(class.clone()), median(class.clone()) - median(first.clone()));
+        let (middle, gap) = (median(class), median(class) - median(first));
         println!("{:60} {middle:>10.3} {gap:>8.3} {:>6.3}", format!("{path}: {name}"), auc(first, class));
     }
     Ok(())
+}
+
+fn post(path: &str, body: &Value) -> String {
+    let body = body.to_string();
+    let length = body.len();
+    format!(
+        "POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: {length}\r\n\r\n{body}"
+    )
+}
+
+/// A whole answer, head and body.
+async fn answer(connection: &mut TcpStream) -> Result<String> {
+    let mut bytes = Vec::new();
+    loop {
+        if connection.read_buf(&mut bytes).await? == 0 {
+            return Err("the server closed the connection".into());
+        }
+        let text = str::from_utf8(&bytes)?;
+        let Some((head, body)) = text.split_once("\r\n\r\n") else { continue };
+        let length = head.to_lowercase();
+        let length =
+            length.lines().find_map(|line| line.strip_prefix("content-length: ")).ok_or("no length")?;
+        if body.len() == length.parse::<usize>()? {
+            return Ok(text.to_owned());
+        }
+    }
+}
+
+fn median(times: &[f64]) -> f64 {
+    let mut sorted = times.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    sorted.get(sorted.len() / 2).copied().unwrap_or_default()
 }
 
 /// How often a value of one is above one of the other, ties half; which is above doesn't matter.
@@ -101,18 +145,4 @@ fn auc(one: &[f64], other: &[f64]) -> f64 {
     };
     let area = other.iter().map(above).sum::<f64>() / (one.len() * other.len()) as f64;
     area.max(1.0 - area)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn classes_that_are_alike_are_a_coin_and_others_are_told_apart() {
-        let (low, high) = ([1.0, 2.0, 3.0], [4.0, 5.0]);
-        assert!((auc(&low, &low) - 0.5).abs() < 1e-9);
-        assert!((auc(&low, &high) - 1.0).abs() < 1e-9);
-        assert!((auc(&high, &low) - 1.0).abs() < 1e-9);
-        assert!((auc(&[1.0, 3.0], &[2.0, 2.0]) - 0.5).abs() < 1e-9);
-    }
 }
