@@ -84,6 +84,11 @@ impl Input {
         T::read(text).map_err(|problem| self.blame(field, &problem)).ok()
     }
 
+    /// A field that may be missing, but not empty where a form has it.
+    pub(crate) fn where_sent<T: Field>(&mut self, field: &'static str) -> Option<T> {
+        if self.is_form && self.has(field) { self.required(field) } else { self.optional(field) }
+    }
+
     /// A truth value that may be missing or null.
     pub(crate) fn optional_bool(&mut self, field: &'static str) -> Option<bool> {
         match self.fields.0.remove(field)? {

@@ -25,6 +25,8 @@ const TEMPLATES: &[(&str, &str)] = &[
     ("error.html", include_str!("error.html")),
     ("arrival.html", include_str!("arrival.html")),
     ("home.html", include_str!("home.html")),
+    ("users.html", include_str!("../features/admin_users/users.html")),
+    ("user.html", include_str!("../features/admin_users/user.html")),
     ("login.html", include_str!("../features/login/login.html")),
     ("register.html", include_str!("../features/register/register.html")),
     ("logout.html", include_str!("../features/logout/logout.html")),
@@ -171,7 +173,7 @@ mod tests {
         let hostile = || Value::from_object(Hostile);
         let (lists, now) = ([hostile(), hostile()], 1_800_000_000);
         for (name, _) in TEMPLATES.iter().filter(|(name, _)| !["shell.html", "parts.html"].contains(name)) {
-            for form in ["login", "register", "name", "email", "password", "delete", "create", "change"] {
+            for form in ["login", "register", "name", "email", "password", "delete", "create", "role"] {
                 let fields = ["name", "email", "password", "new_password", "mode"]
                     .map(|field| context! { field, message => HOSTILE });
                 let trouble = context! { form, code => HOSTILE, message => HOSTILE, wait => HOSTILE, fields };
@@ -180,7 +182,7 @@ mod tests {
                     return_to => HOSTILE, email => HOSTILE, name => HOSTILE, token => HOSTILE, wait => HOSTILE,
                     invite => HOSTILE, user => hostile(), typed => hostile(), query => hostile(), may => hostile(),
                     link => hostile(), sessions => lists.clone(), users => lists.clone(), next => HOSTILE,
-                    roles => [HOSTILE], fields => [hostile()], notice => HOSTILE, trouble, now,
+                    roles => [HOSTILE], all_roles => [HOSTILE], has_password => true, own => false, fields => [hostile()], notice => HOSTILE, trouble, now,
                 };
                 let page = pages.engine.get_template(name).unwrap().render(context).unwrap();
                 assert!(!page.contains("<script") && !page.contains("1)</script>\"'"), "{name}: {page}");

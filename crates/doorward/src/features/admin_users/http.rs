@@ -1,129 +1,41 @@
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::{Path, RawQuery, State};
 use axum::response::{IntoResponse, Response};
+use doorward_core::UserId;
 use doorward_core::email::Email;
 use doorward_core::name::DisplayName;
 use doorward_core::password::Password;
-use doorward_core::role::{RoleName, permission};
-use doorward_core::{SessionId, UserId};
+use doorward_core::role::RoleName;
 use http::StatusCode;
-use serde_json::{Value, json};
+use minijinja::{Value, context};
+use serde_json::json;
 
-use super::{Listed, ListedSession, Search};
+use super::{Listed, Search, pages};
 use crate::accounts::Change;
 use crate::app::App;
 use crate::audit::{self, Action, Entry};
 use crate::error::{Error, Result};
-use crate::sessions;
-use crate::shape::{Shape, described, exactly, object, of};
-use crate::users::rfc3339;
-use crate::web::api::Who::May;
-use crate::web::api::{Routes, Says, optional, required, says};
+use crate::users::{User, rfc3339};
 use crate::web::caller::{EndsSessions, ReadsAudit, ReadsSessions, ReadsUsers, WritesUsers};
 use crate::web::client::Client;
-use crate::web::done::{Done, done};
+use crate::web::credential::go;
+use crate::web::done::done;
 use crate::web::input::Input;
+use crate::web::notice::{Notice, notice};
 use crate::web::query::Query;
-
-pub(crate) fn routes() -> Routes {
-    users().merge(sessions_and_log())
-}
-
-fn users() -> Routes {
-    use permission::{USERS_READ, USERS_WRITE};
-    let user = || ("user", of::<Listed>());
-    let changed = || object([("success", exactly(true)), user()]);
-    let list_says = page::<Listed, UserId>("List users", USERS_READ, "users", "by id")
-        .query("search", of::<&str>(), "A part of the name or address, at most 200 bytes.")
-        .query("role", of::<RoleName>(), "Only this role.");
-    let fields = [
-        required::<DisplayName>("name"),
-        required::<Email>("email"),
-        optional::<RoleName>("role"),
-        optional::<Password>("password"),
-    ];
-    let create_says = says("Make a user", May(USERS_WRITE))
-        .more("Without a password, a reset link lets them in.")
-        .body(fields)
-        .json(201, "made", changed())
-        .refuses([Error::EmailTaken]);
-    let fields = [
-        optional::<DisplayName>("name"),
-        optional::<Email>("email"),
-        optional::<RoleName>("role"),
-        optional::<bool>("disabled"),
-    ];
-    let change_says = says("Change a user", May(USERS_WRITE))
-        .more("Nobody gives, or acts on, more than they have. One's own address is changed in the profile.")
-        .body(fields)
-        .json(200, "changed", changed())
-        .refuses([Error::NotFound, Error::EmailTaken, Error::LastAdmin]);
-    let delete_says = says("Delete a user", May(USERS_WRITE))
-        .json(200, "deleted", Done::shape("User deleted"))
-        .refuses([Error::NotFound, Error::LastAdmin]);
-    let find_says = says("Show a user", May(USERS_READ)).json(200, "the user", object([user()]));
-    let link_says = says("Make a link to reset a user's password", May(USERS_WRITE))
-        .json(200, "the link, good for an hour and one use", link(false))
-        .refuses([Error::NotFound]);
-    let invite_says = says("Make an invitation to register", May(USERS_WRITE))
-        .more("For one address, or for anybody.")
-        .body([optional::<Email>("email"), optional::<RoleName>("role")])
-        .json(201, "the link, good for seven days and one use", link(true));
-    Routes::of("Administration")
-        .get("/admin/users", list, list_says)
-        .post("/admin/users", create, create_says)
-        .get("/admin/users/{id}", find, find_says.refuses([Error::NotFound]))
-        .patch("/admin/users/{id}", change, change_says)
-        .delete("/admin/users/{id}", delete, delete_says)
-        .post("/admin/users/{id}/reset-link", reset_link, link_says)
-        .post("/admin/invitations", invite, invite_says)
-}
-
-fn sessions_and_log() -> Routes {
-    use permission::{AUDIT_READ, SESSIONS_END, SESSIONS_READ};
-    let of_user_says = says("List a user's sessions", May(SESSIONS_READ))
-        .json(200, "the live ones, the newest first", object([("sessions", of::<Vec<sessions::Shown>>())]))
-        .refuses([Error::NotFound]);
-    let end_says = says("Sign a user out everywhere", May(SESSIONS_END))
-        .json(200, "ended", Done::shape_of_sessions("Logged out from all devices"))
-        .refuses([Error::NotFound]);
-    let sessions_say =
-        page::<ListedSession, SessionId>("List everybody's sessions", SESSIONS_READ, "sessions", "by id");
-    let log_says =
-        page::<audit::Shown, SessionId>("The audit log", AUDIT_READ, "entries", "the newest first");
-    Routes::of("Administration")
-        .get("/admin/users/{id}/sessions", sessions_of, of_user_says)
-        .delete("/admin/users/{id}/sessions", end_sessions, end_says)
-        .get("/admin/sessions", sessions, sessions_say)
-        .get("/admin/audit", audit_log, log_says)
-}
-
-/// A list in pages, each of which says where the next one begins.
-fn page<T: Shape, Id: Shape>(
-    summary: &'static str,
-    permission: &'static str,
-    name: &'static str,
-    order: &'static str,
-) -> Says {
-    let limit = json!({ "type": "integer", "minimum": 1, "maximum": 200, "default": 50 });
-    let next = described(of::<Option<Id>>(), "Where the next page begins: `after`. Null on the last one.");
-    says(summary, May(permission))
-        .query("after", of::<Id>(), "`next` of the page before.")
-        .query("limit", limit, "How many at most.")
-        .json(200, order, object([(name, of::<Vec<T>>()), ("next", next)]))
-        .refuses([Error::InvalidInput(Vec::new())])
-}
-
-fn link(made: bool) -> Value {
-    let link = [("url", of::<String>()), ("expires_at", of::<String>())];
-    object(made.then(|| ("success", exactly(true))).into_iter().chain(link))
-}
+use crate::web::reader::Reader;
 
 fn id(text: &str) -> Result<UserId> {
     text.parse().map_err(|_| Error::NotFound)
 }
 
-async fn list(State(app): State<App>, _: ReadsUsers, query: Query) -> Result<Response> {
+pub(super) async fn list(
+    State(app): State<App>,
+    ReadsUsers(caller): ReadsUsers,
+    reader: Reader,
+    RawQuery(raw): RawQuery,
+    query: Query,
+) -> Result<Response> {
     let search = Search {
         text: query.text("search").map(str::to_owned),
         role: query.parse("role", "is no role's name")?,
@@ -132,26 +44,70 @@ async fn list(State(app): State<App>, _: ReadsUsers, query: Query) -> Result<Res
     if search.text.as_ref().is_some_and(|text| text.len() > 200 || text.contains('\0')) {
         return Err(Error::field("search", "must have at most 200 bytes, without control characters"));
     }
-    let (users, next) = super::list_users(&app, &search, query.limit()?).await?;
+    let limit = query.limit()?;
+    if reader.is_person() {
+        let shown = pages::list(&app, &caller, (&search, limit), typed(None)).await?;
+        let context = context! { notice => notice(raw.as_deref()), ..shown };
+        return Ok(app.pages.show(pages::LIST, StatusCode::OK, context));
+    }
+    let (users, next) = super::list_users(&app, &search, limit).await?;
     Ok(Json(json!({ "users": users, "next": next })).into_response())
 }
 
-async fn create(State(app): State<App>, caller: WritesUsers, mut input: Input) -> Result<Response> {
+pub(super) async fn create(
+    State(app): State<App>,
+    caller: WritesUsers,
+    mut input: Input,
+) -> Result<Response> {
+    let (is_form, typed) = (input.is_form, typed(Some(&input)));
+    match create_by(&app, &caller, &mut input).await {
+        Ok(user) if is_form => Ok(go(&app, &Notice::UserCreated.at(&format!("/admin/users/{}", user.id)))),
+        Ok(user) => {
+            let body = json!({ "success": true, "user": Listed::from(&user) });
+            Ok((StatusCode::CREATED, Json(body)).into_response())
+        }
+        Err(error) if is_form => {
+            let shown = pages::list(&app, &caller.0, (&Search::default(), 50), typed).await;
+            pages::again(error, (pages::LIST, "create"), shown)
+        }
+        Err(error) => Err(error),
+    }
+}
+
+async fn create_by(app: &App, caller: &WritesUsers, input: &mut Input) -> Result<User> {
     let (name, email) = (input.required::<DisplayName>("name"), input.required::<Email>("email"));
     let role = input.optional("role").unwrap_or(RoleName::USER);
     let password = input.optional::<Password>("password");
     input.check()?;
     let (Some(name), Some(email)) = (name, email) else { return Err(input.refuse()) };
-    let user = super::create(&app, (name, email, role), password, caller.actor()).await?;
-    Ok((StatusCode::CREATED, Json(json!({ "success": true, "user": Listed::from(&user) }))).into_response())
+    super::create(app, (name, email, role), password, caller.actor()).await
 }
 
-async fn find(State(app): State<App>, _: ReadsUsers, Path(user): Path<String>) -> Result<Response> {
-    let (user, _) = app.users.find(id(&user)?).await?.ok_or(Error::NotFound)?;
+/// What stands in the fields of a form that is shown again.
+fn typed(input: Option<&Input>) -> Value {
+    let [name, email, role] =
+        ["name", "email", "role"].map(|field| input.map(|input| input.typed(field)).unwrap_or_default());
+    context! { name, email, role }
+}
+
+pub(super) async fn find(
+    State(app): State<App>,
+    ReadsUsers(caller): ReadsUsers,
+    reader: Reader,
+    RawQuery(raw): RawQuery,
+    Path(user): Path<String>,
+) -> Result<Response> {
+    let user = id(&user)?;
+    if reader.is_person() {
+        let shown = pages::user(&app, &caller, user, typed(None)).await?;
+        let context = context! { notice => notice(raw.as_deref()), ..shown };
+        return Ok(app.pages.show(pages::USER, StatusCode::OK, context));
+    }
+    let (user, _) = app.users.find(user).await?.ok_or(Error::NotFound)?;
     Ok(Json(json!({ "user": Listed::from(&user) })).into_response())
 }
 
-async fn change(
+pub(super) async fn change(
     State(app): State<App>,
     caller: WritesUsers,
     Path(user): Path<String>,
@@ -159,10 +115,30 @@ async fn change(
     mut input: Input,
 ) -> Result<Response> {
     let user = id(&user)?;
+    // Each form of the page has one of them.
+    let form = ["role", "disabled", "email"].into_iter().find(|field| input.has(field)).unwrap_or("name");
+    let (is_form, typed) = (input.is_form, typed(Some(&input)));
+    match change_by(&app, &caller, user, &client, &mut input).await {
+        Ok(user) if is_form => Ok(go(&app, &Notice::UserChanged.at(&format!("/admin/users/{}", user.id)))),
+        Ok(user) => Ok(Json(json!({ "success": true, "user": Listed::from(&user) })).into_response()),
+        Err(error) if is_form => {
+            pages::again(error, (pages::USER, form), pages::user(&app, &caller.0, user, typed).await)
+        }
+        Err(error) => Err(error),
+    }
+}
+
+async fn change_by(
+    app: &App,
+    caller: &WritesUsers,
+    user: UserId,
+    client: &Client,
+    input: &mut Input,
+) -> Result<User> {
     let change = Change {
-        name: input.optional("name"),
-        email: input.optional("email"),
-        role: input.optional("role"),
+        name: input.where_sent("name"),
+        email: input.where_sent("email"),
+        role: input.where_sent("role"),
         disabled: input.optional_bool("disabled"),
         confirmed_by: None,
     };
@@ -173,61 +149,94 @@ async fn change(
     }
     let entry =
         Entry::new(Action::UserChanged, app.now()).user(user).actor(caller.actor().id()).ip(client.ip);
-    let user =
-        app.accounts.change(user, change.clone(), caller.actor(), entry.detail(change.summary())).await?;
-    Ok(Json(json!({ "success": true, "user": Listed::from(&user) })).into_response())
+    app.accounts.change(user, change.clone(), caller.actor(), entry.detail(change.summary())).await
 }
 
-async fn delete(
+pub(super) async fn delete(
     State(app): State<App>,
     caller: WritesUsers,
     Path(user): Path<String>,
-    client: Client,
+    (client, reader): (Client, Reader),
 ) -> Result<Response> {
+    let user = id(&user)?;
     let entry = Entry::new(Action::UserDeleted, app.now()).actor(caller.actor().id()).ip(client.ip);
-    app.accounts.delete(id(&user)?, None, caller.actor(), entry).await?;
-    Ok(done("User deleted").into_response())
+    match app.accounts.delete(user, None, caller.actor(), entry).await {
+        Ok(()) if reader.is_person() => Ok(go(&app, &Notice::UserDeleted.at("/admin/users"))),
+        Ok(()) => Ok(done("User deleted").into_response()),
+        Err(error) if reader.is_person() => {
+            let shown = pages::user(&app, &caller.0, user, typed(None)).await;
+            pages::again(error, (pages::USER, "delete"), shown)
+        }
+        Err(error) => Err(error),
+    }
 }
 
-async fn reset_link(
+pub(super) async fn reset_link(
     State(app): State<App>,
     caller: WritesUsers,
+    reader: Reader,
     Path(user): Path<String>,
 ) -> Result<Response> {
-    let (url, expires_at) = super::reset_link(&app, id(&user)?, caller.actor()).await?;
-    Ok(Json(json!({ "url": url, "expires_at": rfc3339(expires_at) })).into_response())
+    let user = id(&user)?;
+    match super::reset_link(&app, user, caller.actor()).await {
+        Ok((url, _)) if reader.is_person() => {
+            let shown = pages::user(&app, &caller.0, user, typed(None)).await?;
+            Ok(app.pages.show(pages::USER, StatusCode::OK, context! { link => url, ..shown }))
+        }
+        Ok((url, expires_at)) => {
+            Ok(Json(json!({ "url": url, "expires_at": rfc3339(expires_at) })).into_response())
+        }
+        Err(error) if reader.is_person() => {
+            let shown = pages::user(&app, &caller.0, user, typed(None)).await;
+            pages::again(error, (pages::USER, "link"), shown)
+        }
+        Err(error) => Err(error),
+    }
 }
 
-async fn sessions_of(State(app): State<App>, _: ReadsSessions, Path(user): Path<String>) -> Result<Response> {
+pub(super) async fn sessions_of(
+    State(app): State<App>,
+    _: ReadsSessions,
+    Path(user): Path<String>,
+) -> Result<Response> {
     let sessions = super::sessions_of(&app, id(&user)?).await?;
     Ok(Json(json!({ "sessions": sessions })).into_response())
 }
 
-async fn end_sessions(
+pub(super) async fn end_sessions(
     State(app): State<App>,
     caller: EndsSessions,
+    reader: Reader,
     Path(user): Path<String>,
 ) -> Result<Response> {
-    let sessions = super::end_sessions(&app, id(&user)?, caller.actor()).await?;
+    let user = id(&user)?;
+    let sessions = super::end_sessions(&app, user, caller.actor()).await?;
+    if reader.is_person() {
+        return Ok(go(&app, &Notice::UserSignedOut.at(&format!("/admin/users/{user}"))));
+    }
     Ok(done("Logged out from all devices").sessions(sessions).into_response())
 }
 
-async fn sessions(State(app): State<App>, _: ReadsSessions, query: Query) -> Result<Response> {
+pub(super) async fn sessions(State(app): State<App>, _: ReadsSessions, query: Query) -> Result<Response> {
     let after = query.parse("after", "is no session's id")?;
     let (sessions, next) = super::list_sessions(&app, after, query.limit()?).await?;
     Ok(Json(json!({ "sessions": sessions, "next": next })).into_response())
 }
 
-async fn audit_log(State(app): State<App>, _: ReadsAudit, query: Query) -> Result<Response> {
+pub(super) async fn audit_log(State(app): State<App>, _: ReadsAudit, query: Query) -> Result<Response> {
     let after = query.parse("after", "is no entry's id")?;
     let limit = query.limit()?;
     let entries = audit::page(&app.store, after, limit).await?;
     let full = entries.len() == limit as usize;
-    let next = entries.last().filter(|_| full).map(|entry| entry.id);
+    let next = entries.last().filter(|_| full).map(|entry| entry.id.clone());
     Ok(Json(json!({ "entries": entries, "next": next })).into_response())
 }
 
-async fn invite(State(app): State<App>, caller: WritesUsers, mut input: Input) -> Result<Response> {
+pub(super) async fn invite(
+    State(app): State<App>,
+    caller: WritesUsers,
+    mut input: Input,
+) -> Result<Response> {
     let (email, role) = (input.optional::<Email>("email"), input.optional("role").unwrap_or(RoleName::USER));
     input.check()?;
     let (url, expires_at) = super::invite(&app, (email, role), caller.actor()).await?;

@@ -6,9 +6,15 @@
 //! demoted, disabled or removed (409), and nobody gives, or acts on, more than they have (403). `POST
 //! /admin/users/{id}/reset-link` → {url, expires_at}. `GET, DELETE /admin/users/{id}/sessions`. `GET /admin/sessions,
 //! /admin/audit`. `POST /admin/invitations` {email?, role?} → 201 {url, expires_at}.
+//!
+//! As pages: `GET /admin/users` and `GET /admin/users/{id}`. Their forms post to `/admin/users`, `/admin/users/{id}`,
+//! `/admin/users/{id}/delete`, `/reset-link` and `/sessions/end`, and go to one of the two; the reset link itself stands in
+//! the answer and nowhere else.
 
 mod http;
+mod pages;
 mod queries;
+mod routes;
 
 use std::sync::Arc;
 
@@ -25,8 +31,8 @@ use crate::error::{Error, Result};
 use crate::sessions;
 use crate::users::{User, check_new_password};
 
-pub(crate) use http::routes;
 pub use queries::{Listed, ListedSession, Search, list_sessions, list_users};
+pub(crate) use routes::routes;
 
 /// Makes an account, with or without a password.
 ///

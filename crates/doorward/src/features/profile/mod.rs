@@ -99,10 +99,7 @@ async fn change(
 }
 
 async fn change_by(app: &App, identity: &Identity, client: &Client, input: &mut Input) -> Result<User> {
-    let (by_form, confirms) = (input.is_form, input.has("password"));
-    let name =
-        if by_form && !confirms { input.required("name") } else { input.optional::<DisplayName>("name") };
-    let email = if by_form && confirms { input.required("email") } else { input.optional::<Email>("email") };
+    let (name, email) = (input.where_sent::<DisplayName>("name"), input.where_sent::<Email>("email"));
     let password = input.optional::<Password>("password");
     input.check()?;
     let (current, _) = app.users.find(identity.user).await?.ok_or(Refusal::SessionEnded)?;

@@ -18,9 +18,12 @@ POST   /admin/users                     users:write
 DELETE /admin/users/{id}                users:write
 GET    /admin/users/{id}                users:read
 PATCH  /admin/users/{id}                users:write
+POST   /admin/users/{id}                users:write
+POST   /admin/users/{id}/delete         users:write
 POST   /admin/users/{id}/reset-link     users:write
 DELETE /admin/users/{id}/sessions       sessions:end
 GET    /admin/users/{id}/sessions       sessions:read
+POST   /admin/users/{id}/sessions/end   sessions:end
 GET    /dashboard                       signed in
 GET    /favicon.svg                     anybody
 GET    /healthz                         anybody

@@ -71,10 +71,11 @@ async fn a05_headers_change_neither_the_method_nor_the_path() {
     let bob = site.user("bob", "user".parse().unwrap()).await;
     let target = format!("/admin/users/{bob}");
     for name in ["x-http-method-override", "x-http-method", "x-method-override", "_method"] {
-        for method in [Method::POST, Method::PUT] {
-            let request = admin.request(method, &target).header(name, "DELETE");
-            admin.send(request, "").await.is_refused("method_not_allowed");
-        }
+        let request = admin.request(Method::PUT, &target).header(name, "DELETE");
+        admin.send(request, "").await.is_refused("method_not_allowed");
+        // A POST is what it says: a change, here of nothing.
+        let request = admin.request(Method::POST, &target).header(name, "DELETE");
+        assert_eq!(admin.send(request, "").await.is_ok()["user"]["id"], bob);
         let request = admin.request(Method::GET, &format!("{target}?_method=DELETE")).header(name, "DELETE");
         admin.send(request, "").await.is_ok();
     }

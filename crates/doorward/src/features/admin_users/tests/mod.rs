@@ -1,6 +1,7 @@
 mod changing;
 mod listing;
 mod log;
+mod pages;
 
 use doorward_core::role::RoleName;
 use serde_json::{Value, json};

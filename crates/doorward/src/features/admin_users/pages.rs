@@ -1,0 +1,82 @@
+//! What the pages of admins show.
+
+use axum::response::Response;
+use doorward_core::UserId;
+use doorward_core::role::permission;
+use doorward_guard::Identity;
+use minijinja::context;
+use minijinja::value::{Serde, Value};
+
+use super::{Listed, Search, list_users};
+use crate::app::App;
+use crate::error::{Error, Result};
+
+pub(super) const LIST: &str = "users.html";
+pub(super) const USER: &str = "user.html";
+
+/// A page of users, and a form for a new one.
+pub(super) async fn list(
+    app: &App,
+    caller: &Identity,
+    (search, limit): (&Search, u32),
+    typed: Value,
+) -> Result<Value> {
+    let (users, next) = list_users(app, search, limit).await?;
+    let text = search.text.clone().unwrap_or_default();
+    let role = search.role.map(|role| role.to_string()).unwrap_or_default();
+    let next = next.map(|after| {
+        let mut query = url::form_urlencoded::Serializer::new(String::new());
+        query
+            .extend_pairs([("search", &text), ("role", &role)].iter().filter(|(_, value)| !value.is_empty()));
+        query.append_pair("after", &after.to_string()).append_pair("limit", &limit.to_string()).finish()
+    });
+    let write = app.settings.roles.grants(caller.role, permission::USERS_WRITE);
+    Ok(context! {
+        query => context! { search => text, role, later => search.after.is_some() },
+        users => Value::from(Serde(users)), next, typed, may => context! { write, see_users => true },
+        all_roles => names(app, None), roles => names(app, Some(caller)),
+    })
+}
+
+/// One user, and the forms for what the caller may do with them.
+pub(super) async fn user(app: &App, caller: &Identity, id: UserId, typed: Value) -> Result<Value> {
+    let (user, hash) = app.users.find(id).await?.ok_or(Error::NotFound)?;
+    let (roles, own) = (&app.settings.roles, caller.user == id);
+    let over = |permission: &str| {
+        !own && roles.grants(caller.role, permission) && roles.covers(caller.role, user.role)
+    };
+    let may = context! {
+        write => over(permission::USERS_WRITE),
+        end => over(permission::SESSIONS_END),
+        see_sessions => roles.grants(caller.role, permission::SESSIONS_READ),
+        see_users => true,
+    };
+    let sessions = match roles.grants(caller.role, permission::SESSIONS_READ) {
+        true => app.sessions.list(id, own.then_some(caller.session)).await?,
+        false => Vec::new(),
+    };
+    Ok(context! {
+        user => Value::from(Serde(Listed::from(&user))), has_password => hash.is_some(), own, may, typed,
+        sessions => Value::from(Serde(sessions)), roles => names(app, Some(caller)), link => (),
+        now => app.now().as_secs(),
+    })
+}
+
+/// The roles that there are; those that this caller may give.
+fn names(app: &App, caller: Option<&Identity>) -> Vec<String> {
+    let roles = &app.settings.roles;
+    let may_give = |role: &_| caller.is_none_or(|caller| roles.covers(caller.role, *role));
+    roles.names().filter(may_give).map(|role| role.to_string()).collect()
+}
+
+/// The page again, with the error in this form of it; without the page there is still the error.
+pub(super) fn again(
+    error: Error,
+    (page, form): (&'static str, &'static str),
+    shown: Result<Value>,
+) -> Result<Response> {
+    match shown {
+        Ok(shown) => Ok(error.in_form(page, form, shown)),
+        Err(_) => Err(error),
+    }
+}

@@ -1,0 +1,125 @@
+//! What the routes of administration say of themselves.
+
+use doorward_core::email::Email;
+use doorward_core::name::DisplayName;
+use doorward_core::password::Password;
+use doorward_core::role::{RoleName, permission};
+use doorward_core::{SessionId, UserId};
+use serde_json::{Value, json};
+
+use super::http::{
+    audit_log, change, create, delete, end_sessions, find, invite, list, reset_link, sessions, sessions_of,
+};
+use super::{Listed, ListedSession};
+use crate::audit;
+use crate::error::Error;
+use crate::sessions::Shown;
+use crate::shape::{Shape, described, exactly, object, of};
+use crate::web::api::Who::May;
+use crate::web::api::{Routes, Says, optional, required, says};
+use crate::web::done::Done;
+
+pub(crate) fn routes() -> Routes {
+    users().merge(sessions_and_log())
+}
+
+fn users() -> Routes {
+    use permission::{USERS_READ, USERS_WRITE};
+    let user = || ("user", of::<Listed>());
+    let changed = || object([("success", exactly(true)), user()]);
+    let list_says = page::<Listed, UserId>("List users", USERS_READ, "users", "by id")
+        .query("search", of::<&str>(), "A part of the name or address, at most 200 bytes.")
+        .query("role", of::<RoleName>(), "Only this role.")
+        .page(200, "the same for a browser");
+    let fields = [
+        required::<DisplayName>("name"),
+        required::<Email>("email"),
+        optional::<RoleName>("role"),
+        optional::<Password>("password"),
+    ];
+    let create_says = says("Make a user", May(USERS_WRITE))
+        .more("Without a password, a reset link lets them in.")
+        .body(fields)
+        .json(201, "made", changed())
+        .goes("after a form, to the user's page")
+        .refuses([Error::EmailTaken]);
+    let fields = [
+        optional::<DisplayName>("name"),
+        optional::<Email>("email"),
+        optional::<RoleName>("role"),
+        optional::<bool>("disabled"),
+    ];
+    let change_says = says("Change a user", May(USERS_WRITE))
+        .more("Nobody gives, or acts on, more than they have. One's own address is changed in the profile.")
+        .body(fields)
+        .json(200, "changed", changed())
+        .goes("after a form, to the user's page")
+        .refuses([Error::NotFound, Error::EmailTaken, Error::LastAdmin]);
+    let delete_says = says("Delete a user", May(USERS_WRITE))
+        .json(200, "deleted", Done::shape("User deleted"))
+        .goes("after a form, to /admin/users")
+        .refuses([Error::NotFound, Error::LastAdmin]);
+    let find_says = says("Show a user", May(USERS_READ))
+        .json(200, "the user", object([user()]))
+        .page(200, "the same for a browser");
+    let link_says = says("Make a link to reset a user's password", May(USERS_WRITE))
+        .json(200, "the link, good for an hour and one use", link(false))
+        .page(200, "the same for a browser")
+        .refuses([Error::NotFound]);
+    let invite_says = says("Make an invitation to register", May(USERS_WRITE))
+        .more("For one address, or for anybody.")
+        .body([optional::<Email>("email"), optional::<RoleName>("role")])
+        .json(201, "the link, good for seven days and one use", link(true));
+    Routes::of("Administration")
+        .get("/admin/users", list, list_says)
+        .post("/admin/users", create, create_says)
+        .get("/admin/users/{id}", find, find_says.refuses([Error::NotFound]))
+        .patch("/admin/users/{id}", change, change_says.clone())
+        .post("/admin/users/{id}", change, change_says)
+        .delete("/admin/users/{id}", delete, delete_says.clone())
+        .post("/admin/users/{id}/delete", delete, delete_says)
+        .post("/admin/users/{id}/reset-link", reset_link, link_says)
+        .post("/admin/invitations", invite, invite_says)
+}
+
+fn sessions_and_log() -> Routes {
+    use permission::{AUDIT_READ, SESSIONS_END, SESSIONS_READ};
+    let of_user_says = says("List a user's sessions", May(SESSIONS_READ))
+        .json(200, "the live ones, the newest first", object([("sessions", of::<Vec<Shown>>())]))
+        .refuses([Error::NotFound]);
+    let end_says = says("Sign a user out everywhere", May(SESSIONS_END))
+        .json(200, "ended", Done::shape_of_sessions("Logged out from all devices"))
+        .goes("after a form, to the user's page")
+        .refuses([Error::NotFound]);
+    let sessions_say =
+        page::<ListedSession, SessionId>("List everybody's sessions", SESSIONS_READ, "sessions", "by id");
+    let log_says =
+        page::<audit::Shown, SessionId>("The audit log", AUDIT_READ, "entries", "the newest first");
+    Routes::of("Administration")
+        .get("/admin/users/{id}/sessions", sessions_of, of_user_says)
+        .delete("/admin/users/{id}/sessions", end_sessions, end_says.clone())
+        .post("/admin/users/{id}/sessions/end", end_sessions, end_says)
+        .get("/admin/sessions", sessions, sessions_say)
+        .get("/admin/audit", audit_log, log_says)
+}
+
+/// A list in pages, each of which says where the next one begins.
+fn page<T: Shape, Id: Shape>(
+    summary: &'static str,
+    permission: &'static str,
+    name: &'static str,
+    order: &'static str,
+) -> Says {
+    let limit = json!({ "type": "integer", "minimum": 1, "maximum": 200, "default": 50 });
+    let next = described(of::<Option<Id>>(), "Where the next page begins: `after`. Null on the last one.");
+    says(summary, May(permission))
+        .query("after", of::<Id>(), "`next` of the page before.")
+        .query("limit", limit, "How many at most.")
+        .json(200, order, object([(name, of::<Vec<T>>()), ("next", next)]))
+        .refuses([Error::InvalidInput(Vec::new())])
+}
+
+fn link(made: bool) -> Value {
+    let link = [("url", of::<String>()), ("expires_at", of::<String>())];
+    object(made.then(|| ("success", exactly(true))).into_iter().chain(link))
+}
