@@ -3,6 +3,7 @@
 //! Time is handed in as a [`Timestamp`], chance as bytes. What a caller decides with these rules it does elsewhere:
 //! `doorward-guard` checks requests, `doorward` keeps accounts and speaks HTTP.
 
+pub mod device;
 pub mod email;
 mod ids;
 mod lifetime;

@@ -7,6 +7,7 @@ mod refresh;
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use doorward_core::device::device;
 use doorward_core::refresh::RefreshKey;
 use doorward_core::role::RoleName;
 use doorward_core::token::Claims;
@@ -395,38 +396,4 @@ fn shown(row: &Row, current: Option<SessionId>) -> Result<Shown, StoreError> {
         device: device(user_agent.as_deref()),
         user_agent,
     })
-}
-
-/// What a user agent is in people's words, such as "Firefox on Linux".
-fn device(user_agent: Option<&str>) -> String {
-    let Some(text) = user_agent else { return "Unknown device".into() };
-    // Order matters: Edge and Opera also say Chrome, Chrome also says Safari, Android also says Linux.
-    let name = |pairs: &[(&str, &'static str)]| {
-        pairs.iter().find(|(mark, _)| text.contains(mark)).map(|(_, name)| *name)
-    };
-    let browser = name(&[
-        ("Edg", "Edge"),
-        ("OPR/", "Opera"),
-        ("SamsungBrowser", "Samsung Internet"),
-        ("Firefox", "Firefox"),
-        ("FxiOS", "Firefox"),
-        ("CriOS", "Chrome"),
-        ("Chrome", "Chrome"),
-        ("Safari", "Safari"),
-        ("curl/", "curl"),
-    ]);
-    let system = name(&[
-        ("iPhone", "iPhone"),
-        ("iPad", "iPad"),
-        ("Android", "Android"),
-        ("Windows", "Windows"),
-        ("Mac OS X", "macOS"),
-        ("CrOS", "ChromeOS"),
-        ("Linux", "Linux"),
-    ]);
-    match (browser, system) {
-        (Some(browser), Some(system)) => format!("{browser} on {system}"),
-        (Some(one), None) | (None, Some(one)) => one.to_owned(),
-        (None, None) => "Unknown device".into(),
-    }
 }

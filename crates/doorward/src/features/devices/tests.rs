@@ -90,7 +90,8 @@ async fn a_device_has_a_name_in_peoples_words() {
             "Chrome on Android",
         ),
         ("curl/8.14.1", "curl"),
-        ("python-requests/2.32", "Unknown device"),
+        ("python-requests/2.32", "Python program"),
+        ("MyApp 1.0", "Unknown device"),
     ] {
         let listed = device(&site, user_agent.as_bytes()).await;
         assert_eq!((&listed["device"], &listed["user_agent"]), (&json!(name), &json!(user_agent)));
