@@ -228,7 +228,7 @@ pub(super) async fn audit_log(State(app): State<App>, _: ReadsAudit, query: Quer
     let limit = query.limit()?;
     let entries = audit::page(&app.store, after, limit).await?;
     let full = entries.len() == limit as usize;
-    let next = entries.last().filter(|_| full).map(|entry| entry.id.clone());
+    let next = entries.last().filter(|_| full).map(|entry| entry.id);
     Ok(Json(json!({ "entries": entries, "next": next })).into_response())
 }
 
