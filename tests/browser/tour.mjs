@@ -26,9 +26,9 @@ export async function tour({ server, visit, see, ...options }) {
   await look('dashboard-alone')
   const phone = await visit({ userAgent: IPHONE, ...options })
   await signIn(phone, 'Ada Lovelace')
-  const program = { accept: 'application/json', 'user-agent': 'curl/8.14.1', authorization: 'none' }
-  const body = { email: email('Ada Lovelace'), password: PASSWORD }
-  await phone.context().request.post('/login', { data: body, headers: program })
+  const program = { 'content-type': 'application/json', 'user-agent': 'curl/8.14.1' }
+  const body = JSON.stringify({ email: email('Ada Lovelace'), password: PASSWORD })
+  await fetch(`${server.url}/login`, { method: 'POST', headers: program, body })
   await look('dashboard', '/dashboard')
   for (const part of ['Name', 'Email', 'Password', 'Delete account']) await unfold(page, part)
   await look('dashboard-unfolded')
@@ -41,6 +41,30 @@ export async function tour({ server, visit, see, ...options }) {
 
   const link = new URL(/http\S+/.exec(server.run(['user', 'reset-link', email('Ada Lovelace')]))[0])
   await look('reset', link.pathname + link.search)
+  await administration({ server, page, look })
+}
+
+async function administration({ server, page, look }) {
+  server.user('Grace Hopper')
+  server.user('Mallory')
+  server.user('Root', 'admin')
+  server.run(['user', 'disable', email('Mallory')])
+  await page.context().clearCookies()
+  await signIn(page, 'Root')
+  await look('dashboard-admin')
+  await look('users', '/admin/users')
+  const form = page.getByRole('region', { name: 'New user' })
+  await fill(form, { Name: 'Grace', Email: email('Grace Hopper') })
+  await press(page, button(form, 'Create user'))
+  await look('users-refused')
+  await look('users-none', '/admin/users?search=nobody')
+  await page.goto('/admin/users')
+  await press(page, page.getByRole('link', { name: 'Ada Lovelace' }))
+  await look('user')
+  for (const part of ['Name', 'Email', 'Role', 'reset link', 'Sign-in', 'Delete user']) await unfold(page, part)
+  await look('user-unfolded')
+  await press(page, button(page, 'Make a reset link'))
+  await look('user-link')
 }
 
 // The page for arrivals from other sites, held where it would go on.
