@@ -166,3 +166,48 @@ async fn a_node_that_cannot_read_revocations_for_long_asks_the_store_and_refuses
     .await;
     ada.get("/profile").await.is_ok();
 }
+
+/// As the guide says: `VACUUM INTO` beside the running server, and the secret.
+#[tokio::test]
+async fn d07_a_backup_made_under_load_is_one_moment_and_whole() {
+    let site = Site::with(&[("throttle.enabled", "false")]).await;
+    if !is_on_sqlite(&site) {
+        return;
+    }
+    let ada = site.logged_in("ada").await;
+    let folder = tempfile::tempdir().unwrap();
+    let copy = folder.path().join("doorward.db");
+    let (source, target) = (database(&site), copy.clone());
+    let backup = tokio::task::spawn_blocking(move || {
+        let beside = rusqlite::Connection::open(source).unwrap();
+        beside.execute("VACUUM INTO ?1", [target.to_str().unwrap()]).unwrap();
+    });
+    let mut registered = 0;
+    while !backup.is_finished() || registered < 5 {
+        let name = format!("user{registered}");
+        let body = json!({ "name": name, "email": format!("{name}@example.org"), "password": PASSWORD });
+        site.visitor().post("/register", body).await.has_status(201);
+        registered += 1;
+    }
+    backup.await.unwrap();
+    let kept = rusqlite::Connection::open(&copy).unwrap();
+    let count = |sql: &str| kept.query_row(sql, [], |row| row.get::<_, i64>(0)).unwrap();
+    // Who registers gets an account, a session and an entry in one act: none of them is there without the others.
+    let users = count("SELECT count(*) FROM users");
+    assert!((1..=registered + 1).contains(&users), "{users}");
+    let strays =
+        "SELECT count(*) FROM users u WHERE NOT EXISTS (SELECT 1 FROM sessions s WHERE s.user_id = u.id)";
+    assert_eq!(count(strays), 0);
+    let whole: String = kept.query_row("PRAGMA integrity_check", [], |row| row.get(0)).unwrap();
+    assert_eq!(whole, "ok");
+    drop(kept);
+    // Restored over the old data, the secret beside it: who was signed in still is, and can sign in again.
+    site.app.store.close().await;
+    for old in ["doorward.db-wal", "doorward.db-shm"] {
+        let _ = std::fs::remove_file(site.app.settings.data.join(old));
+    }
+    std::fs::copy(&copy, database(&site)).unwrap();
+    let restored = site.restarted().await;
+    ada.at(&restored).get("/profile").await.is_ok();
+    login(&restored, "ada").await.is_ok();
+}
