@@ -27,6 +27,7 @@ pub(crate) const ROUTES: &[&str] = &[
     "/admin/users/{id}/sessions",
     "/admin/users/{id}/sessions/end",
     "/dashboard",
+    "/docs",
     "/favicon.svg",
     "/healthz",
     "/login",

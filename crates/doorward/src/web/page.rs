@@ -25,6 +25,7 @@ const TEMPLATES: &[(&str, &str)] = &[
     ("error.html", include_str!("error.html")),
     ("arrival.html", include_str!("arrival.html")),
     ("home.html", include_str!("home.html")),
+    ("docs.html", include_str!("../features/docs/docs.html")),
     ("users.html", include_str!("../features/admin_users/users.html")),
     ("user.html", include_str!("../features/admin_users/user.html")),
     ("login.html", include_str!("../features/login/login.html")),
@@ -172,7 +173,9 @@ mod tests {
         let pages = Pages::new(&Settings::read(&Values::default()).unwrap());
         let hostile = || Value::from_object(Hostile);
         let (lists, now) = ([hostile(), hostile()], 1_800_000_000);
-        for (name, _) in TEMPLATES.iter().filter(|(name, _)| !["shell.html", "parts.html"].contains(name)) {
+        for (name, _) in
+            TEMPLATES.iter().filter(|(name, _)| !["shell.html", "parts.html", "docs.html"].contains(name))
+        {
             for form in ["login", "register", "name", "email", "password", "delete", "create", "role"] {
                 let fields = ["name", "email", "password", "new_password", "mode"]
                     .map(|field| context! { field, message => HOSTILE });

@@ -1,6 +1,8 @@
-//! The API, described: `GET /openapi.json` → OpenAPI 3.1, for programs.
+//! The API, described: `GET /openapi.json` → OpenAPI 3.1, for programs. `GET /docs` is the same for people.
 //!
-//! It is made from what the routes say of themselves where they are routed, once, at the first request.
+//! Both are made from what the routes say of themselves where they are routed, once, at the first request.
+
+mod page;
 
 use std::sync::{Arc, OnceLock};
 
@@ -26,7 +28,10 @@ pub(crate) fn add(routes: Routes) -> Routes {
         move |State(app): State<App>| async move { ready(for_programs.document(&app)) },
         document_says,
     );
-    let routes = routes.merge(own);
+    let for_people = api.clone();
+    let page_says = says("The API, as a page", Who::Anybody).page(200, "the page");
+    let page = move |State(app): State<App>| async move { page::show(&app, for_people.operations()) };
+    let routes = routes.merge(own.get("/docs", page, page_says));
     let _ = api.operations.set(routes.operations().to_vec());
     routes
 }
@@ -38,9 +43,12 @@ struct Api {
 }
 
 impl Api {
+    fn operations(&self) -> &[Operation] {
+        self.operations.get().map_or(&[], Vec::as_slice)
+    }
+
     fn document(&self, app: &App) -> Bytes {
-        let operations = self.operations.get().map_or(&[][..], Vec::as_slice);
-        self.document.get_or_init(|| document(operations, &app.settings).to_string().into()).clone()
+        self.document.get_or_init(|| document(self.operations(), &app.settings).to_string().into()).clone()
     }
 }
 

@@ -79,3 +79,25 @@ async fn the_examples_of_signing_up_and_in_work_as_they_stand() {
     ada.patch("/profile", example("/profile", "patch")).await.is_ok();
     ada.post("/profile/password", example("/profile/password", "post")).await.is_ok();
 }
+
+#[tokio::test]
+async fn people_get_a_page_with_every_route_its_example_and_its_codes() {
+    let site = Site::with(&[("public_url", "https://accounts.example.org"), ("base_path", "/auth")]).await;
+    let answer = site.visitor().page("/auth/docs").await;
+    let page = answer.has_status(200).text();
+    let mut ids = Vec::new();
+    all(site.api().document(), "operationId", &mut ids);
+    assert!(ids.len() > 40);
+    for id in ids.iter().map(|id| id.as_str().unwrap()) {
+        assert!(page.contains(&format!("<h3 id=\"{id}\">")), "{id} is missing");
+    }
+    for shown in [
+        "https:&#x2f;&#x2f;accounts.example.org&#x2f;auth&#x2f;login",
+        "email_taken",
+        "session_expired",
+        "users:read",
+    ] {
+        assert!(page.contains(shown), "{shown} is missing in {page}");
+    }
+    assert!(!page.contains("<script") && !page.contains("style="));
+}

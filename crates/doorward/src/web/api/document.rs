@@ -133,7 +133,7 @@ impl Writer<'_> {
             let response = responses.entry(answer.status.to_string()).or_insert_with(|| json!({}));
             self.answer(response, &answer);
         }
-        for (status, errors) in by_status(operation, self.settings) {
+        for (status, errors) in operation.refusals_by_status(self.settings) {
             responses.insert(status.to_string(), self.refusal(status, &errors));
         }
         responses.into()
@@ -230,17 +230,6 @@ fn on_the_way(operation: &Operation) -> Vec<Answers> {
     }
 }
 
-/// What a route refuses with: under each status its codes, each with its message.
-fn by_status(operation: &Operation, settings: &Settings) -> BTreeMap<u16, BTreeMap<&'static str, String>> {
-    let mut found: BTreeMap<_, BTreeMap<_, _>> = BTreeMap::new();
-    for error in operation.refusals() {
-        let (_, code, message) = error.row();
-        let of_status = found.entry(error.status(settings).as_u16()).or_default();
-        of_status.insert(code, message.into_owned());
-    }
-    found
-}
-
 fn security(who: Who) -> Value {
     let with = |scheme: &str, roles: &[&str]| json!({ scheme: roles });
     let any =
@@ -254,27 +243,44 @@ fn security(who: Who) -> Value {
 }
 
 fn body(fields: &[BodyField], form: bool) -> Value {
+    json!({ "example": example_of(fields), "schema": schema(fields, form) })
+}
+
+fn schema(fields: &[BodyField], form: bool) -> Value {
     let known = fields.iter().filter(|field| form || !field.only_forms);
     let shape = |field: &BodyField| match field.required {
         true => field.shape.clone(),
         false => crate::shape::or_null(field.shape.clone()),
     };
-    let shapes: Map<String, Value> = known.map(|field| (field.name.to_owned(), shape(field))).collect();
+    let mut schema = object(known.map(|field| (field.name, shape(field))));
     let needed: Vec<_> = fields.iter().filter(|field| field.required).map(|field| field.name).collect();
-    let mut schema = object(shapes);
     put(&mut schema, &["required"], json!(needed));
-    json!({ "example": body_example(fields, &schema), "schema": schema })
+    schema
 }
 
-/// The fields that must be there; where none must, those that may.
-fn body_example(fields: &[BodyField], schema: &Value) -> Value {
-    let whole = example(schema);
+/// A good body: the fields that must be there; where none must, those that may.
+pub(super) fn example_of(fields: &[BodyField]) -> Value {
+    let whole = example(&schema(fields, false));
     let any_needed = fields.iter().any(|field| field.required);
     let shown = fields.iter().filter(|field| field.required || (!any_needed && !field.only_forms));
     shown.map(|field| (field.name.to_owned(), whole.get(field.name).cloned().unwrap_or_default())).collect()
 }
 
 impl Operation {
+    /// What it refuses with: under each status its codes, each with its message.
+    pub(crate) fn refusals_by_status(
+        &self,
+        settings: &Settings,
+    ) -> BTreeMap<u16, BTreeMap<&'static str, String>> {
+        let mut found: BTreeMap<_, BTreeMap<_, _>> = BTreeMap::new();
+        for error in self.refusals() {
+            let (_, code, message) = error.row();
+            let of_status = found.entry(error.status(settings).as_u16()).or_default();
+            of_status.insert(code, message.into_owned());
+        }
+        found
+    }
+
     /// A name for programs, also the anchor on the page: `get_sessions`, `delete_sessions_id`.
     pub(crate) fn id(&self) -> String {
         let words = self.path.split(|c: char| !c.is_ascii_alphanumeric()).filter(|word| !word.is_empty());

@@ -132,7 +132,7 @@ impl Who {
 pub(crate) struct Says {
     summary: &'static str,
     text: &'static str,
-    who: Who,
+    pub(crate) who: Who,
     query: Vec<Parameter>,
     body: Option<Vec<BodyField>>,
     answers: Vec<Answers>,
@@ -183,6 +183,43 @@ impl BodyField {
     /// It means something in a form only.
     pub(crate) fn in_forms(self) -> Self {
         Self { only_forms: true, ..self }
+    }
+}
+
+/// What is said, for a page.
+impl Says {
+    pub(crate) fn summary(&self) -> &'static str {
+        self.summary
+    }
+
+    pub(crate) fn more_text(&self) -> &'static str {
+        self.text
+    }
+
+    /// Names of the query, each with its meaning.
+    pub(crate) fn parameters(&self) -> impl Iterator<Item = (&'static str, &'static str)> {
+        self.query.iter().map(|one| (one.name, one.text))
+    }
+
+    /// Fields of the body: the name, whether it must be there, and its shape.
+    pub(crate) fn fields(&self) -> impl Iterator<Item = (&'static str, bool, &Value)> {
+        self.body.iter().flatten().map(|field| (field.name, field.required, &field.shape))
+    }
+
+    /// Statuses of success, each with its meaning.
+    pub(crate) fn answers(&self) -> impl Iterator<Item = (u16, &'static str)> {
+        self.answers.iter().map(|answer| (answer.status, answer.text))
+    }
+
+    /// The shape of the JSON that it answers with.
+    pub(crate) fn json_shape(&self) -> Option<&Value> {
+        let mut shapes = self.answers.iter().filter_map(|answer| answer.content.as_ref());
+        shapes.find(|(media, _)| *media == "application/json").map(|(_, shape)| shape)
+    }
+
+    /// A JSON body that is good.
+    pub(crate) fn body_example(&self) -> Option<Value> {
+        self.body.as_deref().map(document::example_of)
     }
 }
 

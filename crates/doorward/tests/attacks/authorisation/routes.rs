@@ -26,6 +26,7 @@ GET    /admin/users/{id}/sessions       sessions:read
 POST   /admin/users/{id}/sessions/end   sessions:end
 GET    /dashboard                       signed in
 GET    /favicon.svg                     anybody
+GET    /docs                            anybody
 GET    /healthz                         anybody
 GET    /login                           anybody
 POST   /login                           anybody

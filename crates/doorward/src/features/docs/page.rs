@@ -1,0 +1,80 @@
+use axum::response::Response;
+use http::{Method, StatusCode};
+use minijinja::context;
+use minijinja::value::Value;
+
+use crate::app::App;
+use crate::shape::example;
+use crate::web::api::{Operation, Who};
+
+/// The page of these operations, by topic.
+pub(super) fn show(app: &App, operations: &[Operation]) -> Response {
+    let mut topics: Vec<(&str, Vec<Value>)> = Vec::new();
+    for operation in operations {
+        let shown = shown(app, operation);
+        match topics.iter_mut().find(|(name, _)| *name == operation.topic) {
+            Some((_, of_topic)) => of_topic.push(shown),
+            None => topics.push((operation.topic, vec![shown])),
+        }
+    }
+    let topics: Vec<_> = topics
+        .into_iter()
+        .map(|(name, operations)| context! { id => name.to_lowercase().replace(' ', "-"), name, operations })
+        .collect();
+    app.pages.show("docs.html", StatusCode::OK, context! { topics })
+}
+
+fn shown(app: &App, operation: &Operation) -> Value {
+    let who = match operation.says.who {
+        Who::Anybody => "anybody".to_owned(),
+        Who::SignedIn => "whoever is signed in".to_owned(),
+        Who::May(permission) => format!("roles that grant {permission}"),
+        Who::RefreshToken => "whoever has a refresh token".to_owned(),
+        Who::Browser => "browsers".to_owned(),
+    };
+    let path = operation.says.parameters().map(|(name, text)| (name, "query", text.to_owned()));
+    let fields = operation.says.fields().map(|(name, needed, shape)| (name, "body", what(needed, shape)));
+    let inputs: Vec<_> =
+        path.chain(fields).map(|(name, place, what)| context! { name, place, what }).collect();
+    let answers: Vec<_> = operation.says.answers().map(|(status, text)| context! { status, text }).collect();
+    let refusals: Vec<_> = operation
+        .refusals_by_status(&app.settings)
+        .into_iter()
+        .map(|(status, codes)| context! { status, codes => codes.into_keys().collect::<Vec<_>>() })
+        .collect();
+    let answer =
+        operation.says.json_shape().and_then(|shape| serde_json::to_string_pretty(&example(shape)).ok());
+    context! {
+        id => operation.id(), method => operation.method.as_str(), path => operation.path, who, inputs, answers, refusals,
+        summary => operation.says.summary(), more => operation.says.more_text(),
+        curl => curl(app, operation), example => answer,
+    }
+}
+
+fn what(needed: bool, shape: &serde_json::Value) -> String {
+    let kind = match (shape["enum"].as_array(), shape["format"].as_str(), shape["type"].as_str()) {
+        (Some(all), ..) => all.iter().filter_map(serde_json::Value::as_str).collect::<Vec<_>>().join(" or "),
+        (_, Some(format), _) => format.to_owned(),
+        (.., kind) => if kind == Some("boolean") { "true or false" } else { "text" }.to_owned(),
+    };
+    if needed { format!("{kind}, required") } else { kind }
+}
+
+/// The request as curl sends it.
+fn curl(app: &App, operation: &Operation) -> String {
+    let path = operation.path.replace("{id}", "01979a3c-8f4e-7b21-9c55-0d7f6a2b41e8");
+    let mut lines = vec![format!("curl '{}{path}'", app.settings.base_url())];
+    if operation.method != Method::GET {
+        lines.push(format!("--request {}", operation.method));
+    }
+    if operation.says.who == Who::Browser {
+        lines.push("--header 'Accept: text/html'".into());
+    }
+    if matches!(operation.says.who, Who::SignedIn | Who::May(_)) {
+        lines.push("--header \"Authorization: Bearer $TOKEN\"".into());
+    }
+    if let Some(body) = operation.says.body_example() {
+        lines.push(format!("--json '{body}'"));
+    }
+    lines.join(" \\\n  ")
+}
