@@ -63,7 +63,7 @@ fn what(needed: bool, shape: &serde_json::Value) -> String {
 /// The request as curl sends it.
 fn curl(app: &App, operation: &Operation) -> String {
     let path = operation.path.replace("{id}", "01979a3c-8f4e-7b21-9c55-0d7f6a2b41e8");
-    let mut lines = vec![format!("curl '{}{path}'", app.settings.base_url())];
+    let mut lines = vec![format!("curl '{}{path}'", app.base_url())];
     if operation.method != Method::GET {
         lines.push(format!("--request {}", operation.method));
     }
