@@ -25,8 +25,8 @@ DELETE /admin/users/{id}/sessions       sessions:end
 GET    /admin/users/{id}/sessions       sessions:read
 POST   /admin/users/{id}/sessions/end   sessions:end
 GET    /dashboard                       signed in
-GET    /favicon.svg                     anybody
 GET    /docs                            anybody
+GET    /favicon.svg                     anybody
 GET    /healthz                         anybody
 GET    /login                           anybody
 POST   /login                           anybody
