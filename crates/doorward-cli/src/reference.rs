@@ -4,7 +4,7 @@ use std::fmt::Write;
 use std::path::Path;
 
 use clap::CommandFactory;
-use doorward::settings::SETTINGS;
+use doorward::settings::{SETTINGS, Settings, Values};
 
 use crate::args::Cli;
 
@@ -18,6 +18,16 @@ fn the_page_of_settings_is_the_table_of_settings() {
 #[test]
 fn the_page_of_the_command_line_is_what_help_says() {
     check("cli.md", &command_line());
+}
+
+#[test]
+fn the_page_of_the_api_is_its_document() {
+    check("api.md", &api());
+}
+
+#[test]
+fn the_page_of_errors_is_the_table_of_errors() {
+    check("errors.md", &errors());
 }
 
 #[test]
@@ -57,6 +67,54 @@ fn settings() -> String {
     }
     page + SETTINGS_END
 }
+
+fn api() -> String {
+    let document = doorward::openapi(&Settings::read(&Values::default()).unwrap());
+    let mut page = format!("# The API\n\n<!-- Made by: {REGENERATE} -->\n{API_INTRODUCTION}");
+    for topic in document["tags"].as_array().unwrap() {
+        write!(page, "\n## {}\n\n{API_HEAD}", topic["name"].as_str().unwrap()).unwrap();
+        for (path, operations) in document["paths"].as_object().unwrap() {
+            for (method, operation) in operations.as_object().unwrap() {
+                if operation["tags"][0] == topic["name"] {
+                    let (method, who) = (method.to_uppercase(), operation["x-who-may"].as_str().unwrap());
+                    let what = operation["summary"].as_str().unwrap();
+                    let answers: Vec<_> =
+                        operation["responses"].as_object().unwrap().keys().map(String::as_str).collect();
+                    let answers = answers.join(" ");
+                    writeln!(page, "| `{method} {path}` | {who} | {what} | {answers} |").unwrap();
+                }
+            }
+        }
+    }
+    page
+}
+
+const API_HEAD: &str = "| method, path | who may | what it does | answers |\n|---|---|---|---|\n";
+
+const API_INTRODUCTION: &str = r#"
+Every address, who may call it, and the statuses that it answers. A running server says more: fields, examples and codes
+for people at `/docs`, for programs at `/openapi.json` (OpenAPI 3.1). What the codes mean is in [errors.md](errors.md).
+
+`anybody` includes whoever has a bad credential, `signed in` is every live session, and a permission such as `users:read`
+stands for the roles that grant it.
+"#;
+
+fn errors() -> String {
+    let mut page = format!("# Errors\n\n<!-- Made by: {REGENERATE} -->\n{ERRORS_INTRODUCTION}");
+    for error in doorward::Error::every() {
+        let (status, code, message) = error.row();
+        writeln!(page, "| {} | `{code}` | {message} | {} |", status.as_u16(), error.advice()).unwrap();
+    }
+    page
+}
+
+const ERRORS_INTRODUCTION: &str = r#"
+A refusal is `application/problem+json` (RFC 9457) with `status`, `code`, `message`, `request_id` and, for wrong fields,
+`fields`. Decide by `code`, which is stable; show `message`, which is for people. The `request_id` stands in the log too.
+
+| status | code | message | what to do |
+|---|---|---|---|
+"#;
 
 const HEAD: &str = "| setting | default | what it does |\n|---|---|---|\n";
 

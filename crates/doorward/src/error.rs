@@ -182,6 +182,43 @@ impl Error {
         all
     }
 
+    /// What a client does about it.
+    pub fn advice(&self) -> &'static str {
+        use Refusal as R;
+        match self {
+            Self::Refused(R::TokenMissing) => "Sign in, and send the access token or the cookies.",
+            Self::Refused(R::TokenInvalid) => {
+                "Drop the token and sign in. Where it should be good: compare issuer and keys."
+            }
+            Self::Refused(R::TokenExpired | R::TokenStale) => "Refresh, and ask again with the new token.",
+            Self::Refused(R::SessionEnded | R::SessionExpired) | Self::RefreshInvalid => "Sign in again.",
+            Self::RefreshReused => {
+                "Sign in again. If nobody copied the token: keep the successor that each refresh gives."
+            }
+            Self::InvalidCredentials => "Let the person try again.",
+            Self::Forbidden => "Ask an admin for a role that grants it.",
+            Self::CrossSite => "Call from the server's own origin, or list yours in `origins`.",
+            Self::RegistrationClosed(_) => "Ask an admin for an invitation or an account.",
+            Self::UserDisabled => "Ask an admin.",
+            Self::WrongPassword => "Ask for the current password again.",
+            Self::LinkInvalid => "Ask for a new link.",
+            Self::Malformed(_) => "Mend the request: the message says where.",
+            Self::HttpsRequired => "Use https, or bearer mode.",
+            Self::NotFound => "Check the address and the id.",
+            Self::MethodNotAllowed => "Use one of those in `Allow`.",
+            Self::Timeout => "Send the request again, and faster.",
+            Self::EmailTaken => "Sign in with it, or use another address.",
+            Self::LastAdmin => "Make somebody else an admin first.",
+            Self::TooLarge => "Send less; the limit is `http.body_limit`.",
+            Self::UnsupportedMediaType => "Send JSON as application/json, in UTF-8, without compression.",
+            Self::InvalidInput(_) => "Mend the `fields`, each of which has a message of its own.",
+            Self::TooManyAttempts(_) => "Wait as long as `Retry-After` says.",
+            Self::Overloaded | Self::Unavailable | Self::Refused(R::Unavailable) => {
+                "Keep what you hold, and try again after `Retry-After`."
+            }
+        }
+    }
+
     /// When to try again, where that is known.
     pub fn retry_after(&self) -> Option<Duration> {
         match self {
