@@ -127,8 +127,13 @@ impl App {
         let store = Store::open(&StoreSettings { database: settings.database() }, now).await?;
         recognise(&store, &secrets).await?;
         let root = Arc::new(secrets.root);
-        let loaded =
-            Revocations::load(store.clone(), settings.revocations_max, settings.access_ttl, now).await?;
+        let loaded = Revocations::load(
+            store.clone(),
+            (settings.revocations_max, settings.revocations_stale_after),
+            settings.access_ttl,
+            now,
+        )
+        .await?;
         let revocations = Arc::new(loaded);
         let expected = Expected {
             issuer: settings.issuer(),

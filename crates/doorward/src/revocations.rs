@@ -21,9 +21,6 @@ const BEGINNING: i64 = -1;
 /// How long a revocation is kept after the last token that it concerns is dead.
 const MARGIN: Duration = Duration::from_secs(600);
 
-/// How long what other processes revoke may go unread.
-const PATIENCE: Duration = Duration::from_secs(10);
-
 /// Why a session ended, as the store and the audit log have it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Because {
@@ -177,6 +174,8 @@ pub struct Revocations {
     roles_to: AtomicI64,
     /// When it was last known that nothing is missing.
     followed_at: ArcSwap<Instant>,
+    /// How long what other processes revoke may go unread.
+    stale_after: Duration,
 }
 
 const SINCE: &str = "SELECT session_id, user_id, position, expires_at FROM revocations WHERE position > $1 AND expires_at > $2";
@@ -194,7 +193,7 @@ impl Revocations {
     /// The store's.
     pub async fn load(
         store: Store,
-        max: usize,
+        (max, stale_after): (usize, Duration),
         access_ttl: Duration,
         now: Timestamp,
     ) -> Result<Self, StoreError> {
@@ -211,6 +210,7 @@ impl Revocations {
             max_access_ttl,
             ended_to: AtomicI64::new(BEGINNING),
             roles_to: AtomicI64::new(BEGINNING),
+            stale_after,
             followed_at: ArcSwap::from_pointee(steady()),
         };
         revocations.follow(now).await?;
@@ -286,14 +286,14 @@ impl Revocations {
         }
     }
 
-    /// Reading what others wrote failed. After [`PATIENCE`] a miss in memory is no answer any more: somebody may have
-    /// logged out elsewhere, so each check asks the store, and is refused where that fails.
+    /// Reading what others wrote failed. After `revocations.stale_after` a miss in memory is no answer any more: somebody
+    /// may have logged out elsewhere, so each check asks the store, and is refused where that fails.
     pub(crate) fn not_followed(&self) {
-        if self.behind() >= PATIENCE && !self.set.is_behind() {
+        if self.behind() >= self.stale_after && !self.set.is_behind() {
             self.set.fall_behind();
-            let patience = PATIENCE.as_secs();
+            let behind = self.behind().as_secs();
             tracing::error!(
-                "the revocations of other processes could not be read for {patience} s: checks ask the database"
+                "the revocations of other processes could not be read for {behind} s: checks ask the database"
             );
         }
     }

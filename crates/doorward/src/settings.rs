@@ -169,6 +169,8 @@ settings! {
     postgres_ca: Option<PathBuf> = "postgres.tls_ca", "";
     /// How many revocations are kept in memory; beyond it a check may ask the store.
     revocations_max: usize = "revocations.max", "1000000";
+    /// How long the database may be out of reach before checks no longer go by what memory knows of other nodes' logouts.
+    revocations_stale_after: Duration = "revocations.stale_after", "2m";
     /// How long the audit log is kept.
     audit_retention: Duration = "audit.retention", "90d";
     /// The address of the listener for metrics, such as `127.0.0.1:9100`; empty for none.

@@ -137,7 +137,7 @@ async fn d04_without_its_postgresql_server_it_refuses_what_needs_one_and_recover
 /// Somebody may have logged out on another node meanwhile: nobody is let in on what this one last knew.
 #[tokio::test]
 async fn a_node_that_cannot_read_revocations_for_long_asks_the_store_and_refuses_where_that_fails() {
-    let site = Site::new().await;
+    let site = Site::with(&[("revocations.stale_after", "500ms")]).await;
     let _keeping_up = site.app.keep_up();
     let ada = site.logged_in("ada").await;
     let other = site.restarted().await;
