@@ -48,7 +48,7 @@ pub(super) fn requests(route: Route) -> Vec<Value> {
         }
         ("DELETE", "/profile") | ("POST", "/profile/delete") => vec![json!({ "password": PASSWORD })],
         ("POST", "/admin/users") => vec![new.clone(), with(json!({ "role": "admin" }))],
-        ("PATCH", "/admin/users/{id}") => {
+        ("PATCH" | "POST", "/admin/users/{id}") => {
             vec![
                 json!({ "role": "admin" }),
                 json!({ "disabled": true }),
@@ -64,7 +64,9 @@ pub(super) fn requests(route: Route) -> Vec<Value> {
             | "/sessions/{id}"
             | "/sessions/{id}/end"
             | "/admin/users/{id}"
+            | "/admin/users/{id}/delete"
             | "/admin/users/{id}/sessions"
+            | "/admin/users/{id}/sessions/end"
             | "/admin/users/{id}/reset-link",
         ) => vec![Value::Null],
         (method, path) => panic!("{method} {path}: say with which bodies it does what it is for"),
