@@ -56,7 +56,7 @@ def serve_and_fuzz(folder, role):
         server = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, text=True)
         try:
             url = re.search(r"http://\S+", first_url(server))[0]
-            return schemathesis(url, role)
+            return schemathesis(url, folder, role)
         finally:
             server.terminate()
             server.wait()
@@ -69,12 +69,15 @@ def first_url(server):
     sys.exit("error: the server did not start")
 
 
-def schemathesis(url, role):
+def schemathesis(url, folder, role):
     here = Path(__file__).parent
     environment = {
         **os.environ,
         "SCHEMATHESIS_HOOKS": str(here / "hooks.py"),
         "FUZZ_URL": url,
+        "FUZZ_PROGRAM": os.path.abspath(PROGRAM),
+        "FUZZ_DATA": folder,
+        "FUZZ_ROLE": role,
         "FUZZ_EMAIL": f"{role}@example.org",
         "FUZZ_PASSWORD": PASSWORD,
         "NO_COLOR": "1",
