@@ -127,14 +127,8 @@ impl App {
         let store = Store::open(&StoreSettings { database: settings.database() }, now).await?;
         recognise(&store, &secrets).await?;
         let root = Arc::new(secrets.root);
-        let loaded = Revocations::load(
-            store.clone(),
-            (settings.revocations_max, settings.revocations_stale_after),
-            settings.access_ttl,
-            now,
-        )
-        .await?;
-        let revocations = Arc::new(loaded);
+        let limits = (settings.revocations_max, settings.revocations_stale_after);
+        let revocations = Arc::new(Revocations::load(store.clone(), limits, settings.access_ttl, now).await?);
         let expected = Expected {
             issuer: settings.issuer(),
             audience: "doorward".into(),
