@@ -3,6 +3,7 @@
 //! A value comes from the first of these that has it: a flag, a `DOORWARD_…` variable (`access.ttl` is
 //! `DOORWARD_ACCESS_TTL`), `doorward.toml`, the default. An unknown key is refused with the nearest known one.
 
+mod check;
 mod parse;
 mod secrets;
 mod sources;
@@ -282,145 +283,6 @@ impl Settings {
         self.is_plain_beyond_loopback()
             || !(self.tls_cert.is_some() || self.listen.ip().is_loopback() || by_proxy)
     }
-
-    fn check(&self) -> Result<(), SettingsError> {
-        self.check_network()?;
-        self.check_lifetimes()?;
-        self.check_sizes()?;
-        let cost_known = (10..=16).contains(&self.bcrypt_cost);
-        require(cost_known, "password.bcrypt_cost", "must be 10 to 16", "leave it at 10")?;
-        require(
-            !self.modes.is_empty(),
-            "modes",
-            "is empty",
-            "name at least one of bearer, cookie and session",
-        )?;
-        require(
-            self.mode_form != Mode::Bearer,
-            "mode_form",
-            "is bearer, which no form can use",
-            "choose session or cookie",
-        )?;
-        require(
-            self.access_algorithm != Algorithm::Hs256,
-            "access.algorithm",
-            "HS256 needs a shared secret",
-            "set the variable JWT_SECRET, which switches to HS256, and leave this setting out",
-        )?;
-        let plain =
-            |name: &str| !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_');
-        let names = [&self.cookie_token, &self.cookie_session, &self.cookie_refresh];
-        require(
-            names.iter().all(|name| plain(name)),
-            "cookie",
-            "a cookie's name must have only a-z, A-Z, 0-9 and _",
-            "",
-        )?;
-        let [token, session, refresh] = names;
-        let distinct = token != session && session != refresh && token != refresh;
-        require(distinct, "cookie", "two cookies have the same name", "give each its own")
-    }
-
-    fn check_network(&self) -> Result<(), SettingsError> {
-        // Behind a proxy the address is always loopback; what people reach is what counts.
-        let local = self.listen.ip().is_loopback() && self.public_url.as_ref().is_none_or(is_loopback);
-        require(
-            self.listen.ip().is_loopback() || self.public_url.is_some(),
-            "listen",
-            "is beyond loopback, and nothing says under which URL people reach it",
-            "set public_url = \"https://…\" to the address in people's browsers",
-        )?;
-        require(
-            !self.dev || local,
-            "dev",
-            "is for a loopback address only, with no public_url beyond it",
-            "listen on 127.0.0.1, or leave --dev out",
-        )?;
-        require(
-            self.throttle || local,
-            "throttle.enabled",
-            "cannot be off beyond loopback: anybody could guess passwords without end",
-            "listen on 127.0.0.1 for load tests, or leave it on",
-        )?;
-        require(
-            !self.is_plain_beyond_loopback() || self.plain_http,
-            "public_url",
-            "is plain http: passwords and tokens would cross the network in the clear",
-            "use https://, or say http.plain = true if a protected network carries it",
-        )?;
-        require(
-            self.metrics_public || self.metrics_listen.is_none_or(|address| address.ip().is_loopback()),
-            "metrics.listen",
-            "is beyond loopback: everybody who reaches it could read the metrics",
-            "listen on 127.0.0.1, or say metrics.public = true if a protected network or a firewall is around it",
-        )?;
-        require(
-            self.tls_cert.is_some() == self.tls_key.is_some(),
-            "tls",
-            "needs both files, tls.cert and tls.key",
-            "name the one that is missing, or leave both out",
-        )?;
-        let secure = self.public_url.as_ref().is_none_or(|url| url.scheme() == "https");
-        require(
-            self.tls_cert.is_none() || secure,
-            "public_url",
-            "is plain http, and the server speaks TLS",
-            "write it with https://, or leave tls.cert and tls.key out",
-        )?;
-        if let Some(url) = &self.public_url {
-            let host_only = url.path() == "/" && url.query().is_none() && url.fragment().is_none();
-            let web = matches!(url.scheme(), "http" | "https") && url.username().is_empty();
-            require(
-                web && host_only,
-                "public_url",
-                "must be scheme and host only",
-                "such as https://accounts.example.com; a path goes into base_path",
-            )?;
-        }
-        let path = &self.base_path;
-        let clean =
-            path.is_empty() || (path.starts_with('/') && !path.ends_with('/') && !path.contains("//"));
-        let safe = path.bytes().all(|b| b.is_ascii_alphanumeric() || b"/-_".contains(&b));
-        require(clean && safe, "base_path", "must begin with / and not end with it", "such as /auth")?;
-        self.origins.iter().try_for_each(|origin| check_origin(origin))
-    }
-
-    fn check_lifetimes(&self) -> Result<(), SettingsError> {
-        let second = Duration::from_secs(1);
-        for (key, ttl) in [
-            ("access.ttl", self.access_ttl),
-            ("refresh.ttl", self.refresh_ttl),
-            ("session.idle_ttl", self.idle_ttl),
-            ("session.absolute_ttl", self.absolute_ttl),
-            ("session.admin_absolute_ttl", self.admin_absolute_ttl),
-        ] {
-            require(ttl >= second, key, "is shorter than one second", "such as 15m, 12h or 30d")?;
-            require(
-                ttl <= 3_660 * 86_400 * second,
-                key,
-                "is longer than ten years",
-                "such as 15m, 12h or 30d",
-            )?;
-        }
-        Ok(())
-    }
-
-    fn check_sizes(&self) -> Result<(), SettingsError> {
-        for (key, size, least) in [
-            ("hashing.queue", self.hashing_queue, 1),
-            ("throttle.memory", self.throttle_memory, 1_000),
-            ("session.memory", self.sessions_in_memory, 100),
-            ("session.max_per_user", self.sessions_per_user as usize, 1),
-            ("http.body_limit", self.body_limit, 4_096),
-            ("http.head_limit", self.head_limit, 8_192),
-            ("http.max_connections", self.max_connections, 1),
-            ("http.max_connections_per_address", self.max_connections_per_address, 1),
-            ("postgres.pool_size", self.postgres_pool, 1),
-        ] {
-            require(size >= least, key, &format!("is less than {least}"), "leave it out for the default")?;
-        }
-        Ok(())
-    }
 }
 
 fn is_loopback(url: &Url) -> bool {
@@ -430,26 +292,6 @@ fn is_loopback(url: &Url) -> bool {
         Some(url::Host::Domain(name)) => name == "localhost",
         None => false,
     }
-}
-
-/// An origin stands in the settings exactly as a browser sends it: scheme, host, port unless it is the default.
-fn check_origin(origin: &str) -> Result<(), SettingsError> {
-    require(
-        !origin.contains('*'),
-        "origins",
-        "has a wildcard: every page of the web could act for the people who are signed in",
-        "list each origin exactly, such as https://app.example.com",
-    )?;
-    let exact = Url::parse(origin).ok().map(|url| url.origin().ascii_serialization());
-    let same =
-        exact.as_deref() == Some(origin) && (origin.starts_with("http://") || origin.starts_with("https://"));
-    let hint =
-        format!("write it as browsers send it: {}", exact.as_deref().unwrap_or("https://app.example.com"));
-    require(same, "origins", &format!("{origin:?} is not an origin"), &hint)
-}
-
-fn require(holds: bool, key: &str, problem: &str, hint: &str) -> Result<(), SettingsError> {
-    if holds { Ok(()) } else { Err(SettingsError::new(format!("{key} {problem}"), hint)) }
 }
 
 #[cfg(test)]
