@@ -219,12 +219,12 @@ impl Error {
         }
     }
 
-    /// When to try again, where that is known.
-    pub fn retry_after(&self) -> Option<Duration> {
+    /// When to try again, where that is known: in so many seconds, rounded up, as `Retry-After` says it.
+    pub fn retry_after(&self) -> Option<u64> {
         match self {
-            Self::TooManyAttempts(wait) => Some(*wait),
-            Self::Overloaded => Some(Duration::from_secs(2)),
-            Self::Unavailable | Self::Refused(Refusal::Unavailable) => Some(Duration::from_secs(1)),
+            Self::TooManyAttempts(wait) => Some(wait.as_secs() + u64::from(wait.subsec_nanos() > 0)),
+            Self::Overloaded => Some(2),
+            Self::Unavailable | Self::Refused(Refusal::Unavailable) => Some(1),
             _ => None,
         }
     }

@@ -72,8 +72,8 @@ impl Listening {
     }
 
     /// Serves until `stop` is ready. From then on it isn't ready any more (`/readyz`), and goes on for
-    /// `http.drain_delay`, so that a balancer may notice. It then accepts nothing more, closes idle connections, lets open requests finish for
-    /// `http.drain_timeout`, cuts those that still hang, and closes the store.
+    /// `http.drain_delay`, so that a balancer may notice. It then accepts nothing more, closes idle connections, lets
+    /// open requests finish for `http.drain_timeout`, cuts those that still hang, and closes the store.
     pub async fn serve(self, stop: impl Future<Output = ()>) {
         let Self { listener, metrics, tls, app } = self;
         let keeping_up = app.keep_up();

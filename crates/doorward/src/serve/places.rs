@@ -7,7 +7,6 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use ipnet::IpNet;
-
 use rustix::process::{Resource, getrlimit, setrlimit};
 use tokio::time::Instant;
 

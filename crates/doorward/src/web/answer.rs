@@ -207,7 +207,7 @@ fn show(app: &App, asked: &Asked, error: &Error, mut plain: Response) -> Respons
         headers.insert(header::WWW_AUTHENTICATE, challenge.unwrap_or(HeaderValue::from_static("Bearer")));
     }
     if let Some(wait) = error.retry_after() {
-        headers.insert(header::RETRY_AFTER, (wait.as_secs() + u64::from(wait.subsec_micros() > 0)).into());
+        headers.insert(header::RETRY_AFTER, wait.into());
     }
     if let Ok(id) = HeaderValue::from_str(&request_id) {
         headers.insert(REQUEST_ID, id);

@@ -1,5 +1,11 @@
 //! What a page says after a redirect: from this list and nothing else, so that no link puts words on our pages.
 
+use std::convert::Infallible;
+
+use axum::extract::FromRequestParts;
+use http::request::Parts;
+use url::form_urlencoded;
+
 /// Something was done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Notice {
@@ -62,9 +68,20 @@ impl Notice {
     }
 }
 
-/// What the page of a URL with this query says.
-pub(crate) fn notice(query: Option<&str>) -> Option<&'static str> {
-    let code = query?.split('&').find_map(|pair| pair.strip_prefix("done="))?;
+/// What the page says, by `done` in the query of its URL.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Said(pub(crate) Option<&'static str>);
+
+impl<S: Send + Sync> FromRequestParts<S> for Said {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
+        Ok(Self(parts.uri.query().and_then(said)))
+    }
+}
+
+fn said(query: &str) -> Option<&'static str> {
+    let (_, code) = form_urlencoded::parse(query.as_bytes()).find(|(name, _)| name == "done")?;
     Notice::ALL.iter().map(|notice| notice.row()).find(|(known, _)| *known == code).map(|(_, text)| text)
 }
 
@@ -76,10 +93,10 @@ mod tests {
     fn a_page_says_what_is_on_the_list_and_nothing_else() {
         for one in Notice::ALL {
             let path = one.at("/login");
-            assert_eq!(notice(path.split_once('?').map(|(_, query)| query)), Some(one.row().1));
+            assert_eq!(path.split_once('?').and_then(|(_, query)| said(query)), Some(one.row().1));
         }
         for query in ["", "done", "done=", "done=Call+0900", "done=signed-out%20", "undone=signed-out"] {
-            assert_eq!(notice(Some(query)), None, "{query}");
+            assert_eq!(said(query), None, "{query}");
         }
     }
 }

@@ -1,5 +1,5 @@
 use axum::Json;
-use axum::extract::{Path, RawQuery, State};
+use axum::extract::{Path, State};
 use axum::response::{IntoResponse, Response};
 use doorward_core::UserId;
 use doorward_core::email::Email;
@@ -21,7 +21,7 @@ use crate::web::client::Client;
 use crate::web::credential::go;
 use crate::web::done::done;
 use crate::web::input::Input;
-use crate::web::notice::{Notice, notice};
+use crate::web::notice::{Notice, Said};
 use crate::web::query::Query;
 use crate::web::reader::Reader;
 
@@ -33,7 +33,7 @@ pub(super) async fn list(
     State(app): State<App>,
     ReadsUsers(caller): ReadsUsers,
     reader: Reader,
-    RawQuery(raw): RawQuery,
+    Said(said): Said,
     query: Query,
 ) -> Result<Response> {
     let search = Search {
@@ -47,7 +47,7 @@ pub(super) async fn list(
     let limit = query.limit()?;
     if reader.is_person() {
         let shown = pages::list(&app, &caller, (&search, limit), typed(None)).await?;
-        let context = context! { notice => notice(raw.as_deref()), ..shown };
+        let context = context! { notice => said, ..shown };
         return Ok(app.pages.show(pages::LIST, StatusCode::OK, context));
     }
     let (users, next) = super::list_users(&app, &search, limit).await?;
@@ -68,7 +68,7 @@ pub(super) async fn create(
         }
         Err(error) if is_form => {
             let shown = pages::list(&app, &caller.0, (&Search::default(), 50), typed).await;
-            pages::again(error, (pages::LIST, "create"), shown)
+            error.in_form_of((pages::LIST, "create"), shown)
         }
         Err(error) => Err(error),
     }
@@ -94,13 +94,13 @@ pub(super) async fn find(
     State(app): State<App>,
     ReadsUsers(caller): ReadsUsers,
     reader: Reader,
-    RawQuery(raw): RawQuery,
+    Said(said): Said,
     Path(user): Path<String>,
 ) -> Result<Response> {
     let user = id(&user)?;
     if reader.is_person() {
         let shown = pages::user(&app, &caller, user, typed(None)).await?;
-        let context = context! { notice => notice(raw.as_deref()), ..shown };
+        let context = context! { notice => said, ..shown };
         return Ok(app.pages.show(pages::USER, StatusCode::OK, context));
     }
     let (user, _) = app.users.find(user).await?.ok_or(Error::NotFound)?;
@@ -122,7 +122,7 @@ pub(super) async fn change(
         Ok(user) if is_form => Ok(go(&app, &Notice::UserChanged.at(&format!("/admin/users/{}", user.id)))),
         Ok(user) => Ok(Json(json!({ "success": true, "user": Listed::from(&user) })).into_response()),
         Err(error) if is_form => {
-            pages::again(error, (pages::USER, form), pages::user(&app, &caller.0, user, typed).await)
+            error.in_form_of((pages::USER, form), pages::user(&app, &caller.0, user, typed).await)
         }
         Err(error) => Err(error),
     }
@@ -165,7 +165,7 @@ pub(super) async fn delete(
         Ok(()) => Ok(done("User deleted").into_response()),
         Err(error) if reader.is_person() => {
             let shown = pages::user(&app, &caller.0, user, typed(None)).await;
-            pages::again(error, (pages::USER, "delete"), shown)
+            error.in_form_of((pages::USER, "delete"), shown)
         }
         Err(error) => Err(error),
     }
@@ -188,7 +188,7 @@ pub(super) async fn reset_link(
         }
         Err(error) if reader.is_person() => {
             let shown = pages::user(&app, &caller.0, user, typed(None)).await;
-            pages::again(error, (pages::USER, "link"), shown)
+            error.in_form_of((pages::USER, "link"), shown)
         }
         Err(error) => Err(error),
     }

@@ -1,6 +1,5 @@
 //! What the pages of admins show.
 
-use axum::response::Response;
 use doorward_core::UserId;
 use doorward_core::role::permission;
 use doorward_guard::Identity;
@@ -67,16 +66,4 @@ fn names(app: &App, caller: Option<&Identity>) -> Vec<String> {
     let roles = &app.settings.roles;
     let may_give = |role: &_| caller.is_none_or(|caller| roles.covers(caller.role, *role));
     roles.names().filter(may_give).map(|role| role.to_string()).collect()
-}
-
-/// The page again, with the error in this form of it; without the page there is still the error.
-pub(super) fn again(
-    error: Error,
-    (page, form): (&'static str, &'static str),
-    shown: Result<Value>,
-) -> Result<Response> {
-    match shown {
-        Ok(shown) => Ok(error.in_form(page, form, shown)),
-        Err(_) => Err(error),
-    }
 }

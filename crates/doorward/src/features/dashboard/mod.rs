@@ -1,7 +1,7 @@
 //! The dashboard: `GET /dashboard` → {message: "Welcome NAME!", user}; as a page, the signed-in home with the devices.
 //! `GET /` goes there.
 
-use axum::extract::{RawQuery, State};
+use axum::extract::State;
 use axum::response::Response;
 use doorward_core::Refusal;
 use doorward_guard::Identity;
@@ -16,7 +16,7 @@ use crate::web::api::{Routes, Who, says};
 use crate::web::credential::go;
 use crate::web::done::ready;
 use crate::web::home::{HOME, home};
-use crate::web::notice::notice;
+use crate::web::notice::Said;
 use crate::web::reader::Reader;
 
 pub(crate) fn routes() -> Routes {
@@ -42,19 +42,19 @@ async fn dashboard(
     State(app): State<App>,
     identity: Identity,
     reader: Reader,
-    RawQuery(query): RawQuery,
+    said: Said,
 ) -> Result<Response> {
     if reader.is_person() {
         // Boxed: a program's way carries no room for the page's.
-        return Box::pin(page(&app, &identity, query.as_deref())).await;
+        return Box::pin(page(&app, &identity, said)).await;
     }
     let cached = app.users.cached(identity.user).await?.ok_or(Refusal::SessionEnded)?;
     Ok(ready(cached.welcome.clone()))
 }
 
-async fn page(app: &App, identity: &Identity, query: Option<&str>) -> Result<Response> {
+async fn page(app: &App, identity: &Identity, Said(said): Said) -> Result<Response> {
     let shown = home(app, identity, context! { name => "", email => "" }).await?;
-    Ok(app.pages.show(HOME, StatusCode::OK, context! { notice => notice(query), ..shown }))
+    Ok(app.pages.show(HOME, StatusCode::OK, context! { notice => said, ..shown }))
 }
 
 #[cfg(test)]

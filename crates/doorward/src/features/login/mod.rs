@@ -9,7 +9,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::extract::{RawQuery, State};
+use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use doorward_core::email::Email;
 use doorward_core::password::Password;
@@ -29,7 +29,7 @@ use crate::web::api::{Routes, Who, optional, required, says};
 use crate::web::client::Client;
 use crate::web::detour::{detour, from_elsewhere};
 use crate::web::input::Input;
-use crate::web::notice::notice;
+use crate::web::notice::Said;
 use crate::web::query::Query;
 use crate::web::reader::Reader;
 use crate::web::return_to::return_to;
@@ -61,7 +61,7 @@ async fn form(
     State(app): State<App>,
     reader: Reader,
     headers: HeaderMap,
-    RawQuery(raw): RawQuery,
+    Said(said): Said,
     query: Query,
 ) -> Response {
     let back = query.text("return_to").and_then(return_to);
@@ -78,8 +78,8 @@ async fn form(
             Err(_) => {}
         }
     }
-    let said = context! { notice => notice(raw.as_deref()), ..shown(back, "") };
-    app.pages.show("login.html", StatusCode::OK, said)
+    let context = context! { notice => said, ..shown(back, "") };
+    app.pages.show("login.html", StatusCode::OK, context)
 }
 
 fn shown(back: Option<&str>, email: &str) -> Value {

@@ -93,7 +93,7 @@ async fn change(
     match change_by(&app, &identity, &client, &mut input).await {
         Ok(_) if is_form => Ok(go(&app, &notice.at("/dashboard"))),
         Ok(user) => Ok(Json(json!({ "success": true, "user": user.shown() })).into_response()),
-        Err(error) if is_form => again(&app, &identity, error, (form, typed)).await,
+        Err(error) if is_form => error.in_form_of((HOME, form), home(&app, &identity, typed).await),
         Err(error) => Err(error),
     }
 }
@@ -132,7 +132,9 @@ async fn change_password(
     match change_password_by(&app, &identity, &client, &mut input).await {
         Ok(_) if is_form => Ok(go(&app, &Notice::PasswordChanged.at("/dashboard"))),
         Ok(ended) => Ok(done("Password changed").sessions(ended).into_response()),
-        Err(error) if is_form => again(&app, &identity, error, ("password", nothing_typed())).await,
+        Err(error) if is_form => {
+            error.in_form_of((HOME, "password"), home(&app, &identity, nothing_typed()).await)
+        }
         Err(error) => Err(error),
     }
 }
@@ -168,7 +170,9 @@ async fn delete(
             Ok((app.cookies.clear_all(), said).into_response())
         }
         Ok(()) => Ok((app.cookies.clear_all(), done("Account deleted")).into_response()),
-        Err(error) if is_form => again(&app, &identity, error, ("delete", nothing_typed())).await,
+        Err(error) if is_form => {
+            error.in_form_of((HOME, "delete"), home(&app, &identity, nothing_typed()).await)
+        }
         Err(error) => Err(error),
     }
 }
@@ -180,20 +184,6 @@ async fn delete_by(app: &App, identity: &Identity, client: &Client, input: &mut 
     let (_, stored) = app.passwords.confirm(identity.user, Arc::new(password), client).await?;
     let (owner, entry) = (Actor::Owner(identity.session), Entry::new(Action::UserDeleted, app.now()));
     app.accounts.delete(identity.user, Some(stored), owner, entry).await
-}
-
-/// The home again, with the error in this form of it.
-async fn again(
-    app: &App,
-    identity: &Identity,
-    error: Error,
-    form: (&'static str, Value),
-) -> Result<Response> {
-    match home(app, identity, form.1).await {
-        Ok(shown) => Ok(error.in_form(HOME, form.0, shown)),
-        // Without the home there is still the error.
-        Err(_) => Err(error),
-    }
 }
 
 fn nothing_typed() -> Value {
