@@ -39,8 +39,8 @@ static HSTS: HeaderValue = HeaderValue::from_static("max-age=31536000; includeSu
 /// What an answer needs to know of its request.
 struct Asked {
     id: u64,
-    since: Instant,
-    route: Route,
+    /// Since when and for which route, where that is counted or logged.
+    watched: Option<(Instant, Route)>,
     reader: Reader,
     method: Method,
     /// What a person asked for.
@@ -87,7 +87,8 @@ pub(crate) async fn answer(app: App, inner: impl Answers, request: Request) -> R
     };
     let response = response.map(|Ok(response)| response);
     let mut response = response.unwrap_or_else(|()| {
-        tracing::error!(request_id = %asked.request_id(), route = asked.route.name(), "a handler panicked");
+        let route = asked.watched.map(|(_, route)| route.name());
+        tracing::error!(request_id = %asked.request_id(), route, "a handler panicked");
         Error::Unavailable.into_response()
     });
     if let Some(error) = error_of(&mut response) {
@@ -95,17 +96,19 @@ pub(crate) async fn answer(app: App, inner: impl Answers, request: Request) -> R
         response = show(&app, &asked, &error, response);
     }
     finish(&app, response.headers_mut());
-    let (status, took) = (response.status(), asked.since.elapsed());
-    app.metrics.requests.answered(asked.route, &asked.method, status, took);
-    // The route and never the path: that may hold a secret, and the query too.
-    tracing::debug!(
-        request_id = %asked.request_id(),
-        method = %asked.method,
-        route = asked.route.name(),
-        status = status.as_u16(),
-        ms = took.as_secs_f64() * 1e3,
-        "answered"
-    );
+    if let Some((since, route)) = asked.watched {
+        let (status, took) = (response.status(), since.elapsed());
+        app.metrics.requests.answered(route, &asked.method, status, took);
+        // The route and never the path: that may hold a secret, and the query too.
+        tracing::debug!(
+            request_id = %asked.request_id(),
+            method = %asked.method,
+            route = route.name(),
+            status = status.as_u16(),
+            ms = took.as_secs_f64() * 1e3,
+            "answered"
+        );
+    }
     Ok(response)
 }
 
@@ -116,10 +119,11 @@ impl Asked {
         let reader = Reader::of(method, headers);
         let is_refresh = request.uri().path().ends_with("/refresh");
         let path = || request.uri().path_and_query().map(ToString::to_string);
+        let is_watched = app.settings.metrics_listen.is_some() || tracing::enabled!(tracing::Level::DEBUG);
+        let route = || app.metrics.requests.route(request.uri().path());
         Self {
             id: COUNTER.fetch_add(1, Ordering::Relaxed),
-            since: steady(),
-            route: app.metrics.requests.route(request.uri().path()),
+            watched: is_watched.then(|| (steady(), route())),
             reader,
             method: method.clone(),
             path: (reader.is_person() && matches!(*method, Method::GET | Method::POST)).then(path).flatten(),
