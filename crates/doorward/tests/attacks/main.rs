@@ -21,3 +21,4 @@ mod reading;
 mod refresh;
 mod support;
 mod tokens;
+mod verdicts;

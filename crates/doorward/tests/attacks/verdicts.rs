@@ -1,0 +1,105 @@
+//! The shared table of good and bad requests, `tests/verdicts/tokens.json`: the server, the guard, /forward-auth and the
+//! guards of other languages give the same verdict on each row.
+
+mod table;
+
+use std::path::Path;
+
+use doorward::testing::Site;
+use doorward_core::token::KeySet;
+use doorward_core::{SessionId, Timestamp, UserId};
+use doorward_guard::Verifying;
+use http::Method;
+use serde_json::Value;
+
+const NOW: i64 = 1_800_000_000;
+const UNTIL: i64 = NOW + 1_500;
+const SECRET: &str = "T9k2vQ8xW4mZ7rB1nL6cH3yJ5dF0gS-p";
+/// Somebody whose role is `user`.
+const ADA: &str = "01890a5d-ac96-774b-bcce-b302099a8057";
+/// Somebody whose role was changed to `admin`.
+const CAROL: &str = "01890a5d-ac96-774b-bcce-b302099a8058";
+const SESSION: &str = "01890a5d-ac96-774b-bcce-b302099a8059";
+/// A session that has ended.
+const ENDED: &str = "01890a5d-ac96-774b-bcce-b302099a805a";
+
+fn path() -> std::path::PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/verdicts/tokens.json")
+}
+
+fn read() -> Value {
+    serde_json::from_str(&std::fs::read_to_string(path()).unwrap()).unwrap()
+}
+
+/// Names, keys and verdicts of all rows, and what they send where the signature is the same each time.
+fn outline(table: &Value) -> Vec<String> {
+    let line = |row: &Value| match row["key"].as_str().unwrap() {
+        "hs256" => row.to_string(),
+        key => format!("{key} {} {}", row["name"], row["verdict"]),
+    };
+    table["tokens"].as_array().unwrap().iter().map(line).collect()
+}
+
+#[test]
+fn the_table_of_verdicts_is_what_its_generator_writes() {
+    let made = table::made();
+    if std::env::var_os("UPDATE").is_some() {
+        std::fs::write(path(), table::text(&made)).unwrap();
+    }
+    assert_eq!(outline(&read()), outline(&made), "UPDATE=1 cargo test -p doorward --test attacks the_table");
+}
+
+/// A server with the keys, users and revocations of the table.
+async fn server(table: &Value, key: &str) -> Site {
+    let text = |value: &Value| value.as_str().unwrap().to_owned();
+    let secret = text(&table["secret"]);
+    let shared = [("JWT_SECRET", secret.as_str())];
+    let site = Site::with(if key == "hs256" { &shared } else { &[] }).await;
+    if key == "es256" {
+        let current = KeySet::from_jwks(&table["jwks"].to_string()).unwrap();
+        site.app.keys.verifier().replace_keys(Verifying { current, ..Default::default() });
+    }
+    for user in table["users"].as_array().unwrap() {
+        let id: UserId = text(&user["id"]).parse().unwrap();
+        let insert = "INSERT INTO users (id, name, name_folded, email, role, created_at, updated_at) \
+             VALUES ($1, $2, $2, $3, $4, 0, 0)";
+        let values = vec![
+            id.into(),
+            (&*text(&user["name"])).into(),
+            (&*text(&user["email"])).into(),
+            (&*text(&user["role"])).into(),
+        ];
+        site.app.store.execute(insert, values).await.unwrap();
+    }
+    let until = |row: &Value, at: usize| Timestamp::from_secs(row[at].as_i64().unwrap());
+    for row in table["revoked"]["sessions"].as_array().unwrap() {
+        let session: SessionId = text(&row[0]).parse().unwrap();
+        site.app.revocations.set.end_session(session, until(row, 1));
+    }
+    for row in table["revoked"]["roles"].as_array().unwrap() {
+        let (user, role): (UserId, _) = (text(&row[0]).parse().unwrap(), text(&row[1]).parse().unwrap());
+        site.app.revocations.set.change_role(user, role, row[2].as_i64().unwrap(), until(row, 3));
+    }
+    site
+}
+
+#[tokio::test]
+async fn the_server_gives_the_verdicts_of_the_table() {
+    let table = read();
+    for key in ["hs256", "es256"] {
+        let site = server(&table, key).await;
+        let rows = table["tokens"].as_array().unwrap().iter().filter(|row| row["key"] == key);
+        for row in rows {
+            let visitor = site.visitor();
+            let mut request = visitor.request(Method::GET, "/profile");
+            for name in ["authorization", "cookie"] {
+                if let Some(value) = row[name].as_str() {
+                    request = request.header(name, value);
+                }
+            }
+            let answer = visitor.send(request, "").await;
+            let verdict = if answer.status == 200 { "ok".into() } else { answer.json()["code"].clone() };
+            assert_eq!(verdict, row["verdict"], "{key}: {}", row["name"]);
+        }
+    }
+}
