@@ -1,5 +1,4 @@
-use std::os::unix::fs::DirBuilderExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use clap::Args;
 use doorward::settings::{Origin, Secrets, Settings, Values};
@@ -37,7 +36,7 @@ impl Place {
         if let Some((path, text)) = self.file()? {
             values.file(&path, &text)?;
         }
-        values.environment(variables()?)?;
+        values.own_environment()?;
         let own = [("data", &self.data, "--data"), ("database", &self.database, "--database")];
         let own = own.into_iter().filter_map(|(key, value, flag)| Some((key, value.as_ref()?, flag)));
         for (key, value, flag) in own.chain(self.flags.iter().map(|(key, value, flag)| (*key, value, *flag)))
@@ -78,7 +77,7 @@ impl Place {
     /// Opens what is there, and makes what is missing: data folder, secret, database.
     pub(crate) async fn open_or_make(&self) -> Result<App, Failure> {
         let settings = self.settings()?;
-        make_folder(&settings)?;
+        settings.make_data_folder()?;
         open(settings).await
     }
 
@@ -110,29 +109,4 @@ pub(crate) fn secrets(settings: &Settings) -> Result<Secrets, Failure> {
 /// The secrets that are there already; `None` where a first start would make one.
 pub(crate) fn secrets_given(settings: &Settings) -> Result<Option<Secrets>, Failure> {
     Ok(Secrets::find(settings, |name| std::env::var(name).ok())?)
-}
-
-/// Makes the data folder of a SQLite database, for its owner alone. One that is there stays as it is.
-pub(crate) fn make_folder(settings: &Settings) -> Result<(), Failure> {
-    if settings.database.is_some() {
-        return Ok(());
-    }
-    let folder: &Path = &settings.data;
-    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(|error| {
-        let problem = format!("cannot make the data folder {}: {error}", folder.display());
-        Failure::new(problem, "name a folder that you may write to with --data")
-    })
-}
-
-/// Our variables. A stranger's may be no text; ours must be.
-fn variables() -> Result<Vec<(String, String)>, Failure> {
-    let ours = std::env::vars_os().filter_map(|(name, value)| {
-        let name = name.into_string().ok().filter(|name| name.starts_with("DOORWARD_"))?;
-        Some((name, value))
-    });
-    ours.map(|(name, value)| {
-        let text = value.into_string().map_err(|_| Failure::new(format!("{name} is not valid UTF-8"), ""))?;
-        Ok((name, text))
-    })
-    .collect()
 }

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::ops::Deref;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
 
 use axum::extract::FromRef;
@@ -217,34 +217,39 @@ impl App {
             .map_err(|_| StoreError::Unavailable("sessions were not swept".into()))
     }
 
-    /// Follows and sweeps until the returned task is aborted.
+    /// Follows and sweeps until nobody else has this application, or the returned task is aborted.
     pub fn keep_up(&self) -> tokio::task::JoinHandle<()> {
-        let app = self.clone();
+        let app = Arc::downgrade(&self.0);
         tokio::spawn(async move {
             let sweeping = async {
                 let mut sweep = tokio::time::interval(SWEEP_EVERY);
                 loop {
                     sweep.tick().await;
+                    let Some(app) = app.upgrade().map(Self) else { break };
                     complain(app.sweep().await);
                 }
             };
-            tokio::join!(app.keep_following(), sweeping);
+            tokio::select! {
+                () = Self::keep_following(&app) => {}
+                () = sweeping => {}
+            }
         })
     }
 
     /// Follows what other processes write, and notes when that fails for long: also where the store says nothing at all.
-    async fn keep_following(&self) {
+    async fn keep_following(app: &Weak<Parts>) {
         let mut seen = None;
         let mut follow = tokio::time::interval(FOLLOW_EVERY);
         loop {
             follow.tick().await;
+            let Some(app) = app.upgrade().map(Self) else { break };
             let since = steady();
             let silent = || Err(StoreError::Unavailable("no answer in time".into()));
-            let in_time = tokio::time::timeout(FOLLOW_TIMEOUT, self.follow_where_changed(&mut seen)).await;
+            let in_time = tokio::time::timeout(FOLLOW_TIMEOUT, app.follow_where_changed(&mut seen)).await;
             let followed = in_time.unwrap_or_else(|_| silent());
             match &followed {
-                Ok(()) => self.revocations.followed(since),
-                Err(_) => self.revocations.not_followed(),
+                Ok(()) => app.revocations.followed(since),
+                Err(_) => app.revocations.not_followed(),
             }
             complain(followed);
         }
@@ -343,5 +348,14 @@ impl App {
 
     pub(crate) fn is_draining(&self) -> bool {
         self.draining.load(Ordering::Relaxed)
+    }
+
+    /// Writes what is still to be written, and closes the store: what comes later is answered with 503.
+    pub(crate) async fn close(&self) {
+        self.drain();
+        if let Err(error) = self.sessions.memory.flush().await {
+            tracing::warn!(%error, "the last use of sessions could not be written");
+        }
+        self.store.close().await;
     }
 }

@@ -1,17 +1,7 @@
 //! Doorward as a library: accounts, sessions, tokens, and the HTTP routes over them.
 //!
-//! ```no_run
-//! # async fn run() -> Result<(), Box<dyn std::error::Error>> {
-//! use doorward::{App, Clock, settings::{Secrets, Settings, Values}};
-//!
-//! let settings = Settings::read(&Values::default())?;
-//! let secrets = Secrets::read(&settings, |name| std::env::var(name).ok())?;
-//! let app = App::open(settings, secrets, Clock::system()).await?;
-//! let keeping_up = app.keep_up(); // follows what other processes write, and forgets what is over
-//! let router = doorward::router(&app);
-//! # Ok(())
-//! # }
-//! ```
+//! [`Doorward`] is all of it inside an axum application of your own. [`App`] is what its routes stand on, for a server or a
+//! command line of your own.
 
 pub mod accounts;
 mod actors;
@@ -23,6 +13,7 @@ mod error;
 pub mod features;
 pub mod hashing;
 pub mod keys;
+mod library;
 mod links;
 mod metrics;
 pub mod passwords;
@@ -42,6 +33,8 @@ mod web;
 
 pub use app::{App, OpenError, Parts};
 pub use clock::Clock;
+pub use doorward_guard::{Guard, Identity};
 pub use error::{Error, FieldError, Result};
+pub use library::{Builder, Doorward};
 pub use routes::{openapi, router};
 pub use serve::{Certificate, Listening, serve};

@@ -20,9 +20,12 @@ use crate::web::answer::{Answers, REQUEST_ID, answer};
 use crate::web::api::{Routes, document};
 
 /// All routes of Doorward, to be merged into another application.
-pub fn router(app: &App) -> Router {
+pub fn router<S: Clone + Send + Sync + 'static>(app: &App) -> Router<S> {
     let around = app.clone();
-    routes(app).layer(layer_fn(move |route| layered(&around, route)))
+    let routes = routes(app).layer(layer_fn(move |route| layered(&around, route)));
+    // A router that is merged into an empty one leaves its fallback behind: a layered one would answer for all paths of
+    // an application that is merged into ours.
+    Router::new().merge(routes)
 }
 
 /// All routes of Doorward, to be served alone: the layers stand around the whole router, which saves each request the
@@ -31,7 +34,7 @@ pub(crate) fn service(app: &App) -> impl Answers + use<> {
     layered(app, routes(app))
 }
 
-fn routes(app: &App) -> Router {
+fn routes<S>(app: &App) -> Router<S> {
     let routes = features().router();
     // No fallback: beside somebody's own routes theirs holds. Alone, the answer layer gives the 404 our form.
     let routes = match app.settings.base_path.as_str() {

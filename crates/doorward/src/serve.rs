@@ -98,10 +98,7 @@ impl Listening {
         open.shutdown().await;
         keeping_up.abort();
         metrics.iter().chain(&renewing).for_each(JoinHandle::abort);
-        if let Err(error) = app.sessions.memory.flush().await {
-            tracing::warn!(%error, "the last use of sessions could not be written");
-        }
-        app.store.close().await;
+        app.close().await;
     }
 }
 

@@ -9,6 +9,7 @@ mod secrets;
 mod sources;
 
 use std::net::{IpAddr, SocketAddr};
+use std::os::unix::fs::DirBuilderExt;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -220,6 +221,21 @@ impl Settings {
                 tls_ca_file: self.postgres_ca.clone(),
             },
         }
+    }
+
+    /// Makes the data folder of a SQLite database, for its owner alone. One that is there stays as it is.
+    ///
+    /// # Errors
+    /// It cannot be made.
+    pub fn make_data_folder(&self) -> Result<(), SettingsError> {
+        if self.database.is_some() {
+            return Ok(());
+        }
+        let folder = &self.data;
+        std::fs::DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(|error| {
+            let problem = format!("cannot make the data folder {}: {error}", folder.display());
+            SettingsError::new(problem, "name one that you may write to as data (--data)")
+        })
     }
 
     /// The issuer of access tokens: the public URL, else `doorward`; never the address or port.

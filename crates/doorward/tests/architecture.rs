@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 /// The floors of this crate, from the top. A file uses its own floor and those below it; a feature no other feature.
 const FLOORS: [&[&str]; 6] = [
-    &["routes", "serve"],
+    &["library", "routes", "serve"],
     &["features"],
     &["web"],
     &["app"],

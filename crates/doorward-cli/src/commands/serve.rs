@@ -11,7 +11,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use super::Outcome;
 use crate::failure::Failure;
 use crate::output::{Answer, line};
-use crate::place::{Place, make_folder, secrets};
+use crate::place::{Place, secrets};
 use crate::telemetry::{self, Speaker};
 
 /// Run the server
@@ -93,7 +93,7 @@ impl Serve {
 async fn serve(settings: Settings) -> Result<(), Failure> {
     // Before anything is made: a signal that comes early is not lost.
     let stop = Stop::new()?;
-    make_folder(&settings)?;
+    settings.make_data_folder()?;
     let secrets = secrets(&settings)?;
     let source = secrets.root_source.clone();
     let app = App::open(settings, secrets, Clock::system()).await?;

@@ -18,6 +18,8 @@ pub enum Origin {
     Variable(String),
     /// A flag of the command line.
     Flag(String),
+    /// The code of an application that has Doorward inside.
+    Code,
 }
 
 impl fmt::Display for Origin {
@@ -27,6 +29,7 @@ impl fmt::Display for Origin {
             Self::File(path) => f.write_str(path),
             Self::Variable(name) => f.write_str(name),
             Self::Flag(name) => f.write_str(name),
+            Self::Code => f.write_str("set in code"),
         }
     }
 }
@@ -144,6 +147,23 @@ impl Values {
             }
         }
         Ok(())
+    }
+
+    /// Takes the settings of this process's own variables. A stranger's may be no text; ours must be.
+    ///
+    /// # Errors
+    /// As of [`Values::environment`], or a variable of ours is no text.
+    pub fn own_environment(&mut self) -> Result<(), SettingsError> {
+        let ours = std::env::vars_os().filter_map(|(name, value)| {
+            let name = name.into_string().ok().filter(|name| name.starts_with("DOORWARD_"))?;
+            Some((name, value))
+        });
+        let as_text = |(name, value): (String, std::ffi::OsString)| {
+            let text = value.into_string();
+            let text = text.map_err(|_| SettingsError::new(format!("{name} is not valid UTF-8"), ""))?;
+            Ok((name, text))
+        };
+        self.environment(ours.map(as_text).collect::<Result<Vec<_>, SettingsError>>()?)
     }
 
     /// Each setting with its value and where it came from; what opens something is hidden.
