@@ -31,6 +31,7 @@ pub(crate) fn routes() -> Routes {
     let logout_says = says("Sign out", Who::Anybody)
         .more("Ends every session that the request proves to be its own, and refuses for no bad or missing credential or body.")
         .body([optional::<String>("refresh_token")])
+        .whatever_the_body()
         .json(200, "signed out", Done::shape("Logged out"))
         .goes("after a form, to /login")
         .sets_cookies();

@@ -101,15 +101,27 @@ async fn a_bad_or_missing_credential_and_a_body_that_cannot_be_read_are_no_error
         answer.is_ok();
         assert_eq!(answer.set_cookies().len(), 3);
     }
-    for (content_type, body) in
-        [("application/json", "{"), ("text/plain", "x"), ("application/json", "\u{feff}{}")]
-    {
+    let long = "x".repeat(1 << 20);
+    for (content_type, body) in [
+        ("application/json", "{"),
+        ("text/plain", "x"),
+        ("application/json", "\u{feff}{}"),
+        ("application/json", long.as_str()),
+    ] {
         let out = ada.copy();
         let request = out.request(Method::POST, "/logout").header(header::CONTENT_TYPE, content_type);
-        out.send(request, body).await.is_ok();
+        out.send(request, body.to_owned()).await.is_ok();
     }
     ada.get("/profile").await.is_refused("session_ended");
     ada.post("/logout", Value::Null).await.is_ok();
+}
+
+#[tokio::test]
+async fn the_document_of_the_api_names_no_refusal_of_a_logout_for_its_body() {
+    let site = Site::new().await;
+    let answers = &site.api().document()["paths"]["/logout"]["post"]["responses"];
+    let statuses: Vec<_> = answers.as_object().unwrap().keys().collect();
+    assert_eq!(statuses, ["200", "303", "403", "503"]);
 }
 
 #[tokio::test]

@@ -135,6 +135,8 @@ pub(crate) struct Says {
     pub(crate) who: Who,
     query: Vec<Parameter>,
     body: Option<Vec<BodyField>>,
+    /// Whether a body that can't be read is refused, and not passed over.
+    reads_strictly: bool,
     answers: Vec<Answers>,
     refusals: Vec<Error>,
 }
@@ -166,7 +168,7 @@ struct Answers {
 /// Begins what a route says: in a few words, and who may.
 pub(crate) fn says(summary: &'static str, who: Who) -> Says {
     let (query, answers, refusals) = (Vec::new(), Vec::new(), Vec::new());
-    Says { summary, text: "", who, query, body: None, answers, refusals }
+    Says { summary, text: "", who, query, body: None, reads_strictly: true, answers, refusals }
 }
 
 /// A field of the body that must be there.
@@ -240,6 +242,11 @@ impl Says {
         Self { body: Some(fields.into()), ..self }
     }
 
+    /// A body that can't be read is to it as if there were none.
+    pub(crate) fn whatever_the_body(self) -> Self {
+        Self { reads_strictly: false, ..self }
+    }
+
     /// It answers with JSON.
     pub(crate) fn json(self, status: u16, text: &'static str, shape: Value) -> Self {
         self.content(status, text, "application/json", shape)
@@ -311,7 +318,7 @@ impl Operation {
         if self.method != Method::GET {
             all.push(Error::CrossSite);
         }
-        if self.says.body.is_some() {
+        if self.says.body.is_some() && self.says.reads_strictly {
             all.extend([
                 Error::Malformed("".into()),
                 Error::Timeout,
