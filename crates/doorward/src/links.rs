@@ -16,8 +16,8 @@ pub(crate) const INVITE_TTL: Duration = Duration::from_secs(7 * 86_400);
 const MAKE: &str = "INSERT INTO one_time_links (hash, purpose, user_id, email, role, created_at, expires_at) \
      VALUES ($1, $2, $3, $4, $5, $6, $7)";
 const VOID_OLDER: &str = "DELETE FROM one_time_links WHERE user_id = $1 AND purpose = 'reset'";
-const FIND_RESET: &str = "SELECT user_id FROM one_time_links \
-     WHERE hash = $1 AND purpose = 'reset' AND used_at IS NULL AND expires_at > $2";
+const FIND: &str = "SELECT user_id FROM one_time_links \
+     WHERE hash = $1 AND purpose = $3 AND used_at IS NULL AND expires_at > $2";
 const USE: &str = "UPDATE one_time_links SET used_at = $2 \
      WHERE hash = $1 AND purpose = $3 AND used_at IS NULL AND expires_at > $2 RETURNING user_id, email, role";
 
@@ -64,14 +64,29 @@ pub(crate) async fn make(tx: &mut Tx, new: &New) -> Result<(), StoreError> {
     tx.execute(MAKE, values![hash, purpose, new.user, email, role, new.now, new.expires_at]).await.map(drop)
 }
 
+/// The secret of a link. A text that is none becomes one that nobody has: it takes the same way to the same refusal, so
+/// that neither answer nor time tells the two apart.
+pub(crate) fn secret(text: &str) -> OpaqueSecret {
+    OpaqueSecret::parse(text).unwrap_or_else(|| OpaqueSecret::new(crate::random::bytes()))
+}
+
 /// Whose password the reset link is for, if it still works. Doesn't use it up.
 pub(crate) async fn find_reset(
     store: &Store,
     secret: &OpaqueSecret,
     now: Timestamp,
 ) -> Result<Option<UserId>, StoreError> {
-    let row = store.find(FIND_RESET, values![secret.hash(), now]).await?;
+    let row = store.find(FIND, values![secret.hash(), now, "reset"]).await?;
     row.map(|row| row.get(0)).transpose()
+}
+
+/// Whether the invitation still works. Doesn't use it up.
+pub(crate) async fn is_invited(
+    store: &Store,
+    secret: &OpaqueSecret,
+    now: Timestamp,
+) -> Result<bool, StoreError> {
+    Ok(store.find(FIND, values![secret.hash(), now, "invite"]).await?.is_some())
 }
 
 /// What an invitation allows.

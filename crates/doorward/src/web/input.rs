@@ -56,7 +56,7 @@ field! {
     Password: Password::new;
     Mode: |text: String| Mode::from_str(&text);
     RoleName: |text: String| RoleName::from_str(&text);
-    OpaqueSecret: |text: String| OpaqueSecret::parse(&text).ok_or("is not a valid link");
+    OpaqueSecret: |text: String| Ok::<_, String>(crate::links::secret(&text));
 }
 
 impl Input {

@@ -52,8 +52,7 @@ async fn form(State(app): State<App>, reader: Reader, query: Query) -> Result<Re
     if token.is_empty() && reader.is_person() {
         return Ok(app.pages.show("ask.html", StatusCode::OK, context! {}));
     }
-    let secret = OpaqueSecret::parse(token).ok_or(Error::LinkInvalid)?;
-    links::find_reset(&app.store, &secret, app.now()).await?.ok_or(Error::LinkInvalid)?;
+    links::find_reset(&app.store, &links::secret(token), app.now()).await?.ok_or(Error::LinkInvalid)?;
     Ok(app.pages.show("reset.html", StatusCode::OK, context! { token }))
 }
 
@@ -77,10 +76,9 @@ async fn reset(State(app): State<App>, client: Client, mut input: Input) -> Resu
 }
 
 async fn set_password(app: &App, client: &Client, input: &mut Input) -> Result<u32> {
-    let (token, new) = (input.required::<String>("token"), input.required::<Password>("new_password"));
+    let (secret, new) = (input.required::<OpaqueSecret>("token"), input.required::<Password>("new_password"));
     input.check()?;
-    let (Some(token), Some(new)) = (token, new) else { return Err(input.refuse()) };
-    let secret = OpaqueSecret::parse(&token).ok_or(Error::LinkInvalid)?;
+    let (Some(secret), Some(new)) = (secret, new) else { return Err(input.refuse()) };
     let user = links::find_reset(&app.store, &secret, app.now()).await?.ok_or(Error::LinkInvalid)?;
     let (user, _) = app.users.find(user).await?.ok_or(Error::LinkInvalid)?;
     crate::users::check_new_password(&new, &user)?;

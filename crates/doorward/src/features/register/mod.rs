@@ -4,7 +4,8 @@
 //! gives none: the role is `user`, or the invitation's. An address that somebody has is 409 `email_taken`: the accepted
 //! leak of open registration, bounded by the limit on registrations (attack E03).
 //!
-//! `GET /register?invite=` is the form, or says that it is closed; a browser that is signed in goes to /dashboard.
+//! `GET /register?invite=` is the form, or says that it is closed, or that the invitation is dead; it uses nothing up. A
+//! browser that is signed in goes to /dashboard.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -40,7 +41,8 @@ pub(crate) fn routes() -> Routes {
     let form_says = says("The form to register", Who::Anybody)
         .query("invite", of::<OpaqueSecret>(), "The secret of an invitation.")
         .page(200, "the form")
-        .goes("whoever is signed in, to /dashboard");
+        .goes("whoever is signed in, to /dashboard")
+        .refuses([Error::LinkInvalid]);
     let fields = [
         required::<DisplayName>("name"),
         required::<Email>("email"),
@@ -70,11 +72,16 @@ struct Registering {
     invite: Option<OpaqueSecret>,
 }
 
-async fn form(State(app): State<App>, reader: Reader, headers: HeaderMap, query: Query) -> Response {
+async fn form(State(app): State<App>, reader: Reader, headers: HeaderMap, query: Query) -> Result<Response> {
     if reader.is_person() && app.guard.check(&headers).await.is_ok() {
-        return credential::go(&app, "/dashboard");
+        return Ok(credential::go(&app, "/dashboard"));
     }
-    app.pages.show("register.html", StatusCode::OK, shown(["", "", query.text("invite").unwrap_or_default()]))
+    let invite = query.text("invite").unwrap_or_default();
+    let is_read = !invite.is_empty() && app.settings.registration != Registration::Closed;
+    if is_read && !links::is_invited(&app.store, &links::secret(invite), app.now()).await? {
+        return Err(Error::LinkInvalid);
+    }
+    Ok(app.pages.show("register.html", StatusCode::OK, shown(["", "", invite])))
 }
 
 fn shown([name, email, invite]: [&str; 3]) -> Value {

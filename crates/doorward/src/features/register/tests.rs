@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 use doorward_core::Mode;
 use doorward_core::role::RoleName;
 use serde_json::{Value, json};
@@ -114,7 +116,7 @@ async fn an_address_that_somebody_has_is_taken_in_any_spelling() {
 #[tokio::test]
 async fn every_wrong_field_is_named_at_once() {
     let site = Site::new().await;
-    let body = json!({ "name": "\u{202e}", "email": "ada", "password": "p".repeat(1_025), "mode": "oauth", "invite": "x" });
+    let body = json!({ "name": "\u{202e}", "email": "ada", "password": "p".repeat(1_025), "mode": "oauth", "invite": 7 });
     let answer = site.visitor().post("/register", body).await;
     answer.has_status(422).is_refused("invalid_input");
     insta::assert_snapshot!(answer.redacted(), @r#"
@@ -139,7 +141,7 @@ async fn every_wrong_field_is_named_at_once() {
         },
         {
           "field": "invite",
-          "message": "is not a valid link"
+          "message": "must be a text"
         }
       ],
       "message": "Some fields are missing or wrong",
@@ -247,8 +249,46 @@ async fn an_invitation_is_for_its_address_and_not_used_up_by_a_failure() {
 async fn an_invitation_works_for_a_week() {
     let site = Site::with(&[("registration", "invite")]).await;
     let invite = invitation(&site, json!({})).await;
-    site.later(crate::links::INVITE_TTL).await;
+    let second = Duration::from_secs(1);
+    site.later(crate::links::INVITE_TTL - second).await;
+    site.visitor().page(&format!("/register?invite={invite}")).await.has_status(200);
+    site.later(second).await;
     site.visitor().post("/register", ada_with("invite", invite)).await.is_refused("link_invalid");
+}
+
+#[tokio::test]
+async fn a_dead_invitation_is_told_before_anybody_fills_in_the_form() {
+    let site = Site::with(&[("registration", "invite"), ("contact", "help@example.org")]).await;
+    let used = invitation(&site, json!({})).await;
+    let page = format!("/register?invite={used}");
+    for _ in 0..2 {
+        // A look uses nothing up: a mail scanner does no harm.
+        assert!(site.visitor().page(&page).await.has_status(200).text().contains("<form"));
+    }
+    let made =
+        site.visitor().post("/register", ada_with("invite", used.as_str())).await.has_status(201).json();
+    let path = format!("/admin/users/{}/reset-link", made["user"]["id"].as_str().unwrap());
+    let made = site.logged_in("root").await.post(&path, Value::Null).await.is_ok();
+    let (_, reset) = made["url"].as_str().unwrap().split_once("token=").unwrap();
+    let mut answers = Vec::new();
+    for dead in ["x", &"A".repeat(43), &used, reset] {
+        let path = format!("/register?invite={dead}");
+        let shown = site.visitor().page(&path).await.has_status(400).text();
+        assert!(
+            shown.contains("unknown, used or too old") && shown.contains("mailto:help@example.org"),
+            "{shown}"
+        );
+        assert!(!shown.contains("<form"), "{shown}");
+        let answer = site.visitor().get(&path).await;
+        answer.has_status(400).is_refused("link_invalid");
+        answers.push(answer.redacted());
+        answers.push(site.visitor().post("/register", ada_with("invite", dead)).await.redacted());
+    }
+    answers.dedup();
+    assert_eq!(answers.len(), 1, "{answers:?}");
+    let closed = Site::with(&[("registration", "closed")]).await;
+    let shown = closed.visitor().page("/register?invite=x").await.has_status(200).text();
+    assert!(shown.contains("Registration is closed"), "{shown}");
 }
 
 #[tokio::test]
