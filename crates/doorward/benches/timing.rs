@@ -40,7 +40,7 @@ const REGISTER: [Class; 2] = [
 ];
 
 const RESET: [Class; 2] = [
-    ("link of nobody", |n| reset(format!("{n:043}"))),
+    ("link of nobody", |n| reset(format!("{n:042}A"))),
     ("text that is no link", |n| reset(format!("{n:042}"))),
 ];
 
