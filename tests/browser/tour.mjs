@@ -19,7 +19,9 @@ export async function tour({ server, visit, see, ...options }) {
   await look('register-refused')
   await look('forgotten', '/password/reset')
   await look('not-found', '/nothing')
+  await look('docs', '/docs')
   await look('reset-dead', '/password/reset?token=x')
+  await look('invitation-dead', '/register?invite=x')
   await arrival(page, look)
 
   await register(page, 'Ada Lovelace')

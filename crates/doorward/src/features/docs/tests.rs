@@ -96,8 +96,9 @@ async fn people_get_a_page_with_every_route_its_example_and_its_codes() {
         "email_taken",
         "session_expired",
         "users:read",
+        "<span class=\"code\">return_to</span> or",
     ] {
         assert!(page.contains(shown), "{shown} is missing in {page}");
     }
-    assert!(!page.contains("<script") && !page.contains("style="));
+    assert!(!page.contains("<script") && !page.contains("style=") && !page.contains('`'), "{page}");
 }
