@@ -31,6 +31,7 @@ use crate::app::App;
 use crate::clock::Clock;
 use crate::features::admin_users;
 use crate::settings::{Origin, PasswordAlgorithm, Secrets, Settings, Values};
+use crate::store::{Store, StoreSettings};
 
 /// The password of everybody in tests.
 pub const PASSWORD: &str = "a door is a promise";
@@ -203,15 +204,33 @@ async fn open(
     App::open_with(settings, secrets, clock.clone(), HashPolicy::for_tests(algorithm)).await.unwrap()
 }
 
-/// The throw-away server is gone after the tests, and the databases with it.
+/// The throw-away server is gone after the tests, and the databases with it. Each is a copy of one that has its tables
+/// already: making them takes longer than most tests.
 async fn new_postgres_database() -> Option<String> {
+    static TEMPLATE: tokio::sync::OnceCell<String> = tokio::sync::OnceCell::const_new();
     let server = std::env::var("DOORWARD_TEST_POSTGRES").ok()?;
-    let (client, connection) = tokio_postgres::connect(&server, tokio_postgres::NoTls).await.unwrap();
+    let template = TEMPLATE.get_or_init(async || postgres_template(&server).await).await;
+    Some(create_database(&server, "site", template).await)
+}
+
+async fn postgres_template(server: &str) -> String {
+    let url = create_database(server, "template", "template0").await;
+    let mut values = Values::default();
+    values.set("database", url.clone(), Origin::Flag("test".into())).unwrap();
+    let database = Settings::read(&values).unwrap().database();
+    let store = Store::open(&StoreSettings { database }, Timestamp::from_secs(0)).await.unwrap();
+    store.close().await;
+    url::Url::parse(&url).unwrap().path().trim_start_matches('/').to_owned()
+}
+
+/// A new database, as a copy of `template`; gives its URL.
+async fn create_database(server: &str, kind: &str, template: &str) -> String {
+    let (client, connection) = tokio_postgres::connect(server, tokio_postgres::NoTls).await.unwrap();
     let connection = tokio::spawn(connection);
-    let name = format!("site_{:016x}", u64::from_be_bytes(crate::random::bytes()));
-    client.batch_execute(&format!("CREATE DATABASE {name}")).await.unwrap();
+    let name = format!("{kind}_{:016x}", u64::from_be_bytes(crate::random::bytes()));
+    client.batch_execute(&format!("CREATE DATABASE {name} TEMPLATE {template}")).await.unwrap();
     connection.abort();
-    let mut url = url::Url::parse(&server).unwrap();
+    let mut url = url::Url::parse(server).unwrap();
     url.set_path(&name);
-    Some(url.into())
+    url.into()
 }
