@@ -158,6 +158,18 @@ impl Keys {
         })
     }
 
+    /// Signs an assertion for the application of this audience.
+    ///
+    /// # Errors
+    /// As of [`Keys::issue`].
+    pub fn assert_identity(&self, audience: &str, claims: &Claims) -> Result<String> {
+        let names = (self.verifier.expected().issuer.as_str(), audience);
+        token::assert_identity(&self.in_force.load().signing, names, claims).map_err(|error| {
+            tracing::error!(%error, "an assertion could not be signed");
+            Error::Unavailable
+        })
+    }
+
     /// The public keys as a JWK set (RFC 7517 section 5).
     pub fn jwks(&self) -> String {
         self.in_force.load().jwks.clone()

@@ -6,11 +6,11 @@ use uuid::Uuid;
 
 use super::explain::{Check, Watch, require};
 use super::strict_json::{self, Members, fill};
-use super::{AccessToken, Expected, KeyError, SigningKey, base64url};
+use super::{AccessToken, Expected, KeyError, SigningKey, base64url, jws};
 use crate::role::RoleName;
 use crate::{Refusal, SessionId, Timestamp, UserId};
 
-/// What an access token says, besides the issuer and the audience.
+/// What an access token or an assertion says, besides the issuer and the audience.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Claims {
     /// Whose it is (`sub`).
@@ -32,28 +32,36 @@ pub struct Claims {
 /// # Errors
 /// [`KeyError::Rejected`] where the cryptography library fails, for want of randomness or memory.
 pub fn issue(key: &SigningKey, names: &Expected, claims: &Claims) -> Result<String, KeyError> {
-    let json = payload(names, claims).map_err(|_| KeyError::Rejected)?;
-    let header = key.header_segment().as_bytes();
-    let mut token = Vec::with_capacity(header.len() + json.len() * 4 / 3 + SIGNATURE);
-    token.extend_from_slice(header);
-    token.push(b'.');
-    base64url::append(&mut token, &json);
-    key.append_signature(&mut token)?;
-    String::from_utf8(token).map_err(|_| KeyError::Rejected)
+    let json = payload((&names.issuer, &names.audience), claims).map_err(|_| KeyError::Rejected)?;
+    jws::sign(key, key.header_segment(), &json)
 }
 
-/// Room for two dots, a rounding and the signature of every algorithm but RSA.
-const SIGNATURE: usize = 90;
+/// The type of an assertion in its header: no access token has it, and no assertion another one (attack J31).
+pub const ASSERTION_TYPE: &str = "doorward-identity+jwt";
+
+/// Makes a signed assertion for the application of this `audience`: who sent the request that it comes with. It opens
+/// nothing here.
+///
+/// # Errors
+/// As of [`issue`].
+pub fn assert_identity(
+    key: &SigningKey,
+    (issuer, audience): (&str, &str),
+    claims: &Claims,
+) -> Result<String, KeyError> {
+    let json = payload((issuer, audience), claims).map_err(|_| KeyError::Rejected)?;
+    jws::sign(key, &key.header_segment_of(ASSERTION_TYPE), &json)
+}
 
 /// The claims as JSON. Ids, role and `jti` are of letters that stand for themselves; the names may hold anything.
-fn payload(names: &Expected, claims: &Claims) -> Result<Vec<u8>, serde_json::Error> {
+fn payload((issuer, audience): (&str, &str), claims: &Claims) -> Result<Vec<u8>, serde_json::Error> {
     let (mut sub, mut sid, mut jti) = ([0; 36], [0; 36], [0; 22]);
     let id = |bytes: &[u8; 16]| Uuid::from_bytes(*bytes);
-    let mut json = Vec::with_capacity(names.issuer.len() + names.audience.len() + 256);
+    let mut json = Vec::with_capacity(issuer.len() + audience.len() + 256);
     json.extend_from_slice(br#"{"iss":"#);
-    serde_json::to_writer(&mut json, &names.issuer)?;
+    serde_json::to_writer(&mut json, issuer)?;
     json.extend_from_slice(br#","aud":"#);
-    serde_json::to_writer(&mut json, &names.audience)?;
+    serde_json::to_writer(&mut json, audience)?;
     for (name, value) in [
         (r#","sub":""#, &*id(claims.user.as_bytes()).as_hyphenated().encode_lower(&mut sub)),
         (r#"","sid":""#, &*id(claims.session.as_bytes()).as_hyphenated().encode_lower(&mut sid)),

@@ -1,4 +1,4 @@
-//! The compact serialisation of a JSON Web Signature (RFC 7515 section 7.1): one parser for every use.
+//! The compact serialisation of a JSON Web Signature (RFC 7515 section 7.1): one parser and one writer for every use.
 //!
 //! The JSON serialisations, unencoded and detached payloads (RFC 7797), JWE and compression do not exist here.
 
@@ -6,7 +6,7 @@ use serde::de::{Error, MapAccess};
 
 use super::explain::{Check, Unwatched, Watch, require};
 use super::strict_json::{self, Members, fill};
-use super::{KeySet, MAX_LENGTH, VerifyingKey, base64url};
+use super::{KeyError, KeySet, MAX_LENGTH, SigningKey, VerifyingKey, base64url};
 use crate::Refusal;
 
 /// Checks a compact JWS under one key and gives its payload, whatever that is. `kid` and `typ` are the caller's to
@@ -21,6 +21,19 @@ pub fn verify(compact: &str, key: &VerifyingKey) -> Result<Vec<u8>, Refusal> {
     jws.require_signature(key, &mut Unwatched)?;
     base64url::decode(jws.payload).ok_or(Refusal::TokenInvalid)
 }
+
+/// Signs a payload under a header segment of this key's: the one writer of tokens.
+pub(super) fn sign(key: &SigningKey, header: &str, payload: &[u8]) -> Result<String, KeyError> {
+    let mut token = Vec::with_capacity(header.len() + payload.len() * 4 / 3 + SIGNATURE);
+    token.extend_from_slice(header.as_bytes());
+    token.push(b'.');
+    base64url::append(&mut token, payload);
+    key.append_signature(&mut token)?;
+    String::from_utf8(token).map_err(|_| KeyError::Rejected)
+}
+
+/// Room for two dots, a rounding and the signature of every algorithm but RSA.
+const SIGNATURE: usize = 90;
 
 /// The three parts of a compact JWS, as they stand in its text.
 #[derive(Clone, Copy)]

@@ -142,6 +142,11 @@ impl SigningKey {
         &self.public.header_segment
     }
 
+    /// The header segment of another kind of token.
+    pub(super) fn header_segment_of(&self, typ: &str) -> String {
+        header_segment(self.algorithm(), self.kid(), typ)
+    }
+
     /// Appends a dot and the signature of what `token` holds so far.
     pub(super) fn append_signature(&self, token: &mut Vec<u8>) -> Result<(), KeyError> {
         let (message, random, rejected) = (token.as_slice(), SystemRandom::new(), |_| KeyError::Rejected);
@@ -213,8 +218,7 @@ impl VerifyingKey {
     }
 
     fn new(algorithm: Algorithm, kid: String, check: Check, jwk: Option<Box<str>>) -> Self {
-        let header = format!(r#"{{"alg":"{algorithm}","kid":"{kid}","typ":"at+jwt"}}"#);
-        let header_segment = base64url::encode(header).into_boxed_str();
+        let header_segment = header_segment(algorithm, &kid, "at+jwt").into_boxed_str();
         Self { algorithm, kid: kid.into_boxed_str(), header_segment, check, jwk }
     }
 
@@ -252,6 +256,10 @@ impl VerifyingKey {
                 .is_some_and(|value| key.verify_sig(message, value).is_ok()),
         }
     }
+}
+
+fn header_segment(algorithm: Algorithm, kid: &str, typ: &str) -> String {
+    base64url::encode(format!(r#"{{"alg":"{algorithm}","kid":"{kid}","typ":"{typ}"}}"#))
 }
 
 impl fmt::Debug for VerifyingKey {

@@ -41,7 +41,7 @@ mod verify;
 mod tests;
 
 pub use algorithm::{Algorithm, AlgorithmError};
-pub use claims::{Claims, issue};
+pub use claims::{ASSERTION_TYPE, Claims, assert_identity, issue};
 pub use explain::{Check, Decoded, Explanation, Step, Verdict, decode, explain};
 pub use key_set::{KeySet, KeySetError};
 pub use keys::{KeyError, SigningKey, VerifyingKey};
