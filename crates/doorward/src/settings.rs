@@ -4,6 +4,7 @@
 //! `DOORWARD_ACCESS_TTL`), `doorward.toml`, the default. An unknown key is refused with the nearest known one.
 
 mod check;
+mod check_hosts;
 mod parse;
 mod secrets;
 mod sources;
@@ -86,7 +87,7 @@ settings! {
     base_path: String = "base_path", "";
     /// Other origins whose pages may call Doorward (CORS) and send unsafe requests (CSRF), exactly as browsers send them.
     origins: Vec<String> = "origins", "";
-    /// Networks of proxies whose `X-Forwarded-For` is believed, and that speak https for Doorward.
+    /// Networks of proxies whose `X-Forwarded-…` is believed, and that speak https for Doorward.
     trusted_proxies: Vec<IpNet> = "trusted_proxies", "";
     /// On a loopback address only: cookies without `Secure` and prefixes, for browsers that insist on https.
     dev: bool = "dev", "false";
@@ -124,6 +125,12 @@ settings! {
     cookie_refresh: String = "cookie.refresh", "refresh_token";
     /// `SameSite` of all cookies: `strict` or `lax`.
     cookie_same_site: SameSite = "cookie.same_site", "strict";
+    /// A domain whose hosts all get the cookie of session mode, such as `example.com`: `__Secure-` is put before its name then. Empty for Doorward's own host only.
+    cookie_domain: String = "cookie.domain", "";
+    /// The hosts of applications that a proxy protects with `/forward-auth`, exactly as browsers write them: `app.example.com`, or `localhost:8443`. Only these are answered for and returned to.
+    forward_auth_hosts: Vec<String> = "forward_auth.hosts", "";
+    /// Whether `/forward-auth` tells applications the address of people (`Remote-Email`). For `registration = closed` only; nobody changes their own address then.
+    forward_auth_email: bool = "forward_auth.email", "false";
     /// How passwords are hashed: `bcrypt` (argon2id for those over 72 bytes) or `argon2id`.
     password_algorithm: PasswordAlgorithm = "password.algorithm", "bcrypt";
     /// The cost of bcrypt: 10 to 16. Each step doubles the time.
@@ -248,6 +255,27 @@ impl Settings {
         if self.tls_cert.is_some() { "https" } else { "http" }
     }
 
+    /// What people's browsers speak with the server: `http` or `https`.
+    pub fn public_scheme(&self) -> &str {
+        self.public_url.as_ref().map_or(self.scheme(), Url::scheme)
+    }
+
+    /// The host in people's browsers, without a port, which cookies don't know.
+    pub fn public_host(&self) -> String {
+        let host = self.public_url.as_ref().and_then(Url::host_str).map(str::to_owned);
+        host.unwrap_or_else(|| match self.listen.ip() {
+            IpAddr::V4(ip) => ip.to_string(),
+            IpAddr::V6(ip) => format!("[{ip}]"),
+        })
+    }
+
+    /// Whether browsers send a cookie of this mode to this host, which may have a port.
+    pub fn cookie_reaches(&self, mode: Mode, host: &str) -> bool {
+        let url = Url::parse(&format!("{}://{host}/", self.public_scheme())).ok();
+        let Some(host) = url.as_ref().and_then(Url::host_str) else { return false };
+        host == self.public_host() || mode == Mode::Session && is_within(host, &self.cookie_domain)
+    }
+
     /// What is allowed and yet seldom meant, and what to do about it.
     pub fn advice(&self) -> Vec<(&'static str, &'static str)> {
         let beyond = self.public_url.as_ref().is_some_and(|url| !is_loopback(url));
@@ -291,14 +319,24 @@ impl Settings {
         plain && !(self.listen.ip().is_loopback() && self.public_url.as_ref().is_some_and(is_loopback))
     }
 
+    /// Whether this address is a proxy's that is believed.
+    pub fn is_trusted_proxy(&self, peer: IpAddr) -> bool {
+        self.trusted_proxies.iter().any(|net| net.contains(&peer.to_canonical()))
+    }
+
     /// Whether a request from this address came in the clear: straight to a listener beyond loopback that speaks no
     /// TLS. Behind a trusted proxy or one on this machine, `public_url` decides.
     pub fn is_plain_from(&self, peer: IpAddr) -> bool {
-        let peer = peer.to_canonical();
-        let by_proxy = peer.is_loopback() || self.trusted_proxies.iter().any(|net| net.contains(&peer));
+        let by_proxy = peer.to_canonical().is_loopback() || self.is_trusted_proxy(peer);
         self.is_plain_beyond_loopback()
             || !(self.tls_cert.is_some() || self.listen.ip().is_loopback() || by_proxy)
     }
+}
+
+/// Whether a host is this domain or below it; none is in the empty one.
+fn is_within(host: &str, domain: &str) -> bool {
+    let below = host.strip_suffix(domain).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'));
+    !domain.is_empty() && below
 }
 
 fn is_loopback(url: &Url) -> bool {

@@ -44,7 +44,8 @@ impl Settings {
         )?;
         let [token, session, refresh] = names;
         let distinct = token != session && session != refresh && token != refresh;
-        require(distinct, "cookie", "two cookies have the same name", "give each its own")
+        require(distinct, "cookie", "two cookies have the same name", "give each its own")?;
+        self.check_hosts()
     }
 
     fn check_network(&self) -> Result<(), SettingsError> {
@@ -165,6 +166,6 @@ fn check_origin(origin: &str) -> Result<(), SettingsError> {
     require(same, "origins", &format!("{origin:?} is not an origin"), &hint)
 }
 
-fn require(holds: bool, key: &str, problem: &str, hint: &str) -> Result<(), SettingsError> {
+pub(super) fn require(holds: bool, key: &str, problem: &str, hint: &str) -> Result<(), SettingsError> {
     if holds { Ok(()) } else { Err(SettingsError::new(format!("{key} {problem}"), hint)) }
 }

@@ -80,6 +80,51 @@ fn what_is_unsafe_is_refused_with_the_fix() {
 }
 
 #[test]
+fn an_application_that_gets_no_cookie_of_ours_is_refused_with_the_reason() {
+    let with = |domain: &str, hosts: &str, more: &str| {
+        let toml = format!(
+            "public_url = \"https://accounts.example.com\"\n{more}\n[cookie]\ndomain = \"{domain}\"\n\
+             [forward_auth]\nhosts = [{hosts}]"
+        );
+        read(&toml, &[])
+    };
+    with("example.com", "\"app.example.com\", \"accounts.example.com\", \"a.b.example.com:8443\"", "")
+        .unwrap();
+    with("", "\"accounts.example.com\"", "").unwrap();
+    for (domain, hosts, more, problem) in [
+        ("", "\"app.example.com\"", "", "browsers send it no cookie"),
+        ("example.com", "\"app.example.org\"", "", "browsers send it no cookie"),
+        ("example.com", "\"notexample.com\"", "", "browsers send it no cookie"),
+        ("example.com", "\"App.example.com\"", "", "is not a host"),
+        ("example.com", "\"https://app.example.com\"", "", "is not a host"),
+        ("example.com", "\"app.example.com:443\"", "", "is not a host"),
+        ("example.com", "\"a@app.example.com\"", "", "is not a host"),
+        ("example.com", "\"*.example.com\"", "", "is not a host"),
+        ("example.org", "", "", "is not the domain of public_url"),
+        (".example.com", "", "", "no domain"),
+        ("com", "", "", "no domain"),
+        ("127.0.0.1", "", "", "no domain"),
+        ("example.com", "", "mode_form = \"cookie\"", "session mode"),
+        ("example.com", "", "modes = [\"bearer\", \"cookie\"]", "session mode"),
+    ] {
+        let error = with(domain, hosts, more).unwrap_err();
+        assert!(error.problem.contains(problem) && !error.hint.is_empty(), "{domain} {hosts}: {error:?}");
+    }
+    let plain =
+        "public_url = \"http://a.example.com\"\n[http]\nplain = true\n[cookie]\ndomain = \"example.com\"";
+    assert!(read(plain, &[]).unwrap_err().problem.contains("needs https"));
+}
+
+#[test]
+fn addresses_are_told_to_applications_only_where_nobody_chooses_theirs() {
+    for registration in ["open", "invite"] {
+        let toml = format!("registration = \"{registration}\"\n[forward_auth]\nemail = true");
+        assert!(read(&toml, &[]).unwrap_err().problem.contains("registration = closed"));
+    }
+    read("registration = \"closed\"\n[forward_auth]\nemail = true", &[]).unwrap();
+}
+
+#[test]
 fn roles_of_the_settings_have_their_permissions() {
     let settings = read("[roles]\nsupport = [\"users:read\", \"posts:write\"]\n", &[]).unwrap();
     let support = "support".parse().unwrap();

@@ -19,6 +19,8 @@ pub(crate) struct CookieJar {
     refresh_path: String,
     secure: bool,
     same_site: SameSite,
+    /// The domain whose hosts share the session cookie.
+    domain: Option<String>,
 }
 
 /// `Set-Cookie` headers for one answer.
@@ -27,14 +29,17 @@ pub(crate) struct SetCookies(Vec<HeaderValue>);
 
 impl CookieJar {
     /// `__Host-` ties a cookie to this host and path, so that no sibling domain can toss one in (attack K02); the
-    /// refresh token's narrower path allows `__Secure-` only. `--dev` drops prefixes and `Secure` together.
+    /// refresh token's narrower path allows `__Secure-` only, and so does a domain. `--dev` drops prefixes and `Secure`
+    /// together.
     pub(crate) fn new(settings: &Settings) -> Self {
         let prefixed =
             |prefix: &str, name: &str| if settings.dev { name.into() } else { format!("{prefix}{name}") };
+        let domain = Some(&settings.cookie_domain).filter(|domain| !domain.is_empty());
+        let of_session = if domain.is_some() { "__Secure-" } else { "__Host-" };
         Self {
             names: CookieNames {
                 token: prefixed("__Host-", &settings.cookie_token),
-                session: prefixed("__Host-", &settings.cookie_session),
+                session: prefixed(of_session, &settings.cookie_session),
             },
             refresh: prefixed("__Secure-", &settings.cookie_refresh),
             refresh_path: format!("{}/refresh", settings.base_path),
@@ -43,6 +48,7 @@ impl CookieJar {
                 settings::SameSite::Strict => SameSite::Strict,
                 settings::SameSite::Lax => SameSite::Lax,
             },
+            domain: domain.cloned(),
         }
     }
 
@@ -54,7 +60,7 @@ impl CookieJar {
     }
 
     /// Clears these cookies, with the attributes they were set with.
-    pub(crate) fn clear<'a>(&self, names: impl IntoIterator<Item = &'a str>) -> SetCookies {
+    pub(crate) fn clear<'a>(&'a self, names: impl IntoIterator<Item = &'a str>) -> SetCookies {
         let cleared = names.into_iter().filter_map(|name| {
             let cookie = self
                 .cookie(name, "")
@@ -75,9 +81,17 @@ impl CookieJar {
         [&self.names.token, &self.names.session, &self.refresh]
     }
 
-    fn cookie<'c>(&self, name: &'c str, value: &'c str) -> cookie::CookieBuilder<'c> {
+    fn cookie<'c>(&'c self, name: &'c str, value: &'c str) -> cookie::CookieBuilder<'c> {
         let path = if name == self.refresh { self.refresh_path.clone() } else { "/".into() };
-        Cookie::build((name, value)).path(path).http_only(true).secure(self.secure).same_site(self.same_site)
+        let cookie = Cookie::build((name, value))
+            .path(path)
+            .http_only(true)
+            .secure(self.secure)
+            .same_site(self.same_site);
+        match &self.domain {
+            Some(domain) if name == self.names.session => cookie.domain(domain),
+            _ => cookie,
+        }
     }
 }
 
