@@ -12,8 +12,8 @@ use tower_http::csrf::CsrfLayer;
 
 use crate::app::App;
 use crate::features::{
-    admin_users, dashboard, devices, docs, health, jwks, login, logout, password_reset, profile, refresh,
-    register, style,
+    admin_users, dashboard, devices, docs, forward_auth, health, jwks, login, logout, password_reset,
+    profile, refresh, register, style,
 };
 use crate::settings::Settings;
 use crate::web::answer::{Answers, REQUEST_ID, answer};
@@ -61,6 +61,7 @@ fn features() -> Routes {
         .merge(password_reset::routes())
         .merge(admin_users::routes())
         .merge(jwks::routes())
+        .merge(forward_auth::routes())
         .merge(health::routes())
         .merge(style::routes());
     docs::add(routes)

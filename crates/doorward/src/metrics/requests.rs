@@ -29,6 +29,7 @@ pub(crate) const ROUTES: &[&str] = &[
     "/dashboard",
     "/docs",
     "/favicon.svg",
+    "/forward-auth",
     "/healthz",
     "/login",
     "/logout",
@@ -48,9 +49,9 @@ pub(crate) const ROUTES: &[&str] = &[
     "/style.css",
 ];
 const METHODS: [&str; 6] = ["GET", "POST", "DELETE", "PATCH", "HEAD", "other"];
-const STATUSES: [&str; 20] = [
-    "200", "401", "303", "201", "304", "400", "403", "404", "405", "408", "409", "413", "415", "422", "429",
-    "431", "500", "503", "204", "other",
+const STATUSES: [&str; 21] = [
+    "200", "401", "303", "302", "201", "304", "400", "403", "404", "405", "408", "409", "413", "415", "422",
+    "429", "431", "500", "503", "204", "other",
 ];
 /// Upper ends of the classes of durations, in microseconds.
 const CLASSES: [u64; 10] = [100, 500, 1_000, 5_000, 25_000, 100_000, 250_000, 1_000_000, 5_000_000, u64::MAX];

@@ -90,7 +90,7 @@ pub fn wants_page(method: &Method, headers: &HeaderMap) -> bool {
 
 /// The path that a sign-in may go on to.
 pub fn return_to(text: &str) -> Option<&str> {
-    crate::web::return_to::return_to(text)
+    crate::web::return_to::path_of_ours(text)
 }
 
 fn parts(uri: &str, headers: HeaderMap) -> Parts {

@@ -187,17 +187,25 @@ fn error_of(response: &mut Response) -> Option<Arc<Error>> {
     Some(Arc::new(error))
 }
 
+/// Among the extensions of a refusal: a proxy reads it, whatever the browser accepts. Its status and headers stay.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct ForProxy;
+
 fn show(app: &App, asked: &Asked, error: &Error, mut plain: Response) -> Response {
-    let status = error.status(&app.settings);
+    let for_proxy = plain.extensions_mut().remove::<ForProxy>().is_some();
+    let status = if for_proxy { plain.status() } else { error.status(&app.settings) };
     let request_id = asked.request_id().to_string();
     let mut response = match asked.reader {
-        Reader::Person => page(app, asked, error, (status, plain.extensions_mut().remove()), &request_id),
-        Reader::Program => problem(error, status, &request_id),
+        Reader::Person if !for_proxy => {
+            page(app, asked, error, (status, plain.extensions_mut().remove()), &request_id)
+        }
+        _ => problem(error, status, &request_id),
     };
     let response_status = response.status();
     let headers = response.headers_mut();
     for (name, value) in plain.headers() {
-        if *name == header::ALLOW || *name == header::SET_COOKIE {
+        let of_proxy = for_proxy && *name != header::CONTENT_LENGTH;
+        if of_proxy || *name == header::ALLOW || *name == header::SET_COOKIE {
             headers.append(name, value.clone());
         }
     }
@@ -237,7 +245,7 @@ fn page(
         Error::Refused(refusal) => {
             let inner =
                 asked.path.as_deref().and_then(|path| path.strip_prefix(app.settings.base_path.as_str()));
-            let Some(path) = inner.and_then(super::return_to::return_to) else { return go(app, "/login") };
+            let Some(path) = inner.and_then(super::return_to::path_of_ours) else { return go(app, "/login") };
             if asked.method == Method::POST {
                 return send_again(app, *refusal, path).unwrap_or_else(|| go(app, "/login"));
             }

@@ -96,19 +96,20 @@ pub(crate) fn hand_out(
     (status, cookies(app, issued), Json(body)).into_response()
 }
 
-/// The answer that hands out a credential to a person's browser, which goes on to a path of ours.
+/// The answer that hands out a credential to a person's browser, which goes on.
 pub(crate) fn hand_out_and_go(app: &App, issued: &Issued, path: &str) -> Response {
     (cookies(app, issued), go(app, path)).into_response()
 }
 
-/// A redirect to a path of ours, by GET.
+/// A redirect to a place that [`return_to`](super::return_to) let pass, by GET.
 pub(crate) fn go(app: &App, path: &str) -> Response {
     go_as(app, StatusCode::SEE_OTHER, path)
 }
 
-/// A redirect to a path of ours: 303 by GET, 307 as the request came.
-pub(crate) fn go_as(app: &App, status: StatusCode, path: &str) -> Response {
-    (status, [(LOCATION, format!("{}{path}", app.settings.base_path))]).into_response()
+/// The same: 303 by GET, 307 as the request came.
+pub(crate) fn go_as(app: &App, status: StatusCode, place: &str) -> Response {
+    let base = if place.starts_with('/') { app.settings.base_path.as_str() } else { "" };
+    (status, [(LOCATION, format!("{base}{place}"))]).into_response()
 }
 
 /// Clears the cookies that a sign-in in bearer mode leaves behind: their session ended with it.

@@ -44,6 +44,14 @@ pub(crate) fn to_login(app: &App, path: &str) -> Response {
     go(app, &by("/login", path))
 }
 
+/// The page of ours that a browser is sent to from an application, to come back to this place: by `GET /refresh`, where
+/// that may help against this refusal.
+pub(crate) fn from_application(app: &App, refusal: Refusal, place: &str) -> String {
+    let expired = matches!(refusal, Refusal::TokenExpired | Refusal::TokenStale);
+    let door = if expired { "/refresh" } else { "/login" };
+    format!("{}{}", app.base_url(), by(door, place))
+}
+
 /// A page that goes on by itself. What it asks for comes from our own page, so that our cookies travel with it.
 fn arrival(app: &App, path: &str) -> Response {
     let next = format!("{}{}", app.settings.base_path, by("/refresh", path));

@@ -14,9 +14,8 @@ use crate::settings::{Registration, Settings};
 /// No window of another site keeps a hold on a page of ours (ASVS 3.4.8).
 const OPENER_POLICY: HeaderName = HeaderName::from_static("cross-origin-opener-policy");
 const SAME_ORIGIN: HeaderValue = HeaderValue::from_static("same-origin");
-const POLICY: HeaderValue = HeaderValue::from_static(
-    "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'",
-);
+const POLICY: &str = "default-src 'none'; style-src 'self'; img-src 'self'; frame-ancestors 'none'; base-uri 'none'; \
+     form-action 'self'";
 
 /// The templates, each beside its handler.
 const TEMPLATES: &[(&str, &str)] = &[
@@ -38,6 +37,7 @@ const TEMPLATES: &[(&str, &str)] = &[
 /// Renders pages.
 pub(crate) struct Pages {
     engine: Environment<'static>,
+    policy: HeaderValue,
 }
 
 /// A form that is shown again because of an error, with what was typed, except passwords.
@@ -92,7 +92,7 @@ impl Pages {
                 Registration::Closed => "closed",
             },
         );
-        Self { engine }
+        Self { engine, policy: policy(settings) }
     }
 
     /// The page of this template; `context` is what it shows.
@@ -100,7 +100,7 @@ impl Pages {
         let context = context! { ..context, ..context! { trouble => (), notice => () } };
         match self.engine.get_template(template).and_then(|page| page.render(context)) {
             Ok(page) => {
-                let policies = [(CONTENT_SECURITY_POLICY, POLICY), (OPENER_POLICY, SAME_ORIGIN)];
+                let policies = [(CONTENT_SECURITY_POLICY, self.policy.clone()), (OPENER_POLICY, SAME_ORIGIN)];
                 (status, policies, Html(page)).into_response()
             }
             Err(error) => {
@@ -132,6 +132,14 @@ impl Pages {
             }
         }
     }
+}
+
+/// Browsers hold `form-action` against the redirects after a form too: the login leads on to the applications.
+fn policy(settings: &Settings) -> HeaderValue {
+    let scheme = settings.public_scheme();
+    let hosts = settings.forward_auth_hosts.iter().map(|host| format!(" {scheme}://{host}"));
+    let policy = format!("{POLICY}{}", hosts.collect::<String>());
+    HeaderValue::try_from(policy).unwrap_or(HeaderValue::from_static(POLICY))
 }
 
 /// What a status means, in people's words.

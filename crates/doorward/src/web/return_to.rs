@@ -1,10 +1,46 @@
-//! Where a sign-in goes on to: a path of ours, and nothing else.
+//! Where a sign-in goes on to: a path of ours, or a listed application behind forward-auth, and nothing else.
 
-/// Reads a `return_to`: a path that begins with exactly one `/`, without backslash or control character, of at most
+use doorward_core::Mode;
+use url::Url;
+
+use crate::settings::Settings;
+
+/// The longest place that is returned to, in bytes.
+const MOST: usize = 2_048;
+
+/// Reads a `return_to`: a [`path_of_ours`], or the URL of a listed application. `None` for everything else.
+pub(crate) fn return_to<'a>(settings: &Settings, text: &'a str) -> Option<&'a str> {
+    path_of_ours(text).or_else(|| listed(settings, text).is_some().then_some(text))
+}
+
+/// Whether a browser that is signed in in this mode shows it there: it sends cookies of the token to our host only.
+pub(crate) fn reaches(settings: &Settings, mode: Mode, place: &str) -> bool {
+    listed(settings, place).is_none_or(|host| settings.cookie_reaches(mode, host))
+}
+
+/// The listed host that a URL in its one spelling is on: what two readers could read in two ways is none (attack O02).
+fn listed<'a>(settings: &'a Settings, text: &str) -> Option<&'a str> {
+    let url = Url::parse(text).ok()?;
+    let plain = url.as_str() == text && text.len() <= MOST && text.bytes().all(|b| b.is_ascii_graphic());
+    let ours = url.host_str() == Some(settings.public_host().as_str());
+    let is_page = !ours || path_of_ours(url.path()).is_some();
+    if plain && is_page { application(settings, &url) } else { None }
+}
+
+/// The listed host, with its port, that a URL is on.
+pub(crate) fn application<'a>(settings: &'a Settings, url: &Url) -> Option<&'a str> {
+    let alone = url.username().is_empty() && url.password().is_none() && url.fragment().is_none();
+    let name = url.host_str()?;
+    let host = url.port().map_or(name.to_owned(), |port| format!("{name}:{port}"));
+    let mut hosts = settings.forward_auth_hosts.iter().map(String::as_str);
+    hosts.find(|listed| alone && url.scheme() == settings.public_scheme() && *listed == host)
+}
+
+/// Reads a path that begins with exactly one `/`, without backslash or control character, of at most
 /// 2 KiB, and neither /logout nor /refresh. `None` for everything else, which then means the default page (attacks O01 to O04).
-pub(crate) fn return_to(text: &str) -> Option<&str> {
+pub(crate) fn path_of_ours(text: &str) -> Option<&str> {
     let one_slash = text.starts_with('/') && !text.starts_with("//");
-    let clean = text.len() <= 2_048 && text.chars().all(|c| c.is_ascii_graphic() && c != '\\');
+    let clean = text.len() <= MOST && text.chars().all(|c| c.is_ascii_graphic() && c != '\\');
     let path = text.split(['?', '#']).next().unwrap_or_default();
     let path = path.trim_end_matches('/').to_ascii_lowercase();
     let is_page = !path.ends_with("/logout") && !path.ends_with("/refresh");
@@ -14,11 +50,64 @@ pub(crate) fn return_to(text: &str) -> Option<&str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::settings::{Origin, Values};
+
+    #[test]
+    fn o02_o03_only_the_one_spelling_of_a_listed_application_is_returned_to() {
+        let mut values = Values::default();
+        for (key, value) in [
+            ("public_url", "https://accounts.example.com"),
+            ("cookie.domain", "example.com"),
+            ("forward_auth.hosts", "app.example.com,wiki.example.com:8443,accounts.example.com"),
+        ] {
+            values.set(key, value, Origin::Flag("test".into())).unwrap();
+        }
+        let settings = Settings::read(&values).unwrap();
+        for good in [
+            "https://app.example.com/",
+            "https://app.example.com/a/b?c=https://evil",
+            "https://wiki.example.com:8443/x",
+            "https://app.example.com/logout",
+            "https://accounts.example.com/notes",
+        ] {
+            assert_eq!(return_to(&settings, good), Some(good));
+        }
+        for bad in [
+            "https://app.example.com",
+            "http://app.example.com/",
+            "https://app.example.com.evil/",
+            "https://evilapp.example.com/",
+            "https://app.example.com@evil/",
+            "https://evil@app.example.com/",
+            "https://app.example.com:80@evil/",
+            "https://app.example.com:443/",
+            "https://app.example.com:8443/",
+            "https://wiki.example.com/",
+            "https://app.example.com./",
+            "https://APP.example.com/",
+            "https://app.example.com%00.evil/",
+            "https://app\u{ff0e}example.com/",
+            "https://app.example.com/#there",
+            "https://app.example.com\\@evil/",
+            "https:app.example.com/",
+            "https:///app.example.com/",
+            "https://app.example.com/a\r\nSet-Cookie: x",
+            "https://app.example.com/a b",
+            " https://app.example.com/",
+            "https://accounts.example.com/logout",
+            "https://accounts.example.com/refresh?return_to=/",
+            "javascript://app.example.com/%0aalert(1)",
+            "data:,x",
+            &format!("https://app.example.com/{}", "a".repeat(2_048)),
+        ] {
+            assert_eq!(return_to(&settings, bad), None, "{bad:?}");
+        }
+    }
 
     #[test]
     fn o01_to_o04_only_a_path_of_ours_is_returned_to() {
         for good in ["/", "/dashboard", "/a/b?c=d&e=%2F%2Fevil", "/a#b"] {
-            assert_eq!(return_to(good), Some(good));
+            assert_eq!(path_of_ours(good), Some(good));
         }
         for bad in [
             "",
@@ -46,7 +135,7 @@ mod tests {
             "/refresh?return_to=%2Frefresh",
             &format!("/{}", "a".repeat(2_048)),
         ] {
-            assert_eq!(return_to(bad), None, "{bad:?}");
+            assert_eq!(path_of_ours(bad), None, "{bad:?}");
         }
     }
 }

@@ -16,6 +16,7 @@ mod cross_site;
 mod enumeration;
 mod faults;
 mod fields;
+mod forward_auth;
 mod passwords;
 mod reading;
 mod refresh;

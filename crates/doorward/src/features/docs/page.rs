@@ -28,6 +28,7 @@ fn shown(app: &App, operation: &Operation) -> Value {
     let who = match operation.says.who {
         Who::Anybody => "anybody".to_owned(),
         Who::SignedIn => "whoever is signed in".to_owned(),
+        Who::Proxy => "a trusted proxy, for whoever is signed in".to_owned(),
         Who::May(permission) => format!("roles that grant {permission}"),
         Who::RefreshToken => "whoever has a refresh token".to_owned(),
         Who::Browser => "browsers".to_owned(),

@@ -32,12 +32,16 @@ use crate::web::input::Input;
 use crate::web::notice::Said;
 use crate::web::query::Query;
 use crate::web::reader::Reader;
-use crate::web::return_to::return_to;
+use crate::web::return_to::{reaches, return_to};
 use crate::web::{credential, proof};
 
 pub(crate) fn routes() -> Routes {
     let form_says = says("The form to sign in", Who::Anybody)
-        .query("return_to", of::<&str>(), "A path of this site to go to afterwards.")
+        .query(
+            "return_to",
+            of::<&str>(),
+            "A path of this site, or the URL of an application behind it, to go to afterwards.",
+        )
         .page(200, "the form")
         .goes("whoever is signed in, to /dashboard");
     let fields = [
@@ -64,18 +68,22 @@ async fn form(
     Said(said): Said,
     query: Query,
 ) -> Response {
-    let back = query.text("return_to").and_then(return_to);
+    let back = query.text("return_to").and_then(|text| return_to(&app.settings, text));
     if reader.is_person() {
         let home = back.unwrap_or("/dashboard");
+        let elsewhere = from_elsewhere(&headers);
         match app.guard.check(&headers).await {
-            Ok(_) => return credential::go(&app, home),
-            // With a `return_to` they have been sent here, and a detour would lead in a circle.
-            Err(refusal) if query.text("return_to").is_none() => {
-                if let Some(way) = detour(&app, refusal, from_elsewhere(&headers), home) {
+            Ok(identity) if reaches(&app.settings, identity.mode, home) => {
+                return credential::go(&app, home);
+            }
+            // With a `return_to` they have been sent here, and a detour would lead in a circle: unless an application
+            // sent them, and another site sent them there.
+            Err(refusal) if query.text("return_to").is_none() || elsewhere && !home.starts_with('/') => {
+                if let Some(way) = detour(&app, refusal, elsewhere, home) {
                     return way;
                 }
             }
-            Err(_) => {}
+            _ => {}
         }
     }
     let context = context! { notice => said, ..shown(back, "") };
@@ -93,7 +101,7 @@ async fn login(
     mut input: Input,
 ) -> Result<Response> {
     let (is_form, typed, back) = (input.is_form, input.typed("email"), input.typed("return_to"));
-    let back = return_to(&back);
+    let back = return_to(&app.settings, &back);
     match read_and_sign_in(&app, &mut input, client, &headers).await {
         Ok((_, issued)) if is_form => {
             Ok(credential::hand_out_and_go(&app, &issued, back.unwrap_or("/dashboard")))

@@ -107,6 +107,10 @@ async fn change_by(app: &App, identity: &Identity, client: &Client, input: &mut 
     let email = email.filter(|email| *email != current.email);
     let mut confirmed_by = None;
     if email.is_some() {
+        // Applications take the address for its owner's: nobody takes the boss's (see `forward_auth.email`).
+        if app.settings.forward_auth_email {
+            return Err(Error::field("email", "is changed by an admin here"));
+        }
         let Some(password) = password else {
             return Err(Error::field("password", "is needed to change the email"));
         };

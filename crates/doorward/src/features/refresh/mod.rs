@@ -26,7 +26,7 @@ use crate::web::detour::{is_navigation, to_login};
 use crate::web::input::Input;
 use crate::web::query::Query;
 use crate::web::reader::Reader;
-use crate::web::return_to::return_to;
+use crate::web::return_to::{path_of_ours, reaches, return_to};
 
 pub(crate) fn routes() -> Routes {
     let refresh_says = says("Renew the credential", Who::RefreshToken)
@@ -45,7 +45,11 @@ pub(crate) fn routes() -> Routes {
         .refuses([Refusal::SessionEnded, Refusal::SessionExpired].map(Error::Refused));
     let go_on_says = says("Renew the cookies, and go on", Who::Browser)
         .more("For a browser that opens a page; scripts, frames and programs get a 405.")
-        .query("return_to", of::<&str>(), "A path of this site to go to afterwards.")
+        .query(
+            "return_to",
+            of::<&str>(),
+            "A path of this site, or the URL of an application behind it, to go to afterwards.",
+        )
         .goes("to `return_to` or /dashboard, or else to /login")
         .sets_cookies()
         .refuses([Error::HttpsRequired]);
@@ -58,7 +62,7 @@ async fn refresh(
     (headers, query): (HeaderMap, Query),
     mut input: Input,
 ) -> Result<Response> {
-    if let Some(path) = query.text("return_to").and_then(return_to).filter(|_| input.is_form) {
+    if let Some(path) = query.text("return_to").and_then(path_of_ours).filter(|_| input.is_form) {
         return onward(&app, client, &headers, (path, StatusCode::TEMPORARY_REDIRECT)).await;
     }
     let in_body = input.optional::<String>("refresh_token").map(Zeroizing::new);
@@ -89,7 +93,8 @@ async fn go_on(
     if method != Method::GET || !reader.is_person() || !is_navigation(&headers) {
         return Ok(([(ALLOW, "POST")], Error::MethodNotAllowed).into_response());
     }
-    let path = query.text("return_to").and_then(return_to).unwrap_or("/dashboard");
+    let path =
+        query.text("return_to").and_then(|text| return_to(&app.settings, text)).unwrap_or("/dashboard");
     onward(&app, client, &headers, (path, StatusCode::SEE_OTHER)).await
 }
 
@@ -103,13 +108,16 @@ async fn onward(
     let page = if status == StatusCode::SEE_OTHER { path } else { "/dashboard" };
     let mut tokens = cookies_named(headers, &app.cookies.refresh);
     let (Some(token), None) = (tokens.next(), tokens.next()) else {
-        let signed_in = app.guard.check(headers).await.is_ok();
+        let checked = app.guard.check(headers).await;
+        let signed_in = checked.is_ok_and(|identity| reaches(&app.settings, identity.mode, path));
         return Ok(if signed_in { go_as(app, status, path) } else { to_login(app, page) });
     };
     match renew(app, token, client).await {
         // Twice with one token: if the browser keeps no cookie that we set, the page would send it here for ever. The
         // login sees whether it does.
-        Ok(issued) if issued.again => Ok((cookies(app, &issued), to_login(app, page)).into_response()),
+        Ok(issued) if issued.again || !reaches(&app.settings, issued.mode, path) => {
+            Ok((cookies(app, &issued), to_login(app, page)).into_response())
+        }
         Ok(issued) => Ok((cookies(app, &issued), go_as(app, status, path)).into_response()),
         Err(error) if error.ends_session() => {
             Ok((app.cookies.clear_all(), to_login(app, page)).into_response())

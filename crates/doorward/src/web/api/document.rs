@@ -149,7 +149,7 @@ impl Writer<'_> {
                 put(&mut content, &["example"], example(shape));
             }
             put(response, &["content", media], content);
-        } else {
+        } else if answer.status >= 300 {
             let location = json!({ "type": "string", "examples": ["/dashboard"] });
             put(response, &["headers", "Location"], json!({ "required": true, "schema": location }));
         }
@@ -236,7 +236,7 @@ fn security(who: Who) -> Value {
         |roles: &[&str]| json!(["bearer", "token_cookie", "session_cookie"].map(|one| with(one, roles)));
     match who {
         Who::Anybody | Who::Browser => json!([]),
-        Who::SignedIn => any(&[]),
+        Who::SignedIn | Who::Proxy => any(&[]),
         Who::May(permission) => any(&[permission]),
         Who::RefreshToken => json!([{}, { "refresh_cookie": [] }]),
     }
@@ -275,7 +275,9 @@ impl Operation {
         let mut found: BTreeMap<_, BTreeMap<_, _>> = BTreeMap::new();
         for error in self.refusals() {
             let (_, code, message) = error.row();
-            let of_status = found.entry(error.status(settings).as_u16()).or_default();
+            let for_proxy = self.says.who == Who::Proxy;
+            let status = if for_proxy { error.row().0 } else { error.status(settings) };
+            let of_status = found.entry(status.as_u16()).or_default();
             of_status.insert(code, message.into_owned());
         }
         found

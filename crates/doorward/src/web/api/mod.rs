@@ -111,6 +111,8 @@ pub(crate) enum Who {
     RefreshToken,
     /// No program: it is a page that has no JSON.
     Browser,
+    /// A trusted proxy, for somebody with a live session.
+    Proxy,
 }
 
 impl Who {
@@ -122,6 +124,7 @@ impl Who {
             Self::May(permission) => permission,
             Self::RefreshToken => "refresh token",
             Self::Browser => "a browser",
+            Self::Proxy => "a proxy",
         }
     }
 }
@@ -160,7 +163,7 @@ pub(crate) struct BodyField {
 struct Answers {
     status: u16,
     text: &'static str,
-    /// Media type and shape; none for a redirect.
+    /// Media type and shape; none for a redirect, and for an answer that is all in its headers.
     content: Option<(&'static str, Value)>,
     sets_cookies: bool,
 }
@@ -269,16 +272,20 @@ impl Says {
         self
     }
 
-    /// It sends a browser on.
-    pub(crate) fn goes(mut self, text: &'static str) -> Self {
-        self.answers.push(Answers { status: 303, text, content: None, sets_cookies: false });
+    /// It answers with nothing but headers.
+    pub(crate) fn empty(mut self, status: u16, text: &'static str) -> Self {
+        self.answers.push(Answers { status, text, content: None, sets_cookies: false });
         self
     }
 
+    /// It sends a browser on.
+    pub(crate) fn goes(self, text: &'static str) -> Self {
+        self.empty(303, text)
+    }
+
     /// It sends a browser on with the form that it sent.
-    pub(crate) fn goes_again(mut self, text: &'static str) -> Self {
-        self.answers.push(Answers { status: 307, text, content: None, sets_cookies: false });
-        self
+    pub(crate) fn goes_again(self, text: &'static str) -> Self {
+        self.empty(307, text)
     }
 
     /// The answers so far may set or clear cookies.
@@ -299,7 +306,7 @@ impl Operation {
     pub(crate) fn refusals(&self) -> Vec<Error> {
         use doorward_core::Refusal as R;
         let mut all = self.says.refusals.clone();
-        if matches!(self.says.who, Who::SignedIn | Who::May(_)) {
+        if matches!(self.says.who, Who::SignedIn | Who::May(_) | Who::Proxy) {
             let credential = [
                 R::TokenMissing,
                 R::TokenInvalid,
@@ -311,7 +318,7 @@ impl Operation {
             all.extend(credential.map(Error::Refused));
         }
         match self.says.who {
-            Who::May(_) => all.push(Error::Forbidden),
+            Who::May(_) | Who::Proxy => all.push(Error::Forbidden),
             Who::Browser => all.push(Error::MethodNotAllowed),
             _ => {}
         }

@@ -40,6 +40,7 @@ fn callers() -> Vec<Caller> {
 fn expected(route: Route, caller: Caller, mode: Mode) -> Option<(u16, &'static str)> {
     let refused = match caller {
         _ if route.who == "anybody" => return None,
+        _ if route.who == "a proxy" => return Some((403, "forbidden")),
         _ if route.who == "a browser" => return Some((405, "method_not_allowed")),
         _ if route.who == "refresh token" => {
             return match caller {

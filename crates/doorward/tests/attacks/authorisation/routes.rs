@@ -6,7 +6,7 @@ use doorward::testing::Site;
 
 /// Method, path, who may. `anybody` includes whoever has a bad credential; `signed in` is every live session; a
 /// permission stands for the roles that grant it; `refresh token` is that credential alone; `a browser` is no program:
-/// a page that has no JSON.
+/// a page that has no JSON; `a proxy` is one of `trusted_proxies`, that asks for somebody.
 pub(crate) const ROUTES: &str = "
 GET    /                                anybody
 GET    /.well-known/jwks.json           anybody
@@ -27,6 +27,7 @@ POST   /admin/users/{id}/sessions/end   sessions:end
 GET    /dashboard                       signed in
 GET    /docs                            anybody
 GET    /favicon.svg                     anybody
+GET    /forward-auth                    a proxy
 GET    /healthz                         anybody
 GET    /login                           anybody
 POST   /login                           anybody

@@ -75,7 +75,8 @@ pub(super) fn requests(route: Route) -> Vec<Value> {
 
 impl Scene {
     pub(super) async fn of(route: Route, body: &Value) -> Self {
-        let site = Site::with(&[("throttle.enabled", "false")]).await;
+        let proxied = [("forward_auth.hosts", "127.0.0.1:8000"), ("trusted_proxies", "192.0.2.0/24")];
+        let site = Site::with(&[[("throttle.enabled", "false")].as_slice(), &proxied].concat()).await;
         let admin = site.admin("ada").await;
         let bearer = site.logged_in("grace").await;
         let cookie = site.logged_in_by("grace", Mode::Cookie).await;
@@ -106,6 +107,12 @@ impl Scene {
     /// Makes the request, by a copy of the caller: whatever the answer clears, it can be made again.
     pub(super) async fn act(&self) -> Answer {
         let caller = self.caller.copy();
+        if self.path == "/forward-auth" {
+            let asked = caller.request(self.method.clone(), &self.path);
+            let told =
+                asked.header("x-original-url", "http://127.0.0.1:8000/").header("x-forwarded-method", "GET");
+            return caller.send(told, axum::body::Body::empty()).await;
+        }
         if self.is_page {
             return caller.page(&self.path).await;
         }

@@ -1,0 +1,170 @@
+//! Forward-auth: a proxy asks before it lets a request through to an application (nginx `auth_request`, Caddy and Traefik
+//! forward auth, …).
+//!
+//! `GET /forward-auth?role=&redirect=` has two outcomes. **Identity**: 200, with who it is in `Remote-User` (the id),
+//! `Remote-Name`, `Remote-Role`, `Remote-Email` (empty unless `forward_auth.email`), and signed in `Doorward-Identity`, a
+//! JWT for this application and a minute. **Denial**: 401, and 403 for a missing role and for failures of our own, with
+//! the same headers, empty. A browser that opens a page is told in `Location` where to sign in; with `redirect=1` by a
+//! 302, for proxies that pass it on.
+//!
+//! Only `trusted_proxies` are answered, about hosts in `forward_auth.hosts`. Nothing is decided by the path: a rule that
+//! the proxy and the application read differently lets nobody in who has no identity (attack F04).
+//!
+//! `role` may name several, with commas: one of them is enough. No check asks the store for what memory has.
+
+mod original;
+
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::extract::{Request, State};
+use axum::response::{IntoResponse, Response};
+use doorward_core::token::Claims;
+use doorward_core::{Refusal, Timestamp};
+use doorward_guard::Identity;
+use http::header::LOCATION;
+use http::request::Parts;
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+
+use crate::app::App;
+use crate::error::{Error, Result};
+use crate::shape::of;
+use crate::users::User;
+use crate::web::answer::ForProxy;
+use crate::web::api::{Routes, Who, says};
+use crate::web::detour::from_application;
+use original::Original;
+
+const USER: HeaderName = HeaderName::from_static("remote-user");
+const NAME: HeaderName = HeaderName::from_static("remote-name");
+const ROLE: HeaderName = HeaderName::from_static("remote-role");
+const EMAIL: HeaderName = HeaderName::from_static("remote-email");
+const ASSERTION: HeaderName = HeaderName::from_static("doorward-identity");
+/// How long an application may take an assertion for fresh.
+const ASSERTION_TTL: Duration = Duration::from_secs(60);
+
+pub(crate) fn routes() -> Routes {
+    let judge_says = says("Whether a request may go through to an application", Who::Proxy)
+        .more("For proxies in `trusted_proxies`, which say the original address in `X-Forwarded-Proto`, `-Host`, `-Uri` and `-Method`. Who it is stands in `Remote-User`, `Remote-Name`, `Remote-Role`, `Remote-Email` and, signed, in `Doorward-Identity`.")
+        .query("role", of::<&str>(), "The role that is needed; or several, with commas, one of which is enough.")
+        .query("redirect", of::<&str>(), "`1`: browsers are sent to the login by a 302.")
+        .empty(200, "let it through, with these headers")
+        .empty(302, "a browser, to where it signs in");
+    Routes::of("Tokens").get("/forward-auth", judge, judge_says)
+}
+
+/// Why a request isn't let through.
+enum Denial {
+    /// Nobody is signed in: where to go, and by which status.
+    NobodyThere(Refusal, Option<(StatusCode, String)>),
+    /// The role is missing, or something of ours: only the log says what.
+    Shut(&'static str),
+}
+
+async fn judge(State(app): State<App>, request: Request) -> Response {
+    let (parts, _) = request.into_parts();
+    match identify(&app, &parts).await {
+        Ok(identity) => (identity, Body::empty()).into_response(),
+        Err(Denial::NobodyThere(refusal, way)) => {
+            let (status, place) = way.map_or((StatusCode::UNAUTHORIZED, None), |(s, place)| (s, Some(place)));
+            let mut response = deny(status, Error::Refused(refusal));
+            if let Some(place) = place.and_then(|place| HeaderValue::try_from(place).ok()) {
+                response.headers_mut().insert(LOCATION, place);
+            }
+            response
+        }
+        Err(Denial::Shut(reason)) => {
+            tracing::warn!(reason, "forward-auth denied a request");
+            deny(StatusCode::FORBIDDEN, Error::Forbidden)
+        }
+    }
+}
+
+/// The headers are there on every answer, so that a proxy that copies them leaves none of the client's own (attack F01).
+fn deny(status: StatusCode, error: Error) -> Response {
+    let mut response = error.into_response();
+    *response.status_mut() = status;
+    response.extensions_mut().insert(ForProxy);
+    for name in [USER, NAME, ROLE, EMAIL, ASSERTION] {
+        response.headers_mut().insert(name, HeaderValue::from_static(""));
+    }
+    response
+}
+
+async fn identify(app: &App, parts: &Parts) -> Result<HeaderMap, Denial> {
+    let original = Original::of(&app.settings, parts).map_err(Denial::Shut)?;
+    let asked = Asked::of(parts.uri.query().unwrap_or_default()).map_err(Denial::Shut)?;
+    let nobody = |refusal| match refusal {
+        Refusal::Unavailable => Denial::Shut("the credential cannot be checked"),
+        _ => Denial::NobodyThere(refusal, way(app, refusal, (&original, &asked))),
+    };
+    let identity = app.guard.check(&parts.headers).await.map_err(nobody)?;
+    if asked.roles.as_ref().is_some_and(|roles| !roles.iter().any(|role| role == identity.role.as_str())) {
+        return Err(Denial::Shut("the role is missing"));
+    }
+    let user = app.users.cached(identity.user).await.map_err(|_| Denial::Shut("the user cannot be read"))?;
+    let user = user.ok_or_else(|| nobody(Refusal::SessionEnded))?;
+    headers(app, original.host, &identity, &user.user)
+        .map_err(|_| Denial::Shut("an assertion cannot be made"))
+}
+
+/// Where a browser signs in that opens a page.
+fn way(
+    app: &App,
+    refusal: Refusal,
+    (original, asked): (&Original<'_>, &Asked),
+) -> Option<(StatusCode, String)> {
+    let status = if asked.redirect { StatusCode::FOUND } else { StatusCode::UNAUTHORIZED };
+    original.is_opened.then(|| (status, from_application(app, refusal, &original.place)))
+}
+
+fn headers(app: &App, host: &str, identity: &Identity, user: &User) -> Result<HeaderMap> {
+    let now = app.now();
+    let issued_at = Timestamp::from_secs(now.as_secs());
+    let claims = Claims {
+        user: identity.user,
+        session: identity.session,
+        role: identity.role,
+        issued_at,
+        expires_at: issued_at + ASSERTION_TTL,
+        jti: crate::random::bytes(),
+    };
+    let email = if app.settings.forward_auth_email { user.email.as_str() } else { "" };
+    let mut headers = HeaderMap::with_capacity(16);
+    for (name, value) in [
+        (USER, identity.user.to_string()),
+        (NAME, user.name.clone()),
+        (ROLE, identity.role.to_string()),
+        (EMAIL, email.to_owned()),
+        (ASSERTION, app.keys.assert_identity(host, &claims)?),
+    ] {
+        headers.insert(name, HeaderValue::try_from(value.into_bytes()).map_err(|_| Error::Unavailable)?);
+    }
+    Ok(headers)
+}
+
+/// What the proxy's settings ask for.
+struct Asked {
+    roles: Option<Vec<String>>,
+    redirect: bool,
+}
+
+impl Asked {
+    /// Reads the query. Other names are passed over: some proxies add the original query. A role that is empty or there
+    /// twice denies, whoever wrote it.
+    fn of(query: &str) -> Result<Self, &'static str> {
+        let mut asked = Self { roles: None, redirect: false };
+        for (name, value) in url::form_urlencoded::parse(query.as_bytes()) {
+            match &*name {
+                "redirect" => asked.redirect = value == "1",
+                "role" if asked.roles.is_some() => return Err("the query has role twice"),
+                "role" => asked.roles = Some(value.split(',').map(|role| role.trim().to_owned()).collect()),
+                _ => {}
+            }
+        }
+        Ok(asked)
+    }
+}
+
+#[cfg(test)]
+mod tests;

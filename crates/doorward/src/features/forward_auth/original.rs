@@ -1,0 +1,96 @@
+//! The request that a proxy asks about, as it tells it in headers.
+
+use std::net::SocketAddr;
+
+use axum::extract::ConnectInfo;
+use http::HeaderMap;
+use http::header::AUTHORIZATION;
+use http::request::Parts;
+use url::Url;
+
+use crate::settings::Settings;
+use crate::web::detour::is_navigation;
+use crate::web::reader::Reader;
+use crate::web::return_to::{application, return_to};
+
+/// The request that the proxy holds back.
+pub(super) struct Original<'a> {
+    /// The application's host, with its port, as the settings list it.
+    pub(super) host: &'a str,
+    /// Where a browser comes back to after a sign-in.
+    pub(super) place: String,
+    /// Whether a browser opens it as a page: no script, no form, no program.
+    pub(super) is_opened: bool,
+}
+
+impl<'a> Original<'a> {
+    /// Reads it from a trusted proxy's headers. Whatever is missing, there twice, or not of a listed application denies
+    /// (attacks F03, F09); the text says why.
+    pub(super) fn of(settings: &'a Settings, parts: &Parts) -> Result<Self, &'static str> {
+        let peer = parts.extensions.get::<ConnectInfo<SocketAddr>>();
+        if !peer.is_some_and(|ConnectInfo(peer)| settings.is_trusted_proxy(peer.ip())) {
+            return Err("it was not asked by one of trusted_proxies");
+        }
+        let headers = &parts.headers;
+        let method = one(headers, "x-forwarded-method")?.ok_or("X-Forwarded-Method is missing")?;
+        let url = url(headers)?;
+        let host = application(settings, &url).ok_or(
+            "the original address is of no host in forward_auth.hosts, or of another scheme than public_url",
+        )?;
+        let place = return_to(settings, url.as_str()).map(str::to_owned);
+        let place = place.unwrap_or_else(|| format!("{}://{host}/", url.scheme()));
+        // Whoever sends `Authorization` is a program too: no sign-in by cookie would help it.
+        let by_script = headers.contains_key("x-requested-with") || headers.contains_key(AUTHORIZATION);
+        let is_page = Reader::of(&http::Method::GET, headers).is_person() && is_navigation(headers);
+        let is_opened = matches!(method, "GET" | "HEAD") && is_page && !by_script;
+        Ok(Self { host, place, is_opened })
+    }
+}
+
+/// The original address: in parts, or whole in `X-Original-URL`. Where both are there, one of them may be the client's
+/// own, and they have to agree.
+fn url(headers: &HeaderMap) -> Result<Url, &'static str> {
+    let (proto, host) = (one(headers, "x-forwarded-proto")?, one(headers, "x-forwarded-host")?);
+    let in_parts = match (proto, host, one(headers, "x-forwarded-uri")?) {
+        (Some(proto), Some(host), Some(uri)) if is_host(host) && uri.starts_with('/') => {
+            Some(format!("{proto}://{host}{uri}"))
+        }
+        _ => None,
+    };
+    let whole = one(headers, "x-original-url")?.map(str::to_owned);
+    let read =
+        |text: String| Url::parse(&text).ok().map(secured).ok_or("the original address cannot be read");
+    match (in_parts.map(read).transpose()?, whole.map(read).transpose()?) {
+        (Some(url), None) | (None, Some(url)) => Ok(url),
+        (Some(url), Some(whole)) if url == whole => Ok(url),
+        (Some(_), Some(_)) => Err("X-Original-URL and X-Forwarded-… name different addresses"),
+        (None, None) => Err("X-Forwarded-Proto, -Host or -Uri is missing or unreadable"),
+    }
+}
+
+/// Whether a text is a host and a port at most, and has nothing that would end a host in a URL.
+fn is_host(text: &str) -> bool {
+    text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b".-:[]".contains(&byte))
+}
+
+/// Some proxies call the opening of a WebSocket `ws` or `wss`, which is the same to cookies.
+fn secured(mut url: Url) -> Url {
+    let scheme = match url.scheme() {
+        "ws" => "http",
+        "wss" => "https",
+        _ => return url,
+    };
+    // Both have the same default port, and nothing else can be refused.
+    let _ = url.set_scheme(scheme);
+    url
+}
+
+/// The text of a header; twice is none that anybody could go by.
+fn one<'a>(headers: &'a HeaderMap, name: &str) -> Result<Option<&'a str>, &'static str> {
+    let mut values = headers.get_all(name).iter();
+    match (values.next(), values.next()) {
+        (None, _) => Ok(None),
+        (Some(value), None) => value.to_str().map(Some).map_err(|_| "a header of the proxy cannot be read"),
+        _ => Err("a header of the proxy is there twice"),
+    }
+}
