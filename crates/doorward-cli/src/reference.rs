@@ -31,6 +31,11 @@ fn the_page_of_errors_is_the_table_of_errors() {
 }
 
 #[test]
+fn the_codes_of_the_typescript_client_are_the_table_of_errors() {
+    check_file("clients/typescript/src/codes.ts", &codes());
+}
+
+#[test]
 fn every_argument_of_every_command_is_documented_and_consistent() {
     Cli::command().debug_assert();
     for command in all(Cli::command()) {
@@ -42,13 +47,17 @@ fn every_argument_of_every_command_is_documented_and_consistent() {
 }
 
 fn check(name: &str, made: &str) {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/reference").join(name);
+    check_file(&format!("docs/reference/{name}"), made);
+}
+
+fn check_file(name: &str, made: &str) {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").join(name);
     if std::env::var_os("UPDATE").is_some() {
         std::fs::create_dir_all(path.parent().unwrap()).unwrap();
         std::fs::write(&path, made).unwrap();
     }
     let written = std::fs::read_to_string(&path).unwrap_or_default();
-    assert!(written == made, "docs/reference/{name} is out of date. To write it anew: {REGENERATE}");
+    assert!(written == made, "{name} is out of date. To write it anew: {REGENERATE}");
 }
 
 fn settings() -> String {
@@ -106,6 +115,18 @@ fn errors() -> String {
         writeln!(page, "| {} | `{code}` | {message} | {} |", status.as_u16(), error.advice()).unwrap();
     }
     page
+}
+
+fn codes() -> String {
+    let mut module = format!(
+        "// Made by: {REGENERATE}\n\n/** The stable `code` of each refusal. */\nexport type Code =\n"
+    );
+    for error in doorward::Error::every() {
+        let (status, code, message) = error.row();
+        writeln!(module, "  /** {}: {message}. {} */\n  | '{code}'", status.as_u16(), error.advice())
+            .unwrap();
+    }
+    module
 }
 
 const ERRORS_INTRODUCTION: &str = r#"

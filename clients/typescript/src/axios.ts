@@ -1,0 +1,11 @@
+import type { Client } from './client.js'
+
+/**
+ * The settings with which axios (1.12 or later) asks through the client, which adds the credential and renews it:
+ *
+ *     const api = axios.create({ baseURL: 'https://api.example.com', ...through(client) })
+ */
+export const through = (client: Client): { adapter: 'fetch'; env: { fetch: typeof fetch } } => ({
+  adapter: 'fetch',
+  env: { fetch: client.fetch },
+})

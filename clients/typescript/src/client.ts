@@ -1,0 +1,388 @@
+import { DoorwardError, codeOf } from './error.js'
+
+/** How a sign-in is held: tokens in memory, tokens in HttpOnly cookies, or one session cookie. */
+export type Mode = 'bearer' | 'cookie' | 'session'
+
+export interface User {
+  id: string
+  name: string
+  email: string
+  role: string
+  created_at: string
+}
+
+/** One sign-in. */
+export interface Device {
+  id: string
+  /** Whether it is the one that asks. */
+  current: boolean
+  mode: Mode
+  created_at: string
+  last_seen_at: string
+  expires_at: string
+  ip: string | null
+  user_agent: string | null
+  device: string
+}
+
+export interface Credentials {
+  email: string
+  password: string
+}
+
+export interface Registration extends Credentials {
+  name: string
+  /** The secret of an invitation, where registration needs one. */
+  invite?: string
+}
+
+/** Where the tokens of bearer mode are kept, as one text. Clients that share a store share the sign-in. */
+export interface Store {
+  get(): string | null | undefined | Promise<string | null | undefined>
+  set(tokens: string | null): void | Promise<void>
+}
+
+export interface Options {
+  /** Where Doorward is, with its base path; in a browser the page's own origin where it is not given. */
+  url?: string
+  /** `bearer` where it is not given. */
+  mode?: Mode
+  /** The other origins that get the credential; everybody else gets a plain request. */
+  apis?: string[]
+  /** For bearer mode; in memory where it is not given. */
+  store?: Store
+  fetch?: typeof fetch
+}
+
+export const createClient = (options: Options = {}): Client => new Client(options)
+
+/** How long after an unanswered refresh its token counts as the same request and not as a copy, in milliseconds. */
+const GRACE = 60_000
+/** How long a refresh may take, and how long one of another tab is waited for. */
+const ANSWER = 10_000
+const COURTESY = 2_000
+
+const sleep = (time: number) => new Promise((wake) => setTimeout(wake, time))
+
+/** Signs in and out, and sends requests as whoever is signed in. */
+export class Client {
+  readonly mode: Mode
+  #url: URL
+  #trusted: Set<string>
+  #send: typeof fetch
+  #store: Store
+  /** Whether other tabs hold the same sign-in. */
+  #shared: boolean
+  #tabs?: BroadcastChannel
+
+  #user: User | null | undefined
+  #listeners = new Set<(user: User | null | undefined) => void>()
+
+  /** What is held, as far as it has been read; for cookies, when they run out. */
+  #held?: Held
+  /** Counts the credentials that there were: a refusal of an earlier one says nothing about this one. */
+  #version = 0
+  #renewing?: Promise<Response | undefined>
+  #unansweredSince = 0
+  /** Until when another tab's refresh is waited for. */
+  #elsewhere = 0
+
+  constructor({ url, mode = 'bearer', apis = [], store, fetch }: Options) {
+    const page = globalThis.location?.href
+    if (!url && !page) throw new TypeError('Outside of a page, createClient needs the url of Doorward')
+    this.#url = new URL((url ?? '/').replace(/\/*$/, '/'), page)
+    this.#trusted = new Set([this.#url.href, page ?? this.#url.href, ...apis].map((one) => new URL(one, page).origin))
+    this.mode = mode
+    this.#send = fetch ?? ((input, init) => globalThis.fetch(input, init))
+    this.#shared = mode !== 'bearer' || !!store
+    let held: string | null = null
+    this.#store = store ?? { get: () => held, set: (tokens) => void (held = tokens) }
+    // In tabs alone: on a server it would tell one person's sign-in to the others.
+    if (globalThis.document && globalThis.BroadcastChannel) {
+      this.#tabs = new BroadcastChannel(`doorward ${this.#url}`)
+      this.#tabs.onmessage = ({ data }) => void this.#heard(data)
+    }
+  }
+
+  /** Who is signed in: `null` for nobody, `undefined` while that is not known yet. */
+  get user(): User | null | undefined {
+    return this.#user
+  }
+
+  /** Tells of every sign-in and sign-out, in this tab and in others; returns what ends that. */
+  onChange = (listener: (user: User | null | undefined) => void): (() => void) => {
+    this.#listeners.add(listener)
+    return () => void this.#listeners.delete(listener)
+  }
+
+  register(registration: Registration): Promise<User> {
+    return this.#enter('register', registration)
+  }
+
+  login(credentials: Credentials): Promise<User> {
+    return this.#enter('login', credentials)
+  }
+
+  /** Ends this sign-in. Where the server can't be reached it throws, and nothing has changed. */
+  async logout(): Promise<void> {
+    await this.#renewing?.catch(() => {})
+    const refresh_token = (await this.#load())?.refresh_token
+    await read(this.#plain('logout', { refresh_token }))
+    await this.#leave()
+  }
+
+  /** Ends every sign-in of this user, on all devices, and says how many there were. */
+  async logoutAll(): Promise<number> {
+    const { sessions } = await this.#ask<{ sessions: number }>('logout/all', 'POST')
+    await this.#leave()
+    return sessions
+  }
+
+  /** Renews the credential now. Requests do that by themselves when they have to. */
+  async refresh(): Promise<void> {
+    if (this.mode === 'session') return
+    await this.#read()
+    const refused = await this.#renew(this.#version).catch(unreachable)
+    if (refused) throw await DoorwardError.of(refused.clone())
+  }
+
+  /** Who is signed in, as the server knows them. */
+  async profile(): Promise<User> {
+    try {
+      const { user } = await this.#ask<{ user: User }>('profile')
+      this.#is(user)
+      return user
+    } catch (error) {
+      if (error instanceof DoorwardError && error.code === 'token_missing') this.#is(null)
+      throw error
+    }
+  }
+
+  /** The devices where this user is signed in. */
+  async sessions(): Promise<Device[]> {
+    return (await this.#ask<{ sessions: Device[] }>('sessions')).sessions
+  }
+
+  /** Signs one device out. */
+  async endSession(id: string): Promise<void> {
+    await this.#ask(`sessions/${encodeURIComponent(id)}`, 'DELETE')
+  }
+
+  /** The page that renews the cookies of a browser and sends it on to a path of Doorward's site. */
+  refreshUrl(returnTo: string): string {
+    return `${new URL('refresh', this.#url)}?return_to=${encodeURIComponent(returnTo)}`
+  }
+
+  /**
+   * Like `fetch`, with the credential for Doorward, the page's own origin and `apis`. Where it has run out, it is renewed
+   * once for all requests that wait, and each is repeated once; a body that is a stream can't be.
+   */
+  fetch: typeof fetch = async (input, init) => {
+    const url = input instanceof Request ? input.url : new URL(input, globalThis.location?.href ?? this.#url)
+    const request = () => new Request(input instanceof Request ? input.clone() : url, init)
+    if (!this.#trusted.has(new URL(url).origin)) return this.#send(request())
+
+    await this.#read()
+    if (this.#held && Date.now() >= this.#held.expires) await this.#renew(this.#version)
+    const version = this.#version
+    const response = await this.#as(request())
+    const code = await codeOf(response)
+    if (code.startsWith('session_')) await this.#over(version)
+    if (!code.startsWith('token_') || this.mode === 'session') return response
+    const refused = await this.#renew(version)
+    if (refused) return refused.status === 401 ? response : refused.clone()
+    if (version === this.#version || init?.body instanceof ReadableStream) return response
+    await response.body?.cancel()
+    return this.#as(request())
+  }
+
+  /** Sends it with the credential of now. */
+  async #as(request: Request) {
+    if (this.mode !== 'bearer') return this.#send(new Request(request, { credentials: 'include' }))
+    await this.#read()
+    if (this.#held && !request.headers.has('authorization')) {
+      request.headers.set('authorization', `Bearer ${this.#held.token}`)
+    }
+    return this.#send(request)
+  }
+
+  /** Asks one of the routes that take a credential and no other's place. */
+  #ask<T>(path: string, method = 'GET'): Promise<T> {
+    return read(this.fetch(new URL(path, this.#url), { method }))
+  }
+
+  /** Asks one of the routes that make, renew or end a sign-in. */
+  #plain(path: string, body: object, init?: RequestInit): Promise<Response> {
+    const headers = { 'content-type': 'application/json' }
+    const request = { method: 'POST', headers, body: JSON.stringify(body), ...init }
+    return this.#as(new Request(new URL(path, this.#url), request))
+  }
+
+  async #enter(path: string, body: object): Promise<User> {
+    // An answer to the sign-in before must not come after this one's and replace its cookies.
+    await this.#renewing?.catch(() => {})
+    const entered = await read<Issued & { user: User }>(this.#plain(path, { ...body, mode: this.mode }))
+    await this.#keep(entered)
+    this.#tell({ kind: 'in', user: entered.user })
+    this.#is(entered.user)
+    return entered.user
+  }
+
+  /** Renews the credential, unless another one has come since `version`. Gives the answer that refused it. */
+  #renew(version: number): Promise<Response | undefined> {
+    if (version !== this.#version) return Promise.resolve(undefined)
+    this.#renewing ??= this.#insist(version).finally(() => (this.#renewing = undefined))
+    return this.#renewing
+  }
+
+  /**
+   * A refresh whose answer was lost may have counted: the same token gets the same successor for a minute, and is a copy
+   * after that. So it is asked again until it is answered, also when nobody waits any more.
+   */
+  async #insist(version: number): Promise<Response | undefined> {
+    for (let wait = 250; ; wait *= 2) {
+      try {
+        const refused = await this.#exchange(version)
+        if (refused?.status === 503) this.#insistLater()
+        else this.#unansweredSince = 0
+        return refused
+      } catch (error) {
+        if (wait > 2_000) {
+          this.#insistLater()
+          throw error
+        }
+        await sleep(wait * (0.5 + Math.random() / 2))
+      }
+    }
+  }
+
+  #insistLater() {
+    this.#unansweredSince ||= Date.now()
+    if (Date.now() - this.#unansweredSince > GRACE) return void (this.#unansweredSince = 0)
+    const timer: unknown = setTimeout(() => this.#renew(this.#version).catch(() => {}), 3_000)
+    // On a server it keeps no process alive.
+    ;(timer as { unref?(): void }).unref?.()
+  }
+
+  async #exchange(version: number): Promise<Response | undefined> {
+    const current = () => version === this.#version
+    // No lock: whoever waits goes on alone if nothing is heard. But two tabs that refresh one after the other would make
+    // the token of a third, whose request is still on its way, look like a copy.
+    while (current() && Date.now() < this.#elsewhere) await sleep(20)
+    const before = await this.#load()
+    if (!current()) return undefined
+    if (this.mode === 'bearer') {
+      if (!before) return this.#over(version, nothing())
+      // Somebody with the same store has renewed them already.
+      if (before.token !== this.#held?.token) return this.#take(before)
+    }
+    this.#tell({ kind: 'renewing' })
+    // `keepalive`: the answer sets its cookies although the page was left meanwhile.
+    const init = { keepalive: true, signal: AbortSignal.timeout(ANSWER) }
+    const response = await this.#plain('refresh', { refresh_token: before?.refresh_token }, init)
+    const body: Issued | undefined = response.ok ? await response.clone().json() : undefined
+    if (!body && !/^(refresh|session)_/.test(await codeOf(response))) return response
+    const after = await this.#load()
+    if (!current()) return undefined
+    // What another one has stored meanwhile counts, and this answer is one of the past.
+    if (after?.refresh_token !== before?.refresh_token) return after ? this.#take(after) : this.#over(version, nothing())
+    if (!body) return this.#over(version, response)
+    await this.#keep(body)
+    this.#tell({ kind: 'renewed' })
+    return undefined
+  }
+
+  /** The credential of `version` is good for nothing any more. */
+  async #over(version: number, refused?: Response) {
+    if (version === this.#version && this.#user !== null) await this.#leave()
+    return refused
+  }
+
+  async #leave() {
+    const user = this.#user?.id
+    await this.#store.set(null)
+    this.#take(undefined)
+    // Whoever only finds that nobody is signed in has nothing to tell.
+    if (user) this.#tell({ kind: 'out', user })
+    this.#is(null)
+  }
+
+  async #keep({ token, refresh_token, expires_in }: Issued) {
+    const held = { token, refresh_token, expires: Date.now() + expires_in * 1000 }
+    if (this.mode === 'bearer') await this.#store.set(JSON.stringify(held))
+    this.#take(this.mode === 'session' ? undefined : held)
+  }
+
+  async #load(): Promise<Held | undefined> {
+    if (this.mode !== 'bearer') return undefined
+    try {
+      return JSON.parse((await this.#store.get()) || 'null') ?? undefined
+    } catch (error) {
+      if (error instanceof SyntaxError) return undefined
+      throw error
+    }
+  }
+
+  async #read() {
+    const held = await this.#load()
+    this.#held ??= held
+  }
+
+  /** From here on it is another credential. */
+  #take(held: Held | undefined): undefined {
+    this.#version += 1
+    this.#held = held
+  }
+
+  #is(user: User | null | undefined) {
+    const before = this.#user
+    this.#user = user
+    if (JSON.stringify(before) !== JSON.stringify(user)) for (const listener of this.#listeners) listener(user)
+  }
+
+  #tell(message: Message) {
+    this.#tabs?.postMessage(message)
+  }
+
+  async #heard(message: Message) {
+    const out = message.kind === 'out'
+    if (out && this.#user?.id !== message.user) return
+    // A sign-in of this tab's own; but whoever leaves means all tabs.
+    if (!this.#shared) return void (out && (await this.logout().catch(() => {})))
+    if (message.kind === 'renewing') return void (this.#elsewhere = Date.now() + COURTESY)
+    this.#elsewhere = 0
+    this.#take(undefined)
+    if (message.kind !== 'renewed') this.#is(out ? null : message.user)
+  }
+}
+
+interface Issued {
+  token?: string
+  refresh_token?: string
+  expires_in: number
+}
+
+interface Held {
+  token?: string
+  refresh_token?: string
+  /** When the access token runs out, by the clock of this machine. */
+  expires: number
+}
+
+type Message = { kind: 'in'; user: User } | { kind: 'renewing' } | { kind: 'renewed' } | { kind: 'out'; user: string }
+
+const nothing = () => {
+  const problem = { code: 'refresh_invalid', message: 'Nobody is signed in' }
+  return new Response(JSON.stringify(problem), { status: 401, headers: { 'content-type': 'application/problem+json' } })
+}
+
+function unreachable(cause: unknown): never {
+  if ((cause as Error)?.name === 'AbortError') throw cause
+  throw new DoorwardError('The server cannot be reached: try again', 'network', 0, [], undefined, { cause })
+}
+
+async function read<T>(asked: Promise<Response>): Promise<T> {
+  const response = await asked.catch(unreachable)
+  if (!response.ok) throw await DoorwardError.of(response)
+  return response.json().catch(unreachable)
+}

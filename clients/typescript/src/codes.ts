@@ -1,0 +1,60 @@
+// Made by: UPDATE=1 cargo test -p doorward-cli reference
+
+/** The stable `code` of each refusal. */
+export type Code =
+  /** 400: The request cannot be read. Mend the request: the message says where. */
+  | 'malformed'
+  /** 400: This link is unknown, used or too old: ask for a new one. Ask for a new link. */
+  | 'link_invalid'
+  /** 400: Cookies need https here: open this site with https. Use https, or bearer mode. */
+  | 'https_required'
+  /** 401: No token provided. Sign in, and send the access token or the cookies. */
+  | 'token_missing'
+  /** 401: Invalid token. Drop the token and sign in. Where it should be good: compare issuer and keys. */
+  | 'token_invalid'
+  /** 401: jwt expired. Refresh, and ask again with the new token. */
+  | 'token_expired'
+  /** 401: Token is out of date: refresh it. Refresh, and ask again with the new token. */
+  | 'token_stale'
+  /** 401: This session has ended. Sign in again. */
+  | 'session_ended'
+  /** 401: This session has expired: sign in again. Sign in again. */
+  | 'session_expired'
+  /** 401: Invalid email or password. Let the person try again. */
+  | 'invalid_credentials'
+  /** 401: Invalid refresh token: sign in again. Sign in again. */
+  | 'refresh_invalid'
+  /** 401: This refresh token was used before: sign in again. Sign in again. If nobody copied the token: keep the successor that each refresh gives. */
+  | 'refresh_reused'
+  /** 403: You are not allowed to do this. Ask an admin for a role that grants it. */
+  | 'forbidden'
+  /** 403: This request comes from another site and was refused. Call from the server's own origin, or list yours in `origins`. */
+  | 'cross_site_request'
+  /** 403: Registration is closed, or needs an invitation. Ask an admin for an invitation or an account. */
+  | 'registration_closed'
+  /** 403: This account is disabled. Ask an admin. */
+  | 'user_disabled'
+  /** 403: The current password is wrong. Ask for the current password again. */
+  | 'wrong_password'
+  /** 404: There is nothing here. Check the address and the id. */
+  | 'not_found'
+  /** 405: This address has no such method. Use one of those in `Allow`. */
+  | 'method_not_allowed'
+  /** 408: The request took too long to arrive. Send the request again, and faster. */
+  | 'timeout'
+  /** 409: This email address is already registered. Sign in with it, or use another address. */
+  | 'email_taken'
+  /** 409: This is the last admin: give the role to somebody else first. Make somebody else an admin first. */
+  | 'last_admin'
+  /** 413: The request body is too large. Send less; the limit is `http.body_limit`. */
+  | 'too_large'
+  /** 415: Send the body as application/json. Send JSON as application/json, in UTF-8, without compression. */
+  | 'unsupported_media_type'
+  /** 422: Some fields are missing or wrong. Mend the `fields`, each of which has a message of its own. */
+  | 'invalid_input'
+  /** 429: Too many attempts: wait and try again. Wait as long as `Retry-After` says. */
+  | 'too_many_attempts'
+  /** 503: Too busy at the moment: try again. Keep what you hold, and try again after `Retry-After`. */
+  | 'overloaded'
+  /** 503: Temporarily unavailable: try again. Keep what you hold, and try again after `Retry-After`. */
+  | 'unavailable'

@@ -1,0 +1,65 @@
+import type { IncomingMessage, ServerResponse } from 'node:http'
+
+import { type Refusal, answer } from './answer.js'
+import type { Guard, Identity } from './guard.js'
+
+declare global {
+  namespace Express {
+    interface Request {
+      identity?: Identity
+    }
+  }
+}
+
+/** What a route needs. */
+export interface Needs {
+  /** Lets requests without a credential in too; a bad one is still refused. */
+  optional?: boolean
+  role?: string
+  /** By the guard's `roles`. */
+  permission?: string
+}
+
+/** @see Guard.express */
+export function express(guard: Guard, needs: Needs) {
+  return async (request: IncomingMessage & { identity?: Identity }, response: ServerResponse, next: () => void): Promise<void> => {
+    const found = await judge(guard, request, needs)
+    if (typeof found === 'string') {
+      const { status, headers, body } = answer(found)
+      response.writeHead(status, headers).end(body)
+    } else {
+      request.identity = found
+      next()
+    }
+  }
+}
+
+/** @see Guard.fastify */
+export function fastify(guard: Guard, needs: Needs) {
+  return async (request: { raw: IncomingMessage; identity?: Identity }, reply: Reply): Promise<unknown> => {
+    const found = await judge(guard, request.raw, needs)
+    if (typeof found === 'string') {
+      const { status, headers, body } = answer(found)
+      return reply.code(status).headers(headers).send(body)
+    }
+    request.identity = found
+    return undefined
+  }
+}
+
+interface Reply {
+  code(status: number): Reply
+  headers(headers: Record<string, string>): Reply
+  send(body: string): unknown
+}
+
+async function judge(guard: Guard, request: IncomingMessage, needs: Needs): Promise<Identity | Refusal | undefined> {
+  // Whatever fails in a check refuses.
+  const found = await guard.check(request).catch(() => 'unavailable' as const)
+  if (found === 'token_missing' && needs.optional) return undefined
+  if (typeof found === 'string') return found
+  const allowed =
+    (needs.role === undefined || needs.role === found.role) &&
+    (needs.permission === undefined || guard.grants(found.role, needs.permission))
+  return allowed ? found : 'forbidden'
+}

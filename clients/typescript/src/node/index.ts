@@ -1,0 +1,10 @@
+import { Guard, type GuardOptions } from './guard.js'
+
+export { Guard } from './guard.js'
+export type { GuardOptions, Health, Identity } from './guard.js'
+export type { Needs } from './adapters.js'
+export { answer } from './answer.js'
+export type { Answer, Refusal } from './answer.js'
+
+/** A guard that has its keys, and knows every revocation of until now. Rejects with what is missing. */
+export const createGuard = (options: GuardOptions): Promise<Guard> => Guard.build(options)

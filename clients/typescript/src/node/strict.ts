@@ -1,0 +1,52 @@
+/** The most members of one object, and how deep objects and lists may be nested. */
+const MAX_MEMBERS = 64
+const MAX_DEPTH = 100
+
+const TOKEN = /"(?:[^"\\]|\\.)*"|[{}[\],:]|[^\s{}[\],:"]+/g
+
+/**
+ * The members of the JSON object that `text` is, each as it is written there, objects and lists empty; `undefined` where two parsers could
+ * read it differently: names twice or with escapes, broken Unicode, numbers beyond the range (RFC 8725 section 2.4).
+ */
+export function members(text: string): Map<string, string> | undefined {
+  try {
+    JSON.parse(text)
+  } catch {
+    return undefined
+  }
+  const found = new Map<string, string>()
+  // One set of names for each object around the place, and nothing for a list.
+  const open: (Set<string> | undefined)[] = []
+  let [name, before] = ['', '']
+  for (const [token] of text.matchAll(TOKEN)) {
+    const names = open.at(-1)
+    if (token === '{' || token === '[') {
+      if (open.length === 1) found.set(name, '')
+      if (open.push(token === '{' ? new Set() : undefined) > MAX_DEPTH) return undefined
+    } else if (token === '}' || token === ']') {
+      open.pop()
+    } else if (names && token.startsWith('"') && (before === '{' || before === ',')) {
+      if (token.includes('\\') || names.has(token) || names.size === MAX_MEMBERS) return undefined
+      names.add(token)
+      name = token.slice(1, -1)
+    } else if (token !== ',' && token !== ':') {
+      const value: unknown = JSON.parse(token)
+      if (typeof value === 'string' ? !value.isWellFormed() : value === Infinity || value === -Infinity) return undefined
+      if (open.length === 1) found.set(name, token)
+    }
+    before = token
+  }
+  return text.trimStart().startsWith('{') ? found : undefined
+}
+
+/** The text of a member; `undefined` where it is not there or none. */
+export function text(found: Map<string, string>, name: string): string | undefined {
+  const written = found.get(name)
+  return written?.startsWith('"') ? (JSON.parse(written) as string) : undefined
+}
+
+/** The whole seconds since 1970 of a member; `undefined` where it is not there, NaN where it is none. */
+export function seconds(found: Map<string, string>, name: string): number | undefined {
+  const written = found.get(name)
+  return written === undefined ? undefined : /^\d{1,15}$/.test(written) ? Number(written) : NaN
+}

@@ -1,0 +1,154 @@
+// A Doorward of one's own, and a wire to it on which answers can be held or get lost.
+
+import { execFileSync, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { mkdtempSync, rmSync } from 'node:fs'
+import { Agent, createServer, request } from 'node:http'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { createInterface } from 'node:readline'
+import { buffer } from 'node:stream/consumers'
+import { fileURLToPath } from 'node:url'
+
+const ROOT = fileURLToPath(new URL('../../../', import.meta.url))
+const PROGRAM = join(ROOT, process.env.DOORWARD ?? 'target/debug/doorward')
+
+export const PASSWORD = 'a door is a promise'
+export const email = (name) => `${name}@example.org`
+export const ada = { name: 'ada', email: email('ada'), password: PASSWORD }
+
+/** Tells a test to stop all that it has started, the last first. */
+export async function using(body) {
+  const stops = []
+  try {
+    return await body((thing) => (stops.unshift(thing.stop), thing))
+  } finally {
+    for (const stop of stops) await stop()
+  }
+}
+
+export async function serve(flags = [], env = {}) {
+  const data = mkdtempSync(join(tmpdir(), 'doorward-client-'))
+  const at = ['--data', data]
+  const given = { env: { PATH: process.env.PATH, NO_COLOR: '1', ...env } }
+  const run = (...args) => execFileSync(PROGRAM, [...args, ...at], { ...given, input: '', encoding: 'utf8' })
+  let child, ended
+  const server = {
+    run,
+    role: (name, role) => run('user', 'role', email(name), role),
+    async start(port = 0) {
+      const line = ['serve', ...at, '--listen', `127.0.0.1:${port}`, '--metrics-listen', '127.0.0.1:0', ...flags]
+      child = spawn(PROGRAM, [...line, '--dev', '--no-throttle', '--log-level', 'warn'], {
+        ...given,
+        stdio: ['ignore', 'pipe', 'inherit'],
+      })
+      ended = once(child, 'exit')
+      for await (const line of createInterface({ input: child.stdout })) {
+        const [, what, url] = /^(Doorward|Metrics) .* (http:\/\/127\.0\.0\.1:\d+)/.exec(line) ?? []
+        if (what === 'Doorward') server.url = url
+        if (what === 'Metrics') return void (server.metrics = url)
+      }
+      throw new Error('the server said no address')
+    },
+    async end(signal = 'SIGTERM') {
+      child.kill(signal)
+      await ended
+    },
+    /** Ends it, and starts it again where it was. */
+    async restart(signal) {
+      const { port } = new URL(server.url)
+      await server.end(signal)
+      await server.start(port)
+    },
+    /** How many refresh tokens were exchanged, by how that went. */
+    async refreshes() {
+      const counts = { rotated: 0, repeated: 0, reused: 0, refused: 0 }
+      const text = await (await fetch(`${server.metrics}/metrics`)).text()
+      for (const [, how, n] of text.matchAll(/^\w*refreshes\w*\{.*="(\w+)"\} (\d+)/gm)) counts[how] = Number(n)
+      return counts
+    },
+    async stop() {
+      await server.end()
+      rmSync(data, { recursive: true })
+    },
+  }
+  await server.start()
+  return server
+}
+
+/** A wire to the server at `url`; `answer(path, status, send)` may hold what comes back, or lose it. */
+export async function wire(url, answer = async () => true) {
+  const agent = new Agent({ keepAlive: true })
+  const seen = []
+  const proxy = createServer(async (incoming, outgoing) => {
+    const body = await buffer(incoming)
+    const { method, headers } = incoming
+    const ask = request(new URL(incoming.url, url), { method, headers, agent })
+    ask.on('error', () => outgoing.destroy())
+    ask.end(body)
+    const [response] = await once(ask, 'response').catch(() => [])
+    if (!response) return
+    seen.push({ path: incoming.url, status: response.statusCode, headers })
+    const text = await buffer(response)
+    if (!(await wires.answer(incoming.url, response.statusCode))) return outgoing.destroy()
+    outgoing.writeHead(response.statusCode, response.headers).end(text)
+  })
+  proxy.listen(0, '127.0.0.1')
+  await once(proxy, 'listening')
+  const wires = {
+    url: `http://127.0.0.1:${proxy.address().port}`,
+    seen,
+    answer,
+    async stop() {
+      proxy.closeAllConnections()
+      proxy.close()
+      agent.destroy()
+    },
+  }
+  return wires
+}
+
+/** Asks until it is so. */
+export async function until(what, ask) {
+  for (let tries = 0; tries < 400; tries += 1) {
+    if (await ask()) return
+    await new Promise((wake) => setTimeout(wake, 25))
+  }
+  throw new Error(`it never came: ${what}`)
+}
+
+/** Holds the answers of `path` back until `count` requests were refused with 401. */
+export function held(path, count) {
+  let refused = 0
+  let release
+  const all = new Promise((resolve) => (release = resolve))
+  return async (asked, status) => {
+    if (asked.startsWith(path)) await all
+    else if (status === 401 && ++refused >= count) release()
+    return true
+  }
+}
+
+/** A port that nobody listens on at the moment. */
+export async function freePort() {
+  const server = createServer().listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const { port } = server.address()
+  server.close()
+  return String(port)
+}
+
+/** A program of the examples, with the address that it says. */
+export async function program(file, env) {
+  const child = spawn(process.execPath, [file], { env: { PATH: process.env.PATH, ...env }, stdio: ['ignore', 'pipe', 'inherit'] })
+  const ended = once(child, 'exit')
+  const stop = async () => {
+    child.kill()
+    await ended
+  }
+  for await (const line of createInterface({ input: child.stdout })) {
+    const url = /http:\/\/[\w.]+:\d+/.exec(line)?.[0]
+    if (url) return { url, stop }
+  }
+  throw new Error(`${file} said no address`)
+}

@@ -1,0 +1,139 @@
+// The client in a real browser, with three tabs.
+
+import assert from 'node:assert/strict'
+import { readFileSync } from 'node:fs'
+import { after, before, test } from 'node:test'
+import { chromium } from 'playwright-core'
+import { PASSWORD, ada, held, serve, until, using, wire } from './support.mjs'
+
+let browser
+before(async () => {
+  const executablePath = process.env.CHROMIUM ?? '/usr/bin/chromium'
+  browser = await chromium.launch({ executablePath, args: ['--no-sandbox'] })
+})
+after(() => browser?.close())
+
+const story = (name, body) => test(name, { timeout: 120_000 }, () => using(body))
+
+const PAGE = '<!doctype html><html lang="en"><title>A tab</title><link rel="icon" href="data:,">'
+
+/** A server, the wire to it, and tabs of one browser that all have a client of this kind. */
+async function visiting(use, kind, flags = []) {
+  const server = use(await serve(flags))
+  const line = use(await wire(server.url))
+  const { port } = new URL(line.url)
+  const origin = `http://localhost:${port}`
+  const context = await browser.newContext()
+  use({ stop: () => context.close() })
+  await context.route(`${origin}/tab`, (route) => route.fulfill({ body: PAGE, contentType: 'text/html' }))
+  await context.route(`${origin}/client/*`, (route) => {
+    const name = new URL(route.request().url()).pathname.split('/').at(-1)
+    const body = readFileSync(new URL(`../dist/${name}`, import.meta.url))
+    return route.fulfill({ body, contentType: 'text/javascript' })
+  })
+  const load = async (page) => {
+    await page.goto(`${origin}/tab`)
+    await page.evaluate(async (kind) => {
+      const { createClient } = await import('/client/index.js')
+      const shelf = { get: () => localStorage.getItem('doorward'), set: (one) => (one ? localStorage.setItem('doorward', one) : localStorage.removeItem('doorward')) }
+      window.client = createClient(kind === 'store' ? { store: shelf } : { mode: kind })
+      window.told = []
+      window.client.onChange((user) => window.told.push(user?.name ?? null))
+    }, kind)
+    return page
+  }
+  const tab = async () => load(await context.newPage())
+  return { server, line, tab, load }
+}
+
+const statuses = (page, count) =>
+  page.evaluate(async (count) => {
+    const answers = await Promise.all(Array.from({ length: count }, () => client.fetch('/profile')))
+    return answers.map((answer) => answer.status)
+  }, count)
+
+for (const kind of ['cookie', 'store']) {
+  story(`50 requests of three tabs at the moment of expiry are one rotation and 50 successes: ${kind}`, async (use) => {
+    const { server, line, tab, load } = await visiting(use, kind, ['--access-ttl', '8s'])
+    const tabs = [await tab(), await tab(), await tab()]
+    await tabs[0].evaluate((ada) => client.register(ada), ada)
+    await load(tabs[0])
+    for (const page of tabs) assert.equal(await page.evaluate(async () => (await client.profile()).name), 'ada')
+    const { authorization, cookie } = line.seen.at(-1).headers
+    const headers = cookie ? { cookie } : { authorization }
+    await until('the end of the token', async () => (await fetch(`${server.url}/profile`, { headers })).status === 401)
+    // With cookies each request of every tab is refused before any tab hears of a renewal; a store says when they run out.
+    if (kind === 'cookie') line.answer = held('/refresh', 50)
+    const counts = [17, 17, 16]
+    const answers = await Promise.all(tabs.map((page, n) => statuses(page, counts[n])))
+    assert.deepEqual(answers.flat(), Array(50).fill(200))
+    const { rotated, reused, refused } = await server.refreshes()
+    assert.deepEqual({ rotated, reused, refused }, { rotated: 1, reused: 0, refused: 0 })
+    for (const page of tabs) assert.deepEqual(await page.evaluate(() => told.slice(-1)), ['ada'])
+  })
+
+  story(`reloads, lost answers and a restart of the server sign nobody out: ${kind}`, async (use) => {
+    const { server, line, tab, load } = await visiting(use, kind)
+    const tabs = [await tab(), await tab(), await tab()]
+    await tabs[0].evaluate((ada) => client.register(ada), ada)
+    const renew = (page) => page.evaluate(() => client.refresh())
+
+    // A reload while the answer is on its way.
+    let asked
+    const isAsked = new Promise((resolve) => (asked = resolve))
+    let lost = true
+    line.answer = async (path) => {
+      if (path !== '/refresh' || !lost) return true
+      asked()
+      return (lost = false)
+    }
+    const cut = renew(tabs[0]).catch(() => {})
+    await isAsked
+    await load(tabs[0])
+    await cut
+
+    // Answers that never come, while all tabs ask.
+    let losses = 3
+    line.answer = async (path) => path !== '/refresh' || losses-- <= 0
+    await Promise.all(tabs.map(renew))
+
+    // A server that is away for a moment.
+    await server.end('SIGKILL')
+    const renewals = tabs.map(renew)
+    await server.restart()
+    await Promise.all(renewals)
+    for (const page of tabs) {
+      assert.equal(await page.evaluate(async () => (await client.profile()).name), 'ada')
+      assert.ok(!(await page.evaluate(() => told)).includes(null))
+    }
+    const { reused, refused } = await server.refreshes()
+    assert.deepEqual([reused, refused], [0, 0])
+  })
+
+  story(`tabs learn of sign-in and logout: ${kind}`, async (use) => {
+    const { tab } = await visiting(use, kind)
+    const [one, two] = [await tab(), await tab()]
+    await one.evaluate((ada) => client.register(ada), ada)
+    await until('the sign-in', () => two.evaluate(() => client.user?.name === 'ada'))
+    assert.deepEqual(await statuses(two, 1), [200])
+    await two.evaluate(() => client.logout())
+    await until('the logout', () => one.evaluate(() => client.user === null))
+    assert.deepEqual(await statuses(one, 1), [401])
+    assert.deepEqual(await one.evaluate(() => told), ['ada', null])
+  })
+}
+
+story('in memory each tab is a sign-in of its own, a logout means all, and no storage holds a token', async (use) => {
+  const { server, tab, load } = await visiting(use, 'bearer')
+  const [one, two] = [await tab(), await tab()]
+  await one.evaluate((ada) => client.register(ada), ada)
+  assert.equal(await two.evaluate(() => client.user), undefined)
+  await two.evaluate((ada) => client.login(ada), { email: ada.email, password: PASSWORD })
+  const stored = () => JSON.stringify([localStorage, sessionStorage, document.cookie, Object.keys(client)])
+  assert.equal(await one.evaluate(stored), '[{},{},"",["mode","onChange","fetch"]]')
+  await one.evaluate(() => client.logout())
+  await until('the logout', () => two.evaluate(() => client.user === null))
+  await until('the end of both', async () => /"ended_at":null/.test(server.run('session', 'list', ada.email, '--json')) === false)
+  await load(one)
+  await assert.rejects(one.evaluate(() => client.profile()), /No token provided/)
+})
