@@ -4,6 +4,7 @@
 //! Look-ups take no lock that a writer can hold. They come after the signature was verified, so an attacker chooses
 //! none of the keys. An entry is kept until the last token that it concerns is dead.
 
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use crate::role::RoleName;
@@ -98,12 +99,29 @@ impl RevocationSet {
         roles.update_or_insert(user, |old| if old.version < version { new } else { *old }, new);
     }
 
+    /// Takes these changes of roles in place of all before: those of another store, beside whose versions the old ones
+    /// say nothing.
+    pub fn replace_roles(&self, changes: impl IntoIterator<Item = (UserId, (RoleName, i64, Timestamp))>) {
+        let changes: HashMap<_, _> = changes.into_iter().collect();
+        let roles = self.roles.pin();
+        for (user, (role, version, expires_at)) in &changes {
+            let (role, version, expires_at) = (*role, *version, *expires_at);
+            roles.insert(*user, RoleChange { role, version, expires_at });
+        }
+        roles.retain(|user, _| changes.contains_key(user));
+    }
+
     /// Drops the entries whose last token is dead, and says how many there were.
     pub fn sweep(&self, now: Timestamp) -> usize {
         let before = self.len();
         self.sessions.pin().retain(|_, expires_at| *expires_at > now);
         self.roles.pin().retain(|_, change| change.expires_at > now);
         before.saturating_sub(self.len())
+    }
+
+    /// How many sessions fit, and as many users.
+    pub fn max(&self) -> usize {
+        self.max
     }
 
     /// How many entries there are.
@@ -183,6 +201,17 @@ mod tests {
         assert_eq!(set.role_of(ADA), Some((RoleName::ADMIN, 2)));
         assert_eq!(set.check(ADA, session(1), RoleName::USER), Standing::Stale);
         assert_eq!(set.check(ADA, session(1), RoleName::ADMIN), Standing::Good);
+    }
+
+    #[test]
+    fn the_roles_of_another_store_take_the_place_of_all_before() {
+        let set = RevocationSet::new(10);
+        let grace = UserId::from_bytes([2; 16]);
+        set.change_role(ADA, RoleName::ADMIN, 9, LATER);
+        set.change_role(grace, RoleName::ADMIN, 1, LATER);
+        set.replace_roles([(ADA, (RoleName::USER, 1, LATER))]);
+        assert_eq!(set.role_of(ADA), Some((RoleName::USER, 1)));
+        assert_eq!(set.role_of(grace), None);
     }
 
     #[test]

@@ -10,6 +10,12 @@ pub struct CookieNames {
     pub session: String,
 }
 
+impl Default for CookieNames {
+    fn default() -> Self {
+        Self { token: "__Host-token".into(), session: "__Host-sessionId".into() }
+    }
+}
+
 /// The one credential of a request, unverified.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Credential<'a> {
@@ -75,16 +81,12 @@ fn cookies(headers: &HeaderMap) -> impl Iterator<Item = (&[u8], &[u8])> {
 mod tests {
     use super::*;
 
-    fn names() -> CookieNames {
-        CookieNames { token: "__Host-token".into(), session: "__Host-sessionId".into() }
-    }
-
     fn pick(lines: &[(&'static str, &str)]) -> Result<String, Refusal> {
         let mut headers = HeaderMap::new();
         for (name, value) in lines {
             headers.append(*name, value.parse().unwrap());
         }
-        credential(&headers, &names()).map(|found| format!("{found:?}"))
+        credential(&headers, &CookieNames::default()).map(|found| format!("{found:?}"))
     }
 
     #[test]

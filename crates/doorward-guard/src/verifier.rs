@@ -83,6 +83,16 @@ impl Verifier {
         token::explain(token, &self.keys.load().set, &self.expected, now)
     }
 
+    /// Whether a token names a key that is not here.
+    pub(crate) fn lacks_the_key_of(&self, token: &str) -> bool {
+        token::jws::names_unknown_key(token, &self.keys.load().set)
+    }
+
+    /// How many keys verify.
+    pub(crate) fn keys(&self) -> usize {
+        self.keys.load().set.iter().count()
+    }
+
     /// Takes other keys; what was verified with the old ones is forgotten.
     pub fn replace_keys(&self, keys: Verifying) {
         self.keys.store(Keys::new(keys));

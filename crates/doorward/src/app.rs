@@ -153,8 +153,8 @@ impl App {
         let throttle = Arc::new(Throttle::new(settings.throttle, settings.throttle_memory));
         let cookies = CookieJar::new(&settings);
         let tells_time = clock.clone();
-        let guard =
-            Guard::new(keys.verifier().clone(), cookies.names.clone(), memory, move || tells_time.now());
+        let (verifier, roles) = (keys.verifier().clone(), settings.roles.clone());
+        let guard = Guard::new(verifier, cookies.names.clone(), memory, roles, move || tells_time.now());
         let base = (store.clone(), clock.clone(), settings.roles.clone());
         Ok(Self(Arc::new(Parts {
             accounts: Accounts::new(base, users.clone(), sessions.clone(), revocations.clone()),

@@ -35,6 +35,17 @@ pub(super) fn sign(key: &SigningKey, header: &str, payload: &[u8]) -> Result<Str
 /// Room for two dots, a rounding and the signature of every algorithm but RSA.
 const SIGNATURE: usize = 90;
 
+/// Whether the header names a key that is not in the set, which may then be out of date. Nothing of it is believed.
+pub fn names_unknown_key(compact: &str, keys: &KeySet) -> bool {
+    let header = Compact::split(compact, &mut Unwatched).and_then(|jws| jws.decode_header(&mut Unwatched));
+    let unknown = |bytes: &[u8]| {
+        let header = Header::read(bytes, &mut Unwatched).ok()?;
+        header.require_access_token(&mut Unwatched).ok()?;
+        Some(keys.find(header.kid?).is_none())
+    };
+    header.is_ok_and(|bytes| unknown(&bytes) == Some(true))
+}
+
 /// The three parts of a compact JWS, as they stand in its text.
 #[derive(Clone, Copy)]
 pub(super) struct Compact<'a> {

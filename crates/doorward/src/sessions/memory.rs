@@ -5,7 +5,7 @@ use std::time::Duration;
 use doorward_core::revocation::{RevocationSet, Standing};
 use doorward_core::role::RoleName;
 use doorward_core::token::AccessToken;
-use doorward_core::{Mode, Refusal, SessionId, Timestamp, UserId};
+use doorward_core::{Mode, OpaqueSecret, Refusal, SessionId, Timestamp, UserId};
 use doorward_guard::{Identity, Lookup, LookupFuture};
 use quick_cache::sync::Cache;
 use tokio::sync::mpsc;
@@ -200,8 +200,8 @@ impl Lookup for Memory {
         }
     }
 
-    fn session(&self, hash: [u8; 32], now: Timestamp) -> LookupFuture<'_> {
-        Box::pin(self.load(hash, now))
+    fn session<'a>(&'a self, secret: &'a OpaqueSecret, now: Timestamp) -> LookupFuture<'a> {
+        Box::pin(self.load(secret.hash(), now))
     }
 
     fn token(&self, token: AccessToken, mode: Mode, _: Timestamp) -> LookupFuture<'_> {

@@ -23,7 +23,10 @@ impl FromRequestParts<App> for Confirmed {
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self> {
         let checked = <Identity as FromRequestParts<App>>::from_request_parts(parts, app).await;
-        let identity = checked.map_err(|Denied(refusal)| Error::Refused(refusal))?;
+        let identity = checked.map_err(|denied| match denied {
+            Denied::Refused(refusal) => Error::Refused(refusal),
+            Denied::Forbidden => Error::Forbidden,
+        })?;
         let standing = app.sessions.standing(identity.session, identity.user).await?;
         let standing = standing.ok_or(Refusal::SessionEnded)?;
         if standing.ended_at.is_some() || standing.disabled_at.is_some() {

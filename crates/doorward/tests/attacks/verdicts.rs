@@ -4,12 +4,14 @@
 mod table;
 
 use std::path::Path;
+use std::sync::Arc;
 
 use doorward::testing::Site;
+use doorward_core::revocation::RevocationSet;
 use doorward_core::token::KeySet;
 use doorward_core::{SessionId, Timestamp, UserId};
-use doorward_guard::Verifying;
-use http::Method;
+use doorward_guard::{Denied, Guard, Refusal, Verifying};
+use http::{HeaderMap, Method};
 use serde_json::Value;
 
 const NOW: i64 = 1_800_000_000;
@@ -49,9 +51,29 @@ fn the_table_of_verdicts_is_what_its_generator_writes() {
     assert_eq!(outline(&read()), outline(&made), "UPDATE=1 cargo test -p doorward --test attacks the_table");
 }
 
+fn text(value: &Value) -> String {
+    value.as_str().unwrap().to_owned()
+}
+
+fn revoke(table: &Value, set: &RevocationSet) {
+    let until = |row: &Value, at: usize| Timestamp::from_secs(row[at].as_i64().unwrap());
+    for row in table["revoked"]["sessions"].as_array().unwrap() {
+        let session: SessionId = text(&row[0]).parse().unwrap();
+        set.end_session(session, until(row, 1));
+    }
+    for row in table["revoked"]["roles"].as_array().unwrap() {
+        let (user, role): (UserId, _) = (text(&row[0]).parse().unwrap(), text(&row[1]).parse().unwrap());
+        set.change_role(user, role, row[2].as_i64().unwrap(), until(row, 3));
+    }
+}
+
+/// The rows of this key.
+fn rows<'a>(table: &'a Value, key: &'a str) -> impl Iterator<Item = &'a Value> {
+    table["tokens"].as_array().unwrap().iter().filter(move |row| row["key"] == key)
+}
+
 /// A server with the keys, users and revocations of the table.
 async fn server(table: &Value, key: &str) -> Site {
-    let text = |value: &Value| value.as_str().unwrap().to_owned();
     let secret = text(&table["secret"]);
     let shared = [("JWT_SECRET", secret.as_str())];
     let site = Site::with(if key == "hs256" { &shared } else { &[] }).await;
@@ -71,15 +93,7 @@ async fn server(table: &Value, key: &str) -> Site {
         ];
         site.app.store.execute(insert, values).await.unwrap();
     }
-    let until = |row: &Value, at: usize| Timestamp::from_secs(row[at].as_i64().unwrap());
-    for row in table["revoked"]["sessions"].as_array().unwrap() {
-        let session: SessionId = text(&row[0]).parse().unwrap();
-        site.app.revocations.set.end_session(session, until(row, 1));
-    }
-    for row in table["revoked"]["roles"].as_array().unwrap() {
-        let (user, role): (UserId, _) = (text(&row[0]).parse().unwrap(), text(&row[1]).parse().unwrap());
-        site.app.revocations.set.change_role(user, role, row[2].as_i64().unwrap(), until(row, 3));
-    }
+    revoke(table, &site.app.revocations.set);
     site
 }
 
@@ -88,18 +102,87 @@ async fn the_server_gives_the_verdicts_of_the_table() {
     let table = read();
     for key in ["hs256", "es256"] {
         let site = server(&table, key).await;
-        let rows = table["tokens"].as_array().unwrap().iter().filter(|row| row["key"] == key);
-        for row in rows {
+        for row in rows(&table, key) {
             let visitor = site.visitor();
             let mut request = visitor.request(Method::GET, "/profile");
-            for name in ["authorization", "cookie"] {
-                if let Some(value) = row[name].as_str() {
-                    request = request.header(name, value);
-                }
-            }
+            request.headers_mut().unwrap().extend(headers(row));
             let answer = visitor.send(request, "").await;
             let verdict = if answer.status == 200 { "ok".into() } else { answer.json()["code"].clone() };
             assert_eq!(verdict, row["verdict"], "{key}: {}", row["name"]);
         }
     }
+}
+
+/// The guard of the table's keys, with its revocations.
+async fn guard(table: &Value, key: &str) -> Guard {
+    let builder = Guard::builder().clock(|| Timestamp::from_secs(NOW));
+    let builder = match key {
+        "hs256" => builder.secret(text(&table["secret"])),
+        _ => builder.jwks(table["jwks"].to_string()),
+    };
+    let set = Arc::new(RevocationSet::new(100));
+    revoke(table, &set);
+    builder.revocations(set).build().await.unwrap()
+}
+
+fn headers(row: &Value) -> HeaderMap {
+    let sent = ["authorization", "cookie"].into_iter();
+    let sent = sent.filter_map(|name| Some((name.parse().unwrap(), row[name].as_str()?.parse().unwrap())));
+    sent.collect()
+}
+
+#[tokio::test]
+async fn the_guard_gives_the_verdicts_of_the_table() {
+    let table = read();
+    for key in ["hs256", "es256"] {
+        let guard = guard(&table, key).await;
+        for row in rows(&table, key) {
+            let verdict = guard.check(&headers(row)).await;
+            let verdict = verdict.map_or_else(|refusal| Denied::Refused(refusal).code(), |_| "ok");
+            assert_eq!(verdict, row["verdict"], "{key}: {}", row["name"]);
+        }
+    }
+}
+
+/// What the guard answers is what the server answers, but for the id of the request.
+#[tokio::test]
+async fn the_guard_answers_in_the_words_of_the_server() {
+    let table = read();
+    let (site, guard) = (server(&table, "hs256").await, guard(&table, "hs256").await);
+    let mut seen = std::collections::BTreeSet::new();
+    for row in rows(&table, "hs256").filter(|row| row["verdict"] != "ok") {
+        let refusal = guard.check(&headers(row)).await.unwrap_err();
+        if !seen.insert(refusal.code()) {
+            continue;
+        }
+        let visitor = site.visitor();
+        let mut request = visitor.request(Method::GET, "/profile");
+        request.headers_mut().unwrap().extend(headers(row));
+        let theirs = visitor.send(request, "").await;
+        let ours = Denied::Refused(refusal).response::<String>();
+        assert_eq!(ours.status(), theirs.status);
+        for name in ["content-type", "www-authenticate", "cache-control", "retry-after"] {
+            let ours = ours.headers().get(name).map(|value| value.to_str().unwrap());
+            assert_eq!(ours, theirs.header(name), "{name} of {refusal}");
+        }
+        let mut theirs = theirs.json();
+        theirs.as_object_mut().unwrap().remove("request_id");
+        assert_eq!(serde_json::from_str::<Value>(ours.body()).unwrap(), theirs);
+    }
+    assert_eq!(
+        Vec::from_iter(seen),
+        ["session_ended", "token_expired", "token_invalid", "token_missing", "token_stale"]
+    );
+    let unavailable = Denied::Refused(Refusal::Unavailable).response::<String>();
+    assert_eq!(
+        (unavailable.status().as_u16(), &unavailable.headers()["retry-after"]),
+        (503, &"1".parse().unwrap())
+    );
+    let forbidden = Denied::Forbidden.response::<String>();
+    let (status, code, message) = doorward::Error::Forbidden.row();
+    let body: Value = serde_json::from_str(forbidden.body()).unwrap();
+    assert_eq!(
+        (forbidden.status(), &body["code"], &body["message"]),
+        (status, &code.into(), &message.as_ref().into())
+    );
 }

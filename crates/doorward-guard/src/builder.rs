@@ -1,0 +1,299 @@
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use doorward_core::revocation::RevocationSet;
+use doorward_core::role::Roles;
+use doorward_core::token::{AccessToken, Expected, KeySet, KeySetError, SigningKey};
+use doorward_core::{Mode, OpaqueSecret, Refusal, Secret, SecretError, Timestamp};
+
+#[cfg(feature = "remote")]
+use crate::remote::{self, WhenStale};
+use crate::{CookieNames, Guard, Identity, Lookup, LookupFuture, Verifier, Verifying, clock};
+
+/// The longest life of a token unless the builder is told another: what a Doorward warns about.
+const MAX_TTL: Duration = Duration::from_secs(86_400);
+/// How many ended sessions are remembered at most, and as many changes of role.
+const MAX_REVOCATIONS: usize = 1_000_000;
+
+/// Why a guard can't be made, and what to do.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum BuildError {
+    /// Nothing to verify tokens with.
+    #[error("there is nothing to verify tokens with: give the server's URL, its secret or its JWK set")]
+    NoKeys,
+    /// A secret and a JWK set: an attacker would choose which of them a token is checked with (attack J41).
+    #[error("a shared secret and public keys don't go together: give the one that the server signs with")]
+    Mixed,
+    /// The secret is one that an attacker would try.
+    #[error("the shared secret {0}: give the server's JWT_SECRET, at least 32 random bytes")]
+    Secret(#[from] SecretError),
+    /// The JWK set can't be used.
+    #[error("the JWK set can't be used: {0}")]
+    Keys(#[from] KeySetError),
+    /// A role's name isn't one.
+    #[error(
+        "{0:?} is no role: a role's name begins with a lower-case letter and has 1 to 31 of a-z, 0-9, _ and -"
+    )]
+    Role(String),
+    /// The server's address can't be used.
+    #[error("the server's address {0:?} can't be used: {1}")]
+    #[cfg(feature = "remote")]
+    Address(String, &'static str),
+    /// A certificate of an authority can't be read.
+    #[error("the certificates of authorities can't be read: {0}")]
+    #[cfg(feature = "remote")]
+    Certificates(String),
+    /// Revocations would go unnoticed.
+    #[error(
+        "the guard would not hear of logouts: give client(id, secret) from `doorward client create` or feed_secret(…), or \
+         say without_revocations()"
+    )]
+    #[cfg(feature = "remote")]
+    NoFeed,
+    /// A credential for a server, and no server.
+    #[error("there is no server to present the credential to: give server(url)")]
+    #[cfg(feature = "remote")]
+    NoServer,
+    /// The server doesn't answer as it should.
+    #[error("{url}: {problem}")]
+    #[cfg(feature = "remote")]
+    Server {
+        /// What was asked.
+        url: String,
+        /// What came of it.
+        problem: String,
+    },
+}
+
+/// What a [`Guard`] is told: at least where its keys come from, which is one of [`Builder::secret`], [`Builder::jwks`] and,
+/// with the feature `remote`, [`Builder::server`].
+#[derive(Default)]
+#[must_use]
+pub struct Builder {
+    secret: Option<Secret>,
+    jwks: Option<String>,
+    issuer: Option<String>,
+    audience: Option<String>,
+    cookies: Option<CookieNames>,
+    roles: Vec<(String, BTreeSet<String>)>,
+    max_ttl: Option<Duration>,
+    revocations: Option<Arc<RevocationSet>>,
+    now: Option<Box<dyn Fn() -> Timestamp + Send + Sync>>,
+    #[cfg(feature = "remote")]
+    remote: remote::Settings,
+}
+
+impl Builder {
+    /// Verifies with the secret that the server signs with, its `JWT_SECRET`. Who has it can make tokens: prefer public
+    /// keys.
+    pub fn secret(mut self, secret: impl Into<Vec<u8>>) -> Self {
+        self.secret = Some(Secret::new(secret));
+        self
+    }
+
+    /// Verifies with the public keys of this JWK set (RFC 7517), and with no others.
+    pub fn jwks(mut self, json: impl Into<String>) -> Self {
+        self.jwks = Some(json.into());
+        self
+    }
+
+    /// The tokens' `iss`: the server's `public_url`, or `doorward` where it has none. Unless told, the URL given to
+    /// [`Builder::server`]; or `doorward` where that is a loopback address, or there is none.
+    pub fn issuer(mut self, issuer: impl Into<String>) -> Self {
+        self.issuer = Some(issuer.into());
+        self
+    }
+
+    /// The tokens' `aud`; `doorward` unless told.
+    pub fn audience(mut self, audience: impl Into<String>) -> Self {
+        self.audience = Some(audience.into());
+        self
+    }
+
+    /// The names of the cookies with an access token and with a session secret; `__Host-token` and `__Host-sessionId`
+    /// unless told. Cookies reach an application only on the server's own host, or below its `cookie.domain`.
+    pub fn cookies(mut self, token: impl Into<String>, session: impl Into<String>) -> Self {
+        self.cookies = Some(CookieNames { token: token.into(), session: session.into() });
+        self
+    }
+
+    /// A role and what it may do here. Permissions are never in a token, so each application says its own. `admin` may do
+    /// everything.
+    pub fn role<P: Into<String>>(
+        mut self,
+        name: impl Into<String>,
+        permissions: impl IntoIterator<Item = P>,
+    ) -> Self {
+        self.roles.push((name.into(), permissions.into_iter().map(Into::into).collect()));
+        self
+    }
+
+    /// The longest life of a token, from `iat` to `exp`; 24 hours unless told. One that lives longer is refused, whoever
+    /// signed it.
+    pub fn max_ttl(mut self, max_ttl: Duration) -> Self {
+        self.max_ttl = Some(max_ttl);
+        self
+    }
+
+    /// How many ended sessions are remembered, and as many changes of role; a million unless told, about 100 bytes each.
+    /// Beyond it the guard no longer knows everything, and does as with a stale feed.
+    pub fn max_revocations(self, max: usize) -> Self {
+        self.revocations(Arc::new(RevocationSet::new(max)))
+    }
+
+    /// Looks into this set, which the application fills by its own means.
+    pub fn revocations(mut self, set: Arc<RevocationSet>) -> Self {
+        self.revocations = Some(set);
+        self
+    }
+
+    /// Tells the time, for tests; the system's clock unless told.
+    pub fn clock(mut self, now: impl Fn() -> Timestamp + Send + Sync + 'static) -> Self {
+        self.now = Some(Box::new(now));
+        self
+    }
+
+    /// Makes the guard. With a server it returns when keys are fetched and every revocation is known, so that nobody is
+    /// let in by a guard that doesn't know yet; what it keeps doing stops when the last clone is dropped.
+    ///
+    /// # Errors
+    /// What is missing or can't be used, and what to do.
+    pub async fn build(mut self) -> Result<Guard, BuildError> {
+        let given = self.keys()?;
+        let roles = roles(std::mem::take(&mut self.roles))?;
+        let set = self.revocations.take().unwrap_or_else(|| Arc::new(RevocationSet::new(MAX_REVOCATIONS)));
+        let expected = Expected {
+            issuer: self.issuer.take().unwrap_or_else(|| self.usual_issuer()),
+            audience: self.audience.take().unwrap_or_else(|| "doorward".into()),
+            max_ttl: self.max_ttl.unwrap_or(MAX_TTL),
+        };
+        let known = given.is_some();
+        let verifying = Verifying { current: given.unwrap_or_default(), ..Default::default() };
+        let verifier = Arc::new(Verifier::new(verifying, expected, set));
+        let lookup = self.lookup(&verifier, known).await?;
+        let cookies = self.cookies.unwrap_or_default();
+        let now = self.now.unwrap_or_else(|| Box::new(clock::now));
+        Ok(Guard::new(verifier, cookies, lookup, roles, now))
+    }
+
+    /// The keys that it was given.
+    fn keys(&mut self) -> Result<Option<KeySet>, BuildError> {
+        match (self.secret.take(), self.jwks.take()) {
+            (Some(_), Some(_)) => Err(BuildError::Mixed),
+            (None, None) => Ok(None),
+            (None, Some(json)) => Ok(Some(KeySet::from_jwks(&json)?)),
+            (Some(secret), None) => {
+                let secret = Secret::configured(secret.expose())?;
+                let key = SigningKey::hs256(&secret).map_err(KeySetError::Key)?;
+                Ok(Some(KeySet::new(vec![key.verifying_key()])?))
+            }
+        }
+    }
+
+    #[cfg(not(feature = "remote"))]
+    fn usual_issuer(&self) -> String {
+        "doorward".into()
+    }
+
+    #[cfg(not(feature = "remote"))]
+    async fn lookup(&mut self, _: &Arc<Verifier>, known: bool) -> Result<Arc<dyn Lookup>, BuildError> {
+        if known { Ok(Arc::new(MemoryAlone)) } else { Err(BuildError::NoKeys) }
+    }
+}
+
+/// With a Doorward elsewhere.
+#[cfg(feature = "remote")]
+impl Builder {
+    /// The URL of a Doorward, such as `https://accounts.example.com`: its keys are fetched and kept as it allows, and
+    /// fetched again when a token names an unknown one, at most every 10 s.
+    pub fn server(mut self, url: impl Into<String>) -> Self {
+        self.remote.url = Some(url.into());
+        self
+    }
+
+    /// Follows the server's revocations as a registered client (`doorward client create`), and asks it about session
+    /// secrets.
+    pub fn client(mut self, id: impl AsRef<str>, secret: impl AsRef<str>) -> Self {
+        self.remote.authorize_as_client(id.as_ref(), secret.as_ref());
+        self
+    }
+
+    /// Follows the server's revocations with its `DOORWARD_FEED_SECRET`. Session secrets are refused: only a client may
+    /// ask about them.
+    pub fn feed_secret(mut self, secret: impl AsRef<str>) -> Self {
+        self.remote.authorize_by_secret(secret.as_ref());
+        self
+    }
+
+    /// Does without the server's revocations: a token is good until it expires, whatever ended its session.
+    pub fn without_revocations(mut self) -> Self {
+        self.remote.without_revocations = true;
+        self
+    }
+
+    /// Speaks plain http to a server that is not on this machine. Whoever is on the way then sees the credentials and
+    /// chooses the keys: only for networks that you trust as you do this machine.
+    pub fn allow_plain_http(mut self) -> Self {
+        self.remote.plain_http = true;
+        self
+    }
+
+    /// Trusts these authorities too (certificates as PEM), besides those that browsers trust.
+    pub fn root_certificates(mut self, pem: impl Into<Vec<u8>>) -> Self {
+        self.remote.roots = pem.into();
+        self
+    }
+
+    /// How long the server may be silent before the guard counts as stale; 2 minutes unless told.
+    pub fn stale_after(mut self, span: Duration) -> Self {
+        self.remote.stale_after = span;
+        self
+    }
+
+    /// What a stale guard does; [`WhenStale::Refuse`] unless told.
+    pub fn when_stale(mut self, policy: WhenStale) -> Self {
+        self.remote.when_stale = policy;
+        self
+    }
+
+    fn usual_issuer(&self) -> String {
+        self.remote.issuer().unwrap_or_else(|| "doorward".into())
+    }
+
+    async fn lookup(&mut self, verifier: &Arc<Verifier>, known: bool) -> Result<Arc<dyn Lookup>, BuildError> {
+        let remote = std::mem::take(&mut self.remote);
+        match remote.url {
+            Some(_) => Ok(Arc::new(remote::open(remote, verifier.clone(), known).await?)),
+            None if remote.authorization.is_some() => Err(BuildError::NoServer),
+            None if known => Ok(Arc::new(MemoryAlone)),
+            None => Err(BuildError::NoKeys),
+        }
+    }
+}
+
+fn roles(given: Vec<(String, BTreeSet<String>)>) -> Result<Roles, BuildError> {
+    let named = given.into_iter().map(|(name, permissions)| match name.parse() {
+        Ok(role) => Ok((role, permissions)),
+        Err(_) => Err(BuildError::Role(name)),
+    });
+    Ok(Roles::new(named.collect::<Result<Vec<_>, _>>()?))
+}
+
+/// Where there is nobody to ask: session secrets are unknown, and what memory doesn't hold is refused.
+struct MemoryAlone;
+
+impl Lookup for MemoryAlone {
+    fn session_in_memory(&self, _: &[u8; 32], _: Timestamp) -> Option<Result<Identity, Refusal>> {
+        Some(Err(Refusal::TokenInvalid))
+    }
+
+    fn session<'a>(&'a self, _: &'a OpaqueSecret, _: Timestamp) -> LookupFuture<'a> {
+        Box::pin(async { Err(Refusal::TokenInvalid) })
+    }
+
+    fn token(&self, _: AccessToken, _: Mode, _: Timestamp) -> LookupFuture<'_> {
+        Box::pin(async { Err(Refusal::Unavailable) })
+    }
+}

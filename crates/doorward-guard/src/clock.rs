@@ -1,0 +1,18 @@
+//! The time of guards that are told no other.
+
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use doorward_core::Timestamp;
+
+/// Now, by the system's clock.
+#[expect(clippy::disallowed_methods, reason = "the one place of this crate that asks the system")]
+pub(crate) fn now() -> Timestamp {
+    let since: Duration = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    Timestamp::from_micros(i64::try_from(since.as_micros()).unwrap_or(i64::MAX))
+}
+
+/// Steady time, which no set clock moves.
+#[cfg(feature = "remote")]
+pub(crate) fn steady() -> tokio::time::Instant {
+    tokio::time::Instant::now()
+}

@@ -1,0 +1,137 @@
+//! Session secrets, which only the server knows: asked for by `POST /introspect` (RFC 7662) and remembered for 5 s. The
+//! revocations are looked at on each check all the same.
+
+use std::time::Duration;
+
+use doorward_core::revocation::Standing;
+use doorward_core::role::RoleName;
+use doorward_core::{Mode, OpaqueSecret, Refusal, SessionId, Timestamp, UserId};
+use http::Method;
+use quick_cache::sync::Cache;
+use serde::Deserialize;
+use tokio::sync::Semaphore;
+use tokio::time::{Instant, timeout};
+
+use super::Shared;
+use super::http::{Failure, PATIENCE, finished};
+use crate::Identity;
+use crate::clock::steady;
+
+/// How long an answer is remembered.
+const REMEMBERED: Duration = Duration::from_secs(5);
+/// How many answers are remembered, and how many questions are under way at most: guesses cost the server no more.
+const ANSWERS: usize = 10_000;
+const QUESTIONS: usize = 32;
+
+/// What the server said about secrets, by their hashes.
+pub(super) struct Answers {
+    known: Cache<[u8; 32], Answer>,
+    questions: Semaphore,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Answer {
+    at: Instant,
+    /// `None` for a secret of nobody, or of a session that is over.
+    identity: Option<Identity>,
+}
+
+#[derive(Deserialize)]
+struct Introspected<'a> {
+    active: bool,
+    #[serde(borrow)]
+    sub: Option<&'a str>,
+    sid: Option<&'a str>,
+    role: Option<RoleName>,
+    iat: Option<i64>,
+    exp: Option<i64>,
+}
+
+impl Default for Answers {
+    fn default() -> Self {
+        Self { known: Cache::new(ANSWERS), questions: Semaphore::new(QUESTIONS) }
+    }
+}
+
+impl Shared {
+    /// What memory knows of a secret; `None` where the server has to be asked.
+    pub(super) fn known_session(&self, hash: &[u8; 32], now: Timestamp) -> Option<Result<Identity, Refusal>> {
+        let answer = self.answers.known.get(hash)?;
+        if answer.at.elapsed() >= REMEMBERED { None } else { self.judged(answer, now) }
+    }
+
+    /// Asks the server about a secret; many checks of one secret make one question.
+    pub(super) async fn ask_for_session(
+        &self,
+        secret: &OpaqueSecret,
+        now: Timestamp,
+    ) -> Result<Identity, Refusal> {
+        if !self.is_client {
+            return Err(Refusal::TokenInvalid);
+        }
+        let asked = timeout(PATIENCE, self.session_of(secret, now)).await;
+        asked.unwrap_or(Err(Refusal::Unavailable))
+    }
+
+    async fn session_of(&self, secret: &OpaqueSecret, now: Timestamp) -> Result<Identity, Refusal> {
+        let (since, hash) = (steady(), secret.hash());
+        loop {
+            let answer = match self.answers.known.get_value_or_guard_async(&hash).await {
+                Ok(answer) if answer.at >= since => answer,
+                Ok(old) => {
+                    self.answers.known.remove_if(&hash, |answer| *answer == old);
+                    continue;
+                }
+                Err(place) => {
+                    let answer = self.introspect(secret).await.map_err(|failure| {
+                        tracing::warn!(%failure, "the server could not be asked about a session");
+                        Refusal::Unavailable
+                    })?;
+                    // Somebody may have put another answer there: ours is as good.
+                    place.insert(answer).ok();
+                    answer
+                }
+            };
+            // The server has said so just now: where memory can't, that is enough.
+            return self.judged(answer, now).unwrap_or(match answer.identity {
+                Some(identity) if !self.verifier.revocations.is_whole() => Ok(identity),
+                _ => Err(Refusal::Unavailable),
+            });
+        }
+    }
+
+    fn judged(&self, answer: Answer, now: Timestamp) -> Option<Result<Identity, Refusal>> {
+        let Some(identity) = answer.identity else { return Some(Err(Refusal::TokenInvalid)) };
+        match self.verifier.revocations.check(identity.user, identity.session, identity.role) {
+            Standing::Good if now < identity.expires_at => Some(Ok(identity)),
+            Standing::Good => Some(Err(Refusal::SessionExpired)),
+            Standing::Ended => Some(Err(Refusal::SessionEnded)),
+            Standing::Stale | Standing::Unknown => None,
+        }
+    }
+
+    async fn introspect(&self, secret: &OpaqueSecret) -> Result<Answer, Failure> {
+        let _turn = self.answers.questions.acquire().await.map_err(|_| Failure::Silent)?;
+        // Base64url needs no escapes in a form.
+        let form = format!("token={}&token_type_hint=session_secret", *secret.to_text());
+        let request = self.server.request(Method::POST, "/introspect");
+        let request = finished(request, self.authorization.as_ref(), "application/json", form)?;
+        let at = steady();
+        let (_, body) = self.server.ask(request).await?;
+        let unreadable = Failure::Unreadable("its answer about a session can't be read");
+        let Ok(said) = serde_json::from_slice::<Introspected<'_>>(&body) else { return Err(unreadable) };
+        match (said.active, said.identity()) {
+            (false, _) => Ok(Answer { at, identity: None }),
+            (true, Some(identity)) => Ok(Answer { at, identity: Some(identity) }),
+            (true, None) => Err(unreadable),
+        }
+    }
+}
+
+impl Introspected<'_> {
+    fn identity(&self) -> Option<Identity> {
+        let (user, session): (UserId, SessionId) = (self.sub?.parse().ok()?, self.sid?.parse().ok()?);
+        let (issued_at, expires_at) = (Timestamp::from_secs(self.iat?), Timestamp::from_secs(self.exp?));
+        Some(Identity { user, session, role: self.role?, mode: Mode::Session, issued_at, expires_at })
+    }
+}

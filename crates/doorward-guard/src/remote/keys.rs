@@ -1,0 +1,99 @@
+//! The server's keys: kept as its `Cache-Control` says, and fetched again for a token that names an unknown one. Many such
+//! tokens make one question, and no second one within the cool-down (attack J05).
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use doorward_core::Refusal;
+use doorward_core::token::KeySet;
+use http::header::CACHE_CONTROL;
+use http::{HeaderMap, Method};
+use tokio::sync::Mutex;
+use tokio::time::{Instant, sleep, timeout};
+
+use super::Shared;
+use super::http::{Failure, PATIENCE, finished};
+use crate::Verifying;
+use crate::clock::steady;
+
+/// No two questions for unknown keys come closer together.
+const COOL_DOWN: Duration = Duration::from_secs(10);
+/// How long keys are kept where the server doesn't say, and the least and most that it may say.
+const USUAL: Duration = Duration::from_secs(300);
+const LEAST: Duration = Duration::from_secs(10);
+const MOST: Duration = Duration::from_secs(3_600);
+
+/// The last question, and whether it was answered. Locked while one is under way.
+#[derive(Default)]
+pub(super) struct Asked(Mutex<Option<(Instant, bool)>>);
+
+impl Shared {
+    /// Fetches the keys; gives how long to keep them.
+    pub(super) async fn fetch_keys(&self) -> Result<Duration, Failure> {
+        let mut asked = self.asked.0.lock().await;
+        self.fetch(&mut asked).await
+    }
+
+    /// The keys for a token that names an unknown one: whether they may be newer than they were.
+    ///
+    /// Waits no longer than for one answer; what could not be fetched lately is our own failure.
+    pub(super) async fn newer_keys(&self) -> Result<bool, Refusal> {
+        let since = steady();
+        let locked = timeout(PATIENCE, self.asked.0.lock()).await;
+        let mut asked = locked.map_err(|_| Refusal::Unavailable)?;
+        let good = match *asked {
+            // Somebody else's question was answered while this one waited.
+            Some((at, good)) if at >= since => good,
+            Some((at, good)) if since.duration_since(at) < COOL_DOWN => {
+                return if good { Ok(false) } else { Err(Refusal::Unavailable) };
+            }
+            _ => self.fetch(&mut asked).await.is_ok(),
+        };
+        if good { Ok(true) } else { Err(Refusal::Unavailable) }
+    }
+
+    async fn fetch(&self, asked: &mut Option<(Instant, bool)>) -> Result<Duration, Failure> {
+        let fetched = self.fetch_once().await;
+        *asked = Some((steady(), fetched.is_ok()));
+        if let Err(failure) = &fetched {
+            tracing::warn!(%failure, "the keys could not be fetched");
+        }
+        fetched
+    }
+
+    async fn fetch_once(&self) -> Result<Duration, Failure> {
+        let request = self.server.request(Method::GET, "/.well-known/jwks.json");
+        let request = finished(request, None, "application/jwk-set+json, application/json", String::new())?;
+        let (head, body) = self.server.ask(request).await?;
+        let json = str::from_utf8(&body).map_err(|_| Failure::Unreadable("its keys are no JWK set"))?;
+        let current = KeySet::from_jwks(json).map_err(|error| {
+            tracing::error!(%error, "the server's keys can't be used");
+            Failure::Unreadable("its keys are no JWK set of ours")
+        })?;
+        self.verifier.replace_keys(Verifying { current, ..Default::default() });
+        Ok(kept_for(&head.headers))
+    }
+}
+
+fn kept_for(headers: &HeaderMap) -> Duration {
+    let said = headers.get(CACHE_CONTROL).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let age = said.split(',').find_map(|part| part.trim().strip_prefix("max-age="));
+    let age = age.and_then(|seconds| seconds.parse().ok()).map(Duration::from_secs);
+    age.unwrap_or(USUAL).clamp(LEAST, MOST)
+}
+
+/// Fetches the keys again each time that they were kept long enough.
+pub(super) async fn keep(shared: Arc<Shared>, mut kept_for: Duration) {
+    loop {
+        sleep(kept_for).await;
+        kept_for = match shared.fetch_keys().await {
+            Ok(age) => {
+                if !shared.follows {
+                    shared.heard(age);
+                }
+                age
+            }
+            Err(_) => COOL_DOWN,
+        };
+    }
+}

@@ -1,0 +1,315 @@
+//! What comes from a Doorward elsewhere: its keys, its revocations, and who holds a session secret.
+
+mod feed;
+mod http;
+mod introspect;
+mod keys;
+mod sse;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
+use std::time::Duration;
+
+use ::http::HeaderValue;
+use arc_swap::ArcSwapOption;
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use doorward_core::token::AccessToken;
+use doorward_core::{Mode, OpaqueSecret, Refusal, Timestamp};
+use tokio::task::AbortHandle;
+use tokio::time::{Instant, interval};
+
+use self::feed::Feed;
+use self::http::{Failure, Server};
+use self::introspect::Answers;
+use self::keys::Asked;
+use crate::clock::{self, steady};
+use crate::{BuildError, Health, Identity, Lookup, LookupFuture, Verifier};
+
+/// How often it is looked whether the guard is still up to date.
+const LOOK_EVERY: Duration = Duration::from_millis(500);
+/// How often dead revocations are forgotten.
+const SWEEP_EVERY: Duration = Duration::from_secs(60);
+
+/// What a guard does that has not heard from its server for [`Builder::stale_after`](crate::Builder::stale_after), so that
+/// a session may have ended without its knowing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum WhenStale {
+    /// Answers 503 `unavailable`: clients keep their credentials and try again. What is known to be over is 401 as ever.
+    #[default]
+    Refuse,
+    /// Lets tokens in until they expire, as a program does that only verifies signatures.
+    AcceptUntilExpiry,
+}
+
+/// What the builder was told.
+pub(crate) struct Settings {
+    pub(crate) url: Option<String>,
+    pub(crate) authorization: Option<HeaderValue>,
+    is_client: bool,
+    pub(crate) without_revocations: bool,
+    pub(crate) plain_http: bool,
+    pub(crate) roots: Vec<u8>,
+    pub(crate) stale_after: Duration,
+    pub(crate) when_stale: WhenStale,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            url: None,
+            authorization: None,
+            is_client: false,
+            without_revocations: false,
+            plain_http: false,
+            roots: Vec::new(),
+            stale_after: Duration::from_secs(120),
+            when_stale: WhenStale::default(),
+        }
+    }
+}
+
+impl Settings {
+    pub(crate) fn authorize_as_client(&mut self, id: &str, secret: &str) {
+        self.authorize(&format!("Basic {}", STANDARD.encode(format!("{id}:{secret}"))));
+        self.is_client = true;
+    }
+
+    pub(crate) fn authorize_by_secret(&mut self, secret: &str) {
+        self.authorize(&format!("Bearer {secret}"));
+        self.is_client = false;
+    }
+
+    fn authorize(&mut self, value: &str) {
+        // What no header can carry, the server would not know either: it is refused by it.
+        let value = HeaderValue::from_str(value).unwrap_or_else(|_| HeaderValue::from_static("Bearer"));
+        self.authorization = Some(HeaderValue::clone(&value)).map(|mut value| {
+            value.set_sensitive(true);
+            value
+        });
+    }
+
+    /// The issuer of a server at this URL: itself; a loopback address is none that a server has in its tokens.
+    pub(crate) fn issuer(&self) -> Option<String> {
+        let url = self.url.as_deref()?;
+        let (_, uri) = http::parse(url).ok()?;
+        (!http::is_loopback(&uri)).then(|| url.trim_end_matches('/').to_owned())
+    }
+}
+
+/// What the tasks and the checks share.
+struct Shared {
+    server: Server,
+    url: String,
+    authorization: Option<HeaderValue>,
+    is_client: bool,
+    verifier: Arc<Verifier>,
+    when_stale: WhenStale,
+    stale_after: Duration,
+    max_roles: usize,
+    /// Whether revocations come from the server.
+    follows: bool,
+    /// Whether keys come from the server.
+    fetches_keys: bool,
+    asked: Asked,
+    answers: Answers,
+    /// How far the feed was read; `None` to begin anew.
+    position: ArcSwapOption<String>,
+    /// The server's name for its keys of now.
+    fingerprint: ArcSwapOption<String>,
+    began_at: Instant,
+    /// Until when what is known counts as fresh, in microseconds: after `began_at`, and by the system's clock, which goes
+    /// on while a machine sleeps.
+    fresh_until: AtomicU64,
+    fresh_until_by_clock: AtomicI64,
+    /// Whether to read all revocations again, since there was no room for some.
+    anew: AtomicBool,
+    reconnects: AtomicU64,
+    problem: ArcSwapOption<String>,
+}
+
+/// A guard's tie to its server. What it started ends with it.
+pub(crate) struct Remote {
+    shared: Arc<Shared>,
+    tasks: Vec<AbortHandle>,
+}
+
+/// Connects, fetches the keys, and reads every revocation.
+pub(crate) async fn open(
+    settings: Settings,
+    verifier: Arc<Verifier>,
+    has_keys: bool,
+) -> Result<Remote, BuildError> {
+    let url = settings.url.unwrap_or_default();
+    let server = Server::new(&url, settings.plain_http, &settings.roots)?;
+    let follows = settings.authorization.is_some() && !settings.without_revocations;
+    if !follows && !settings.without_revocations {
+        return Err(BuildError::NoFeed);
+    }
+    let shared = Arc::new(Shared {
+        server,
+        url: url.trim_end_matches('/').to_owned(),
+        authorization: settings.authorization,
+        is_client: settings.is_client,
+        when_stale: settings.when_stale,
+        stale_after: settings.stale_after,
+        follows,
+        max_roles: verifier.revocations.max(),
+        fetches_keys: !has_keys,
+        verifier,
+        asked: Asked::default(),
+        answers: Answers::default(),
+        position: ArcSwapOption::empty(),
+        fingerprint: ArcSwapOption::empty(),
+        began_at: steady(),
+        fresh_until: AtomicU64::new(0),
+        fresh_until_by_clock: AtomicI64::new(0),
+        anew: AtomicBool::new(false),
+        reconnects: AtomicU64::new(0),
+        problem: ArcSwapOption::empty(),
+    });
+    let mut remote = Remote { shared: shared.clone(), tasks: Vec::new() };
+    if follows {
+        let failed = |failure: Failure| shared.failed("/revocations", &failure);
+        let mut feed = Feed::open(&shared).await.map_err(failed)?;
+        feed.catch_up(&shared).await.map_err(failed)?;
+        remote.tasks.push(tokio::spawn(feed::follow(shared.clone(), feed)).abort_handle());
+    }
+    // After the feed, so that they are no older than the fingerprint that it told.
+    if !has_keys {
+        let kept_for = shared.first_keys().await?;
+        if !follows {
+            shared.heard(kept_for);
+        }
+        remote.tasks.push(tokio::spawn(keys::keep(shared.clone(), kept_for)).abort_handle());
+    }
+    if follows || !has_keys {
+        remote.tasks.push(tokio::spawn(watch(shared)).abort_handle());
+    }
+    Ok(remote)
+}
+
+/// Says when the guard is stale, and forgets what no token needs any more.
+async fn watch(shared: Arc<Shared>) {
+    let (mut look, mut swept_at) = (interval(LOOK_EVERY), steady());
+    loop {
+        look.tick().await;
+        let (set, was_stale) = (&shared.verifier.revocations, shared.verifier.revocations.is_behind());
+        match (shared.is_fresh(), was_stale) {
+            (false, false) => {
+                set.fall_behind();
+                tracing::error!(policy = ?shared.when_stale, "nothing heard from {}: this guard is stale", shared.url);
+            }
+            (true, true) => set.caught_up(),
+            _ => {}
+        }
+        if swept_at.elapsed() >= SWEEP_EVERY {
+            swept_at = steady();
+            let freed = set.sweep(clock::now());
+            shared.anew.store(freed > 0 && set.has_overflowed(), Ordering::Relaxed);
+        }
+    }
+}
+
+impl Shared {
+    fn failed(&self, path: &str, failure: &Failure) -> BuildError {
+        BuildError::Server { url: format!("{}{path}", self.url), problem: failure.with_hint() }
+    }
+
+    async fn first_keys(&self) -> Result<Duration, BuildError> {
+        const PATH: &str = "/.well-known/jwks.json";
+        let kept_for = self.fetch_keys().await.map_err(|failure| self.failed(PATH, &failure))?;
+        if self.verifier.keys() > 0 {
+            return Ok(kept_for);
+        }
+        let problem = "it publishes no key: it signs with a JWT_SECRET, which secret(…) has to be given";
+        Err(BuildError::Server { url: format!("{}{PATH}", self.url), problem: problem.into() })
+    }
+
+    /// The server has said that nothing is missing, and needs not say so again for `kept_for`.
+    fn heard(&self, kept_for: Duration) {
+        let span = kept_for.saturating_add(self.stale_after);
+        let until = self.began_at.elapsed().saturating_add(span).as_micros();
+        self.fresh_until.store(u64::try_from(until).unwrap_or(u64::MAX), Ordering::SeqCst);
+        self.fresh_until_by_clock.store((clock::now() + span).as_micros(), Ordering::SeqCst);
+        self.problem.store(None);
+        self.verifier.revocations.caught_up();
+    }
+
+    fn is_fresh(&self) -> bool {
+        self.began_at.elapsed().as_micros() < u128::from(self.fresh_until.load(Ordering::SeqCst))
+            && clock::now().as_micros() < self.fresh_until_by_clock.load(Ordering::SeqCst)
+    }
+
+    /// Whether there is room again for what had none: then everything is read once more.
+    fn must_begin_anew(&self) -> bool {
+        let anew = self.anew.swap(false, Ordering::Relaxed);
+        if anew {
+            self.position.store(None);
+        }
+        anew
+    }
+
+    /// The server names its keys. Other ones than before are fetched in a task, so that revocations don't wait for them.
+    fn keys_are(self: &Arc<Self>, fingerprint: Option<String>) {
+        let Some(new) = fingerprint.filter(|_| self.fetches_keys).map(Arc::new) else { return };
+        match self.fingerprint.load_full() {
+            Some(known) if known == new => {}
+            None => self.fingerprint.store(Some(new)),
+            Some(_) => {
+                let shared = self.clone();
+                // Within the cool-down nothing is fetched, and the next heartbeat asks again.
+                tokio::spawn(async move {
+                    if shared.newer_keys().await == Ok(true) {
+                        shared.fingerprint.store(Some(new));
+                    }
+                });
+            }
+        }
+    }
+}
+
+impl Drop for Remote {
+    fn drop(&mut self) {
+        self.tasks.iter().for_each(AbortHandle::abort);
+    }
+}
+
+impl Lookup for Remote {
+    fn session_in_memory(&self, hash: &[u8; 32], now: Timestamp) -> Option<Result<Identity, Refusal>> {
+        self.shared.known_session(hash, now)
+    }
+
+    fn session<'a>(&'a self, secret: &'a OpaqueSecret, now: Timestamp) -> LookupFuture<'a> {
+        Box::pin(self.shared.ask_for_session(secret, now))
+    }
+
+    fn token(&self, token: AccessToken, mode: Mode, _: Timestamp) -> LookupFuture<'_> {
+        let answer = match self.shared.when_stale {
+            WhenStale::Refuse => Err(Refusal::Unavailable),
+            WhenStale::AcceptUntilExpiry => Ok(Identity::of_token(token, mode)),
+        };
+        Box::pin(std::future::ready(answer))
+    }
+
+    fn newer_keys(&self) -> Option<LookupFuture<'_, bool>> {
+        let asked = || Box::pin(self.shared.newer_keys()) as LookupFuture<'_, bool>;
+        self.shared.fetches_keys.then(asked)
+    }
+
+    fn health(&self) -> Option<Health> {
+        let shared = &self.shared;
+        let position = shared.position.load_full().map(|position| position.to_string());
+        let until = Duration::from_micros(shared.fresh_until.load(Ordering::Relaxed));
+        let heard_at = until.saturating_sub(shared.stale_after);
+        let hears = shared.follows || shared.fetches_keys;
+        let stale_for = shared.began_at.elapsed().saturating_sub(heard_at);
+        Some(Health {
+            position,
+            stale_for: if hears { stale_for } else { Duration::ZERO },
+            reconnects: shared.reconnects.load(Ordering::Relaxed),
+            problem: shared.problem.load_full().map(|problem| problem.to_string()),
+            ..Health::of(&shared.verifier)
+        })
+    }
+}
