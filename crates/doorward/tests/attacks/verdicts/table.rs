@@ -14,12 +14,14 @@ use crate::support::encode;
 
 const PAYLOAD: &str = r#"{"iss":"doorward","aud":"doorward","sub":"SUB","sid":"SID","role":"user","jti":"AAAAAAAAAAAAAAAAAAAAAA","iat":1799999900,"exp":1800000800}"#;
 
+type Sign = Box<dyn Fn(&[u8]) -> Vec<u8>>;
+
 /// A key of the table, and how it signs any bytes.
 struct Signer {
     name: &'static str,
     header: String,
     jwk: Option<String>,
-    sign: Box<dyn Fn(&[u8]) -> Vec<u8>>,
+    sign: Sign,
 }
 
 impl Signer {
@@ -134,79 +136,65 @@ fn entries(own: &Signer, other: &Signer) -> Vec<Value> {
     all
 }
 
-/// What a request may carry besides one token: sections J35 to J37, K01, K03 to K06.
+/// What a request may carry besides one token: J33, J35, J36, K01, K03 to K06, R09.
 fn requests(own: &Signer) -> Vec<Value> {
+    let mut all = vec![entry(own.name, "nothing", json!({}), "token_missing")];
     let (good, bad) = (own.good(), own.header("at+jwt", "JWT"));
-    let secret = "A".repeat(43);
-    let both =
-        |authorization: &str, cookie: String| json!({ "authorization": authorization, "cookie": cookie });
-    let header = |value: String| json!({ "authorization": value });
-    let cookie = |value: String| json!({ "cookie": value });
+    all.extend(in_header(&good).map(|(name, authorization, verdict)| {
+        entry(own.name, name, json!({ "authorization": authorization }), verdict)
+    }));
+    all.extend(
+        in_cookies(&good, &bad)
+            .map(|(name, cookie, verdict)| entry(own.name, name, json!({ "cookie": cookie }), verdict)),
+    );
+    for (name, authorization, cookie, verdict) in [
+        ("K06: a bad token beside a good cookie", format!("Bearer {bad}"), &*good, "token_invalid"),
+        ("K06: Basic beside a good cookie", "Basic YTpi".into(), &*good, "token_invalid"),
+        ("K06: a good token beside a bad cookie", format!("Bearer {good}"), "bad", "ok"),
+    ] {
+        let fields = json!({ "authorization": authorization, "cookie": format!("__Host-token={cookie}") });
+        all.push(entry(own.name, name, fields, verdict));
+    }
+    all
+}
+
+fn in_header(good: &str) -> [Judged; 12] {
+    let invalid = "token_invalid";
     [
-        ("nothing", json!({}), "token_missing"),
+        ("J36: the scheme in lower case", format!("bearer {good}"), "ok"),
+        ("J36: no scheme", good.into(), invalid),
+        ("J36: the scheme alone", "Bearer".into(), invalid),
+        ("J36: an empty token", "Bearer ".into(), invalid),
+        ("J36: Basic with the token", format!("Basic {good}"), invalid),
+        ("J36: another scheme", format!("Token {good}"), invalid),
+        ("J36: two spaces", format!("Bearer  {good}"), invalid),
+        ("J36: a list of two", format!("Bearer {good}, Bearer {good}"), invalid),
+        ("J35: quotes", format!("Bearer \"{good}\""), invalid),
+        ("J35: percent-encoding", format!("Bearer {}", good.replace('.', "%2E")), invalid),
+        ("J35: a quoted scheme", format!("\"Bearer\" {good}"), invalid),
+        ("R09: a session secret as token", format!("Bearer {}", "A".repeat(43)), invalid),
+    ]
+}
+
+fn in_cookies(good: &str, bad: &str) -> [Judged; 10] {
+    let (invalid, token, session) = ("token_invalid", "__Host-token", "__Host-sessionId");
+    let secret = "A".repeat(43);
+    [
         (
             "K03: cookies of other names",
-            cookie(format!("token={good}; __host-token={good}; x=__Host-token")),
+            format!("token={good}; __host-token={good}; x={token}"),
             "token_missing",
         ),
-        ("J36: the scheme in lower case", header(format!("bearer {good}")), "ok"),
-        ("J36: no scheme", header(good.clone()), "token_invalid"),
-        ("J36: the scheme alone", header("Bearer".into()), "token_invalid"),
-        ("J36: an empty token", header("Bearer ".into()), "token_invalid"),
-        ("J36: Basic with the token", header(format!("Basic {good}")), "token_invalid"),
-        ("J36: another scheme", header(format!("Token {good}")), "token_invalid"),
-        ("J36: two spaces", header(format!("Bearer  {good}")), "token_invalid"),
-        ("J36: a list of two", header(format!("Bearer {good}, Bearer {good}")), "token_invalid"),
-        ("J35: quotes", header(format!("Bearer \"{good}\"")), "token_invalid"),
-        ("J35: quotes in the cookie", cookie(format!("__Host-token=\"{good}\"")), "token_invalid"),
-        ("J35: percent-encoding", header(format!("Bearer {}", good.replace('.', "%2E"))), "token_invalid"),
-        (
-            "K06: a bad token beside a good cookie",
-            both(&format!("Bearer {bad}"), format!("__Host-token={good}")),
-            "token_invalid",
-        ),
-        (
-            "K06: Basic beside a good cookie",
-            both("Basic YTpi", format!("__Host-token={good}")),
-            "token_invalid",
-        ),
-        (
-            "K06: a good token beside a bad cookie",
-            both(&format!("Bearer {good}"), "__Host-token=bad".into()),
-            "ok",
-        ),
-        (
-            "K01: two cookies of one name",
-            cookie(format!("__Host-token={good}; __Host-token={good}")),
-            "token_invalid",
-        ),
-        (
-            "K01: a bad and a good cookie",
-            cookie(format!("__Host-token={bad}; __Host-token={good}")),
-            "token_invalid",
-        ),
-        (
-            "K01: cookies of two modes",
-            cookie(format!("__Host-token={good}; __Host-sessionId={secret}")),
-            "token_invalid",
-        ),
-        (
-            "K04: foreign cookies around the good one",
-            cookie(format!("a=\"b; $Version=1; __Host-token={good}; =v; c")),
-            "ok",
-        ),
-        ("K05: a malformed session secret", cookie("__Host-sessionId=malformed".into()), "token_invalid"),
-        ("K05: an empty session secret", cookie("__Host-sessionId=".into()), "token_invalid"),
-        ("K05: a token as session secret", cookie(format!("__Host-sessionId={good}")), "token_invalid"),
-        (
-            "J33: a session secret that nobody knows",
-            cookie(format!("__Host-sessionId={secret}")),
-            "token_invalid",
-        ),
-        ("R09: a session secret as token", header(format!("Bearer {secret}")), "token_invalid"),
+        ("K04: foreign cookies around", format!("a=\"b; $Version=1; {token}={good}; =v; c"), "ok"),
+        ("J35: quotes in the cookie", format!("{token}=\"{good}\""), invalid),
+        ("K01: two cookies of one name", format!("{token}={good}; {token}={good}"), invalid),
+        ("K01: a bad and a good cookie", format!("{token}={bad}; {token}={good}"), invalid),
+        ("K01: cookies of two modes", format!("{token}={good}; {session}={secret}"), invalid),
+        ("K05: a malformed session secret", format!("{session}=malformed"), invalid),
+        ("K05: an empty session secret", format!("{session}="), invalid),
+        ("K05: a token as session secret", format!("{session}={good}"), invalid),
+        ("J33: a session secret of nobody", format!("{session}={secret}"), invalid),
     ]
-    .map(|(name, fields, verdict)| entry(own.name, name, fields, verdict))
-    .into()
 }
 
 type Judged = (&'static str, String, &'static str);
