@@ -2,7 +2,6 @@
 
 use std::net::SocketAddr;
 use std::ops::Deref;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
 
@@ -12,10 +11,12 @@ use doorward_core::refresh::RefreshKey;
 use doorward_core::token::Expected;
 use doorward_core::{Purpose, Timestamp};
 use doorward_guard::Guard;
+use tokio::sync::watch;
 
 use crate::accounts::Accounts;
 use crate::clock::{Clock, steady};
 use crate::error::Error;
+use crate::feed::Feed;
 use crate::hashing::Hashing;
 use crate::keys::{Algorithms, Keys};
 use crate::metrics::Metrics;
@@ -67,11 +68,13 @@ pub struct Parts {
     pub revocations: Arc<Revocations>,
     /// What checks requests.
     pub guard: Guard,
+    /// What others are told of what is over.
+    pub(crate) feed: Arc<Feed>,
     pub(crate) metrics: Metrics,
     pub(crate) cookies: CookieJar,
     pub(crate) pages: Pages,
     listening: OnceLock<SocketAddr>,
-    draining: AtomicBool,
+    draining: watch::Sender<bool>,
 }
 
 /// Why the application could not be opened.
@@ -129,12 +132,7 @@ impl App {
         let root = Arc::new(secrets.root);
         let limits = (settings.revocations_max, settings.revocations_stale_after);
         let revocations = Arc::new(Revocations::load(store.clone(), limits, settings.access_ttl, now).await?);
-        let expected = Expected {
-            issuer: settings.issuer(),
-            audience: "doorward".into(),
-            max_ttl: revocations.max_access_ttl(),
-        };
-        let shared = (expected, revocations.set.clone());
+        let shared = (expected(&settings, &revocations), revocations.set.clone());
         let (jwt, algorithm) = (secrets.jwt.as_ref(), (settings.access_algorithm, algorithms));
         let keys = Arc::new(Keys::load(store.clone(), root.clone(), jwt, algorithm, shared, now).await?);
         let (capacity, idle_ttl) = (settings.sessions_in_memory, settings.idle_ttl);
@@ -155,6 +153,8 @@ impl App {
         let tells_time = clock.clone();
         let (verifier, roles) = (keys.verifier().clone(), settings.roles.clone());
         let guard = Guard::new(verifier, cookies.names.clone(), memory, roles, move || tells_time.now());
+        let follows = (secrets.feed.as_ref(), settings.feed_streams);
+        let told = (revocations.clone(), keys.clone());
         let base = (store.clone(), clock.clone(), settings.roles.clone());
         Ok(Self(Arc::new(Parts {
             accounts: Accounts::new(base, users.clone(), sessions.clone(), revocations.clone()),
@@ -166,7 +166,8 @@ impl App {
             ),
             pages: Pages::new(&settings),
             metrics: Metrics::new(&settings.base_path),
-            draining: AtomicBool::new(false),
+            feed: Arc::new(Feed::open(&store, told, clock.clone(), follows).await?),
+            draining: watch::Sender::new(false),
             settings,
             clock,
             store,
@@ -217,9 +218,10 @@ impl App {
             .map_err(|_| StoreError::Unavailable("sessions were not swept".into()))
     }
 
-    /// Follows and sweeps until nobody else has this application, or the returned task is aborted.
+    /// Follows others, sweeps, and tells those who follow this process, until nobody else has this application or the
+    /// returned task is aborted.
     pub fn keep_up(&self) -> tokio::task::JoinHandle<()> {
-        let app = Arc::downgrade(&self.0);
+        let (app, feed) = (Arc::downgrade(&self.0), self.feed.clone());
         tokio::spawn(async move {
             let sweeping = async {
                 let mut sweep = tokio::time::interval(SWEEP_EVERY);
@@ -232,6 +234,7 @@ impl App {
             tokio::select! {
                 () = Self::keep_following(&app) => {}
                 () = sweeping => {}
+                never = feed.run() => match never {},
             }
         })
     }
@@ -269,6 +272,12 @@ impl App {
         }
         Ok(())
     }
+}
+
+/// What an access token must say.
+fn expected(settings: &Settings, revocations: &Revocations) -> Expected {
+    let (issuer, max_ttl) = (settings.issuer(), revocations.max_access_ttl());
+    Expected { issuer, audience: "doorward".into(), max_ttl }
 }
 
 fn complain(done: Result<(), StoreError>) {
@@ -343,11 +352,16 @@ impl App {
 
     /// From here on the process is about to stop.
     pub(crate) fn drain(&self) {
-        self.draining.store(true, Ordering::Relaxed);
+        self.draining.send_replace(true);
     }
 
     pub(crate) fn is_draining(&self) -> bool {
-        self.draining.load(Ordering::Relaxed)
+        *self.draining.borrow()
+    }
+
+    /// Ready once the process is about to stop.
+    pub(crate) async fn drained(&self) {
+        let _ = self.draining.subscribe().wait_for(|drains| *drains).await;
     }
 
     /// Writes what is still to be written, and closes the store: what comes later is answered with 503.

@@ -32,6 +32,8 @@ pub enum Error {
     RefreshInvalid,
     /// The refresh token was used before: its session was ended.
     RefreshReused,
+    /// The program that asks is no registered client, or its secret is wrong.
+    InvalidClient,
     /// The caller's role doesn't grant this.
     Forbidden,
     /// The page that sent the request belongs to another site.
@@ -100,6 +102,11 @@ impl Error {
             Self::RefreshReused => {
                 (S::UNAUTHORIZED, "refresh_reused", "This refresh token was used before: sign in again")
             }
+            Self::InvalidClient => (
+                S::UNAUTHORIZED,
+                "invalid_client",
+                "This is for registered clients, with their id and secret",
+            ),
             Self::Forbidden => (S::FORBIDDEN, "forbidden", "You are not allowed to do this"),
             Self::CrossSite => {
                 (S::FORBIDDEN, "cross_site_request", "This request comes from another site and was refused")
@@ -162,6 +169,7 @@ impl Error {
             Self::InvalidCredentials,
             Self::RefreshInvalid,
             Self::RefreshReused,
+            Self::InvalidClient,
             Self::Forbidden,
             Self::CrossSite,
             Self::RegistrationClosed("Registration is closed, or needs an invitation"),
@@ -196,6 +204,7 @@ impl Error {
                 "Sign in again. If nobody copied the token: keep the successor that each refresh gives."
             }
             Self::InvalidCredentials => "Let the person try again.",
+            Self::InvalidClient => "Check id and secret; `doorward client create` makes new ones.",
             Self::Forbidden => "Ask an admin for a role that grants it.",
             Self::CrossSite => "Call from the server's own origin, or list yours in `origins`.",
             Self::RegistrationClosed(_) => "Ask an admin for an invitation or an account.",

@@ -11,6 +11,7 @@ mod client;
 mod clock;
 mod error;
 pub mod features;
+mod feed;
 pub mod hashing;
 pub mod keys;
 mod library;

@@ -139,6 +139,11 @@ impl Builder {
         self.keep("JWT_SECRET", secret.into())
     }
 
+    /// Opens the feed of revocations to whoever has it, as `DOORWARD_FEED_SECRET` does.
+    pub fn feed_secret(self, secret: impl Into<String>) -> Self {
+        self.keep("DOORWARD_FEED_SECRET", secret.into())
+    }
+
     /// Reads this `doorward.toml`.
     pub fn file(mut self, path: impl Into<PathBuf>) -> Self {
         self.file = Some(path.into());

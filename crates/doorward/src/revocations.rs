@@ -3,6 +3,8 @@
 //! The act's transaction writes the row; after its commit, and before the answer, the set in memory is written. Other
 //! processes on the same database (the command line, another node) follow the table.
 
+mod since;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::Duration;
@@ -11,10 +13,12 @@ use arc_swap::ArcSwap;
 use doorward_core::revocation::RevocationSet;
 use doorward_core::role::RoleName;
 use doorward_core::{SessionId, Timestamp, UserId};
+use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use crate::clock::steady;
 use crate::store::{Store, StoreError, Tx, values};
+pub(crate) use since::Page;
 
 /// Before every position.
 const BEGINNING: i64 = -1;
@@ -176,6 +180,8 @@ pub struct Revocations {
     followed_at: ArcSwap<Instant>,
     /// How long what other processes revoke may go unread.
     stale_after: Duration,
+    /// Told where something was revoked, here or elsewhere.
+    pub(crate) news: Notify,
 }
 
 const SINCE: &str = "SELECT session_id, user_id, position, expires_at FROM revocations WHERE position > $1 AND expires_at > $2";
@@ -212,6 +218,7 @@ impl Revocations {
             roles_to: AtomicI64::new(BEGINNING),
             stale_after,
             followed_at: ArcSwap::from_pointee(steady()),
+            news: Notify::new(),
         };
         revocations.follow(now).await?;
         Ok(revocations)
@@ -230,11 +237,15 @@ impl Revocations {
     /// Refuses these sessions from here on. Called after the commit and before the answer.
     pub fn apply(&self, sessions: &[SessionId], ending: Ending) {
         sessions.iter().for_each(|session| self.set.end_session(*session, ending.remembered_until));
+        if !sessions.is_empty() {
+            self.news.notify_one();
+        }
     }
 
     /// Makes tokens with another role stale from here on. Called after the commit and before the answer.
     pub fn apply_role(&self, user: UserId, (role, version): (RoleName, i64), ending: Ending) {
         self.set.change_role(user, role, version, ending.remembered_until);
+        self.news.notify_one();
     }
 
     /// Why and when a session was ended, also where the session itself is no more.
@@ -273,6 +284,9 @@ impl Revocations {
         self.roles_to.fetch_max(roles_to, Ordering::SeqCst);
         if !whole {
             self.set.loaded(mark);
+        }
+        if !users.is_empty() {
+            self.news.notify_one();
         }
         Ok(users)
     }

@@ -12,7 +12,7 @@ use tower_http::csrf::CsrfLayer;
 
 use crate::app::App;
 use crate::features::{
-    admin_users, dashboard, devices, docs, forward_auth, health, jwks, login, logout, password_reset,
+    admin_users, dashboard, devices, docs, feed, forward_auth, health, jwks, login, logout, password_reset,
     profile, refresh, register, style,
 };
 use crate::settings::Settings;
@@ -62,6 +62,7 @@ fn features() -> Routes {
         .merge(admin_users::routes())
         .merge(jwks::routes())
         .merge(forward_auth::routes())
+        .merge(feed::routes())
         .merge(health::routes())
         .merge(style::routes());
     docs::add(routes)

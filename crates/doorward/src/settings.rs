@@ -180,6 +180,8 @@ settings! {
     revocations_max: usize = "revocations.max", "1000000";
     /// How long the database may be out of reach before checks no longer go by what memory knows of other nodes' logouts.
     revocations_stale_after: Duration = "revocations.stale_after", "2m";
+    /// How many programs may follow the revocations at once; a further one is answered with 503.
+    feed_streams: usize = "feed.max_streams", "256";
     /// How long the audit log is kept.
     audit_retention: Duration = "audit.retention", "90d";
     /// The address of the listener for metrics, such as `127.0.0.1:9100`; empty for none.

@@ -4,6 +4,7 @@ pub mod admin_users;
 pub(crate) mod dashboard;
 pub(crate) mod devices;
 pub(crate) mod docs;
+pub(crate) mod feed;
 pub(crate) mod forward_auth;
 pub(crate) mod health;
 pub(crate) mod jwks;

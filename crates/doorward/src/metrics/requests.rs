@@ -42,6 +42,7 @@ pub(crate) const ROUTES: &[&str] = &[
     "/readyz",
     "/refresh",
     "/register",
+    "/revocations",
     "/sessions",
     "/sessions/end-others",
     "/sessions/{id}",

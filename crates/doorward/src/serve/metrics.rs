@@ -147,6 +147,8 @@ impl Collector for AtThisMoment {
                 "How long ago it was last known that nothing is missing",
                 app.revocations.behind().as_secs_f64(),
             ),
+            ("feed_followers", "Programs that follow the revocations", app.feed.followers() as f64),
+            ("feed_position", "How far they were told", app.feed.position() as f64),
             ("draining", "1 from the signal to stop on", f64::from(app.is_draining())),
         ];
         for (name, help, value) in gauges {

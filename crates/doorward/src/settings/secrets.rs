@@ -17,7 +17,12 @@ pub struct Secrets {
     pub root_source: RootSource,
     /// The shared secret of HS256 access tokens, where there is one. Who has it can mint tokens.
     pub jwt: Option<Secret>,
+    /// Who has it may follow the revocations, and nothing else.
+    pub feed: Option<Secret>,
 }
+
+const JWT: &str = "JWT_SECRET";
+const FEED: &str = "DOORWARD_FEED_SECRET";
 
 /// Where the root secret came from.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -44,8 +49,8 @@ impl Secrets {
         }
         let path = settings.data.join("secret.key");
         let secret = make_key_file(&path)?;
-        let jwt = configured("JWT_SECRET", &variable)?;
-        Ok(Self { root: RootSecret::new(&secret), root_source: RootSource::Made(path), jwt })
+        let (jwt, feed) = (configured(JWT, &variable)?, configured(FEED, &variable)?);
+        Ok(Self { root: RootSecret::new(&secret), root_source: RootSource::Made(path), jwt, feed })
     }
 
     /// Reads the secrets as they are; `None` where the root secret of a new data folder is still to be made.
@@ -56,17 +61,16 @@ impl Secrets {
         settings: &Settings,
         variable: impl Fn(&str) -> Option<String>,
     ) -> Result<Option<Self>, SettingsError> {
-        let jwt = configured("JWT_SECRET", &variable)?;
+        let (jwt, feed) = (configured(JWT, &variable)?, configured(FEED, &variable)?);
+        let found = |secret: &Secret, root_source| {
+            Ok(Some(Self { root: RootSecret::new(secret), root_source, jwt, feed }))
+        };
         if let Some(secret) = configured("DOORWARD_SECRET", &variable)? {
-            return Ok(Some(Self { root: RootSecret::new(&secret), root_source: RootSource::Variable, jwt }));
+            return found(&secret, RootSource::Variable);
         }
         let path = settings.data.join("secret.key");
         if let Some(secret) = read_key_file(&path)? {
-            return Ok(Some(Self {
-                root: RootSecret::new(&secret),
-                root_source: RootSource::File(path),
-                jwt,
-            }));
+            return found(&secret, RootSource::File(path));
         }
         match settings.database() {
             Database::Postgres { .. } => Err(SettingsError::new(

@@ -118,7 +118,10 @@ impl Values {
             let known = SETTINGS.iter().find(|setting| setting.variable() == name);
             let in_file = SETTINGS.iter().find(|setting| format!("{}_FILE", setting.variable()) == name);
             match (name.strip_prefix("DOORWARD_"), known, in_file) {
-                (None | Some("SECRET" | "SECRET_FILE" | "CONFIG"), ..) => {}
+                (
+                    None | Some("SECRET" | "SECRET_FILE" | "FEED_SECRET" | "FEED_SECRET_FILE" | "CONFIG"),
+                    ..,
+                ) => {}
                 (Some(rest), ..) if rest.starts_with("TEST_") => {}
                 (_, Some(setting), _) => self.set(setting.key, text, Origin::Variable(name))?,
                 (_, _, Some(setting)) => {
@@ -254,7 +257,7 @@ fn nearest(key: &str) -> String {
     };
     match SETTINGS.iter().max_by(by_likeness) {
         _ if key.contains("secret") => {
-            "secrets come from the variables DOORWARD_SECRET and JWT_SECRET, or files named by …_FILE".into()
+            "secrets come from the variables DOORWARD_SECRET, JWT_SECRET and DOORWARD_FEED_SECRET, or files named by …_FILE".into()
         }
         Some(setting) => format!("did you mean {}? `doorward config print` lists all", setting.key),
         None => String::new(),

@@ -215,7 +215,11 @@ fn show(app: &App, asked: &Asked, error: &Error, mut plain: Response) -> Respons
         });
     }
     if response_status == StatusCode::UNAUTHORIZED {
-        let challenge = if let Error::Refused(refusal) = error { challenge(*refusal) } else { None };
+        let challenge = match error {
+            Error::Refused(refusal) => challenge(*refusal),
+            Error::InvalidClient => Some(HeaderValue::from_static("Basic realm=\"doorward\"")),
+            _ => None,
+        };
         headers.insert(header::WWW_AUTHENTICATE, challenge.unwrap_or(HeaderValue::from_static("Bearer")));
     }
     if let Some(wait) = error.retry_after() {

@@ -4,6 +4,8 @@
 mod client;
 mod disconnect;
 mod end;
+mod feed;
+mod follower;
 mod form;
 mod metrics;
 mod places;

@@ -31,6 +31,7 @@ fn shown(app: &App, operation: &Operation) -> Value {
         Who::Proxy => "a trusted proxy, for whoever is signed in".to_owned(),
         Who::May(permission) => format!("roles that grant {permission}"),
         Who::RefreshToken => "whoever has a refresh token".to_owned(),
+        Who::Client => "registered clients".to_owned(),
         Who::Browser => "browsers".to_owned(),
     };
     let path = operation.says.parameters().map(|(name, text)| (name, "query", text.to_owned()));

@@ -69,6 +69,11 @@ fn schemes(settings: &Settings) -> Value {
         "token_cookie": cookie(&jar.names.token, "The access token of a sign-in in cookie mode."),
         "session_cookie": cookie(&jar.names.session, "The session secret of a sign-in in session mode."),
         "refresh_cookie": cookie(&jar.refresh, "The refresh token of a sign-in in cookie mode."),
+        "client": {
+            "type": "http",
+            "scheme": "basic",
+            "description": "Id and secret of a registered client, which `doorward client create` makes.",
+        },
     })
 }
 
@@ -238,6 +243,7 @@ fn security(who: Who) -> Value {
         Who::Anybody | Who::Browser => json!([]),
         Who::SignedIn | Who::Proxy => any(&[]),
         Who::May(permission) => any(&[permission]),
+        Who::Client => json!([with("client", &[])]),
         Who::RefreshToken => json!([{}, { "refresh_cookie": [] }]),
     }
 }

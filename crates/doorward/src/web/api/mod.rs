@@ -109,6 +109,8 @@ pub(crate) enum Who {
     May(&'static str),
     /// With a refresh token.
     RefreshToken,
+    /// A registered client, with its id and secret.
+    Client,
     /// No program: it is a page that has no JSON.
     Browser,
     /// A trusted proxy, for somebody with a live session.
@@ -123,6 +125,7 @@ impl Who {
             Self::SignedIn => "signed in",
             Self::May(permission) => permission,
             Self::RefreshToken => "refresh token",
+            Self::Client => "a client",
             Self::Browser => "a browser",
             Self::Proxy => "a proxy",
         }
@@ -319,6 +322,7 @@ impl Operation {
         }
         match self.says.who {
             Who::May(_) | Who::Proxy => all.push(Error::Forbidden),
+            Who::Client => all.push(Error::InvalidClient),
             Who::Browser => all.push(Error::MethodNotAllowed),
             _ => {}
         }

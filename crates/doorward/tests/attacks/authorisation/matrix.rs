@@ -42,6 +42,7 @@ fn expected(route: Route, caller: Caller, mode: Mode) -> Option<(u16, &'static s
         _ if route.who == "anybody" => return None,
         _ if route.who == "a proxy" => return Some((403, "forbidden")),
         _ if route.who == "a browser" => return Some((405, "method_not_allowed")),
+        _ if route.who == "a client" => return Some((401, "invalid_client")),
         _ if route.who == "refresh token" => {
             return match caller {
                 Caller::Live(_) if mode != Mode::Session => None,

@@ -5,8 +5,9 @@ use std::path::{Path, PathBuf};
 use doorward::testing::Site;
 
 /// Method, path, who may. `anybody` includes whoever has a bad credential; `signed in` is every live session; a
-/// permission stands for the roles that grant it; `refresh token` is that credential alone; `a browser` is no program:
-/// a page that has no JSON; `a proxy` is one of `trusted_proxies`, that asks for somebody.
+/// permission stands for the roles that grant it; `refresh token` is that credential alone; `a client` is a registered
+/// one, and nobody who signs in; `a browser` is no program: a page that has no JSON; `a proxy` is one of
+/// `trusted_proxies`, that asks for somebody.
 pub(crate) const ROUTES: &str = "
 GET    /                                anybody
 GET    /.well-known/jwks.json           anybody
@@ -48,6 +49,7 @@ GET    /refresh                         a browser
 POST   /refresh                         refresh token
 GET    /register                        anybody
 POST   /register                        anybody
+GET    /revocations                     a client
 DELETE /sessions                        signed in
 GET    /sessions                        signed in
 POST   /sessions/end-others             signed in

@@ -21,8 +21,11 @@ pub(super) struct Scene {
     method: Method,
     path: String,
     body: Value,
-    is_page: bool,
+    who: &'static str,
 }
+
+/// Opens what is for clients.
+const CLIENT: &str = "a secret for the feed in tests: 01234";
 
 /// The bodies with which a route is called, each in a scene of its own.
 pub(super) fn requests(route: Route) -> Vec<Value> {
@@ -75,8 +78,13 @@ pub(super) fn requests(route: Route) -> Vec<Value> {
 
 impl Scene {
     pub(super) async fn of(route: Route, body: &Value) -> Self {
-        let proxied = [("forward_auth.hosts", "127.0.0.1:8000"), ("trusted_proxies", "192.0.2.0/24")];
-        let site = Site::with(&[[("throttle.enabled", "false")].as_slice(), &proxied].concat()).await;
+        let settings = [
+            ("throttle.enabled", "false"),
+            ("forward_auth.hosts", "127.0.0.1:8000"),
+            ("trusted_proxies", "192.0.2.0/24"),
+            ("DOORWARD_FEED_SECRET", CLIENT),
+        ];
+        let site = Site::with(&settings).await;
         let admin = site.admin("ada").await;
         let bearer = site.logged_in("grace").await;
         let cookie = site.logged_in_by("grace", Mode::Cookie).await;
@@ -95,13 +103,14 @@ impl Scene {
         let caller = match route.path {
             path if path.starts_with("/admin") => admin.copy(),
             "/refresh" => bearer.copy(),
+            _ if route.who == "a client" => site.visitor(),
             _ => session.copy(),
         };
         let held = vec![("admin", admin), ("bearer", bearer), ("cookie", cookie), ("session", session)];
         let body = serde_json::from_str(&text).unwrap();
         let other = site.restarted().await;
-        let (method, is_page) = (route.method.parse().unwrap(), route.who == "a browser");
-        Self { site, other, caller, held, method, path, body, is_page }
+        let (method, who) = (route.method.parse().unwrap(), route.who);
+        Self { site, other, caller, held, method, path, body, who }
     }
 
     /// Makes the request, by a copy of the caller: whatever the answer clears, it can be made again.
@@ -113,8 +122,10 @@ impl Scene {
                 asked.header("x-original-url", "http://127.0.0.1:8000/").header("x-forwarded-method", "GET");
             return caller.send(told, axum::body::Body::empty()).await;
         }
-        if self.is_page {
-            return caller.page(&self.path).await;
+        match self.who {
+            "a browser" => return caller.page(&self.path).await,
+            "a client" => caller.hold(Some(CLIENT), None),
+            _ => {}
         }
         caller.json(self.method.clone(), &self.path, self.body.clone()).await
     }

@@ -1,0 +1,97 @@
+//! The feed: `GET /revocations` → which sessions are over and whose role has changed, for programs that check credentials
+//! elsewhere.
+//!
+//! Where `Accept` lists `text/event-stream` it goes on: first what there is, then each end within the moment that it
+//! happens; `Last-Event-ID` goes on from there. Otherwise JSON, a page at a time. Entries may come twice, and none is
+//! left out. At most `feed.max_streams` follow at once, none longer than it is allowed to, and none over a drain.
+
+mod caller;
+mod stream;
+
+use axum::Json;
+use axum::extract::State;
+use axum::response::{IntoResponse, Response};
+use http::HeaderMap;
+use http::header::ACCEPT;
+use serde_json::{Value, json};
+
+use crate::app::App;
+use crate::error::{Error, Result};
+use crate::feed::{PAGE, entries};
+use crate::shape::{described, like, object, of};
+use crate::web::api::{Routes, Who, says};
+use crate::web::query::Query;
+use caller::Caller;
+
+pub(crate) fn routes() -> Routes {
+    let feed_says = says("The feed of revocations", Who::Client)
+        .more("Which sessions are over and whose role has changed, until the last token that it concerns is dead. \
+            As server-sent events where `Accept` lists text/event-stream: `reset` where the follower begins anew, \
+            `revoked` with `{sessions, roles}` as in JSON, and `current` with `{now, keys}` where nothing up to its id \
+            is missing, again every 5 s. `Last-Event-ID` goes on after that id. Also opened by \
+            `Authorization: Bearer` and the feed's secret.")
+        .query("after", json!({ "type": "string" }), "the `position` of the page before")
+        .query("limit", json!({ "type": "integer", "minimum": 1, "maximum": PAGE }), "about how many entries")
+        .json(200, "a page", page_shape())
+        .content(200, "the events", "text/event-stream", json!({ "type": "string" }))
+        .refuses([Error::InvalidInput(Vec::new())]);
+    Routes::of("For other programs").get("/revocations", follow, feed_says)
+}
+
+fn page_shape() -> Value {
+    let rows = |what: &str, example: Value| {
+        let items = json!({ "type": "array", "examples": [example] });
+        described(json!({ "type": "array", "items": items }), what)
+    };
+    let (session, user) = ("01979a3d-1b02-7c94-8a16-52e0c3f7d9ab", "01979a3c-8f4e-7b21-9c55-0d7f6a2b41e8");
+    object([
+        ("sessions", rows("Session and second until when to remember it.", json!([session, 1_773_481_613]))),
+        ("roles", rows("User, role, version and that second.", json!([user, "user", 2, 1_773_481_613]))),
+        ("position", like(of::<&str>(), "8d1f0c27a4b3e596-4711")),
+        ("more", described(of::<bool>(), "Whether there is a next page.")),
+        (
+            "reset",
+            described(of::<bool>(), "Whether `after` was none of ours, so that this is the first page."),
+        ),
+        ("keys", like(described(of::<&str>(), "Changes when the published keys do."), "mTqzV0ncLZgJZ2bV")),
+    ])
+}
+
+async fn follow(
+    State(app): State<App>,
+    caller: Caller,
+    headers: HeaderMap,
+    query: Query,
+) -> Result<Response> {
+    if wants_events(&headers) {
+        return stream::open(&app, caller, &headers).await;
+    }
+    let problem = "must be 1 to 1000";
+    let limit = query.parse("limit", problem)?.unwrap_or(PAGE);
+    if !(1..=PAGE).contains(&limit) {
+        return Err(Error::field("limit", problem));
+    }
+    let after = match query.text("after") {
+        Some(id) => app.feed.resumed(id).await?,
+        None => None,
+    };
+    let page = app.feed.page(after.unwrap_or(0), limit).await?;
+    let (sessions, roles) = entries(&page);
+    let (position, keys) = (app.feed.id(page.to), app.feed.keys());
+    Ok(Json(json!({
+        "sessions": sessions,
+        "roles": roles,
+        "position": position,
+        "more": page.more,
+        "reset": after.is_none(),
+        "keys": keys,
+    }))
+    .into_response())
+}
+
+fn wants_events(headers: &HeaderMap) -> bool {
+    let lists = |value: &str| {
+        value.split([',', ';']).any(|part| part.trim().eq_ignore_ascii_case("text/event-stream"))
+    };
+    headers.get_all(ACCEPT).iter().any(|value| value.to_str().is_ok_and(lists))
+}

@@ -1,0 +1,124 @@
+//! One follower: reads the table up to its end at the speed of its socket, then passes on what is told to all.
+
+use std::convert::Infallible;
+
+use axum::body::{Body, Bytes};
+use axum::response::{IntoResponse, Response};
+use futures_util::stream::unfold;
+use http::header::CONTENT_TYPE;
+use http::{HeaderMap, HeaderName, HeaderValue};
+use tokio::sync::OwnedSemaphorePermit;
+use tokio::sync::broadcast::Receiver;
+use tokio::sync::broadcast::error::RecvError;
+
+use super::caller::Caller;
+use crate::app::App;
+use crate::error::{Error, Result};
+use crate::feed::{News, PAGE};
+
+/// Keeps nginx from holding events back, wherever it stands.
+const UNBUFFERED: HeaderName = HeaderName::from_static("x-accel-buffering");
+
+struct Follower {
+    app: App,
+    caller: Caller,
+    news: Receiver<News>,
+    /// Everything up to here was sent.
+    at: i64,
+    /// It begins anew, and was not told so yet.
+    resets: bool,
+    /// What is sent now has no ids: who broke off in the middle of the first telling begins anew.
+    anew: bool,
+    /// There is more in the table than was sent.
+    behind: bool,
+    _place: OwnedSemaphorePermit,
+}
+
+/// Answers with the stream of events.
+pub(super) async fn open(app: &App, caller: Caller, headers: &HeaderMap) -> Result<Response> {
+    if app.is_draining() {
+        return Err(Error::Unavailable);
+    }
+    let place = app.feed.place()?;
+    // Listens first and reads then: what happens in between comes twice, and is not lost.
+    let news = app.feed.listen();
+    let last = headers.get("last-event-id").and_then(|id| id.to_str().ok());
+    let resumed = match last {
+        Some(id) => app.feed.resumed(id).await?,
+        None => None,
+    };
+    let (at, anew) = (resumed.unwrap_or(0), resumed.is_none());
+    let follower =
+        Follower { app: app.clone(), caller, news, at, resets: anew, anew, behind: true, _place: place };
+    let events = unfold(follower, async |mut follower| {
+        let bytes = follower.next().await?;
+        Some((Ok::<_, Infallible>(bytes), follower))
+    });
+    let headers = [
+        (CONTENT_TYPE, HeaderValue::from_static("text/event-stream")),
+        (UNBUFFERED, HeaderValue::from_static("no")),
+    ];
+    Ok((headers, Body::from_stream(events)).into_response())
+}
+
+impl Follower {
+    /// The next bytes; `None` ends the stream, and the follower comes again.
+    async fn next(&mut self) -> Option<Bytes> {
+        if std::mem::take(&mut self.resets) {
+            return Some(Bytes::from_static(b"event: reset\ndata: {}\n\n"));
+        }
+        loop {
+            if self.app.is_draining() || !self.caller.stands(&self.app) {
+                return None;
+            }
+            if self.behind {
+                return self.page().await;
+            }
+            let heard = tokio::select! {
+                heard = self.news.recv() => heard,
+                () = self.app.drained() => return None,
+            };
+            match heard {
+                Ok(news) => {
+                    if let Some(bytes) = self.pass_on(news) {
+                        return Some(bytes);
+                    }
+                }
+                Err(RecvError::Lagged(_)) => self.behind = true,
+                Err(RecvError::Closed) => return None,
+            }
+        }
+    }
+
+    /// A page of the table; with its last one the word that nothing is missing. Where the store fails, nobody knows.
+    async fn page(&mut self) -> Option<Bytes> {
+        let page = self.app.feed.page(self.at, PAGE).await;
+        let page = page.inspect_err(|error| tracing::warn!(%error, "a follower was left")).ok()?;
+        (self.at, self.behind) = (page.to, page.more);
+        let mut events = String::new();
+        if !page.is_empty() {
+            events = self.app.feed.revoked(&page, !self.anew);
+        }
+        if !page.more {
+            self.anew = false;
+            self.app.feed.caught_up(self.at);
+            events += &self.app.feed.current(self.at);
+        }
+        Some(events.into())
+    }
+
+    fn pass_on(&mut self, news: News) -> Option<Bytes> {
+        if news.from > self.at {
+            self.behind = true;
+            None
+        } else if news.to > self.at || news.from == news.to && news.to == self.at {
+            self.at = news.to;
+            Some(news.bytes)
+        } else if news.to == self.at {
+            // It was read from the table already. Whoever told it has just seen that nothing is missing.
+            Some(self.app.feed.current(self.at).into())
+        } else {
+            None
+        }
+    }
+}

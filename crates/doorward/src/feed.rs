@@ -1,0 +1,236 @@
+//! The feed of revocations: how an entry is written, and what happens at this moment, told to all who follow.
+//!
+//! One task reads what is new, however many follow, and sends all of them the same bytes. Who fell behind those reads
+//! the table from their own position on. So nobody misses anything, and nobody's slowness costs memory.
+
+use std::convert::Infallible;
+use std::fmt::Write;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::Duration;
+
+use aws_lc_rs::{constant_time, digest};
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use bytes::Bytes;
+use doorward_core::{Secret, Timestamp};
+use serde_json::{Value, json};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, broadcast};
+use tokio::time::{interval, sleep};
+
+use crate::clock::Clock;
+use crate::error::Error;
+use crate::keys::Keys;
+use crate::revocations::{Page, Revocations};
+use crate::store::{Store, StoreError, Tx, values};
+
+/// How many entries a page has, more or less.
+pub(crate) const PAGE: u32 = 1_000;
+/// How often a follower is told that it misses nothing.
+const HEARTBEAT: Duration = Duration::from_secs(5);
+/// How soon the table is read again where that failed.
+const AGAIN: Duration = Duration::from_millis(500);
+/// How many news a follower may be behind before it has to read the table.
+const BEHIND: usize = 64;
+
+/// What was told to all followers: everything after one position, up to another.
+#[derive(Debug, Clone)]
+pub(crate) struct News {
+    pub(crate) from: i64,
+    pub(crate) to: i64,
+    pub(crate) bytes: Bytes,
+}
+
+/// The feed.
+pub(crate) struct Feed {
+    revocations: Arc<Revocations>,
+    keys: Arc<Keys>,
+    clock: Clock,
+    /// Names the database: positions of another one mean nothing here.
+    epoch: String,
+    /// The hash of the secret that opens the feed.
+    secret: Option<[u8; 32]>,
+    /// How far everybody was told.
+    at: AtomicI64,
+    live: broadcast::Sender<News>,
+    places: (usize, Arc<Semaphore>),
+}
+
+const EPOCH: &str = "INSERT INTO facts (name, value) VALUES ('feed_epoch', $1) ON CONFLICT (name) DO NOTHING";
+const EPOCH_IS: &str = "SELECT value FROM facts WHERE name = 'feed_epoch'";
+
+impl Feed {
+    /// A feed with a place for so many followers.
+    ///
+    /// # Errors
+    /// The store's.
+    pub(crate) async fn open(
+        store: &Store,
+        (revocations, keys): (Arc<Revocations>, Arc<Keys>),
+        clock: Clock,
+        (secret, places): (Option<&Secret>, usize),
+    ) -> Result<Self, StoreError> {
+        let new = i64::from_be_bytes(crate::random::bytes());
+        let known = store
+            .transaction(async move |tx: &mut Tx| {
+                tx.execute(EPOCH, values![new]).await?;
+                tx.find(EPOCH_IS, values![]).await
+            })
+            .await?;
+        let epoch = known.map_or(Ok(new), |row| row.get(0))?;
+        Ok(Self {
+            revocations,
+            keys,
+            clock,
+            epoch: format!("{epoch:016x}"),
+            secret: secret.map(|secret| hash(secret.expose())),
+            at: AtomicI64::new(0),
+            live: broadcast::channel(BEHIND).0,
+            places: (places, Arc::new(Semaphore::new(places))),
+        })
+    }
+
+    /// Whether this is the secret of the feed.
+    pub(crate) fn is_opened_by(&self, secret: &str) -> bool {
+        let presented = hash(secret.as_bytes());
+        self.secret.is_some_and(|own| constant_time::verify_slices_are_equal(&own, &presented).is_ok())
+    }
+
+    /// A place among those who follow.
+    ///
+    /// # Errors
+    /// [`Error::Overloaded`] where all are taken.
+    pub(crate) fn place(&self) -> Result<OwnedSemaphorePermit, Error> {
+        self.places.1.clone().try_acquire_owned().map_err(|_| Error::Overloaded)
+    }
+
+    /// How many follow.
+    pub(crate) fn followers(&self) -> usize {
+        self.places.0.saturating_sub(self.places.1.available_permits())
+    }
+
+    /// How far everybody was told.
+    pub(crate) fn position(&self) -> i64 {
+        self.at.load(Ordering::Relaxed)
+    }
+
+    /// What is told from here on.
+    pub(crate) fn listen(&self) -> broadcast::Receiver<News> {
+        self.live.subscribe()
+    }
+
+    /// A follower has read the table up to here. Where it is the only one, what comes is told from here on.
+    pub(crate) fn caught_up(&self, position: i64) {
+        if self.live.receiver_count() == 1 {
+            self.at.fetch_max(position, Ordering::Relaxed);
+        }
+    }
+
+    /// A page of what was revoked after this position.
+    ///
+    /// # Errors
+    /// The store's.
+    pub(crate) async fn page(&self, after: i64, most: u32) -> Result<Page, StoreError> {
+        self.revocations.since(after, most, self.clock.now()).await
+    }
+
+    /// The position that a follower says it has read up to; `None` where that is none of this database.
+    ///
+    /// # Errors
+    /// The store's.
+    pub(crate) async fn resumed(&self, id: &str) -> Result<Option<i64>, StoreError> {
+        let position = id.strip_prefix(&self.epoch).and_then(|rest| rest.strip_prefix('-')?.parse().ok());
+        match position {
+            Some(position) if (0..=self.revocations.last_position().await?).contains(&position) => {
+                Ok(Some(position))
+            }
+            _ => Ok(None),
+        }
+    }
+
+    /// A position as followers know it.
+    pub(crate) fn id(&self, position: i64) -> String {
+        format!("{}-{position}", self.epoch)
+    }
+
+    /// Changes when the published keys do.
+    pub(crate) fn keys(&self) -> String {
+        let digest = hash(self.keys.jwks().as_bytes());
+        URL_SAFE_NO_PAD.encode(digest.first_chunk::<12>().unwrap_or(&[0; 12]))
+    }
+
+    /// The event that nothing up to this position is missing. To be sent only where the table was read just now.
+    pub(crate) fn current(&self, position: i64) -> String {
+        let data = json!({ "now": self.clock.now().as_secs(), "keys": self.keys() });
+        format!("event: current\nid: {}\ndata: {data}\n\n", self.id(position))
+    }
+
+    /// The event that tells a page, with the id of its end or without.
+    pub(crate) fn revoked(&self, page: &Page, with_id: bool) -> String {
+        let mut event = String::from("event: revoked\n");
+        if with_id {
+            let _ = writeln!(event, "id: {}", self.id(page.to));
+        }
+        let (sessions, roles) = entries(page);
+        let _ = write!(event, "data: {}\n\n", json!({ "sessions": sessions, "roles": roles }));
+        event
+    }
+
+    /// Tells what is new as it comes, for as long as it is awaited.
+    pub(crate) async fn run(&self) -> Infallible {
+        let mut beat = interval(HEARTBEAT);
+        loop {
+            let beats = tokio::select! {
+                () = self.revocations.news.notified() => false,
+                _ = beat.tick() => true,
+            };
+            if self.live.receiver_count() == 0 {
+                continue;
+            }
+            if let Err(error) = self.tell(beats).await {
+                tracing::warn!(%error, "the feed could not read what was revoked; trying again");
+                sleep(AGAIN).await;
+                self.revocations.news.notify_one();
+            }
+        }
+    }
+
+    async fn tell(&self, beats: bool) -> Result<(), StoreError> {
+        let from = self.at.load(Ordering::Relaxed);
+        let page = self.page(from, PAGE).await?;
+        let news = if page.more {
+            // Too much for all at once, or nobody followed for long: each reads it at their own speed.
+            let last = self.revocations.last_position().await?;
+            News { from: last, to: last, bytes: Bytes::new() }
+        } else {
+            let mut bytes = if page.is_empty() { String::new() } else { self.revoked(&page, true) };
+            if beats {
+                bytes += &self.current(page.to);
+            }
+            News { from, to: page.to, bytes: bytes.into() }
+        };
+        self.at.fetch_max(news.to, Ordering::Relaxed);
+        if page.more || !news.bytes.is_empty() {
+            let _ = self.live.send(news);
+        }
+        Ok(())
+    }
+}
+
+/// The entries of a page as they are written: `[sid, expires_at]` and `[user id, role, version, expires_at]`.
+pub(crate) fn entries(page: &Page) -> (Vec<Value>, Vec<Value>) {
+    let sessions = page.sessions.iter().map(|(session, end)| json!([session, rounded_up(*end)]));
+    let roles = page
+        .roles
+        .iter()
+        .map(|(user, role, version, end)| json!([user, role.as_str(), version, rounded_up(*end)]));
+    (sessions.collect(), roles.collect())
+}
+
+fn rounded_up(at: Timestamp) -> i64 {
+    at.as_secs().saturating_add(i64::from(at.as_micros().rem_euclid(1_000_000) > 0))
+}
+
+fn hash(bytes: &[u8]) -> [u8; 32] {
+    digest::digest(&digest::SHA256, bytes).as_ref().try_into().unwrap_or_default()
+}
