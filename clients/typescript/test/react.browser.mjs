@@ -1,0 +1,73 @@
+// useUser, in a real browser and a real React.
+
+import assert from 'node:assert/strict'
+import { readFileSync } from 'node:fs'
+import { createRequire } from 'node:module'
+import { after, before, test } from 'node:test'
+import { chromium } from 'playwright-core'
+import { ada, serve, using, wire } from './support.mjs'
+
+const { resolve } = createRequire(import.meta.url)
+// React is published for `require` alone: the page gets its files by name.
+const REACT = [
+  ['react', 'react', 'react'],
+  ['scheduler', 'scheduler', 'scheduler'],
+  ['react-dom', 'react-dom', 'react-dom'],
+  ['react-dom/client', 'react-dom', 'react-dom-client'],
+].map(([name, from, file]) => {
+  const place = resolve(from).replace('index.js', `cjs/${file}.production.js`)
+  return [name, readFileSync(place, 'utf8')]
+})
+
+const PAGE = `<!doctype html><html lang="en"><title>React</title><link rel="icon" href="data:,">
+<script type="importmap">{"imports": {"react": "/shim.js"}}</script><main></main>`
+
+let browser
+before(async () => {
+  const executablePath = process.env.CHROMIUM ?? '/usr/bin/chromium'
+  browser = await chromium.launch({ executablePath, args: ['--no-sandbox'] })
+})
+after(() => browser?.close())
+
+test('a component shows who is signed in, and follows', { timeout: 60_000 }, () =>
+  using(async (use) => {
+    const server = use(await serve())
+    const line = use(await wire(server.url))
+    const context = await browser.newContext()
+    use({ stop: () => context.close() })
+    const give = (path, contentType, body) => context.route(`${line.url}${path}`, (route) => route.fulfill({ body, contentType }))
+    await give('/page', 'text/html', PAGE)
+    await give('/shim.js', 'text/javascript', 'export const { useSyncExternalStore } = globalThis.React')
+    for (const name of ['index', 'client', 'error', 'react']) {
+      await give(`/${name}.js`, 'text/javascript', readFileSync(new URL(`../dist/${name}.js`, import.meta.url), 'utf8'))
+    }
+    const page = await context.newPage()
+    await page.goto(`${line.url}/page`)
+    await page.evaluate(async (files) => {
+      const loaded = {}
+      for (const [name, text] of files) {
+        const module = { exports: {} }
+        new Function('require', 'module', 'exports', text)((one) => loaded[one], module, module.exports)
+        loaded[name] = module.exports
+      }
+      globalThis.React = loaded.react
+      const { createClient } = await import('/index.js')
+      const { useUser } = await import('/react.js')
+      globalThis.client = createClient()
+      const Name = () => {
+        const user = useUser(client)
+        return user === undefined ? 'One moment' : (user?.name ?? 'Nobody')
+      }
+      loaded['react-dom/client'].createRoot(document.querySelector('main')).render(loaded.react.createElement(Name))
+    }, REACT)
+    const says = (text) => page.locator('main').filter({ hasText: text }).waitFor({ timeout: 10_000 })
+    await says('One moment')
+    await page.evaluate(() => client.profile().catch(() => {}))
+    await says('Nobody')
+    await page.evaluate((ada) => client.register(ada), ada)
+    await says('ada')
+    await page.evaluate(() => client.logout())
+    await says('Nobody')
+    assert.equal(await page.evaluate(() => client.user), null)
+  }),
+)
