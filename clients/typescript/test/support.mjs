@@ -108,9 +108,9 @@ export async function wire(url, answer = async () => true) {
   return wires
 }
 
-/** Asks until it is so. */
-export async function until(what, ask) {
-  for (let tries = 0; tries < 400; tries += 1) {
+/** Asks until it is so, for so many seconds. */
+export async function until(what, ask, seconds = 10) {
+  for (let tries = 0; tries < seconds * 40; tries += 1) {
     if (await ask()) return
     await new Promise((wake) => setTimeout(wake, 25))
   }

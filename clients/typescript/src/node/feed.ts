@@ -15,6 +15,7 @@ export class Feed {
   #heard?: { monotonic: number; wall: number }
   #stop = new AbortController()
   #isCurrent?: () => void
+  #isRefused?: () => void
 
   constructor(
     private readonly url: URL,
@@ -27,8 +28,10 @@ export class Feed {
   start(within: number): Promise<void> {
     void this.#follow()
     return new Promise((done, refused) => {
-      const late = setTimeout(() => refused(new Error(`${this.url}: ${this.problem ?? 'no answer'}`)), within)
+      const failed = () => new Error(`${this.url}: ${this.problem ?? 'no answer'}`)
+      const late = setTimeout(() => refused(failed()), within)
       this.#isCurrent = () => (clearTimeout(late), done())
+      this.#isRefused = () => (clearTimeout(late), refused(failed()))
     })
   }
 
@@ -51,6 +54,8 @@ export class Feed {
       } catch (error) {
         const { message, cause } = error as Error
         this.problem = cause instanceof Error ? `${message}: ${cause.message}` : message
+        // Waiting makes no other secret of it.
+        if (error instanceof Refused) this.#isRefused?.()
       }
       // A feed that worked begins with short waits again.
       if (this.#heard !== before) wait = 100
@@ -70,6 +75,7 @@ export class Feed {
       if (this.position) headers['last-event-id'] = this.position
       const signal = AbortSignal.any([silent.signal, this.#stop.signal])
       const response = await fetch(this.url, { headers, signal, redirect: 'error' })
+      if (response.status === 401) throw new Refused('it answered 401 to the client or the feed secret')
       if (!response.ok || !response.body) throw new Error(`it answered ${response.status}`)
       for await (const event of events(response.body)) {
         timer.refresh()
@@ -102,6 +108,8 @@ export class Feed {
     throw new Error('more revocations than maxRevocations')
   }
 }
+
+class Refused extends Error {}
 
 interface Event {
   event: string

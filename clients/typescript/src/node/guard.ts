@@ -30,7 +30,7 @@ export interface GuardOptions {
   withoutRevocations?: boolean
   /** What happens after `staleAfter` without a word of the server: 503, or tokens are let in until they expire. */
   whenStale?: 'refuse' | 'accept-until-expiry'
-  /** In seconds; 120 where it is not given. */
+  /** In seconds, more than the 5 between two words of the server; 120 where it is not given. */
   staleAfter?: number
   issuer?: string
   audience?: string

@@ -1,0 +1,146 @@
+// The guard for Node far from its server: what ends there is refused here, whatever happens to the line between them.
+
+import assert from 'node:assert/strict'
+import { once } from 'node:events'
+import { connect, createServer as listenTcp } from 'node:net'
+import { test } from 'node:test'
+import { createClient } from 'doorward'
+import { createGuard } from 'doorward/node'
+import { ada, email, serve, until, using } from './support.mjs'
+
+const FEED = 'the feed of the tests: 9d81f0c27a4b3e5964711'
+const story = (name, body) => test(name, { timeout: 90_000 }, () => using(body))
+
+/** A line to the server at `url` that can be cut and mended. */
+async function cable(url) {
+  const { port } = new URL(url)
+  const ends = new Set()
+  let whole = true
+  const proxy = listenTcp((near) => {
+    if (!whole) return void near.destroy()
+    const far = connect(port, '127.0.0.1')
+    for (const [end, other] of [[near, far], [far, near]]) {
+      ends.add(end)
+      end.pipe(other)
+      end.on('error', () => other.destroy())
+      end.on('close', () => (ends.delete(end), other.destroy()))
+    }
+  })
+  proxy.listen(0, '127.0.0.1')
+  await once(proxy, 'listening')
+  const cut = () => {
+    whole = false
+    for (const end of ends) end.destroy()
+  }
+  return {
+    url: `http://127.0.0.1:${proxy.address().port}`,
+    cut,
+    mend: () => (whole = true),
+    stop: () => (cut(), proxy.close()),
+  }
+}
+
+async function guarding(use, options = {}) {
+  const guard = await createGuard({ feedSecret: FEED, cookies: { token: 'token', session: 'sessionId' }, ...options })
+  use({ stop: () => guard.close() })
+  const verdict = async (headers) => {
+    const found = await guard.check({ headers: new Headers(headers) })
+    return typeof found === 'string' ? found : 'ok'
+  }
+  return { guard, verdict }
+}
+
+const running = async (use, flags) => use(await serve(flags, { DOORWARD_FEED_SECRET: FEED }))
+
+/** A sign-in: its client, and what it sends. */
+async function signedIn(server, name = 'ada') {
+  const store = { get: () => store.text ?? null, set: (text) => void (store.text = text) }
+  const client = createClient({ url: server.url, store })
+  const user = await client.register({ ...ada, name, email: email(name) })
+  return { client, user, sends: () => ({ authorization: `Bearer ${JSON.parse(store.text).token}` }) }
+}
+
+story('a logout, a new role and an act of the command line are refused at once', async (use) => {
+  const server = await running(use)
+  const { guard, verdict } = await guarding(use, { server: server.url })
+  const { client, sends } = await signedIn(server)
+  const before = sends()
+  assert.equal(await verdict(before), 'ok')
+  server.role('ada', 'admin')
+  await until('the new role', async () => (await verdict(before)) === 'token_stale')
+  await client.refresh()
+  const after = sends()
+  assert.equal(await verdict(after), 'ok')
+  await client.logout()
+  await until('the logout', async () => (await verdict(after)) === 'session_ended')
+
+  await client.login(ada)
+  const last = sends()
+  server.run('session', 'end', '--user', ada.email)
+  await until('the end', async () => (await verdict(last)) === 'session_ended')
+  const { position, staleFor, revocations, keys } = guard.health()
+  assert.match(position, /-\d+$/)
+  assert.ok(staleFor < 15 && revocations >= 3 && keys === 1)
+})
+
+story('a line that was cut is mended without a loss, and the guard goes on where it was', async (use) => {
+  const server = await running(use)
+  const line = use(await cable(server.url))
+  const { guard, verdict } = await guarding(use, { server: line.url })
+  const all = await Promise.all(Array.from({ length: 10 }, (_, n) => signedIn(server, `user-${n}`)))
+  const sent = all.map(({ sends }) => sends())
+  await all[0].client.logout()
+  await until('the first', async () => (await verdict(sent[0])) === 'session_ended')
+  const { position } = guard.health()
+  line.cut()
+  await Promise.all(all.slice(1).map(({ client }) => client.logout()))
+  await until('the cut', () => guard.health().problem !== undefined)
+  assert.equal(guard.health().position, position)
+  line.mend()
+  await until('the rest', async () => (await Promise.all(sent.map(verdict))).every((one) => one === 'session_ended'))
+  assert.ok(guard.health().reconnects > 0)
+})
+
+story('a server that is started again is followed on', async (use) => {
+  const server = await running(use)
+  const { guard, verdict } = await guarding(use, { server: server.url })
+  const [one, two] = [await signedIn(server, 'one'), await signedIn(server, 'two')]
+  const [first, second] = [one.sends(), two.sends()]
+  await one.client.logout()
+  await server.restart('SIGKILL')
+  await two.client.logout()
+  await until('both', async () => (await verdict(first)) === 'session_ended' && (await verdict(second)) === 'session_ended')
+  assert.ok(guard.health().problem === undefined || guard.health().reconnects > 0)
+})
+
+story('a guard that has heard nothing for too long refuses, or goes on, as it was told', async (use) => {
+  const server = await running(use)
+  const line = use(await cable(server.url))
+  const strict = await guarding(use, { server: line.url, staleAfter: 1 })
+  const lenient = await guarding(use, { server: line.url, staleAfter: 1, whenStale: 'accept-until-expiry' })
+  const [here, gone] = [await signedIn(server, 'here'), await signedIn(server, 'gone')]
+  const [good, ended] = [here.sends(), gone.sends()]
+  await gone.client.logout()
+  for (const { verdict } of [strict, lenient]) await until('the logout', async () => (await verdict(ended)) === 'session_ended')
+  line.cut()
+  await until('the silence', async () => (await strict.verdict(good)) === 'unavailable')
+  assert.equal(await strict.verdict(ended), 'session_ended')
+  assert.equal(await lenient.verdict(good), 'ok')
+  line.mend()
+  await until('the voice', async () => (await strict.verdict(good)) === 'ok')
+})
+
+story('j39_new_keys_are_fetched_as_the_feed_names_them', async (use) => {
+  const server = await running(use)
+  const { guard, verdict } = await guarding(use, { server: server.url })
+  const { sends } = await signedIn(server)
+  server.run('key', 'rotate')
+  // Not before the cool-down of ten seconds is over, since they have just been fetched.
+  await until('the new key', () => guard.health().keys === 2, 30)
+  assert.equal(await verdict(sends()), 'ok')
+})
+
+story('a wrong secret is told at the start', async (use) => {
+  const server = await running(use)
+  await assert.rejects(createGuard({ server: server.url, feedSecret: 'another one of the same length: 471194' }), /answered 401/)
+})
