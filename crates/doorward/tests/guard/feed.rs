@@ -1,0 +1,130 @@
+//! Logouts elsewhere: told at once, told again after a cut, and what a guard does that isn't told.
+
+use std::time::Duration;
+
+use doorward_core::role::RoleName;
+use doorward_guard::WhenStale;
+use serde_json::json;
+
+use crate::way::Way;
+use crate::{eventually, following, server, told, verdict_on};
+
+#[tokio::test]
+async fn a_logout_at_the_server_is_refused_by_a_guard_elsewhere() {
+    let (site, address) = server().await;
+    let (ada, grace) = (site.logged_in("ada").await, site.logged_in("grace").await);
+    let gone = site.logged_in("joan").await;
+    gone.post("/logout", json!({})).await.is_ok();
+
+    let guard = following(&site, address).build().await.unwrap();
+    assert_eq!(verdict_on(&guard, &gone).await, "session_ended", "known before the guard began");
+    assert_eq!((verdict_on(&guard, &ada).await, verdict_on(&guard, &grace).await), ("ok", "ok"));
+    ada.post("/logout", json!({})).await.is_ok();
+    eventually("the logout is known", async || verdict_on(&guard, &ada).await == "session_ended").await;
+    assert_eq!(verdict_on(&guard, &grace).await, "ok");
+    let health = guard.health();
+    assert_eq!((health.revocations, health.keys, health.is_stale), (2, 1, false));
+    assert!(health.position.is_some() && health.problem.is_none(), "{health:?}");
+}
+
+#[tokio::test]
+async fn a_changed_role_makes_tokens_stale_elsewhere_until_they_are_refreshed() {
+    let (site, address) = server().await;
+    let (admin, ada) = (site.admin("root").await, site.logged_in("ada").await);
+    let guard = following(&site, address).build().await.unwrap();
+    assert_eq!(verdict_on(&guard, &ada).await, "ok");
+    let path = format!("/admin/users/{}", ada.user_id().await);
+    admin.patch(&path, json!({ "role": RoleName::ADMIN.as_str() })).await.is_ok();
+    eventually("the new role is known", async || verdict_on(&guard, &ada).await == "token_stale").await;
+    ada.refresh().await.is_ok();
+    assert_eq!(verdict_on(&guard, &ada).await, "ok");
+}
+
+#[tokio::test]
+async fn logouts_while_the_feed_was_cut_are_all_known_after_it() {
+    let (site, address) = server().await;
+    let way = Way::to(address).await;
+    let guard = following(&site, way.address).build().await.unwrap();
+    let mut people = Vec::new();
+    for n in 0..20 {
+        people.push(site.logged_in(&format!("person{n}")).await);
+    }
+    people[0].post("/logout", json!({})).await.is_ok();
+    eventually("the first logout", async || verdict_on(&guard, &people[0]).await == "session_ended").await;
+
+    way.cut();
+    eventually("the cut is noticed", async || guard.health().problem.is_some()).await;
+    for person in &people {
+        person.post("/logout", json!({})).await.is_ok();
+    }
+    for person in &people[1..] {
+        assert_eq!(verdict_on(&guard, person).await, "ok", "within the span that it goes on");
+    }
+    way.lead_to(address);
+    for person in &people {
+        eventually("every logout", async || verdict_on(&guard, person).await == "session_ended").await;
+    }
+    assert!(guard.health().reconnects > 0 && guard.health().problem.is_none());
+    assert_eq!(way.count("GET /revocations") - way.count("last-event-id: "), 1, "it went on where it was");
+}
+
+#[tokio::test]
+async fn a_restart_of_the_server_loses_no_logout() {
+    let (site, address) = server().await;
+    let way = Way::to(address).await;
+    let guard = following(&site, way.address).build().await.unwrap();
+    let (ada, grace) = (site.logged_in("ada").await, site.logged_in("grace").await);
+    way.cut();
+    let again = site.restarted().await;
+    ada.at(&again).post("/logout", json!({})).await.is_ok();
+    way.lead_to(again.listen().await);
+    eventually("the logout", async || verdict_on(&guard, &ada).await == "session_ended").await;
+    assert_eq!(verdict_on(&guard, &grace).await, "ok");
+}
+
+#[tokio::test]
+async fn a_guard_that_hears_nothing_refuses_with_503_until_it_hears_again() {
+    let (site, address) = server().await;
+    let way = Way::to(address).await;
+    let short = Duration::from_millis(200);
+    let guard = following(&site, way.address).stale_after(short).build().await.unwrap();
+    let other = following(&site, way.address).stale_after(short).when_stale(WhenStale::AcceptUntilExpiry);
+    let accepting = other.build().await.unwrap();
+    let (ada, gone) = (site.logged_in("ada").await, site.logged_in("grace").await);
+    gone.post("/logout", json!({})).await.is_ok();
+    eventually("the logout", async || verdict_on(&accepting, &gone).await == "session_ended").await;
+    eventually("the logout", async || verdict_on(&guard, &gone).await == "session_ended").await;
+
+    way.cut();
+    eventually("the guard is stale", async || verdict_on(&guard, &ada).await == "unavailable").await;
+    eventually("the other too", async || accepting.health().is_stale).await;
+    assert_eq!(verdict_on(&accepting, &ada).await, "ok");
+    assert_eq!(verdict_on(&guard, &gone).await, "session_ended");
+    assert_eq!(verdict_on(&accepting, &gone).await, "session_ended");
+    way.lead_to(address);
+    eventually("it hears again", async || verdict_on(&guard, &ada).await == "ok").await;
+}
+
+#[tokio::test]
+async fn more_revocations_than_fit_refuse_rather_than_let_in() {
+    let (site, address) = server().await;
+    let guard = following(&site, address).max_revocations(2).build().await.unwrap();
+    let ada = site.logged_in("ada").await;
+    for n in 0..3 {
+        site.logged_in(&format!("person{n}")).await.post("/logout", json!({})).await.is_ok();
+    }
+    eventually("it is full", async || verdict_on(&guard, &ada).await == "unavailable").await;
+    let health = guard.health();
+    assert_eq!((health.revocations, health.is_stale), (2, true));
+}
+
+#[tokio::test]
+async fn who_does_without_revocations_accepts_until_expiry() {
+    let (site, address) = server().await;
+    let guard = told(&site, address).without_revocations().build().await.unwrap();
+    let ada = site.logged_in("ada").await;
+    ada.post("/logout", json!({})).await.is_ok();
+    assert_eq!((verdict_on(&guard, &ada).await, guard.health().position), ("ok", None));
+    site.clock.advance(Duration::from_secs(900));
+    assert_eq!(verdict_on(&guard, &ada).await, "token_expired");
+}
