@@ -23,17 +23,11 @@ const USUAL: Duration = Duration::from_secs(300);
 const LEAST: Duration = Duration::from_secs(10);
 const MOST: Duration = Duration::from_secs(3_600);
 
-/// The last question, and whether it was answered. Locked while one is under way.
+/// The last question for an unknown key, and whether it was answered. Locked while one is under way.
 #[derive(Default)]
 pub(super) struct Asked(Mutex<Option<(Instant, bool)>>);
 
 impl Shared {
-    /// Fetches the keys; gives how long to keep them.
-    pub(super) async fn fetch_keys(&self) -> Result<Duration, Failure> {
-        let mut asked = self.asked.0.lock().await;
-        self.fetch(&mut asked).await
-    }
-
     /// The keys for a token that names an unknown one: whether they may be newer than they were.
     ///
     /// Waits no longer than for one answer; what could not be fetched lately is our own failure.
@@ -47,14 +41,18 @@ impl Shared {
             Some((at, good)) if since.duration_since(at) < COOL_DOWN => {
                 return if good { Ok(false) } else { Err(Refusal::Unavailable) };
             }
-            _ => self.fetch(&mut asked).await.is_ok(),
+            _ => {
+                let good = self.fetch_keys().await.is_ok();
+                *asked = Some((steady(), good));
+                good
+            }
         };
         if good { Ok(true) } else { Err(Refusal::Unavailable) }
     }
 
-    async fn fetch(&self, asked: &mut Option<(Instant, bool)>) -> Result<Duration, Failure> {
+    /// Fetches the keys; gives how long to keep them.
+    pub(super) async fn fetch_keys(&self) -> Result<Duration, Failure> {
         let fetched = self.fetch_once().await;
-        *asked = Some((steady(), fetched.is_ok()));
         if let Err(failure) = &fetched {
             tracing::warn!(%failure, "the keys could not be fetched");
         }

@@ -55,12 +55,12 @@ impl Way {
 
     /// Breaks every connection, and lets no new one through.
     pub(crate) fn cut(&self) {
-        self.to.send(None).unwrap();
+        self.to.send_replace(None);
     }
 
     /// Leads to this server from now on.
     pub(crate) fn lead_to(&self, server: SocketAddr) {
-        self.to.send(Some(server)).unwrap();
+        self.to.send_replace(Some(server));
     }
 
     /// How often this was sent to the server, in any case of letters.
