@@ -92,6 +92,8 @@ export class Client {
     if (!url && !page) throw new TypeError('Outside of a page, createClient needs the url of Doorward')
     this.#url = new URL((url ?? '/').replace(/\/*$/, '/'), page)
     this.#trusted = new Set([this.#url.href, page ?? this.#url.href, ...apis].map((one) => new URL(one, page).origin))
+    // A page without an origin trusts nobody like it.
+    this.#trusted.delete('null')
     this.mode = mode
     this.#send = fetch ?? ((input, init) => globalThis.fetch(input, init))
     this.#shared = mode !== 'bearer' || !!store
@@ -153,7 +155,8 @@ export class Client {
       this.#is(user)
       return user
     } catch (error) {
-      if (error instanceof DoorwardError && error.code === 'token_missing') this.#is(null)
+      const refused = error instanceof DoorwardError && error.status === 401
+      if (refused && (error.code === 'token_missing' || this.#user === undefined)) this.#is(null)
       throw error
     }
   }

@@ -204,6 +204,11 @@ story('no answer and 503 change nothing and say so; the next call renews', async
   line.answer = async () => false
   await assert.rejects(client.refresh(), { code: 'network', tryAgain: true })
   await assert.rejects(client.profile(), { code: 'network', tryAgain: true })
+  line.answer = async () => 503
+  await assert.rejects(client.refresh(), { code: 'unavailable', tryAgain: true, retryAfter: 1 })
+  line.answer = async (path) => (path === '/refresh' ? 503 : true)
+  await promote(server, { authorization: line.seen.findLast(({ headers }) => headers.authorization).headers.authorization })
+  assert.equal((await client.fetch('/profile')).status, 503)
   line.answer = async () => true
   await client.refresh()
   assert.equal((await client.profile()).name, 'ada')

@@ -76,7 +76,7 @@ export async function serve(flags = [], env = {}) {
   return server
 }
 
-/** A wire to the server at `url`; `answer(path, status, send)` may hold what comes back, or lose it. */
+/** A wire to the server at `url`; `answer(path, status)` may hold what comes back, lose it, or make it a 503. */
 export async function wire(url, answer = async () => true) {
   const agent = new Agent({ keepAlive: true })
   const seen = []
@@ -90,7 +90,13 @@ export async function wire(url, answer = async () => true) {
     if (!response) return
     seen.push({ path: incoming.url, status: response.statusCode, headers })
     const text = await buffer(response)
-    if (!(await wires.answer(incoming.url, response.statusCode))) return outgoing.destroy()
+    const sent = await wires.answer(incoming.url, response.statusCode)
+    if (sent === 503) {
+      const problem = { status: 503, code: 'unavailable', message: 'Temporarily unavailable: try again' }
+      outgoing.writeHead(503, { 'content-type': 'application/problem+json', 'retry-after': '1' })
+      return outgoing.end(JSON.stringify(problem))
+    }
+    if (!sent) return outgoing.destroy()
     outgoing.writeHead(response.statusCode, response.headers).end(text)
   })
   proxy.listen(0, '127.0.0.1')

@@ -110,6 +110,9 @@ for (const kind of ['cookie', 'store']) {
     assert.deepEqual([reused, refused], [0, 0])
   })
 
+}
+
+for (const kind of ['cookie', 'session', 'store']) {
   story(`tabs learn of sign-in and logout: ${kind}`, async (use) => {
     const { tab } = await visiting(use, kind)
     const [one, two] = [await tab(), await tab()]

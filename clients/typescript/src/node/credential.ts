@@ -1,4 +1,4 @@
-import type { IncomingMessage } from 'node:http'
+import type { IncomingHttpHeaders } from 'node:http'
 
 /** What the one credential of a request is, unverified. */
 export type Credential = { mode: 'bearer' | 'cookie'; token: string } | { mode: 'session'; secret: string }
@@ -10,8 +10,11 @@ export interface CookieNames {
   session: string
 }
 
-/** A request as Node's server has it, or as `fetch` does. */
-export type Incoming = Pick<IncomingMessage, 'headersDistinct'> | { headers: Headers }
+/** A request as one of Node's servers has it, or as `fetch` does. */
+export interface Incoming {
+  headers: IncomingHttpHeaders | Headers
+  headersDistinct?: NodeJS.Dict<string[]>
+}
 
 /**
  * Picks it. `Authorization`, where present, is judged alone; two credentials of one kind and cookies of two modes are
@@ -34,9 +37,10 @@ export function credential(request: Incoming, names: CookieNames): Credential | 
 }
 
 function lines(request: Incoming, name: string): string[] {
-  if ('headersDistinct' in request) return request.headersDistinct[name] ?? []
-  const line = request.headers.get(name)
-  return line === null ? [] : [line]
+  const { headers, headersDistinct } = request
+  // Of two equal ones Node's `headers` shows the first alone.
+  if (headersDistinct) return headersDistinct[name] ?? []
+  return [headers instanceof Headers ? (headers.get(name) ?? []) : (headers[name] ?? [])].flat()
 }
 
 function halves(pair: string): [string, string] {

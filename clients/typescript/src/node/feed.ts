@@ -90,8 +90,7 @@ export class Feed {
     if (event === 'revoked') this.revocations.take(JSON.parse(data))
     // What is known stays in force until everything has been told again.
     if (event === 'reset') this.position = undefined
-    if (event === 'current') {
-      if (this.revocations.overflowed) return this.#beginAnew()
+    if (event === 'current' && this.#isWhole()) {
       this.#heard = { monotonic: performance.now(), wall: Date.now() }
       this.problem = undefined
       this.keysAre(String(JSON.parse(data).keys))
@@ -100,12 +99,16 @@ export class Feed {
     if (id) this.position = id
   }
 
-  /** There was no room for something. It is read again once there is; until then nothing counts as heard. */
-  #beginAnew(): never {
+  /** Whether everything found room. What did not is read again once there is room; until then nothing counts as heard. */
+  #isWhole() {
+    const { revocations } = this
+    if (!revocations.overflowed) return true
+    this.problem = 'more revocations than maxRevocations'
+    revocations.sweep(Date.now() / 1000)
+    if (revocations.isFull) return false
     this.position = undefined
-    this.revocations.overflowed = false
-    this.revocations.sweep(Date.now() / 1000)
-    throw new Error('more revocations than maxRevocations')
+    revocations.overflowed = false
+    throw new Error(this.problem)
   }
 }
 

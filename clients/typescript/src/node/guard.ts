@@ -132,10 +132,15 @@ export class Guard {
   async check(request: Incoming): Promise<Identity | Refusal> {
     const found = credential(request, this.#cookies)
     if (typeof found === 'string') return found
-    const token = found.mode === 'session' ? await this.#ofSession(found.secret) : await this.#verify(found.token)
-    if (typeof token === 'string') return token
-    const standing = this.#revocations.check(token.user, token.session, token.role)
-    if (standing !== 'good') return standing
+    const isSession = found.mode === 'session'
+    let token = isSession ? await this.#ofSession(found.secret) : await this.#verify(found.token)
+    if (isSession && this.#standing(token) === 'token_stale') {
+      // A session has no role of its own to be out of date: what was remembered of it has.
+      this.#sessions?.forget(found.secret)
+      token = await this.#ofSession(found.secret)
+    }
+    const standing = this.#standing(token)
+    if (standing !== 'good' || typeof token === 'string') return standing as Refusal
     if (this.#isStale() && this.#options.whenStale !== 'accept-until-expiry') return 'unavailable'
     return { ...token, mode: found.mode }
   }
@@ -168,6 +173,10 @@ export class Guard {
   #isStale() {
     const after = (this.#options.staleAfter ?? 120) * 1000
     return this.#feed !== undefined && (this.#revocations.overflowed || this.#feed.staleFor > after)
+  }
+
+  #standing(token: Token | Refusal) {
+    return typeof token === 'string' ? token : this.#revocations.check(token.user, token.session, token.role)
   }
 
   async #verify(token: string): Promise<Token | Refusal> {

@@ -18,6 +18,10 @@ export class Revocations {
     return this.#sessions.size + this.#roles.size
   }
 
+  get isFull(): boolean {
+    return this.#sessions.size >= this.max || this.#roles.size >= this.max
+  }
+
   check(user: string, session: string, role: string): Standing {
     if (this.#sessions.has(session)) return 'session_ended'
     const change = this.#roles.get(user)

@@ -20,8 +20,7 @@ export class Sessions {
 
   /** Rejects where the server can't be asked. */
   find(secret: string): Promise<Known> {
-    // Only the hash is kept: whoever reads this memory finds no credential.
-    const hash = createHash('sha256').update(secret).digest('base64url')
+    const hash = hashOf(secret)
     const known = this.#known.get(hash)
     if (known && performance.now() < known.until) return known.asked
     const asked = this.#ask(secret)
@@ -31,6 +30,11 @@ export class Sessions {
     const [oldest] = this.#known.keys()
     if (this.#known.size > MAX && oldest !== undefined) this.#known.delete(oldest)
     return asked
+  }
+
+  /** Asks again the next time. */
+  forget(secret: string): void {
+    this.#known.delete(hashOf(secret))
   }
 
   async #ask(secret: string): Promise<Known> {
@@ -44,14 +48,17 @@ export class Sessions {
     if (!response.ok) throw new Error(`${this.url} answered ${response.status}`)
     const said = (await response.json()) as Said
     // A token in the place of a session secret is none.
-    if (!said.active || said.mode !== 'session') return 'token_invalid'
+    if (!said.active || said.token_type !== 'session_secret') return 'token_invalid'
     return { user: said.sub, session: said.sid, role: said.role, issuedAt: said.iat, expiresAt: said.exp }
   }
 }
 
+/** Only the hash is kept: whoever reads this memory finds no credential. */
+const hashOf = (secret: string) => createHash('sha256').update(secret).digest('base64url')
+
 interface Said {
   active: boolean
-  mode: string
+  token_type: string
   sub: string
   sid: string
   role: string
