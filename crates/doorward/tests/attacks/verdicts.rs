@@ -75,8 +75,9 @@ fn rows<'a>(table: &'a Value, key: &'a str) -> impl Iterator<Item = &'a Value> {
 /// A server with the keys, users and revocations of the table.
 async fn server(table: &Value, key: &str) -> Site {
     let secret = text(&table["secret"]);
-    let shared = [("JWT_SECRET", secret.as_str())];
-    let site = Site::with(if key == "hs256" { &shared } else { &[] }).await;
+    let mut settings = vec![("forward_auth.hosts", "127.0.0.1:8000"), ("trusted_proxies", "192.0.2.0/24")];
+    settings.extend((key == "hs256").then_some(("JWT_SECRET", secret.as_str())));
+    let site = Site::with(&settings).await;
     if key == "es256" {
         let current = KeySet::from_jwks(&table["jwks"].to_string()).unwrap();
         site.app.keys.verifier().replace_keys(Verifying { current, ..Default::default() });
@@ -109,6 +110,32 @@ async fn the_server_gives_the_verdicts_of_the_table() {
             let answer = visitor.send(request, "").await;
             let verdict = if answer.status == 200 { "ok".into() } else { answer.json()["code"].clone() };
             assert_eq!(verdict, row["verdict"], "{key}: {}", row["name"]);
+        }
+    }
+}
+
+#[tokio::test]
+async fn forward_auth_gives_the_verdicts_of_the_table() {
+    let table = read();
+    for key in ["hs256", "es256"] {
+        let site = server(&table, key).await;
+        for row in rows(&table, key) {
+            let visitor = site.visitor();
+            let told = [("x-original-url", "http://127.0.0.1:8000/"), ("x-forwarded-method", "GET")];
+            let mut request = visitor.request(Method::GET, "/forward-auth");
+            for (name, value) in told {
+                request = request.header(name, value);
+            }
+            request.headers_mut().unwrap().extend(headers(row));
+            let answer = visitor.send(request, "").await;
+            let (status, named) = (answer.status.as_u16(), answer.header("remote-user") != Some(""));
+            match row["verdict"].as_str().unwrap() {
+                "ok" => assert_eq!((status, named), (200, true), "{key}: {}", row["name"]),
+                code => {
+                    assert_eq!((status, named), (401, false), "{key}: {}", row["name"]);
+                    answer.is_refused(code);
+                }
+            }
         }
     }
 }
