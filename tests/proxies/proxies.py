@@ -1,6 +1,7 @@
 """Real proxies with the settings of examples/ before a plain application: who gets through, and with which headers.
 
-Usage: proxies.py nginx|caddy, with the program in DOORWARD (target/debug/doorward where that is not set).
+Usage: proxies.py nginx|caddy [--serve], with the program in DOORWARD (target/debug/doorward where that is not set).
+`--serve` tests nothing: it says the proxy's port, and serves until its input ends.
 """
 
 import base64
@@ -393,4 +394,9 @@ class Proxies(unittest.TestCase):
 
 if __name__ == "__main__":
     KIND = sys.argv.pop(1) if len(sys.argv) > 1 else sys.exit(__doc__)
-    unittest.main(verbosity=2)
+    if "--serve" not in sys.argv:
+        unittest.main(verbosity=2)
+    place = Place(KIND)
+    print(place.port, flush=True)
+    sys.stdin.read()
+    place.close()
