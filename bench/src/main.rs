@@ -9,6 +9,7 @@ mod logins;
 mod micro;
 mod open_loop;
 mod phases;
+mod proxies;
 mod requests;
 mod server;
 mod table;
@@ -70,6 +71,7 @@ fn measure(effort: Effort) -> Result<()> {
     phases::size()?;
     phases::start(cores, effort)?;
     requests::measure(cores, effort)?;
+    proxies::measure(cores, effort)?;
     phases::logins(cores, effort)?;
     phases::storm(cores, effort)
 }

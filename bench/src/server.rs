@@ -3,7 +3,7 @@
 use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::io::{self, BufRead, BufReader};
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpStream};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
@@ -77,11 +77,17 @@ impl Server {
 
     /// Starts Doorward in an empty folder.
     pub(crate) fn doorward(cores: Cores, signing: Signing) -> Result<Self> {
+        Self::doorward_with(cores, signing, &[])
+    }
+
+    /// The same with further arguments.
+    pub(crate) fn doorward_with(cores: Cores, signing: Signing, arguments: &[&str]) -> Result<Self> {
         let data = TempDir::new()?;
         let mut command = Command::new(program("doorward")?);
         command
             .args(["serve", "--listen", "127.0.0.1:0", "--dev", "--no-throttle", "--data"])
-            .arg(data.path());
+            .arg(data.path())
+            .args(arguments);
         for (name, _) in std::env::vars_os() {
             if name == "JWT_SECRET" || name == "RUST_LOG" || name.as_encoded_bytes().starts_with(b"DOORWARD_")
             {
@@ -92,6 +98,32 @@ impl Server {
             command.env("JWT_SECRET", JWT_SECRET);
         }
         Self::start(cores, command, data)
+    }
+
+    /// Starts nginx as one process on this port.
+    pub(crate) fn nginx(cores: Cores, port: u16, http: &str) -> Result<Self> {
+        let data = TempDir::new()?;
+        let folder = data.path().display();
+        let kinds = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"];
+        let places: String = kinds.map(|kind| format!("{kind}_temp_path {folder}/{kind};")).concat();
+        let text = format!(
+            "daemon off; master_process off; pid {folder}/pid; error_log {folder}/log;
+             events {{ worker_connections 4096; }}
+             http {{ access_log off; {places} {http} }}"
+        );
+        fs::write(data.path().join("nginx.conf"), text)?;
+        let mut command = Command::new("nginx");
+        command.arg("-e").arg(data.path().join("log")).arg("-c").arg(data.path().join("nginx.conf"));
+        let child = cores.on_servers(|| Ok(command.stdin(Stdio::null()).spawn()?))?;
+        let address = SocketAddr::from(([127, 0, 0, 1], port));
+        let server = Self { child, address, _data: data };
+        for _ in 0..500 {
+            if TcpStream::connect(address).is_ok() {
+                return Ok(server);
+            }
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        Err("nginx did not start".into())
     }
 
     fn start(cores: Cores, mut command: Command, data: TempDir) -> Result<Self> {

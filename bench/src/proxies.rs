@@ -1,0 +1,80 @@
+//! An application behind nginx that asks `/forward-auth` about each request, beside the same nginx that asks nobody.
+
+use std::net::TcpListener;
+use std::process::{Command, Stdio};
+
+use crate::http::get;
+use crate::load::saturate;
+use crate::requests::median;
+use crate::server::{Cores, Server, Signing};
+use crate::table::{Goal, row};
+use crate::users::{Mode, register};
+use crate::{Effort, Result};
+
+/// Measures both in turns; where there is no nginx, says so.
+pub(crate) fn measure(cores: Cores, effort: Effort) -> Result<()> {
+    if Command::new("nginx").arg("-v").stderr(Stdio::null()).status().is_err() {
+        println!("/forward-auth behind nginx: SKIPPED. To add it: apt-get install -y nginx");
+        return Ok(());
+    }
+    let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
+    let host = format!("127.0.0.1:{port}");
+    let hosts = format!("forward_auth.hosts={host}");
+    let settings = ["--set", "trusted_proxies=127.0.0.1/32", "--set", hosts.as_str()];
+    let hello = Server::axum_hello(cores)?;
+    let doorward = Server::doorward_with(cores, Signing::Default, &settings)?;
+    let nginx = Server::nginx(cores, port, &http(&host, &doorward, &hello))?;
+    for (number, (name, mode)) in
+        [("bearer", Mode::Bearer), ("session", Mode::Session)].into_iter().enumerate()
+    {
+        let header = register(&doorward, number, mode)?;
+        let mut rounds = Vec::new();
+        for _ in 0..effort.rounds {
+            let alone = saturate(&nginx, &get("/alone", &header), effort.span)?.rps;
+            rounds.push((alone, saturate(&nginx, &get("/", &header), effort.span)?.rps));
+        }
+        let middle = |of: fn(&(f64, f64)) -> f64| median(rounds.iter().map(of).collect());
+        let (alone, asking) = (middle(|round| round.0), middle(|round| round.1));
+        let ratio = middle(|(alone, asking)| asking / alone);
+        let what = format!("/forward-auth {name}, rps / nginx alone");
+        let from = format!("{:.1} / {:.1} k/s, medians; all on one core", asking / 1e3, alone / 1e3);
+        row(&what, ratio, Goal::None, &from);
+    }
+    Ok(())
+}
+
+/// What nginx does: as `examples/nginx`, without TLS.
+fn http(host: &str, doorward: &Server, hello: &Server) -> String {
+    let (doorward, hello) = (doorward.address, hello.address);
+    format!(
+        "upstream doorward {{ server {doorward}; keepalive 128; }}
+         upstream application {{ server {hello}; keepalive 128; }}
+         keepalive_requests 1000000000;
+         server {{
+             listen {host};
+             proxy_http_version 1.1;
+             proxy_set_header Connection '';
+             location = /alone {{ proxy_pass http://application/; }}
+             location / {{
+                 auth_request /check;
+                 auth_request_set $user $upstream_http_remote_user;
+                 auth_request_set $identity $upstream_http_doorward_identity;
+                 proxy_set_header Connection '';
+                 proxy_set_header Remote-User $user;
+                 proxy_set_header Doorward-Identity $identity;
+                 proxy_pass http://application;
+             }}
+             location = /check {{
+                 internal;
+                 proxy_pass http://doorward/forward-auth;
+                 proxy_pass_request_body off;
+                 proxy_set_header Connection '';
+                 proxy_set_header Content-Length '';
+                 proxy_set_header X-Forwarded-Proto http;
+                 proxy_set_header X-Forwarded-Host {host};
+                 proxy_set_header X-Forwarded-Uri $request_uri;
+                 proxy_set_header X-Forwarded-Method $request_method;
+             }}
+         }}"
+    )
+}
