@@ -6,8 +6,9 @@ use std::ops::Deref;
 use axum::extract::{FromRef, FromRequestParts, OptionalFromRequestParts};
 use doorward_core::Refusal;
 use http::request::Parts;
+use serde::de::DeserializeOwned;
 
-use crate::{Denied, Guard, Identity, Requirement};
+use crate::{Claims, Denied, Guard, Identity, Requirement};
 
 impl<S: Send + Sync> FromRequestParts<S> for Identity
 where
@@ -88,5 +89,16 @@ where
         } else {
             Err(Denied::Forbidden)
         }
+    }
+}
+
+impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for Claims<T>
+where
+    Guard: FromRef<S>,
+{
+    type Rejection = Denied;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Denied> {
+        Guard::from_ref(state).claims(&parts.headers).await.map_err(Denied::Refused)
     }
 }

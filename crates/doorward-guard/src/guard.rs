@@ -94,6 +94,10 @@ impl Guard {
         self.0.lookup.health().unwrap_or_else(|| Health::of(&self.0.verifier))
     }
 
+    pub(crate) fn cookies(&self) -> &CookieNames {
+        &self.0.cookies
+    }
+
     async fn check_token(&self, token: &str, mode: Mode) -> Result<Identity, Refusal> {
         let now = (self.0.now)();
         let verified = match self.0.verifier.verify(token, now) {

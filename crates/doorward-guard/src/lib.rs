@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 mod builder;
+mod claims;
 mod clock;
 mod credential;
 mod denied;
@@ -16,6 +17,7 @@ mod requirement;
 mod verifier;
 
 pub use builder::{BuildError, Builder};
+pub use claims::Claims;
 pub use credential::{CookieNames, Credential, cookies_named, credential};
 pub use denied::{Denied, challenge};
 pub use doorward_core::revocation::RevocationSet;

@@ -18,6 +18,7 @@ use crate::clock::{Clock, steady};
 use crate::error::Error;
 use crate::feed::Feed;
 use crate::hashing::Hashing;
+use crate::hooks::Hooks;
 use crate::keys::{Algorithms, Keys};
 use crate::metrics::Metrics;
 use crate::passwords::Passwords;
@@ -70,6 +71,8 @@ pub struct Parts {
     pub guard: Guard,
     /// What others are told of what is over.
     pub(crate) feed: Arc<Feed>,
+    /// What the application around it does at sign-ins.
+    pub hooks: Hooks,
     pub(crate) metrics: Metrics,
     pub(crate) cookies: CookieJar,
     pub(crate) pages: Pages,
@@ -98,7 +101,7 @@ impl App {
     /// What cannot be used, and why.
     pub async fn open(settings: Settings, secrets: Secrets, clock: Clock) -> Result<Self, OpenError> {
         let policy = settings.hash_policy()?;
-        Self::open_with(settings, secrets, clock, policy).await
+        Self::open_with(settings, secrets, (clock, policy), Hooks::new()).await
     }
 
     /// Opens the application beside a running server, as the command line does. Its settings may be others: the signing
@@ -108,22 +111,22 @@ impl App {
     /// What cannot be used, and why.
     pub async fn join(settings: Settings, secrets: Secrets, clock: Clock) -> Result<Self, OpenError> {
         let policy = settings.hash_policy()?;
-        Self::assemble(settings, secrets, (clock, policy), Algorithms::AsStored).await
+        Self::assemble(settings, secrets, (clock, policy, Hooks::new()), Algorithms::AsStored).await
     }
 
     pub(crate) async fn open_with(
         settings: Settings,
         secrets: Secrets,
-        clock: Clock,
-        policy: HashPolicy,
+        (clock, policy): (Clock, HashPolicy),
+        hooks: Hooks,
     ) -> Result<Self, OpenError> {
-        Self::assemble(settings, secrets, (clock, policy), Algorithms::AsSet).await
+        Self::assemble(settings, secrets, (clock, policy, hooks), Algorithms::AsSet).await
     }
 
     async fn assemble(
         settings: Settings,
         secrets: Secrets,
-        (clock, policy): (Clock, HashPolicy),
+        (clock, policy, hooks): (Clock, HashPolicy, Hooks),
         algorithms: Algorithms,
     ) -> Result<Self, OpenError> {
         let now = clock.now();
@@ -142,7 +145,7 @@ impl App {
         let users = Arc::new(Users::new(store.clone()));
         let sessions = Arc::new(Sessions::new(
             (store.clone(), clock.clone()),
-            (keys.clone(), revocations.clone()),
+            (keys.clone(), revocations.clone(), hooks.clone()),
             RefreshKey::new(&root.derive(Purpose::RefreshTokens)),
             (settings.lifetimes(), settings.sessions_per_user),
             memory.clone(),
@@ -177,6 +180,7 @@ impl App {
             throttle,
             keys,
             revocations,
+            hooks,
             guard,
             cookies,
             listening: OnceLock::new(),

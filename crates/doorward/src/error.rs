@@ -42,6 +42,8 @@ pub enum Error {
     RegistrationClosed(&'static str),
     /// The password was right, and the account is disabled.
     UserDisabled,
+    /// The application that has Doorward inside refuses, with this message.
+    RefusedByApplication(String),
     /// The current password, asked for again, was wrong.
     WrongPassword,
     /// The link is unknown, used, or too old.
@@ -95,6 +97,9 @@ impl Error {
         let (status, code, message) = match self {
             Self::Refused(refusal) => return refused(*refusal),
             Self::Malformed(message) => return (S::BAD_REQUEST, "malformed", message.clone()),
+            Self::RefusedByApplication(message) => {
+                return (S::FORBIDDEN, "refused_by_application", message.clone().into());
+            }
             Self::InvalidCredentials => (S::UNAUTHORIZED, "invalid_credentials", "Invalid email or password"),
             Self::RefreshInvalid => {
                 (S::UNAUTHORIZED, "refresh_invalid", "Invalid refresh token: sign in again")
@@ -174,6 +179,7 @@ impl Error {
             Self::CrossSite,
             Self::RegistrationClosed("Registration is closed, or needs an invitation"),
             Self::UserDisabled,
+            Self::RefusedByApplication("What the application says".into()),
             Self::WrongPassword,
             Self::NotFound,
             Self::MethodNotAllowed,
@@ -209,6 +215,7 @@ impl Error {
             Self::CrossSite => "Call from the server's own origin, or list yours in `origins`.",
             Self::RegistrationClosed(_) => "Ask an admin for an invitation or an account.",
             Self::UserDisabled => "Ask an admin.",
+            Self::RefusedByApplication(_) => "Do what the message says: a hook of your application made it.",
             Self::WrongPassword => "Ask for the current password again.",
             Self::LinkInvalid => "Ask for a new link.",
             Self::Malformed(_) => "Mend the request: the message says where.",

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use doorward_core::token::{self, Algorithm, Claims, Expected, KeySet, SigningKey, VerifyingKey};
+use doorward_core::token::{self, Algorithm, AppClaims, Claims, Expected, KeySet, SigningKey, VerifyingKey};
 use doorward_core::{RootSecret, Secret, Timestamp};
 use doorward_guard::{Verifier, Verifying};
 use serde::Serialize;
@@ -147,12 +147,13 @@ impl Keys {
         &self.verifier
     }
 
-    /// Signs an access token.
+    /// Signs an access token, with what the application adds to it.
     ///
     /// # Errors
     /// The cryptography library's, which is our own failure.
-    pub fn issue(&self, claims: &Claims) -> Result<String> {
-        token::issue(&self.in_force.load().signing, self.verifier.expected(), claims).map_err(|error| {
+    pub fn issue(&self, claims: &Claims, app: &AppClaims) -> Result<String> {
+        let (in_force, names) = (self.in_force.load(), self.verifier.expected());
+        token::issue_with(&in_force.signing, names, claims, app).map_err(|error| {
             tracing::error!(%error, "an access token could not be signed");
             Error::Unavailable
         })

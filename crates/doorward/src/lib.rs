@@ -13,6 +13,7 @@ mod error;
 pub mod features;
 mod feed;
 pub mod hashing;
+pub mod hooks;
 pub mod keys;
 mod library;
 mod links;
@@ -34,8 +35,9 @@ mod web;
 
 pub use app::{App, OpenError, Parts};
 pub use clock::Clock;
-pub use doorward_guard::{Guard, Identity};
+pub use doorward_guard::{Claims, Guard, Identity};
 pub use error::{Error, FieldError, Result};
+pub use hooks::Hooks;
 pub use library::{Builder, Doorward};
 pub use routes::{openapi, router};
 pub use serve::{Certificate, Listening, serve};

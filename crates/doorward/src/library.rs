@@ -9,6 +9,7 @@ use zeroize::Zeroizing;
 
 use crate::app::{App, OpenError};
 use crate::clock::Clock;
+use crate::hooks::Hooks;
 use crate::routes;
 use crate::settings::{Origin, Secrets, Settings, SettingsError, Values};
 
@@ -108,6 +109,7 @@ pub struct Builder {
     secrets: Vec<(&'static str, Zeroizing<String>)>,
     file: Option<PathBuf>,
     environment: bool,
+    hooks: Hooks,
 }
 
 impl Builder {
@@ -156,6 +158,12 @@ impl Builder {
         self
     }
 
+    /// What the application does when people register and sign in.
+    pub fn hooks(mut self, hooks: Hooks) -> Self {
+        self.hooks = hooks;
+        self
+    }
+
     /// Opens it: database, migrations, keys, revocations. Needs a tokio runtime, which it goes on to use.
     ///
     /// # Errors
@@ -164,7 +172,8 @@ impl Builder {
         let settings = Settings::read(&self.values()?)?;
         settings.make_data_folder()?;
         let secrets = Secrets::read(&settings, |name| self.secret_named(name))?;
-        let app = App::open(settings, secrets, Clock::system()).await?;
+        let policy = settings.hash_policy()?;
+        let app = App::open_with(settings, secrets, (Clock::system(), policy), self.hooks).await?;
         let keeping_up = app.keep_up().abort_handle();
         Ok(Doorward { app, keeping_up })
     }

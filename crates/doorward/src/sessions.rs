@@ -10,13 +10,14 @@ use std::sync::Arc;
 use doorward_core::device::device;
 use doorward_core::refresh::RefreshKey;
 use doorward_core::role::RoleName;
-use doorward_core::token::Claims;
+use doorward_core::token::{AppClaims, Claims};
 use doorward_core::{Lifetimes, Mode, OpaqueSecret, SessionId, Timestamp, UserId};
 use zeroize::Zeroizing;
 
 use crate::audit::{self, Action, Entry};
 use crate::clock::Clock;
 use crate::error::Result;
+use crate::hooks::Hooks;
 use crate::keys::Keys;
 use crate::metrics::Counts;
 use crate::revocations::{self, Because, Ended, Ending, Revocations};
@@ -86,6 +87,7 @@ pub struct Beginning {
     per_user: u32,
     lifetimes: Lifetimes,
     entry: Entry,
+    claims: AppClaims,
 }
 
 /// A session that began within a transaction: what must be done and handed out after its commit.
@@ -103,6 +105,7 @@ pub struct Sessions {
     clock: Clock,
     keys: Arc<Keys>,
     revocations: Arc<Revocations>,
+    hooks: Hooks,
     refresh_key: RefreshKey,
     lifetimes: Lifetimes,
     per_user: u32,
@@ -196,7 +199,7 @@ impl Sessions {
     /// Sessions over these parts.
     pub(crate) fn new(
         (store, clock): (Store, Clock),
-        (keys, revocations): (Arc<Keys>, Arc<Revocations>),
+        (keys, revocations, hooks): (Arc<Keys>, Arc<Revocations>, Hooks),
         refresh_key: RefreshKey,
         (lifetimes, per_user): (Lifetimes, u32),
         memory: Arc<Memory>,
@@ -206,6 +209,7 @@ impl Sessions {
             clock,
             keys,
             revocations,
+            hooks,
             refresh_key,
             lifetimes,
             per_user,
@@ -220,11 +224,24 @@ impl Sessions {
     }
 
     /// Prepares a session; `replaced` are those that the request proved, and that end with this sign-in (attack K07).
-    pub fn prepare(&self, mode: Mode, from: From, replaced: Vec<SessionId>, action: Action) -> Beginning {
+    ///
+    /// # Errors
+    /// The application's, where it is asked what it adds to the token.
+    pub async fn prepare(
+        &self,
+        (user, mode): (UserId, Mode),
+        from: From,
+        replaced: Vec<SessionId>,
+        action: Action,
+    ) -> Result<Beginning> {
+        let claims = match mode {
+            Mode::Session => AppClaims::none(),
+            Mode::Bearer | Mode::Cookie => self.hooks.claims_of(user).await?,
+        };
         let now = self.clock.now();
         let entry = Entry::new(action, now);
         let entry = if let Some(ip) = from.ip { entry.ip(ip) } else { entry };
-        Beginning {
+        Ok(Beginning {
             id: SessionId::new(now, crate::random::bytes()),
             mode,
             now,
@@ -237,7 +254,8 @@ impl Sessions {
             per_user: self.per_user,
             lifetimes: self.lifetimes,
             entry,
-        }
+            claims,
+        })
     }
 
     /// Makes the credential of a session whose beginning was committed.
@@ -254,6 +272,7 @@ impl Sessions {
                 (0, &new.salt),
                 new.now,
                 (ends_at, begun.absolute_end),
+                &new.claims,
             )?,
         };
         let ends_at = if new.mode == Mode::Session { begun.absolute_end } else { ends_at };
@@ -266,10 +285,11 @@ impl Sessions {
         (generation, salt): (u64, &[u8]),
         now: Timestamp,
         (refresh_end, absolute_end): (Timestamp, Timestamp),
+        app: &AppClaims,
     ) -> Result<Content> {
         let expires_at = self.lifetimes.access_end(now, absolute_end);
         let claims = Claims { user, session, role, issued_at: now, expires_at, jti: crate::random::bytes() };
-        let access = (self.keys.issue(&claims)?, expires_at);
+        let access = (self.keys.issue(&claims, app)?, expires_at);
         let refresh = Zeroizing::new(self.refresh_key.issue(session, generation, salt));
         Ok(Content::Tokens { access, refresh: (refresh, refresh_end) })
     }

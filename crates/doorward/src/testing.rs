@@ -30,6 +30,7 @@ use crate::accounts::Actor;
 use crate::app::App;
 use crate::clock::Clock;
 use crate::features::admin_users;
+use crate::hooks::Hooks;
 use crate::settings::{Origin, PasswordAlgorithm, Secrets, Settings, Values};
 use crate::store::{Store, StoreSettings};
 
@@ -45,6 +46,7 @@ pub struct Site {
     folder: Arc<tempfile::TempDir>,
     settings: Vec<(String, String)>,
     environment: Vec<(String, String)>,
+    hooks: Hooks,
 }
 
 impl Site {
@@ -55,6 +57,11 @@ impl Site {
 
     /// A site with these settings, such as `("access.ttl", "5s")`. `JWT_SECRET` goes among them too.
     pub async fn with(settings: &[(&str, &str)]) -> Self {
+        Self::with_hooks(settings, Hooks::new()).await
+    }
+
+    /// The same, within an application that has these hooks.
+    pub async fn with_hooks(settings: &[(&str, &str)], hooks: Hooks) -> Self {
         let folder = Arc::new(tempfile::tempdir().unwrap());
         let clock = Clock::manual(Timestamp::from_secs(1_800_000_000));
         let (environment, settings): (Vec<_>, Vec<_>) = settings
@@ -67,15 +74,15 @@ impl Site {
             site_settings.push(("database".into(), url));
             environment.push(("DOORWARD_SECRET".into(), "a root secret for tests: 0123456789".into()));
         }
-        let app = open(folder.path(), &clock, &site_settings, &environment).await;
+        let app = open(folder.path(), &clock, (&site_settings, &environment), &hooks).await;
         let (router, api) = (crate::router(&app), Arc::new(Api::of(&app.settings)));
-        Self { app, clock, router, api, folder, settings: site_settings, environment }
+        Self { app, clock, router, api, folder, settings: site_settings, environment, hooks }
     }
 
     /// The same data, opened again as by a new process.
     pub async fn restarted(&self) -> Self {
         self.app.sessions.memory.flush().await.unwrap();
-        let app = open(self.folder.path(), &self.clock, &self.settings, &self.environment).await;
+        let app = self.opened(&self.settings).await;
         Self {
             router: crate::router(&app),
             api: Arc::new(Api::of(&app.settings)),
@@ -84,6 +91,7 @@ impl Site {
             folder: self.folder.clone(),
             settings: self.settings.clone(),
             environment: self.environment.clone(),
+            hooks: self.hooks.clone(),
         }
     }
 
@@ -91,11 +99,15 @@ impl Site {
     pub async fn restarted_with(&self, settings: &[(&str, &str)]) -> Self {
         let mut all = self.settings.clone();
         all.extend(settings.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())));
-        let app = open(self.folder.path(), &self.clock, &all, &self.environment).await;
+        let app = self.opened(&all).await;
         let (router, api) = (crate::router(&app), Arc::new(Api::of(&app.settings)));
         let (clock, folder, environment) =
             (self.clock.clone(), self.folder.clone(), self.environment.clone());
-        Self { app, clock, router, api, folder, settings: all, environment }
+        Self { app, clock, router, api, folder, settings: all, environment, hooks: self.hooks.clone() }
+    }
+
+    async fn opened(&self, settings: &[(String, String)]) -> App {
+        open(self.folder.path(), &self.clock, (settings, &self.environment), &self.hooks).await
     }
 
     /// Moves the clock on, and does what the server does as time goes by.
@@ -183,8 +195,8 @@ impl Site {
 async fn open(
     folder: &Path,
     clock: &Clock,
-    settings: &[(String, String)],
-    environment: &[(String, String)],
+    (settings, environment): (&[(String, String)], &[(String, String)]),
+    hooks: &Hooks,
 ) -> App {
     let mut values = Values::default();
     let test = || Origin::Flag("test".into());
@@ -201,7 +213,8 @@ async fn open(
         PasswordAlgorithm::Bcrypt => HashAlgorithm::Bcrypt,
         PasswordAlgorithm::Argon2id => HashAlgorithm::Argon2id,
     };
-    App::open_with(settings, secrets, clock.clone(), HashPolicy::for_tests(algorithm)).await.unwrap()
+    let policy = HashPolicy::for_tests(algorithm);
+    App::open_with(settings, secrets, (clock.clone(), policy), hooks.clone()).await.unwrap()
 }
 
 /// The throw-away server is gone after the tests, and the databases with it. Each is a copy of one that has its tables

@@ -19,6 +19,7 @@ const FLOORS: [&[&str]; 6] = [
         "users",
         "passwords",
         "hashing",
+        "hooks",
         "throttle",
         "keys",
         "revocations",

@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 use super::explain::{Check, Watch, require};
 use super::strict_json::{self, Members, fill};
-use super::{AccessToken, Expected, KeyError, SigningKey, base64url, jws};
+use super::{AccessToken, AppClaims, Expected, KeyError, SigningKey, base64url, jws};
 use crate::role::RoleName;
 use crate::{Refusal, SessionId, Timestamp, UserId};
 
@@ -32,7 +32,20 @@ pub struct Claims {
 /// # Errors
 /// [`KeyError::Rejected`] where the cryptography library fails, for want of randomness or memory.
 pub fn issue(key: &SigningKey, names: &Expected, claims: &Claims) -> Result<String, KeyError> {
-    let json = payload((&names.issuer, &names.audience), claims).map_err(|_| KeyError::Rejected)?;
+    issue_with(key, names, claims, &AppClaims::none())
+}
+
+/// The same, with what an application adds.
+///
+/// # Errors
+/// As of [`issue`].
+pub fn issue_with(
+    key: &SigningKey,
+    names: &Expected,
+    claims: &Claims,
+    app: &AppClaims,
+) -> Result<String, KeyError> {
+    let json = payload((&names.issuer, &names.audience), claims, app).map_err(|_| KeyError::Rejected)?;
     jws::sign(key, key.header_segment(), &json)
 }
 
@@ -49,12 +62,16 @@ pub fn assert_identity(
     (issuer, audience): (&str, &str),
     claims: &Claims,
 ) -> Result<String, KeyError> {
-    let json = payload((issuer, audience), claims).map_err(|_| KeyError::Rejected)?;
+    let json = payload((issuer, audience), claims, &AppClaims::none()).map_err(|_| KeyError::Rejected)?;
     jws::sign(key, &key.header_segment_of(ASSERTION_TYPE), &json)
 }
 
 /// The claims as JSON. Ids, role and `jti` are of letters that stand for themselves; the names may hold anything.
-fn payload((issuer, audience): (&str, &str), claims: &Claims) -> Result<Vec<u8>, serde_json::Error> {
+fn payload(
+    (issuer, audience): (&str, &str),
+    claims: &Claims,
+    app: &AppClaims,
+) -> Result<Vec<u8>, serde_json::Error> {
     let (mut sub, mut sid, mut jti) = ([0; 36], [0; 36], [0; 22]);
     let id = |bytes: &[u8; 16]| Uuid::from_bytes(*bytes);
     let mut json = Vec::with_capacity(issuer.len() + audience.len() + 256);
@@ -75,6 +92,10 @@ fn payload((issuer, audience): (&str, &str), claims: &Claims) -> Result<Vec<u8>,
     serde_json::to_writer(&mut json, &claims.issued_at.as_secs())?;
     json.extend_from_slice(br#","exp":"#);
     serde_json::to_writer(&mut json, &claims.expires_at.as_secs())?;
+    if let Some(app) = app.as_json() {
+        json.extend_from_slice(br#","app":"#);
+        json.extend_from_slice(app.as_bytes());
+    }
     json.push(b'}');
     Ok(json)
 }

@@ -27,6 +27,7 @@
 //! ```
 
 mod algorithm;
+mod app_claims;
 mod base64url;
 mod claims;
 mod explain;
@@ -41,7 +42,8 @@ mod verify;
 mod tests;
 
 pub use algorithm::{Algorithm, AlgorithmError};
-pub use claims::{ASSERTION_TYPE, Claims, assert_identity, issue};
+pub use app_claims::{AppClaims, AppClaimsError, app_claims};
+pub use claims::{ASSERTION_TYPE, Claims, assert_identity, issue, issue_with};
 pub use explain::{Check, Decoded, Explanation, Step, Verdict, decode, explain};
 pub use key_set::{KeySet, KeySetError};
 pub use keys::{KeyError, SigningKey, VerifyingKey};

@@ -28,6 +28,11 @@ pub(super) fn object<'de, T: Members<'de>>(
     deserializer.end()
 }
 
+/// Whether a text is one object that has exactly one reading.
+pub(super) fn is_object(json: &str) -> bool {
+    object(json.as_bytes(), &mut NoneKnown).is_ok()
+}
+
 /// Reads a member's value into its slot, once.
 #[inline]
 pub(super) fn fill<'de, A, T>(slot: &mut Option<T>, name: &str, map: &mut A) -> Result<bool, A::Error>

@@ -76,6 +76,7 @@ impl Sessions {
         }
         // Before the rotation: a refusal after it would lose the successor, and the next try would look like a theft.
         allows(before.mode)?;
+        let claims = self.hooks.claims_of(before.user).await?;
         let (now, session, presented) = (self.clock.now(), token.session, token.generation);
         let expires_at = self.lifetimes.idle_end(before.mode, now, before.absolute_end);
         let ending = self.revocations.ending(now, Because::RefreshReused);
@@ -101,7 +102,7 @@ impl Sessions {
             Outcome::Go(stored, again) => {
                 let ends = (stored.expires_at, stored.absolute_end);
                 let subject = (stored.user, session, stored.role);
-                let content = self.tokens(subject, (stored.generation, &stored.salt), now, ends)?;
+                let content = self.tokens(subject, (stored.generation, &stored.salt), now, ends, &claims)?;
                 Ok(Issued { mode: stored.mode, session, now, again, ends_at: stored.expires_at, content })
             }
             Outcome::Reused(ending) => {

@@ -1,5 +1,6 @@
 //! The tests of access tokens, and what they share: keys, a good token, and the means to sign a bad one.
 
+mod app_claims;
 mod attacks_on_claims;
 mod attacks_on_form;
 mod attacks_on_keys;

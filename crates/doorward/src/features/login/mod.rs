@@ -21,6 +21,7 @@ use minijinja::{Value, context};
 use crate::app::App;
 use crate::audit::Action;
 use crate::error::{Error, Result};
+use crate::hooks::SigningIn;
 use crate::sessions::{self, Issued};
 use crate::shape::of;
 use crate::store::{Tx, values};
@@ -57,7 +58,7 @@ pub(crate) fn routes() -> Routes {
         .goes("after a form, to `return_to` or /dashboard")
         .sets_cookies()
         .refuses([Error::InvalidCredentials, Error::UserDisabled, Error::HttpsRequired])
-        .refuses([Error::TooManyAttempts(Duration::ZERO)]);
+        .refuses([Error::TooManyAttempts(Duration::ZERO), Error::RefusedByApplication(String::new())]);
     Routes::of("Signing in").get("/login", form, form_says).post("/login", login, login_says)
 }
 
@@ -148,10 +149,12 @@ async fn sign_in(
     headers: &HeaderMap,
 ) -> Result<(User, Issued)> {
     let (user, stored) = app.passwords.sign_in(email, password.clone(), &client).await?;
+    let who = who(&user, mode, &client);
+    app.hooks.may_log_in(&who).await?;
     let raised = raised(app, password, &stored, &client).await;
     let replaced = proof::by_cookies(app, headers).await?;
     let from = sessions::From { ip: Some(client.ip), user_agent: client.user_agent };
-    let beginning = app.sessions.prepare(mode, from, replaced, Action::Login);
+    let beginning = app.sessions.prepare((user.id, mode), from, replaced, Action::Login).await?;
     let (session, id): (_, UserId) = (beginning.clone(), user.id);
     let begun = app
         .store
@@ -162,8 +165,14 @@ async fn sign_in(
         })
         .await?
         .ok_or(Error::InvalidCredentials)?;
-    let issued = app.sessions.issue(&beginning, &begun)?;
-    Ok((user, issued))
+    let issued = app.sessions.issue(&beginning, &begun);
+    app.hooks.logged_in(who).await;
+    Ok((user, issued?))
+}
+
+fn who(user: &User, mode: Mode, client: &Client) -> SigningIn {
+    let (name, email) = (user.name.clone(), user.email.clone());
+    SigningIn { user: user.id, name, email, role: user.role, mode, ip: client.ip }
 }
 
 /// The hash to store from now on: the same, or a stronger one where the settings ask for it. If that can't be made just

@@ -42,7 +42,8 @@ pub(crate) fn routes() -> Routes {
         .goes_again("a form that is on its way, to `return_to`")
         .sets_cookies()
         .refuses([Error::RefreshInvalid, Error::RefreshReused, Error::HttpsRequired])
-        .refuses([Refusal::SessionEnded, Refusal::SessionExpired].map(Error::Refused));
+        .refuses([Refusal::SessionEnded, Refusal::SessionExpired].map(Error::Refused))
+        .refuses([Error::RefusedByApplication(String::new())]);
     let go_on_says = says("Renew the cookies, and go on", Who::Browser)
         .more("For a browser that opens a page; scripts, frames and programs get a 405.")
         .query(
@@ -52,7 +53,7 @@ pub(crate) fn routes() -> Routes {
         )
         .goes("to `return_to` or /dashboard, or else to /login")
         .sets_cookies()
-        .refuses([Error::HttpsRequired]);
+        .refuses([Error::HttpsRequired, Error::RefusedByApplication(String::new())]);
     Routes::of("Signing in").get("/refresh", go_on, go_on_says).post("/refresh", refresh, refresh_says)
 }
 

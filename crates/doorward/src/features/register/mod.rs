@@ -24,6 +24,7 @@ use crate::accounts::{self, NewUser};
 use crate::app::App;
 use crate::audit::Action;
 use crate::error::{Error, Result};
+use crate::hooks::SigningIn;
 use crate::links;
 use crate::sessions::{self, Begun, Issued};
 use crate::settings::Registration;
@@ -57,7 +58,7 @@ pub(crate) fn routes() -> Routes {
         .goes("after a form, to /dashboard")
         .sets_cookies()
         .refuses([Error::RegistrationClosed(CLOSED), Error::LinkInvalid, Error::EmailTaken, Error::HttpsRequired])
-        .refuses([Error::TooManyAttempts(Duration::ZERO)]);
+        .refuses([Error::TooManyAttempts(Duration::ZERO), Error::RefusedByApplication(String::new())]);
     Routes::of("Signing in").get("/register", form, form_says).post("/register", register, register_says)
 }
 
@@ -151,12 +152,20 @@ async fn make(app: &App, new: Registering, client: Client, headers: &HeaderMap) 
         Registration::Closed => return Err(Error::RegistrationClosed(CLOSED)),
     }
     app.throttle.registration(client.network(), app.now())?;
+    let who = SigningIn {
+        user: UserId::new(app.now(), crate::random::bytes()),
+        name: new.name.as_str().to_owned(),
+        email: new.email.clone(),
+        role: RoleName::USER,
+        mode: new.mode,
+        ip: client.ip,
+    };
+    app.hooks.may_register(&who).await?;
     let password_hash = Some(app.hashing.hash(new.password, client.network()).await?);
     let replaced = proof::by_cookies(app, headers).await?;
     let from = sessions::From { ip: Some(client.ip), user_agent: client.user_agent };
-    let beginning = app.sessions.prepare(new.mode, from, replaced, Action::Register);
-    let now = app.now();
-    let id = UserId::new(now, crate::random::bytes());
+    let beginning = app.sessions.prepare((who.user, who.mode), from, replaced, Action::Register).await?;
+    let (id, now) = (who.user, app.now());
     let invite = new.invite.map(|invite| invite.hash());
     let account = NewUser { name: new.name, email: new.email, role: RoleName::USER, password_hash };
     let session = beginning.clone();
@@ -185,8 +194,9 @@ async fn make(app: &App, new: Registering, client: Client, headers: &HeaderMap) 
         })
         .await?;
     let (user, begun) = made?;
-    let issued = app.sessions.issue(&beginning, &begun)?;
-    Ok((user, issued))
+    let issued = app.sessions.issue(&beginning, &begun);
+    app.hooks.registered(SigningIn { role: user.role, ..who }).await;
+    Ok((user, issued?))
 }
 
 #[cfg(test)]

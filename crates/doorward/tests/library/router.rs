@@ -1,5 +1,4 @@
-//! Doorward inside somebody's axum application, as its users and its author meet it.
-#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
+//! The router, the builder and the end of it.
 
 use std::time::Duration;
 

@@ -1,0 +1,46 @@
+use doorward_core::Refusal;
+use doorward_core::token::app_claims;
+use http::HeaderMap;
+use serde::de::DeserializeOwned;
+
+use crate::credential::{Credential, credential};
+use crate::{Guard, Identity};
+
+/// The caller, and what the application added to their access token (the claim `app`): `None` in session mode, where there
+/// is no token, and where nothing was added.
+///
+/// Claims that are no `T` are those of an older application: the caller is asked to refresh (`token_stale`).
+///
+/// ```
+/// # #[cfg(feature = "axum")]
+/// # fn example() {
+/// use doorward_guard::Claims;
+///
+/// #[derive(serde::Deserialize)]
+/// struct Plan {
+///     plan: String,
+/// }
+///
+/// async fn plan(Claims(identity, plan): Claims<Plan>) -> String {
+///     format!("{} has {}", identity.user, plan.map_or("no plan".into(), |it| it.plan))
+/// }
+/// # let _: axum::Router<doorward_guard::Guard> = axum::Router::new().route("/plan", axum::routing::get(plan));
+/// # }
+/// ```
+#[derive(Debug, Clone, Copy)]
+pub struct Claims<T>(pub Identity, pub Option<T>);
+
+impl Guard {
+    /// Checks the credential of a request as [`Guard::check`] does, and then reads what the application added to it.
+    ///
+    /// # Errors
+    /// As of [`Guard::check`]; [`Refusal::TokenStale`] where it is no `T`.
+    pub async fn claims<T: DeserializeOwned>(&self, headers: &HeaderMap) -> Result<Claims<T>, Refusal> {
+        let identity = self.check(headers).await?;
+        let added = match credential(headers, self.cookies())? {
+            Credential::BearerToken(token) | Credential::CookieToken(token) => app_claims(token)?,
+            Credential::SessionSecret(_) => None,
+        };
+        Ok(Claims(identity, added))
+    }
+}

@@ -1,0 +1,265 @@
+//! What an application that has Doorward inside says and does when people register and sign in.
+
+use std::net::IpAddr;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use doorward_core::email::Email;
+use doorward_core::role::RoleName;
+use doorward_core::token::AppClaims;
+use doorward_core::{Mode, UserId};
+use serde::Serialize;
+
+use crate::error::{Error, Result};
+
+/// The longest message that a refusal shows, in bytes.
+const LONGEST_MESSAGE: usize = 400;
+
+/// Who registers or signs in. Nobody sees the password.
+#[derive(Debug, Clone)]
+pub struct SigningIn {
+    /// The account, also before it is made.
+    pub user: UserId,
+    /// The name.
+    pub name: String,
+    /// The address, in canonical form; nobody has proved that it is theirs.
+    pub email: Email,
+    /// The role; before an account is made, one that an invitation may still replace.
+    pub role: RoleName,
+    /// How the client will hold its credential.
+    pub mode: Mode,
+    /// The address of the client.
+    pub ip: IpAddr,
+}
+
+/// Why a hook lets nobody through.
+#[derive(Debug)]
+pub struct Veto(Why);
+
+#[derive(Debug)]
+enum Why {
+    Refused(String),
+    Failed(String),
+}
+
+impl Veto {
+    /// The application refuses: 403 `refused_by_application`, with this message for people.
+    pub fn refuse(message: impl Into<String>) -> Self {
+        let mut message: String = message.into();
+        message.retain(|c| !c.is_control());
+        message.truncate(message.floor_char_boundary(LONGEST_MESSAGE));
+        if message.trim().is_empty() {
+            message = "The application refuses this".into();
+        }
+        Self(Why::Refused(message))
+    }
+}
+
+/// The application fails: 503 `unavailable`, and clients try again. So `?` does what it should with any other error.
+impl<E: std::error::Error> From<E> for Veto {
+    fn from(error: E) -> Self {
+        Self(Why::Failed(error.to_string()))
+    }
+}
+
+type Running<O> = Pin<Box<dyn Future<Output = O> + Send>>;
+type Hook<I, O> = Arc<dyn Fn(I) -> Running<O> + Send + Sync>;
+
+/// What the application does when people register and sign in, by JSON or a form. Admins who make accounts and the command
+/// line come past none of them.
+///
+/// A hook that panics, or takes longer than [`Hooks::limit`], is given up. Where it came before the act, the door stays
+/// closed: 503 `unavailable`.
+///
+/// ```
+/// use doorward::hooks::{Hooks, Veto};
+///
+/// #[derive(serde::Serialize)]
+/// struct Plan {
+///     plan: &'static str,
+/// }
+///
+/// let hooks = Hooks::new()
+///     .before_register(|who| async move {
+///         let ours = who.email.as_str().ends_with("@example.org");
+///         if ours { Ok(()) } else { Err(Veto::refuse("Only people of example.org can register")) }
+///     })
+///     .claims(|_user| async { Ok(Plan { plan: "gold" }) })
+///     .after_login(|who| async move { println!("{} is back", who.name) });
+/// ```
+#[derive(Clone)]
+#[must_use]
+pub struct Hooks {
+    before_register: Option<Hook<SigningIn, Result<(), Veto>>>,
+    after_register: Option<Hook<SigningIn, ()>>,
+    before_login: Option<Hook<SigningIn, Result<(), Veto>>>,
+    after_login: Option<Hook<SigningIn, ()>>,
+    claims: Option<Hook<UserId, Result<AppClaims, Veto>>>,
+    limit: Duration,
+}
+
+impl Default for Hooks {
+    fn default() -> Self {
+        Self {
+            before_register: None,
+            after_register: None,
+            before_login: None,
+            after_login: None,
+            claims: None,
+            limit: Duration::from_secs(5),
+        }
+    }
+}
+
+impl Hooks {
+    /// None yet.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// May refuse an account, after the limits and before any other work. Whether the address is taken isn't known yet, so
+    /// the answer doesn't tell it.
+    pub fn before_register<F, R>(mut self, hook: F) -> Self
+    where
+        F: Fn(SigningIn) -> R + Send + Sync + 'static,
+        R: Future<Output = Result<(), Veto>> + Send + 'static,
+    {
+        self.before_register = Some(boxed(hook));
+        self
+    }
+
+    /// Learns of an account that was made, before the answer goes out. It undoes nothing; a process that dies in between
+    /// never calls it.
+    pub fn after_register<F, R>(mut self, hook: F) -> Self
+    where
+        F: Fn(SigningIn) -> R + Send + Sync + 'static,
+        R: Future<Output = ()> + Send + 'static,
+    {
+        self.after_register = Some(boxed(hook));
+        self
+    }
+
+    /// May refuse a sign-in, after the right password only: nobody learns from it who has an account.
+    pub fn before_login<F, R>(mut self, hook: F) -> Self
+    where
+        F: Fn(SigningIn) -> R + Send + Sync + 'static,
+        R: Future<Output = Result<(), Veto>> + Send + 'static,
+    {
+        self.before_login = Some(boxed(hook));
+        self
+    }
+
+    /// Learns of a sign-in, as [`Hooks::after_register`] does of an account.
+    pub fn after_login<F, R>(mut self, hook: F) -> Self
+    where
+        F: Fn(SigningIn) -> R + Send + Sync + 'static,
+        R: Future<Output = ()> + Send + 'static,
+    {
+        self.after_login = Some(boxed(hook));
+        self
+    }
+
+    /// Says what this user's access tokens carry as the claim `app`: a struct or map of at most
+    /// [`AppClaims::MAX_LENGTH`] bytes as JSON, or `None`. It is asked for each token, at a sign-in (for a new account
+    /// before it is made) and at every refresh, and may refuse there too. In session mode there are no tokens. A handler
+    /// reads the claims with `Claims<T>`.
+    pub fn claims<F, R, C>(mut self, hook: F) -> Self
+    where
+        F: Fn(UserId) -> R + Send + Sync + 'static,
+        R: Future<Output = Result<C, Veto>> + Send + 'static,
+        C: Serialize + 'static,
+    {
+        let hook = Arc::new(hook);
+        self.claims = Some(boxed(move |user| {
+            let hook = hook.clone();
+            async move {
+                let asked = hook(user).await?;
+                Ok(AppClaims::new(&asked)?)
+            }
+        }));
+        self
+    }
+
+    /// How long one hook may take; 5 seconds where nothing is said.
+    pub fn limit(mut self, limit: Duration) -> Self {
+        self.limit = limit;
+        self
+    }
+
+    pub(crate) async fn may_register(&self, who: &SigningIn) -> Result<()> {
+        self.ask("before_register", self.before_register.as_ref(), who.clone()).await
+    }
+
+    pub(crate) async fn may_log_in(&self, who: &SigningIn) -> Result<()> {
+        self.ask("before_login", self.before_login.as_ref(), who.clone()).await
+    }
+
+    pub(crate) async fn registered(&self, who: SigningIn) {
+        self.tell("after_register", self.after_register.as_ref(), who).await;
+    }
+
+    pub(crate) async fn logged_in(&self, who: SigningIn) {
+        self.tell("after_login", self.after_login.as_ref(), who).await;
+    }
+
+    pub(crate) async fn claims_of(&self, user: UserId) -> Result<AppClaims> {
+        self.ask("claims", self.claims.as_ref(), user).await
+    }
+
+    /// What a hook says; the usual where there is none.
+    async fn ask<I, O: Default + Send + 'static>(
+        &self,
+        name: &'static str,
+        hook: Option<&Hook<I, Result<O, Veto>>>,
+        input: I,
+    ) -> Result<O> {
+        let Some(hook) = hook else { return Ok(O::default()) };
+        match self.run(name, hook, input).await {
+            Some(Ok(said)) => Ok(said),
+            Some(Err(Veto(Why::Refused(message)))) => Err(Error::RefusedByApplication(message)),
+            Some(Err(Veto(Why::Failed(error)))) => {
+                tracing::error!(hook = name, error, "a hook of the application failed");
+                Err(Error::Unavailable)
+            }
+            None => Err(Error::Unavailable),
+        }
+    }
+
+    async fn tell<I>(&self, name: &'static str, hook: Option<&Hook<I, ()>>, input: I) {
+        if let Some(hook) = hook {
+            self.run(name, hook, input).await;
+        }
+    }
+
+    /// In a task of its own: there a panic, and code that blocks its thread, cost no more than this one hook.
+    async fn run<I, O: Send + 'static>(&self, name: &'static str, hook: &Hook<I, O>, input: I) -> Option<O> {
+        let mut running = tokio::spawn(hook(input));
+        match tokio::time::timeout(self.limit, &mut running).await {
+            Ok(Ok(said)) => Some(said),
+            Ok(Err(_)) => {
+                tracing::error!(hook = name, "a hook of the application panicked");
+                None
+            }
+            Err(_) => {
+                running.abort();
+                tracing::error!(hook = name, limit = ?self.limit, "a hook of the application took too long");
+                None
+            }
+        }
+    }
+}
+
+/// The hook itself is called in the task too, not only what it returns.
+fn boxed<I, O, F, R>(hook: F) -> Hook<I, O>
+where
+    I: Send + 'static,
+    F: Fn(I) -> R + Send + Sync + 'static,
+    R: Future<Output = O> + Send + 'static,
+{
+    let hook = Arc::new(hook);
+    Arc::new(move |input| {
+        let hook = hook.clone();
+        Box::pin(async move { hook(input).await })
+    })
+}

@@ -1,0 +1,5 @@
+//! Doorward inside somebody's axum application, as its users and its author meet it.
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
+
+mod hooks;
+mod router;
