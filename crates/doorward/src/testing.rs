@@ -74,7 +74,7 @@ impl Site {
             site_settings.push(("database".into(), url));
             environment.push(("DOORWARD_SECRET".into(), "a root secret for tests: 0123456789".into()));
         }
-        let app = open(folder.path(), &clock, (&site_settings, &environment), &hooks).await;
+        let app = open(folder.path(), &clock, &site_settings, &environment, &hooks).await;
         let (router, api) = (crate::router(&app), Arc::new(Api::of(&app.settings)));
         Self { app, clock, router, api, folder, settings: site_settings, environment, hooks }
     }
@@ -107,7 +107,7 @@ impl Site {
     }
 
     async fn opened(&self, settings: &[(String, String)]) -> App {
-        open(self.folder.path(), &self.clock, (settings, &self.environment), &self.hooks).await
+        open(self.folder.path(), &self.clock, settings, &self.environment, &self.hooks).await
     }
 
     /// Moves the clock on, and does what the server does as time goes by.
@@ -195,7 +195,8 @@ impl Site {
 async fn open(
     folder: &Path,
     clock: &Clock,
-    (settings, environment): (&[(String, String)], &[(String, String)]),
+    settings: &[(String, String)],
+    environment: &[(String, String)],
     hooks: &Hooks,
 ) -> App {
     let mut values = Values::default();

@@ -113,12 +113,19 @@ async fn an_application_learns_of_accounts_and_sign_ins_after_they_are_made() {
     let (accounts, sign_ins) = (Told::default(), Told::default());
     let (made, came) = (accounts.clone(), sign_ins.clone());
     let hooks = Hooks::new()
-        .after_register(move |who| std::future::ready(made.of(who)))
-        .after_login(move |who| std::future::ready(came.of(who)));
+        .after_register(move |who| {
+            made.of(who);
+            async {}
+        })
+        .after_login(move |who| {
+            came.of(who);
+            async {}
+        });
     let site = Site::with_hooks(&[], hooks).await;
     let (visitor, _) = registers(&site).await;
     assert_eq!((accounts.names(), sign_ins.names()), (vec!["Ada user bearer".to_owned()], vec![]));
-    assert_eq!(accounts.0.lock().unwrap()[0].user.to_string(), visitor.user_id().await);
+    let id = visitor.user_id().await;
+    assert_eq!(accounts.0.lock().unwrap()[0].user.to_string(), id);
 
     registers(&site).await.1.is_refused("email_taken");
     let mut wrong = ada();
