@@ -176,4 +176,5 @@ def address(process, output):
         sys.exit(f"the server did not start: {text.read()}")
 
 
-main()
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,103 @@
+"""Checks Doorward's access tokens in Python. Needs PyJWT: pip install 'PyJWT[crypto]'"""
+
+import json
+import threading
+import time
+import urllib.parse
+import urllib.request
+
+import jwt
+
+REQUIRED = ["iss", "aud", "sub", "sid", "role", "jti", "iat", "exp"]
+
+
+class Guard:
+    """Checks tokens by the published keys of the Doorward at `url`, or by the `secret` that it shares (JWT_SECRET)."""
+
+    def __init__(self, url=None, secret=None, issuer="doorward", audience="doorward", revocations=None):
+        self.url, self.secret, self.revocations = url, secret, revocations
+        self.names = {"issuer": issuer, "audience": audience}
+        self.keys, self.loaded_at = {}, -1000.0
+        self.lock = threading.Lock()
+
+    def check(self, token):
+        """The claims of a good token: user id `sub`, session id `sid`, `role`. Raises jwt.PyJWTError for any other."""
+        header = jwt.get_unverified_header(token)
+        if header.get("typ") != "at+jwt":  # no other kind of JWT passes for an access token
+            raise jwt.InvalidTokenError("not an access token")
+        key, algorithm = (self.secret, "HS256") if self.secret else self.key(header.get("kid"))
+        options = {"require": REQUIRED, "verify_iat": False}  # a clock that is a second late refuses no fresh token
+        claims = jwt.decode(token, key, algorithms=[algorithm], options=options, **self.names)
+        if self.revocations:
+            self.revocations.check(claims)
+        return claims
+
+    def key(self, kid):
+        """The published key with this id. They are kept for 5 minutes, and fetched for an unknown id once in 10 seconds:
+        a flood of invented ids costs nothing."""
+        with self.lock:
+            age = time.monotonic() - self.loaded_at
+            if age > 300 or (kid not in self.keys and age > 10):
+                self.loaded_at = time.monotonic()
+                try:
+                    with urllib.request.urlopen(self.url + "/.well-known/jwks.json", timeout=5) as answer:
+                        published = jwt.PyJWKSet.from_dict(json.load(answer)).keys
+                    self.keys = {key.key_id: key for key in published}
+                except (OSError, ValueError) as error:
+                    print(f"keys: {error}; going on with those from before")
+            if not self.keys:
+                raise Unavailable("no keys to check with")
+            found = self.keys.get(kid)
+        if not found:
+            raise jwt.InvalidTokenError("unknown key")
+        return found.key, found.algorithm_name  # the key says the algorithm, never the token
+
+
+class Revocations:
+    """What has ended: asked for at the Doorward at `url`, with its feed secret (DOORWARD_FEED_SECRET)."""
+
+    def __init__(self, url, feed_secret, every=1.0, stale_after=120.0):
+        self.url, self.secret, self.every, self.stale_after = url, feed_secret, every, stale_after
+        self.sessions, self.roles, self.position, self.current_at = {}, {}, "", -1000.0
+
+    def follow(self):
+        """Asks for what is new, for ever; run it in a thread: threading.Thread(target=it.follow, daemon=True).start()"""
+        while True:
+            try:
+                while self.ask():
+                    pass
+            except (OSError, ValueError) as error:
+                print(f"revocations: {error}; trying again")
+            time.sleep(self.every)
+
+    def ask(self):
+        """Takes over one page of what is new; true where there is more."""
+        query = urllib.parse.urlencode({"after": self.position, "limit": 1000} if self.position else {"limit": 1000})
+        headers = {"Authorization": f"Bearer {self.secret}", "Accept": "application/json"}
+        request = urllib.request.Request(f"{self.url}/revocations?{query}", headers=headers)
+        with urllib.request.urlopen(request, timeout=10) as answer:
+            page = json.load(answer)
+        for session, until in page["sessions"]:
+            self.sessions[session] = until
+        for user, role, version, until in page["roles"]:
+            if version >= self.roles.get(user, ("", 0, 0))[1]:
+                self.roles[user] = (role, version, until)
+        self.position = page["position"]
+        if not page["more"]:
+            now, self.current_at = time.time(), time.monotonic()
+            self.sessions = {session: until for session, until in self.sessions.items() if until > now}
+            self.roles = {user: row for user, row in self.roles.items() if row[2] > now}
+        return page["more"]
+
+    def check(self, claims):
+        """Refuses what has ended; and everything, where nothing was heard for too long: answer that with 503."""
+        if time.monotonic() - self.current_at > self.stale_after:
+            raise Unavailable("the revocations are out of date")
+        if claims["sid"] in self.sessions:
+            raise jwt.InvalidTokenError("session ended")
+        if self.roles.get(claims["sub"], (claims["role"],))[0] != claims["role"]:
+            raise jwt.InvalidTokenError("token stale: refresh it")
+
+
+class Unavailable(Exception):
+    """The check cannot be made at the moment. That is no fault of the token's: the client keeps it."""

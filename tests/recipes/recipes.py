@@ -1,0 +1,150 @@
+"""Runs the recipes of docs/guides in other languages against a real server: each accepts what it must, and refuses the rest.
+
+Usage: recipes.py python | go | java, with the program in DOORWARD, as tests/oracles/pyjwt.py, which this builds on.
+"""
+
+import os
+import pathlib
+import subprocess
+import sys
+import time
+
+import jwt
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT / "tests/oracles"))
+from pyjwt import NAME, SECRET, check, forge, serving, verdicts, without_alg  # noqa: E402
+
+RECIPES = ROOT / "examples/recipes"
+FEED_SECRET = "for the recipes' feed alone: 4be1c0a97d25f386"
+LANGUAGES = {
+    "python": (["guard.py"], lambda: [sys.executable, "main.py"]),
+    "go": (["guard.go"], lambda: build_go()),
+    "java": (["Guard.java"], lambda: build_java()),
+}
+
+
+def main():
+    language = sys.argv[1]
+    files, build = LANGUAGES[language]
+    for name in files:
+        page = (ROOT / f"docs/guides/{language}.md").read_text()
+        check(f"the guide shows {name} as it is", (RECIPES / language / name).read_text().strip() in page)
+    command = build()
+    by_secret(language, command)
+    by_published_keys(language, command)
+    if language == "python":
+        learns_of_logouts(command)
+    print(f"\n{sum(verdicts)} passed, {len(verdicts) - sum(verdicts)} failed")
+    sys.exit(not all(verdicts))
+
+
+def build_go():
+    program = ROOT / "target/recipes/go-recipe"
+    subprocess.run(["go", "build", "-o", program, "."], cwd=RECIPES / "go", check=True)
+    return [str(program)]
+
+
+def build_java():
+    libraries, classes = ROOT / "target/recipes/java/lib", ROOT / "target/recipes/java/classes"
+    javac = ["javac", "-Xlint:all", "-Werror", "-cp", f"{libraries}/*", "-d", classes, "Guard.java"]
+    subprocess.run(javac, cwd=RECIPES / "java", check=True)
+    return ["java", "-cp", f"{libraries}/*:{classes}", "Guard"]
+
+
+class Recipe:
+    """A recipe's program, which is asked about one token after the other."""
+
+    def __init__(self, language, command, **variables):
+        clean = {name: value for name, value in os.environ.items() if not name.startswith(("DOORWARD", "JWT_"))}
+        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+        self.process = subprocess.Popen(command, cwd=RECIPES / language, env=clean | variables, **pipes)
+
+    def asks(self, token):
+        self.process.stdin.write(token + "\n")
+        self.process.stdin.flush()
+        return self.process.stdout.readline().strip()
+
+    def accepts(self, what, token, user):
+        answer = self.asks(token)
+        check(f"accepts {what}: {answer}", answer == f"ok {user['id']} {user['role']}")
+
+    def refuses(self, what, token):
+        answer = self.asks(token)
+        check(f"refuses {what}: {answer}", answer.startswith("refused: "))
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.process.stdin.close()
+        self.process.wait(timeout=30)
+
+
+def by_secret(language, command):
+    print(f"\nThe recipe for {language}, by a shared secret")
+    with serving(JWT_SECRET=SECRET) as server, Recipe(
+        language, command, JWT_SECRET=SECRET, DOORWARD_URL=server.url
+    ) as recipe:
+        claims = jwt.decode(server.token, SECRET, ["HS256"], audience=NAME, issuer=NAME)
+        now = int(time.time())
+
+        def minted(secret=SECRET, algorithm="HS256", header=None, **changes):
+            return forge({**claims, **changes}, secret, algorithm, {**server.header, **(header or {})})
+
+        recipe.accepts("the server's token", server.token, server.user)
+        recipe.accepts("one with claims of an application", minted(app={"plan": "gold"}), server.user)
+        recipe.refuses("another secret", minted(SECRET.upper()))
+        recipe.refuses("alg none", jwt.encode(claims, None, "none", without_alg(server.header)))
+        recipe.refuses("HS512", minted(algorithm="HS512"))
+        recipe.refuses("the assertion of a proxy", minted(header={"typ": "doorward-identity+jwt"}, aud="app.example.com"))
+        recipe.refuses("another typ", minted(header={"typ": "JWT"}))
+        recipe.refuses("one that has run out", minted(iat=now - 1000, exp=now - 1))
+        recipe.refuses("one that begins tomorrow", minted(nbf=now + 86_400))
+        recipe.refuses("an altered one", forge({**claims, "role": "admin"}, server.token, None, server.header))
+        for name in "iss", "aud":
+            recipe.refuses(f"another {name}", minted(**{name: "other"}))
+        for name in claims.keys() - {"jti"}:
+            recipe.refuses(f"one without {name}", minted(**{name: None}))
+        for junk in "", "a.b.c", "..", server.token + "x", server.token.replace(".", ""):
+            recipe.refuses(f"{junk[:9]!r}", junk)
+
+
+def by_published_keys(language, command):
+    print(f"\nThe recipe for {language}, by the published keys")
+    with serving() as server, serving() as other, Recipe(language, command, DOORWARD_URL=server.url) as recipe:
+        published = server.send("/.well-known/jwks.json")[1]["keys"][0]
+        claims = jwt.decode(server.token, options={"verify_signature": False})
+        recipe.accepts("the server's token", server.token, server.user)
+        recipe.refuses("another server's", other.token)
+        recipe.refuses("alg none", jwt.encode(claims, None, "none", without_alg(server.header)))
+        recipe.refuses("the public key as a secret", forge(claims, published["x"], "HS256", server.header))
+        recipe.refuses("an altered one", forge({**claims, "role": "admin"}, server.token, None, server.header))
+        recipe.accepts("the server's token again", server.token, server.user)
+
+
+def learns_of_logouts(command):
+    print("\nThe recipe for python learns of logouts from the feed")
+    with serving(DOORWARD_FEED_SECRET=FEED_SECRET) as server:
+        variables = {"DOORWARD_URL": server.url, "DOORWARD_FEED_SECRET": FEED_SECRET}
+        with Recipe("python", command, **variables) as recipe:
+            ready = until(lambda: recipe.asks(server.token), lambda answer: answer.startswith("ok "))
+            check(f"accepts the server's token once it is up to date: {ready}", ready.startswith("ok "))
+            server.send("/logout", {}, server.token)
+            ended = until(lambda: recipe.asks(server.token), lambda answer: answer == "refused: session ended")
+            check(f"refuses it after the logout: {ended}", ended == "refused: session ended")
+        with Recipe("python", command, **variables | {"DOORWARD_FEED_SECRET": "wrong"}) as recipe:
+            blind = recipe.asks(server.token)
+            check(f"refuses all where it cannot follow: {blind}", "out of date" in blind)
+
+
+def until(ask, holds):
+    """Asks until the answer holds, for 20 seconds at most; gives the last answer."""
+    end = time.monotonic() + 20
+    while not holds(answer := ask()) and time.monotonic() < end:
+        time.sleep(0.05)
+    return answer
+
+
+if __name__ == "__main__":
+    main()
