@@ -130,7 +130,7 @@ def learns_of_logouts(command):
         with Recipe("python", command, **variables) as recipe:
             ready = until(lambda: recipe.asks(server.token), lambda answer: answer.startswith("ok "))
             check(f"accepts the server's token once it is up to date: {ready}", ready.startswith("ok "))
-            server.send("/logout", {}, server.token)
+            server.send("/logout", {"because": "of a test"}, server.token)
             ended = until(lambda: recipe.asks(server.token), lambda answer: answer == "refused: session ended")
             check(f"refuses it after the logout: {ended}", ended == "refused: session ended")
         with Recipe("python", command, **variables | {"DOORWARD_FEED_SECRET": "wrong"}) as recipe:

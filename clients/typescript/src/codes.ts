@@ -26,6 +26,8 @@ export type Code =
   | 'refresh_invalid'
   /** 401: This refresh token was used before: sign in again. Sign in again. If nobody copied the token: keep the successor that each refresh gives. */
   | 'refresh_reused'
+  /** 401: This is for registered clients, with their id and secret. Check id and secret; `doorward client create` makes new ones. */
+  | 'invalid_client'
   /** 403: You are not allowed to do this. Ask an admin for a role that grants it. */
   | 'forbidden'
   /** 403: This request comes from another site and was refused. Call from the server's own origin, or list yours in `origins`. */
@@ -34,6 +36,8 @@ export type Code =
   | 'registration_closed'
   /** 403: This account is disabled. Ask an admin. */
   | 'user_disabled'
+  /** 403: What the application says. Do what the message says: a hook of your application made it. */
+  | 'refused_by_application'
   /** 403: The current password is wrong. Ask for the current password again. */
   | 'wrong_password'
   /** 404: There is nothing here. Check the address and the id. */

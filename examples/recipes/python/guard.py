@@ -1,6 +1,7 @@
 """Checks Doorward's access tokens in Python. Needs PyJWT: pip install 'PyJWT[crypto]'"""
 
 import json
+import logging
 import threading
 import time
 import urllib.parse
@@ -44,7 +45,7 @@ class Guard:
                         published = jwt.PyJWKSet.from_dict(json.load(answer)).keys
                     self.keys = {key.key_id: key for key in published}
                 except (OSError, ValueError) as error:
-                    print(f"keys: {error}; going on with those from before")
+                    logging.warning("keys: %s; going on with those from before", error)
             if not self.keys:
                 raise Unavailable("no keys to check with")
             found = self.keys.get(kid)
@@ -67,7 +68,7 @@ class Revocations:
                 while self.ask():
                     pass
             except (OSError, ValueError) as error:
-                print(f"revocations: {error}; trying again")
+                logging.warning("revocations: %s; trying again", error)
             time.sleep(self.every)
 
     def ask(self):
