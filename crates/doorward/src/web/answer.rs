@@ -8,13 +8,14 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use axum::extract::Request;
 use axum::response::{IntoResponse, Response};
 use doorward_core::Refusal;
-use doorward_guard::challenge;
+use doorward_guard::{Credential, challenge, credential};
 use futures_util::FutureExt;
 use http::header::{self, HeaderName};
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use tokio::time::Instant;
 use tower::{Service, ServiceExt};
 
+use super::cookies::SetCookies;
 use super::credential::go;
 use super::detour::{detour, from_elsewhere, send_again, to_login};
 use super::page::Again;
@@ -49,6 +50,8 @@ struct Asked {
     /// `/refresh` knows itself whether its token came in a cookie, and changes things by GET too.
     is_refresh: bool,
     by_cookie: bool,
+    /// A person's one credential is a session secret.
+    by_secret: bool,
 }
 
 /// What answers requests: a router, and layers around one.
@@ -131,12 +134,26 @@ impl Asked {
             by_cookie: headers.contains_key(header::COOKIE)
                 && !headers.contains_key(header::AUTHORIZATION)
                 && !is_refresh,
+            by_secret: reader.is_person()
+                && matches!(credential(headers, &app.cookies.names), Ok(Credential::SessionSecret(_))),
             is_refresh,
         }
     }
 
     fn is_safe(&self) -> bool {
         !self.is_refresh && matches!(self.method, Method::GET | Method::HEAD | Method::OPTIONS)
+    }
+
+    /// Clears the cookies that are of no more use. A session secret that nobody knows never becomes known: its user was
+    /// deleted. A token that is refused may be good again once its key is read, and stays.
+    fn dead_cookies(&self, app: &App, error: &Error) -> SetCookies {
+        match error {
+            _ if error.ends_session() && self.by_cookie => app.cookies.clear_all(),
+            Error::Refused(Refusal::TokenInvalid) if self.by_secret => {
+                app.cookies.clear([app.cookies.names.session.as_str()])
+            }
+            _ => SetCookies::default(),
+        }
     }
 
     /// Unique among all processes, without asking the generator for each request.
@@ -209,8 +226,8 @@ fn show(app: &App, asked: &Asked, error: &Error, mut plain: Response) -> Respons
             headers.append(name, value.clone());
         }
     }
-    if error.ends_session() && asked.by_cookie && !headers.contains_key(header::SET_COOKIE) {
-        app.cookies.clear_all().into_iter().for_each(|cookie| {
+    if !headers.contains_key(header::SET_COOKIE) {
+        asked.dead_cookies(app, error).into_iter().for_each(|cookie| {
             headers.append(header::SET_COOKIE, cookie);
         });
     }

@@ -188,3 +188,33 @@ async fn k11_a_cookie_never_outlives_its_session() {
         .collect();
     assert_eq!(ends.len(), 2, "{:?}", lines.set_cookies());
 }
+
+#[tokio::test]
+async fn k11_a_person_gets_rid_of_the_session_cookie_of_a_deleted_user_with_the_next_page() {
+    let kind = &KINDS[0];
+    let site = Site::new().await;
+    let phone = site.logged_in_by("grace", Mode::Session).await;
+    site.logged_in("grace").await.delete("/profile", json!({ "password": PASSWORD })).await.is_ok();
+    // Nothing remembers the session any more.
+    site.later(std::time::Duration::from_secs(3_600)).await;
+
+    // A program may be on its way while somebody signs in: it clears nothing.
+    let answer = phone.get("/profile").await;
+    answer.is_refused("token_invalid");
+    kind.check(&answer, &[], &[]);
+    let both = phone.copy();
+    both.hold_cookie(TOKEN, "of another mode");
+    kind.check(&both.page("/dashboard").await, &[], &[]);
+
+    let form = phone.copy().form("/sessions/end-others", &[]).await;
+    form.goes_to("/login");
+    kind.check(&form, &[], &[1]);
+    let answer = phone.page("/dashboard").await;
+    answer.goes_to("/login?return_to=%2Fdashboard");
+    kind.check(&answer, &[], &[1]);
+    phone.get("/profile").await.is_refused("token_missing");
+
+    let forged = site.visitor();
+    forged.hold_cookie(TOKEN, "forged");
+    kind.check(&forged.page("/dashboard").await, &[], &[]);
+}
