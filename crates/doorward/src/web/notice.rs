@@ -1,10 +1,11 @@
 //! What a page says after a redirect: from this list and nothing else, so that no link puts words on our pages.
 
-use std::convert::Infallible;
-
 use axum::extract::FromRequestParts;
 use http::request::Parts;
-use url::form_urlencoded;
+use serde_json::{Value, json};
+
+use super::query::Query;
+use crate::error::{Error, Result};
 
 /// Something was done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -62,6 +63,14 @@ impl Notice {
         }
     }
 
+    /// What `done` means to the routes that read it.
+    pub(crate) const MEANING: &str = "What a page says was done; anything else says nothing.";
+
+    /// The shape of `done`.
+    pub(crate) fn shape() -> Value {
+        json!({ "type": "string", "enum": Self::ALL.map(|notice| notice.row().0) })
+    }
+
     /// This path, with the notice on it.
     pub(crate) fn at(self, path: &str) -> String {
         format!("{path}?done={}", self.row().0)
@@ -73,15 +82,15 @@ impl Notice {
 pub(crate) struct Said(pub(crate) Option<&'static str>);
 
 impl<S: Send + Sync> FromRequestParts<S> for Said {
-    type Rejection = Infallible;
+    type Rejection = Error;
 
-    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
-        Ok(Self(parts.uri.query().and_then(said)))
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self> {
+        let query = Query::from_request_parts(parts, state).await?;
+        Ok(Self(query.text("done").and_then(said)))
     }
 }
 
-fn said(query: &str) -> Option<&'static str> {
-    let (_, code) = form_urlencoded::parse(query.as_bytes()).find(|(name, _)| name == "done")?;
+fn said(code: &str) -> Option<&'static str> {
     Notice::ALL.iter().map(|notice| notice.row()).find(|(known, _)| *known == code).map(|(_, text)| text)
 }
 
@@ -93,10 +102,10 @@ mod tests {
     fn a_page_says_what_is_on_the_list_and_nothing_else() {
         for one in Notice::ALL {
             let path = one.at("/login");
-            assert_eq!(path.split_once('?').and_then(|(_, query)| said(query)), Some(one.row().1));
+            assert_eq!(path.strip_prefix("/login?done=").and_then(said), Some(one.row().1));
         }
-        for query in ["", "done", "done=", "done=Call+0900", "done=signed-out%20", "undone=signed-out"] {
-            assert_eq!(said(query), None, "{query}");
+        for code in ["", "Call 0900", "signed-out ", "SIGNED-OUT", "signed"] {
+            assert_eq!(said(code), None, "{code}");
         }
     }
 }

@@ -18,6 +18,7 @@ use crate::shape::{Shape, described, exactly, object, of};
 use crate::web::api::Who::May;
 use crate::web::api::{Routes, Says, optional, required, says};
 use crate::web::done::Done;
+use crate::web::notice::Notice;
 
 pub(crate) fn routes() -> Routes {
     users().merge(sessions_and_log())
@@ -30,6 +31,7 @@ fn users() -> Routes {
     let list_says = page::<Listed, UserId>("List users", USERS_READ, "users", "by id")
         .query("search", of::<&str>(), "A part of the name or address, at most 200 bytes.")
         .query("role", of::<RoleName>(), "Only this role.")
+        .query("done", Notice::shape(), Notice::MEANING)
         .page(200, "the same for a browser");
     let fields = [
         required::<DisplayName>("name"),
@@ -60,6 +62,7 @@ fn users() -> Routes {
         .goes("after a form, to /admin/users")
         .refuses([Error::NotFound, Error::LastAdmin]);
     let find_says = says("Show a user", May(USERS_READ))
+        .query("done", Notice::shape(), Notice::MEANING)
         .json(200, "the user", object([user()]))
         .page(200, "the same for a browser");
     let link_says = says("Make a link to reset a user's password", May(USERS_WRITE))

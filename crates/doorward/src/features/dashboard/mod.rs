@@ -16,7 +16,7 @@ use crate::web::api::{Routes, Who, says};
 use crate::web::credential::go;
 use crate::web::done::ready;
 use crate::web::home::{HOME, home};
-use crate::web::notice::Said;
+use crate::web::notice::{Notice, Said};
 use crate::web::reader::Reader;
 
 pub(crate) fn routes() -> Routes {
@@ -25,6 +25,7 @@ pub(crate) fn routes() -> Routes {
         ("user", of::<users::Shown<'_>>()),
     ]);
     let dashboard_says = says("The dashboard", Who::SignedIn)
+        .query("done", Notice::shape(), Notice::MEANING)
         .json(200, "who is signed in", user)
         .page(200, "as a page, with the devices");
     Routes::of("My account").get("/dashboard", dashboard, dashboard_says).get(

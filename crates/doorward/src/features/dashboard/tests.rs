@@ -153,3 +153,26 @@ async fn clients_of_old_tutorials_get_403_for_a_bad_token_by_a_setting() {
     );
     site.visitor().get("/dashboard").await.has_status(401).is_refused("token_missing");
 }
+
+#[tokio::test]
+async fn a_page_says_what_was_done_as_the_document_of_the_api_lists_it_and_nothing_else() {
+    let site = Site::new().await;
+    let ada = site.logged_in_by("ada", Mode::Session).await;
+    let document = site.api().document();
+    let parameter = |path: &str| {
+        let all = document["paths"][path]["get"]["parameters"].as_array().unwrap();
+        all.iter().find(|one| one["name"] == "done").unwrap()["schema"]["enum"].clone()
+    };
+    let listed = parameter("/dashboard");
+    for path in ["/login", "/admin/users", "/admin/users/{id}"] {
+        assert_eq!(parameter(path), listed, "{path}");
+    }
+    for done in listed.as_array().unwrap() {
+        let path = format!("/dashboard?done={}", done.as_str().unwrap());
+        assert!(ada.page(&path).await.has_status(200).text().contains("role=\"status\""), "{path}");
+    }
+    let words = ada.page("/dashboard?done=Call+0900").await.has_status(200).text();
+    assert!(!words.contains("0900") && !words.contains("role=\"status\""), "{words}");
+    let twice = "/dashboard?done=signed-out&done=name-changed";
+    ada.get(twice).await.has_status(400).is_refused("malformed");
+}

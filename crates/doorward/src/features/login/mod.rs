@@ -30,7 +30,7 @@ use crate::web::api::{Routes, Who, optional, required, says};
 use crate::web::client::Client;
 use crate::web::detour::{detour, from_elsewhere};
 use crate::web::input::Input;
-use crate::web::notice::Said;
+use crate::web::notice::{Notice, Said};
 use crate::web::query::Query;
 use crate::web::reader::Reader;
 use crate::web::return_to::{reaches, return_to};
@@ -43,6 +43,7 @@ pub(crate) fn routes() -> Routes {
             of::<&str>(),
             "A path of this site, or the URL of an application behind it, to go to afterwards.",
         )
+        .query("done", Notice::shape(), Notice::MEANING)
         .page(200, "the form")
         .goes("whoever is signed in, to /dashboard");
     let fields = [
