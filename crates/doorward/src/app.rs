@@ -2,14 +2,14 @@
 
 use std::net::SocketAddr;
 use std::ops::Deref;
-use std::sync::{Arc, OnceLock, Weak};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 use std::time::Duration;
 
 use axum::extract::FromRef;
 use doorward_core::password_hash::HashPolicy;
 use doorward_core::refresh::RefreshKey;
 use doorward_core::token::Expected;
-use doorward_core::{Purpose, Timestamp};
+use doorward_core::{Purpose, SettledTime, Timestamp};
 use doorward_guard::Guard;
 use tokio::sync::watch;
 
@@ -76,6 +76,7 @@ pub struct Parts {
     pub(crate) metrics: Metrics,
     pub(crate) cookies: CookieJar,
     pub(crate) pages: Pages,
+    settled: Mutex<SettledTime>,
     listening: OnceLock<SocketAddr>,
     draining: watch::Sender<bool>,
 }
@@ -171,6 +172,7 @@ impl App {
             metrics: Metrics::new(&settings.base_path),
             feed: Arc::new(Feed::open(&store, told, clock.clone(), follows).await?),
             draining: watch::Sender::new(false),
+            settled: Mutex::new(SettledTime::new(now, clock.ran())),
             settings,
             clock,
             store,
@@ -193,7 +195,7 @@ impl App {
     /// The store's; the next call tries again.
     pub async fn follow(&self) -> Result<(), StoreError> {
         let now = self.clock.now();
-        let mut users = self.revocations.follow(now).await?;
+        let mut users = self.revocations.follow(self.settled()).await?;
         users.sort_unstable();
         users.dedup();
         users.iter().for_each(|user| self.users.forget(*user));
@@ -206,12 +208,12 @@ impl App {
     /// # Errors
     /// The store's; the next call tries again.
     pub async fn sweep(&self) -> Result<(), StoreError> {
-        let now = self.clock.now();
+        let now = self.settled();
         self.users.forget_all();
         // What memory holds goes before the revocations that would refuse it.
         self.sessions.memory.sweep(now);
         self.revocations.sweep(now).await?;
-        self.keys.follow(now, false).await?;
+        self.keys.follow(self.clock.now(), false).await?;
         self.keys.sweep(now - self.settings.absolute_ttl).await?;
         links::sweep(&self.store, now).await?;
         audit::sweep(&self.store, now - self.settings.audit_retention).await?;
@@ -220,6 +222,13 @@ impl App {
             .await
             .map(drop)
             .map_err(|_| StoreError::Unavailable("sessions were not swept".into()))
+    }
+
+    /// The time by which things are forgotten. Whoever is refused because of a revocation stays refused where the clock
+    /// was far ahead and is set right: a jump is believed once all tokens from before it are dead (attack J43).
+    fn settled(&self) -> Timestamp {
+        let (now, ran, span) = (self.clock.now(), self.clock.ran(), self.revocations.remembered_for());
+        self.settled.lock().unwrap_or_else(PoisonError::into_inner).at(now, ran, span)
     }
 
     /// Follows others, sweeps, and tells those who follow this process, until nobody else has this application or the

@@ -1,7 +1,7 @@
 //! The time, as it is handed to every rule.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::{Arc, LazyLock};
 use std::time::{Duration, UNIX_EPOCH};
 
 use doorward_core::Timestamp;
@@ -9,7 +9,16 @@ use tokio::time::Instant;
 
 /// Tells the time: the system's, or one that a test moves.
 #[derive(Debug, Clone, Default)]
-pub struct Clock(Option<Arc<AtomicI64>>);
+pub struct Clock(Option<Arc<Manual>>);
+
+/// A clock that tests move.
+#[derive(Debug)]
+struct Manual {
+    /// What it says.
+    micros: AtomicI64,
+    /// What steady time says.
+    ran: AtomicU64,
+}
 
 impl Clock {
     /// The system's clock.
@@ -19,14 +28,14 @@ impl Clock {
 
     /// A clock that stands still until [`Clock::advance`] moves it.
     pub fn manual(start: Timestamp) -> Self {
-        Self(Some(Arc::new(AtomicI64::new(start.as_micros()))))
+        Self(Some(Arc::new(Manual { micros: AtomicI64::new(start.as_micros()), ran: AtomicU64::new(0) })))
     }
 
     /// Now.
     #[expect(clippy::disallowed_methods, reason = "the one place that asks the system")]
     pub fn now(&self) -> Timestamp {
         match &self.0 {
-            Some(micros) => Timestamp::from_micros(micros.load(Ordering::SeqCst)),
+            Some(manual) => Timestamp::from_micros(manual.micros.load(Ordering::SeqCst)),
             None => {
                 let since = std::time::SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
                 Timestamp::from_micros(i64::try_from(since.as_micros()).unwrap_or(i64::MAX))
@@ -34,17 +43,34 @@ impl Clock {
         }
     }
 
-    /// Moves a manual clock on; the system's stays as it is.
-    pub fn advance(&self, by: Duration) {
-        if let Some(micros) = &self.0 {
-            micros.fetch_add(i64::try_from(by.as_micros()).unwrap_or(i64::MAX), Ordering::SeqCst);
+    /// How long time has gone on, however the clock was set meanwhile.
+    pub(crate) fn ran(&self) -> Duration {
+        static START: LazyLock<Instant> = LazyLock::new(steady);
+        match &self.0 {
+            Some(manual) => Duration::from_micros(manual.ran.load(Ordering::SeqCst)),
+            None => START.elapsed(),
         }
     }
 
-    /// Moves a manual clock back, as a corrected system clock would.
+    /// Lets time go on for a manual clock; the system's stays as it is.
+    pub fn advance(&self, by: Duration) {
+        if let Some(manual) = &self.0 {
+            manual.ran.fetch_add(u64::try_from(by.as_micros()).unwrap_or(u64::MAX), Ordering::SeqCst);
+        }
+        self.turn_ahead(by);
+    }
+
+    /// Sets a manual clock ahead, while no time goes by.
+    pub fn turn_ahead(&self, by: Duration) {
+        if let Some(manual) = &self.0 {
+            manual.micros.fetch_add(i64::try_from(by.as_micros()).unwrap_or(i64::MAX), Ordering::SeqCst);
+        }
+    }
+
+    /// Sets a manual clock back, as a corrected system clock would.
     pub fn turn_back(&self, by: Duration) {
-        if let Some(micros) = &self.0 {
-            micros.fetch_sub(i64::try_from(by.as_micros()).unwrap_or(i64::MAX), Ordering::SeqCst);
+        if let Some(manual) = &self.0 {
+            manual.micros.fetch_sub(i64::try_from(by.as_micros()).unwrap_or(i64::MAX), Ordering::SeqCst);
         }
     }
 }

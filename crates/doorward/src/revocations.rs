@@ -229,9 +229,14 @@ impl Revocations {
         Duration::from_secs(self.max_access_ttl.load(Ordering::Acquire))
     }
 
+    /// How long an end of sessions is remembered.
+    pub fn remembered_for(&self) -> Duration {
+        self.max_access_ttl() + MARGIN
+    }
+
     /// An end of sessions at this time.
     pub fn ending(&self, at: Timestamp, because: Because) -> Ending {
-        Ending { at, because, remembered_until: at + self.max_access_ttl() + MARGIN }
+        Ending { at, because, remembered_until: at + self.remembered_for() }
     }
 
     /// Refuses these sessions from here on. Called after the commit and before the answer.

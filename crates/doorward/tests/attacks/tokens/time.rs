@@ -116,6 +116,34 @@ async fn j43_what_has_ended_stays_ended_when_the_clock_jumps() {
 }
 
 #[tokio::test]
+async fn j43_a_clock_that_was_far_ahead_for_a_while_revives_nothing_and_loses_nothing() {
+    let minute = Duration::from_secs(60);
+    for jump in [HOUR, DAY, 400 * DAY] {
+        let target = Target::new().await;
+        let (thief, lin) = (target.user.copy(), target.site.logged_in("lin").await);
+        target.user.post("/logout", Value::Null).await.is_ok();
+        target.site.clock.turn_ahead(jump);
+        for _ in 0..10 {
+            target.site.later(minute).await;
+            assert_eq!(thief.get("/profile").await.status, 401);
+        }
+        target.site.clock.turn_back(jump);
+        target.site.later(Duration::ZERO).await;
+        for node in [&target.site, &target.site.restarted().await] {
+            thief.at(node).get("/profile").await.is_refused("session_ended");
+        }
+        lin.get("/profile").await.is_ok();
+        lin.refresh().await.is_ok();
+        // Once the thief's token is dead nobody needs it, and the memory is free again.
+        assert!(!target.site.app.revocations.set.is_empty());
+        for _ in 0..60 {
+            target.site.later(minute).await;
+        }
+        assert!(target.site.app.revocations.set.is_empty());
+    }
+}
+
+#[tokio::test]
 async fn j43_the_years_after_2038_are_years() {
     let target = Target::new().await;
     for years in [12_u32, 60, 200] {

@@ -1,0 +1,101 @@
+use std::time::Duration;
+
+use crate::Timestamp;
+
+/// The time by which things are forgotten for good: a clock that jumps ahead is not believed before it has stood for a
+/// while, so that nothing is forgotten that is of use again once the clock is set right.
+///
+/// It compares the clock with steady time, which nobody sets, and goes by the slowest that the clock was in the last span,
+/// of which it keeps two halves that overlap: this span's and the one before.
+#[derive(Debug, Clone)]
+pub struct SettledTime {
+    began: Duration,
+    /// The least that the clock was ahead of steady time, in microseconds.
+    least: i64,
+    least_before: i64,
+}
+
+impl SettledTime {
+    /// The clock says `now` when steady time says `ran`; there is nothing yet to doubt it by.
+    pub fn new(now: Timestamp, ran: Duration) -> Self {
+        let ahead = now.as_micros().saturating_sub(micros(ran));
+        Self { began: ran, least: ahead, least_before: ahead }
+    }
+
+    /// The settled time when the clock says `now`: never later than that, and later than it went without a jump only
+    /// after `span` of steady time. To be asked at least once in each `span`.
+    pub fn at(&mut self, now: Timestamp, ran: Duration, span: Duration) -> Timestamp {
+        let ahead = now.as_micros().saturating_sub(micros(ran));
+        if ran.saturating_sub(self.began) >= span {
+            (self.began, self.least_before, self.least) = (ran, self.least, ahead);
+        }
+        self.least = self.least.min(ahead);
+        Timestamp::from_micros(self.least.min(self.least_before).saturating_add(micros(ran)))
+    }
+}
+
+fn micros(span: Duration) -> i64 {
+    i64::try_from(span.as_micros()).unwrap_or(i64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SPAN: Duration = Duration::from_secs(1_500);
+    const MINUTE: u64 = 60;
+
+    /// Asks once a minute, and gives how far the settled time is behind the clock each time, in seconds.
+    fn behind(clock: impl Fn(u64) -> i64, minutes: u64) -> Vec<u64> {
+        let mut settled = SettledTime::new(Timestamp::from_secs(clock(0)), Duration::ZERO);
+        let ask = |ran: u64| {
+            let now = Timestamp::from_secs(clock(ran));
+            now.since(settled.at(now, Duration::from_secs(ran), SPAN)).as_secs()
+        };
+        (0..minutes).map(|minute| minute * MINUTE).map(ask).collect()
+    }
+
+    #[test]
+    fn a_clock_that_goes_on_is_believed_and_one_that_is_set_back_too() {
+        assert_eq!(behind(|ran| 1_000_000 + ran as i64, 100), [0; 100]);
+        let set_back = |ran| 1_000_000 + ran as i64 - if ran >= 600 { 3_600 } else { 0 };
+        assert_eq!(behind(set_back, 100), [0; 100]);
+    }
+
+    #[test]
+    fn a_jump_ahead_is_believed_after_one_span_at_the_least_and_two_at_the_most() {
+        for jump in [1, 60, 3_600, 10_000_000] {
+            for at in (1..60).map(|minute| minute * MINUTE) {
+                let clock = |ran| 1_000_000 + ran as i64 + if ran >= at { jump } else { 0 };
+                let behind = behind(clock, 200);
+                let since = |minute: usize| (minute as u64 * MINUTE).checked_sub(at);
+                for (minute, behind) in behind.into_iter().enumerate() {
+                    match since(minute) {
+                        Some(since) if since <= SPAN.as_secs() - MINUTE => {
+                            assert_eq!(behind, jump as u64, "{since}")
+                        }
+                        Some(since) if since >= 2 * SPAN.as_secs() => assert_eq!(behind, 0, "{since}"),
+                        Some(_) => assert!(behind == 0 || behind == jump as u64),
+                        None => assert_eq!(behind, 0),
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_jump_that_is_taken_back_was_never_believed_and_a_later_one_begins_anew() {
+        let clock = |ran| 1_000_000 + ran as i64 + if ran % 1_200 >= 600 { 3_600 } else { 0 };
+        for (minute, behind) in behind(clock, 500).into_iter().enumerate() {
+            assert_eq!(behind, if minute as u64 * MINUTE % 1_200 >= 600 { 3_600 } else { 0 }, "{minute}");
+        }
+    }
+
+    #[test]
+    fn the_ends_of_time_overflow_nothing() {
+        let (first, last) = (Timestamp::from_micros(i64::MIN), Timestamp::from_micros(i64::MAX));
+        let mut settled = SettledTime::new(last, Duration::ZERO);
+        assert_eq!(settled.at(first, Duration::MAX, SPAN), Timestamp::from_micros(-1));
+        assert!(settled.at(last, Duration::MAX, SPAN) <= last);
+    }
+}
