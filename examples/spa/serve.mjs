@@ -13,7 +13,16 @@ const files = {
   '/doorward/client.js': [new URL('client.js', client), 'text/javascript'],
   '/doorward/error.js': [new URL('error.js', client), 'text/javascript'],
 }
-const policy = `default-src 'none'; script-src 'self'; style-src 'self'; img-src data:; connect-src 'self' ${DOORWARD}; base-uri 'none'; form-action 'none'; frame-ancestors 'none'`
+const policy = [
+  "default-src 'none'",
+  "script-src 'self'",
+  "style-src 'self'",
+  'img-src data:',
+  `connect-src 'self' ${DOORWARD}`,
+  "base-uri 'none'",
+  "form-action 'none'",
+  "frame-ancestors 'none'",
+].join('; ')
 
 createServer(async (request, response) => {
   const { pathname } = new URL(request.url, 'http://here')

@@ -192,6 +192,7 @@ export class Client {
     const code = await codeOf(response)
     if (code.startsWith('session_')) await this.#over(version)
     if (!code.startsWith('token_') || this.mode === 'session') return response
+    if (code === 'token_missing' && this.#user === null) return response
     const refused = await this.#renew(version)
     if (refused) return refused.status === 401 ? response : refused.clone()
     if (version === this.#version || init?.body instanceof ReadableStream) return response
@@ -303,7 +304,9 @@ export class Client {
 
   async #leave() {
     const user = this.#user?.id
-    await this.#store.set(null)
+    // What somebody else has stored since is not ours to clear.
+    const stored = await this.#load()
+    if (stored && stored.token === this.#held?.token) await this.#store.set(null)
     this.#take(undefined)
     // Whoever only finds that nobody is signed in has nothing to tell.
     if (user) this.#tell({ kind: 'out', user })

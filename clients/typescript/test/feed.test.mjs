@@ -121,7 +121,9 @@ story('a guard that has heard nothing for too long refuses, or goes on, as it wa
   const [here, gone] = [await signedIn(server, 'here'), await signedIn(server, 'gone')]
   const [good, ended] = [here.sends(), gone.sends()]
   await gone.client.logout()
-  for (const { verdict } of [strict, lenient]) await until('the logout', async () => (await verdict(ended)) === 'session_ended')
+  for (const { verdict } of [strict, lenient]) {
+    await until('the logout', async () => (await verdict(ended)) === 'session_ended')
+  }
   line.cut()
   await until('the silence', async () => (await strict.verdict(good)) === 'unavailable')
   assert.equal(await strict.verdict(ended), 'session_ended')
@@ -142,5 +144,6 @@ story('j39_new_keys_are_fetched_as_the_feed_names_them', async (use) => {
 
 story('a wrong secret is told at the start', async (use) => {
   const server = await running(use)
-  await assert.rejects(createGuard({ server: server.url, feedSecret: 'another one of the same length: 471194' }), /answered 401/)
+  const feedSecret = 'another one of the same length: 471194'
+  await assert.rejects(createGuard({ server: server.url, feedSecret }), /answered 401/)
 })

@@ -28,7 +28,7 @@ async function publisher(asked = []) {
   const server = createServer((incoming, outgoing) => {
     asked.push(`${incoming.method} ${incoming.url}`)
     if (incoming.url === '/.well-known/jwks.json') return outgoing.end(JSON.stringify(table.jwks))
-    if (incoming.url !== '/revocations') return outgoing.writeHead(200, { 'content-type': 'application/json' }).end('{"active":false}')
+    if (incoming.url === '/introspect') return outgoing.end('{"active":false}')
     outgoing.writeHead(200, { 'content-type': 'text/event-stream' })
     for (const [event, data] of feed) outgoing.write(`event: ${event}\nid: e-1\ndata: ${JSON.stringify(data)}\n\n`)
   })

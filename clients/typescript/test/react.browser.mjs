@@ -35,7 +35,8 @@ test('a component shows who is signed in, and follows', { timeout: 60_000 }, () 
     const line = use(await wire(server.url))
     const context = await browser.newContext()
     use({ stop: () => context.close() })
-    const give = (path, contentType, body) => context.route(`${line.url}${path}`, (route) => route.fulfill({ body, contentType }))
+    const give = (path, contentType, body) =>
+      context.route(`${line.url}${path}`, (route) => route.fulfill({ body, contentType }))
     await give('/page', 'text/html', PAGE)
     await give('/shim.js', 'text/javascript', 'export const { useSyncExternalStore } = globalThis.React')
     for (const name of ['index', 'client', 'error', 'react']) {

@@ -146,7 +146,8 @@ export async function freePort() {
 
 /** A program of the examples, with the address that it says. */
 export async function program(file, env) {
-  const child = spawn(process.execPath, [file], { env: { PATH: process.env.PATH, ...env }, stdio: ['ignore', 'pipe', 'inherit'] })
+  const given = { env: { PATH: process.env.PATH, ...env }, stdio: ['ignore', 'pipe', 'inherit'] }
+  const child = spawn(process.execPath, [file], given)
   const ended = once(child, 'exit')
   const stop = async () => {
     child.kill()

@@ -22,7 +22,7 @@ export interface Needs {
 
 /** @see Guard.express */
 export function express(guard: Guard, needs: Needs) {
-  return async (request: IncomingMessage & { identity?: Identity }, response: ServerResponse, next: () => void): Promise<void> => {
+  return async (request: Named, response: ServerResponse, next: () => void): Promise<void> => {
     const found = await judge(guard, request, needs)
     if (typeof found === 'string') {
       const { status, headers, body } = answer(found)
@@ -45,6 +45,10 @@ export function fastify(guard: Guard, needs: Needs) {
     request.identity = found
     return undefined
   }
+}
+
+interface Named extends IncomingMessage {
+  identity?: Identity
 }
 
 interface Reply {

@@ -11,7 +11,10 @@ export class Feed {
   reconnects = 0
   /** Why it is not connected at the moment. */
   problem?: string
-  /** When the server last said that nothing is missing, by two clocks: one goes on while a machine sleeps, nobody can set the other. */
+  /**
+   * When the server last said that nothing is missing: one clock goes on while
+   * a machine sleeps, nobody can set the other.
+   */
   #heard?: { monotonic: number; wall: number }
   #stop = new AbortController()
   #isCurrent?: () => void

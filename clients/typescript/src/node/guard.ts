@@ -83,7 +83,8 @@ export class Guard {
     this.#options = options
     this.#cookies = { token: '__Host-token', session: '__Host-sessionId', ...options.cookies }
     this.#revocations = new Revocations(options.maxRevocations ?? 1_000_000)
-    this.#expected = { issuer: options.issuer ?? issuerOf(options), audience: options.audience ?? 'doorward', maxTtl: options.maxTtl ?? 86_400 }
+    const { issuer = issuerOf(options), audience = 'doorward', maxTtl = 86_400 } = options
+    this.#expected = { issuer, audience, maxTtl }
   }
 
   /** A guard that has its keys, and knows every revocation of until now. */
@@ -108,13 +109,15 @@ export class Guard {
     if (!secret && !jwks) {
       this.#remote = new RemoteKeys(new URL('.well-known/jwks.json', base))
       await this.#remote.start()
-      if (!this.#remote.keys.size) throw new TypeError(`${server} publishes no key: it has a JWT_SECRET, which secret has to be`)
+      const hint = `${server} publishes no key: it has a JWT_SECRET, which secret has to be`
+      if (!this.#remote.keys.size) throw new TypeError(hint)
     }
     const basic = client && `Basic ${Buffer.from(`${client.id}:${client.secret}`).toString('base64')}`
     const authorization = basic ?? (feedSecret && `Bearer ${feedSecret}`)
     if (basic) this.#sessions = new Sessions(new URL('introspect', base), basic)
     if (authorization) {
-      this.#feed = new Feed(new URL('revocations', base), authorization, this.#revocations, (name) => void this.#keysAre(name))
+      const keysAre = (fingerprint: string) => void this.#keysAre(fingerprint)
+      this.#feed = new Feed(new URL('revocations', base), authorization, this.#revocations, keysAre)
       this.#sweeping = setInterval(() => this.#revocations.sweep(Date.now() / 1000), 60_000).unref()
       await this.#feed.start(START)
     } else if (!withoutRevocations) {

@@ -28,8 +28,9 @@ export async function ofJwks(set: { keys?: JWK[] }): Promise<Keys> {
   for (const jwk of set.keys) {
     const algorithm = ALGORITHMS[`${jwk.kty} ${jwk.crv ?? ''}`]
     // Whoever has a symmetric or private key can make tokens: none belongs into a published set.
-    if (!algorithm || PRIVATE.some((name) => name in jwk)) throw new TypeError(`jwks: ${jwk.kty} is no public key of ours`)
-    if ((jwk.alg ?? algorithm) !== algorithm || (jwk.use ?? 'sig') !== 'sig') throw new TypeError('jwks: alg or use is wrong')
+    if (!algorithm || PRIVATE.some((name) => name in jwk)) throw new TypeError(`jwks: no public key of ours: ${jwk.kty}`)
+    const { alg = algorithm, use = 'sig' } = jwk
+    if (alg !== algorithm || use !== 'sig') throw new TypeError('jwks: alg or use is wrong')
     const kid = jwk.kid ?? (await calculateJwkThumbprint(jwk))
     if (keys.has(kid)) throw new TypeError(`jwks: two keys have the kid ${kid}`)
     const material = (await importJWK(jwk, algorithm)) as CryptoKey

@@ -28,7 +28,7 @@ export class Revocations {
     return change && change.role !== role ? 'token_stale' : 'good'
   }
 
-  /** Takes a batch of the feed. Of two changes of a role the one with the higher version stands, in whatever order they come. */
+  /** Takes a batch of the feed. Of two changes of a role the one with the higher version stands, in whatever order. */
   take({ sessions = [], roles = [] }: { sessions?: Ended[]; roles?: Changed[] }): void {
     for (const [session, expiresAt] of sessions) {
       if (this.#sessions.size < this.max) this.#sessions.set(session, expiresAt)

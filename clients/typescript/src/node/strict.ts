@@ -5,8 +5,9 @@ const MAX_DEPTH = 100
 const TOKEN = /"(?:[^"\\]|\\.)*"|[{}[\],:]|[^\s{}[\],:"]+/g
 
 /**
- * The members of the JSON object that `text` is, each as it is written there, objects and lists empty; `undefined` where two parsers could
- * read it differently: names twice or with escapes, broken Unicode, numbers beyond the range (RFC 8725 section 2.4).
+ * The members of the JSON object that `text` is, each as it is written there, objects and lists empty. `undefined` where
+ * two parsers could read it differently: names twice or with escapes, broken Unicode, numbers beyond the range (RFC 8725
+ * section 2.4).
  */
 export function members(text: string): Map<string, string> | undefined {
   try {
