@@ -294,6 +294,11 @@ impl Settings {
                 "name its address, such as 127.0.0.1/32: until then all clients are one to the limits, and through a proxy on another machine nobody signs in with cookies",
             ),
             (
+                !self.forward_auth_hosts.is_empty() && self.trusted_proxies.is_empty(),
+                "forward_auth.hosts is set, and trusted_proxies is empty",
+                "name the address of the proxy: until then /forward-auth denies everything",
+            ),
+            (
                 self.plain_http,
                 "http.plain is on",
                 "passwords cross the network in the clear: put TLS in front",
