@@ -38,11 +38,22 @@ pub struct Read {
 }
 
 impl Parsers {
-    /// With `10.0.0.0/8` and `fd00::/8` as trusted proxies.
+    /// With `10.0.0.0/8` and `fd00::/8` as trusted proxies, and an application at `https://app.example.com`.
     pub fn new() -> Self {
         let runtime = Builder::new_current_thread().enable_all().build().unwrap();
-        let site = runtime.block_on(Site::with(&[("trusted_proxies", "10.0.0.0/8,fd00::/8")]));
+        let settings = [
+            ("trusted_proxies", "10.0.0.0/8,fd00::/8"),
+            ("public_url", "https://accounts.example.com"),
+            ("cookie.domain", "example.com"),
+            ("forward_auth.hosts", "app.example.com"),
+        ];
+        let site = runtime.block_on(Site::with(&settings));
         Self { runtime, site }
+    }
+
+    /// The place that a sign-in may go on to.
+    pub fn return_to<'t>(&self, text: &'t str) -> Option<&'t str> {
+        crate::web::return_to::return_to(&self.site.app.settings, text)
     }
 
     /// Reads a body of this media type, and of its fields those of a sign-up and `text`.
@@ -86,11 +97,6 @@ impl Default for Parsers {
 /// Whether a request with these headers is answered with a page.
 pub fn wants_page(method: &Method, headers: &HeaderMap) -> bool {
     Reader::of(method, headers).is_person()
-}
-
-/// The path that a sign-in may go on to.
-pub fn return_to(text: &str) -> Option<&str> {
-    crate::web::return_to::path_of_ours(text)
 }
 
 fn parts(uri: &str, headers: HeaderMap) -> Parts {

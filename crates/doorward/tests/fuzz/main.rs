@@ -20,7 +20,10 @@ fn settings_files() {
 
 #[test]
 fn return_paths() {
-    fuzz(hostile_strings(&["/dashboard?a=b#c", "//evil", "/\\evil", "/logout/"]), properties::return_to);
+    let applications =
+        ["https://app.example.com/a?b=c", "https://app.example.com:443@evil/", "https:\\\\app.example.com"];
+    let paths = ["/dashboard?a=b#c", "//evil", "/\\evil", "/logout/"];
+    fuzz(hostile_strings(&[&paths[..], &applications].concat()), properties::return_to);
 }
 
 #[test]

@@ -36,14 +36,16 @@ pub(crate) fn settings_toml(bytes: &[u8]) {
     values.shown().for_each(drop);
 }
 
-/// What is returned to is the path as it was given, on this host for every reader of URLs.
+/// What is returned to is the place as it was given, on this host or the application's for every reader of URLs.
 pub(crate) fn return_to(bytes: &[u8]) {
     let text = text(bytes);
-    let Some(path) = parsers::return_to(&text) else { return };
-    assert_eq!(path, text);
+    let Some(place) = PARSERS.return_to(&text) else { return };
+    assert_eq!(place, text);
     let base = url::Url::parse("https://doorward.example/login").unwrap();
-    assert_eq!(base.join(path).unwrap().origin(), base.origin());
-    assert!(HeaderValue::from_str(path).is_ok());
+    let application = url::Url::parse("https://app.example.com/").unwrap();
+    let expected = if place.starts_with('/') { base.origin() } else { application.origin() };
+    assert_eq!(base.join(place).unwrap().origin(), expected);
+    assert!(HeaderValue::from_str(place).is_ok());
 }
 
 /// An untrusted peer is who it is; behind a trusted one nobody is ever taken for what stands in no header.
