@@ -2,6 +2,7 @@
 //!
 //! `bench/run` builds and starts it; `bench/README.md` says how to read what it prints.
 
+mod guard;
 mod hostile;
 mod http;
 mod load;
@@ -20,7 +21,8 @@ use std::time::Duration;
 
 use crate::server::Cores;
 
-type Result<T> = std::result::Result<T, Box<dyn std::error::Error + Send + Sync>>;
+type Error = Box<dyn std::error::Error + Send + Sync>;
+type Result<T> = std::result::Result<T, Error>;
 
 /// How long a run is.
 #[derive(Clone, Copy)]
@@ -42,8 +44,9 @@ fn main() -> ExitCode {
         [] => measure(FULL),
         ["--quick"] => measure(QUICK),
         ["--hostile"] => Cores::take().and_then(|cores| hostile::measure(cores, FULL)),
+        ["--logouts"] => Cores::take().and_then(guard::logouts),
         _ => {
-            eprintln!("error: unknown arguments\nhint: doorward-bench [--quick | --hostile]");
+            eprintln!("error: unknown arguments\nhint: doorward-bench [--quick | --hostile | --logouts]");
             return ExitCode::from(2);
         }
     };
@@ -68,10 +71,12 @@ fn measure(effort: Effort) -> Result<()> {
     );
     table::title();
     phases::tokens(effort)?;
+    guard::check(effort)?;
     phases::size()?;
     phases::start(cores, effort)?;
     requests::measure(cores, effort)?;
     proxies::measure(cores, effort)?;
+    guard::route(cores, effort)?;
     phases::logins(cores, effort)?;
     phases::storm(cores, effort)
 }

@@ -14,7 +14,10 @@ use tempfile::TempDir;
 use crate::Result;
 
 /// A secret for HS256, 32 bytes like a real one.
-const JWT_SECRET: &str = "T9k2vQ8xW4mZ7rB1nL6cH3yJ5dF0gS-p";
+pub(crate) const JWT_SECRET: &str = "T9k2vQ8xW4mZ7rB1nL6cH3yJ5dF0gS-p";
+
+/// The secret of the feed of revocations.
+const FEED_SECRET: &str = "feed T9k2vQ8xW4mZ7rB1nL6cH3yJ5dF0";
 
 /// Which core is whose.
 #[derive(Clone, Copy)]
@@ -94,6 +97,7 @@ impl Server {
                 command.env_remove(name);
             }
         }
+        command.env("DOORWARD_FEED_SECRET", FEED_SECRET);
         if signing == Signing::Hs256 {
             command.env("JWT_SECRET", JWT_SECRET);
         }
@@ -124,6 +128,14 @@ impl Server {
             std::thread::sleep(Duration::from_millis(10));
         }
         Err("nginx did not start".into())
+    }
+
+    /// Starts the example that this Doorward protects.
+    pub(crate) fn axum_app(cores: Cores, doorward: &Self) -> Result<Self> {
+        let mut command = Command::new(program("axum-app")?);
+        command.arg("127.0.0.1:0").arg(format!("http://{}", doorward.address));
+        command.env("DOORWARD_FEED_SECRET", FEED_SECRET);
+        Self::start(cores, command, TempDir::new()?)
     }
 
     fn start(cores: Cores, mut command: Command, data: TempDir) -> Result<Self> {

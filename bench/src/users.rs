@@ -32,7 +32,7 @@ pub(crate) fn register(server: &Server, number: usize, mode: Mode) -> Result<Str
     let answer = connection.exchange(&post("/register", &body))?;
     let credential = match mode {
         _ if answer.status != "201" => None,
-        Mode::Bearer => token(&answer).map(|token| format!("Authorization: Bearer {token}")),
+        Mode::Bearer => bearer(&answer),
         Mode::Cookie => cookie(&answer, "token="),
         Mode::Session => cookie(&answer, "sessionId="),
     };
@@ -46,6 +46,11 @@ pub(crate) fn login(number: usize) -> Vec<u8> {
 
 fn email(number: usize) -> String {
     format!("user{number}@example.org")
+}
+
+/// The header line of who has signed in.
+pub(crate) fn bearer(answer: &Answer<'_>) -> Option<String> {
+    token(answer).map(|token| format!("Authorization: Bearer {token}"))
 }
 
 fn token(answer: &Answer<'_>) -> Option<String> {
