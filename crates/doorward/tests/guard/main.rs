@@ -5,6 +5,7 @@ mod building;
 mod feed;
 mod keys;
 mod requests;
+mod tls;
 mod way;
 
 use std::net::SocketAddr;
