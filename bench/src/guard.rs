@@ -1,9 +1,8 @@
-//! The guard: what a check costs, what a guarded route costs, and how soon a logout elsewhere is refused.
+//! The guard: what a check costs, and what a guarded route costs.
 
 use std::hint::black_box;
 use std::pin::pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
@@ -13,18 +12,15 @@ use doorward_core::{Secret, SessionId, Timestamp, UserId};
 use doorward_guard::{Guard, RevocationSet};
 use http::{HeaderMap, HeaderValue, header};
 
-use crate::http::{Connection, get, post};
+use crate::http::get;
 use crate::load::saturate;
 use crate::server::{Cores, JWT_SECRET, Server, Signing};
 use crate::table::{Goal, row};
-use crate::users::{self, Mode, register};
+use crate::users::{Mode, register};
 use crate::{Effort, Result};
 
 /// How many tokens take turns, so that not one alone is in the processor's caches.
 const TOKENS: u64 = 256;
-/// How many logouts are measured, of how many users: one has at most a hundred sessions.
-const LOGOUTS: usize = 1_000;
-const USERS: usize = 11;
 
 /// A check with so many revocations beside one without any, in process.
 pub(crate) fn check(effort: Effort) -> Result<()> {
@@ -116,74 +112,4 @@ pub(crate) fn route(cores: Cores, effort: Effort) -> Result<()> {
     let from = format!("{:.1} / {:.1} k/s, the best; HS256", guarded / 1e3, bare / 1e3);
     row("guarded axum route, rps / the bare one", guarded / bare, Goal::AtLeast(0.9), &from);
     Ok(())
-}
-
-/// How long after the answer to a logout an application elsewhere still lets the token in, while it is under load.
-pub(crate) fn logouts(cores: Cores) -> Result<()> {
-    let server = Server::doorward(cores, Signing::Default)?;
-    let app = Server::axum_app(cores, &server)?;
-    println!("Signing in {LOGOUTS} times …");
-    let everybody: Result<Vec<_>> = (0..USERS).map(|user| register(&server, user, Mode::Bearer)).collect();
-    let everybody = everybody?;
-    let mut sessions = Vec::new();
-    let mut connection = Connection::open(server.address)?;
-    for n in 0..LOGOUTS {
-        // The last one's is the session of the load.
-        let answer = connection.exchange(&users::login(n % (USERS - 1)))?;
-        sessions.push(users::bearer(&answer).ok_or_else(|| format!("/login: {}", answer.status))?);
-    }
-    let load = everybody.last().map(|bearer| get("/", bearer)).ok_or("nobody")?;
-    let over = AtomicBool::new(false);
-    let mut delays = std::thread::scope(|scope| {
-        let load = scope.spawn(|| {
-            let mut rates = Vec::new();
-            while !over.load(Ordering::Relaxed) {
-                rates.push(saturate(&app, &load, Duration::from_secs(1))?.rps);
-            }
-            Ok::<_, crate::Error>(rates)
-        });
-        let delays = sessions.iter().map(|bearer| delay(&server, &app, bearer)).collect::<Result<Vec<_>>>();
-        over.store(true, Ordering::Relaxed);
-        let rates = load.join().map_err(|_| "a thread panicked")??;
-        println!("The application answered {:.0} other requests a second.", crate::requests::median(rates));
-        delays
-    })?;
-    delays.sort_unstable();
-    let at = |share: usize| {
-        delays.get(delays.len() * share / 100).map_or(f64::NAN, |delay| delay.as_secs_f64() * 1e3)
-    };
-    crate::table::title();
-    let from = format!("{} logouts, from the answer to the first refusal", delays.len());
-    row("logout to refusal elsewhere, p50, ms", at(50), Goal::None, &from);
-    row("logout to refusal elsewhere, p99, ms", at(99), Goal::AtMost(100.0), &from);
-    row(
-        "logout to refusal elsewhere, the longest, ms",
-        delays.last().map_or(f64::NAN, |d| d.as_secs_f64() * 1e3),
-        Goal::None,
-        &from,
-    );
-    Ok(())
-}
-
-fn delay(server: &Server, app: &Server, bearer: &str) -> Result<Duration> {
-    let mut connection = Connection::open(app.address)?;
-    let request = get("/", bearer);
-    let before = connection.exchange(&request)?.status.to_owned();
-    let logout = post("/logout", &serde_json::json!({}));
-    let logout = String::from_utf8(logout)?.replacen("\r\n", &format!("\r\n{bearer}\r\n"), 1);
-    let mut at_server = Connection::open(server.address)?;
-    let out = at_server.exchange(logout.as_bytes())?.status.to_owned();
-    if (before.as_str(), out.as_str()) != ("200", "200") {
-        return Err(format!("before the logout {before}, the logout {out}").into());
-    }
-    let since = Instant::now();
-    loop {
-        let status = connection.exchange(&request)?.status.to_owned();
-        let took = since.elapsed();
-        match status.as_str() {
-            "401" => return Ok(took),
-            "200" if took < Duration::from_secs(30) => {}
-            other => return Err(format!("{other} for {took:?} after the logout").into()),
-        }
-    }
 }

@@ -7,10 +7,12 @@ mod hostile;
 mod http;
 mod load;
 mod logins;
+mod logouts;
 mod micro;
 mod open_loop;
 mod phases;
 mod proxies;
+mod relay;
 mod requests;
 mod server;
 mod table;
@@ -44,7 +46,7 @@ fn main() -> ExitCode {
         [] => measure(FULL),
         ["--quick"] => measure(QUICK),
         ["--hostile"] => Cores::take().and_then(|cores| hostile::measure(cores, FULL)),
-        ["--logouts"] => Cores::take().and_then(guard::logouts),
+        ["--logouts"] => Cores::take().and_then(logouts::measure),
         _ => {
             eprintln!("error: unknown arguments\nhint: doorward-bench [--quick | --hostile | --logouts]");
             return ExitCode::from(2);

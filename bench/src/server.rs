@@ -130,10 +130,10 @@ impl Server {
         Err("nginx did not start".into())
     }
 
-    /// Starts the example that this Doorward protects.
-    pub(crate) fn axum_app(cores: Cores, doorward: &Self) -> Result<Self> {
+    /// Starts the example that the Doorward at this address protects.
+    pub(crate) fn axum_app(cores: Cores, doorward: SocketAddr) -> Result<Self> {
         let mut command = Command::new(program("axum-app")?);
-        command.arg("127.0.0.1:0").arg(format!("http://{}", doorward.address));
+        command.arg("127.0.0.1:0").arg(format!("http://{doorward}"));
         command.env("DOORWARD_FEED_SECRET", FEED_SECRET);
         Self::start(cores, command, TempDir::new()?)
     }
