@@ -35,6 +35,9 @@ pub(crate) enum Command {
     /// Invite somebody to register
     #[command(subcommand)]
     Invite(commands::invite::Invite),
+    /// Register programs that may ask about tokens and follow the revocations
+    #[command(subcommand)]
+    Client(commands::client::Client),
     /// Read the audit log
     #[command(subcommand)]
     Audit(commands::audit::Audit),

@@ -84,3 +84,7 @@ id!(
     /// The public id of a session, `sid` in tokens. Knowing it opens nothing.
     SessionId
 );
+id!(
+    /// The public id of a registered client (RFC 6749 section 2.2).
+    ClientId
+);

@@ -23,7 +23,7 @@ pub mod throttle;
 mod timestamp;
 pub mod token;
 
-pub use ids::{IdError, SessionId, UserId};
+pub use ids::{ClientId, IdError, SessionId, UserId};
 pub use lifetime::Lifetimes;
 pub use mode::Mode;
 pub use opaque::OpaqueSecret;

@@ -14,6 +14,7 @@ use doorward_guard::Guard;
 use tokio::sync::watch;
 
 use crate::accounts::Accounts;
+use crate::clients::Clients;
 use crate::clock::{Clock, steady};
 use crate::error::Error;
 use crate::feed::Feed;
@@ -69,6 +70,8 @@ pub struct Parts {
     pub revocations: Arc<Revocations>,
     /// What checks requests.
     pub guard: Guard,
+    /// Programs that may ask and follow.
+    pub clients: Clients,
     /// What others are told of what is over.
     pub(crate) feed: Arc<Feed>,
     /// What the application around it does at sign-ins.
@@ -170,6 +173,7 @@ impl App {
             ),
             pages: Pages::new(&settings),
             metrics: Metrics::new(&settings.base_path),
+            clients: Clients::load(store.clone(), clock.clone()).await?,
             feed: Arc::new(Feed::open(&store, told, clock.clone(), follows).await?),
             draining: watch::Sender::new(false),
             settled: Mutex::new(SettledTime::new(now, clock.ran())),
@@ -200,6 +204,7 @@ impl App {
         users.dedup();
         users.iter().for_each(|user| self.users.forget(*user));
         self.sessions.memory.forget(&users);
+        self.clients.follow().await?;
         self.keys.follow(now, false).await
     }
 

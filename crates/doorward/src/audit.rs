@@ -43,6 +43,12 @@ pub enum Action {
     InvitationMade,
     /// A signing key was made.
     KeyRotated,
+    /// A client was registered.
+    ClientCreated,
+    /// A client was deleted.
+    ClientDeleted,
+    /// A client revoked a token, which ended its session.
+    TokenRevoked,
 }
 
 impl Action {
@@ -65,6 +71,9 @@ impl Action {
             Self::ResetLinkMade => "reset_link_made",
             Self::InvitationMade => "invitation_made",
             Self::KeyRotated => "key_rotated",
+            Self::ClientCreated => "client_created",
+            Self::ClientDeleted => "client_deleted",
+            Self::TokenRevoked => "token_revoked",
         }
     }
 }

@@ -8,6 +8,7 @@ mod actors;
 mod app;
 pub mod audit;
 mod client;
+pub mod clients;
 mod clock;
 mod error;
 pub mod features;

@@ -46,6 +46,8 @@ pub enum Because {
     Deleted,
     /// An admin or the command line ended it.
     EndedByAdmin,
+    /// A registered client revoked its token.
+    Revoked,
 }
 
 impl Because {
@@ -61,6 +63,7 @@ impl Because {
             Self::Disabled => "disabled",
             Self::Deleted => "deleted",
             Self::EndedByAdmin => "ended_by_admin",
+            Self::Revoked => "revoked",
         }
     }
 }

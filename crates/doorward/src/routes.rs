@@ -12,8 +12,8 @@ use tower_http::csrf::CsrfLayer;
 
 use crate::app::App;
 use crate::features::{
-    admin_users, dashboard, devices, docs, feed, forward_auth, health, jwks, login, logout, password_reset,
-    profile, refresh, register, style,
+    admin_users, dashboard, devices, docs, feed, forward_auth, health, introspect, jwks, login, logout,
+    password_reset, profile, refresh, register, revoke, style,
 };
 use crate::settings::Settings;
 use crate::web::answer::{Answers, REQUEST_ID, answer};
@@ -63,6 +63,8 @@ fn features() -> Routes {
         .merge(jwks::routes())
         .merge(forward_auth::routes())
         .merge(feed::routes())
+        .merge(introspect::routes())
+        .merge(revoke::routes())
         .merge(health::routes())
         .merge(style::routes());
     docs::add(routes)

@@ -18,6 +18,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use doorward_core::email::Email;
 use doorward_core::name::DisplayName;
 use doorward_core::password::Password;
@@ -166,6 +168,13 @@ impl Site {
         admin_users::create(&self.app, who, password, Actor::CommandLine).await.unwrap().id.to_string()
     }
 
+    /// A new registered client, as its `Authorization` says it.
+    pub async fn client(&self) -> String {
+        let name = DisplayName::parse("the shop").unwrap();
+        let (id, secret) = self.app.clients.create(&name).await.unwrap();
+        format!("Basic {}", STANDARD.encode(format!("{id}:{}", *secret)))
+    }
+
     /// Serves on a free port of the loopback address, for as long as the test runs.
     pub async fn listen(&self) -> SocketAddr {
         let listening = crate::Listening::bind(&self.app).await.unwrap();
@@ -176,10 +185,11 @@ impl Site {
 
     /// Every value of every table as text, as a thief of the database would have it.
     pub async fn stolen_database(&self) -> String {
-        const TABLES: [&str; 4] = [
+        const TABLES: [&str; 5] = [
             "SELECT name, email, role, password_hash FROM users",
             "SELECT mode, ip, user_agent, secret_hash, salt, generation FROM sessions",
             "SELECT purpose, email, hash FROM one_time_links",
+            "SELECT name, secret_hash FROM clients",
             "SELECT kid, algorithm, public_jwk, private_key FROM signing_keys",
         ];
         let mut text = String::new();

@@ -26,6 +26,7 @@ const FLOORS: [&[&str]; 6] = [
         "audit",
         "links",
         "client",
+        "clients",
         "feed",
     ],
     // These files of web stand down here, since App holds what they make; they know no App.

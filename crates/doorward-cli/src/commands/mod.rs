@@ -2,6 +2,7 @@
 
 pub(crate) mod audit;
 pub(crate) mod calibrate;
+pub(crate) mod client;
 pub(crate) mod completions;
 pub(crate) mod config;
 pub(crate) mod doctor;
@@ -40,6 +41,7 @@ pub(crate) fn run(cli: Cli) -> Outcome {
         Command::Calibrate(calibrate) => calibrate.run(),
         Command::Key(key) => wait_for(key.run(&place)),
         Command::Invite(invite) => wait_for(invite.run(&place)),
+        Command::Client(client) => wait_for(client.run(&place)),
         Command::Audit(audit) => wait_for(audit.run(&place)),
         Command::Config(config) => config.run(&place),
         Command::Doctor(doctor) => wait_for(doctor.run(&place)),

@@ -177,6 +177,7 @@ fn ended(reason: &str, at: &str) -> String {
         "refresh_reused" => "a refresh token was used twice: somebody else may have it",
         "disabled" => "the account was disabled",
         "deleted" => "the account was deleted",
+        "revoked" => "a registered client revoked its token",
         "ended_by_admin" => "an admin or the command line ended it",
         other => other,
     };

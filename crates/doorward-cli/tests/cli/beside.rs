@@ -1,8 +1,10 @@
 //! Acts of the command line beside a running server: they take effect there within a second.
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use serde_json::json;
 
-use crate::support::{Home, PASSWORD};
+use crate::support::{Home, PASSWORD, within_a_second};
 
 #[test]
 fn an_account_made_beside_a_server_can_sign_in_there() {
@@ -37,6 +39,26 @@ fn a_new_role_makes_the_old_token_stale_and_a_refresh_brings_the_new_one() {
     server.soon(&answer.token(), "token_stale");
     let refreshed = server.post("/refresh", "", json!({ "refresh_token": answer.body["refresh_token"] }));
     assert_eq!(server.get("/admin/users", &refreshed.token()).status, 200);
+}
+
+#[test]
+fn a_registered_client_may_ask_about_tokens_until_it_is_deleted() {
+    let home = Home::new();
+    let server = home.serve(&[]);
+    let token = server.register("ada").token();
+    let made = home.run(&["client", "create", "--name", "The shop", "--json"]).json();
+    let (id, secret) = (made["client_id"].as_str().unwrap(), made["client_secret"].as_str().unwrap());
+    let basic = format!("Basic {}", STANDARD.encode(format!("{id}:{secret}")));
+    let asks = || server.post("/introspect", &basic, json!({ "token": token }));
+    within_a_second(|| asks().body["active"] == true);
+    let listed = home.run(&["client", "list", "--json"]).json();
+    assert_eq!((listed[0]["client_id"].as_str(), &listed[0]["name"]), (Some(id), &json!("The shop")));
+    assert!(!home.run(&["client", "list"]).ok().contains(secret));
+    assert_eq!(home.run(&["client", "delete", id]).ok(), format!("Deleted the client {id}\n"));
+    within_a_second(|| asks().code() == "invalid_client");
+    home.run(&["client", "delete", id]).fails("there is no client", "client list");
+    let shown = home.run(&["client", "create", "--name", "Another"]).ok();
+    assert!(shown.contains("client_id: ") && shown.contains("client_secret: "), "{shown}");
 }
 
 #[test]

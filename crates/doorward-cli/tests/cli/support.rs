@@ -238,6 +238,15 @@ impl Server {
     }
 }
 
+/// Waits until it holds; a second is enough.
+#[track_caller]
+pub(crate) fn within_a_second(holds: impl Fn() -> bool) {
+    let start = Instant::now();
+    while !holds() {
+        assert!(start.elapsed() < A_SECOND, "not within a second");
+    }
+}
+
 impl Drop for Server {
     fn drop(&mut self) {
         let _ = self.child.kill();
@@ -287,7 +296,12 @@ pub(crate) fn send(
 ) -> std::io::Result<Answer> {
     let mut stream = TcpStream::connect(address)?;
     stream.set_read_timeout(Some(PATIENCE))?;
-    let bearer = if token.is_empty() { String::new() } else { format!("Authorization: Bearer {token}\r\n") };
+    let bearer = match token {
+        "" => String::new(),
+        // With a scheme of its own.
+        whole if whole.contains(' ') => format!("Authorization: {whole}\r\n"),
+        token => format!("Authorization: Bearer {token}\r\n"),
+    };
     let body = body.map(|body| body.to_string()).unwrap_or_default();
     let length = body.len();
     write!(

@@ -1,6 +1,7 @@
 use doorward_core::refresh::{RefreshToken, Use, judge};
 use doorward_core::role::RoleName;
 use doorward_core::{Mode, Refusal, SessionId, Timestamp, UserId};
+use doorward_guard::Identity;
 
 use super::{Issued, Sessions};
 use crate::audit::{self, Action, Entry};
@@ -10,7 +11,7 @@ use crate::revocations::{self, Because, Ending};
 use crate::store::{Row, StoreError, Tx, values};
 
 const FIND: &str = "SELECT s.user_id, u.role, s.mode, s.salt, s.generation, s.rotated_at, s.expires_at, \
-     s.absolute_expires_at, s.ended_at, u.disabled_at FROM sessions s JOIN users u ON u.id = s.user_id WHERE s.id = $1";
+     s.absolute_expires_at, s.ended_at, u.disabled_at, s.created_at FROM sessions s JOIN users u ON u.id = s.user_id WHERE s.id = $1";
 /// The compare-and-swap: of any number of requests with one token, one finds this generation.
 const ROTATE: &str = "UPDATE sessions SET generation = generation + 1, rotated_at = $3, last_seen_at = $3, \
      expires_at = CASE WHEN absolute_expires_at < $4 THEN absolute_expires_at ELSE $4 END \
@@ -29,6 +30,7 @@ struct Stored {
     absolute_end: Timestamp,
     ended_at: Option<Timestamp>,
     disabled_at: Option<Timestamp>,
+    created_at: Timestamp,
 }
 
 /// How a refresh went, as the transaction saw it.
@@ -126,6 +128,33 @@ impl Sessions {
         }
     }
 
+    /// Who holds this refresh token, where it would be exchanged now. It is not used.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn of_live_refresh_token(&self, text: &str) -> Result<Option<Identity>> {
+        let Some(token) = RefreshToken::parse(text) else { return Ok(None) };
+        let stored = match self.stored(token.session).await {
+            Ok(stored) => stored,
+            Err(Error::RefreshInvalid) => return Ok(None),
+            Err(error) => return Err(error),
+        };
+        let now = self.clock.now();
+        let alive = self.refresh_key.verify(&token, &stored.salt)
+            && stored.ended_at.is_none()
+            && stored.disabled_at.is_none()
+            && stored.expires_at > now
+            && judge(token.generation, stored.generation, stored.rotated_at, now) != Use::Reuse;
+        Ok(alive.then(|| Identity {
+            user: stored.user,
+            session: token.session,
+            role: stored.role,
+            mode: stored.mode,
+            issued_at: stored.rotated_at.unwrap_or(stored.created_at),
+            expires_at: stored.expires_at,
+        }))
+    }
+
     async fn stored(&self, session: SessionId) -> Result<Stored> {
         let row = self.store.find(FIND, values![session]).await?.ok_or(Error::RefreshInvalid)?;
         Ok(read(&row)?)
@@ -180,5 +209,6 @@ fn read(row: &Row) -> Result<Stored, StoreError> {
         absolute_end: row.get(7)?,
         ended_at: row.get(8)?,
         disabled_at: row.get(9)?,
+        created_at: row.get(10)?,
     })
 }

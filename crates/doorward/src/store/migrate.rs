@@ -16,8 +16,10 @@ pub(super) struct Migration {
 }
 
 /// All of them, in order.
-pub(super) const ALL: &[Migration] =
-    &[Migration { version: 1, sql: include_str!("migrations/0001_accounts.sql") }];
+pub(super) const ALL: &[Migration] = &[
+    Migration { version: 1, sql: include_str!("migrations/0001_accounts.sql") },
+    Migration { version: 2, sql: include_str!("migrations/0002_clients.sql") },
+];
 
 const LEDGER: &str = "CREATE TABLE IF NOT EXISTS migrations (
     version BIGINT PRIMARY KEY,

@@ -213,7 +213,7 @@ fn show(app: &App, asked: &Asked, error: &Error, mut plain: Response) -> Respons
     let status = if for_proxy { plain.status() } else { error.status(&app.settings) };
     let request_id = asked.request_id().to_string();
     let mut response = match asked.reader {
-        Reader::Person if !for_proxy => {
+        Reader::Person if !for_proxy && *error != Error::InvalidClient => {
             page(app, asked, error, (status, plain.extensions_mut().remove()), &request_id)
         }
         _ => problem(error, status, &request_id),

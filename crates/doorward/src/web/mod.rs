@@ -16,5 +16,6 @@ pub(crate) mod page;
 pub(crate) mod proof;
 pub(crate) mod query;
 pub(crate) mod reader;
+pub(crate) mod registered;
 pub(crate) mod return_to;
 mod words;

@@ -48,6 +48,16 @@ pub(crate) async fn of_any_kind(
     Ok(proved)
 }
 
+/// The session of this token or secret, of whatever kind.
+pub(crate) async fn by_text(app: &App, text: &str) -> Result<Vec<SessionId>> {
+    let session = match (by_token(app, text), OpaqueSecret::parse(text)) {
+        (Some(session), _) => Some(session),
+        (None, Some(secret)) => app.sessions.of_secret(&secret).await?,
+        (None, None) => app.sessions.of_refresh_token(text).await?,
+    };
+    Ok(session.into_iter().collect())
+}
+
 fn by_token(app: &App, token: &str) -> Option<SessionId> {
     let verified = app.keys.verifier().verify_ignoring_expiry(token, app.now()).ok()?;
     Some(verified.session)

@@ -3,7 +3,7 @@
 use std::convert::Infallible;
 
 use axum::extract::FromRequestParts;
-use http::header::{ACCEPT, CONTENT_TYPE};
+use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE};
 use http::request::Parts;
 use http::{HeaderMap, Method};
 
@@ -17,7 +17,8 @@ pub(crate) enum Reader {
 }
 
 impl Reader {
-    /// On GET a person is whose `Accept` lists text/html and not below JSON; else who sends a form.
+    /// On GET a person is whose `Accept` lists text/html and not below JSON; else who sends a form, unless it is a registered
+    /// client's.
     pub(crate) fn of(method: &Method, headers: &HeaderMap) -> Self {
         let person = if method == Method::GET || method == Method::HEAD {
             let accept = headers.get(ACCEPT).and_then(|value| value.to_str().ok());
@@ -25,7 +26,9 @@ impl Reader {
         } else {
             let sent = headers.get(CONTENT_TYPE).map_or(&[][..], |value| value.as_bytes());
             let form = b"application/x-www-form-urlencoded";
+            let basic = headers.get(AUTHORIZATION).and_then(|value| value.as_bytes().get(..6));
             sent.get(..form.len()).is_some_and(|essence| essence.eq_ignore_ascii_case(form))
+                && !basic.is_some_and(|scheme| scheme.eq_ignore_ascii_case(b"basic "))
         };
         if person { Self::Person } else { Self::Program }
     }

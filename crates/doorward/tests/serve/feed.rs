@@ -257,6 +257,20 @@ async fn a_server_that_stops_ends_the_streams_and_the_next_one_goes_on() {
     assert_eq!(before.iter().flat_map(sessions).collect::<Vec<_>>(), ids[1..], "{before:?}");
 }
 
+#[tokio::test]
+async fn the_stream_of_a_client_that_is_deleted_ends_within_seconds() {
+    let (site, address) = feed().await;
+    let client = site.client().await;
+    let mut follower = Follower::to(address, &client, None).await;
+    follower.catches_up().await;
+    let other = site.restarted().await;
+    let id = other.app.clients.list().await.unwrap()[0].client_id;
+    assert!(other.app.clients.delete(id).await.unwrap());
+    while follower.hears().await.is_some() {}
+    assert_eq!(Follower::to(address, &client, follower.last_id.as_deref()).await.status(), 401);
+    assert_eq!(Follower::to(address, BEARER, follower.last_id.as_deref()).await.status(), 200);
+}
+
 /// Somebody may have logged out elsewhere meanwhile: nobody is told that nothing is missing.
 #[tokio::test]
 async fn a_server_that_cannot_read_the_table_tells_nobody_that_nothing_is_missing() {

@@ -72,6 +72,9 @@ fn curl(app: &App, operation: &Operation) -> String {
     if operation.says.who == Who::Browser {
         lines.push("--header 'Accept: text/html'".into());
     }
+    if operation.says.who == Who::Client {
+        lines.push("--user \"$CLIENT_ID:$CLIENT_SECRET\"".into());
+    }
     if matches!(operation.says.who, Who::SignedIn | Who::May(_)) {
         lines.push("--header \"Authorization: Bearer $TOKEN\"".into());
     }

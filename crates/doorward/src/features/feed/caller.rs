@@ -1,22 +1,26 @@
 use axum::extract::FromRequestParts;
-use http::header::AUTHORIZATION;
+use doorward_core::ClientId;
 use http::request::Parts;
 
 use crate::app::App;
 use crate::error::{Error, Result};
+use crate::web::registered::{Registered, authorization};
 
 /// Who may follow.
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy)]
 pub(super) enum Caller {
     /// Who has the feed's secret.
     Secret,
+    /// A registered client.
+    Client(ClientId),
 }
 
 impl Caller {
     /// Whether they still may.
-    pub(super) fn stands(&self, _: &App) -> bool {
+    pub(super) fn stands(self, app: &App) -> bool {
         match self {
             Self::Secret => true,
+            Self::Client(client) => app.clients.has(client),
         }
     }
 }
@@ -25,16 +29,13 @@ impl FromRequestParts<App> for Caller {
     type Rejection = Error;
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self> {
-        let mut values = parts.headers.get_all(AUTHORIZATION).iter();
-        let (Some(value), None) = (values.next(), values.next()) else { return Err(Error::InvalidClient) };
-        let presented = value.to_str().ok().and_then(|value| value.split_once(' '));
-        match presented {
-            Some((scheme, secret))
-                if scheme.eq_ignore_ascii_case("bearer") && app.feed.is_opened_by(secret) =>
-            {
-                Ok(Self::Secret)
+        match authorization(&parts.headers) {
+            Some((scheme, secret)) if scheme.eq_ignore_ascii_case("bearer") => {
+                if app.feed.is_opened_by(secret) { Ok(Self::Secret) } else { Err(Error::InvalidClient) }
             }
-            _ => Err(Error::InvalidClient),
+            _ => Registered::from_request_parts(parts, app)
+                .await
+                .map(|Registered(client)| Self::Client(client)),
         }
     }
 }

@@ -30,6 +30,7 @@ GET    /docs                            anybody
 GET    /favicon.svg                     anybody
 GET    /forward-auth                    a proxy
 GET    /healthz                         anybody
+POST   /introspect                      a client
 GET    /login                           anybody
 POST   /login                           anybody
 GET    /logout                          a browser
@@ -50,6 +51,7 @@ POST   /refresh                         refresh token
 GET    /register                        anybody
 POST   /register                        anybody
 GET    /revocations                     a client
+POST   /revoke                          a client
 DELETE /sessions                        signed in
 GET    /sessions                        signed in
 POST   /sessions/end-others             signed in

@@ -22,10 +22,9 @@ pub(super) struct Scene {
     path: String,
     body: Value,
     who: &'static str,
+    /// The `Authorization` of a registered client.
+    client: String,
 }
-
-/// Opens what is for clients.
-const CLIENT: &str = "a secret for the feed in tests: 01234";
 
 /// The bodies with which a route is called, each in a scene of its own.
 pub(super) fn requests(route: Route) -> Vec<Value> {
@@ -43,6 +42,14 @@ pub(super) fn requests(route: Route) -> Vec<Value> {
             .into(),
         ("POST", "/register") => vec![with(json!({ "mode": "bearer" })), with(json!({ "mode": "session" }))],
         ("POST", "/refresh") => vec![json!({ "refresh_token": "{refresh}" })],
+        ("POST", "/introspect") => {
+            vec![
+                json!({ "token": "{access}" }),
+                json!({ "token": "{refresh}" }),
+                json!({ "token": "{secret}" }),
+            ]
+        }
+        ("POST", "/revoke") => vec![json!({ "token": "{access}" }), json!({ "token": "{refresh}" })],
         ("POST", "/logout") => vec![json!({}), json!({ "refresh_token": "{refresh}" })],
         ("POST", "/password/reset") => vec![json!({ "token": "{reset}", "new_password": NEW_PASSWORD })],
         ("PATCH" | "POST", "/profile") => vec![json!({ "name": "Grace H." }), changed],
@@ -82,7 +89,6 @@ impl Scene {
             ("throttle.enabled", "false"),
             ("forward_auth.hosts", "127.0.0.1:8000"),
             ("trusted_proxies", "192.0.2.0/24"),
-            ("DOORWARD_FEED_SECRET", CLIENT),
         ];
         let site = Site::with(&settings).await;
         let admin = site.admin("ada").await;
@@ -100,6 +106,9 @@ impl Scene {
             text = text.replace("{reset}", token);
         }
         text = text.replace("{refresh}", &bearer.refresh_token().unwrap());
+        text = text.replace("{access}", &bearer.token().unwrap());
+        text = text.replace("{secret}", &session.cookie("__Host-sessionId").unwrap());
+        let client = site.client().await;
         let caller = match route.path {
             path if path.starts_with("/admin") => admin.copy(),
             "/refresh" => bearer.copy(),
@@ -110,7 +119,7 @@ impl Scene {
         let body = serde_json::from_str(&text).unwrap();
         let other = site.restarted().await;
         let (method, who) = (route.method.parse().unwrap(), route.who);
-        Self { site, other, caller, held, method, path, body, who }
+        Self { site, other, caller, held, method, path, body, who, client }
     }
 
     /// Makes the request, by a copy of the caller: whatever the answer clears, it can be made again.
@@ -124,7 +133,12 @@ impl Scene {
         }
         match self.who {
             "a browser" => return caller.page(&self.path).await,
-            "a client" => caller.hold(Some(CLIENT), None),
+            "a client" => {
+                let asked = caller.request(self.method.clone(), &self.path);
+                let asked =
+                    asked.header("authorization", &self.client).header("content-type", "application/json");
+                return caller.send(asked, self.body.to_string()).await;
+            }
             _ => {}
         }
         caller.json(self.method.clone(), &self.path, self.body.clone()).await

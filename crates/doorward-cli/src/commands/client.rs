@@ -1,0 +1,75 @@
+//! `doorward client`: programs that may ask about tokens, end their sessions and follow the revocations.
+
+use clap::{Args, Subcommand};
+use doorward_core::ClientId;
+use doorward_core::name::DisplayName;
+use serde_json::json;
+
+use super::{Outcome, with_app};
+use crate::failure::Failure;
+use crate::output::Answer;
+use crate::place::Place;
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Client {
+    /// Register a client; prints its id and its secret, which nobody can show again
+    Create(Create),
+    /// List the clients, the oldest first
+    List(List),
+    /// Delete a client: a server learns of it within a second, and ends what it follows
+    Delete(Delete),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Create {
+    /// What you call it, such as the name of the application
+    #[arg(long)]
+    name: DisplayName,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct List {
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Delete {
+    /// The client's id
+    client: ClientId,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+impl Client {
+    pub(crate) async fn run(self, place: &Place) -> Outcome {
+        with_app(place, async |app| match self {
+            Self::Create(Create { name, json }) => {
+                let (id, secret) = app.clients.create(&name).await?;
+                if json {
+                    return Answer::json(&json!({ "client_id": id, "client_secret": *secret }));
+                }
+                Ok(Answer::text(format!("client_id: {id}\nclient_secret: {}", *secret)))
+            }
+            Self::List(List { json }) => {
+                Answer::rows(&app.clients.list().await?, &["client_id", "name", "created_at"], json)
+            }
+            Self::Delete(Delete { client, json }) => {
+                if !app.clients.delete(client).await? {
+                    let problem = format!("there is no client {client}");
+                    return Err(Failure::new(problem, "`doorward client list` shows them"));
+                }
+                if json {
+                    return Answer::json(&json!({ "client_id": client, "deleted": true }));
+                }
+                Ok(Answer::text(format!("Deleted the client {client}")))
+            }
+        })
+        .await
+    }
+}

@@ -1,0 +1,162 @@
+//! Registered clients: programs that may ask about tokens, end their sessions and follow the revocations.
+//!
+//! All of them are in memory, by the hash of their secret: no request, good or bad, costs a look at the store. Another
+//! process's changes are taken over as the table of revocations is followed.
+
+use std::collections::HashMap;
+
+use arc_swap::ArcSwap;
+use aws_lc_rs::constant_time;
+use doorward_core::name::DisplayName;
+use doorward_core::{ClientId, OpaqueSecret, Timestamp};
+use serde::Serialize;
+use tokio::sync::Mutex;
+use zeroize::Zeroizing;
+
+use crate::audit::{self, Action, Entry};
+use crate::clock::Clock;
+use crate::error::{Error, Result};
+use crate::store::{Store, StoreError, Tx, values};
+use crate::users::rfc3339;
+
+/// How many there may be: all are in memory.
+const MOST: i64 = 1_000;
+
+/// A client, as the command line shows it.
+#[derive(Debug, Serialize)]
+pub struct Shown {
+    /// Its public id.
+    pub client_id: ClientId,
+    /// What the operator called it.
+    pub name: String,
+    /// When it was registered.
+    pub created_at: String,
+}
+
+/// Registered clients.
+pub struct Clients {
+    store: Store,
+    clock: Clock,
+    known: ArcSwap<Known>,
+    /// One reading at a time, so that the last one stands.
+    reading: Mutex<()>,
+}
+
+#[derive(Default)]
+struct Known {
+    version: i64,
+    hashes: HashMap<ClientId, [u8; 32]>,
+}
+
+const CHANGE: &str = "INSERT INTO facts (name, value) VALUES ('clients_version', 1) \
+     ON CONFLICT (name) DO UPDATE SET value = facts.value + 1";
+const VERSION: &str = "SELECT value FROM facts WHERE name = 'clients_version'";
+const COUNT: &str = "SELECT CAST(count(*) AS BIGINT) FROM clients";
+const INSERT: &str = "INSERT INTO clients (id, name, secret_hash, created_at) VALUES ($1, $2, $3, $4)";
+const DELETE: &str = "DELETE FROM clients WHERE id = $1 RETURNING name";
+const HASHES: &str = "SELECT id, secret_hash FROM clients";
+const LIST: &str = "SELECT id, name, created_at FROM clients ORDER BY id";
+
+impl Clients {
+    /// Loads all of them.
+    ///
+    /// # Errors
+    /// The store's.
+    pub(crate) async fn load(store: Store, clock: Clock) -> Result<Self, StoreError> {
+        let clients = Self { store, clock, known: ArcSwap::default(), reading: Mutex::new(()) };
+        clients.follow().await?;
+        Ok(clients)
+    }
+
+    /// Whether this is the secret of this client.
+    pub(crate) fn knows(&self, client: ClientId, secret: &OpaqueSecret) -> bool {
+        let hash = self.known.load().hashes.get(&client).copied();
+        hash.is_some_and(|own| constant_time::verify_slices_are_equal(&own, &secret.hash()).is_ok())
+    }
+
+    /// Whether there is such a client.
+    pub(crate) fn has(&self, client: ClientId) -> bool {
+        self.known.load().hashes.contains_key(&client)
+    }
+
+    /// Registers a client, and gives its id and its secret, which is shown once.
+    ///
+    /// # Errors
+    /// There are too many; the store's.
+    pub async fn create(&self, name: &DisplayName) -> Result<(ClientId, Zeroizing<String>)> {
+        let (now, secret) = (self.clock.now(), OpaqueSecret::new(crate::random::bytes()));
+        let (id, hash) = (ClientId::new(now, crate::random::bytes()), secret.hash());
+        let (name, entry) = (name.to_string(), Entry::new(Action::ClientCreated, now).detail(id.to_string()));
+        let made = self
+            .store
+            .transaction(async move |tx: &mut Tx| {
+                tx.execute(CHANGE, values![]).await?;
+                let count = tx.find(COUNT, values![]).await?.map_or(Ok(0), |row| row.get::<i64>(0))?;
+                if count >= MOST {
+                    return Ok(false);
+                }
+                tx.execute(INSERT, values![id, &name, hash, now]).await?;
+                audit::record(tx, &entry).await?;
+                Ok(true)
+            })
+            .await?;
+        if !made {
+            return Err(Error::field(
+                "name",
+                format!("cannot be registered: there are {MOST} clients already"),
+            ));
+        }
+        self.follow().await?;
+        Ok((id, secret.to_text()))
+    }
+
+    /// Deletes a client: it is none from here on. `false` where there is no such client.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn delete(&self, client: ClientId) -> Result<bool> {
+        let entry = Entry::new(Action::ClientDeleted, self.clock.now()).detail(client.to_string());
+        let deleted = self
+            .store
+            .transaction(async move |tx: &mut Tx| {
+                tx.execute(CHANGE, values![]).await?;
+                let deleted = tx.find(DELETE, values![client]).await?.is_some();
+                if deleted {
+                    audit::record(tx, &entry).await?;
+                }
+                Ok(deleted)
+            })
+            .await?;
+        self.follow().await?;
+        Ok(deleted)
+    }
+
+    /// All of them, the oldest first.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn list(&self) -> Result<Vec<Shown>> {
+        let rows = self.store.list(LIST, values![]).await?;
+        let shown = rows.iter().map(|row| {
+            let created_at: Timestamp = row.get(2)?;
+            Ok(Shown { client_id: row.get(0)?, name: row.get(1)?, created_at: rfc3339(created_at) })
+        });
+        Ok(shown.collect::<Result<_, StoreError>>()?)
+    }
+
+    /// Takes over what was changed.
+    ///
+    /// # Errors
+    /// The store's; what is known stays.
+    pub(crate) async fn follow(&self) -> Result<(), StoreError> {
+        let _one = self.reading.lock().await;
+        let version = self.store.find(VERSION, values![]).await?.map_or(Ok(0), |row| row.get(0))?;
+        if version != self.known.load().version {
+            let rows = self.store.list(HASHES, values![]).await?;
+            let hashes = rows.iter().map(|row| Ok((row.get(0)?, row.get(1)?)));
+            let hashes = hashes.collect::<Result<_, StoreError>>()?;
+            self.known.store(Known { version, hashes }.into());
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,125 @@
+//! Introspection (RFC 7662): `POST /introspect` with `token` tells a registered client whether it is alive, and whose.
+//!
+//! Access tokens, refresh tokens and session secrets, which are told apart by their form: `token_type_hint` changes
+//! nothing. Whatever isn't alive is `{active: false}` and no more: unknown, expired, of an ended session, with an old role.
+//! `token_type` says which kind it is; only `Bearer` opens something as an access token. Asking about a session secret
+//! uses its session, as a request to this server would. Never told: name and address.
+
+use axum::Json;
+use axum::extract::State;
+use doorward_core::revocation::Standing;
+use doorward_core::role::RoleName;
+use doorward_core::{Mode, OpaqueSecret, Refusal, SessionId, Timestamp, UserId};
+use doorward_guard::{Identity, Lookup};
+use serde::Serialize;
+use serde_json::json;
+use zeroize::Zeroizing;
+
+use crate::app::App;
+use crate::error::{Error, Result};
+use crate::shape::{and_maybe, like, object, of};
+use crate::web::api::{Routes, Who, optional, required, says};
+use crate::web::input::Input;
+use crate::web::registered::Registered;
+
+pub(crate) fn routes() -> Routes {
+    let alive = and_maybe(
+        object([("active", of::<bool>())]),
+        [
+            ("token_type", json!({ "enum": ["Bearer", "refresh_token", "session_secret"] })),
+            ("sub", of::<UserId>()),
+            ("sid", of::<SessionId>()),
+            ("role", of::<RoleName>()),
+            ("mode", of::<Mode>()),
+            ("iat", like(of::<u64>(), 1_773_480_413)),
+            ("exp", like(of::<u64>(), 1_773_481_313)),
+            ("iss", like(of::<&str>(), "https://accounts.example.org")),
+            ("aud", like(of::<&str>(), "doorward")),
+        ],
+    );
+    let introspect_says = says("Ask about a token", Who::Client)
+        .more("RFC 7662. Whatever isn't alive is `{\"active\": false}` and no more.")
+        .body([required::<String>("token"), optional::<String>("token_type_hint")])
+        .json(200, "whether it is alive, and whose", alive);
+    Routes::of("For other programs").post("/introspect", introspect, introspect_says)
+}
+
+/// What is told of a token.
+#[derive(Serialize)]
+struct Told {
+    active: bool,
+    #[serde(flatten)]
+    alive: Option<Alive>,
+}
+
+#[derive(Serialize)]
+struct Alive {
+    token_type: &'static str,
+    sub: UserId,
+    sid: SessionId,
+    role: RoleName,
+    mode: Mode,
+    iat: i64,
+    exp: i64,
+    iss: String,
+    aud: String,
+}
+
+async fn introspect(State(app): State<App>, _: Registered, mut input: Input) -> Result<Json<Told>> {
+    let Some(token) = input.required::<String>("token").map(Zeroizing::new) else {
+        return Err(input.refuse());
+    };
+    let alive = alive(&app, &token).await?;
+    Ok(Json(Told { active: alive.is_some(), alive }))
+}
+
+async fn alive(app: &App, token: &str) -> Result<Option<Alive>> {
+    let now = app.now();
+    let (token_type, identity) = if let Some(secret) = OpaqueSecret::parse(token) {
+        ("session_secret", of_secret(app, &secret, now).await?)
+    } else if token.contains('.') && !token.starts_with("dr1.") {
+        ("Bearer", of_access_token(app, token, now).await?)
+    } else {
+        ("refresh_token", app.sessions.of_live_refresh_token(token).await?)
+    };
+    let expected = app.keys.verifier().expected();
+    Ok(identity.map(|identity| Alive {
+        token_type,
+        sub: identity.user,
+        sid: identity.session,
+        role: identity.role,
+        mode: identity.mode,
+        iat: identity.issued_at.as_secs(),
+        exp: identity.expires_at.as_secs(),
+        iss: expected.issuer.clone(),
+        aud: expected.audience.clone(),
+    }))
+}
+
+/// By the store, which alone knows the mode; memory refuses before it.
+async fn of_access_token(app: &App, token: &str, now: Timestamp) -> Result<Option<Identity>> {
+    let Ok(token) = app.keys.verifier().verify(token, now) else { return Ok(None) };
+    let standing = app.revocations.set.check(token.user, token.session, token.role);
+    if matches!(standing, Standing::Ended | Standing::Stale) {
+        return Ok(None);
+    }
+    let Some(stored) = app.sessions.standing(token.session, token.user).await? else { return Ok(None) };
+    let alive = stored.ended_at.is_none() && stored.disabled_at.is_none() && stored.role == token.role;
+    Ok(alive.then(|| Identity::of_token(token, stored.mode)))
+}
+
+async fn of_secret(app: &App, secret: &OpaqueSecret, now: Timestamp) -> Result<Option<Identity>> {
+    let (hash, memory) = (secret.hash(), &app.sessions.memory);
+    let checked = match memory.session_in_memory(&hash, now) {
+        Some(checked) => checked,
+        None => memory.session(secret, now).await,
+    };
+    match checked {
+        Ok(identity) => Ok(Some(identity)),
+        Err(Refusal::Unavailable) => Err(Error::Unavailable),
+        Err(_) => Ok(None),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,44 @@
+//! Revocation (RFC 7009): `POST /revoke` with `token` ends the session behind it, for a registered client that holds it.
+//!
+//! The answer is 200 whatever the token was: one that is unknown, expired or of an ended session needs no end. Access
+//! tokens, refresh tokens and session secrets are told apart by their form: `token_type_hint` changes nothing.
+
+use axum::extract::State;
+use zeroize::Zeroizing;
+
+use crate::app::App;
+use crate::audit::{Action, Entry};
+use crate::error::Result;
+use crate::revocations::Because;
+use crate::web::api::{Routes, Who, optional, required, says};
+use crate::web::client::Client;
+use crate::web::done::{Done, done};
+use crate::web::input::Input;
+use crate::web::proof;
+use crate::web::registered::Registered;
+
+pub(crate) fn routes() -> Routes {
+    let revoke_says = says("Revoke a token", Who::Client)
+        .more("RFC 7009. Ends the session behind the token, and says the same where there is none.")
+        .body([required::<String>("token"), optional::<String>("token_type_hint")])
+        .json(200, "it opens nothing any more", Done::shape("Revoked"));
+    Routes::of("For other programs").post("/revoke", revoke, revoke_says)
+}
+
+async fn revoke(
+    State(app): State<App>,
+    Registered(by): Registered,
+    client: Client,
+    mut input: Input,
+) -> Result<Done> {
+    let Some(token) = input.required::<String>("token").map(Zeroizing::new) else {
+        return Err(input.refuse());
+    };
+    let sessions = proof::by_text(&app, &token).await?;
+    let entry = Entry::new(Action::TokenRevoked, app.now()).ip(client.ip).detail(format!("client {by}"));
+    app.sessions.end(sessions, Because::Revoked, Some(entry)).await?;
+    Ok(done("Revoked"))
+}
+
+#[cfg(test)]
+mod tests;
