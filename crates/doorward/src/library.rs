@@ -63,6 +63,8 @@ use crate::settings::{Origin, Secrets, Settings, SettingsError, Values};
 ///   decide links, cookies and what is allowed. Limits of connections, TLS, metrics and the log belong to the
 ///   application, and the settings for them do nothing here.
 /// - **What hangs up.** A request that changes something runs to its end in a task of its own where the client is gone.
+/// - **Other sites.** Doorward's own routes refuse what the pages of other sites send. Routes of yours that browsers call with
+///   cookies need that too: tower-http's `csrf` layer, and no `GET` that changes anything.
 /// - **Layers** of Doorward stand around its own routes only, and it has no fallback: yours holds.
 #[derive(Clone)]
 pub struct Doorward {

@@ -19,6 +19,7 @@ use doorward::{Claims, Doorward, Guard};
 use serde::{Deserialize, Serialize};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
+use tower_http::csrf::CsrfLayer;
 
 /// What the access token says for this application, as its claim `app`.
 #[derive(Serialize, Deserialize)]
@@ -62,6 +63,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let wall = Wall { guard: doorward.guard(), notes: Arc::default() };
     let app = Router::new()
         .route("/", get(read).post(write))
+        .layer(CsrfLayer::new()) // cookies come along with what other sites send, too
         .with_state(wall)
         .merge(doorward.router())
         .into_make_service_with_connect_info::<SocketAddr>();

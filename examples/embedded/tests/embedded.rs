@@ -37,10 +37,11 @@ impl Example {
     fn asks(&self, method: &str, path: &str, token: Option<&str>, body: &str) -> (u16, String) {
         let mut stream = TcpStream::connect(&self.address).unwrap();
         let bearer = token.map(|token| format!("Authorization: Bearer {token}\r\n")).unwrap_or_default();
+        let site = if body == "from another site" { "Sec-Fetch-Site: cross-site\r\n" } else { "" };
         let kind = if body.starts_with('{') { "application/json" } else { "text/plain" };
         write!(
             stream,
-            "{method} {path} HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n{bearer}Content-Type: {kind}\r\n\
+            "{method} {path} HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n{site}{bearer}Content-Type: {kind}\r\n\
              Content-Length: {}\r\n\r\n{body}",
             self.address,
             body.len()
@@ -81,6 +82,7 @@ fn whoever_is_signed_in_writes_as_many_notes_as_their_plan_allows() {
     }
     assert_eq!(example.asks("POST", "/", Some(token), "one more").0, 402);
     assert_eq!(example.asks("POST", "/", None, "a stranger's").0, 401);
+    assert_eq!(example.asks("POST", "/", Some(token), "from another site").0, 403);
     let (_, notes) = example.asks("GET", "/", None, "");
     assert_eq!(serde_json::from_str::<Value>(&notes).unwrap().as_array().unwrap().len(), 3);
 
