@@ -5,13 +5,13 @@ import { once } from 'node:events'
 import { mkdtempSync, rmSync } from 'node:fs'
 import { Agent, createServer, request } from 'node:http'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { join, resolve } from 'node:path'
 import { createInterface } from 'node:readline'
 import { buffer } from 'node:stream/consumers'
 import { fileURLToPath } from 'node:url'
 
 const ROOT = fileURLToPath(new URL('../../../', import.meta.url))
-const PROGRAM = join(ROOT, process.env.DOORWARD ?? 'target/debug/doorward')
+const PROGRAM = resolve(ROOT, process.env.DOORWARD ?? 'target/debug/doorward')
 
 export const PASSWORD = 'a door is a promise'
 export const email = (name) => `${name}@example.org`
