@@ -26,7 +26,9 @@ impl Settings {
     fn check_cookie_domain(&self) -> Result<(), SettingsError> {
         let (key, domain) = ("cookie.domain", self.cookie_domain.as_str());
         let exact = Url::parse(&format!("https://{domain}/")).ok();
-        let is_host = exact.as_ref().and_then(Url::host_str) == Some(domain) && !domain.ends_with('.');
+        let is_host = exact.as_ref().and_then(Url::host_str) == Some(domain)
+            && !domain.starts_with('.')
+            && !domain.ends_with('.');
         require(
             is_host && domain.contains('.') && domain.parse::<IpAddr>().is_err(),
             key,
