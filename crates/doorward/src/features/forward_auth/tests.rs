@@ -213,6 +213,23 @@ async fn a_browser_from_another_site_gets_by_our_own_page_back_to_the_applicatio
 }
 
 #[tokio::test]
+async fn a_token_that_has_run_out_and_cannot_be_renewed_leads_in_no_circle() {
+    let site = site_with(&[("cookie.same_site", "lax")]).await;
+    let grace = site.logged_in_by("grace", Mode::Cookie).await;
+    grace.hold_cookie("__Secure-refresh_token", "dr1.garbage");
+    site.later(Duration::from_secs(901)).await;
+    let back = "return_to=https%3A%2F%2Faccounts.example.com%2Fnotes";
+    let arrives = |path: String| {
+        let request = grace.request(Method::GET, &path).header("accept", "text/html");
+        grace.send(request.header("sec-fetch-site", "cross-site"), axum::body::Body::empty())
+    };
+    arrives(format!("/refresh?{back}")).await.goes_to(&format!("/login?{back}"));
+    let answer = arrives(format!("/login?{back}")).await;
+    answer.has_status(200);
+    assert_eq!(answer.header("refresh"), None);
+}
+
+#[tokio::test]
 async fn an_access_token_that_has_run_out_is_renewed_on_the_way() {
     let site = site().await;
     let grace = site.logged_in_by("grace", Mode::Cookie).await;

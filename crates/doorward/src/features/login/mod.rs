@@ -14,7 +14,7 @@ use axum::response::{IntoResponse, Response};
 use doorward_core::email::Email;
 use doorward_core::password::Password;
 use doorward_core::role::RoleName;
-use doorward_core::{Mode, UserId, password_hash};
+use doorward_core::{Mode, Refusal, UserId, password_hash};
 use http::{HeaderMap, StatusCode};
 use minijinja::{Value, context};
 
@@ -79,8 +79,11 @@ async fn form(
                 return credential::go(&app, home);
             }
             // With a `return_to` they have been sent here, and a detour would lead in a circle: unless an application
-            // sent them, and another site sent them there.
-            Err(refusal) if query.text("return_to").is_none() || elsewhere && !home.starts_with('/') => {
+            // sent them, and another site sent them there, so that our cookies stayed at home.
+            Err(refusal)
+                if query.text("return_to").is_none()
+                    || refusal == Refusal::TokenMissing && !home.starts_with('/') =>
+            {
                 if let Some(way) = detour(&app, refusal, elsewhere, home) {
                     return way;
                 }
