@@ -56,8 +56,11 @@ impl Default for Answers {
 impl Shared {
     /// What memory knows of a secret; `None` where the server has to be asked.
     pub(super) fn known_session(&self, hash: &[u8; 32], now: Timestamp) -> Option<Result<Identity, Refusal>> {
-        let answer = self.answers.known.get(hash)?;
-        if answer.at.elapsed() >= REMEMBERED { None } else { self.judged(answer, now) }
+        self.remembered(self.answers.known.get(hash)?, now)
+    }
+
+    fn remembered(&self, answer: Answer, now: Timestamp) -> Option<Result<Identity, Refusal>> {
+        if answer.at.elapsed() < REMEMBERED { self.judged(answer, now) } else { None }
     }
 
     /// Asks the server about a secret; many checks of one secret make one question.
@@ -77,7 +80,7 @@ impl Shared {
         let (since, hash) = (steady(), secret.hash());
         loop {
             let answer = match self.answers.known.get_value_or_guard_async(&hash).await {
-                Ok(answer) if answer.at >= since => answer,
+                Ok(answer) if answer.at >= since || self.remembered(answer, now).is_some() => answer,
                 Ok(old) => {
                     self.answers.known.remove_if(&hash, |answer| *answer == old);
                     continue;

@@ -5,6 +5,7 @@ mod building;
 mod feed;
 mod keys;
 mod requests;
+mod secrets;
 mod tls;
 mod way;
 

@@ -1,0 +1,104 @@
+//! Session secrets, about which the guard asks the server.
+
+use std::net::SocketAddr;
+
+use doorward::testing::{Site, Visitor};
+use doorward_core::name::DisplayName;
+use doorward_core::role::RoleName;
+use doorward_core::{Mode, OpaqueSecret};
+use doorward_guard::Guard;
+use http::HeaderMap;
+use serde_json::json;
+
+use crate::way::Way;
+use crate::{eventually, following, server, told, verdict_of};
+
+const ASKS: &str = "POST /introspect";
+
+/// A guard that is a registered client.
+async fn guard(site: &Site, address: SocketAddr) -> Guard {
+    let name = DisplayName::parse("Shop").unwrap();
+    let (id, secret) = site.app.clients.create(&name).await.unwrap();
+    told(site, address).client(id.to_string(), secret.as_str()).build().await.unwrap()
+}
+
+fn cookie(visitor: &Visitor) -> String {
+    format!("__Host-sessionId={}", visitor.cookie("__Host-sessionId").unwrap())
+}
+
+async fn verdict_on(guard: &Guard, visitor: &Visitor) -> &'static str {
+    verdict_of(guard, "cookie", &cookie(visitor)).await
+}
+
+#[tokio::test]
+async fn a_session_secret_is_good_at_a_client_until_its_session_ends() {
+    let (site, address) = server().await;
+    let way = Way::to(address).await;
+    let guard = guard(&site, way.address).await;
+    let ada = site.logged_in_by("ada", Mode::Session).await;
+    let asked = (0..50).map(|_| {
+        let (guard, cookie) = (guard.clone(), cookie(&ada));
+        tokio::spawn(async move { verdict_of(&guard, "cookie", &cookie).await })
+    });
+    for answer in asked.collect::<Vec<_>>() {
+        assert_eq!(answer.await.unwrap(), "ok");
+    }
+    assert_eq!(way.count(ASKS), 1, "many checks at once make one question");
+    ada.post("/logout", json!({})).await.is_ok();
+    // By the feed, and not when what is remembered of it is forgotten.
+    eventually("the logout", async || guard.health().revocations == 1).await;
+    assert_eq!(way.count(ASKS), 1);
+}
+
+#[tokio::test]
+async fn an_ended_session_is_refused_though_its_secret_is_remembered() {
+    let (site, address) = server().await;
+    let guard = guard(&site, address).await;
+    let ada = site.logged_in_by("ada", Mode::Session).await;
+    let sent = cookie(&ada);
+    assert_eq!(verdict_of(&guard, "cookie", &sent).await, "ok");
+    ada.post("/logout", json!({})).await.is_ok();
+    eventually("the logout", async || verdict_of(&guard, "cookie", &sent).await == "session_ended").await;
+}
+
+#[tokio::test]
+async fn k05_a_malformed_secret_asks_nobody_and_guesses_ask_once_each() {
+    let (site, address) = server().await;
+    let way = Way::to(address).await;
+    let guard = guard(&site, way.address).await;
+    for malformed in ["", "malformed", &"A".repeat(42), &"A".repeat(44), "%00"] {
+        let sent = format!("__Host-sessionId={malformed}");
+        assert_eq!(verdict_of(&guard, "cookie", &sent).await, "token_invalid");
+    }
+    assert_eq!(way.count(ASKS), 0);
+    let guess = format!("__Host-sessionId={}", OpaqueSecret::new([7; 32]).to_text().as_str());
+    for _ in 0..3 {
+        assert_eq!(verdict_of(&guard, "cookie", &guess).await, "token_invalid");
+    }
+    assert_eq!(way.count(ASKS), 1);
+}
+
+#[tokio::test]
+async fn a_changed_role_counts_at_once_in_a_remembered_session() {
+    let (site, address) = server().await;
+    let guard = guard(&site, address).await;
+    let (admin, ada) = (site.admin("root").await, site.logged_in_by("ada", Mode::Session).await);
+    let headers: HeaderMap = [(http::header::COOKIE, cookie(&ada).parse().unwrap())].into_iter().collect();
+    assert_eq!(guard.check(&headers).await.unwrap().role, RoleName::USER);
+    let path = format!("/admin/users/{}", ada.user_id().await);
+    admin.patch(&path, json!({ "role": "admin" })).await.is_ok();
+    let role = async || guard.check(&headers).await.unwrap().role;
+    eventually("the new role", async || role().await == RoleName::ADMIN).await;
+}
+
+#[tokio::test]
+async fn a_session_that_cannot_be_asked_about_is_our_own_failure_and_no_client_asks_about_none() {
+    let (site, address) = server().await;
+    let way = Way::to(address).await;
+    let guard = guard(&site, way.address).await;
+    let ada = site.logged_in_by("ada", Mode::Session).await;
+    way.cut();
+    assert_eq!(verdict_on(&guard, &ada).await, "unavailable");
+    let no_client = following(&site, address).build().await.unwrap();
+    assert_eq!(verdict_on(&no_client, &ada).await, "token_invalid");
+}
