@@ -58,6 +58,8 @@ mod tests {
         assert_eq!(lifetimes.idle_end(Mode::Bearer, start, end), start + 30 * day);
         assert_eq!(lifetimes.idle_end(Mode::Session, start, end), start + 7 * day);
         assert_eq!(lifetimes.idle_end(Mode::Bearer, start + 80 * day, end), end);
+        let short = Lifetimes { absolute_ttl: day / 4, ..lifetimes };
+        assert_eq!(short.absolute_end(RoleName::ADMIN, start), start + day / 4);
         assert_eq!(lifetimes.access_end(end - Duration::from_secs(1), end), end);
     }
 }

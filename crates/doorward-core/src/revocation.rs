@@ -215,6 +215,20 @@ mod tests {
     }
 
     #[test]
+    fn a_change_of_role_is_in_force_until_its_last_token_is_dead_and_a_full_set_takes_the_next_one_of_the_same_user()
+     {
+        let set = RevocationSet::new(1);
+        set.change_role(ADA, RoleName::ADMIN, 1, LATER);
+        set.change_role(ADA, RoleName::USER, 2, LATER);
+        assert_eq!(set.check(ADA, session(1), RoleName::ADMIN), Standing::Stale);
+        assert_eq!(set.check(ADA, session(1), RoleName::USER), Standing::Good);
+        set.change_role(UserId::from_bytes([2; 16]), RoleName::ADMIN, 1, LATER);
+        assert!(set.has_overflowed());
+        assert_eq!((set.sweep(Timestamp::from_secs(99)), set.sweep(LATER)), (0, 1));
+        assert_eq!(set.role_of(ADA), None);
+    }
+
+    #[test]
     fn while_others_cannot_be_followed_a_miss_is_no_answer() {
         let set = RevocationSet::new(10);
         set.end_session(session(1), LATER);

@@ -28,18 +28,22 @@ impl Limit {
     /// # Errors
     /// The time until one will be there.
     pub fn take(&self, bucket: &Bucket, now: Timestamp) -> Result<(), Duration> {
-        let now = now.as_micros();
+        let (now, full) = (now.as_micros(), self.burst.saturating_mul(self.period));
+        let latest = now.saturating_add(full);
         let taken = bucket.0.fetch_update(Ordering::AcqRel, Ordering::Acquire, |full_at| {
-            // A clock that was set back leaves buckets of the future behind: they are full, and no fuller.
-            let latest = now.saturating_add(self.burst.saturating_mul(self.period));
-            let next = full_at.clamp(now, latest).saturating_add(self.period);
-            (next.saturating_sub(now) <= self.burst.saturating_mul(self.period)).then_some(next)
+            // A clock that was set back leaves buckets of the future behind: they become full, and empty from there on.
+            if full_at > latest {
+                return Some(latest);
+            }
+            let next = full_at.max(now).saturating_add(self.period);
+            (next <= latest).then_some(next)
         });
-        taken.map(drop).map_err(|full_at| {
-            let full = self.burst.saturating_mul(self.period);
-            let wait = full_at.saturating_sub(now).min(full).saturating_add(self.period) - full;
-            Duration::from_micros(wait.unsigned_abs())
-        })
+        let (Ok(full_at) | Err(full_at)) = taken;
+        if taken.is_ok() && full_at <= latest {
+            return Ok(());
+        }
+        let wait = full_at.min(latest).saturating_sub(now).saturating_add(self.period) - full;
+        Err(Duration::from_micros(wait.unsigned_abs()))
     }
 
     /// Puts back what [`Limit::take`] took: the attempt was no failure.
@@ -73,6 +77,19 @@ mod tests {
         }
         assert!((0..10).all(|_| GUESSES.take(&bucket, start).is_ok()));
         assert!(GUESSES.take(&bucket, start).is_err());
+    }
+
+    #[test]
+    fn a_clock_that_was_set_back_keeps_nobody_out_for_longer_than_a_full_bucket() {
+        let (bucket, ahead) = (Bucket::default(), Timestamp::from_secs(1_000_000));
+        assert_eq!(GUESSES.take(&bucket, ahead), Ok(()));
+        let now = ahead - Duration::from_secs(86_400);
+        let wait = Duration::from_secs(30);
+        for turn in 0..3 {
+            assert_eq!(GUESSES.take(&bucket, now + turn * wait), Err(wait), "{turn}");
+            assert_eq!(GUESSES.take(&bucket, now + (turn + 1) * wait), Ok(()), "{turn}");
+        }
+        assert!((0..10).all(|_| GUESSES.take(&bucket, now + 20 * wait).is_ok()));
     }
 
     #[test]

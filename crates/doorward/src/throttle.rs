@@ -138,6 +138,17 @@ mod tests {
     }
 
     #[test]
+    fn guesses_that_an_account_refuses_cost_its_network_nothing() {
+        let throttle = Throttle::new(true, 10_000);
+        let here = "192.0.2.1".parse().unwrap();
+        let passed = (0..300).filter(|_| throttle.guess(&email("ada@example.org"), here, NOW).is_ok());
+        assert_eq!(passed.count(), 10);
+        let others =
+            (0..300).filter(|n| throttle.guess(&email(&format!("u{n}@example.org")), here, NOW).is_ok());
+        assert_eq!(others.count(), 90);
+    }
+
+    #[test]
     fn l07_a_flood_of_keys_stays_within_the_memory() {
         let throttle = Throttle::new(true, 1_000);
         for n in 0..100_000_u32 {

@@ -74,6 +74,7 @@ mod tests {
             "text/html",
             "text/html,application/xhtml+xml;q=0.9,*/*;q=0.8",
             "application/json;q=0.5, text/html",
+            "application/json, text/html",
         ] {
             assert_eq!(reader(person), Reader::Person, "{person}");
         }
