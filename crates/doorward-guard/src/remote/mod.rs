@@ -82,11 +82,9 @@ impl Settings {
 
     fn authorize(&mut self, value: &str) {
         // What no header can carry, the server would not know either: it is refused by it.
-        let value = HeaderValue::from_str(value).unwrap_or_else(|_| HeaderValue::from_static("Bearer"));
-        self.authorization = Some(HeaderValue::clone(&value)).map(|mut value| {
-            value.set_sensitive(true);
-            value
-        });
+        let mut value = HeaderValue::from_str(value).unwrap_or_else(|_| HeaderValue::from_static("Bearer"));
+        value.set_sensitive(true);
+        self.authorization = Some(value);
     }
 
     /// The issuer of a server at this URL: itself; a loopback address is none that a server has in its tokens.
