@@ -132,6 +132,21 @@ story('a guard that has heard nothing for too long refuses, or goes on, as it wa
   await until('the voice', async () => (await strict.verdict(good)) === 'ok')
 })
 
+story('where there is no room for a revocation, a miss is no answer', async (use) => {
+  const server = await running(use)
+  const { guard, verdict } = await guarding(use, { server: server.url, maxRevocations: 1 })
+  const [here, one, two] = [await signedIn(server, 'here'), await signedIn(server, 'one'), await signedIn(server, 'two')]
+  const [good, first, second] = [here.sends(), one.sends(), two.sends()]
+  await one.client.logout()
+  await until('the first logout', async () => (await verdict(first)) === 'session_ended')
+  assert.equal(await verdict(good), 'ok')
+  await two.client.logout()
+  await until('the second logout', async () => (await verdict(second)) === 'unavailable')
+  assert.deepEqual([await verdict(good), await verdict(first)], ['unavailable', 'session_ended'])
+  assert.equal(guard.health().revocations, 1)
+  await assert.rejects(createGuard({ server: server.url, feedSecret: FEED, maxRevocations: 1 }), /maxRevocations/)
+})
+
 story('j39_new_keys_are_fetched_as_the_feed_names_them', async (use) => {
   const server = await running(use)
   const { guard, verdict } = await guarding(use, { server: server.url })

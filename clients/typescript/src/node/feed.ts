@@ -11,10 +11,7 @@ export class Feed {
   reconnects = 0
   /** Why it is not connected at the moment. */
   problem?: string
-  /**
-   * When the server last said that nothing is missing: one clock goes on while
-   * a machine sleeps, nobody can set the other.
-   */
+  /** When the server last said that nothing is missing. One clock goes on while a machine sleeps, nobody sets the other. */
   #heard?: { monotonic: number; wall: number }
   #stop = new AbortController()
   #isCurrent?: () => void
@@ -108,7 +105,10 @@ export class Feed {
     if (!revocations.overflowed) return true
     this.problem = 'more revocations than maxRevocations'
     revocations.sweep(Date.now() / 1000)
-    if (revocations.isFull) return false
+    if (revocations.isFull) {
+      this.#isRefused?.()
+      return false
+    }
     this.position = undefined
     revocations.overflowed = false
     throw new Error(this.problem)
