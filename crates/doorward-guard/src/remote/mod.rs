@@ -116,6 +116,8 @@ struct Shared {
     /// The server's name for its keys of now.
     fingerprint: ArcSwapOption<String>,
     began_at: Instant,
+    /// The same by the system's clock.
+    began_at_by_clock: Timestamp,
     /// Until when what is known counts as fresh, in microseconds: after `began_at`, and by the system's clock, which goes
     /// on while a machine sleeps.
     fresh_until: AtomicU64,
@@ -160,6 +162,7 @@ pub(crate) async fn open(
         position: ArcSwapOption::empty(),
         fingerprint: ArcSwapOption::empty(),
         began_at: steady(),
+        began_at_by_clock: clock::now(),
         fresh_until: AtomicU64::new(0),
         fresh_until_by_clock: AtomicI64::new(0),
         anew: AtomicBool::new(false),
@@ -203,7 +206,7 @@ async fn watch(shared: Arc<Shared>) {
         }
         if swept_at.elapsed() >= SWEEP_EVERY {
             swept_at = steady();
-            let freed = set.sweep(clock::now());
+            let freed = set.sweep(shared.trusted_now());
             shared.anew.store(freed > 0 && set.has_overflowed(), Ordering::Relaxed);
         }
     }
@@ -232,6 +235,12 @@ impl Shared {
         self.fresh_until_by_clock.store((clock::now() + span).as_micros(), Ordering::SeqCst);
         self.problem.store(None);
         self.verifier.revocations.caught_up();
+    }
+
+    /// Now, or earlier where the clock was put ahead since the beginning: what is forgotten by a clock that is wrong would
+    /// let ended sessions in when it is right again (attack J43).
+    fn trusted_now(&self) -> Timestamp {
+        clock::now().min(self.began_at_by_clock + self.began_at.elapsed())
     }
 
     fn is_fresh(&self) -> bool {
