@@ -177,6 +177,9 @@ impl Scene {
             }
             text += "--\n";
         }
+        for client in self.site.app.clients.list().await.unwrap() {
+            text = text.replace(&client.client_id.to_string(), "[client]");
+        }
         text
     }
 
