@@ -2,6 +2,7 @@
 //!
 //! `bench/run` builds and starts it; `bench/README.md` says how to read what it prints.
 
+mod feed;
 mod guard;
 mod hostile;
 mod http;
@@ -46,9 +47,12 @@ fn main() -> ExitCode {
         [] => measure(FULL),
         ["--quick"] => measure(QUICK),
         ["--hostile"] => Cores::take().and_then(|cores| hostile::measure(cores, FULL)),
+        ["--feed"] => Cores::take().and_then(feed::measure),
         ["--logouts"] => Cores::take().and_then(logouts::measure),
         _ => {
-            eprintln!("error: unknown arguments\nhint: doorward-bench [--quick | --hostile | --logouts]");
+            eprintln!(
+                "error: unknown arguments\nhint: doorward-bench [--quick | --hostile | --logouts | --feed]"
+            );
             return ExitCode::from(2);
         }
     };

@@ -6,6 +6,7 @@ use std::io::{self, BufRead, BufReader};
 use std::net::{SocketAddr, TcpStream};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
 use std::time::Duration;
 
 use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
@@ -17,7 +18,7 @@ use crate::Result;
 pub(crate) const JWT_SECRET: &str = "T9k2vQ8xW4mZ7rB1nL6cH3yJ5dF0gS-p";
 
 /// The secret of the feed of revocations.
-const FEED_SECRET: &str = "feed T9k2vQ8xW4mZ7rB1nL6cH3yJ5dF0";
+pub(crate) const FEED_SECRET: &str = "feed T9k2vQ8xW4mZ7rB1nL6cH3yJ5dF0";
 
 /// Which core is whose.
 #[derive(Clone, Copy)]
@@ -69,13 +70,13 @@ pub(crate) struct Server {
     child: Child,
     /// Where it listens.
     pub(crate) address: SocketAddr,
-    _data: TempDir,
+    _data: Arc<TempDir>,
 }
 
 impl Server {
     /// Starts the yardstick.
     pub(crate) fn axum_hello(cores: Cores) -> Result<Self> {
-        Self::start(cores, Command::new(program("axum-hello")?), TempDir::new()?)
+        Self::start(cores, Command::new(program("axum-hello")?), Arc::new(TempDir::new()?))
     }
 
     /// Starts Doorward in an empty folder.
@@ -85,7 +86,16 @@ impl Server {
 
     /// The same with further arguments.
     pub(crate) fn doorward_with(cores: Cores, signing: Signing, arguments: &[&str]) -> Result<Self> {
-        let data = TempDir::new()?;
+        Self::doorward_over(cores, signing, Arc::new(TempDir::new()?), arguments)
+    }
+
+    /// The same over the data that is there.
+    pub(crate) fn doorward_over(
+        cores: Cores,
+        signing: Signing,
+        data: Arc<TempDir>,
+        arguments: &[&str],
+    ) -> Result<Self> {
         let mut command = Command::new(program("doorward")?);
         command
             .args(["serve", "--listen", "127.0.0.1:0", "--dev", "--no-throttle", "--data"])
@@ -120,7 +130,7 @@ impl Server {
         command.arg("-e").arg(data.path().join("log")).arg("-c").arg(data.path().join("nginx.conf"));
         let child = cores.on_servers(|| Ok(command.stdin(Stdio::null()).spawn()?))?;
         let address = SocketAddr::from(([127, 0, 0, 1], port));
-        let server = Self { child, address, _data: data };
+        let server = Self { child, address, _data: Arc::new(data) };
         for _ in 0..500 {
             if TcpStream::connect(address).is_ok() {
                 return Ok(server);
@@ -135,10 +145,10 @@ impl Server {
         let mut command = Command::new(program("axum-app")?);
         command.arg("127.0.0.1:0").arg(format!("http://{doorward}"));
         command.env("DOORWARD_FEED_SECRET", FEED_SECRET);
-        Self::start(cores, command, TempDir::new()?)
+        Self::start(cores, command, Arc::new(TempDir::new()?))
     }
 
-    fn start(cores: Cores, mut command: Command, data: TempDir) -> Result<Self> {
+    fn start(cores: Cores, mut command: Command, data: Arc<TempDir>) -> Result<Self> {
         let errors = data.path().with_extension("stderr");
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(File::create(&errors)?);
         let child = cores.on_servers(|| Ok(command.spawn()?));

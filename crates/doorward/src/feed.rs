@@ -131,7 +131,7 @@ impl Feed {
     /// # Errors
     /// The store's.
     pub(crate) async fn page(&self, after: i64, most: u32) -> Result<Page, StoreError> {
-        self.revocations.since(after, most, self.clock.now()).await
+        self.revocations.since(after, most).await
     }
 
     /// The position that a follower says it has read up to; `None` where that is none of this database.

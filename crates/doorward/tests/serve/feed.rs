@@ -114,7 +114,7 @@ async fn an_id_of_another_database_or_of_no_position_begins_anew() {
 }
 
 #[tokio::test]
-async fn the_feed_is_opened_by_its_secret_alone() {
+async fn e06_the_feed_is_opened_by_its_whole_secret_alone() {
     let (site, address) = feed().await;
     let admin = site.admin("ada").await;
     let token = format!("Bearer {}", admin.token().unwrap());

@@ -114,7 +114,7 @@ async fn asking_about_a_refresh_token_neither_rotates_it_nor_ends_its_session() 
 }
 
 #[tokio::test]
-async fn nobody_but_a_registered_client_may_ask_end_or_follow() {
+async fn e06_nothing_but_the_whole_secret_of_a_client_lets_it_ask_end_or_follow() {
     let site = Site::new().await;
     let (one, two) = (site.client().await, site.client().await);
     let admin = site.admin("ada").await;
