@@ -19,7 +19,7 @@ async function listening(server) {
 }
 
 /** A server that publishes the table's keys and revocations, and counts who comes. */
-async function publisher(asked = []) {
+async function publisher(said = { active: false }, asked = []) {
   const feed = [
     ['reset', {}],
     ['revoked', table.revoked],
@@ -28,7 +28,7 @@ async function publisher(asked = []) {
   const server = createServer((incoming, outgoing) => {
     asked.push(`${incoming.method} ${incoming.url}`)
     if (incoming.url === '/.well-known/jwks.json') return outgoing.end(JSON.stringify(table.jwks))
-    if (incoming.url === '/introspect') return outgoing.end('{"active":false}')
+    if (incoming.url === '/introspect') return outgoing.end(JSON.stringify(said))
     outgoing.writeHead(200, { 'content-type': 'text/event-stream' })
     for (const [event, data] of feed) outgoing.write(`event: ${event}\nid: e-1\ndata: ${JSON.stringify(data)}\n\n`)
   })
@@ -92,6 +92,31 @@ for (const [name, frame] of Object.entries(frames)) {
     }),
   )
 }
+
+test('a session whose role has changed is asked about again, and no role is guessed', { timeout: 60_000 }, () =>
+  using(async (use) => {
+    const [[carol, role]] = table.revoked.roles
+    const sid = '01890a5d-ac96-774b-bcce-b302099a8059'
+    const times = { iat: table.now - 10, exp: table.now + 10 }
+    const said = { active: true, token_type: 'session_secret', sub: carol, sid, role: 'user', ...times }
+    const server = use(await publisher(said))
+    const guard = await createGuard({ ...settings, server: `http://127.0.0.1:${server.port}`, client })
+    use({ stop: () => guard.close() })
+    const headers = new Headers({ cookie: `__Host-sessionId=${'A'.repeat(43)}` })
+    const asks = () => server.asked.filter((one) => one === 'POST /introspect').length
+    assert.equal(await guard.check({ headers }), 'unavailable')
+    assert.equal(asks(), 2)
+    said.role = role
+    const { user, session, mode, ...rest } = await guard.check({ headers })
+    assert.deepEqual([user, session, mode, rest.role], [carol, sid, 'session', role])
+    await guard.check({ headers })
+    assert.equal(asks(), 3)
+    // Another kind of credential in the place of a session secret is none.
+    said.token_type = 'refresh_token'
+    const other = new Headers({ cookie: `__Host-sessionId=${'B'.repeat(43)}` })
+    assert.equal(await guard.check({ headers: other }), 'token_invalid')
+  }),
+)
 
 test('j06_j07_no_key_and_no_address_in_a_token_is_used: nobody is asked', { timeout: 60_000 }, () =>
   using(async (use) => {

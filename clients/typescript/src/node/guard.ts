@@ -137,9 +137,11 @@ export class Guard {
     if (typeof found === 'string') return found
     const isSession = found.mode === 'session'
     let token = isSession ? await this.#ofSession(found.secret) : await this.#verify(found.token)
-    if (isSession && this.#standing(token) === 'token_stale') {
+    for (let asked = 0; isSession && this.#standing(token) === 'token_stale'; asked += 1) {
       // A session has no role of its own to be out of date: what was remembered of it has.
       this.#sessions?.forget(found.secret)
+      // The feed and the rest of the server may be of two minds for a moment: nobody guesses a role.
+      if (asked === 1) return 'unavailable'
       token = await this.#ofSession(found.secret)
     }
     const standing = this.#standing(token)
