@@ -132,6 +132,11 @@ async fn c07_an_origin_is_ours_letter_for_letter_or_not_at_all() {
     let ada = site.logged_in_by("ada", Mode::Session).await;
     let own = near("https://accounts.example.com");
     renamed(&ada, &Method::PATCH, "/profile", &own).await.is_ok();
+
+    let listed = [("public_url", "https://accounts.example.com"), ("origins", "https://app.example.com")];
+    let ada = Site::with(&listed).await.logged_in_by("ada", Mode::Session).await;
+    let app = near("https://app.example.com");
+    renamed(&ada, &Method::PATCH, "/profile", &app).await.is_ok();
 }
 
 /// A change of the name, with these headers in the place of any others of their names.

@@ -4,6 +4,7 @@ use doorward_core::Mode;
 use doorward_core::role::RoleName;
 use serde_json::{Value, json};
 
+use crate::store::values;
 use crate::testing::{Answer, PASSWORD, Site, Visitor};
 
 const NEW: &str = "another good phrase";
@@ -125,6 +126,19 @@ async fn a_change_of_password_or_address_or_a_deletion_voids_the_link() {
         ada.json(method.parse().unwrap(), path, body).await.is_ok();
         reset(&site, &token).await.is_refused("link_invalid");
     }
+}
+
+#[tokio::test]
+async fn a_link_that_is_too_old_leaves_nothing_behind() {
+    let (site, ..) = site_with_link().await;
+    let left = async || {
+        let row = site.app.store.find("SELECT COUNT(*) FROM one_time_links", values![]).await.unwrap();
+        row.unwrap().get::<i64>(0).unwrap()
+    };
+    site.later(Duration::from_secs(3_599)).await;
+    assert_eq!(left().await, 1);
+    site.later(Duration::from_secs(1)).await;
+    assert_eq!(left().await, 0);
 }
 
 #[tokio::test]

@@ -166,6 +166,19 @@ async fn k11_an_error_clears_cookies_only_when_the_session_is_over() {
 }
 
 #[tokio::test]
+async fn k11_the_end_of_the_session_of_a_header_clears_no_cookie_of_another_session() {
+    let site = Site::new().await;
+    let (browser, over) = (site.logged_in_by("grace", Mode::Session).await, site.logged_in("grace").await);
+    let both = browser.copy();
+    both.hold(over.token().as_deref(), None);
+    over.post("/logout", Value::Null).await.is_ok();
+    let answer = both.get("/profile").await;
+    answer.is_refused("session_ended");
+    KINDS[0].check(&answer, &[], &[]);
+    browser.get("/profile").await.is_ok();
+}
+
+#[tokio::test]
 async fn k11_a_cookie_never_outlives_its_session() {
     let site = Site::new().await;
     site.admin("ada").await;

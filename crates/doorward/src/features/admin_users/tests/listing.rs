@@ -142,3 +142,17 @@ async fn sessions_are_listed_of_one_user_and_of_all() {
     assert_eq!(ids.len(), 2);
     assert!(ids.contains(&ada.session_id().await));
 }
+
+#[tokio::test]
+async fn a_page_has_one_to_two_hundred_rows() {
+    let admin = Site::new().await.admin("root").await;
+    for path in ["/admin/users", "/admin/sessions", "/admin/audit"] {
+        for limit in ["1", "200"] {
+            admin.get(&format!("{path}?limit={limit}")).await.is_ok();
+        }
+        for limit in ["0", "201", "-1", "1.5", "x"] {
+            let problem = admin.get(&format!("{path}?limit={limit}")).await.is_refused("invalid_input");
+            assert_eq!(problem["fields"][0]["field"], "limit", "{path} {limit}");
+        }
+    }
+}
