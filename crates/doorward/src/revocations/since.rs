@@ -19,10 +19,13 @@ pub(crate) struct Page {
     pub(crate) more: bool,
 }
 
-const SINCE: &str = "SELECT session_id, CAST(NULL AS TEXT), CAST(0 AS BIGINT), position, expires_at FROM revocations \
-     WHERE position > $1 \
-     UNION ALL SELECT user_id, role, version, position, expires_at FROM role_changes \
-     WHERE position > $1 ORDER BY 4 LIMIT $2";
+/// Each table gives its first rows by its index, or PostgreSQL sorts all that come after.
+const SINCE: &str = "SELECT id, role, version, position, expires_at FROM \
+     (SELECT session_id AS id, CAST(NULL AS TEXT) AS role, CAST(0 AS BIGINT) AS version, position, expires_at \
+     FROM revocations WHERE position > $1 ORDER BY position LIMIT $2) AS ended \
+     UNION ALL SELECT user_id, role, version, position, expires_at FROM \
+     (SELECT user_id, role, version, position, expires_at FROM role_changes WHERE position > $1 \
+     ORDER BY position LIMIT $2) AS changed ORDER BY 4 LIMIT $2";
 const POSITION: &str = "SELECT value FROM facts WHERE name = 'revocation_position'";
 
 impl Revocations {
