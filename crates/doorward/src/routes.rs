@@ -21,11 +21,14 @@ use crate::web::api::{Routes, document};
 
 /// All routes of Doorward, to be merged into another application.
 pub fn router<S: Clone + Send + Sync + 'static>(app: &App) -> Router<S> {
+    // Of two default fallbacks the second stays: a layered one would answer for every unknown path of the application.
+    alone(app).merge(Router::new())
+}
+
+/// All routes of Doorward, and its answer for every other path.
+pub(crate) fn alone<S: Clone + Send + Sync + 'static>(app: &App) -> Router<S> {
     let around = app.clone();
-    let routes = routes(app).layer(layer_fn(move |route| layered(&around, route)));
-    // A router that is merged into an empty one leaves its fallback behind: a layered one would answer for all paths of
-    // an application that is merged into ours.
-    Router::new().merge(routes)
+    routes(app).layer(layer_fn(move |route| layered(&around, route)))
 }
 
 /// All routes of Doorward, to be served alone: the layers stand around the whole router, which saves each request the

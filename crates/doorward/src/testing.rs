@@ -77,7 +77,7 @@ impl Site {
             environment.push(("DOORWARD_SECRET".into(), "a root secret for tests: 0123456789".into()));
         }
         let app = open(folder.path(), &clock, &site_settings, &environment, &hooks).await;
-        let (router, api) = (crate::router(&app), Arc::new(Api::of(&app.settings)));
+        let (router, api) = (crate::routes::alone(&app), Arc::new(Api::of(&app.settings)));
         Self { app, clock, router, api, folder, settings: site_settings, environment, hooks }
     }
 
@@ -86,7 +86,7 @@ impl Site {
         self.app.sessions.memory.flush().await.unwrap();
         let app = self.opened(&self.settings).await;
         Self {
-            router: crate::router(&app),
+            router: crate::routes::alone(&app),
             api: Arc::new(Api::of(&app.settings)),
             app,
             clock: self.clock.clone(),
@@ -102,7 +102,7 @@ impl Site {
         let mut all = self.settings.clone();
         all.extend(settings.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())));
         let app = self.opened(&all).await;
-        let (router, api) = (crate::router(&app), Arc::new(Api::of(&app.settings)));
+        let (router, api) = (crate::routes::alone(&app), Arc::new(Api::of(&app.settings)));
         let (clock, folder, environment) =
             (self.clock.clone(), self.folder.clone(), self.environment.clone());
         Self { app, clock, router, api, folder, settings: all, environment, hooks: self.hooks.clone() }
