@@ -166,13 +166,17 @@ async fn k11_an_error_clears_cookies_only_when_the_session_is_over() {
 }
 
 #[tokio::test]
-async fn k11_the_end_of_the_session_of_a_header_clears_no_cookie_of_another_session() {
+async fn k11_the_end_of_a_session_in_a_header_or_body_clears_no_cookie_of_another() {
     let site = Site::new().await;
     let (browser, over) = (site.logged_in_by("grace", Mode::Session).await, site.logged_in("grace").await);
     let both = browser.copy();
     both.hold(over.token().as_deref(), None);
     over.post("/logout", Value::Null).await.is_ok();
     let answer = both.get("/profile").await;
+    answer.is_refused("session_ended");
+    KINDS[0].check(&answer, &[], &[]);
+    let body = json!({ "refresh_token": over.refresh_token().unwrap() });
+    let answer = browser.copy().post("/refresh", body).await;
     answer.is_refused("session_ended");
     KINDS[0].check(&answer, &[], &[]);
     browser.get("/profile").await.is_ok();
