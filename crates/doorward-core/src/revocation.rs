@@ -7,6 +7,8 @@
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
+use foldhash::fast::RandomState;
+
 use crate::role::RoleName;
 use crate::{SessionId, Timestamp, UserId};
 
@@ -33,8 +35,9 @@ struct RoleChange {
 /// The revocations that this process knows, bounded by `max` entries.
 #[derive(Debug)]
 pub struct RevocationSet {
-    sessions: papaya::HashMap<SessionId, Timestamp>,
-    roles: papaya::HashMap<UserId, RoleChange>,
+    // Ids are the server's own and looked up after the signature: nobody chooses them to collide.
+    sessions: papaya::HashMap<SessionId, Timestamp, RandomState>,
+    roles: papaya::HashMap<UserId, RoleChange, RandomState>,
     max: usize,
     overflows: AtomicU64,
     whole_at: AtomicU64,
@@ -46,8 +49,8 @@ impl RevocationSet {
     pub fn new(max: usize) -> Self {
         let (overflows, whole_at) = (AtomicU64::new(0), AtomicU64::new(0));
         Self {
-            sessions: papaya::HashMap::new(),
-            roles: papaya::HashMap::new(),
+            sessions: papaya::HashMap::default(),
+            roles: papaya::HashMap::default(),
             max,
             overflows,
             whole_at,
