@@ -67,11 +67,11 @@ pub(crate) fn logins(cores: Cores, effort: Effort) -> Result<()> {
 /// Protected requests on a schedule, in calm and while many sign in.
 pub(crate) fn storm(cores: Cores, effort: Effort) -> Result<()> {
     let server = Server::doorward(cores, Signing::Hs256)?;
-    let bearer = register(&server, 0, Mode::Bearer)?;
-    for user in 1..logins::USERS {
+    for user in 0..logins::USERS {
         register(&server, user, Mode::Bearer)?;
     }
-    let profile = get("/profile", &bearer);
+    // Somebody else: whoever signs in a hundred times ends the oldest of their own sessions.
+    let profile = get("/profile", &register(&server, logins::USERS, Mode::Bearer)?);
     let mut best = [Latency { p99: Duration::MAX, lost: 0 }; 2];
     let (mut signed_in, mut turned_away) = (0, 0);
     for _ in 0..effort.rounds {
