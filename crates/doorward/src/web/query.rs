@@ -26,14 +26,14 @@ impl Query {
         parsed.map_err(|_| Error::field(name, problem))
     }
 
-    /// `limit`: how many rows a page has, 1 to 200.
+    /// `limit`: how many rows a page has, 1 to `most`; `usual` where it isn't said.
     ///
     /// # Errors
     /// It is something else.
-    pub(crate) fn limit(&self) -> Result<u32> {
-        let problem = "must be 1 to 200";
-        let limit = self.parse("limit", problem)?.unwrap_or(50);
-        if (1..=200).contains(&limit) { Ok(limit) } else { Err(Error::field("limit", problem)) }
+    pub(crate) fn limit(&self, usual: u32, most: u32) -> Result<u32> {
+        let problem = format!("must be 1 to {most}");
+        let limit = self.parse("limit", &problem)?.unwrap_or(usual);
+        if (1..=most).contains(&limit) { Ok(limit) } else { Err(Error::field("limit", problem)) }
     }
 }
 

@@ -25,6 +25,10 @@ use crate::web::notice::{Notice, Said};
 use crate::web::query::Query;
 use crate::web::reader::Reader;
 
+/// How many rows a page has, and at most.
+const PAGE: u32 = 50;
+const MOST: u32 = 200;
+
 fn id(text: &str) -> Result<UserId> {
     text.parse().map_err(|_| Error::NotFound)
 }
@@ -44,7 +48,7 @@ pub(super) async fn list(
     if search.text.as_ref().is_some_and(|text| text.len() > 200 || text.contains('\0')) {
         return Err(Error::field("search", "must have at most 200 bytes, without control characters"));
     }
-    let limit = query.limit()?;
+    let limit = query.limit(PAGE, MOST)?;
     if reader.is_person() {
         let shown = pages::list(&app, &caller, (&search, limit), typed(None)).await?;
         let context = context! { notice => said, ..shown };
@@ -67,7 +71,7 @@ pub(super) async fn create(
             Ok((StatusCode::CREATED, Json(body)).into_response())
         }
         Err(error) if is_form => {
-            let shown = pages::list(&app, &caller.0, (&Search::default(), 50), typed).await;
+            let shown = pages::list(&app, &caller.0, (&Search::default(), PAGE), typed).await;
             error.in_form_of((pages::LIST, "create"), shown)
         }
         Err(error) => Err(error),
@@ -219,13 +223,13 @@ pub(super) async fn end_sessions(
 
 pub(super) async fn sessions(State(app): State<App>, _: ReadsSessions, query: Query) -> Result<Response> {
     let after = query.parse("after", "is no session's id")?;
-    let (sessions, next) = super::list_sessions(&app, after, query.limit()?).await?;
+    let (sessions, next) = super::list_sessions(&app, after, query.limit(PAGE, MOST)?).await?;
     Ok(Json(json!({ "sessions": sessions, "next": next })).into_response())
 }
 
 pub(super) async fn audit_log(State(app): State<App>, _: ReadsAudit, query: Query) -> Result<Response> {
     let after = query.parse("after", "is no entry's id")?;
-    let limit = query.limit()?;
+    let limit = query.limit(PAGE, MOST)?;
     let entries = audit::page(&app.store, after, limit).await?;
     let full = entries.len() == limit as usize;
     let next = entries.last().filter(|_| full).map(|entry| entry.id);

@@ -66,11 +66,7 @@ async fn follow(
     if wants_events(&headers) {
         return stream::open(&app, caller, &headers).await;
     }
-    let problem = "must be 1 to 1000";
-    let limit = query.parse("limit", problem)?.unwrap_or(PAGE);
-    if !(1..=PAGE).contains(&limit) {
-        return Err(Error::field("limit", problem));
-    }
+    let limit = query.limit(PAGE, PAGE)?;
     let after = match query.text("after") {
         Some(id) => app.feed.resumed(id).await?,
         None => None,
