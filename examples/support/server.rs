@@ -1,12 +1,15 @@
 //! The real server, and the example beside it, for the tests of the examples.
 
-use std::io::{BufRead, BufReader, Read, Write};
-use std::net::TcpStream;
+mod http;
+
+use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
+
+use http::ask;
 
 const FEED_SECRET: &str = "a secret for the feed in tests: 01234";
 const PASSWORD: &str = "a door is a promise";
@@ -41,20 +44,7 @@ impl Running {
     /// Status and body of an answer.
     pub(crate) fn asks(&self, method: &str, path: &str, token: Option<&str>, body: &Value) -> (u16, String) {
         let body = if body.is_null() { String::new() } else { body.to_string() };
-        let bearer = token.map(|token| format!("Authorization: Bearer {token}\r\n")).unwrap_or_default();
-        let mut stream = TcpStream::connect(&self.address).unwrap();
-        write!(
-            stream,
-            "{method} {path} HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n{bearer}Content-Type: application/json\r\n\
-             Content-Length: {}\r\n\r\n{body}",
-            self.address,
-            body.len()
-        )
-        .unwrap();
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).unwrap();
-        let (head, body) = answer.split_once("\r\n\r\n").unwrap();
-        (head.split(' ').nth(1).unwrap().parse().unwrap(), body.to_owned())
+        ask(&self.address, (method, path), token, "Content-Type: application/json\r\n", &body)
     }
 
     pub(crate) fn gets(&self, path: &str, token: Option<&str>) -> (u16, String) {

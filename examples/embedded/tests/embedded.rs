@@ -1,10 +1,13 @@
 //! Starts the example, and drives it by HTTP.
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
 
-use std::io::{BufRead, BufReader, Read, Write};
-use std::net::TcpStream;
+#[path = "../../support/http.rs"]
+mod http;
+
+use std::io::{BufRead, BufReader, Read};
 use std::process::{Child, Command, Stdio};
 
+use http::ask;
 use serde_json::{Value, json};
 
 const PASSWORD: &str = "a door is a promise";
@@ -35,22 +38,10 @@ impl Example {
 
     /// Status and body of an answer.
     fn asks(&self, method: &str, path: &str, token: Option<&str>, body: &str) -> (u16, String) {
-        let mut stream = TcpStream::connect(&self.address).unwrap();
-        let bearer = token.map(|token| format!("Authorization: Bearer {token}\r\n")).unwrap_or_default();
         let site = if body == "from another site" { "Sec-Fetch-Site: cross-site\r\n" } else { "" };
         let kind = if body.starts_with('{') { "application/json" } else { "text/plain" };
-        write!(
-            stream,
-            "{method} {path} HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n{site}{bearer}Content-Type: {kind}\r\n\
-             Content-Length: {}\r\n\r\n{body}",
-            self.address,
-            body.len()
-        )
-        .unwrap();
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).unwrap();
-        let (head, body) = answer.split_once("\r\n\r\n").unwrap();
-        (head.split(' ').nth(1).unwrap().parse().unwrap(), body.to_owned())
+        let headers = format!("{site}Content-Type: {kind}\r\n");
+        ask(&self.address, (method, path), token, &headers, body)
     }
 
     fn registers(&self, email: &str) -> (u16, Value) {
