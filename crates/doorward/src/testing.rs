@@ -34,7 +34,6 @@ use crate::clock::Clock;
 use crate::features::admin_users;
 use crate::hooks::Hooks;
 use crate::settings::{Origin, PasswordAlgorithm, Secrets, Settings, Values};
-use crate::store::{Store, StoreSettings};
 
 /// The password of everybody in tests.
 pub const PASSWORD: &str = "a door is a promise";
@@ -72,7 +71,7 @@ impl Site {
             .partition(|(key, _)| key.chars().all(|c| c.is_ascii_uppercase() || c == '_'));
         let mut site_settings = settings;
         let mut environment = environment;
-        if let Some(url) = new_postgres_database().await {
+        if let Some(url) = new_postgres_schema().await {
             site_settings.push(("database".into(), url));
             environment.push(("DOORWARD_SECRET".into(), "a root secret for tests: 0123456789".into()));
         }
@@ -87,7 +86,7 @@ impl Site {
         let app = self.opened(&self.settings).await;
         Self {
             router: crate::routes::alone(&app),
-            api: Arc::new(Api::of(&app.settings)),
+            api: self.api.clone(),
             app,
             clock: self.clock.clone(),
             folder: self.folder.clone(),
@@ -228,33 +227,16 @@ async fn open(
     App::open_with(settings, secrets, (clock.clone(), policy), hooks.clone()).await.unwrap()
 }
 
-/// The throw-away server is gone after the tests, and the databases with it. Each is a copy of one that has its tables
-/// already: making them takes longer than most tests.
-async fn new_postgres_database() -> Option<String> {
-    static TEMPLATE: tokio::sync::OnceCell<String> = tokio::sync::OnceCell::const_new();
+/// A schema of its own for each site, which is made sooner than a database; gives its URL. The throw-away server is gone
+/// after the tests, and all of them with it.
+async fn new_postgres_schema() -> Option<String> {
     let server = std::env::var("DOORWARD_TEST_POSTGRES").ok()?;
-    let template = TEMPLATE.get_or_init(async || postgres_template(&server).await).await;
-    Some(create_database(&server, "site", template).await)
-}
-
-async fn postgres_template(server: &str) -> String {
-    let url = create_database(server, "template", "template0").await;
-    let mut values = Values::default();
-    values.set("database", url.clone(), Origin::Flag("test".into())).unwrap();
-    let database = Settings::read(&values).unwrap().database();
-    let store = Store::open(&StoreSettings { database }, Timestamp::from_secs(0)).await.unwrap();
-    store.close().await;
-    url::Url::parse(&url).unwrap().path().trim_start_matches('/').to_owned()
-}
-
-/// A new database, as a copy of `template`; gives its URL.
-async fn create_database(server: &str, kind: &str, template: &str) -> String {
-    let (client, connection) = tokio_postgres::connect(server, tokio_postgres::NoTls).await.unwrap();
+    let (client, connection) = tokio_postgres::connect(&server, tokio_postgres::NoTls).await.unwrap();
     let connection = tokio::spawn(connection);
-    let name = format!("{kind}_{:016x}", u64::from_be_bytes(crate::random::bytes()));
-    client.batch_execute(&format!("CREATE DATABASE {name} TEMPLATE {template}")).await.unwrap();
+    let name = format!("site_{:016x}", u64::from_be_bytes(crate::random::bytes()));
+    client.batch_execute(&format!("CREATE SCHEMA {name}")).await.unwrap();
     connection.abort();
-    let mut url = url::Url::parse(server).unwrap();
-    url.set_path(&name);
-    url.into()
+    let mut url = url::Url::parse(&server).unwrap();
+    url.query_pairs_mut().append_pair("options", &format!("-csearch_path={name}"));
+    Some(url.into())
 }

@@ -1,3 +1,4 @@
+use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::Notify;
@@ -49,9 +50,9 @@ impl Faults {
         self.reached.notified().await;
     }
 
-    /// Lets the call go on that is held.
+    /// Lets the call go on that is held, if it still is.
     pub fn release(&self) {
-        self.released.notify_one();
+        self.released.notify_waiters();
     }
 
     fn armed(&self) -> MutexGuard<'_, Armed> {
@@ -91,8 +92,10 @@ impl Faults {
     }
 
     async fn hold(&self) {
+        let mut released = pin!(self.released.notified());
+        released.as_mut().enable();
         self.reached.notify_one();
-        self.released.notified().await;
+        released.await;
     }
 }
 
