@@ -72,7 +72,9 @@ impl Site {
         let mut site_settings = settings;
         let mut environment = environment;
         if let Some(url) = new_postgres_schema().await {
-            site_settings.push(("database".into(), url));
+            if !site_settings.iter().any(|(key, _)| key == "database") {
+                site_settings.push(("database".into(), url));
+            }
             environment.push(("DOORWARD_SECRET".into(), "a root secret for tests: 0123456789".into()));
         }
         let app = open(folder.path(), &clock, &site_settings, &environment, &hooks).await;

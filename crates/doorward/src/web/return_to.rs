@@ -8,6 +8,10 @@ use crate::settings::Settings;
 /// The longest place that is returned to, in bytes.
 const MOST: usize = 2_048;
 
+/// What the document of the API says of it.
+pub(crate) const RETURN_TO: &str =
+    "A path of this site, or the URL of an application behind it, to go to afterwards.";
+
 /// Reads a `return_to`: a [`path_of_ours`], or the URL of a listed application. `None` for everything else.
 pub(crate) fn return_to<'a>(settings: &Settings, text: &'a str) -> Option<&'a str> {
     path_of_ours(text).or_else(|| listed(settings, text).is_some().then_some(text))

@@ -111,15 +111,18 @@ async fn d03_on_a_full_disk_writes_are_refused_and_those_that_were_not_are_kept(
 
 #[tokio::test]
 async fn d04_without_its_postgresql_server_it_refuses_what_needs_one_and_recovers() {
-    let site = Site::with(&[("throttle.enabled", "false")]).await;
-    let Some(url) = &site.app.settings.database else { return };
-    let name = url::Url::parse(url.expose()).unwrap().path().trim_start_matches('/').to_owned();
+    let Ok(server) = std::env::var("DOORWARD_TEST_POSTGRES") else { return };
+    let (admin, connection) = tokio_postgres::connect(&server, tokio_postgres::NoTls).await.unwrap();
+    let connection = tokio::spawn(connection);
+    // A database of its own, to close the door of.
+    let name = format!("cut_off_{}", std::process::id());
+    admin.batch_execute(&format!("CREATE DATABASE {name}")).await.unwrap();
+    let mut url = url::Url::parse(&server).unwrap();
+    url.set_path(&name);
+    let site = Site::with(&[("throttle.enabled", "false"), ("database", url.as_str())]).await;
     let _keeping_up = site.app.keep_up();
     let ada = site.logged_in("ada").await;
     ada.get("/profile").await.is_ok();
-    let server = std::env::var("DOORWARD_TEST_POSTGRES").unwrap();
-    let (admin, connection) = tokio_postgres::connect(&server, tokio_postgres::NoTls).await.unwrap();
-    let connection = tokio::spawn(connection);
     let cut = format!(
         "ALTER DATABASE {name} ALLOW_CONNECTIONS false; \
          SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}'"

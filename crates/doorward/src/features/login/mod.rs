@@ -33,16 +33,12 @@ use crate::web::input::Input;
 use crate::web::notice::{Notice, Said};
 use crate::web::query::Query;
 use crate::web::reader::Reader;
-use crate::web::return_to::{reaches, return_to};
+use crate::web::return_to::{RETURN_TO, reaches, return_to};
 use crate::web::{credential, proof};
 
 pub(crate) fn routes() -> Routes {
     let form_says = says("The form to sign in", Who::Anybody)
-        .query(
-            "return_to",
-            of::<&str>(),
-            "A path of this site, or the URL of an application behind it, to go to afterwards.",
-        )
+        .query("return_to", of::<&str>(), RETURN_TO)
         .query("done", Notice::shape(), Notice::MEANING)
         .page(200, "the form")
         .goes("whoever is signed in, to /dashboard");

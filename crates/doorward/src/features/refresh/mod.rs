@@ -26,7 +26,7 @@ use crate::web::detour::{is_navigation, to_login};
 use crate::web::input::Input;
 use crate::web::query::Query;
 use crate::web::reader::Reader;
-use crate::web::return_to::{path_of_ours, reaches, return_to};
+use crate::web::return_to::{RETURN_TO, path_of_ours, reaches, return_to};
 
 pub(crate) fn routes() -> Routes {
     let refresh_says = says("Renew the credential", Who::RefreshToken)
@@ -46,11 +46,7 @@ pub(crate) fn routes() -> Routes {
         .refuses([Error::RefusedByApplication(String::new())]);
     let go_on_says = says("Renew the cookies, and go on", Who::Browser)
         .more("For a browser that opens a page; scripts, frames and programs get a 405.")
-        .query(
-            "return_to",
-            of::<&str>(),
-            "A path of this site, or the URL of an application behind it, to go to afterwards.",
-        )
+        .query("return_to", of::<&str>(), RETURN_TO)
         .goes("to `return_to` or /dashboard, or else to /login")
         .sets_cookies()
         .refuses([Error::HttpsRequired, Error::RefusedByApplication(String::new())]);

@@ -4,8 +4,8 @@
 //! gives none: the role is `user`, or the invitation's. An address that somebody has is 409 `email_taken`: the accepted
 //! leak of open registration, bounded by the limit on registrations (attack E03).
 //!
-//! `GET /register?invite=` is the form, or says that it is closed, or that the invitation is dead; it uses nothing up. A
-//! browser that is signed in goes to /dashboard.
+//! `GET /register?invite=&return_to=` is the form, or says that it is closed, or that the invitation is dead; it uses
+//! nothing up. A browser that is signed in goes on to `return_to` or /dashboard, and so does one after the form.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -36,13 +36,15 @@ use crate::web::client::Client;
 use crate::web::input::Input;
 use crate::web::query::Query;
 use crate::web::reader::Reader;
+use crate::web::return_to::{RETURN_TO, reaches, return_to};
 use crate::web::{credential, proof};
 
 pub(crate) fn routes() -> Routes {
     let form_says = says("The form to register", Who::Anybody)
         .query("invite", of::<OpaqueSecret>(), "The secret of an invitation.")
+        .query("return_to", of::<&str>(), RETURN_TO)
         .page(200, "the form")
-        .goes("whoever is signed in, to /dashboard")
+        .goes("whoever is signed in, to `return_to` or /dashboard")
         .refuses([Error::LinkInvalid]);
     let fields = [
         required::<DisplayName>("name"),
@@ -50,12 +52,13 @@ pub(crate) fn routes() -> Routes {
         required::<Password>("password"),
         optional::<Mode>("mode"),
         optional::<OpaqueSecret>("invite"),
+        optional::<String>("return_to").in_forms(),
     ];
     let register_says = says("Make an account, and sign in", Who::Anybody)
         .more("Passwords have 8 characters or more, and are none of the most common ones, nor the name or address.")
         .body(fields)
         .json(201, "made, and signed in", credential::shape(Some("Registered")))
-        .goes("after a form, to /dashboard")
+        .goes("after a form, to `return_to` or /dashboard")
         .sets_cookies()
         .refuses([Error::RegistrationClosed(CLOSED), Error::LinkInvalid, Error::EmailTaken, Error::HttpsRequired])
         .refuses([Error::TooManyAttempts(Duration::ZERO), Error::RefusedByApplication(String::new())]);
@@ -74,19 +77,23 @@ struct Registering {
 }
 
 async fn form(State(app): State<App>, reader: Reader, headers: HeaderMap, query: Query) -> Result<Response> {
-    if reader.is_person() && app.guard.check(&headers).await.is_ok() {
-        return Ok(credential::go(&app, "/dashboard"));
+    let back = query.text("return_to").and_then(|text| return_to(&app.settings, text));
+    if reader.is_person()
+        && let Ok(identity) = app.guard.check(&headers).await
+    {
+        let way = back.filter(|way| reaches(&app.settings, identity.mode, way));
+        return Ok(credential::go(&app, way.unwrap_or("/dashboard")));
     }
     let invite = query.text("invite").unwrap_or_default();
     let is_read = !invite.is_empty() && app.settings.registration != Registration::Closed;
     if is_read && !links::is_invited(&app.store, &links::secret(invite), app.now()).await? {
         return Err(Error::LinkInvalid);
     }
-    Ok(app.pages.show("register.html", StatusCode::OK, shown(["", "", invite])))
+    Ok(app.pages.show("register.html", StatusCode::OK, shown(["", "", invite], back)))
 }
 
-fn shown([name, email, invite]: [&str; 3]) -> Value {
-    context! { name, email, invite }
+fn shown([name, email, invite]: [&str; 3], back: Option<&str>) -> Value {
+    context! { name, email, invite, return_to => back.unwrap_or_default() }
 }
 
 async fn register(
@@ -96,15 +103,19 @@ async fn register(
     mut input: Input,
 ) -> Result<Response> {
     let (is_form, typed) = (input.is_form, ["name", "email", "invite"].map(|field| input.typed(field)));
+    let back = input.typed("return_to");
+    let back = return_to(&app.settings, &back);
     match read_and_make(&app, &mut input, client, &headers).await {
-        Ok((_, issued)) if is_form => Ok(credential::hand_out_and_go(&app, &issued, "/dashboard")),
+        Ok((_, issued)) if is_form => {
+            Ok(credential::hand_out_and_go(&app, &issued, back.unwrap_or("/dashboard")))
+        }
         Ok((user, issued)) => {
             let message = (StatusCode::CREATED, Some("Registered"));
             let answer = credential::hand_out(&app, &issued, message, Some(user.shown()));
             Ok((credential::leftovers(&app, &issued, &headers), answer).into_response())
         }
         Err(error) if is_form => {
-            Ok(error.in_form("register.html", "register", shown(typed.each_ref().map(String::as_str))))
+            Ok(error.in_form("register.html", "register", shown(typed.each_ref().map(String::as_str), back)))
         }
         Err(error) => Err(error),
     }
@@ -127,6 +138,8 @@ fn read(app: &App, input: &mut Input) -> Result<Registering> {
     let default = if input.is_form { app.settings.mode_form } else { app.settings.mode_json };
     let mode = input.optional("mode").unwrap_or(default);
     let invite = input.optional("invite");
+    // Only a form goes anywhere afterwards, but a field that is no text is wrong for all.
+    let _ = input.optional::<String>("return_to");
     let judged = match (&name, &email, &password) {
         (Some(name), Some(email), Some(password)) => password::check_policy(password, name, email),
         (_, _, Some(password)) => password::check_alone(password),

@@ -78,6 +78,41 @@ async fn a_form_registers_in_session_mode_and_goes_to_the_dashboard() {
 }
 
 #[tokio::test]
+async fn who_registers_on_the_way_to_a_page_comes_there_and_nobody_goes_elsewhere() {
+    let settings = [
+        ("public_url", "https://accounts.example.com"),
+        ("cookie.domain", "example.com"),
+        ("forward_auth.hosts", "app.example.com"),
+        ("trusted_proxies", "10.0.0.0/8"),
+    ];
+    let site = Site::with(&settings).await;
+    let way = "return_to=/dashboard%3Fa%3Db%26c";
+    let login = site.visitor().page(&format!("/login?{way}")).await.text().replace("&#x2f;", "/");
+    assert!(login.contains(&format!("href=\"/register?{way}\"")), "{login}");
+    let page = site.visitor().page(&format!("/register?{way}")).await.text().replace("&#x2f;", "/");
+    assert!(page.contains("name=\"return_to\" value=\"/dashboard?a=b&amp;c\""), "{page}");
+    assert!(page.contains(&format!("href=\"/login?{way}\"")), "{page}");
+    let places = [
+        "/dashboard?a=b&c",
+        "https://app.example.com/x",
+        "https://evil.example/",
+        "//evil.example",
+        "/logout",
+    ];
+    for (n, place) in places.into_iter().enumerate() {
+        let email = format!("ada{n}@example.org");
+        let wrong = [("name", "Ada"), ("email", "ada"), ("password", PASSWORD), ("return_to", place)];
+        let again = site.visitor().form("/register", &wrong).await.has_status(422).text();
+        assert_eq!(again.contains("name=\"return_to\""), n < 2, "{place}: {again}");
+        let browser = site.visitor();
+        let fields = [("name", "Ada"), ("email", &email), ("password", PASSWORD), ("return_to", place)];
+        let goes_to = if n < 2 { place } else { "/dashboard" };
+        browser.form("/register", &fields).await.goes_to(goes_to);
+        browser.page(&format!("/register?return_to={}", place.replace('&', "%26"))).await.goes_to(goes_to);
+    }
+}
+
+#[tokio::test]
 async fn a_form_that_is_wrong_comes_back_with_what_was_typed_and_names_the_fields() {
     let site = Site::new().await;
     let answer =
