@@ -164,7 +164,9 @@ async fn i06_no_value_reaches_the_database_that_its_driver_could_not_count() {
     for door in readers(&house).await {
         for field in &door.fields {
             let answer = raw(&house, &door, door.body(field, json!(long)).to_string()).await;
-            assert!(answer.status.is_client_error(), "{door:?} {field}: {}", answer.text());
+            // Where a form goes on to is no value of the database: what leads nowhere is left out.
+            let is_kept = field != "return_to";
+            assert!(answer.status.is_client_error() || !is_kept, "{door:?} {field}: {}", answer.text());
             is_clean(&answer, "a long text");
         }
         for size in [64 * 1024 + 1, 1 << 20, 16 << 20] {
