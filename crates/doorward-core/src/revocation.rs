@@ -121,8 +121,8 @@ impl RevocationSet {
         let (sessions, roles) = (self.sessions.pin(), self.roles.pin());
         sessions.retain(|_, expires_at| *expires_at > now);
         roles.retain(|_, change| change.expires_at > now);
-        sessions.reserve(sessions.len() / 2);
-        roles.reserve(roles.len() / 2);
+        sessions.reserve(sessions.len());
+        roles.reserve(roles.len());
         before.saturating_sub(self.len())
     }
 
