@@ -1,6 +1,6 @@
 // How long after a logout a guarded application elsewhere still lets the token in: the guard for Node, under load.
 //
-// Usage: bench/logouts.mjs [LOGOUTS], with the program in DOORWARD (target/dist/doorward where that is not set), after
+// Usage: bench/logouts.mjs [LOGOUTS], with the program in DOORWARD (target/release/doorward where that is not set), after
 // npm ci && npm run build in clients/typescript and npm ci in examples/express-app.
 
 import { execFileSync, spawn } from 'node:child_process'
@@ -12,7 +12,7 @@ import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
 
 const ROOT = fileURLToPath(new URL('..', import.meta.url))
-const PROGRAM = resolve(ROOT, process.env.DOORWARD ?? 'target/dist/doorward')
+const PROGRAM = resolve(ROOT, process.env.DOORWARD ?? 'target/release/doorward')
 const LOGOUTS = Number(process.argv[2] ?? 1_000)
 /** Requests that are always under way beside the logouts. */
 const LOAD = 8
