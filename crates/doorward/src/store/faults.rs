@@ -30,13 +30,13 @@ pub struct Faults {
 struct Armed {
     fault: Option<Fault>,
     /// How many go well before.
-    before: u32,
+    before: usize,
     met: bool,
 }
 
 impl Faults {
     /// Lets the `nth` statement or call from now meet this fault; 0 is the next one.
-    pub fn arm(&self, fault: Fault, nth: u32) {
+    pub fn arm(&self, fault: Fault, nth: usize) {
         *self.armed() = Armed { fault: Some(fault), before: nth, met: false };
     }
 

@@ -55,7 +55,7 @@ fn gives_nothing(answer: &Answer, asked: &str) {
 
 /// Lets the n-th call meet the fault, for every n of every request, and gives each answer and what was done to `see`,
 /// beside the outcomes of doing nothing and of the request where all goes well. Says how many were met.
-async fn each(fault: Fault, see: impl Fn(&str, Option<&Answer>, &Outcome, (&Outcome, &Outcome))) -> u32 {
+async fn each(fault: Fault, see: impl Fn(&str, Option<&Answer>, &Outcome, (&Outcome, &Outcome))) -> usize {
     let mut met = 0;
     for route in routes() {
         for body in requests(route) {
@@ -66,7 +66,7 @@ async fn each(fault: Fault, see: impl Fn(&str, Option<&Answer>, &Outcome, (&Outc
             let (mut seen, mut spent) = (Vec::new(), Vec::new());
             let after = loop {
                 let asked = format!("{} {} {body} ({fault:?} at {})", route.method, route.path, seen.len());
-                scene.site.app.store.faults().arm(fault, seen.len() as u32);
+                scene.site.app.store.faults().arm(fault, seen.len());
                 let answer = answer(&scene, fault).await;
                 if !scene.site.app.store.faults().disarm() {
                     went_well(route, &answer.unwrap(), &asked);
@@ -90,7 +90,7 @@ async fn each(fault: Fault, see: impl Fn(&str, Option<&Answer>, &Outcome, (&Outc
             met += seen.len();
         }
     }
-    met as u32
+    met
 }
 
 #[track_caller]
@@ -178,7 +178,7 @@ async fn r06_a_store_that_fails_opens_no_route_that_would_refuse() {
         let scene = ended_elsewhere(route, &body).await;
         let before = scene.stored().await;
         for nth in 0..MOST {
-            scene.site.app.store.faults().arm(Fault::Fails, nth as u32);
+            scene.site.app.store.faults().arm(Fault::Fails, nth);
             let answer = scene.act().await;
             if !scene.site.app.store.faults().disarm() {
                 break;
