@@ -71,12 +71,12 @@ impl Site {
             .partition(|(key, _)| key.chars().all(|c| c.is_ascii_uppercase() || c == '_'));
         let mut site_settings = settings;
         let mut environment = environment;
-        if let Some(url) = new_postgres_schema().await {
-            if !site_settings.iter().any(|(key, _)| key == "database") {
-                site_settings.push(("database".into(), url));
-            }
+        let is_named = site_settings.iter().any(|(key, _)| key == "database");
+        let url = if is_named { None } else { new_postgres_schema().await };
+        if is_named || url.is_some() {
             environment.push(("DOORWARD_SECRET".into(), "a root secret for tests: 0123456789".into()));
         }
+        site_settings.extend(url.map(|url| ("database".into(), url)));
         let app = open(folder.path(), &clock, &site_settings, &environment, &hooks).await;
         let (router, api) = (crate::routes::alone(&app), Arc::new(Api::of(&app.settings)));
         Self { app, clock, router, api, folder, settings: site_settings, environment, hooks }
