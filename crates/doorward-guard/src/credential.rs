@@ -1,5 +1,8 @@
+use std::mem;
+
 use doorward_core::Refusal;
 use http::{HeaderMap, header};
+use memchr::memchr_iter;
 
 /// The names of the cookies that carry credentials.
 #[derive(Debug, Clone)]
@@ -67,14 +70,18 @@ fn bearer(value: &str) -> Option<&str> {
 /// Name and value of each cookie (RFC 6265 section 4.2.1), byte for byte: nothing is unquoted or decoded, and a foreign
 /// broken cookie is passed over (K03, K04).
 fn cookies(headers: &HeaderMap) -> impl Iterator<Item = (&[u8], &[u8])> {
-    let pairs =
-        headers.get_all(header::COOKIE).iter().flat_map(|line| line.as_bytes().split(|byte| *byte == b';'));
-    pairs.filter_map(|pair| {
+    headers.get_all(header::COOKIE).iter().flat_map(|line| pairs(line.as_bytes())).filter_map(|pair| {
         let pair = pair.trim_ascii();
         let equals = pair.iter().position(|byte| *byte == b'=')?;
         let (name, value) = pair.split_at_checked(equals)?;
         Some((name, value.get(1..)?))
     })
+}
+
+fn pairs(line: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let mut start = 0;
+    let ends = memchr_iter(b';', line).chain([line.len()]);
+    ends.filter_map(move |end| line.get(mem::replace(&mut start, end + 1)..end))
 }
 
 #[cfg(test)]

@@ -77,10 +77,32 @@ impl Guard {
     /// # Errors
     /// Why it is refused. What cannot be checked is refused as [`Refusal::Unavailable`], never let through.
     pub async fn check(&self, headers: &HeaderMap) -> Result<Identity, Refusal> {
-        match credential(headers, &self.0.cookies)? {
-            Credential::BearerToken(token) => self.check_token(token, Mode::Bearer).await,
-            Credential::CookieToken(token) => self.check_token(token, Mode::Cookie).await,
-            Credential::SessionSecret(secret) => self.check_secret(secret).await,
+        match self.check_in_memory(headers) {
+            Some(checked) => checked,
+            // Boxed: the usual way carries no room for it.
+            None => Box::pin(self.ask(headers)).await,
+        }
+    }
+
+    /// Checks the credential of a request as [`Guard::check`] does, without waiting for anything; `None` where only a store
+    /// or a server elsewhere can tell.
+    pub fn check_in_memory(&self, headers: &HeaderMap) -> Option<Result<Identity, Refusal>> {
+        let now = (self.0.now)();
+        let (token, mode) = match credential(headers, &self.0.cookies) {
+            Ok(Credential::BearerToken(token)) => (token, Mode::Bearer),
+            Ok(Credential::CookieToken(token)) => (token, Mode::Cookie),
+            Ok(Credential::SessionSecret(secret)) => {
+                let Some(secret) = OpaqueSecret::parse(secret) else {
+                    return Some(Err(Refusal::TokenInvalid));
+                };
+                return self.0.lookup.session_in_memory(&secret.hash(), now);
+            }
+            Err(refusal) => return Some(Err(refusal)),
+        };
+        match self.0.verifier.verify(token, now) {
+            Ok(verified) => self.standing(verified, mode),
+            Err(Refusal::TokenInvalid) if self.0.verifier.lacks_the_key_of(token) => None,
+            Err(refusal) => Some(Err(refusal)),
         }
     }
 
@@ -98,17 +120,33 @@ impl Guard {
         &self.0.cookies
     }
 
-    async fn check_token(&self, token: &str, mode: Mode) -> Result<Identity, Refusal> {
+    /// What memory could not tell.
+    async fn ask(&self, headers: &HeaderMap) -> Result<Identity, Refusal> {
         let now = (self.0.now)();
+        let (token, mode) = match credential(headers, &self.0.cookies)? {
+            Credential::BearerToken(token) => (token, Mode::Bearer),
+            Credential::CookieToken(token) => (token, Mode::Cookie),
+            Credential::SessionSecret(secret) => {
+                let secret = OpaqueSecret::parse(secret).ok_or(Refusal::TokenInvalid)?;
+                return self.0.lookup.session(&secret, now).await;
+            }
+        };
         let verified = match self.0.verifier.verify(token, now) {
             Err(Refusal::TokenInvalid) => self.with_newer_keys(token, now).await?,
             verified => verified?,
         };
-        match self.0.verifier.revocations.check(verified.user, verified.session, verified.role) {
-            Standing::Good => Ok(Identity::of_token(verified, mode)),
-            Standing::Ended => Err(Refusal::SessionEnded),
-            Standing::Stale => Err(Refusal::TokenStale),
-            Standing::Unknown => self.0.lookup.token(verified, mode, now).await,
+        match self.standing(verified, mode) {
+            Some(checked) => checked,
+            None => self.0.lookup.token(verified, mode, now).await,
+        }
+    }
+
+    fn standing(&self, token: AccessToken, mode: Mode) -> Option<Result<Identity, Refusal>> {
+        match self.0.verifier.revocations.check(token.user, token.session, token.role) {
+            Standing::Good => Some(Ok(Identity::of_token(token, mode))),
+            Standing::Ended => Some(Err(Refusal::SessionEnded)),
+            Standing::Stale => Some(Err(Refusal::TokenStale)),
+            Standing::Unknown => None,
         }
     }
 
@@ -118,14 +156,5 @@ impl Guard {
             return self.0.verifier.verify(token, now);
         }
         Err(Refusal::TokenInvalid)
-    }
-
-    async fn check_secret(&self, secret: &str) -> Result<Identity, Refusal> {
-        let now = (self.0.now)();
-        let secret = OpaqueSecret::parse(secret).ok_or(Refusal::TokenInvalid)?;
-        match self.0.lookup.session_in_memory(&secret.hash(), now) {
-            Some(answer) => answer,
-            None => self.0.lookup.session(&secret, now).await,
-        }
     }
 }

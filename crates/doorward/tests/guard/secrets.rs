@@ -5,9 +5,10 @@ use std::net::SocketAddr;
 use doorward::testing::{Site, Visitor};
 use doorward_core::name::DisplayName;
 use doorward_core::role::RoleName;
+use doorward_core::token::Algorithm;
 use doorward_core::{Mode, OpaqueSecret};
-use doorward_guard::Guard;
-use http::HeaderMap;
+use doorward_guard::{Denied, Guard};
+use http::{HeaderMap, HeaderName};
 use serde_json::json;
 
 use crate::way::Way;
@@ -48,6 +49,34 @@ async fn a_session_secret_is_good_at_a_client_until_its_session_ends() {
     // By the feed, and not when what is remembered of it is forgotten.
     eventually("the logout", async || guard.health().revocations == 1).await;
     assert_eq!(way.count(ASKS), 1);
+}
+
+#[tokio::test]
+async fn a_check_without_waiting_tells_all_but_what_only_the_server_knows() {
+    let (site, address) = server().await;
+    let guard = guard(&site, address).await;
+    let (ada, bob) = (site.logged_in_by("ada", Mode::Session).await, site.logged_in("bob").await);
+    let without_waiting = |name: &'static str, value: &str| {
+        let headers = HeaderMap::from_iter([(HeaderName::from_static(name), value.parse().unwrap())]);
+        let checked = guard.check_in_memory(&headers)?;
+        Some(checked.map_or_else(|refusal| Denied::Refused(refusal).code(), |_| "ok"))
+    };
+    let bearer = format!("Bearer {}", bob.token().unwrap());
+    assert_eq!(without_waiting("authorization", &bearer), Some("ok"));
+    assert_eq!(
+        without_waiting("authorization", bearer.trim_end_matches(char::is_alphanumeric)),
+        Some("token_invalid")
+    );
+    assert_eq!(without_waiting("x-nothing", "1"), Some("token_missing"));
+    assert_eq!(without_waiting("cookie", "__Host-sessionId=short"), Some("token_invalid"));
+    site.app.keys.replace(Algorithm::Es256, site.clock.now()).await.unwrap();
+    bob.refresh().await.is_ok();
+    let of_new_key = format!("Bearer {}", bob.token().unwrap());
+    for (name, value) in [("authorization", of_new_key), ("cookie", cookie(&ada))] {
+        assert_eq!(without_waiting(name, &value), None, "{name}");
+        assert_eq!(verdict_of(&guard, name, &value).await, "ok");
+        assert_eq!(without_waiting(name, &value), Some("ok"));
+    }
 }
 
 #[tokio::test]
