@@ -30,6 +30,7 @@ use crate::store::{Store, StoreError, StoreSettings, Tx, values};
 use crate::throttle::Throttle;
 use crate::users::Users;
 use crate::web::cookies::CookieJar;
+use crate::web::headers::Headers;
 use crate::web::page::Pages;
 use crate::{audit, links};
 
@@ -79,6 +80,7 @@ pub struct Parts {
     pub(crate) metrics: Metrics,
     pub(crate) cookies: CookieJar,
     pub(crate) pages: Pages,
+    pub(crate) headers: Headers,
     settled: Mutex<SettledTime>,
     listening: OnceLock<SocketAddr>,
     draining: watch::Sender<bool>,
@@ -163,15 +165,12 @@ impl App {
         let follows = (secrets.feed.as_ref(), settings.feed_streams);
         let told = (revocations.clone(), keys.clone());
         let base = (store.clone(), clock.clone(), settings.roles.clone());
+        let (timed, limited) = ((store.clone(), clock.clone()), (hashing.clone(), throttle.clone()));
         Ok(Self(Arc::new(Parts {
             accounts: Accounts::new(base, users.clone(), sessions.clone(), revocations.clone()),
-            passwords: Passwords::new(
-                (store.clone(), clock.clone()),
-                users.clone(),
-                (hashing.clone(), throttle.clone()),
-                &root,
-            ),
+            passwords: Passwords::new(timed, users.clone(), limited, &root),
             pages: Pages::new(&settings),
+            headers: Headers::new(&settings),
             metrics: Metrics::new(&settings.base_path),
             clients: Clients::load(store.clone(), clock.clone()).await?,
             feed: Arc::new(Feed::open(&store, told, clock.clone(), follows).await?),

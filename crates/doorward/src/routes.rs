@@ -1,8 +1,12 @@
 //! Every URL of the product on one screen, and the layers around them, each with the reason for its place.
 
+use std::net::SocketAddr;
+use std::sync::Arc;
+
 use axum::Router;
 use axum::routing::get;
 use http::{HeaderValue, Method, header};
+use hyper::body::Incoming;
 use serde_json::Value;
 use tower::layer::layer_fn;
 use tower::util::option_layer;
@@ -16,8 +20,8 @@ use crate::features::{
     password_reset, profile, refresh, register, revoke, style,
 };
 use crate::settings::Settings;
-use crate::web::answer::{Answers, REQUEST_ID, answer};
-use crate::web::api::{Routes, document};
+use crate::web::answer::{Answers, Around, REQUEST_ID, Readable, answer};
+use crate::web::api::{FromMemory, Routes, document};
 
 /// All routes of Doorward, to be merged into another application.
 pub fn router<S: Clone + Send + Sync + 'static>(app: &App) -> Router<S> {
@@ -27,24 +31,36 @@ pub fn router<S: Clone + Send + Sync + 'static>(app: &App) -> Router<S> {
 
 /// All routes of Doorward, and its answer for every other path.
 pub(crate) fn alone<S: Clone + Send + Sync + 'static>(app: &App) -> Router<S> {
-    let around = app.clone();
-    routes(app).layer(layer_fn(move |route| layered(&around, route)))
+    let (app, (routes, in_memory)) = (app.clone(), routes(app));
+    routes.layer(layer_fn(move |route| layered(around(&app, route, in_memory.clone()), None)))
 }
 
 /// All routes of Doorward, to be served alone: the layers stand around the whole router, which saves each request the
 /// boxes that a router's own layers cost.
-pub(crate) fn service(app: &App) -> impl Answers + use<> {
-    layered(app, routes(app))
+pub(crate) struct Alone(Arc<Around<Router>>);
+
+impl Alone {
+    pub(crate) fn new(app: &App) -> Self {
+        let (routes, in_memory) = routes(app);
+        Self(around(app, routes, in_memory))
+    }
+
+    /// What answers this client.
+    pub(crate) fn service(&self, peer: SocketAddr) -> impl Answers<Incoming> + use<> {
+        layered(self.0.clone(), Some(peer))
+    }
 }
 
-fn routes<S>(app: &App) -> Router<S> {
-    let routes = features().router();
+fn routes<S>(app: &App) -> (Router<S>, FromMemory) {
+    let base = app.settings.base_path.as_str();
+    let features = features();
+    let in_memory = features.all_in_memory(base);
     // No fallback: beside somebody's own routes theirs holds. Alone, the answer layer gives the 404 our form.
-    let routes = match app.settings.base_path.as_str() {
-        "" => routes,
-        base => Router::new().nest(base, routes).route(&format!("{base}/"), get(dashboard::start)),
+    let routes = match base {
+        "" => features.router(),
+        _ => Router::new().nest(base, features.router()).route(&format!("{base}/"), get(dashboard::start)),
     };
-    routes.with_state(app.clone())
+    (routes.with_state(app.clone()), in_memory)
 }
 
 /// The document of the API (OpenAPI 3.1), as these settings make it: also served at `/openapi.json`.
@@ -77,14 +93,22 @@ fn features() -> Routes {
 /// refusals our form, and every answer its headers; CORS outermost, so that a listed page can read refusals too.
 ///
 /// All stand outside of the base path: what is beside it is answered in our form, and the whole path is known.
-fn layered<S: Answers>(app: &App, routes: S) -> impl Answers + use<S> {
+fn layered<S: Answers, B: Readable>(
+    around: Arc<Around<S>>,
+    peer: Option<SocketAddr>,
+) -> impl Answers<B> + use<S, B> {
+    let cors = option_layer(around.cors.clone());
+    cors.layer(service_fn(move |request| answer(around.clone(), peer, request)))
+}
+
+fn around<S: Answers>(app: &App, routes: S, in_memory: FromMemory) -> Arc<Around<S>> {
     let origins = &app.settings.origins;
     let csrf = origins
         .iter()
         .fold(CsrfLayer::new(), |layer, origin| layer.clone().add_trusted_origin(origin).unwrap_or(layer));
-    let (app, guarded) = (app.clone(), csrf.layer(routes));
-    let answers = service_fn(move |request| answer(app.clone(), guarded.clone(), request));
-    option_layer((!origins.is_empty()).then(|| cors(origins))).layer(answers)
+    let guarded = csrf.layer(routes.clone());
+    let cors = (!origins.is_empty()).then(|| cors(origins));
+    Arc::new(Around { app: app.clone(), in_memory, routes, guarded, cors })
 }
 
 fn cors(origins: &[String]) -> CorsLayer {

@@ -17,7 +17,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::Body;
-use axum::extract::ConnectInfo;
 use http::Request;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
@@ -31,6 +30,7 @@ use tokio::task::{JoinHandle, JoinSet};
 use tokio_rustls::TlsAcceptor;
 
 use crate::app::App;
+use crate::routes::Alone;
 use crate::web::answer::Answers;
 use places::Addresses;
 use stream::{ClientStream, Turn};
@@ -109,7 +109,7 @@ async fn accept_all(
     graceful: &GracefulShutdown,
     open: &mut JoinSet<()>,
 ) -> Infallible {
-    let service = crate::routes::service(app);
+    let routes = Alone::new(app);
     let places = Arc::new(Semaphore::new(places::places(app.settings.max_connections)));
     let addresses = Addresses::new(&app.settings);
     loop {
@@ -118,18 +118,18 @@ async fn accept_all(
             Ok((stream, peer)) => {
                 let Some(seat) = addresses.seat(peer.ip()) else { continue };
                 let (service, app, tls, watcher) =
-                    (service.clone(), app.clone(), tls.clone(), graceful.watcher());
+                    (routes.service(peer), app.clone(), tls.clone(), graceful.watcher());
                 open.spawn(async move {
                     let _ = stream.set_nodelay(true);
                     // A client that breaks off is its own affair.
                     match tls {
-                        None => drop(watcher.watch(connection(stream, peer, service, &app)).await),
+                        None => drop(watcher.watch(connection(stream, service, &app)).await),
                         Some(tls) => {
                             // A handshake has the time of a head (attack H13).
                             let shaken =
                                 tokio::time::timeout(app.settings.head_timeout, tls.accept(stream)).await;
                             if let Ok(Ok(stream)) = shaken {
-                                drop(watcher.watch(connection(stream, peer, service, &app)).await);
+                                drop(watcher.watch(connection(stream, service, &app)).await);
                             }
                         }
                     }
@@ -153,9 +153,8 @@ async fn pause_after(error: &std::io::Error) {
 
 type Connection<T, S> = http1::Connection<TokioIo<ClientStream<T>>, S>;
 
-fn connection<T: AsyncRead + AsyncWrite + Unpin + Send + 'static, S: Answers>(
+fn connection<T: AsyncRead + AsyncWrite + Unpin + Send + 'static, S: Answers<Incoming>>(
     stream: T,
-    peer: SocketAddr,
     service: S,
     app: &App,
 ) -> Connection<T, impl HttpService<Incoming, ResBody = Body, Error = Infallible, Future: Send> + use<T, S>> {
@@ -164,10 +163,7 @@ fn connection<T: AsyncRead + AsyncWrite + Unpin + Send + 'static, S: Answers>(
     let service = service_fn(move |request: Request<Incoming>| {
         turn.pass();
         let turn = turn.clone();
-        let plain = wire::is_plain(&request);
-        let mut request = request.map(Body::new);
-        request.extensions_mut().insert(ConnectInfo(peer));
-        let answered = plain.then(|| service.clone().call(request));
+        let answered = wire::is_plain(&request).then(|| service.clone().call(request));
         async move {
             let response = match answered {
                 Some(answered) => answered.await,

@@ -147,12 +147,17 @@ impl Users {
         Ok(self.store.find(ANY_ADMIN, values![]).await?.is_some())
     }
 
+    /// The user, where memory has it.
+    pub fn in_memory(&self, id: UserId) -> Option<Arc<Cached>> {
+        self.cache.get(&id)
+    }
+
     /// The user from memory, or from the store once.
     ///
     /// # Errors
     /// The store's.
     pub async fn cached(&self, id: UserId) -> Result<Option<Arc<Cached>>, StoreError> {
-        match self.cache.get(&id) {
+        match self.in_memory(id) {
             Some(cached) => Ok(Some(cached)),
             // Boxed: the usual way carries no room for the store's.
             None => Box::pin(self.fill(id)).await,

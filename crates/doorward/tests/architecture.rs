@@ -39,6 +39,7 @@ const FLOORS: [&[&str]; 6] = [
         "random",
         "metrics",
         "web::cookies",
+        "web::headers",
         "web::page",
         "web::assets",
         "web::words",

@@ -52,8 +52,9 @@ async fn every_answer_has_the_headers_of_the_contract() {
 #[tokio::test]
 async fn over_https_browsers_are_told_to_stay_there() {
     let site = Site::with(&[("public_url", "https://accounts.example.com")]).await;
+    let ada = site.logged_in("ada").await;
     for path in ["/profile", "/login", "/healthz", "/nothing"] {
-        let answer = site.visitor().get(path).await;
+        let answer = ada.get(path).await;
         let hsts = answer.header("strict-transport-security");
         assert_eq!(hsts, Some("max-age=31536000; includeSubDomains"), "{path}");
     }

@@ -1,11 +1,14 @@
 //! The outermost layer: a request's id, the form of errors, and the headers that every answer has.
 
 use std::convert::Infallible;
+use std::net::SocketAddr;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use axum::extract::Request;
+use axum::BoxError;
+use axum::body::{Body, Bytes, HttpBody};
+use axum::extract::{ConnectInfo, Request};
 use axum::response::{IntoResponse, Response};
 use doorward_core::Refusal;
 use doorward_guard::{Credential, challenge, credential};
@@ -14,7 +17,10 @@ use http::header::{self, HeaderName};
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use tokio::time::Instant;
 use tower::{Service, ServiceExt};
+use tower_http::cors::CorsLayer;
+use tower_http::csrf::Csrf;
 
+use super::api::FromMemory;
 use super::cookies::SetCookies;
 use super::credential::go;
 use super::detour::{detour, from_elsewhere, send_again, to_login};
@@ -27,15 +33,6 @@ use crate::metrics::{self, Route};
 
 /// Names a request, also in the log.
 pub(crate) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
-/// Nothing that is no page of ours is ever one: a browser that opens JSON runs and frames nothing (ASVS 3.2.1).
-static POLICY: HeaderValue = HeaderValue::from_static(
-    "default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'",
-);
-static NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
-static VARIES: HeaderValue = HeaderValue::from_static("Accept, Cookie, Authorization");
-static NOSNIFF: HeaderValue = HeaderValue::from_static("nosniff");
-static NO_REFERRER: HeaderValue = HeaderValue::from_static("no-referrer");
-static HSTS: HeaderValue = HeaderValue::from_static("max-age=31536000; includeSubDomains");
 
 /// What an answer needs to know of its request.
 struct Asked {
@@ -54,9 +51,9 @@ struct Asked {
     by_secret: bool,
 }
 
-/// What answers requests: a router, and layers around one.
-pub(crate) trait Answers:
-    Service<Request, Response = Response, Error = Infallible, Future: Send + 'static>
+/// What answers requests with such a body: a router, and layers around one. Always ready.
+pub(crate) trait Answers<B = Body>:
+    Service<Request<B>, Response = Response, Error = Infallible, Future: Send + 'static>
     + Clone
     + Send
     + Sync
@@ -64,8 +61,8 @@ pub(crate) trait Answers:
 {
 }
 
-impl<S> Answers for S where
-    S: Service<Request, Response = Response, Error = Infallible, Future: Send + 'static>
+impl<S, B> Answers<B> for S where
+    S: Service<Request<B>, Response = Response, Error = Infallible, Future: Send + 'static>
         + Clone
         + Send
         + Sync
@@ -73,20 +70,46 @@ impl<S> Answers for S where
 {
 }
 
+/// The body of a request that a router can read.
+pub(crate) trait Readable: HttpBody<Data = Bytes, Error: Into<BoxError>> + Send + 'static {}
+
+impl<B: HttpBody<Data = Bytes, Error: Into<BoxError>> + Send + 'static> Readable for B {}
+
+/// Routes, and what stands around them.
+pub(crate) struct Around<S> {
+    pub(crate) app: App,
+    pub(crate) in_memory: FromMemory,
+    pub(crate) routes: S,
+    /// The same behind the layer against other sites, which lets every safe method pass.
+    pub(crate) guarded: Csrf<S>,
+    pub(crate) cors: Option<CorsLayer>,
+}
+
 /// Answers a request, whatever happens to it.
 ///
 /// An unsafe method runs to its end in a task of its own, even where the client hangs up: what it changes is whole, and
 /// in force in memory too (attack H11). A panic costs one answer (H12).
-pub(crate) async fn answer(app: App, inner: impl Answers, request: Request) -> Result<Response, Infallible> {
-    let asked = Asked::by(&app, &request);
-    let foreign = !asked.is_safe() && is_of_another_origin(&app, request.headers());
-    let answered = inner.oneshot(request);
-    let response = if foreign {
-        Ok(Ok(Error::CrossSite.into_response()))
-    } else if asked.is_safe() {
+///
+/// `peer` is whoever sent it, where axum's extension isn't there already.
+pub(crate) async fn answer<S: Answers, B: Readable>(
+    around: Arc<Around<S>>,
+    peer: Option<SocketAddr>,
+    request: Request<B>,
+) -> Result<Response, Infallible> {
+    let app = &around.app;
+    let asked = Asked::by(app, &request);
+    let response = if asked.is_safe() {
+        let answered = async {
+            match around.remembered(&asked, &request) {
+                Some(response) => Ok(response),
+                None => around.routes.clone().call(for_router(request, peer)).await,
+            }
+        };
         AssertUnwindSafe(answered).catch_unwind().await.map_err(drop)
+    } else if is_of_another_origin(app, request.headers()) {
+        Ok(Ok(Error::CrossSite.into_response()))
     } else {
-        tokio::spawn(answered).await.map_err(drop)
+        tokio::spawn(around.guarded.clone().oneshot(for_router(request, peer))).await.map_err(drop)
     };
     let response = response.map(|Ok(response)| response);
     let mut response = response.unwrap_or_else(|()| {
@@ -96,9 +119,9 @@ pub(crate) async fn answer(app: App, inner: impl Answers, request: Request) -> R
     });
     if let Some(error) = error_of(&mut response) {
         metrics::count(&app.metrics.refusals, "code", error.row().1);
-        response = show(&app, &asked, &error, response);
+        response = show(app, &asked, &error, response);
     }
-    finish(&app, response.headers_mut());
+    app.headers.complete(response.headers_mut());
     if let Some((since, route)) = asked.watched {
         let (status, took) = (response.status(), since.elapsed());
         app.metrics.requests.answered(route, &asked.method, status, took);
@@ -115,8 +138,32 @@ pub(crate) async fn answer(app: App, inner: impl Answers, request: Request) -> R
     Ok(response)
 }
 
+/// A request as axum's extractors read it: what memory answers has no need of it.
+fn for_router<B: Readable>(request: Request<B>, peer: Option<SocketAddr>) -> Request {
+    let mut request = request.map(Body::new);
+    if let Some(peer) = peer {
+        request.extensions_mut().insert(ConnectInfo(peer));
+    }
+    request
+}
+
+impl<S> Around<S> {
+    /// The answer to a program, where guard and route have it in memory. A check that has to wait is the router's.
+    fn remembered<B>(&self, asked: &Asked, request: &Request<B>) -> Option<Response> {
+        let uri = request.uri();
+        if asked.method != Method::GET || asked.reader.is_person() || uri.query().is_some() {
+            return None;
+        }
+        let (_, answer) = self.in_memory.iter().find(|(path, _)| path == uri.path())?;
+        match self.app.guard.check_in_memory(request.headers())? {
+            Ok(identity) => answer(&self.app, &identity),
+            Err(refusal) => Some(Error::Refused(refusal).into_response()),
+        }
+    }
+}
+
 impl Asked {
-    fn by(app: &App, request: &Request) -> Self {
+    fn by<B>(app: &App, request: &Request<B>) -> Self {
         static COUNTER: AtomicU64 = AtomicU64::new(0);
         let (method, headers) = (request.method(), request.headers());
         let reader = Reader::of(method, headers);
@@ -273,20 +320,5 @@ fn page(
             detour(app, *refusal, asked.from_elsewhere, path).unwrap_or_else(|| to_login(app, path))
         }
         _ => app.pages.error(error, status, again, request_id),
-    }
-}
-
-/// The headers that every answer has, unless its handler knows better.
-fn finish(app: &App, headers: &mut HeaderMap) {
-    let mut default = |name: HeaderName, value: &HeaderValue| {
-        headers.entry(name).or_insert_with(|| value.clone());
-    };
-    default(header::CACHE_CONTROL, &NO_STORE);
-    default(header::VARY, &VARIES);
-    default(header::X_CONTENT_TYPE_OPTIONS, &NOSNIFF);
-    default(header::CONTENT_SECURITY_POLICY, &POLICY);
-    default(header::REFERRER_POLICY, &NO_REFERRER);
-    if app.settings.public_url.as_ref().is_some_and(|url| url.scheme() == "https") {
-        default(header::STRICT_TRANSPORT_SECURITY, &HSTS);
     }
 }

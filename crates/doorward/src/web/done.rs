@@ -1,9 +1,7 @@
-//! Plain answers: an act is done; or here is what lay ready.
+//! The plain answer: an act is done.
 
 use axum::Json;
-use axum::body::{Body, Bytes};
 use axum::response::{IntoResponse, Response};
-use http::header::{CONTENT_TYPE, HeaderMap, HeaderValue};
 use serde::Serialize;
 use serde_json::Value;
 
@@ -45,16 +43,4 @@ impl IntoResponse for Done {
     fn into_response(self) -> Response {
         Json(self).into_response()
     }
-}
-
-/// How many headers an answer may have before their map has to grow: those that every answer gets, and a few more.
-const HEADERS: usize = 9;
-
-/// JSON that lay ready.
-pub(crate) fn ready(json: Bytes) -> Response {
-    let mut response = Response::new(Body::from(json));
-    let mut headers = HeaderMap::with_capacity(HEADERS);
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    *response.headers_mut() = headers;
-    response
 }

@@ -9,6 +9,7 @@ pub(crate) mod cookies;
 pub(crate) mod credential;
 pub(crate) mod detour;
 pub(crate) mod done;
+pub(crate) mod headers;
 pub(crate) mod home;
 pub(crate) mod input;
 pub(crate) mod notice;

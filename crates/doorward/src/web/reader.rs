@@ -21,8 +21,10 @@ impl Reader {
     /// client's.
     pub(crate) fn of(method: &Method, headers: &HeaderMap) -> Self {
         let person = if method == Method::GET || method == Method::HEAD {
-            let accept = headers.get(ACCEPT).and_then(|value| value.to_str().ok());
-            accept.is_some_and(|accept| accept.contains("text/html") && prefers_html(accept))
+            // Most programs end here: there is no h in `application/json` and `*/*`.
+            let accept = headers.get(ACCEPT).filter(|value| value.as_bytes().contains(&b'h'));
+            let accept = accept.and_then(|value| value.to_str().ok());
+            accept.is_some_and(prefers_html)
         } else {
             let sent = headers.get(CONTENT_TYPE).map_or(&[][..], |value| value.as_bytes());
             let form = b"application/x-www-form-urlencoded";

@@ -7,6 +7,7 @@ mod end;
 mod feed;
 mod follower;
 mod form;
+mod memory;
 mod metrics;
 mod places;
 mod size;

@@ -11,10 +11,9 @@ use minijinja::context;
 use crate::app::App;
 use crate::error::Result;
 use crate::shape::{like, object, of};
-use crate::users;
+use crate::users::{self, Cached};
 use crate::web::api::{Routes, Who, says};
 use crate::web::credential::go;
-use crate::web::done::ready;
 use crate::web::home::{HOME, home};
 use crate::web::notice::{Notice, Said};
 use crate::web::reader::Reader;
@@ -28,11 +27,11 @@ pub(crate) fn routes() -> Routes {
         .query("done", Notice::shape(), Notice::MEANING)
         .json(200, "who is signed in", user)
         .page(200, "as a page, with the devices");
-    Routes::of("My account").get("/dashboard", dashboard, dashboard_says).get(
-        "/",
-        start,
-        says("The way in", Who::Anybody).goes("to /dashboard"),
-    )
+    let start_says = says("The way in", Who::Anybody).goes("to /dashboard");
+    Routes::of("My account")
+        .get("/dashboard", dashboard, dashboard_says)
+        .in_memory("/dashboard", |app, caller| app.users.in_memory(caller.user).map(|user| shown(app, &user)))
+        .get("/", start, start_says)
 }
 
 pub(crate) async fn start(State(app): State<App>) -> Response {
@@ -50,7 +49,11 @@ async fn dashboard(
         return Box::pin(page(&app, &identity, said)).await;
     }
     let cached = app.users.cached(identity.user).await?.ok_or(Refusal::SessionEnded)?;
-    Ok(ready(cached.welcome.clone()))
+    Ok(shown(&app, &cached))
+}
+
+fn shown(app: &App, user: &Cached) -> Response {
+    app.headers.ready(user.welcome.clone())
 }
 
 async fn page(app: &App, identity: &Identity, Said(said): Said) -> Result<Response> {

@@ -12,7 +12,6 @@ use serde_json::json;
 
 use crate::app::App;
 use crate::web::api::{Operation, Routes, Who, document, says};
-use crate::web::done::ready;
 
 /// Adds the routes that describe all routes, themselves included.
 pub(crate) fn add(routes: Routes) -> Routes {
@@ -25,7 +24,7 @@ pub(crate) fn add(routes: Routes) -> Routes {
     );
     let own = Routes::of("Operation").get(
         "/openapi.json",
-        move |State(app): State<App>| async move { ready(for_programs.document(&app)) },
+        move |State(app): State<App>| async move { app.headers.ready(for_programs.document(&app)) },
         document_says,
     );
     let for_people = api.clone();

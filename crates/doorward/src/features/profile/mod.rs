@@ -24,12 +24,12 @@ use crate::app::App;
 use crate::audit::{Action, Entry};
 use crate::error::{Error, Result};
 use crate::shape::{exactly, object, of};
-use crate::users::{self, User, check_new_password};
+use crate::users::{self, Cached, User, check_new_password};
 use crate::web::api::{Routes, Says, Who, optional, required, says};
 use crate::web::caller::Confirmed;
 use crate::web::client::Client;
 use crate::web::credential::go;
-use crate::web::done::{Done, done, ready};
+use crate::web::done::{Done, done};
 use crate::web::home::{HOME, home};
 use crate::web::input::Input;
 use crate::web::notice::Notice;
@@ -62,6 +62,7 @@ pub(crate) fn routes() -> Routes {
     let (change_says, delete_says) = (guessed(change_says), guessed(delete_says));
     Routes::of("My account")
         .get("/profile", show, show_says)
+        .in_memory("/profile", |app, caller| app.users.in_memory(caller.user).map(|user| shown(app, &user)))
         .patch("/profile", change, change_says.clone())
         .post("/profile", change, change_says)
         .delete("/profile", delete, delete_says.clone())
@@ -74,7 +75,11 @@ async fn show(State(app): State<App>, identity: Identity, reader: Reader) -> Res
         return Ok(go(&app, "/dashboard"));
     }
     let cached = app.users.cached(identity.user).await?.ok_or(Refusal::SessionEnded)?;
-    Ok(ready(cached.profile.clone()))
+    Ok(shown(&app, &cached))
+}
+
+fn shown(app: &App, user: &Cached) -> Response {
+    app.headers.ready(user.profile.clone())
 }
 
 async fn change(

@@ -3,9 +3,13 @@
 
 mod document;
 
+use std::sync::Arc;
+
 use axum::Router;
 use axum::handler::Handler;
+use axum::response::Response;
 use axum::routing::{self, MethodRouter};
+use doorward_guard::Identity;
 use http::Method;
 use serde_json::Value;
 
@@ -21,12 +25,18 @@ pub(crate) struct Routes {
     topic: &'static str,
     router: Router<App>,
     operations: Vec<Operation>,
+    in_memory: Vec<(&'static str, InMemory)>,
 }
+
+/// What a signed-in program gets for its GET, where memory has it; else the handler is asked.
+pub(crate) type InMemory = fn(&App, &Identity) -> Option<Response>;
+/// Whole paths whose answer may lie in memory.
+pub(crate) type FromMemory = Arc<[(String, InMemory)]>;
 
 impl Routes {
     /// None yet; those that come belong to this topic.
     pub(crate) fn of(topic: &'static str) -> Self {
-        Self { topic, router: Router::new(), operations: Vec::new() }
+        Self { topic, router: Router::new(), operations: Vec::new(), in_memory: Vec::new() }
     }
 
     pub(crate) fn get<H: Handler<T, App>, T: 'static>(
@@ -71,16 +81,29 @@ impl Routes {
         self
     }
 
+    /// Answers a program's GET of this path, which is for who is signed in, ahead of the router, as the handler would: for
+    /// what is asked most.
+    pub(crate) fn in_memory(mut self, path: &'static str, answer: InMemory) -> Self {
+        self.in_memory.push((path, answer));
+        self
+    }
+
     /// These, and others.
     pub(crate) fn merge(mut self, others: Self) -> Self {
         self.router = self.router.merge(others.router);
         self.operations.extend(others.operations);
+        self.in_memory.extend(others.in_memory);
         self
     }
 
     /// What all of them say.
     pub(crate) fn operations(&self) -> &[Operation] {
         &self.operations
+    }
+
+    /// What is answered from memory.
+    pub(crate) fn all_in_memory(&self, base_path: &str) -> FromMemory {
+        self.in_memory.iter().map(|(path, answer)| (format!("{base_path}{path}"), *answer)).collect()
     }
 
     /// What serves them.

@@ -1,0 +1,57 @@
+//! The headers that every answer has, unless its handler knows better.
+
+use axum::body::{Body, Bytes};
+use axum::response::Response;
+use http::header::{
+    CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue,
+    REFERRER_POLICY, STRICT_TRANSPORT_SECURITY, VARY, X_CONTENT_TYPE_OPTIONS,
+};
+
+use crate::settings::Settings;
+
+/// Nothing that is no page of ours is ever one: a browser that opens JSON runs and frames nothing (ASVS 3.2.1).
+const POLICY: &str = "default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'";
+/// Whoever puts this one has put them all.
+const LAST: (HeaderName, HeaderValue) = (X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+
+/// The headers, made once: to copy a map costs a third of making one.
+pub(crate) struct Headers {
+    of_all: HeaderMap,
+    of_json: HeaderMap,
+}
+
+impl Headers {
+    pub(crate) fn new(settings: &Settings) -> Self {
+        let fixed = HeaderValue::from_static;
+        let mut of_all = HeaderMap::from_iter([
+            (CACHE_CONTROL, fixed("no-store")),
+            (VARY, fixed("Accept, Cookie, Authorization")),
+            (CONTENT_SECURITY_POLICY, fixed(POLICY)),
+            (REFERRER_POLICY, fixed("no-referrer")),
+        ]);
+        if settings.public_url.as_ref().is_some_and(|url| url.scheme() == "https") {
+            of_all.insert(STRICT_TRANSPORT_SECURITY, fixed("max-age=31536000; includeSubDomains"));
+        }
+        of_all.extend([LAST]);
+        let mut of_json = of_all.clone();
+        of_json.insert(CONTENT_TYPE, fixed("application/json"));
+        Self { of_all, of_json }
+    }
+
+    /// An answer of JSON that lay ready.
+    pub(crate) fn ready(&self, json: Bytes) -> Response {
+        let mut response = Response::new(Body::from(json));
+        *response.headers_mut() = self.of_json.clone();
+        response
+    }
+
+    /// Gives an answer those that it lacks.
+    pub(crate) fn complete(&self, headers: &mut HeaderMap) {
+        if headers.contains_key(LAST.0) {
+            return;
+        }
+        for (name, value) in &self.of_all {
+            headers.entry(name).or_insert_with(|| value.clone());
+        }
+    }
+}
