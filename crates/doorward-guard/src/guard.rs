@@ -25,10 +25,14 @@ pub trait Lookup: Send + Sync + 'static {
     /// Whether a verified token still stands, asked while memory doesn't hold every revocation.
     fn token(&self, token: AccessToken, mode: Mode, now: Timestamp) -> LookupFuture<'_>;
 
-    /// Fetches the keys again, for a token that names an unknown one; true where they may be newer now. `None` where keys
-    /// don't come from elsewhere.
-    fn newer_keys(&self) -> Option<LookupFuture<'_, bool>> {
-        None
+    /// Whether keys come from elsewhere, so that an unknown one may be a newer one.
+    fn fetches_keys(&self) -> bool {
+        false
+    }
+
+    /// Fetches the keys again, for a token that names an unknown one; true where they may be newer now.
+    fn newer_keys(&self) -> LookupFuture<'_, bool> {
+        Box::pin(std::future::ready(Ok(false)))
     }
 
     /// How it stands with what comes from elsewhere.
@@ -77,32 +81,20 @@ impl Guard {
     /// # Errors
     /// Why it is refused. What cannot be checked is refused as [`Refusal::Unavailable`], never let through.
     pub async fn check(&self, headers: &HeaderMap) -> Result<Identity, Refusal> {
-        match self.check_in_memory(headers) {
-            Some(checked) => checked,
+        let now = (self.0.now)();
+        match self.look(headers, now) {
+            Told::Verdict(verdict) => verdict,
             // Boxed: the usual way carries no room for it.
-            None => Box::pin(self.ask(headers)).await,
+            open => Box::pin(self.ask(open, now)).await,
         }
     }
 
-    /// Checks the credential of a request as [`Guard::check`] does, without waiting for anything; `None` where only a store
-    /// or a server elsewhere can tell.
+    /// Checks the credential of a request as [`Guard::check`] does, without waiting for anything; `None` where memory can't
+    /// tell and [`Guard::check`] would ask elsewhere.
     pub fn check_in_memory(&self, headers: &HeaderMap) -> Option<Result<Identity, Refusal>> {
-        let now = (self.0.now)();
-        let (token, mode) = match credential(headers, &self.0.cookies) {
-            Ok(Credential::BearerToken(token)) => (token, Mode::Bearer),
-            Ok(Credential::CookieToken(token)) => (token, Mode::Cookie),
-            Ok(Credential::SessionSecret(secret)) => {
-                let Some(secret) = OpaqueSecret::parse(secret) else {
-                    return Some(Err(Refusal::TokenInvalid));
-                };
-                return self.0.lookup.session_in_memory(&secret.hash(), now);
-            }
-            Err(refusal) => return Some(Err(refusal)),
-        };
-        match self.0.verifier.verify(token, now) {
-            Ok(verified) => self.standing(verified, mode),
-            Err(Refusal::TokenInvalid) if self.0.verifier.lacks_the_key_of(token) => None,
-            Err(refusal) => Some(Err(refusal)),
+        match self.look(headers, (self.0.now)()) {
+            Told::Verdict(verdict) => Some(verdict),
+            _ => None,
         }
     }
 
@@ -120,41 +112,63 @@ impl Guard {
         &self.0.cookies
     }
 
-    /// What memory could not tell.
-    async fn ask(&self, headers: &HeaderMap) -> Result<Identity, Refusal> {
-        let now = (self.0.now)();
-        let (token, mode) = match credential(headers, &self.0.cookies)? {
-            Credential::BearerToken(token) => (token, Mode::Bearer),
-            Credential::CookieToken(token) => (token, Mode::Cookie),
-            Credential::SessionSecret(secret) => {
-                let secret = OpaqueSecret::parse(secret).ok_or(Refusal::TokenInvalid)?;
-                return self.0.lookup.session(&secret, now).await;
-            }
+    fn look<'a>(&self, headers: &'a HeaderMap, now: Timestamp) -> Told<'a> {
+        let (token, mode) = match credential(headers, &self.0.cookies) {
+            Ok(Credential::BearerToken(token)) => (token, Mode::Bearer),
+            Ok(Credential::CookieToken(token)) => (token, Mode::Cookie),
+            Ok(Credential::SessionSecret(secret)) => return self.look_up(secret, now),
+            Err(refusal) => return Told::Verdict(Err(refusal)),
         };
-        let verified = match self.0.verifier.verify(token, now) {
-            Err(Refusal::TokenInvalid) => self.with_newer_keys(token, now).await?,
-            verified => verified?,
-        };
-        match self.standing(verified, mode) {
-            Some(checked) => checked,
-            None => self.0.lookup.token(verified, mode, now).await,
+        match self.0.verifier.verify(token, now) {
+            Ok(verified) => self.standing(verified, mode),
+            Err(Refusal::TokenInvalid) if self.may_be_of_a_newer_key(token) => Told::Key(token, mode),
+            Err(refusal) => Told::Verdict(Err(refusal)),
         }
     }
 
-    fn standing(&self, token: AccessToken, mode: Mode) -> Option<Result<Identity, Refusal>> {
+    fn may_be_of_a_newer_key(&self, token: &str) -> bool {
+        self.0.lookup.fetches_keys() && self.0.verifier.lacks_the_key_of(token)
+    }
+
+    fn look_up(&self, secret: &str, now: Timestamp) -> Told<'static> {
+        let Some(secret) = OpaqueSecret::parse(secret) else {
+            return Told::Verdict(Err(Refusal::TokenInvalid));
+        };
+        let known = self.0.lookup.session_in_memory(&secret.hash(), now);
+        known.map_or(Told::Secret(secret), Told::Verdict)
+    }
+
+    fn standing(&self, token: AccessToken, mode: Mode) -> Told<'static> {
         match self.0.verifier.revocations.check(token.user, token.session, token.role) {
-            Standing::Good => Some(Ok(Identity::of_token(token, mode))),
-            Standing::Ended => Some(Err(Refusal::SessionEnded)),
-            Standing::Stale => Some(Err(Refusal::TokenStale)),
-            Standing::Unknown => None,
+            Standing::Good => Told::Verdict(Ok(Identity::of_token(token, mode))),
+            Standing::Ended => Told::Verdict(Err(Refusal::SessionEnded)),
+            Standing::Stale => Told::Verdict(Err(Refusal::TokenStale)),
+            Standing::Unknown => Told::Token(token, mode),
         }
     }
 
-    async fn with_newer_keys(&self, token: &str, now: Timestamp) -> Result<AccessToken, Refusal> {
-        let Some(fetch) = self.0.lookup.newer_keys() else { return Err(Refusal::TokenInvalid) };
-        if self.0.verifier.lacks_the_key_of(token) && fetch.await? {
-            return self.0.verifier.verify(token, now);
+    async fn ask(&self, mut open: Told<'_>, now: Timestamp) -> Result<Identity, Refusal> {
+        if let Told::Key(token, mode) = open
+            && self.0.lookup.newer_keys().await?
+        {
+            open = self.standing(self.0.verifier.verify(token, now)?, mode);
         }
-        Err(Refusal::TokenInvalid)
+        match open {
+            Told::Verdict(verdict) => verdict,
+            Told::Secret(secret) => self.0.lookup.session(&secret, now).await,
+            Told::Key(..) => Err(Refusal::TokenInvalid),
+            Told::Token(token, mode) => self.0.lookup.token(token, mode, now).await,
+        }
     }
+}
+
+/// What memory tells of a credential: the verdict, or what is left to ask.
+enum Told<'a> {
+    Verdict(Result<Identity, Refusal>),
+    /// A session secret that it doesn't know.
+    Secret(OpaqueSecret),
+    /// A token that names a key that it doesn't have.
+    Key(&'a str, Mode),
+    /// A verified token, while revocations may be missing.
+    Token(AccessToken, Mode),
 }

@@ -299,9 +299,12 @@ impl Lookup for Remote {
         Box::pin(std::future::ready(answer))
     }
 
-    fn newer_keys(&self) -> Option<LookupFuture<'_, bool>> {
-        let asked = || Box::pin(self.shared.newer_keys()) as LookupFuture<'_, bool>;
-        self.shared.fetches_keys.then(asked)
+    fn fetches_keys(&self) -> bool {
+        self.shared.fetches_keys
+    }
+
+    fn newer_keys(&self) -> LookupFuture<'_, bool> {
+        Box::pin(self.shared.newer_keys())
     }
 
     fn health(&self) -> Option<Health> {

@@ -72,11 +72,15 @@ async fn a_check_without_waiting_tells_all_but_what_only_the_server_knows() {
     site.app.keys.replace(Algorithm::Es256, site.clock.now()).await.unwrap();
     bob.refresh().await.is_ok();
     let of_new_key = format!("Bearer {}", bob.token().unwrap());
-    for (name, value) in [("authorization", of_new_key), ("cookie", cookie(&ada))] {
+    let cookie_of_ada = cookie(&ada);
+    for (name, value) in [("authorization", of_new_key), ("cookie", cookie_of_ada.clone())] {
         assert_eq!(without_waiting(name, &value), None, "{name}");
         assert_eq!(verdict_of(&guard, name, &value).await, "ok");
         assert_eq!(without_waiting(name, &value), Some("ok"));
     }
+    ada.post("/logout", json!({})).await.is_ok();
+    eventually("the logout", async || without_waiting("cookie", &cookie_of_ada) == Some("session_ended"))
+        .await;
 }
 
 #[tokio::test]
