@@ -28,6 +28,13 @@ impl Wire {
         Self(TcpStream::connect(address).await.unwrap())
     }
 
+    /// One from another address of this machine.
+    pub(crate) async fn from(own: [u8; 4], address: SocketAddr) -> Self {
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.bind((own, 0).into()).unwrap();
+        Self(socket.connect(address).await.unwrap())
+    }
+
     /// One whose system buffers little of what it sends, so that it is still sending when the server answers.
     pub(crate) async fn narrow(address: SocketAddr) -> Self {
         let socket = TcpSocket::new_v4().unwrap();

@@ -32,6 +32,20 @@ async fn h06_beyond_the_limit_clients_wait_until_a_place_is_free() {
 }
 
 #[tokio::test]
+async fn a_session_shows_the_address_that_its_connection_came_from() {
+    let (_site, address) = server(&[]).await;
+    for own in [[127, 0, 0, 1], [127, 0, 0, 2]] {
+        let mut wire = Wire::from(own, address).await;
+        let name = format!("ada{}", own[3]);
+        let ada = json!({ "name": name, "email": format!("{name}@example.org"), "password": PASSWORD });
+        let token = wire.asks(&post("/register", &ada)).await.field("token");
+        let sessions = format!("GET /sessions HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer {token}\r\n\r\n");
+        let body: serde_json::Value = serde_json::from_str(&wire.asks(&sessions).await.body).unwrap();
+        assert_eq!(body["sessions"][0]["ip"], std::net::Ipv4Addr::from(own).to_string());
+    }
+}
+
+#[tokio::test]
 async fn h06_an_address_with_all_its_connections_gets_no_further_one() {
     let (_site, address) = server(&[("http.max_connections_per_address", "2")]).await;
     let (mut first, mut second) = (Wire::to(address).await, Wire::to(address).await);
