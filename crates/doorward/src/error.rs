@@ -282,7 +282,7 @@ impl From<StoreError> for Error {
     }
 }
 
-/// The error goes to the outermost layer among the response's extensions: only there are request id and reader known.
+/// The error goes to the answer layer among the response's extensions: only there are request id and reader known.
 impl IntoResponse for Error {
     fn into_response(self) -> Response {
         let mut response = self.row().0.into_response();

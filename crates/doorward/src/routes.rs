@@ -20,8 +20,8 @@ use crate::features::{
     password_reset, profile, refresh, register, revoke, style,
 };
 use crate::settings::Settings;
-use crate::web::answer::{Answers, Around, REQUEST_ID, Readable, answer};
-use crate::web::api::{FromMemory, Routes, document};
+use crate::web::answer::{Answers, Front, REQUEST_ID, Readable};
+use crate::web::api::{InMemory, Routes, document};
 
 /// All routes of Doorward, to be merged into another application.
 pub fn router<S: Clone + Send + Sync + 'static>(app: &App) -> Router<S> {
@@ -31,30 +31,35 @@ pub fn router<S: Clone + Send + Sync + 'static>(app: &App) -> Router<S> {
 
 /// All routes of Doorward, and its answer for every other path.
 pub(crate) fn alone<S: Clone + Send + Sync + 'static>(app: &App) -> Router<S> {
-    let (app, (routes, in_memory)) = (app.clone(), routes(app));
-    routes.layer(layer_fn(move |route| layered(around(&app, route, in_memory.clone()), None)))
+    let (around, (routes, in_memory)) = (app.clone(), routes(app));
+    routes.layer(layer_fn(move |route| {
+        layered(front(&around, route, in_memory.clone()), cors(&around.settings.origins), None)
+    }))
 }
 
 /// All routes of Doorward, to be served alone: the layers stand around the whole router, which saves each request the
 /// boxes that a router's own layers cost.
-pub(crate) struct Alone(Arc<Around<Router>>);
+pub(crate) struct Served {
+    front: Arc<Front<Router>>,
+    cors: Option<CorsLayer>,
+}
 
-impl Alone {
+impl Served {
     pub(crate) fn new(app: &App) -> Self {
         let (routes, in_memory) = routes(app);
-        Self(around(app, routes, in_memory))
+        Self { front: front(app, routes, in_memory), cors: cors(&app.settings.origins) }
     }
 
     /// What answers this client.
-    pub(crate) fn service(&self, peer: SocketAddr) -> impl Answers<Incoming> + use<> {
-        layered(self.0.clone(), Some(peer))
+    pub(crate) fn to(&self, peer: SocketAddr) -> impl Answers<Incoming> + use<> {
+        layered(self.front.clone(), self.cors.clone(), Some(peer))
     }
 }
 
-fn routes<S>(app: &App) -> (Router<S>, FromMemory) {
+fn routes<S>(app: &App) -> (Router<S>, Arc<[(String, InMemory)]>) {
     let base = app.settings.base_path.as_str();
     let features = features();
-    let in_memory = features.all_in_memory(base);
+    let in_memory = features.in_memory(base);
     // No fallback: beside somebody's own routes theirs holds. Alone, the answer layer gives the 404 our form.
     let routes = match base {
         "" => features.router(),
@@ -89,36 +94,36 @@ fn features() -> Routes {
     docs::add(routes)
 }
 
-/// From the inside out: CSRF stands before every handler, whatever the credential; the answer layer outside of it gives
-/// refusals our form, and every answer its headers; CORS outermost, so that a listed page can read refusals too.
+/// From the inside out: CSRF stands before every handler of an unsafe method, whatever the credential; the answer layer
+/// outside of it gives refusals our form, and every answer its headers; CORS outermost, so that a listed page can read
+/// refusals too.
 ///
 /// All stand outside of the base path: what is beside it is answered in our form, and the whole path is known.
 fn layered<S: Answers, B: Readable>(
-    around: Arc<Around<S>>,
+    front: Arc<Front<S>>,
+    cors: Option<CorsLayer>,
     peer: Option<SocketAddr>,
 ) -> impl Answers<B> + use<S, B> {
-    let cors = option_layer(around.cors.clone());
-    cors.layer(service_fn(move |request| answer(around.clone(), peer, request)))
+    option_layer(cors).layer(service_fn(move |request| front.clone().answer(peer, request)))
 }
 
-fn around<S: Answers>(app: &App, routes: S, in_memory: FromMemory) -> Arc<Around<S>> {
-    let origins = &app.settings.origins;
+fn front<S: Answers>(app: &App, routes: S, in_memory: Arc<[(String, InMemory)]>) -> Arc<Front<S>> {
+    let origins = app.settings.origins.iter();
     let csrf = origins
-        .iter()
         .fold(CsrfLayer::new(), |layer, origin| layer.clone().add_trusted_origin(origin).unwrap_or(layer));
-    let guarded = csrf.layer(routes.clone());
-    let cors = (!origins.is_empty()).then(|| cors(origins));
-    Arc::new(Around { app: app.clone(), in_memory, routes, guarded, cors })
+    Arc::new(Front { app: app.clone(), in_memory, guarded: csrf.layer(routes.clone()), routes })
 }
 
-fn cors(origins: &[String]) -> CorsLayer {
+/// Nothing where no other origin is listed.
+fn cors(origins: &[String]) -> Option<CorsLayer> {
     let listed: Vec<HeaderValue> = origins.iter().filter_map(|origin| origin.parse().ok()).collect();
-    CorsLayer::new()
+    let cors = CorsLayer::new()
         .allow_origin(AllowOrigin::list(listed))
         .allow_methods([Method::GET, Method::POST, Method::PATCH, Method::DELETE])
         .allow_headers([header::AUTHORIZATION, header::CONTENT_TYPE])
         .expose_headers([header::RETRY_AFTER, REQUEST_ID])
-        .allow_credentials(true)
+        .allow_credentials(true);
+    (!origins.is_empty()).then_some(cors)
 }
 
 #[cfg(test)]

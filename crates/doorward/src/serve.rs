@@ -30,7 +30,7 @@ use tokio::task::{JoinHandle, JoinSet};
 use tokio_rustls::TlsAcceptor;
 
 use crate::app::App;
-use crate::routes::Alone;
+use crate::routes::Served;
 use crate::web::answer::Answers;
 use places::Addresses;
 use stream::{ClientStream, Turn};
@@ -109,7 +109,7 @@ async fn accept_all(
     graceful: &GracefulShutdown,
     open: &mut JoinSet<()>,
 ) -> Infallible {
-    let routes = Alone::new(app);
+    let routes = Served::new(app);
     let places = Arc::new(Semaphore::new(places::places(app.settings.max_connections)));
     let addresses = Addresses::new(&app.settings);
     loop {
@@ -118,7 +118,7 @@ async fn accept_all(
             Ok((stream, peer)) => {
                 let Some(seat) = addresses.seat(peer.ip()) else { continue };
                 let (service, app, tls, watcher) =
-                    (routes.service(peer), app.clone(), tls.clone(), graceful.watcher());
+                    (routes.to(peer), app.clone(), tls.clone(), graceful.watcher());
                 open.spawn(async move {
                     let _ = stream.set_nodelay(true);
                     // A client that breaks off is its own affair.

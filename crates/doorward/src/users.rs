@@ -148,7 +148,7 @@ impl Users {
     }
 
     /// The user, where memory has it.
-    pub fn in_memory(&self, id: UserId) -> Option<Arc<Cached>> {
+    pub fn find_in_memory(&self, id: UserId) -> Option<Arc<Cached>> {
         self.cache.get(&id)
     }
 
@@ -157,7 +157,7 @@ impl Users {
     /// # Errors
     /// The store's.
     pub async fn cached(&self, id: UserId) -> Result<Option<Arc<Cached>>, StoreError> {
-        match self.in_memory(id) {
+        match self.find_in_memory(id) {
             Some(cached) => Ok(Some(cached)),
             // Boxed: the usual way carries no room for the store's.
             None => Box::pin(self.fill(id)).await,

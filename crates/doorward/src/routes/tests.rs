@@ -1,6 +1,10 @@
+use axum::body::Body;
+use axum::extract::Request;
+use axum::response::IntoResponse;
 use doorward_core::Mode;
-use http::{Method, header};
+use http::{Method, StatusCode, header};
 use serde_json::{Value, json};
+use tower::service_fn;
 
 use crate::testing::{Answer, PASSWORD, Site, Visitor};
 
@@ -52,11 +56,36 @@ async fn every_answer_has_the_headers_of_the_contract() {
 #[tokio::test]
 async fn over_https_browsers_are_told_to_stay_there() {
     let site = Site::with(&[("public_url", "https://accounts.example.com")]).await;
+    for visitor in [site.visitor(), site.logged_in("ada").await] {
+        for path in ["/profile", "/login", "/healthz", "/nothing"] {
+            let answer = visitor.get(path).await;
+            let hsts = answer.header("strict-transport-security");
+            assert_eq!(hsts, Some("max-age=31536000; includeSubDomains"), "{path}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_memory_has_for_a_program_is_answered_before_the_routes() {
+    let site = Site::new().await;
     let ada = site.logged_in("ada").await;
-    for path in ["/profile", "/login", "/healthz", "/nothing"] {
-        let answer = ada.get(path).await;
-        let hsts = answer.header("strict-transport-security");
-        assert_eq!(hsts, Some("max-age=31536000; includeSubDomains"), "{path}");
+    ada.get("/profile").await.is_ok();
+    let (_, in_memory) = super::routes::<()>(&site.app);
+    let no_route = service_fn(|_: Request| async { Ok(StatusCode::IM_A_TEAPOT.into_response()) });
+    let front = super::front(&site.app, no_route, in_memory);
+    for (status, method, path, accept) in [
+        (200, Method::GET, "/profile", "*/*"),
+        (200, Method::GET, "/dashboard", "application/json"),
+        (418, Method::GET, "/dashboard", "text/html"),
+        (418, Method::GET, "/dashboard?x", "*/*"),
+        (418, Method::HEAD, "/profile", "*/*"),
+        (418, Method::PATCH, "/profile", "*/*"),
+        (418, Method::GET, "/profile/", "*/*"),
+        (418, Method::GET, "/sessions", "*/*"),
+    ] {
+        let request = ada.request(method, path).header(header::ACCEPT, accept);
+        let answer = front.clone().answer(None, request.body(Body::empty()).unwrap()).await;
+        assert_eq!(answer.unwrap().status().as_u16(), status, "{path} {accept}");
     }
 }
 

@@ -1,4 +1,5 @@
-//! The outermost layer: a request's id, the form of errors, and the headers that every answer has.
+//! The answer layer: what memory answers before the router, a request's id, the form of errors, and the headers that
+//! every answer has.
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
@@ -17,10 +18,9 @@ use http::header::{self, HeaderName};
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use tokio::time::Instant;
 use tower::{Service, ServiceExt};
-use tower_http::cors::CorsLayer;
 use tower_http::csrf::Csrf;
 
-use super::api::FromMemory;
+use super::api::InMemory;
 use super::cookies::SetCookies;
 use super::credential::go;
 use super::detour::{detour, from_elsewhere, send_again, to_login};
@@ -33,23 +33,6 @@ use crate::metrics::{self, Route};
 
 /// Names a request, also in the log.
 pub(crate) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
-
-/// What an answer needs to know of its request.
-struct Asked {
-    id: u64,
-    /// Since when and for which route, where that is counted or logged.
-    watched: Option<(Instant, Route)>,
-    reader: Reader,
-    method: Method,
-    /// What a person asked for.
-    path: Option<String>,
-    from_elsewhere: bool,
-    /// `/refresh` knows itself whether its token came in a cookie, and changes things by GET too.
-    is_refresh: bool,
-    by_cookie: bool,
-    /// A person's one credential is a session secret.
-    by_secret: bool,
-}
 
 /// What answers requests with such a body: a router, and layers around one. Always ready.
 pub(crate) trait Answers<B = Body>:
@@ -75,70 +58,77 @@ pub(crate) trait Readable: HttpBody<Data = Bytes, Error: Into<BoxError>> + Send 
 
 impl<B: HttpBody<Data = Bytes, Error: Into<BoxError>> + Send + 'static> Readable for B {}
 
-/// Routes, and what stands around them.
-pub(crate) struct Around<S> {
+/// What stands before the routes.
+pub(crate) struct Front<S> {
     pub(crate) app: App,
-    pub(crate) in_memory: FromMemory,
+    /// What lies ready, by its whole path.
+    pub(crate) in_memory: Arc<[(String, InMemory)]>,
     pub(crate) routes: S,
     /// The same behind the layer against other sites, which lets every safe method pass.
     pub(crate) guarded: Csrf<S>,
-    pub(crate) cors: Option<CorsLayer>,
 }
 
-/// Answers a request, whatever happens to it.
-///
-/// An unsafe method runs to its end in a task of its own, even where the client hangs up: what it changes is whole, and
-/// in force in memory too (attack H11). A panic costs one answer (H12).
-///
-/// `peer` is whoever sent it, where axum's extension isn't there already.
-pub(crate) async fn answer<S: Answers, B: Readable>(
-    around: Arc<Around<S>>,
-    peer: Option<SocketAddr>,
-    request: Request<B>,
-) -> Result<Response, Infallible> {
-    let app = &around.app;
-    let asked = Asked::by(app, &request);
-    let response = if asked.is_safe() {
-        let answered = async {
-            match around.remembered(&asked, &request) {
-                Some(response) => Ok(response),
-                None => around.routes.clone().call(for_router(request, peer)).await,
-            }
+impl<S: Answers> Front<S> {
+    /// Answers a request, whatever happens to it.
+    ///
+    /// An unsafe method runs to its end in a task of its own, even where the client hangs up: what it changes is whole, and
+    /// in force in memory too (attack H11). A panic costs one answer (H12).
+    ///
+    /// `peer` is whoever sent it, where axum's extension isn't there already.
+    pub(crate) async fn answer<B: Readable>(
+        self: Arc<Self>,
+        peer: Option<SocketAddr>,
+        request: Request<B>,
+    ) -> Result<Response, Infallible> {
+        let app = &self.app;
+        let asked = Asked::by(app, &request);
+        let response = if asked.is_safe() {
+            let answered = async {
+                match self.in_memory(&asked, &request) {
+                    Some(response) => Ok(response),
+                    None => self.routes.clone().call(for_router(request, peer)).await,
+                }
+            };
+            AssertUnwindSafe(answered).catch_unwind().await.map_err(drop)
+        } else if is_of_another_origin(app, request.headers()) {
+            Ok(Ok(Error::CrossSite.into_response()))
+        } else {
+            tokio::spawn(self.guarded.clone().oneshot(for_router(request, peer))).await.map_err(drop)
         };
-        AssertUnwindSafe(answered).catch_unwind().await.map_err(drop)
-    } else if is_of_another_origin(app, request.headers()) {
-        Ok(Ok(Error::CrossSite.into_response()))
-    } else {
-        tokio::spawn(around.guarded.clone().oneshot(for_router(request, peer))).await.map_err(drop)
-    };
-    let response = response.map(|Ok(response)| response);
-    let mut response = response.unwrap_or_else(|()| {
-        let route = asked.watched.map(|(_, route)| route.name());
-        tracing::error!(request_id = %asked.request_id(), route, "a handler panicked");
-        Error::Unavailable.into_response()
-    });
-    if let Some(error) = error_of(&mut response) {
-        metrics::count(&app.metrics.refusals, "code", error.row().1);
-        response = show(app, &asked, &error, response);
+        let response = response.map(|Ok(response)| response);
+        let mut response = response.unwrap_or_else(|()| {
+            let route = asked.watched.map(|(_, route)| route.name());
+            tracing::error!(request_id = %asked.request_id(), route, "a handler panicked");
+            Error::Unavailable.into_response()
+        });
+        if let Some(error) = error_of(&mut response) {
+            metrics::count(&app.metrics.refusals, "code", error.row().1);
+            response = show(app, &asked, &error, response);
+        }
+        app.headers.complete(response.headers_mut());
+        asked.count(app, response.status());
+        Ok(response)
     }
-    app.headers.complete(response.headers_mut());
-    if let Some((since, route)) = asked.watched {
-        let (status, took) = (response.status(), since.elapsed());
-        app.metrics.requests.answered(route, &asked.method, status, took);
-        // The route and never the path: that may hold a secret, and the query too.
-        tracing::debug!(
-            request_id = %asked.request_id(),
-            method = %asked.method,
-            route = route.name(),
-            status = status.as_u16(),
-            ms = took.as_secs_f64() * 1e3,
-            "answered"
-        );
+
+    /// The answer to a program, where memory has it. A check that has to wait is the router's.
+    fn in_memory<B>(&self, asked: &Asked, request: &Request<B>) -> Option<Response> {
+        let uri = request.uri();
+        if asked.method != Method::GET || asked.reader.is_person() || uri.query().is_some() {
+            return None;
+        }
+        let (_, json) = self.in_memory.iter().find(|(path, _)| path == uri.path())?;
+        match self.app.guard.check_in_memory(request.headers())? {
+            Ok(identity) => {
+                let user = self.app.users.find_in_memory(identity.user)?;
+                Some(self.app.headers.json(json(&user).clone()))
+            }
+            Err(refusal) => Some(Error::Refused(refusal).into_response()),
+        }
     }
-    Ok(response)
 }
 
-/// A request as axum's extractors read it: what memory answers has no need of it.
+/// The request as the router takes it: its body boxed, the client among the extensions. What memory answers is spared
+/// both.
 fn for_router<B: Readable>(request: Request<B>, peer: Option<SocketAddr>) -> Request {
     let mut request = request.map(Body::new);
     if let Some(peer) = peer {
@@ -147,19 +137,21 @@ fn for_router<B: Readable>(request: Request<B>, peer: Option<SocketAddr>) -> Req
     request
 }
 
-impl<S> Around<S> {
-    /// The answer to a program, where guard and route have it in memory. A check that has to wait is the router's.
-    fn remembered<B>(&self, asked: &Asked, request: &Request<B>) -> Option<Response> {
-        let uri = request.uri();
-        if asked.method != Method::GET || asked.reader.is_person() || uri.query().is_some() {
-            return None;
-        }
-        let (_, answer) = self.in_memory.iter().find(|(path, _)| path == uri.path())?;
-        match self.app.guard.check_in_memory(request.headers())? {
-            Ok(identity) => answer(&self.app, &identity),
-            Err(refusal) => Some(Error::Refused(refusal).into_response()),
-        }
-    }
+/// What an answer needs to know of its request.
+struct Asked {
+    id: u64,
+    /// Since when and for which route, where that is counted or logged.
+    watched: Option<(Instant, Route)>,
+    reader: Reader,
+    method: Method,
+    /// What a person asked for.
+    path: Option<String>,
+    from_elsewhere: bool,
+    /// `/refresh` knows itself whether its token came in a cookie, and changes things by GET too.
+    is_refresh: bool,
+    by_cookie: bool,
+    /// A person's one credential is a session secret.
+    by_secret: bool,
 }
 
 impl Asked {
@@ -185,6 +177,22 @@ impl Asked {
                 && matches!(credential(headers, &app.cookies.names), Ok(Credential::SessionSecret(_))),
             is_refresh,
         }
+    }
+
+    /// Counts and logs the answer, where somebody watches.
+    fn count(&self, app: &App, status: StatusCode) {
+        let Some((since, route)) = self.watched else { return };
+        let took = since.elapsed();
+        app.metrics.requests.answered(route, &self.method, status, took);
+        // The route and never the path: that may hold a secret, and the query too.
+        tracing::debug!(
+            request_id = %self.request_id(),
+            method = %self.method,
+            route = route.name(),
+            status = status.as_u16(),
+            ms = took.as_secs_f64() * 1e3,
+            "answered"
+        );
     }
 
     fn is_safe(&self) -> bool {

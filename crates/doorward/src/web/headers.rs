@@ -3,16 +3,14 @@
 use axum::body::{Body, Bytes};
 use axum::response::Response;
 use http::header::{
-    CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue,
-    REFERRER_POLICY, STRICT_TRANSPORT_SECURITY, VARY, X_CONTENT_TYPE_OPTIONS,
+    CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderMap, HeaderValue, REFERRER_POLICY,
+    STRICT_TRANSPORT_SECURITY, VARY, X_CONTENT_TYPE_OPTIONS,
 };
 
 use crate::settings::Settings;
 
 /// Nothing that is no page of ours is ever one: a browser that opens JSON runs and frames nothing (ASVS 3.2.1).
 const POLICY: &str = "default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'";
-/// Whoever puts this one has put them all.
-const LAST: (HeaderName, HeaderValue) = (X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
 
 /// The headers, made once: to copy a map costs a third of making one.
 pub(crate) struct Headers {
@@ -28,18 +26,18 @@ impl Headers {
             (VARY, fixed("Accept, Cookie, Authorization")),
             (CONTENT_SECURITY_POLICY, fixed(POLICY)),
             (REFERRER_POLICY, fixed("no-referrer")),
+            (X_CONTENT_TYPE_OPTIONS, fixed("nosniff")),
         ]);
         if settings.public_url.as_ref().is_some_and(|url| url.scheme() == "https") {
             of_all.insert(STRICT_TRANSPORT_SECURITY, fixed("max-age=31536000; includeSubDomains"));
         }
-        of_all.extend([LAST]);
         let mut of_json = of_all.clone();
         of_json.insert(CONTENT_TYPE, fixed("application/json"));
         Self { of_all, of_json }
     }
 
-    /// An answer of JSON that lay ready.
-    pub(crate) fn ready(&self, json: Bytes) -> Response {
+    /// 200 with this JSON, and all headers.
+    pub(crate) fn json(&self, json: Bytes) -> Response {
         let mut response = Response::new(Body::from(json));
         *response.headers_mut() = self.of_json.clone();
         response
@@ -47,7 +45,8 @@ impl Headers {
 
     /// Gives an answer those that it lacks.
     pub(crate) fn complete(&self, headers: &mut HeaderMap) {
-        if headers.contains_key(LAST.0) {
+        // Only `json` puts this one, and with it all: handlers leave it alone.
+        if headers.contains_key(X_CONTENT_TYPE_OPTIONS) {
             return;
         }
         for (name, value) in &self.of_all {

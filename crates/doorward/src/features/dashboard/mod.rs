@@ -11,7 +11,7 @@ use minijinja::context;
 use crate::app::App;
 use crate::error::Result;
 use crate::shape::{like, object, of};
-use crate::users::{self, Cached};
+use crate::users;
 use crate::web::api::{Routes, Who, says};
 use crate::web::credential::go;
 use crate::web::home::{HOME, home};
@@ -25,13 +25,11 @@ pub(crate) fn routes() -> Routes {
     ]);
     let dashboard_says = says("The dashboard", Who::SignedIn)
         .query("done", Notice::shape(), Notice::MEANING)
+        .in_memory(|user| &user.welcome)
         .json(200, "who is signed in", user)
         .page(200, "as a page, with the devices");
     let start_says = says("The way in", Who::Anybody).goes("to /dashboard");
-    Routes::of("My account")
-        .get("/dashboard", dashboard, dashboard_says)
-        .in_memory("/dashboard", |app, caller| app.users.in_memory(caller.user).map(|user| shown(app, &user)))
-        .get("/", start, start_says)
+    Routes::of("My account").get("/dashboard", dashboard, dashboard_says).get("/", start, start_says)
 }
 
 pub(crate) async fn start(State(app): State<App>) -> Response {
@@ -49,11 +47,7 @@ async fn dashboard(
         return Box::pin(page(&app, &identity, said)).await;
     }
     let cached = app.users.cached(identity.user).await?.ok_or(Refusal::SessionEnded)?;
-    Ok(shown(&app, &cached))
-}
-
-fn shown(app: &App, user: &Cached) -> Response {
-    app.headers.ready(user.welcome.clone())
+    Ok(app.headers.json(cached.welcome.clone()))
 }
 
 async fn page(app: &App, identity: &Identity, Said(said): Said) -> Result<Response> {

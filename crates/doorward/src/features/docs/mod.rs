@@ -24,7 +24,7 @@ pub(crate) fn add(routes: Routes) -> Routes {
     );
     let own = Routes::of("Operation").get(
         "/openapi.json",
-        move |State(app): State<App>| async move { app.headers.ready(for_programs.document(&app)) },
+        move |State(app): State<App>| async move { app.headers.json(for_programs.document(&app)) },
         document_says,
     );
     let for_people = api.clone();

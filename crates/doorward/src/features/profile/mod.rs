@@ -24,7 +24,7 @@ use crate::app::App;
 use crate::audit::{Action, Entry};
 use crate::error::{Error, Result};
 use crate::shape::{exactly, object, of};
-use crate::users::{self, Cached, User, check_new_password};
+use crate::users::{self, User, check_new_password};
 use crate::web::api::{Routes, Says, Who, optional, required, says};
 use crate::web::caller::Confirmed;
 use crate::web::client::Client;
@@ -38,6 +38,7 @@ use crate::web::reader::Reader;
 pub(crate) fn routes() -> Routes {
     let user = || ("user", of::<users::Shown<'_>>());
     let show_says = says("Who I am", Who::SignedIn)
+        .in_memory(|user| &user.profile)
         .json(200, "the user", object([user()]))
         .goes("a browser, to /dashboard");
     // The current password counts as a guess, and is asked for again.
@@ -62,7 +63,6 @@ pub(crate) fn routes() -> Routes {
     let (change_says, delete_says) = (guessed(change_says), guessed(delete_says));
     Routes::of("My account")
         .get("/profile", show, show_says)
-        .in_memory("/profile", |app, caller| app.users.in_memory(caller.user).map(|user| shown(app, &user)))
         .patch("/profile", change, change_says.clone())
         .post("/profile", change, change_says)
         .delete("/profile", delete, delete_says.clone())
@@ -75,11 +75,7 @@ async fn show(State(app): State<App>, identity: Identity, reader: Reader) -> Res
         return Ok(go(&app, "/dashboard"));
     }
     let cached = app.users.cached(identity.user).await?.ok_or(Refusal::SessionEnded)?;
-    Ok(shown(&app, &cached))
-}
-
-fn shown(app: &App, user: &Cached) -> Response {
-    app.headers.ready(user.profile.clone())
+    Ok(app.headers.json(cached.profile.clone()))
 }
 
 async fn change(

@@ -6,10 +6,9 @@ mod document;
 use std::sync::Arc;
 
 use axum::Router;
+use axum::body::Bytes;
 use axum::handler::Handler;
-use axum::response::Response;
 use axum::routing::{self, MethodRouter};
-use doorward_guard::Identity;
 use http::Method;
 use serde_json::Value;
 
@@ -17,6 +16,7 @@ use super::input::Field;
 use crate::app::App;
 use crate::error::Error;
 use crate::shape::Shape;
+use crate::users::Cached;
 
 pub(crate) use document::document;
 
@@ -25,18 +25,15 @@ pub(crate) struct Routes {
     topic: &'static str,
     router: Router<App>,
     operations: Vec<Operation>,
-    in_memory: Vec<(&'static str, InMemory)>,
 }
 
-/// What a signed-in program gets for its GET, where memory has it; else the handler is asked.
-pub(crate) type InMemory = fn(&App, &Identity) -> Option<Response>;
-/// Whole paths whose answer may lie in memory.
-pub(crate) type FromMemory = Arc<[(String, InMemory)]>;
+/// What lies ready for each user in memory: the JSON with which the handler answers a program.
+pub(crate) type InMemory = fn(&Cached) -> &Bytes;
 
 impl Routes {
     /// None yet; those that come belong to this topic.
     pub(crate) fn of(topic: &'static str) -> Self {
-        Self { topic, router: Router::new(), operations: Vec::new(), in_memory: Vec::new() }
+        Self { topic, router: Router::new(), operations: Vec::new() }
     }
 
     pub(crate) fn get<H: Handler<T, App>, T: 'static>(
@@ -81,18 +78,10 @@ impl Routes {
         self
     }
 
-    /// Answers a program's GET of this path, which is for who is signed in, ahead of the router, as the handler would: for
-    /// what is asked most.
-    pub(crate) fn in_memory(mut self, path: &'static str, answer: InMemory) -> Self {
-        self.in_memory.push((path, answer));
-        self
-    }
-
     /// These, and others.
     pub(crate) fn merge(mut self, others: Self) -> Self {
         self.router = self.router.merge(others.router);
         self.operations.extend(others.operations);
-        self.in_memory.extend(others.in_memory);
         self
     }
 
@@ -101,9 +90,10 @@ impl Routes {
         &self.operations
     }
 
-    /// What is answered from memory.
-    pub(crate) fn all_in_memory(&self, base_path: &str) -> FromMemory {
-        self.in_memory.iter().map(|(path, answer)| (format!("{base_path}{path}"), *answer)).collect()
+    /// What lies ready in memory, each with its whole path.
+    pub(crate) fn in_memory(&self, base_path: &str) -> Arc<[(String, InMemory)]> {
+        let ready = |one: &Operation| Some((format!("{base_path}{}", one.path), one.says.in_memory?));
+        self.operations.iter().filter_map(ready).collect()
     }
 
     /// What serves them.
@@ -168,6 +158,7 @@ pub(crate) struct Says {
     reads_strictly: bool,
     answers: Vec<Answers>,
     refusals: Vec<Error>,
+    in_memory: Option<InMemory>,
 }
 
 #[derive(Debug, Clone)]
@@ -197,7 +188,17 @@ struct Answers {
 /// Begins what a route says: in a few words, and who may.
 pub(crate) fn says(summary: &'static str, who: Who) -> Says {
     let (query, answers, refusals) = (Vec::new(), Vec::new(), Vec::new());
-    Says { summary, text: "", who, query, body: None, reads_strictly: true, answers, refusals }
+    Says {
+        summary,
+        text: "",
+        who,
+        query,
+        body: None,
+        reads_strictly: true,
+        answers,
+        refusals,
+        in_memory: None,
+    }
 }
 
 /// A field of the body that must be there.
@@ -258,6 +259,12 @@ impl Says {
     /// More about it.
     pub(crate) fn more(self, text: &'static str) -> Self {
         Self { text, ..self }
+    }
+
+    /// A program's GET without a query is answered with this before the router, where memory has it: for what is asked
+    /// most.
+    pub(crate) fn in_memory(self, json: InMemory) -> Self {
+        Self { in_memory: Some(json), ..self }
     }
 
     /// It reads this from the query.
