@@ -55,8 +55,13 @@ fn json_bodies() {
 
 #[test]
 fn form_bodies() {
-    let seeds =
-        ["name=Ada&email=ada%40example.org&password=a+door&mode=session", "text=%F0%9F%98%80%00", "text=%ff"];
+    let seeds = [
+        "name=Ada&email=ada%40example.org&password=a+door&mode=session",
+        "text=%F0%9F%98%80%00",
+        "text=%ff",
+        "text=",
+        "text",
+    ];
     fuzz(hostile_strings(&seeds), properties::form_body);
 }
 

@@ -105,14 +105,14 @@ pub(crate) fn json_body(bytes: &[u8]) {
     }
 }
 
-/// A form that is read has its text as the standard of forms reads it.
+/// A form that is read has its text as the standard of forms reads it; an empty one is a field that nobody filled in.
 pub(crate) fn form_body(bytes: &[u8]) {
     match PARSERS.body("application/x-www-form-urlencoded", bytes) {
         Ok(read) => {
             let text = url::form_urlencoded::parse(bytes)
                 .find(|(name, _)| name == "text")
                 .map(|(_, text)| text.into_owned());
-            assert_eq!((read.text, read.is_form), (text, true));
+            assert_eq!((read.text, read.is_form), (text.filter(|text| !text.is_empty()), true));
         }
         Err(error) => assert!(error.row().0.is_client_error(), "{error:?}"),
     }
