@@ -38,6 +38,14 @@ fn a_good_token_passes_every_check() {
 }
 
 #[test]
+fn a_token_that_was_cut_says_so_at_its_signature() {
+    let home = Home::new();
+    let token = home.serve(&[]).register("ada").token();
+    let run = home.run(&["token", "explain", &token[..token.len() - 4]]);
+    assert!(line(&run, "signature").ends_with("does not match: the token was changed or cut"), "{}", run.out);
+}
+
+#[test]
 fn an_expired_token_names_exp_and_how_long_ago() {
     let home = Home::new();
     let server = home.serve(&["--access-ttl", "1s"]);
@@ -103,6 +111,7 @@ fn a_foreign_token_fails_at_its_key_and_nothing_is_asked_of_the_store() {
     let token = there.serve(&[]).register("ada").token();
     let run = here.run(&["token", "explain", &token]);
     assert_eq!(last(&run), "Refused: token_invalid (Invalid token); the first failure is: key");
+    assert!(line(&run, "key").contains("is none of this server's: another server made it"), "{}", run.out);
     for check in ["signature", "claims", "expiry", "session", "user", "role"] {
         assert_eq!(line(&run, check), format!("– {check}"));
     }

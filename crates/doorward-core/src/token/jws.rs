@@ -92,7 +92,13 @@ impl<'a> Compact<'a> {
         let bytes = self.decode_header(watch)?;
         let header = Header::read(&bytes, watch)?;
         let key = header.kid.and_then(|kid| keys.find(kid));
-        require(watch, Check::Key, key.is_some(), || format!("kid {:?}", header.kid))?;
+        require(watch, Check::Key, key.is_some(), || match header.kid {
+            Some(kid) if key.is_none() => {
+                format!("kid {kid:?} is none of this server's: another server made it, or its key is gone")
+            }
+            Some(kid) => format!("kid {kid:?}"),
+            None => "no kid".into(),
+        })?;
         let key = key.ok_or(Refusal::TokenInvalid)?;
         header.require_algorithm(key, watch)?;
         header.require_access_token(watch)?;
@@ -112,7 +118,10 @@ impl<'a> Compact<'a> {
         watch: &mut W,
     ) -> Result<(), Refusal> {
         let good = key.verifies(self.signed.as_bytes(), self.signature);
-        require(watch, Check::Signature, good, || format!("{} under key {:?}", key.algorithm(), key.kid()))
+        require(watch, Check::Signature, good, || {
+            let told = if good { "" } else { " does not match: the token was changed or cut" };
+            format!("{} under key {:?}{told}", key.algorithm(), key.kid())
+        })
     }
 }
 
