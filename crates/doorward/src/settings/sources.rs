@@ -252,14 +252,16 @@ fn scalar(key: &str, value: &toml::Value, origin: &Origin) -> Result<String, Set
 }
 
 fn nearest(key: &str) -> String {
-    let by_likeness = |a: &&Setting, b: &&Setting| {
-        strsim::jaro_winkler(a.key, key).total_cmp(&strsim::jaro_winkler(b.key, key))
-    };
-    match SETTINGS.iter().max_by(by_likeness) {
-        _ if key.contains("secret") => {
-            "secrets come from the variables DOORWARD_SECRET, JWT_SECRET and DOORWARD_FEED_SECRET, or files named by …_FILE".into()
-        }
+    /// Below this a likeness is chance.
+    const ALIKE: f64 = 0.7;
+    let key = key.to_lowercase();
+    if key.contains("secret") {
+        return "secrets come from the variables DOORWARD_SECRET, JWT_SECRET and DOORWARD_FEED_SECRET, or files named by …_FILE".into();
+    }
+    let likeness = |setting: &&Setting| strsim::jaro_winkler(setting.key, &key);
+    let nearest = SETTINGS.iter().max_by(|a, b| likeness(a).total_cmp(&likeness(b)));
+    match nearest.filter(|setting| likeness(setting) >= ALIKE) {
         Some(setting) => format!("did you mean {}? `doorward config print` lists all", setting.key),
-        None => String::new(),
+        None => "`doorward config print` lists all".into(),
     }
 }

@@ -35,8 +35,13 @@ fn an_unknown_key_is_refused_with_the_nearest_known_one() {
     assert!(error.problem.contains("acces.ttl") && error.hint.contains("access.ttl"), "{error:?}");
     let error = read("", &[("DOORWARD_REFRSH_TTL", "5m")]).unwrap_err();
     assert!(error.problem.contains("DOORWARD_REFRSH_TTL") && error.hint.contains("refresh.ttl"), "{error:?}");
-    let error = read("jwt_secret = \"x\"\n", &[]).unwrap_err();
-    assert!(error.hint.contains("JWT_SECRET"), "{error:?}");
+    for key in ["jwt_secret", "JWT_SECRET"] {
+        let error = read(&format!("{key} = \"x\"\n"), &[]).unwrap_err();
+        assert!(error.hint.contains("secrets come from the variables"), "{error:?}");
+    }
+    // What is like none isn't made to look like one.
+    let error = read("foo = 1\n", &[]).unwrap_err();
+    assert!(error.problem.contains("foo") && !error.hint.contains("did you mean"), "{error:?}");
 }
 
 #[test]
