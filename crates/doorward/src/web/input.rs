@@ -15,6 +15,7 @@ use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE};
 use http_body_util::{BodyExt, Limited};
 use serde::de::{self, Deserialize, Deserializer, MapAccess};
 use serde_json::Value;
+use serde_json::error::Category;
 
 use crate::app::App;
 use crate::error::{Error, FieldError, Result};
@@ -192,11 +193,11 @@ async fn read_whole(body: Body, limit: usize) -> Result<Bytes> {
 
 fn read_json(body: &[u8]) -> Result<Input> {
     let fields = serde_json::from_slice(body).map_err(|error| {
-        let (line, column) = (error.line(), error.column());
-        Error::Malformed(
-            format!("The body is not a JSON object with distinct names (line {line}, column {column})")
-                .into(),
-        )
+        let what = match error.classify() {
+            Category::Data => "The body is JSON, but not an object with distinct names",
+            _ => "The body is not valid JSON",
+        };
+        Error::Malformed(format!("{what} (line {}, column {})", error.line(), error.column()).into())
     })?;
     Ok(Input { fields, wrong: Vec::new(), is_form: false })
 }

@@ -58,6 +58,12 @@ async fn what_is_no_object_in_utf_8_with_distinct_names_is_malformed() {
         assert_eq!(answer.status, 400, "{text}: {}", answer.text());
         answer.is_refused("malformed");
     }
+    for (body, message) in [
+        ("{\n'email':1}", "The body is not valid JSON (line 2, column 1)"),
+        ("{\"a\":1,\"a\":2}", "The body is JSON, but not an object with distinct names (line 1, column 13)"),
+    ] {
+        assert_eq!(send_json(&visitor, body).await.is_refused("malformed")["message"], message);
+    }
     send_json(&visitor, login()).await.is_ok();
 }
 
