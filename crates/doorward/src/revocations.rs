@@ -84,7 +84,8 @@ const END_ONE: &str =
 const REVOKE_ONE: &str = "INSERT INTO revocations (session_id, user_id, reason, position, created_at, expires_at) \
      VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (session_id) DO NOTHING";
 const END_ALL: &str = "UPDATE sessions SET ended_at = $2, end_reason = $3 \
-     WHERE user_id = $1 AND ended_at IS NULL AND id <> $4 RETURNING id, expires_at";
+     WHERE user_id = $1 AND ended_at IS NULL AND id <> $4 RETURNING expires_at";
+const OVER: &str = "SELECT id FROM sessions WHERE user_id = $1 AND ended_at > $2 AND id <> $3";
 const REVOKE_ALL: &str = "INSERT INTO revocations (session_id, user_id, reason, position, created_at, expires_at) \
      SELECT id, user_id, end_reason, CAST($4 AS BIGINT), ended_at, CAST($3 AS BIGINT) FROM sessions \
      WHERE user_id = $1 AND ended_at = $2 ON CONFLICT (session_id) DO NOTHING";
@@ -121,12 +122,13 @@ pub(crate) async fn end_each(
     Ok(ended)
 }
 
-/// Sessions that an act ended.
+/// The sessions of a user that are over after an act that ends them all.
 #[derive(Debug, Default, Clone)]
 pub struct Ended {
-    /// Each of them.
+    /// Each that a token could still be alive of, whoever ended it: the commit of another act, here or in another process,
+    /// may be in no set in memory yet, and the answer to this one says that they are over (attack R05).
     pub sessions: Vec<SessionId>,
-    /// How many of them were still of use.
+    /// How many of them this act ended while they were still of use.
     pub live: u32,
 }
 
@@ -146,8 +148,11 @@ pub(crate) async fn end_all(
     }
     let mut ended = Ended::default();
     for row in rows {
+        ended.live += u32::from(row.get::<Timestamp>(0)? > ending.at);
+    }
+    let since = ending.at - ending.remembered_until.since(ending.at);
+    for row in tx.list(OVER, values![user, since, keep]).await? {
         ended.sessions.push(row.get(0)?);
-        ended.live += u32::from(row.get::<Timestamp>(1)? > ending.at);
     }
     Ok(ended)
 }

@@ -95,7 +95,8 @@ pub struct Beginning {
 pub struct Begun {
     user: UserId,
     role: RoleName,
-    ended: Vec<SessionId>,
+    /// Whoever ended them.
+    over: Vec<SessionId>,
     absolute_end: Timestamp,
 }
 
@@ -127,7 +128,7 @@ pub(crate) async fn begin(
     (user, role): (UserId, RoleName),
     new: &Beginning,
 ) -> Result<Begun, StoreError> {
-    let mut ended = revocations::end_each(tx, &new.replaced, new.ending).await?;
+    revocations::end_each(tx, &new.replaced, new.ending).await?;
     let absolute_end = new.lifetimes.absolute_end(role, new.now);
     let expires_at = new.lifetimes.idle_end(new.mode, new.now, absolute_end);
     let (ip, hash) = (new.from.ip.map(|ip| ip.to_string()), new.secret.as_ref().map(OpaqueSecret::hash));
@@ -139,10 +140,10 @@ pub(crate) async fn begin(
     .await?;
     let beyond = tx.list(BEYOND, values![user, new.now, new.per_user.saturating_sub(1), new.id]).await?;
     let beyond = beyond.iter().map(|row| row.get(0)).collect::<Result<Vec<_>, _>>()?;
-    ended.append(&mut revocations::end_each(tx, &beyond, new.too_many).await?);
+    revocations::end_each(tx, &beyond, new.too_many).await?;
     audit::record(tx, &new.entry.clone().user(user).session(new.id)).await?;
-    let ended = ended.into_iter().map(|(session, _)| session).collect();
-    Ok(Begun { user, role, ended, absolute_end })
+    let over = [new.replaced.as_slice(), &beyond].concat();
+    Ok(Begun { user, role, over, absolute_end })
 }
 
 shown! {
@@ -263,7 +264,7 @@ impl Sessions {
     /// # Errors
     /// The token could not be signed: our own failure.
     pub fn issue(&self, new: &Beginning, begun: &Begun) -> Result<Issued> {
-        self.revocations.apply(&begun.ended, new.ending);
+        self.revocations.apply(&begun.over, new.ending);
         let ends_at = self.lifetimes.idle_end(new.mode, new.now, begun.absolute_end);
         let content = match &new.secret {
             Some(secret) => Content::Secret(secret.to_text(), ends_at),
@@ -294,7 +295,8 @@ impl Sessions {
         Ok(Content::Tokens { access, refresh: (refresh, refresh_end) })
     }
 
-    /// Ends these sessions, whoever's they are. Those that are over already stay as they are.
+    /// Ends these sessions, whoever's they are. Those that are over already stay as they are, and are refused from here on
+    /// too: whoever ended them may not have come to it yet (attack R04).
     ///
     /// # Errors
     /// The store's: then none was ended (attack R06).
@@ -305,6 +307,7 @@ impl Sessions {
         let ending = self.revocations.ending(self.clock.now(), because);
         let entries: Vec<Entry> =
             sessions.iter().filter_map(|_| entry.as_ref().map(Entry::another)).collect();
+        let over = sessions.clone();
         let ended = self
             .store
             .transaction(async move |tx: &mut Tx| {
@@ -312,11 +315,11 @@ impl Sessions {
                 for ((session, user), entry) in ended.iter().zip(&entries) {
                     audit::record(tx, &entry.clone().user(*user).session(*session)).await?;
                 }
-                Ok(ended.into_iter().map(|(session, _)| session).collect::<Vec<_>>())
+                Ok(ended.len())
             })
             .await?;
-        self.revocations.apply(&ended, ending);
-        Ok(u32::try_from(ended.len()).unwrap_or(u32::MAX))
+        self.revocations.apply(&over, ending);
+        Ok(u32::try_from(ended).unwrap_or(u32::MAX))
     }
 
     /// Ends all sessions of a user, except `keep`.
@@ -367,13 +370,15 @@ impl Sessions {
         Ok(row.map(|row| row.get(0)).transpose()?)
     }
 
-    /// The session of this secret, whether it is live or over: for a logout.
+    /// The session of this secret, whether it is live or over, also where memory alone still knows it: for a logout.
     ///
     /// # Errors
     /// The store's.
     pub async fn of_secret(&self, secret: &OpaqueSecret) -> Result<Option<SessionId>> {
-        let row = self.store.find(OF_SECRET, values![secret.hash()]).await?;
-        Ok(row.map(|row| row.get(0)).transpose()?)
+        match self.store.find(OF_SECRET, values![secret.hash()]).await? {
+            Some(row) => Ok(Some(row.get(0)?)),
+            None => Ok(self.memory.session_of(&secret.hash())),
+        }
     }
 
     /// What the store says of this session of this user; `None` where there is none.

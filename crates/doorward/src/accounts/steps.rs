@@ -154,10 +154,14 @@ pub(super) async fn apply(
     if role.is_some() || disabled {
         tx.execute(FORGET_LINKS, values![id]).await?;
     }
-    let ended = if disabled { revocations::end_all(tx, id, None, ending).await? } else { Ended::default() };
+    // Also where another act did both already: what it wrote may be in no set in memory yet.
+    let ended = match change.disabled {
+        Some(true) => revocations::end_all(tx, id, None, ending).await?,
+        _ => Ended::default(),
+    };
     if let Some(role) = role {
         revocations::note_role(tx, id, role, ending).await?;
     }
     audit::record(tx, entry).await?;
-    Ok(Ok(Done { user: new, role, ended }))
+    Ok(Ok(Done { role: change.role.map(|role| (role, version)), user: new, ended }))
 }

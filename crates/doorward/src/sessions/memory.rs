@@ -99,6 +99,11 @@ impl Memory {
         write(&self.store, uses).await
     }
 
+    /// The session of the secret with this hash, of whatever standing.
+    pub(crate) fn session_of(&self, hash: &[u8; 32]) -> Option<SessionId> {
+        self.known.get(hash).map(|session| session.id)
+    }
+
     /// How many it knows.
     pub(crate) fn len(&self) -> usize {
         self.known.len()

@@ -4,7 +4,7 @@ use doorward_core::Mode;
 use http::{Method, header};
 use serde_json::{Value, json};
 
-use crate::testing::{Site, Visitor};
+use crate::testing::{PASSWORD, Site, Visitor};
 
 #[tokio::test]
 async fn logging_out_ends_this_session_and_no_other() {
@@ -166,4 +166,68 @@ async fn logging_out_everywhere_ends_every_session_of_the_user_and_counts_the_li
     bob.get("/profile").await.is_ok();
     all[0].post("/logout/all", Value::Null).await.has_status(401).is_refused("session_ended");
     site.visitor().post("/logout/all", Value::Null).await.is_refused("token_missing");
+}
+
+/// Another process ends it first; this one has not read of it when it is asked to end it too.
+#[tokio::test]
+async fn r04_a_session_that_another_process_ended_is_over_for_whoever_ends_it_here_too() {
+    let site = Site::new().await;
+    let other = site.restarted().await;
+    let root = site.admin("root").await;
+    for mode in Mode::ALL {
+        for act in ["logout", "logout/all", "login", "end", "disable", "password"] {
+            let name = format!("{act}-{mode}").replace('/', "-");
+            let (ada, phone) = (site.logged_in_by(&name, mode).await, site.logged_in(&name).await);
+            let (id, thief) = (ada.user_id().await, ada.copy());
+            let password =
+                json!({ "current_password": PASSWORD, "new_password": "another door, another promise" });
+            let login = json!({ "email": format!("{name}@example.org"), "password": PASSWORD, "mode": mode.as_str() });
+            let disabled = json!({ "disabled": true });
+            match act {
+                "disable" => {
+                    root.at(&other).patch(&format!("/admin/users/{id}"), disabled.clone()).await.is_ok()
+                }
+                _ => ada.at(&other).post("/logout", Value::Null).await.is_ok(),
+            };
+            match act {
+                "logout" => ada.post("/logout", Value::Null).await.is_ok(),
+                "logout/all" => phone.post("/logout/all", Value::Null).await.is_ok(),
+                "login" if mode == Mode::Bearer => continue,
+                "login" => ada.post("/login", login).await.is_ok(),
+                "end" => root.delete(&format!("/admin/users/{id}/sessions"), Value::Null).await.is_ok(),
+                "disable" => root.patch(&format!("/admin/users/{id}"), disabled).await.is_ok(),
+                _ => phone.post("/profile/password", password).await.is_ok(),
+            };
+            thief.get("/profile").await.is_refused("session_ended");
+        }
+    }
+}
+
+#[tokio::test]
+async fn r04_a_session_whose_user_another_process_deleted_is_over_after_a_logout_here() {
+    let site = Site::new().await;
+    let other = site.restarted().await;
+    for mode in Mode::ALL {
+        let ada = site.logged_in_by("ada", mode).await;
+        ada.get("/profile").await.is_ok();
+        let thief = ada.copy();
+        ada.at(&other).delete("/profile", json!({ "password": PASSWORD })).await.is_ok();
+        ada.post("/logout", Value::Null).await.is_ok();
+        thief.get("/profile").await.is_refused("session_ended");
+    }
+}
+
+#[tokio::test]
+async fn r11_a_role_that_another_process_changed_counts_for_whoever_gives_it_here_too() {
+    let site = Site::new().await;
+    let other = site.restarted().await;
+    let root = site.admin("root").await;
+    for mode in [Mode::Bearer, Mode::Cookie] {
+        let ada = site.logged_in_by(&format!("ada-{mode}"), mode).await;
+        let path = format!("/admin/users/{}", ada.user_id().await);
+        let admin = json!({ "role": "admin" });
+        root.at(&other).patch(&path, admin.clone()).await.is_ok();
+        root.patch(&path, admin).await.is_ok();
+        ada.get("/profile").await.is_refused("token_stale");
+    }
 }
