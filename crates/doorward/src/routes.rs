@@ -31,10 +31,8 @@ pub fn router<S: Clone + Send + Sync + 'static>(app: &App) -> Router<S> {
 
 /// All routes of Doorward, and its answer for every other path.
 pub(crate) fn alone<S: Clone + Send + Sync + 'static>(app: &App) -> Router<S> {
-    let (around, (routes, in_memory)) = (app.clone(), routes(app));
-    routes.layer(layer_fn(move |route| {
-        layered(front(&around, route, in_memory.clone()), cors(&around.settings.origins), None)
-    }))
+    let (app, cors, (routes, in_memory)) = (app.clone(), cors(&app.settings.origins), routes(app));
+    routes.layer(layer_fn(move |route| layered(front(&app, route, in_memory.clone()), cors.clone(), None)))
 }
 
 /// All routes of Doorward, to be served alone: the layers stand around the whole router, which saves each request the
