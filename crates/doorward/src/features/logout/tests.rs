@@ -192,6 +192,7 @@ async fn r04_a_session_that_another_process_ended_is_over_for_whoever_ends_it_he
             match act {
                 "logout" => ada.post("/logout", Value::Null).await.is_ok(),
                 "logout/all" => phone.post("/logout/all", Value::Null).await.is_ok(),
+                // It ignores `Authorization`, and so proves no session.
                 "login" if mode == Mode::Bearer => continue,
                 "login" => ada.post("/login", login).await.is_ok(),
                 "end" => root.delete(&format!("/admin/users/{id}/sessions"), Value::Null).await.is_ok(),
