@@ -7,7 +7,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// How many rows the attack list has in each section.
-const ROWS: [(char, usize); 13] = [
+const ROWS: [(char, usize); 14] = [
     ('J', 43),
     ('K', 14),
     ('R', 14),
@@ -21,6 +21,7 @@ const ROWS: [(char, usize); 13] = [
     ('H', 15),
     ('F', 9),
     ('D', 8),
+    ('X', 25),
 ];
 
 struct Row {
@@ -179,6 +180,27 @@ fn every_test_and_document_that_the_list_of_the_standard_names_exists() {
                 "{id}: {path} has no heading {heading}"
             );
         }
+    }
+}
+
+#[test]
+fn every_promise_is_shown_by_a_test_that_exists() {
+    let list = fs::read_to_string(workspace().join("docs/coverage/promises.md")).unwrap();
+    let tests = tests();
+    let (rules, rows): (Vec<_>, Vec<_>) =
+        list.lines().filter(|line| line.starts_with('|')).partition(|line| line.starts_with("|---"));
+    assert_eq!(rules.len(), 1);
+    for row in rows.iter().skip(1) {
+        let cells = row.trim_matches('|').split('|').map(str::trim).collect::<Vec<_>>();
+        let [promise, shown] = cells[..] else { panic!("two cells: {row}") };
+        let named = shown.split('`').skip(1).step_by(2).collect::<Vec<_>>();
+        let links = shown.split("](").skip(1).map(|rest| rest.split(')').next().unwrap()).collect::<Vec<_>>();
+        assert!(!promise.is_empty() && !(named.is_empty() && links.is_empty()), "nothing shows it: {row}");
+        let missing: Vec<_> = named.into_iter().filter(|test| !tests.contains(*test)).collect();
+        assert!(missing.is_empty(), "no such test: {missing:?}");
+        let missing: Vec<_> =
+            links.into_iter().filter(|path| !workspace().join("docs/coverage").join(path).exists()).collect();
+        assert!(missing.is_empty(), "no such file: {missing:?}");
     }
 }
 
