@@ -195,7 +195,8 @@ fn every_promise_is_shown_by_a_test_that_exists() {
         let [promise, shown] = cells[..] else { panic!("two cells: {row}") };
         let named = shown.split('`').skip(1).step_by(2).collect::<Vec<_>>();
         let links = shown.split("](").skip(1).map(|rest| rest.split(')').next().unwrap()).collect::<Vec<_>>();
-        assert!(!promise.is_empty() && !(named.is_empty() && links.is_empty()), "nothing shows it: {row}");
+        assert!(!promise.is_empty(), "no promise: {row}");
+        assert!(named.len() + links.len() > 0, "nothing shows it: {row}");
         let missing: Vec<_> = named.into_iter().filter(|test| !tests.contains(*test)).collect();
         assert!(missing.is_empty(), "no such test: {missing:?}");
         let missing: Vec<_> =
