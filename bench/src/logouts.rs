@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 
 use crate::http::{Connection, get, post};
 use crate::load::saturate;
+use crate::pairs::median;
 use crate::relay::Relay;
-use crate::requests::median;
 use crate::server::{Cores, Server, Signing};
 use crate::table::{Goal, row, title};
 use crate::users::{self, Mode, register};

@@ -11,6 +11,7 @@ mod logins;
 mod logouts;
 mod micro;
 mod open_loop;
+mod pairs;
 mod phases;
 mod proxies;
 mod relay;

@@ -5,7 +5,7 @@ use std::process::{Command, Stdio};
 
 use crate::http::get;
 use crate::load::saturate;
-use crate::requests::median;
+use crate::pairs::Pairs;
 use crate::server::{Cores, Server, Signing};
 use crate::table::{Goal, row};
 use crate::users::{Mode, register};
@@ -28,17 +28,15 @@ pub(crate) fn measure(cores: Cores, effort: Effort) -> Result<()> {
         [("bearer", Mode::Bearer), ("session", Mode::Session)].into_iter().enumerate()
     {
         let header = register(&doorward, number, mode)?;
-        let mut rounds = Vec::new();
+        let mut rps = Pairs::default();
         for _ in 0..effort.rounds {
             let alone = saturate(&nginx, &get("/alone", &header), effort.span)?.rps;
-            rounds.push((alone, saturate(&nginx, &get("/", &header), effort.span)?.rps));
+            rps.push(saturate(&nginx, &get("/", &header), effort.span)?.rps, alone);
         }
-        let middle = |of: fn(&(f64, f64)) -> f64| median(rounds.iter().map(of).collect());
-        let (alone, asking) = (middle(|round| round.0), middle(|round| round.1));
-        let ratio = middle(|(alone, asking)| asking / alone);
         let what = format!("/forward-auth {name}, rps / nginx alone");
-        let from = format!("{:.1} / {:.1} k/s, medians; all on one core", asking / 1e3, alone / 1e3);
-        row(&what, ratio, Goal::None, &from);
+        let from =
+            format!("{:.1} / {:.1} k/s, medians; all on one core", rps.ours() / 1e3, rps.yardstick() / 1e3);
+        row(&what, rps.ratio(), Goal::None, &from);
     }
     Ok(())
 }

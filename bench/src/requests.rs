@@ -2,6 +2,7 @@
 
 use crate::http::get;
 use crate::load::{Load, saturate};
+use crate::pairs::Pairs;
 use crate::server::{Cores, Server, Signing};
 use crate::table::{Goal, row};
 use crate::users::{Mode, register};
@@ -80,21 +81,18 @@ fn lines<'s>(hs256: &'s Server, es256: &'s Server) -> Result<Vec<Line<'s>>> {
 
 impl Line<'_> {
     fn print(&self) {
-        let best = |of: fn(&(Load, Load)) -> f64| self.rounds.iter().map(of).fold(0.0, f64::max);
-        let (yardstick, ours) = (best(|(hello, _)| hello.rps), best(|(_, ours)| ours.rps));
-        let from = format!("{:.1} / {:.1} k/s, the best", ours / 1e3, yardstick / 1e3);
-        row(&format!("{}, rps / axum hello", self.name), ours / yardstick, self.rps, &from);
+        let rps = self.pairs(|load| load.rps / 1e3);
+        let from = format!("{:.1} / {:.1} k/s, medians", rps.ours(), rps.yardstick());
+        row(&format!("{}, rps / axum hello", self.name), rps.ratio(), self.rps, &from);
 
-        let middle = |of: fn(&(Load, Load)) -> f64| median(self.rounds.iter().map(of).collect());
-        let (yardstick, ours) = (middle(|(hello, _)| hello.cpu), middle(|(_, ours)| ours.cpu));
-        let ratio = middle(|(hello, ours)| ours.cpu / hello.cpu);
-        let from = format!("{ours:.1} / {yardstick:.1} µs a request, medians");
-        row(&format!("{}, CPU / axum hello", self.name), ratio, self.cpu, &from);
+        let cpu = self.pairs(|load| load.cpu);
+        let from = format!("{:.1} / {:.1} µs a request, medians", cpu.ours(), cpu.yardstick());
+        row(&format!("{}, CPU / axum hello", self.name), cpu.ratio(), self.cpu, &from);
     }
-}
 
-/// The middle one.
-pub(crate) fn median(mut values: Vec<f64>) -> f64 {
-    values.sort_unstable_by(f64::total_cmp);
-    values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
+    fn pairs(&self, of: fn(&Load) -> f64) -> Pairs {
+        let mut pairs = Pairs::default();
+        self.rounds.iter().for_each(|(hello, ours)| pairs.push(of(ours), of(hello)));
+        pairs
+    }
 }
