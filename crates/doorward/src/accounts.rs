@@ -17,7 +17,7 @@ pub use crate::actors::Actor;
 use crate::audit::{self, Entry};
 use crate::clock::Clock;
 use crate::error::{Error, Result};
-use crate::links;
+use crate::links::{self, Invitation};
 use crate::revocations::{self, Because, Revocations};
 use crate::sessions::Sessions;
 use crate::store::{Store, Tx, values};
@@ -139,7 +139,7 @@ impl Accounts {
                 if !is_still(tx, id, change.confirmed_by.as_deref()).await? {
                     return Ok(Err(Error::WrongPassword));
                 }
-                apply(tx, (user, version), &change, (now, ending, admin_ttl), &entry).await
+                apply(tx, (user, version), &change, (now, ending, admin_ttl, &roles), &entry).await
             })
             .await??;
         if let Some(role) = done.role {
@@ -188,11 +188,11 @@ impl Accounts {
     /// [`Error::LinkInvalid`].
     pub async fn reset_password(&self, link: [u8; 32], hash: String, entry: Entry) -> Result<u32> {
         let now = self.clock.now();
-        let ending = self.revocations.ending(now, Because::PasswordChanged);
+        let (roles, ending) = (self.roles.clone(), self.revocations.ending(now, Because::PasswordChanged));
         let ended = self
             .store
             .transaction(async move |tx: &mut Tx| {
-                let Some(id) = links::use_reset(tx, link, now).await? else {
+                let Some(id) = links::use_reset(tx, &roles, link, now).await? else {
                     return Ok(Err(Error::LinkInvalid));
                 };
                 tx.execute(SET_PASSWORD, values![id, &hash, now]).await?;
@@ -275,7 +275,7 @@ impl Accounts {
         actor: Actor,
         entry: Entry,
     ) -> Result<(OpaqueSecret, Timestamp)> {
-        let (roles, link) = (self.roles.clone(), links::New::reset(id, self.clock.now()));
+        let (roles, link) = (self.roles.clone(), links::New::reset(id, actor.maker(), self.clock.now()));
         let made = link.clone();
         let act = async move |tx: &mut Tx| {
             if let Err(error) = locked(tx, id, (actor, &roles), (false, permission::USERS_WRITE)).await? {
@@ -299,7 +299,7 @@ impl Accounts {
         entry: Entry,
     ) -> Result<(OpaqueSecret, Timestamp)> {
         self.check_role(role, actor)?;
-        let link = links::New::invitation((email, role), actor.id(), self.clock.now());
+        let link = links::New::invitation(Invitation { email, role }, actor.maker(), self.clock.now());
         let (roles, made) = (self.roles.clone(), link.clone());
         let act = async move |tx: &mut Tx| {
             if let Err(error) = still_gives(tx, role, (actor, &roles)).await? {

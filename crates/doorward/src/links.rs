@@ -1,25 +1,60 @@
 //! One-time links: a reset of a password, an invitation. Only their hash is stored; each works once, for an hour or a week.
+//!
+//! A link is worth what its maker is worth (attack X05). It notes who made it and in which session. Ending that session
+//! for cause deletes it, and so does taking the maker's right away; and it is used only while its maker still has the
+//! right to make it, by the settings of this process. The command line has no maker.
 
 use std::time::Duration;
 
 use doorward_core::email::Email;
-use doorward_core::role::RoleName;
-use doorward_core::{OpaqueSecret, Timestamp, UserId};
+use doorward_core::role::{RoleName, Roles, permission};
+use doorward_core::{OpaqueSecret, SessionId, Timestamp, UserId};
 
-use crate::store::{Store, StoreError, Tx, values};
+use crate::store::{Row, Store, StoreError, Tx, values};
+use crate::users;
 
 /// How long a reset link works.
 pub(crate) const RESET_TTL: Duration = Duration::from_secs(3_600);
 /// How long an invitation works.
 pub(crate) const INVITE_TTL: Duration = Duration::from_secs(7 * 86_400);
 
-const MAKE: &str = "INSERT INTO one_time_links (hash, purpose, user_id, email, role, created_at, expires_at) \
-     VALUES ($1, $2, $3, $4, $5, $6, $7)";
+const MAKE: &str = "INSERT INTO one_time_links (hash, purpose, user_id, email, role, maker_id, maker_session_id, \
+     created_at, expires_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)";
 const VOID_OLDER: &str = "DELETE FROM one_time_links WHERE user_id = $1 AND purpose = 'reset'";
-const FIND: &str = "SELECT user_id FROM one_time_links \
-     WHERE hash = $1 AND purpose = $3 AND used_at IS NULL AND expires_at > $2";
+const VOID_OF_SESSION: &str = "DELETE FROM one_time_links WHERE maker_session_id = $1";
+const VOID_OF_MAKER: &str = "DELETE FROM one_time_links \
+     WHERE maker_id = $1 AND (maker_session_id IS NULL OR maker_session_id <> $2)";
+/// The link, its maker if enabled, and the role that it opens: an invitation's, or that of the user of a reset link.
+const FIND: &str = "SELECT l.user_id, l.email, l.role, l.maker_id, m.role, u.role FROM one_time_links l \
+     LEFT JOIN users m ON m.id = l.maker_id AND m.disabled_at IS NULL LEFT JOIN users u ON u.id = l.user_id \
+     WHERE l.hash = $1 AND l.purpose = $3 AND l.used_at IS NULL AND l.expires_at > $2";
 const USE: &str = "UPDATE one_time_links SET used_at = $2 \
-     WHERE hash = $1 AND purpose = $3 AND used_at IS NULL AND expires_at > $2 RETURNING user_id, email, role";
+     WHERE hash = $1 AND purpose = $3 AND used_at IS NULL AND expires_at > $2";
+
+/// Who makes a link, and in which session.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Maker {
+    /// The user.
+    pub(crate) user: UserId,
+    /// The session of the request.
+    pub(crate) session: Option<SessionId>,
+}
+
+/// What a link is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Purpose {
+    Reset,
+    Invite,
+}
+
+impl Purpose {
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Reset => "reset",
+            Self::Invite => "invite",
+        }
+    }
+}
 
 /// A link that is about to be made.
 #[derive(Debug, Clone)]
@@ -29,39 +64,73 @@ pub(crate) struct New {
     /// Until when it works.
     pub(crate) expires_at: Timestamp,
     now: Timestamp,
-    user: Option<UserId>,
-    /// An invitation: its address, if it is for one, and its role.
-    invitation: Option<(Option<Email>, RoleName)>,
+    maker: Option<Maker>,
+    opens: Opens,
+}
+
+#[derive(Debug, Clone)]
+enum Opens {
+    /// This user's account.
+    Account(UserId),
+    /// A new account.
+    Registration(Invitation),
 }
 
 impl New {
     /// A link that resets this user's password.
-    pub(crate) fn reset(user: UserId, now: Timestamp) -> Self {
-        let secret = OpaqueSecret::new(crate::random::bytes());
-        Self { secret, expires_at: now + RESET_TTL, now, user: Some(user), invitation: None }
+    pub(crate) fn reset(user: UserId, maker: Option<Maker>, now: Timestamp) -> Self {
+        Self::link(Opens::Account(user), maker, now, RESET_TTL)
     }
 
-    /// An invitation. It goes when its maker is disabled, deleted, or given another role.
-    pub(crate) fn invitation(
-        invitation: (Option<Email>, RoleName),
-        maker: Option<UserId>,
-        now: Timestamp,
-    ) -> Self {
+    /// An invitation to register.
+    pub(crate) fn invitation(invitation: Invitation, maker: Option<Maker>, now: Timestamp) -> Self {
+        Self::link(Opens::Registration(invitation), maker, now, INVITE_TTL)
+    }
+
+    fn link(opens: Opens, maker: Option<Maker>, now: Timestamp, ttl: Duration) -> Self {
         let secret = OpaqueSecret::new(crate::random::bytes());
-        Self { secret, expires_at: now + INVITE_TTL, now, user: maker, invitation: Some(invitation) }
+        Self { secret, expires_at: now + ttl, now, maker, opens }
     }
 }
 
-/// Makes the link within its act's transaction, which wrote the row of the user whose password it resets first: of two
-/// made at once the second voids the first, and none slips past a new address or password (attack P11).
+/// Makes the link within its act's transaction, which wrote the rows of its maker, of the maker's session, and of the user
+/// whose password it resets first. So of two made at once the second voids the first, and none slips past a new address
+/// or password (attack P11), or past the end of its maker (attack X05).
 pub(crate) async fn make(tx: &mut Tx, new: &New) -> Result<(), StoreError> {
-    let (hash, purpose) = (new.secret.hash(), if new.invitation.is_some() { "invite" } else { "reset" });
-    if new.invitation.is_none() {
-        tx.execute(VOID_OLDER, values![new.user]).await?;
-    }
-    let (email, role) = new.invitation.clone().unzip();
-    let email = email.flatten().map(|email| email.to_string());
-    tx.execute(MAKE, values![hash, purpose, new.user, email, role, new.now, new.expires_at]).await.map(drop)
+    let (purpose, user, email, role) = match &new.opens {
+        Opens::Account(user) => {
+            tx.execute(VOID_OLDER, values![*user]).await?;
+            (Purpose::Reset, Some(*user), None, None)
+        }
+        Opens::Registration(Invitation { email, role }) => {
+            (Purpose::Invite, None, email.as_ref().map(ToString::to_string), Some(*role))
+        }
+    };
+    let (maker, session) = (new.maker.map(|maker| maker.user), new.maker.and_then(|maker| maker.session));
+    let (hash, purpose) = (new.secret.hash(), purpose.as_str());
+    tx.execute(MAKE, values![hash, purpose, user, email, role, maker, session, new.now, new.expires_at])
+        .await
+        .map(drop)
+}
+
+/// Deletes the links that were made in this session, within the transaction that ends it.
+pub(crate) async fn void_of_session(tx: &mut Tx, session: SessionId) -> Result<(), StoreError> {
+    tx.execute(VOID_OF_SESSION, values![session]).await.map(drop)
+}
+
+/// Deletes the links that this user made, except in the session `keep`, within the transaction of the act against them.
+pub(crate) async fn void_of_maker(
+    tx: &mut Tx,
+    maker: UserId,
+    keep: Option<SessionId>,
+) -> Result<(), StoreError> {
+    let keep = keep.unwrap_or(SessionId::from_bytes([0; 16]));
+    tx.execute(VOID_OF_MAKER, values![maker, keep]).await.map(drop)
+}
+
+/// Deletes the reset links of this user, within the transaction of the act that makes them void.
+pub(crate) async fn void_resets(tx: &mut Tx, user: UserId) -> Result<(), StoreError> {
+    tx.execute(VOID_OLDER, values![user]).await.map(drop)
 }
 
 /// The secret of a link. A text that is none becomes one that nobody has: it takes the same way to the same refusal, so
@@ -73,20 +142,25 @@ pub(crate) fn secret(text: &str) -> OpaqueSecret {
 /// Whose password the reset link is for, if it still works. Doesn't use it up.
 pub(crate) async fn find_reset(
     store: &Store,
+    roles: &Roles,
     secret: &OpaqueSecret,
     now: Timestamp,
 ) -> Result<Option<UserId>, StoreError> {
-    let row = store.find(FIND, values![secret.hash(), now, "reset"]).await?;
-    row.map(|row| row.get(0)).transpose()
+    let row = store.find(FIND, values![secret.hash(), now, Purpose::Reset.as_str()]).await?;
+    let link = row.map(|row| Found::read(&row)).transpose()?;
+    Ok(link.filter(|link| link.stands(roles)).and_then(|link| link.user))
 }
 
 /// Whether the invitation still works. Doesn't use it up.
 pub(crate) async fn is_invited(
     store: &Store,
+    roles: &Roles,
     secret: &OpaqueSecret,
     now: Timestamp,
 ) -> Result<bool, StoreError> {
-    Ok(store.find(FIND, values![secret.hash(), now, "invite"]).await?.is_some())
+    let row = store.find(FIND, values![secret.hash(), now, Purpose::Invite.as_str()]).await?;
+    let link = row.map(|row| Found::read(&row)).transpose()?;
+    Ok(link.is_some_and(|link| link.stands(roles)))
 }
 
 /// What an invitation allows.
@@ -110,27 +184,80 @@ pub(crate) async fn give_back(tx: &mut Tx, hash: [u8; 32]) -> Result<(), StoreEr
     tx.execute("UPDATE one_time_links SET used_at = NULL WHERE hash = $1", values![hash]).await.map(drop)
 }
 
-/// Uses up a reset link within its act's transaction; `None` where it is unknown, used or too old.
+/// Uses up a reset link within its act's transaction; `None` if it is unknown, used, too old, or its maker has lost the
+/// right to make it.
 pub(crate) async fn use_reset(
     tx: &mut Tx,
+    roles: &Roles,
     hash: [u8; 32],
     now: Timestamp,
 ) -> Result<Option<UserId>, StoreError> {
-    let row = tx.find(USE, values![hash, now, "reset"]).await?;
-    row.map(|row| row.get(0)).transpose()
+    Ok(use_up(tx, roles, (hash, Purpose::Reset), now).await?.and_then(|link| link.user))
 }
 
-/// Uses up an invitation within its act's transaction; `None` where it is unknown, used or too old.
+/// Uses up an invitation within its act's transaction; `None` as for [`use_reset`].
 pub(crate) async fn use_invitation(
     tx: &mut Tx,
+    roles: &Roles,
     hash: [u8; 32],
     now: Timestamp,
 ) -> Result<Option<Invitation>, StoreError> {
-    let row = tx.find(USE, values![hash, now, "invite"]).await?;
-    row.map(|row| {
-        Ok(Invitation { email: row.get(1)?, role: row.get::<Option<RoleName>>(2)?.unwrap_or(RoleName::USER) })
-    })
-    .transpose()
+    let link = use_up(tx, roles, (hash, Purpose::Invite), now).await?;
+    Ok(link.map(|link| Invitation { email: link.email, role: link.invited.unwrap_or(RoleName::USER) }))
+}
+
+/// The rows of maker and user are written before the link is: an act against either comes before this one, or after it.
+async fn use_up(
+    tx: &mut Tx,
+    roles: &Roles,
+    (hash, purpose): ([u8; 32], Purpose),
+    now: Timestamp,
+) -> Result<Option<Found>, StoreError> {
+    let find = || values![hash, now, purpose.as_str()];
+    let Some(row) = tx.find(FIND, find()).await? else { return Ok(None) };
+    let seen = Found::read(&row)?;
+    for user in [seen.maker, seen.user].into_iter().flatten() {
+        tx.execute(users::LOCK, values![user]).await?;
+    }
+    let Some(row) = tx.find(FIND, find()).await? else { return Ok(None) };
+    let link = Found::read(&row)?;
+    let used = link.stands(roles) && tx.execute(USE, find()).await? == 1;
+    Ok(used.then_some(link))
+}
+
+/// A link that was neither used nor too old.
+struct Found {
+    user: Option<UserId>,
+    email: Option<Email>,
+    /// The role of an invitation.
+    invited: Option<RoleName>,
+    maker: Option<UserId>,
+    /// The role of the maker, who is enabled.
+    maker_role: Option<RoleName>,
+    /// The role of the user whose password it resets.
+    user_role: Option<RoleName>,
+}
+
+impl Found {
+    fn read(row: &Row) -> Result<Self, StoreError> {
+        Ok(Self {
+            user: row.get(0)?,
+            email: row.get(1)?,
+            invited: row.get(2)?,
+            maker: row.get(3)?,
+            maker_role: row.get(4)?,
+            user_role: row.get(5)?,
+        })
+    }
+
+    /// Whether its maker could make it now.
+    fn stands(&self, roles: &Roles) -> bool {
+        let opens = self.invited.or(self.user_role);
+        let may = |own| {
+            roles.grants(own, permission::USERS_WRITE) && opens.is_none_or(|opened| roles.covers(own, opened))
+        };
+        self.maker.is_none() || self.maker_role.is_some_and(may)
+    }
 }
 
 /// Deletes links that are too old.

@@ -17,6 +17,7 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use crate::clock::steady;
+use crate::links;
 use crate::store::{Store, StoreError, Tx, values};
 pub(crate) use since::Page;
 
@@ -66,6 +67,11 @@ impl Because {
             Self::Revoked => "revoked",
         }
     }
+
+    /// Whether somebody may have had the session who should not: then what was made in it is void too (attack X05).
+    const fn is_for_cause(self) -> bool {
+        !matches!(self, Self::Logout | Self::Replaced | Self::TooMany)
+    }
 }
 
 /// An end of sessions: when, why, and until when it must be remembered.
@@ -111,6 +117,9 @@ pub(crate) async fn end_each(
         if let Some(row) = tx.find(END_ONE, values![*session, ending.at, because]).await? {
             ended.push((*session, row.get(0)?));
         }
+        if ending.because.is_for_cause() {
+            links::void_of_session(tx, *session).await?;
+        }
     }
     if !ended.is_empty() {
         let position = next_position(tx).await?;
@@ -140,8 +149,11 @@ pub(crate) async fn end_all(
     keep: Option<SessionId>,
     ending: Ending,
 ) -> Result<Ended, StoreError> {
-    let keep = keep.unwrap_or(SessionId::from_bytes([0; 16]));
-    let rows = tx.list(END_ALL, values![user, ending.at, ending.because.as_str(), keep]).await?;
+    let kept = keep.unwrap_or(SessionId::from_bytes([0; 16]));
+    let rows = tx.list(END_ALL, values![user, ending.at, ending.because.as_str(), kept]).await?;
+    if ending.because.is_for_cause() {
+        links::void_of_maker(tx, user, keep).await?;
+    }
     if !rows.is_empty() {
         let position = next_position(tx).await?;
         tx.execute(REVOKE_ALL, values![user, ending.at, ending.remembered_until, position]).await?;
@@ -151,7 +163,7 @@ pub(crate) async fn end_all(
         ended.live += u32::from(row.get::<Timestamp>(0)? > ending.at);
     }
     let since = ending.at - ending.remembered_until.since(ending.at);
-    for row in tx.list(OVER, values![user, since, keep]).await? {
+    for row in tx.list(OVER, values![user, since, kept]).await? {
         ended.sessions.push(row.get(0)?);
     }
     Ok(ended)

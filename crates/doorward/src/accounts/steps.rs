@@ -6,6 +6,7 @@ use doorward_core::{SessionId, Timestamp, UserId};
 use super::{Actor, Change, NewUser};
 use crate::audit::{self, Entry};
 use crate::error::{Error, Result};
+use crate::links;
 use crate::revocations::{self, Ended, Ending};
 use crate::store::{StoreError, Tx, values};
 use crate::users::{self, User, folded};
@@ -24,8 +25,6 @@ const OTHER_ADMINS: &str =
 const SHORTEN: &str = "UPDATE sessions SET absolute_expires_at = CASE WHEN absolute_expires_at > created_at + $2 \
      THEN created_at + $2 ELSE absolute_expires_at END, expires_at = CASE WHEN expires_at > created_at + $2 \
      THEN created_at + $2 ELSE expires_at END WHERE user_id = $1 AND ended_at IS NULL";
-const FORGET_RESETS: &str = "DELETE FROM one_time_links WHERE user_id = $1 AND purpose = 'reset'";
-const FORGET_LINKS: &str = "DELETE FROM one_time_links WHERE user_id = $1";
 
 /// Inserts a user within its act's transaction; `None` where somebody has the address.
 pub(crate) async fn insert(
@@ -91,7 +90,7 @@ pub(super) async fn after_new_password(
     keep: Option<SessionId>,
     (ending, entry): (Ending, &Entry),
 ) -> Result<Ended, StoreError> {
-    tx.execute(FORGET_RESETS, values![id]).await?;
+    links::void_resets(tx, id).await?;
     let ended = revocations::end_all(tx, id, keep, ending).await?;
     audit::record(tx, entry).await?;
     Ok(ended)
@@ -112,7 +111,7 @@ pub(super) async fn apply(
     tx: &mut Tx,
     (old, version): (User, i64),
     change: &Change,
-    (now, ending, admin_ttl): (Timestamp, Ending, std::time::Duration),
+    (now, ending, admin_ttl, roles): (Timestamp, Ending, std::time::Duration, &Roles),
     entry: &Entry,
 ) -> Result<Result<Done>, StoreError> {
     let id = old.id;
@@ -146,13 +145,13 @@ pub(super) async fn apply(
         tx.execute(SHORTEN, values![id, ttl]).await?;
     }
     let disabled = old.disabled_at.is_none() && new.disabled_at.is_some();
-    // A reset link that somebody kept opens the account as it was, never one that may do more by now; and an invitation
-    // gives only what its maker still has (attack A06).
-    if new.email != old.email {
-        tx.execute(FORGET_RESETS, values![id]).await?;
+    // A reset link that somebody kept opens the account as it was, never one that may do more by now (attack A06).
+    if new.email != old.email || role.is_some() || disabled {
+        links::void_resets(tx, id).await?;
     }
-    if role.is_some() || disabled {
-        tx.execute(FORGET_LINKS, values![id]).await?;
+    // Those that they made go where they lose anything; disabling ends their sessions, and the links with them.
+    if role.is_some() && !roles.covers(new.role, old.role) {
+        links::void_of_maker(tx, id, None).await?;
     }
     // Also where another act did both already: what it wrote may be in no set in memory yet.
     let ended = match change.disabled {

@@ -22,12 +22,13 @@ use doorward_core::email::Email;
 use doorward_core::name::DisplayName;
 use doorward_core::password::Password;
 use doorward_core::role::RoleName;
-use doorward_core::{OpaqueSecret, Timestamp, UserId};
+use doorward_core::{OpaqueSecret, SessionId, Timestamp, UserId};
 
 use crate::accounts::{Actor, NewUser};
 use crate::app::App;
 use crate::audit::{Action, Entry};
 use crate::error::{Error, Result};
+use crate::revocations::Because;
 use crate::sessions;
 use crate::users::{User, check_new_password};
 
@@ -114,6 +115,15 @@ pub async fn sessions_of(app: &App, user: UserId) -> Result<Vec<sessions::Shown>
 pub async fn end_sessions(app: &App, user: UserId, actor: Actor) -> Result<u32> {
     let entry = Entry::new(Action::SessionsEnded, app.now()).user(user).actor(actor.id());
     app.accounts.end_sessions(user, actor, entry).await
+}
+
+/// Ends one session, whose user is not asked; gives the number of sessions that ended: none if it was over.
+///
+/// # Errors
+/// The store's.
+pub async fn end_session(app: &App, session: SessionId, actor: Actor) -> Result<u32> {
+    let entry = Entry::new(Action::SessionsEnded, app.now()).actor(actor.id());
+    app.sessions.end(vec![session], Because::EndedByAdmin, Some(entry)).await
 }
 
 fn url(app: &App, path: &str, secret: &OpaqueSecret) -> String {

@@ -63,7 +63,8 @@ async fn end(
         return Err(Error::NotFound);
     }
     let entry = Entry::new(Action::Logout, app.now()).actor(Some(identity.user)).ip(client.ip);
-    app.sessions.end(vec![id], Because::EndedByUser, Some(entry)).await?;
+    let because = if id == identity.session { Because::Logout } else { Because::EndedByUser };
+    app.sessions.end(vec![id], because, Some(entry)).await?;
     if reader.is_person() {
         return Ok(go(&app, &Notice::DeviceSignedOut.at("/dashboard")));
     }

@@ -81,7 +81,7 @@ async fn logout_all(
 ) -> Result<Response> {
     let entry =
         Entry::new(Action::LogoutAll, app.now()).user(identity.user).session(identity.session).ip(client.ip);
-    let sessions = app.sessions.end_all(identity.user, None, Because::Logout, entry).await?;
+    let sessions = app.sessions.end_all(identity.user, None, Because::EndedByUser, entry).await?;
     let cleared = app.cookies.clear_all();
     if reader.is_person() {
         return Ok((cleared, go(&app, &Notice::SignedOutEverywhere.at("/login"))).into_response());

@@ -2,7 +2,7 @@
 //!
 //! `GET /password/reset?token=` is the form; it uses nothing up, so that a mail scanner does no harm. `POST
 //! /password/reset` {token, new_password} sets the password, ends every session, and voids all links of the user. A link
-//! that is unknown, used or older than an hour is 400 `link_invalid`, one answer for all. Without a token the page says
+//! that is unknown, used or older than an hour, or whose maker lost the right to make it, is 400 `link_invalid`, one answer for all. Without a token the page says
 //! whom to ask for a link.
 
 use std::sync::Arc;
@@ -52,7 +52,10 @@ async fn form(State(app): State<App>, reader: Reader, query: Query) -> Result<Re
     if token.is_empty() && reader.is_person() {
         return Ok(app.pages.show("ask.html", StatusCode::OK, context! {}));
     }
-    links::find_reset(&app.store, &links::secret(token), app.now()).await?.ok_or(Error::LinkInvalid)?;
+    let roles = &app.settings.roles;
+    links::find_reset(&app.store, roles, &links::secret(token), app.now())
+        .await?
+        .ok_or(Error::LinkInvalid)?;
     Ok(app.pages.show("reset.html", StatusCode::OK, context! { token }))
 }
 
@@ -79,7 +82,8 @@ async fn set_password(app: &App, client: &Client, input: &mut Input) -> Result<u
     let (secret, new) = (input.required::<OpaqueSecret>("token"), input.required::<Password>("new_password"));
     input.check()?;
     let (Some(secret), Some(new)) = (secret, new) else { return Err(input.refuse()) };
-    let user = links::find_reset(&app.store, &secret, app.now()).await?.ok_or(Error::LinkInvalid)?;
+    let roles = &app.settings.roles;
+    let user = links::find_reset(&app.store, roles, &secret, app.now()).await?.ok_or(Error::LinkInvalid)?;
     let (user, _) = app.users.find(user).await?.ok_or(Error::LinkInvalid)?;
     crate::users::check_new_password(&new, &user)?;
     let hash = app.hashing.hash(Arc::new(new), client.network()).await?;

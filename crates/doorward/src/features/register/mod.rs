@@ -86,7 +86,8 @@ async fn form(State(app): State<App>, reader: Reader, headers: HeaderMap, query:
     }
     let invite = query.text("invite").unwrap_or_default();
     let is_read = !invite.is_empty() && app.settings.registration != Registration::Closed;
-    if is_read && !links::is_invited(&app.store, &links::secret(invite), app.now()).await? {
+    let roles = &app.settings.roles;
+    if is_read && !links::is_invited(&app.store, roles, &links::secret(invite), app.now()).await? {
         return Err(Error::LinkInvalid);
     }
     Ok(app.pages.show("register.html", StatusCode::OK, shown(["", "", invite], back)))
@@ -181,13 +182,13 @@ async fn make(app: &App, new: Registering, client: Client, headers: &HeaderMap) 
     let (id, now) = (who.user, app.now());
     let invite = new.invite.map(|invite| invite.hash());
     let account = NewUser { name: new.name, email: new.email, role: RoleName::USER, password_hash };
-    let session = beginning.clone();
+    let (session, roles) = (beginning.clone(), app.settings.roles.clone());
     let made: Result<(User, Begun)> = app
         .store
         .transaction(async move |tx: &mut Tx| {
             let mut account = account.clone();
             if let Some(hash) = invite {
-                match links::use_invitation(tx, hash, now).await? {
+                match links::use_invitation(tx, &roles, hash, now).await? {
                     Some(invitation) if invitation.is_for(&account.email) => account.role = invitation.role,
                     Some(_) => {
                         links::give_back(tx, hash).await?;

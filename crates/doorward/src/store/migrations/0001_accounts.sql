@@ -62,19 +62,24 @@ CREATE TABLE role_changes (
 );
 CREATE INDEX role_changes_by_position ON role_changes (position);
 
--- Only the hash of a link's secret is here.
+-- Only the hash of a link's secret is here. A reset link is for user_id; the command line's links have no maker. The
+-- maker's session has no foreign key: a link outlives its ordinary end.
 CREATE TABLE one_time_links (
     hash BYTEA PRIMARY KEY,
     purpose TEXT NOT NULL CHECK (purpose IN ('reset', 'invite')),
     user_id BYTEA REFERENCES users (id) ON DELETE CASCADE,
     email TEXT,
     role TEXT,
+    maker_id BYTEA REFERENCES users (id) ON DELETE CASCADE,
+    maker_session_id BYTEA,
     created_at BIGINT NOT NULL,
     expires_at BIGINT NOT NULL,
     used_at BIGINT,
     CHECK (purpose <> 'reset' OR user_id IS NOT NULL)
 );
 CREATE INDEX one_time_links_by_user ON one_time_links (user_id);
+CREATE INDEX one_time_links_by_maker ON one_time_links (maker_id);
+CREATE INDEX one_time_links_by_session ON one_time_links (maker_session_id);
 
 -- Private keys are encrypted under the root secret, which is not in the database.
 CREATE TABLE signing_keys (
