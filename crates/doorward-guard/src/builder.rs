@@ -112,10 +112,10 @@ impl Builder {
         self
     }
 
-    /// The names of the cookies with an access token and with a session secret; `__Host-token` and `__Host-sessionId`
-    /// unless told. Cookies reach an application only on the server's own host, or below its `cookie.domain`.
-    pub fn cookies(mut self, token: impl Into<String>, session: impl Into<String>) -> Self {
-        self.cookies = Some(CookieNames { token: token.into(), session: session.into() });
+    /// The names of Doorward's cookies, where the server's settings say others than [`CookieNames::default`]. Cookies reach
+    /// an application only on the server's own host, or below its `cookie.domain`.
+    pub fn cookies(mut self, names: CookieNames) -> Self {
+        self.cookies = Some(names);
         self
     }
 

@@ -1,7 +1,7 @@
 use std::mem;
 
 use doorward_core::Refusal;
-use http::{HeaderMap, header};
+use http::{HeaderMap, HeaderValue, header};
 use memchr::memchr_iter;
 
 /// The names of the cookies that carry credentials.
@@ -11,11 +11,18 @@ pub struct CookieNames {
     pub token: String,
     /// The session secret of session mode, by default `__Host-sessionId`.
     pub session: String,
+    /// The refresh token of cookie mode, by default `__Host-refresh_token`: for the server alone, so a guard takes it
+    /// out of the request before the application reads it.
+    pub refresh: String,
 }
 
 impl Default for CookieNames {
     fn default() -> Self {
-        Self { token: "__Host-token".into(), session: "__Host-sessionId".into() }
+        Self {
+            token: "__Host-token".into(),
+            session: "__Host-sessionId".into(),
+            refresh: "__Host-refresh_token".into(),
+        }
     }
 }
 
@@ -60,6 +67,28 @@ pub fn credential<'a>(headers: &'a HeaderMap, names: &CookieNames) -> Result<Cre
 pub fn cookies_named<'a>(headers: &'a HeaderMap, name: &str) -> impl Iterator<Item = &'a str> {
     let values = cookies(headers).filter(move |(found, _)| *found == name.as_bytes());
     values.filter_map(|(_, value)| str::from_utf8(value).ok())
+}
+
+/// Takes every cookie of this name out of a request. Other lines stay as they are, byte for byte.
+pub(crate) fn strip(headers: &mut HeaderMap, name: &str) {
+    let is_named = |pair: &[u8]| {
+        let mut parts = pair.trim_ascii().splitn(2, |byte| *byte == b'=');
+        parts.next() == Some(name.as_bytes()) && parts.next().is_some()
+    };
+    let has_it = |line: &HeaderValue| pairs(line.as_bytes()).any(is_named);
+    if !headers.get_all(header::COOKIE).iter().any(has_it) {
+        return;
+    }
+    let lines: Vec<_> = headers.get_all(header::COOKIE).iter().cloned().collect();
+    headers.remove(header::COOKIE);
+    for line in lines {
+        let kept: Vec<_> = pairs(line.as_bytes()).filter(|pair| !is_named(pair)).collect();
+        let Ok(mut line) = HeaderValue::from_bytes(kept.join(&b';').trim_ascii()) else { continue };
+        line.set_sensitive(true);
+        if !line.is_empty() {
+            headers.append(header::COOKIE, line);
+        }
+    }
 }
 
 fn bearer(value: &str) -> Option<&str> {
@@ -133,5 +162,31 @@ mod tests {
         let mixed = "a=\"b; __Host-token=good; c=\u{fc}";
         assert_eq!(pick(&[("cookie", mixed)]).unwrap(), "CookieToken(\"good\")");
         assert_eq!(pick(&[("cookie", "__Host-token=\"good\"")]).unwrap(), "CookieToken(\"\\\"good\\\"\")");
+    }
+
+    #[test]
+    fn x02_the_refresh_token_never_reaches_the_application() {
+        for (lines, left) in [
+            (&["__Host-refresh_token=a"][..], &[][..]),
+            (&["a=b; __Host-refresh_token=x; c=d"], &["a=b; c=d"]),
+            (&["__Host-refresh_token=x;a=b;__Host-refresh_token=y; __Host-refresh_token="], &["a=b"]),
+            (
+                &["a=b", " __Host-refresh_token = x", "__Host-refresh_token=x;"],
+                &["a=b", "__Host-refresh_token = x"],
+            ),
+            (
+                &["x__Host-refresh_token=a;  __Host-refresh_token2=b", "__Host-refresh_token"],
+                &["x__Host-refresh_token=a;  __Host-refresh_token2=b", "__Host-refresh_token"],
+            ),
+        ] {
+            let mut headers = HeaderMap::new();
+            for line in lines {
+                headers.append(header::COOKIE, line.parse().unwrap());
+            }
+            strip(&mut headers, "__Host-refresh_token");
+            let kept: Vec<_> =
+                headers.get_all(header::COOKIE).iter().map(|it| it.to_str().unwrap()).collect();
+            assert_eq!(kept, left, "{lines:?}");
+        }
     }
 }

@@ -8,7 +8,7 @@ use doorward_core::{Mode, OpaqueSecret, Refusal, Timestamp};
 use http::HeaderMap;
 
 use crate::builder::Builder;
-use crate::credential::{CookieNames, Credential, credential};
+use crate::credential::{CookieNames, Credential, credential, strip};
 use crate::{GuardLayer, Health, Identity, Needs, Verifier};
 
 /// The answer of a [`Lookup`] that had to leave memory.
@@ -106,6 +106,12 @@ impl Guard {
     /// How fresh and how large is what it knows: for metrics and health checks.
     pub fn health(&self) -> Health {
         self.0.lookup.health().unwrap_or_else(|| Health::of(&self.0.verifier))
+    }
+
+    /// Takes the refresh token's cookie out of a request before the application reads it: only the server needs it.
+    /// [`GuardLayer`] does this by itself.
+    pub fn strip(&self, headers: &mut HeaderMap) {
+        strip(headers, &self.0.cookies.refresh);
     }
 
     pub(crate) fn cookies(&self) -> &CookieNames {

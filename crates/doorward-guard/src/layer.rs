@@ -16,6 +16,8 @@ use crate::{Denied, Guard, Identity, Needs};
 /// It goes around any tower service, so around hyper's, tonic's and axum's too. What stands outside of it is reached
 /// without a credential: put the layer that answers CORS preflights there, and health checks.
 ///
+/// The refresh token's cookie is for the server alone: the layer takes it out of the request.
+///
 /// The body of the service's responses has to be made from a [`String`], as axum's, `Full<Bytes>` and `String` are. Around
 /// others call [`Guard::check`] and [`Denied::response`] yourself.
 #[derive(Clone)]
@@ -92,6 +94,7 @@ where
                 Ok(None) => request.extensions_mut().remove(),
                 Err(denied) => return Ok(denied.response()),
             };
+            guard.strip(request.headers_mut());
             inner.call(request).await
         })
     }

@@ -121,7 +121,7 @@ settings! {
     cookie_token: String = "cookie.token", "token";
     /// The name of the session secret's cookie; `__Host-` is put before it except with `dev`.
     cookie_session: String = "cookie.session", "sessionId";
-    /// The name of the refresh token's cookie; `__Secure-` is put before it except with `dev`.
+    /// The name of the refresh token's cookie; `__Host-` is put before it except with `dev`.
     cookie_refresh: String = "cookie.refresh", "refresh_token";
     /// `SameSite` of all cookies: `strict` or `lax`.
     cookie_same_site: SameSite = "cookie.same_site", "strict";

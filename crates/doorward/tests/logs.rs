@@ -79,7 +79,7 @@ async fn misplaces(visitor: &Visitor, secret: &str) {
             visitor.send(request, "").await;
         }
         let cookies =
-            format!("__Host-token={secret}; __Host-sessionId={secret}; __Secure-refresh_token={secret}");
+            format!("__Host-token={secret}; __Host-sessionId={secret}; __Host-refresh_token={secret}");
         visitor.send(visitor.request(Method::GET, path).header(header::COOKIE, cookies), "").await;
     }
     visitor.get(&format!("/{encoded}")).await;
@@ -135,7 +135,7 @@ async fn i04_no_secret_of_any_kind_stands_in_the_log() {
 }
 
 fn held(visitor: &Visitor) -> impl Iterator<Item = String> {
-    let cookies = ["__Host-token", "__Host-sessionId", "__Secure-refresh_token"];
+    let cookies = ["__Host-token", "__Host-sessionId", "__Host-refresh_token"];
     let cookies =
         cookies.into_iter().filter_map(|name| visitor.cookie(name)).filter(|value| !value.is_empty());
     cookies.chain(visitor.token()).chain(visitor.refresh_token()).collect::<Vec<_>>().into_iter()

@@ -93,9 +93,8 @@ impl Visitor {
     pub fn request(&self, method: Method, path: &str) -> http::request::Builder {
         let mut request = Request::builder().method(method).uri(path).header(header::HOST, "127.0.0.1");
         let cookies = self.cookies.lock().unwrap();
-        let sent =
-            cookies.iter().filter(|(name, _)| !name.contains("refresh") || path.starts_with("/refresh"));
-        let line = sent.map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>().join("; ");
+        let line =
+            cookies.iter().map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>().join("; ");
         if !line.is_empty() {
             request = request.header(header::COOKIE, line);
         }

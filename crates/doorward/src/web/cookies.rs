@@ -1,7 +1,7 @@
 //! The credential cookies: names, attributes, setting and clearing them.
 
 use axum::response::{IntoResponseParts, ResponseParts};
-use cookie::{Cookie, SameSite, time::OffsetDateTime};
+use cookie::{Cookie, CookieBuilder, SameSite, time::OffsetDateTime};
 use doorward_core::Timestamp;
 use doorward_guard::CookieNames;
 use http::HeaderValue;
@@ -9,17 +9,24 @@ use http::header::SET_COOKIE;
 
 use crate::settings::{self, Settings};
 
-/// How our cookies are called and sent.
+/// How our cookies are called and sent: one list, from which they are set, cleared and named.
 #[derive(Debug, Clone)]
 pub(crate) struct CookieJar {
-    /// The cookies that the guard reads.
+    /// The cookies that carry credentials.
     pub(crate) names: CookieNames,
-    /// The refresh token's cookie.
-    pub(crate) refresh: String,
-    refresh_path: String,
+    ours: Vec<Ours>,
+    /// The refresh token's cookie as it was called before it was bound to the host.
+    former: Ours,
     secure: bool,
     same_site: SameSite,
-    /// The domain whose hosts share the session cookie.
+}
+
+/// One of our cookies.
+#[derive(Debug, Clone)]
+struct Ours {
+    name: String,
+    path: String,
+    /// The domain whose hosts share it; `None` for this host only.
     domain: Option<String>,
 }
 
@@ -28,74 +35,83 @@ pub(crate) struct CookieJar {
 pub(crate) struct SetCookies(Vec<HeaderValue>);
 
 impl CookieJar {
-    /// `__Host-` ties a cookie to this host and path, so that no sibling domain can toss one in (attack K02); the
-    /// refresh token's narrower path allows `__Secure-` only, and so does a domain. `--dev` drops prefixes and `Secure`
-    /// together.
+    /// `__Host-` binds a cookie to this host, so that no sibling host can plant one (attacks K02, X02). A domain allows
+    /// `__Secure-` only. `--dev` drops prefixes and `Secure` together.
     pub(crate) fn new(settings: &Settings) -> Self {
         let prefixed =
             |prefix: &str, name: &str| if settings.dev { name.into() } else { format!("{prefix}{name}") };
-        let domain = Some(&settings.cookie_domain).filter(|domain| !domain.is_empty());
+        let domain = Some(&settings.cookie_domain).filter(|domain| !domain.is_empty()).cloned();
         let of_session = if domain.is_some() { "__Secure-" } else { "__Host-" };
+        let names = CookieNames {
+            token: prefixed("__Host-", &settings.cookie_token),
+            session: prefixed(of_session, &settings.cookie_session),
+            refresh: prefixed("__Host-", &settings.cookie_refresh),
+        };
+        let ours = |name: &str, domain| Ours { name: name.into(), path: "/".into(), domain };
+        let former = Ours {
+            path: format!("{}/refresh", settings.base_path),
+            ..ours(&prefixed("__Secure-", &settings.cookie_refresh), None)
+        };
         Self {
-            names: CookieNames {
-                token: prefixed("__Host-", &settings.cookie_token),
-                session: prefixed(of_session, &settings.cookie_session),
-            },
-            refresh: prefixed("__Secure-", &settings.cookie_refresh),
-            refresh_path: format!("{}/refresh", settings.base_path),
+            ours: vec![ours(&names.token, None), ours(&names.session, domain), ours(&names.refresh, None)],
+            names,
+            former,
             secure: !settings.dev,
             same_site: match settings.cookie_same_site {
                 settings::SameSite::Strict => SameSite::Strict,
                 settings::SameSite::Lax => SameSite::Lax,
             },
-            domain: domain.cloned(),
         }
     }
 
     /// Sets one cookie until `expires_at`, the end of the session: an expired JWT must still reach /logout.
     pub(crate) fn set(&self, name: &str, value: &str, now: Timestamp, expires_at: Timestamp) -> SetCookies {
         let max_age = i64::try_from(expires_at.since(now).as_secs()).unwrap_or(i64::MAX);
-        let cookie = self.cookie(name, value).max_age(cookie::time::Duration::seconds(max_age));
-        SetCookies(HeaderValue::from_str(&cookie.build().to_string()).into_iter().collect())
+        let max_age = cookie::time::Duration::seconds(max_age);
+        let ours = self.ours.iter().filter(|ours| ours.name == name);
+        SetCookies::of(ours.map(|ours| self.cookie(ours, value).max_age(max_age)))
     }
 
     /// Clears these cookies, with the attributes they were set with.
     pub(crate) fn clear<'a>(&'a self, names: impl IntoIterator<Item = &'a str>) -> SetCookies {
-        let cleared = names.into_iter().filter_map(|name| {
-            let cookie = self
-                .cookie(name, "")
-                .expires(OffsetDateTime::UNIX_EPOCH)
-                .max_age(cookie::time::Duration::ZERO);
-            HeaderValue::from_str(&cookie.build().to_string()).ok()
-        });
-        SetCookies(cleared.collect())
+        let named = |name| self.ours.iter().find(move |ours| ours.name == name);
+        SetCookies::of(names.into_iter().filter_map(named).map(|ours| self.cleared(ours)))
     }
 
     /// Clears all our cookies.
     pub(crate) fn clear_all(&self) -> SetCookies {
-        self.clear(self.all())
+        SetCookies::of(self.ours.iter().map(|ours| self.cleared(ours)))
     }
 
-    /// The names of all our cookies.
-    pub(crate) fn all(&self) -> [&str; 3] {
-        [&self.names.token, &self.names.session, &self.refresh]
+    /// Clears all our cookies after a sign-out, also under the name that one had before.
+    pub(crate) fn sign_out(&self) -> SetCookies {
+        self.clear_all().and(SetCookies::of([self.cleared(&self.former)]))
     }
 
-    fn cookie<'c>(&'c self, name: &'c str, value: &'c str) -> cookie::CookieBuilder<'c> {
-        let path = if name == self.refresh { self.refresh_path.clone() } else { "/".into() };
-        let cookie = Cookie::build((name, value))
-            .path(path)
+    fn cleared<'c>(&'c self, ours: &'c Ours) -> CookieBuilder<'c> {
+        let cookie = self.cookie(ours, "").expires(OffsetDateTime::UNIX_EPOCH);
+        cookie.max_age(cookie::time::Duration::ZERO)
+    }
+
+    fn cookie<'c>(&'c self, ours: &'c Ours, value: &'c str) -> CookieBuilder<'c> {
+        let cookie = Cookie::build((ours.name.as_str(), value))
+            .path(ours.path.as_str())
             .http_only(true)
             .secure(self.secure)
             .same_site(self.same_site);
-        match &self.domain {
-            Some(domain) if name == self.names.session => cookie.domain(domain),
-            _ => cookie,
+        match &ours.domain {
+            Some(domain) => cookie.domain(domain),
+            None => cookie,
         }
     }
 }
 
 impl SetCookies {
+    fn of<'c>(cookies: impl IntoIterator<Item = CookieBuilder<'c>>) -> Self {
+        let line = |cookie: CookieBuilder<'c>| HeaderValue::from_str(&cookie.build().to_string()).ok();
+        Self(cookies.into_iter().filter_map(line).collect())
+    }
+
     /// These and the others.
     pub(crate) fn and(mut self, mut others: Self) -> Self {
         self.0.append(&mut others.0);

@@ -124,11 +124,11 @@ pub(crate) fn cookies(app: &App, issued: &Issued) -> SetCookies {
     let set = |name: &str, value: &str| jar.set(name, value, issued.now, issued.ends_at);
     match (&issued.content, issued.mode) {
         (Content::Secret(secret, _), _) => {
-            let others = jar.clear([jar.names.token.as_str(), jar.refresh.as_str()]);
+            let others = jar.clear([jar.names.token.as_str(), jar.names.refresh.as_str()]);
             set(&jar.names.session, secret).and(others)
         }
         (Content::Tokens { access: (token, _), refresh: (refresh, _) }, Mode::Cookie) => {
-            let both = set(&jar.names.token, token).and(set(&jar.refresh, refresh));
+            let both = set(&jar.names.token, token).and(set(&jar.names.refresh, refresh));
             both.and(jar.clear([jar.names.session.as_str()]))
         }
         (Content::Tokens { .. }, _) => SetCookies::default(),

@@ -23,7 +23,7 @@ pub(crate) async fn by_cookies(app: &App, headers: &HeaderMap) -> Result<Vec<Ses
             proved.extend(app.sessions.of_secret(&secret).await?);
         }
     }
-    for token in cookies_named(headers, &app.cookies.refresh).take(MOST) {
+    for token in cookies_named(headers, &app.cookies.names.refresh).take(MOST) {
         proved.extend(app.sessions.of_refresh_token(token).await?);
     }
     Ok(proved)

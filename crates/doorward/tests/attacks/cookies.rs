@@ -11,7 +11,7 @@ use serde_json::json;
 
 const TOKEN: &str = "__Host-token";
 const SESSION: &str = "__Host-sessionId";
-const REFRESH: &str = "__Secure-refresh_token";
+const REFRESH: &str = "__Host-refresh_token";
 
 /// Signs in as `NAME@example.org`, with whatever the visitor holds.
 async fn sign_in(visitor: &Visitor, name: &str, mode: &str) -> Answer {

@@ -301,3 +301,15 @@ async fn k06_a_bad_bearer_never_falls_back_to_a_good_cookie_at_forward_auth() {
     denies(&answer, 401, "a bad bearer");
     assert_eq!(answer.header("location"), None);
 }
+
+#[tokio::test]
+async fn x02_forward_auth_passes_no_refresh_token_on() {
+    let site = site().await;
+    let grace = site.logged_in_by("grace", Mode::Cookie).await.from([10, 0, 0, 1]);
+    let answer = ask(&grace, Method::GET, &told()).await;
+    answer.has_status(200);
+    let secret = grace.cookie("__Host-refresh_token").unwrap();
+    for (name, value) in &answer.headers {
+        assert!(name != "cookie" && !String::from_utf8_lossy(value.as_bytes()).contains(&secret), "{name}");
+    }
+}

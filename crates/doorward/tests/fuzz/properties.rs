@@ -75,7 +75,7 @@ pub(crate) fn credential(bytes: &[u8]) {
         Ok(value) if has_authorization => drop(headers.insert(AUTHORIZATION, value)),
         _ => {}
     }
-    let names = CookieNames { token: "__Host-token".into(), session: "__Host-sessionId".into() };
+    let names = CookieNames::default();
     let picked = doorward_guard::credential(&headers, &names);
     let by_header = headers.contains_key(AUTHORIZATION);
     let (name, value) = match picked {

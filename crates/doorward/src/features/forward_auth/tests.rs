@@ -216,7 +216,7 @@ async fn a_browser_from_another_site_gets_by_our_own_page_back_to_the_applicatio
 async fn a_token_that_has_run_out_and_cannot_be_renewed_leads_in_no_circle() {
     let site = site_with(&[("cookie.same_site", "lax")]).await;
     let grace = site.logged_in_by("grace", Mode::Cookie).await;
-    grace.hold_cookie("__Secure-refresh_token", "dr1.garbage");
+    grace.hold_cookie("__Host-refresh_token", "dr1.garbage");
     site.later(Duration::from_secs(901)).await;
     let back = "return_to=https%3A%2F%2Faccounts.example.com%2Fnotes";
     let arrives = |path: String| {

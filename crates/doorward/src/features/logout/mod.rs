@@ -67,7 +67,7 @@ async fn logout(
     let sessions = proof::of_any_kind(&app, &headers, refresh.as_ref().map(|token| token.as_str())).await?;
     let entry = Entry::new(Action::Logout, app.now()).ip(client.ip);
     app.sessions.end(sessions, Because::Logout, Some(entry)).await?;
-    let cleared = app.cookies.clear_all();
+    let cleared = app.cookies.sign_out();
     if reader.is_person() {
         return Ok((cleared, go(&app, &Notice::SignedOut.at("/login"))).into_response());
     }
@@ -82,7 +82,7 @@ async fn logout_all(
     let entry =
         Entry::new(Action::LogoutAll, app.now()).user(identity.user).session(identity.session).ip(client.ip);
     let sessions = app.sessions.end_all(identity.user, None, Because::EndedByUser, entry).await?;
-    let cleared = app.cookies.clear_all();
+    let cleared = app.cookies.sign_out();
     if reader.is_person() {
         return Ok((cleared, go(&app, &Notice::SignedOutEverywhere.at("/login"))).into_response());
     }

@@ -30,6 +30,7 @@ async fn all_our_cookies_are_cleared_with_the_attributes_they_were_set_with() {
     let mut lines = answer.set_cookies();
     lines.sort_unstable();
     insta::assert_snapshot!(lines.join("\n"), @r"
+    __Host-refresh_token=; HttpOnly; SameSite=Strict; Secure; Path=/; Max-Age=0; Expires=Thu, 01 Jan 1970 00:00:00 GMT
     __Host-sessionId=; HttpOnly; SameSite=Strict; Secure; Path=/; Max-Age=0; Expires=Thu, 01 Jan 1970 00:00:00 GMT
     __Host-token=; HttpOnly; SameSite=Strict; Secure; Path=/; Max-Age=0; Expires=Thu, 01 Jan 1970 00:00:00 GMT
     __Secure-refresh_token=; HttpOnly; SameSite=Strict; Secure; Path=/refresh; Max-Age=0; Expires=Thu, 01 Jan 1970 00:00:00 GMT
@@ -43,6 +44,7 @@ async fn under_a_base_path_and_in_development_the_cookies_are_cleared_as_they_we
     let mut lines = answer.set_cookies();
     lines.sort_unstable();
     insta::assert_snapshot!(lines.join("\n"), @r"
+    refresh_token=; HttpOnly; SameSite=Strict; Path=/; Max-Age=0; Expires=Thu, 01 Jan 1970 00:00:00 GMT
     refresh_token=; HttpOnly; SameSite=Strict; Path=/auth/refresh; Max-Age=0; Expires=Thu, 01 Jan 1970 00:00:00 GMT
     sessionId=; HttpOnly; SameSite=Strict; Path=/; Max-Age=0; Expires=Thu, 01 Jan 1970 00:00:00 GMT
     token=; HttpOnly; SameSite=Strict; Path=/; Max-Age=0; Expires=Thu, 01 Jan 1970 00:00:00 GMT
@@ -71,7 +73,7 @@ async fn a_refresh_token_alone_logs_out_from_the_body_or_the_cookie() {
     ada.get("/profile").await.is_refused("session_ended");
 
     let browser = site.logged_in_by("ada", Mode::Cookie).await;
-    let cookie = format!("__Secure-refresh_token={}", browser.cookie("__Secure-refresh_token").unwrap());
+    let cookie = format!("__Host-refresh_token={}", browser.cookie("__Host-refresh_token").unwrap());
     let request = site.visitor().request(Method::POST, "/logout").header(header::COOKIE, cookie);
     site.visitor().send(request, "").await.is_ok();
     browser.get("/profile").await.is_refused("session_ended");
@@ -99,7 +101,7 @@ async fn a_bad_or_missing_credential_and_a_body_that_cannot_be_read_are_no_error
     for visitor in [bad, site.visitor()] {
         let answer = visitor.post("/logout", json!({ "refresh_token": 7 })).await;
         answer.is_ok();
-        assert_eq!(answer.set_cookies().len(), 3);
+        assert_eq!(answer.set_cookies().len(), 4);
     }
     let long = "x".repeat(1 << 20);
     for (content_type, body) in [
@@ -142,7 +144,7 @@ async fn a_form_goes_to_the_login() {
         let answer = browser.form(path, &[]).await;
         answer.goes_to(&format!("/login?done={done}"));
         assert!(browser.page(&format!("/login?done={done}")).await.text().contains("You are signed out"));
-        assert_eq!(answer.set_cookies().len(), 3);
+        assert_eq!(answer.set_cookies().len(), 4);
         assert!(browser.cookie("__Host-sessionId").is_none());
     }
 }

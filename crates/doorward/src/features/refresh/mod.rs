@@ -64,7 +64,7 @@ async fn refresh(
     }
     let in_body = input.optional::<String>("refresh_token").map(Zeroizing::new);
     input.check()?;
-    let mut in_cookies = cookies_named(&headers, &app.cookies.refresh);
+    let mut in_cookies = cookies_named(&headers, &app.cookies.names.refresh);
     let token = match (&in_body, in_cookies.next(), in_cookies.next()) {
         (Some(token), None, _) => token.as_str(),
         (None, Some(token), None) => token,
@@ -103,7 +103,7 @@ async fn onward(
     (path, status): (&str, StatusCode),
 ) -> Result<Response> {
     let page = if status == StatusCode::SEE_OTHER { path } else { "/dashboard" };
-    let mut tokens = cookies_named(headers, &app.cookies.refresh);
+    let mut tokens = cookies_named(headers, &app.cookies.names.refresh);
     let (Some(token), None) = (tokens.next(), tokens.next()) else {
         let checked = app.guard.check(headers).await;
         let signed_in = checked.is_ok_and(|identity| reaches(&app.settings, identity.mode, path));

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use crate::testing::{Answer, Site, Visitor};
 
-const REFRESH_COOKIE: &str = "__Secure-refresh_token";
+const REFRESH_COOKIE: &str = "__Host-refresh_token";
 
 #[tokio::test]
 async fn in_bearer_mode_the_body_has_the_successors() {

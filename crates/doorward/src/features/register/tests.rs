@@ -48,7 +48,7 @@ async fn who_registers_has_an_account_and_is_signed_in() {
 async fn with_cookies_no_script_sees_the_credential() {
     let site = Site::new().await;
     for (mode, cookies) in [
-        (Mode::Cookie, vec!["__Host-token", "__Secure-refresh_token"]),
+        (Mode::Cookie, vec!["__Host-token", "__Host-refresh_token"]),
         (Mode::Session, vec!["__Host-sessionId"]),
     ] {
         let visitor = site.visitor();

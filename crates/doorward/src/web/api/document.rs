@@ -68,7 +68,7 @@ fn schemes(settings: &Settings) -> Value {
         },
         "token_cookie": cookie(&jar.names.token, "The access token of a sign-in in cookie mode."),
         "session_cookie": cookie(&jar.names.session, "The session secret of a sign-in in session mode."),
-        "refresh_cookie": cookie(&jar.refresh, "The refresh token of a sign-in in cookie mode."),
+        "refresh_cookie": cookie(&jar.names.refresh, "The refresh token of a sign-in in cookie mode."),
         "client": {
             "type": "http",
             "scheme": "basic",

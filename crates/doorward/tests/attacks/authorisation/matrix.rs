@@ -95,7 +95,7 @@ fn with_garbage(site: &Site, mode: Mode) -> Visitor {
         Mode::Bearer => visitor.hold(Some("eyJhbGciOiJub25lIn0.e30."), Some("dr1.garbage")),
         Mode::Cookie => {
             visitor.hold_cookie("__Host-token", "eyJhbGciOiJub25lIn0.e30.");
-            visitor.hold_cookie("__Secure-refresh_token", "dr1.garbage");
+            visitor.hold_cookie("__Host-refresh_token", "dr1.garbage");
         }
         Mode::Session => visitor.hold_cookie("__Host-sessionId", &secret),
     }

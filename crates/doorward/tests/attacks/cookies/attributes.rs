@@ -10,32 +10,35 @@ use serde_json::Value;
 use super::*;
 
 const DAY: u64 = 86_400;
+/// The refresh token's cookie as it was called before it was bound to the host.
+const FORMER: &str = "__Secure-refresh_token";
 
 /// A kind of server: its settings, and what its cookies are called and say.
 struct Kind {
     settings: &'static [(&'static str, &'static str)],
-    names: [&'static str; 3],
-    refresh_path: &'static str,
+    names: [&'static str; 4],
+    /// Of the last name, which a sign-out clears and nothing sets.
+    former_path: &'static str,
     attributes: &'static [&'static str],
 }
 
 const KINDS: [Kind; 5] = [
     Kind {
         settings: &[],
-        names: [TOKEN, SESSION, REFRESH],
-        refresh_path: "/refresh",
+        names: [TOKEN, SESSION, REFRESH, FORMER],
+        former_path: "/refresh",
         attributes: &["HttpOnly", "Secure", "SameSite=Strict"],
     },
     Kind {
         settings: &[("public_url", "https://id.example.org"), ("trusted_proxies", "192.0.2.0/24")],
-        names: [TOKEN, SESSION, REFRESH],
-        refresh_path: "/refresh",
+        names: [TOKEN, SESSION, REFRESH, FORMER],
+        former_path: "/refresh",
         attributes: &["HttpOnly", "Secure", "SameSite=Strict"],
     },
     Kind {
         settings: &[("cookie.same_site", "lax")],
-        names: [TOKEN, SESSION, REFRESH],
-        refresh_path: "/refresh",
+        names: [TOKEN, SESSION, REFRESH, FORMER],
+        former_path: "/refresh",
         attributes: &["HttpOnly", "Secure", "SameSite=Lax"],
     },
     Kind {
@@ -45,15 +48,15 @@ const KINDS: [Kind; 5] = [
             ("cookie.session", "s"),
             ("cookie.refresh", "r"),
         ],
-        names: ["__Host-t", "__Host-s", "__Secure-r"],
-        refresh_path: "/auth/refresh",
+        names: ["__Host-t", "__Host-s", "__Host-r", "__Secure-r"],
+        former_path: "/auth/refresh",
         attributes: &["HttpOnly", "Secure", "SameSite=Strict"],
     },
     // Safari keeps no Secure cookie of http://localhost.
     Kind {
         settings: &[("dev", "true")],
-        names: ["token", "sessionId", "refresh_token"],
-        refresh_path: "/refresh",
+        names: ["token", "sessionId", "refresh_token", "refresh_token"],
+        former_path: "/refresh",
         attributes: &["HttpOnly", "SameSite=Strict"],
     },
 ];
@@ -62,7 +65,7 @@ impl Kind {
     /// Sees that the answer sets these cookies for so many seconds, clears those, and does both with the same attributes.
     #[track_caller]
     fn check(&self, answer: &Answer, set: &[(usize, u64)], cleared: &[usize]) {
-        let path = |at: usize| format!("Path={}", if at == 2 { self.refresh_path } else { "/" });
+        let path = |at: usize| format!("Path={}", if at == 3 { self.former_path } else { "/" });
         let line = |at: usize, ends: &[&str]| -> (String, bool, BTreeSet<String>) {
             let mut attributes: BTreeSet<_> =
                 self.attributes.iter().chain(ends).map(|&text| text.to_owned()).collect();
@@ -104,13 +107,13 @@ async fn k11_cookies_are_set_and_cleared_with_the_same_attributes() {
         kind.check(&visitor.post(&at("/login"), body("cookie")).await, &[(0, 30 * DAY), (2, 30 * DAY)], &[1]);
         let renewed = visitor.post(&at("/refresh"), Value::Null).await;
         kind.check(&renewed, &[(0, 30 * DAY), (2, 30 * DAY)], &[1]);
-        kind.check(&visitor.post(&at("/logout"), Value::Null).await, &[], &[0, 1, 2]);
+        kind.check(&visitor.post(&at("/logout"), Value::Null).await, &[], &[0, 1, 2, 3]);
 
         // Session mode: to the absolute end.
         let visitor = site.visitor();
         kind.check(&visitor.post(&at("/login"), body("session")).await, &[(1, 90 * DAY)], &[0, 2]);
         let thief = visitor.copy();
-        kind.check(&visitor.post(&at("/logout/all"), Value::Null).await, &[], &[0, 1, 2]);
+        kind.check(&visitor.post(&at("/logout/all"), Value::Null).await, &[], &[0, 1, 2, 3]);
         // An error that says that the session is over clears what is of no more use.
         let answer = thief.get(&at("/profile")).await;
         answer.is_refused("session_ended");
@@ -121,7 +124,7 @@ async fn k11_cookies_are_set_and_cleared_with_the_same_attributes() {
         let person = site.visitor();
         kind.check(&person.form(&at("/register"), &fields).await, &[(1, 90 * DAY)], &[0, 2]);
         kind.check(&person.form(&at("/login"), &fields[1..]).await, &[(1, 90 * DAY)], &[0, 2]);
-        kind.check(&person.form(&at("/logout"), &[]).await, &[], &[0, 1, 2]);
+        kind.check(&person.form(&at("/logout"), &[]).await, &[], &[0, 1, 2, 3]);
 
         // Bearer mode has none.
         let program = site.visitor();
@@ -158,7 +161,7 @@ async fn k11_an_error_clears_cookies_only_when_the_session_is_over() {
     // Signed out elsewhere: they go, at the refresh too.
     visitor.refresh().await.is_ok();
     let elsewhere = visitor.copy();
-    kind.check(&visitor.post("/logout", Value::Null).await, &[], &[0, 1, 2]);
+    kind.check(&visitor.post("/logout", Value::Null).await, &[], &[0, 1, 2, 3]);
     for answer in [elsewhere.copy().get("/profile").await, elsewhere.copy().refresh().await] {
         answer.has_status(401).is_refused("session_ended");
         kind.check(&answer, &[], &[0, 1, 2]);

@@ -90,7 +90,7 @@ async fn k01_a_mix_of_two_users_can_always_log_out_and_ends_both() {
     for path in ["/profile", "/dashboard", "/sessions"] {
         is_unauthorized(&mixed.get(path).await, "token_invalid", path);
     }
-    assert_eq!(mixed.post("/logout", Value::Null).await.has_status(200).set_cookies().len(), 3);
+    assert_eq!(mixed.post("/logout", Value::Null).await.has_status(200).set_cookies().len(), 4);
     assert_eq!((mixed.cookie(TOKEN), mixed.cookie(SESSION), mixed.cookie(REFRESH)), (None, None, None));
     thief.get("/profile").await.has_status(401).is_refused("session_ended");
     other.get("/profile").await.has_status(401).is_refused("session_ended");
@@ -131,6 +131,31 @@ async fn k02_a_sibling_can_neither_toss_a_cookie_in_nor_send_a_request() {
     signed_in.get("/profile").await.is_ok();
 }
 
+/// What a browser lets a host beside ours plant: any name, but none that begins with `__Host-`.
+#[tokio::test]
+async fn x02_a_planted_refresh_cookie_signs_nobody_in_and_is_in_nobodys_way() {
+    let target = Target::new().await;
+    let planter = target.site.logged_in_by("eve", Mode::Cookie).await;
+    let stolen = planter.cookie(REFRESH).unwrap();
+    for name in ["__Secure-refresh_token", "refresh_token"] {
+        let alone = target.site.visitor();
+        alone.hold_cookie(name, &stolen);
+        alone.post("/refresh", Value::Null).await.has_status(401).is_refused("refresh_invalid");
+        alone.page("/refresh?return_to=/dashboard").await.goes_to("/login?return_to=%2Fdashboard");
+        for mode in [Mode::Cookie, Mode::Session] {
+            let beside = target.site.logged_in_by("grace", mode).await;
+            beside.hold_cookie(name, &stolen);
+            assert_eq!(name_of(&beside).await, "grace");
+            if mode == Mode::Cookie {
+                beside.refresh().await.is_ok();
+            }
+            beside.page("/refresh?return_to=/dashboard").await.goes_to("/dashboard");
+            assert_eq!(name_of(&beside).await, "grace");
+        }
+    }
+    planter.refresh().await.is_ok();
+}
+
 #[tokio::test]
 async fn k03_only_the_exact_name_is_the_credential() {
     let target = Target::new().await;
@@ -161,8 +186,7 @@ async fn k03_only_the_exact_name_is_the_credential() {
     }
     let refresh = target.site.logged_in_by("lin", Mode::Cookie).await.cookie(REFRESH).unwrap();
     let before = state(&target.site).await;
-    for name in ["refresh_token", "__Host-refresh_token", "__secure-refresh_token", "=__Secure-refresh_token"]
-    {
+    for name in ["refresh_token", "__Secure-refresh_token", "__host-refresh_token", "=__Host-refresh_token"] {
         let answer = target.ask("POST", "/refresh", "cookie", format!("{name}={refresh}").as_bytes()).await;
         answer.has_status(401).is_refused("refresh_invalid");
     }

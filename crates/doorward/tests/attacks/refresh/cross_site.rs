@@ -46,7 +46,7 @@ async fn r14_a_refresh_without_a_good_refresh_token_costs_a_browser_nothing() {
         for token in [None, Some("dr1.nonsense")] {
             let ada = site.logged_in_by("ada", mode).await;
             let held = ada.copy();
-            held.hold_cookie("__Secure-refresh_token", token.unwrap_or_default());
+            held.hold_cookie("__Host-refresh_token", token.unwrap_or_default());
             let answer = held.post("/refresh", Value::Null).await;
             answer.is_refused("refresh_invalid");
             assert!(answer.set_cookies().is_empty(), "{mode:?} {token:?}");

@@ -46,7 +46,7 @@ async fn have_one_successor(mode: Mode, parallel: usize) {
     let site = Site::new().await;
     let ada = site.logged_in_by("ada", mode).await;
     let session = session_of(&ada).await;
-    let held = |tab: &Visitor| tab.refresh_token().or_else(|| tab.cookie("__Secure-refresh_token")).unwrap();
+    let held = |tab: &Visitor| tab.refresh_token().or_else(|| tab.cookie("__Host-refresh_token")).unwrap();
     let mut successors = BTreeSet::new();
     for (answer, tab) in refresh_at_once(&ada, parallel).await {
         answer.is_ok();

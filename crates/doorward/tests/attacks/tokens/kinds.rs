@@ -39,7 +39,7 @@ async fn j31_only_an_access_token_passes_for_one() {
             .await
             .has_status(401)
             .is_refused("refresh_invalid");
-        visitor.hold_cookie("__Secure-refresh_token", other);
+        visitor.hold_cookie("__Host-refresh_token", other);
         visitor.post("/refresh", Value::Null).await.has_status(401).is_refused("refresh_invalid");
     }
     for other in [&access, &refresh, &secret] {
