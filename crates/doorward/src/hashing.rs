@@ -6,6 +6,7 @@
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -113,7 +114,7 @@ impl Hashing {
                 // The work of an unknown address, so that time doesn't tell (attack E01).
                 let dummy = self.dummy.clone();
                 let _ =
-                    self.run(from, move |scratch| password_hash::verify(&password, &dummy, scratch)).await?;
+                    self.run(from, move |scratch| password_hash::verify(&password, &dummy, scratch)).await;
                 Ok(false)
             }
         }
@@ -137,13 +138,15 @@ impl Hashing {
         work: impl FnOnce(&mut Scratch) -> T + Send + 'static,
     ) -> Result<T> {
         let place = self.place(from)?;
-        let (reply, answer) = oneshot::channel();
+        let (reply, mut answer) = oneshot::channel();
         let (waited, since) = (self.waited.clone(), steady());
+        let taken = Arc::new(AtomicBool::new(false));
+        let begins = taken.clone();
         let job: Job = Box::new(move |scratch| {
             drop(place);
             waited.observe(since.elapsed().as_secs_f64());
-            // Nobody waits any more: the deadline has passed.
-            if !reply.is_closed() {
+            // Taken back after the deadline, or the client is gone.
+            if !begins.swap(true, Ordering::SeqCst) && !reply.is_closed() {
                 let _ = reply.send(work(scratch));
             }
         });
@@ -151,10 +154,13 @@ impl Hashing {
             TrySendError::Full(_) => Error::Overloaded,
             TrySendError::Disconnected(_) => Error::Unavailable,
         })?;
-        match tokio::time::timeout(self.timeout, answer).await {
-            Ok(answer) => answer.map_err(|_| Error::Unavailable),
-            Err(_) => Err(Error::Overloaded),
-        }
+        let answered = match tokio::time::timeout(self.timeout, &mut answer).await {
+            Ok(answered) => answered,
+            Err(_) if !taken.swap(true, Ordering::SeqCst) => return Err(Error::Overloaded),
+            // A password that is being compared counts as compared: its outcome is not thrown away (attack X09).
+            Err(_) => answer.await,
+        };
+        answered.map_err(|_| Error::Unavailable)
     }
 
     fn place(&self, network: IpAddr) -> Result<Place> {

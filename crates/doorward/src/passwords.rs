@@ -14,8 +14,8 @@ use crate::client::Client;
 use crate::clock::Clock;
 use crate::error::{Error, Result};
 use crate::hashing::Hashing;
-use crate::store::{Store, Tx};
-use crate::throttle::Throttle;
+use crate::store::{Store, StoreError, Tx};
+use crate::throttle::{Guess, Throttle};
 use crate::users::{User, Users, WithHash};
 
 /// Checks passwords.
@@ -54,19 +54,9 @@ impl Passwords {
         client: &Client,
     ) -> Result<(User, String)> {
         let guess = self.throttle.guess(email, client.network(), self.clock.now())?;
-        let checked = self.check(email, self.users.find_by_email(email).await, password, client).await;
-        match checked {
-            Ok((user, stored)) => {
-                guess.forgive();
-                if user.disabled_at.is_some() { Err(Error::UserDisabled) } else { Ok((user, stored)) }
-            }
-            Err(error) => {
-                if error != Error::InvalidCredentials {
-                    guess.forgive();
-                }
-                Err(error)
-            }
-        }
+        let found = self.users.find_by_email(email).await;
+        let (user, stored) = self.check(guess, (email, found), password, client).await?;
+        if user.disabled_at.is_some() { Err(Error::UserDisabled) } else { Ok((user, stored)) }
     }
 
     /// The signed-in user, who gave the current password again.
@@ -83,36 +73,55 @@ impl Passwords {
             self.users.find(user).await?.ok_or(Error::Refused(doorward_core::Refusal::SessionEnded))?;
         let email = found.0.email.clone();
         let guess = self.throttle.guess(&email, client.network(), self.clock.now())?;
-        match self.check(&email, Ok(Some(found)), password, client).await {
-            Err(Error::InvalidCredentials) => Err(Error::WrongPassword),
-            other => {
-                guess.forgive();
-                other
-            }
-        }
+        let checked = self.check(guess, (&email, Ok(Some(found))), password, client).await;
+        checked.map_err(|error| if error == Error::InvalidCredentials { Error::WrongPassword } else { error })
     }
 
+    /// Compares the password. A guess is given back if it was right, or if we were too busy to compare it.
+    ///
+    /// The store must take writes before anything is compared: otherwise a right password would fail with 503 and a wrong
+    /// one would not, and both could be tried while no failure is recorded (attack X09). Such a try stays counted.
     async fn check(
         &self,
-        email: &Email,
-        found: Result<Option<WithHash>, crate::store::StoreError>,
+        guess: Guess,
+        (email, found): (&Email, Result<Option<WithHash>, StoreError>),
         password: Arc<Password>,
         client: &Client,
     ) -> Result<(User, String)> {
-        let (user, stored) = found?.unzip();
+        let found = match found {
+            Ok(found) => found,
+            Err(error) => {
+                guess.forgive();
+                return Err(error.into());
+            }
+        };
+        self.store.takes_writes().await?;
+        let (user, stored) = found.unzip();
         let stored = stored.flatten();
-        if self.hashing.verify(password, stored.clone(), client.network()).await?
-            && let (Some(user), Some(stored)) = (user.clone(), stored)
-        {
+        let matches = match self.hashing.verify(password, stored.clone(), client.network()).await {
+            Ok(matches) => matches,
+            Err(error) => {
+                guess.forgive();
+                return Err(error);
+            }
+        };
+        if matches && let (Some(user), Some(stored)) = (user.clone(), stored) {
+            guess.forgive();
             return Ok((user, stored));
         }
-        self.record_failure(email, user.map(|user| user.id), client.ip).await?;
+        // Nothing that fails from here on changes the answer. The store counts its failures itself.
+        let _ = self.record_failure(email, user.map(|user| user.id), client.ip).await;
         Err(Error::InvalidCredentials)
     }
 
     /// One row for the failures of one account from one network in one minute. An unknown address stands in it as an
     /// HMAC: it may be a password typed into the wrong field.
-    async fn record_failure(&self, email: &Email, user: Option<UserId>, ip: IpAddr) -> Result<()> {
+    async fn record_failure(
+        &self,
+        email: &Email,
+        user: Option<UserId>,
+        ip: IpAddr,
+    ) -> Result<(), StoreError> {
         let now = self.clock.now();
         let tag = |text: &str| hmac::sign(&self.addresses, text.as_bytes());
         let address =
@@ -124,8 +133,7 @@ impl Passwords {
             Some(user) => entry.user(user),
             None => entry.detail(format!("unknown address {address}")),
         };
-        let recorded = self.store.transaction(async move |tx: &mut Tx| audit::record(tx, &entry).await).await;
-        Ok(recorded?)
+        self.store.transaction(async move |tx: &mut Tx| audit::record(tx, &entry).await).await
     }
 }
 

@@ -18,10 +18,23 @@ pub enum Fault {
     AnswerIsHeld,
 }
 
+/// What fails until a test says otherwise.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub enum Outage {
+    /// Nothing.
+    #[default]
+    None,
+    /// Every write.
+    Writes,
+    /// Every call.
+    All,
+}
+
 /// Faults that tests put into a store.
 #[derive(Default)]
 pub struct Faults {
     armed: Mutex<Armed>,
+    outage: Mutex<Outage>,
     reached: Notify,
     released: Notify,
 }
@@ -43,6 +56,11 @@ impl Faults {
     /// Lets everything go well again; says whether the fault was met.
     pub fn disarm(&self) -> bool {
         std::mem::take(&mut *self.armed()).met
+    }
+
+    /// From now on this fails.
+    pub fn outage(&self, outage: Outage) {
+        *self.outage.lock().unwrap_or_else(PoisonError::into_inner) = outage;
     }
 
     /// Waits until a call is held.
@@ -77,8 +95,13 @@ impl Faults {
     /// One call of the store.
     pub(super) async fn call<T>(
         &self,
+        kind: &'static str,
         act: impl Future<Output = Result<T, StoreError>>,
     ) -> Result<T, StoreError> {
+        let outage = *self.outage.lock().unwrap_or_else(PoisonError::into_inner);
+        if outage == Outage::All || (outage == Outage::Writes && kind == "write") {
+            return Err(failure());
+        }
         self.statement()?;
         if self.is_due(Fault::IsHeld) {
             self.hold().await;

@@ -24,6 +24,7 @@ mod sqlite;
 mod sqlite_writer;
 mod tx;
 mod value;
+mod writes;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -39,10 +40,11 @@ use sqlite::Sqlite;
 pub use condition::Condition;
 pub use error::StoreError;
 #[cfg(feature = "testing")]
-pub use faults::{Fault, Faults};
+pub use faults::{Fault, Faults, Outage};
 pub use tx::Tx;
 pub(crate) use value::values;
 pub use value::{Column, Row, Value};
+use writes::LastWrite;
 
 /// Where the data is.
 #[derive(Debug, Clone)]
@@ -77,6 +79,7 @@ pub struct Store(Arc<Inner>);
 struct Inner {
     engine: Engine,
     counts: StoreCounts,
+    written: LastWrite,
     #[cfg(feature = "testing")]
     faults: Arc<Faults>,
 }
@@ -124,6 +127,7 @@ impl Store {
         Ok(Self(Arc::new(Inner {
             engine,
             counts: StoreCounts::default(),
+            written: LastWrite::default(),
             #[cfg(feature = "testing")]
             faults: Arc::default(),
         })))
@@ -204,7 +208,7 @@ impl Store {
     ) -> Result<T, StoreError> {
         let begun = steady();
         #[cfg(feature = "testing")]
-        let act = self.0.faults.call(act);
+        let act = self.0.faults.call(kind, act);
         let outcome = act.await;
         self.0.counts.done(kind, begun.elapsed(), &outcome);
         outcome

@@ -204,7 +204,7 @@ async fn f07_a_store_that_fails_denies_and_the_answer_does_not_say_why() {
         let site = site.restarted().await;
         let (grace, mut met) = (grace.at(&site), 0);
         for nth in 0..10 {
-            site.app.users.forget_all();
+            site.app.users.read_all_again();
             site.app.store.faults().arm(Fault::Fails, nth);
             let answer = ask(&grace, Method::GET, &told()).await;
             if !site.app.store.faults().disarm() {

@@ -112,9 +112,10 @@ CREATE INDEX audit_by_actor ON audit (actor_id, id);
 
 -- Single numbers. admins_lock is the row that acts which could remove the last admin write first;
 -- max_access_ttl is the largest access token lifetime ever in force, in seconds; revocation_position is the last one
--- that was given out, and the row that orders the acts that take one.
+-- that was given out, and the row that orders the acts that take one; trial_writes counts writes that only show whether
+-- the database takes any.
 CREATE TABLE facts (
     name TEXT PRIMARY KEY,
     value BIGINT NOT NULL
 );
-INSERT INTO facts (name, value) VALUES ('admins_lock', 0), ('max_access_ttl', 0);
+INSERT INTO facts (name, value) VALUES ('admins_lock', 0), ('max_access_ttl', 0), ('trial_writes', 0);
