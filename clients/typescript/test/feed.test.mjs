@@ -162,3 +162,31 @@ story('a wrong secret is told at the start', async (use) => {
   const feedSecret = 'another one of the same length: 471194'
   await assert.rejects(createGuard({ server: server.url, feedSecret }), /answered 401/)
 })
+
+story('a session that was good stays so while its server cannot be asked, until the guard is stale', async (use) => {
+  const server = await running(use)
+  const line = use(await cable(server.url))
+  const { client_id: id, client_secret: secret } = JSON.parse(server.run('client', 'create', '--name', 'Shop', '--json'))
+  const { guard, verdict } = await guarding(use, { server: line.url, feedSecret: undefined, client: { id, secret } })
+  const signIn = async (name) => {
+    const body = JSON.stringify({ ...ada, name, email: email(name), mode: 'session' })
+    const answer = await fetch(`${server.url}/register`, { method: 'POST', headers: { 'content-type': 'application/json' }, body })
+    const cookie = answer.headers.getSetCookie().find((line) => line.startsWith('sessionId='))
+    return { cookie: cookie.split(';')[0] }
+  }
+  const [here, gone] = [await signIn('here'), await signIn('gone')]
+  assert.deepEqual([await verdict(here), await verdict(gone)], ['ok', 'ok'])
+  await fetch(`${server.url}/logout`, { method: 'POST', headers: gone })
+  await until('the logout', async () => (await verdict(gone)) === 'session_ended')
+  line.cut()
+  const { now } = performance
+  let ahead = 0
+  performance.now = () => now.call(performance) + ahead
+  use({ stop: () => void (performance.now = now) })
+  for (ahead = 6_000; ahead < 100_000; ahead += 6_000) {
+    assert.deepEqual(await Promise.all([verdict(here), verdict(here), verdict(gone)]), ['ok', 'ok', 'session_ended'])
+  }
+  ahead = 200_000
+  assert.equal(await verdict(here), 'unavailable')
+  assert.ok(guard.health().staleFor > 120)
+})

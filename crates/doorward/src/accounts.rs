@@ -144,10 +144,9 @@ impl Accounts {
             .await??;
         if let Some(role) = done.role {
             self.revocations.apply_role(id, role, ending);
-            self.sessions.memory.forget(&[id]);
         }
         self.sessions.apply_all(&done.ended, ending);
-        self.users.forget(id);
+        self.users.read_again(id);
         Ok(done.user)
     }
 

@@ -201,23 +201,24 @@ impl App {
         let mut users = self.revocations.follow(self.settled()).await?;
         users.sort_unstable();
         users.dedup();
-        users.iter().for_each(|user| self.users.forget(*user));
-        self.sessions.memory.forget(&users);
+        users.iter().for_each(|user| self.users.read_again(*user));
         self.clients.follow().await?;
         self.keys.follow(now, false).await
     }
 
-    /// Forgets what is over, in memory and in the store; and the users in memory, whom another node may have changed.
+    /// Forgets what is over, in memory and in the store; and has the users in memory read again, as another node may have
+    /// changed them.
     ///
     /// # Errors
     /// The store's; the next call tries again.
     pub async fn sweep(&self) -> Result<(), StoreError> {
         let now = self.settled();
-        self.users.forget_all();
+        // Asked first: if it fails, what memory has is all there is.
+        self.keys.follow(self.clock.now(), false).await?;
+        self.users.read_all_again();
         // What memory holds goes before the revocations that would refuse it.
         self.sessions.memory.sweep(now);
         self.revocations.sweep(now).await?;
-        self.keys.follow(self.clock.now(), false).await?;
         self.keys.sweep(now - self.settings.absolute_ttl).await?;
         links::sweep(&self.store, now).await?;
         audit::sweep(&self.store, now - self.settings.audit_retention).await?;
@@ -281,7 +282,7 @@ impl App {
             self.follow().await?;
             if version.is_some() {
                 // Another process wrote, who knows what.
-                self.users.forget_all();
+                self.users.read_all_again();
             }
             *seen = version;
         } else if self.keys.are_due(self.clock.now()) {

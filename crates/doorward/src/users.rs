@@ -101,11 +101,19 @@ pub(crate) const LOCK: &str = "UPDATE users SET updated_at = updated_at WHERE id
 pub type WithHash = (User, Option<String>);
 
 /// Finds users.
+///
+/// What memory has of a user is replaced, never dropped: while the store can't be read, it goes on being shown.
 pub struct Users {
     store: Store,
     cache: Cache<UserId, Arc<Cached>>,
-    drops: AtomicU64,
+    /// How many changes of users were noted.
+    changes: AtomicU64,
+    /// Rises when every user is to be read again.
+    round: AtomicU64,
 }
+
+/// The round of a user who was changed: to be read again at once.
+const CHANGED: u64 = u64::MAX;
 
 /// A user in memory, with the answers of `/profile` and `/dashboard` ready.
 pub struct Cached {
@@ -115,12 +123,14 @@ pub struct Cached {
     pub profile: Bytes,
     /// `{"message":"Welcome NAME!","user":{…}}`.
     pub welcome: Bytes,
+    /// The round that it is good for.
+    round: AtomicU64,
 }
 
 impl Users {
     /// Users of this store.
     pub fn new(store: Store) -> Self {
-        Self { store, cache: Cache::new(CACHED), drops: AtomicU64::new(0) }
+        Self { store, cache: Cache::new(CACHED), changes: AtomicU64::new(0), round: AtomicU64::new(0) }
     }
 
     /// Reads a user from the store.
@@ -147,12 +157,13 @@ impl Users {
         Ok(self.store.find(ANY_ADMIN, values![]).await?.is_some())
     }
 
-    /// The user, where memory has it.
+    /// The user, if memory has it as it is now.
     pub fn find_in_memory(&self, id: UserId) -> Option<Arc<Cached>> {
-        self.cache.get(&id)
+        let round = self.round.load(Ordering::Acquire);
+        self.cache.get(&id).filter(|cached| cached.round.load(Ordering::Acquire) == round)
     }
 
-    /// The user from memory, or from the store once.
+    /// The user from memory, or from the store once. If the store can't be read, what memory had before.
     ///
     /// # Errors
     /// The store's.
@@ -165,30 +176,55 @@ impl Users {
     }
 
     async fn fill(&self, id: UserId) -> Result<Option<Arc<Cached>>, StoreError> {
-        let drops = self.drops.load(Ordering::SeqCst);
-        let Some((user, _)) = self.find(id).await? else { return Ok(None) };
+        let (changes, round) = (self.changes.load(Ordering::SeqCst), self.round.load(Ordering::SeqCst));
+        let user = match self.find(id).await {
+            Ok(Some((user, _))) => user,
+            Ok(None) => {
+                self.cache.remove(&id);
+                return Ok(None);
+            }
+            Err(error) => return self.cache.get(&id).map(|old| Some(old.kept_for(round))).ok_or(error),
+        };
         let profile = serde_json::to_vec(&Profile { user: user.shown() }).unwrap_or_default().into();
         let message = format!("Welcome {}!", user.name);
         let welcome = serde_json::to_vec(&Welcome { message, user: user.shown() }).unwrap_or_default().into();
-        let cached = Arc::new(Cached { user, profile, welcome });
+        let cached = Arc::new(Cached { user, profile, welcome, round: AtomicU64::new(round) });
         self.cache.insert(id, cached.clone());
         // Somebody changed a user while this one was read: it may be the old one.
-        if self.drops.load(Ordering::SeqCst) != drops {
-            self.cache.remove(&id);
+        if self.changes.load(Ordering::SeqCst) != changes {
+            cached.round.store(CHANGED, Ordering::SeqCst);
         }
         Ok(Some(cached))
     }
 
-    /// Forgets what memory has of everybody: what another process changed shows by then.
-    pub fn forget_all(&self) {
-        self.drops.fetch_add(1, Ordering::SeqCst);
-        self.cache.clear();
+    /// Reads every user again when next asked for: what another process changed shows by then.
+    pub fn read_all_again(&self) {
+        self.changes.fetch_add(1, Ordering::SeqCst);
+        self.round.fetch_add(1, Ordering::SeqCst);
     }
 
-    /// Forgets what memory has of this user. Called after the commit of every change.
+    /// Reads this user again when next asked for. Called after the commit of every change.
+    pub fn read_again(&self, id: UserId) {
+        self.changes.fetch_add(1, Ordering::SeqCst);
+        if let Some(cached) = self.cache.get(&id) {
+            cached.round.store(CHANGED, Ordering::SeqCst);
+        }
+    }
+
+    /// Forgets a user who was deleted.
     pub fn forget(&self, id: UserId) {
-        self.drops.fetch_add(1, Ordering::SeqCst);
+        self.changes.fetch_add(1, Ordering::SeqCst);
         self.cache.remove(&id);
+    }
+}
+
+impl Cached {
+    /// The store can't be read: this stands for the round, unless the user was changed since. Without it, each request
+    /// would wait for the store.
+    fn kept_for(self: Arc<Self>, round: u64) -> Arc<Self> {
+        let kept = |old| (old != CHANGED).then_some(round);
+        let _ = self.round.fetch_update(Ordering::SeqCst, Ordering::SeqCst, kept);
+        self
     }
 }
 

@@ -18,13 +18,17 @@ export class Sessions {
     private readonly authorization: string,
   ) {}
 
-  /** Rejects where the server can't be asked. */
+  /** If the server can't be asked, its last good answer stands; the guard says for how long. Rejects if there is none. */
   find(secret: string): Promise<Known> {
     const hash = hashOf(secret)
     const known = this.#known.get(hash)
     if (known && performance.now() < known.until) return known.asked
-    const asked = this.#ask(secret)
-    asked.catch(() => this.#known.delete(hash))
+    const asked = this.#ask(secret).catch(async (error) => {
+      const before = await known?.asked.catch(() => undefined)
+      if (typeof before === 'object') return before
+      if (this.#known.get(hash)?.asked === asked) this.#known.delete(hash)
+      throw error
+    })
     this.#known.delete(hash)
     this.#known.set(hash, { until: performance.now() + REMEMBERED, asked })
     const [oldest] = this.#known.keys()

@@ -1,5 +1,6 @@
 //! Session secrets, which only the server knows: asked for by `POST /introspect` (RFC 7662) and remembered for 5 s. The
-//! revocations are looked at on each check all the same.
+//! revocations are looked at on each check all the same. While the server can't be asked, a good answer stands for as long
+//! as the guard isn't stale, as a token does.
 
 use std::time::Duration;
 
@@ -26,6 +27,8 @@ const QUESTIONS: usize = 32;
 /// What the server said about secrets, by their hashes.
 pub(super) struct Answers {
     known: Cache<[u8; 32], Answer>,
+    /// The last answer about each secret of a live session, until there is a newer one.
+    good: Cache<[u8; 32], Answer>,
     questions: Semaphore,
 }
 
@@ -49,7 +52,7 @@ struct Introspected<'a> {
 
 impl Default for Answers {
     fn default() -> Self {
-        Self { known: Cache::new(ANSWERS), questions: Semaphore::new(QUESTIONS) }
+        Self { known: Cache::new(ANSWERS), good: Cache::new(ANSWERS), questions: Semaphore::new(QUESTIONS) }
     }
 }
 
@@ -73,7 +76,18 @@ impl Shared {
             return Err(Refusal::TokenInvalid);
         }
         let asked = timeout(PATIENCE, self.session_of(secret, now)).await;
-        asked.unwrap_or(Err(Refusal::Unavailable))
+        match asked.unwrap_or(Err(Refusal::Unavailable)) {
+            Err(Refusal::Unavailable) => self.go_by_the_last_answer(secret.hash(), now),
+            answered => answered,
+        }
+    }
+
+    /// Repeats the last good answer, and remembers it as if it were new: not every check waits for a silent server.
+    fn go_by_the_last_answer(&self, hash: [u8; 32], now: Timestamp) -> Result<Identity, Refusal> {
+        let last = self.answers.good.get(&hash).ok_or(Refusal::Unavailable)?;
+        let judged = self.judged(last, now).ok_or(Refusal::Unavailable)?;
+        self.answers.known.insert(hash, Answer { at: steady(), ..last });
+        judged
     }
 
     async fn session_of(&self, secret: &OpaqueSecret, now: Timestamp) -> Result<Identity, Refusal> {
@@ -90,6 +104,10 @@ impl Shared {
                         tracing::warn!(%failure, "the server could not be asked about a session");
                         Refusal::Unavailable
                     })?;
+                    match answer.identity {
+                        Some(_) => self.answers.good.insert(hash, answer),
+                        None => drop(self.answers.good.remove(&hash)),
+                    }
                     // Somebody may have put another answer there: ours is as good.
                     place.insert(answer).ok();
                     answer

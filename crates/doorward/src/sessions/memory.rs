@@ -78,13 +78,6 @@ impl Memory {
         });
     }
 
-    /// Forgets the sessions of users whose role or standing changed; `users` is sorted.
-    pub fn forget(&self, users: &[UserId]) {
-        if !users.is_empty() {
-            self.known.retain(|_, session| users.binary_search(&session.user).is_err());
-        }
-    }
-
     /// Writes the last use of every session that memory knows, before the process ends.
     ///
     /// # Errors

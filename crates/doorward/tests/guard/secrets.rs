@@ -124,6 +124,43 @@ async fn a_changed_role_counts_at_once_in_a_remembered_session() {
     eventually("the new role", async || role().await == RoleName::ADMIN).await;
 }
 
+/// The server as it is without its database, to a guard that asks.
+async fn a_server_that_fails() -> SocketAddr {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let router = axum::Router::new().fallback(async || http::StatusCode::SERVICE_UNAVAILABLE);
+    tokio::spawn(async move { axum::serve(listener, router).await });
+    address
+}
+
+#[tokio::test]
+async fn a_session_that_was_good_stays_so_while_its_server_cannot_be_asked() {
+    let (site, address) = server().await;
+    let way = Way::to(address).await;
+    let guard = guard(&site, way.address).await;
+    let (ada, gone) =
+        (site.logged_in_by("ada", Mode::Session).await, site.logged_in_by("gone", Mode::Session).await);
+    assert_eq!((verdict_on(&guard, &ada).await, verdict_on(&guard, &gone).await), ("ok", "ok"));
+    let sent = cookie(&gone);
+    gone.post("/logout", json!({})).await.is_ok();
+    eventually("the logout", async || verdict_of(&guard, "cookie", &sent).await == "session_ended").await;
+    way.lead_to(a_server_that_fails().await);
+    let asked = way.count(ASKS);
+    eventually("it asks in vain", async || {
+        let checks = (0..4).map(|_| {
+            let (guard, cookie) = (guard.clone(), cookie(&ada));
+            tokio::spawn(async move { verdict_of(&guard, "cookie", &cookie).await })
+        });
+        for check in checks.collect::<Vec<_>>() {
+            assert_eq!(check.await.unwrap(), "ok");
+        }
+        way.count(ASKS) > asked
+    })
+    .await;
+    assert_eq!(verdict_on(&guard, &ada).await, "ok");
+    assert_eq!(verdict_of(&guard, "cookie", &sent).await, "session_ended");
+}
+
 #[tokio::test]
 async fn a_session_that_cannot_be_asked_about_is_our_own_failure_and_no_client_asks_about_none() {
     let (site, address) = server().await;

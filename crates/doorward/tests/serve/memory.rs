@@ -80,7 +80,7 @@ async fn an_answer_from_memory_is_the_handlers() {
         for mode in ["bearer", "cookie", "session"] {
             let (line, left) = (ada.credential(mode).await, ada.credential(mode).await);
             assert_eq!((ada.status(&line).await, ada.status(&left).await), (200, 200));
-            site.app.users.forget_all();
+            site.app.users.read_all_again();
             assert_eq!(ada.status(&line).await, 200);
             assert_eq!(ada.request("POST", "/logout", &left).await.status(), 200);
             assert_eq!(ada.status(&left).await, 401);
