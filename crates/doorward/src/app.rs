@@ -31,6 +31,7 @@ use crate::throttle::Throttle;
 use crate::users::Users;
 use crate::web::cookies::CookieJar;
 use crate::web::headers::Headers;
+use crate::web::origins::Origins;
 use crate::web::page::Pages;
 use crate::{audit, links};
 
@@ -81,6 +82,7 @@ pub struct Parts {
     pub(crate) cookies: CookieJar,
     pub(crate) pages: Pages,
     pub(crate) headers: Headers,
+    pub(crate) origins: Origins,
     settled: Mutex<SettledTime>,
     listening: OnceLock<SocketAddr>,
     draining: watch::Sender<bool>,
@@ -171,6 +173,7 @@ impl App {
             passwords: Passwords::new(timed, users.clone(), limited, &root),
             pages: Pages::new(&settings),
             headers: Headers::new(&settings),
+            origins: Origins::new(&settings),
             metrics: Metrics::new(&settings.base_path),
             clients: Clients::load(store.clone(), clock.clone()).await?,
             feed: Arc::new(Feed::open(&store, told, clock.clone(), follows).await?),
@@ -213,6 +216,7 @@ impl App {
     /// The store's; the next call tries again.
     pub async fn sweep(&self) -> Result<(), StoreError> {
         let now = self.settled();
+        self.origins.sweep(self.clock.ran());
         // Asked first: if it fails, what memory has is all there is.
         self.keys.follow(self.clock.now(), false).await?;
         self.users.read_all_again();

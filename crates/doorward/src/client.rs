@@ -14,6 +14,8 @@ pub(crate) struct Client {
     pub(crate) user_agent: Option<String>,
     /// Whether the request crossed a network in the clear, past the proxy that would have spoken TLS.
     pub(crate) in_the_clear: bool,
+    /// Whether the page that sent it is of another site, so that the browser keeps no cookie of the answer.
+    pub(crate) loses_cookies: bool,
 }
 
 impl Client {
@@ -87,8 +89,7 @@ mod tests {
 
     #[test]
     fn l03_one_ipv6_network_has_one_bucket() {
-        let network =
-            |ip: &str| Client { ip: ip.parse().unwrap(), user_agent: None, in_the_clear: false }.network();
+        let network = |ip: &str| super::network(ip.parse().unwrap());
         assert_eq!(network("2001:db8:1:2::1"), network("2001:db8:1:2:ffff:1:2:3"));
         assert_ne!(network("2001:db8:1:2::1"), network("2001:db8:1:3::1"));
         assert_ne!(network("192.0.2.1"), network("192.0.2.2"));

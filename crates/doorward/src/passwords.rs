@@ -10,7 +10,7 @@ use doorward_core::password::Password;
 use doorward_core::{Purpose, RootSecret, Timestamp, UserId};
 
 use crate::audit::{self, Action, Entry};
-use crate::client::Client;
+use crate::client::{self, Client};
 use crate::clock::Clock;
 use crate::error::{Error, Result};
 use crate::hashing::Hashing;
@@ -126,7 +126,7 @@ impl Passwords {
         let tag = |text: &str| hmac::sign(&self.addresses, text.as_bytes());
         let address =
             tag(email.as_str()).as_ref().iter().take(8).map(|byte| format!("{byte:02x}")).collect::<String>();
-        let network = Client { ip, user_agent: None, in_the_clear: false }.network();
+        let network = client::network(ip);
         let fold = tag(&format!("{email} {network} {}", minute(now))).as_ref().try_into().unwrap_or([0; 32]);
         let entry = Entry::new(Action::LoginFailed, now).ip(ip).fold(fold);
         let entry = match user {

@@ -85,7 +85,7 @@ settings! {
     public_url: Option<Url> = "public_url", "";
     /// A path that all routes stand below, such as `/auth`.
     base_path: String = "base_path", "";
-    /// Other origins whose pages may call Doorward (CORS) and send unsafe requests (CSRF), exactly as browsers send them.
+    /// Other origins whose pages may call Doorward (CORS) and send unsafe requests (CSRF), exactly as browsers send them. Apps with a scheme of their own, such as `capacitor://localhost`, may use bearer mode only.
     origins: Vec<String> = "origins", "";
     /// Networks of proxies whose `X-Forwarded-…` is believed, and that speak https for Doorward.
     trusted_proxies: Vec<IpNet> = "trusted_proxies", "";

@@ -40,6 +40,7 @@ const FLOORS: [&[&str]; 6] = [
         "metrics",
         "web::cookies",
         "web::headers",
+        "web::origins",
         "web::page",
         "web::assets",
         "web::words",

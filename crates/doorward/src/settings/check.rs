@@ -152,18 +152,46 @@ impl Settings {
 
 /// An origin stands in the settings exactly as a browser sends it: scheme, host, port unless it is the default.
 fn check_origin(origin: &str) -> Result<(), SettingsError> {
+    let key = "origins";
     require(
         !origin.contains('*'),
-        "origins",
+        key,
         "has a wildcard: every page of the web could act for the people who are signed in",
         "list each origin exactly, such as https://app.example.com",
     )?;
+    require(
+        origin != "null",
+        key,
+        "has null, which browsers send for files and sandboxed frames: anybody can make one",
+        "serve the page from an address, and list that",
+    )?;
+    if let Some((scheme, host)) = origin.split_once("://")
+        && !matches!(scheme, "http" | "https")
+    {
+        return check_app_origin(origin, scheme, host);
+    }
     let exact = Url::parse(origin).ok().map(|url| url.origin().ascii_serialization());
-    let same =
-        exact.as_deref() == Some(origin) && (origin.starts_with("http://") || origin.starts_with("https://"));
     let hint =
         format!("write it as browsers send it: {}", exact.as_deref().unwrap_or("https://app.example.com"));
-    require(same, "origins", &format!("{origin:?} is not an origin"), &hint)
+    require(exact.as_deref() == Some(origin), key, &format!("{origin:?} is not an origin"), &hint)
+}
+
+/// Schemes whose pages have no origin, or that are no page's.
+const NO_PAGES: [&str; 10] =
+    ["about", "blob", "data", "file", "filesystem", "ftp", "javascript", "view-source", "ws", "wss"];
+
+/// An app with a scheme of its own: `capacitor://localhost`, or an extension.
+fn check_app_origin(origin: &str, scheme: &str, host: &str) -> Result<(), SettingsError> {
+    let of_scheme = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"+-.".contains(&byte);
+    let is_scheme = scheme.starts_with(|c: char| c.is_ascii_lowercase()) && scheme.bytes().all(of_scheme);
+    let of_host = |byte: u8| byte.is_ascii_alphanumeric() || b".-_:".contains(&byte);
+    let is_host = host.starts_with(|c: char| c.is_ascii_alphanumeric()) && host.bytes().all(of_host);
+    require(
+        is_scheme && is_host && !NO_PAGES.contains(&scheme),
+        "origins",
+        &format!("{origin:?} is not an origin"),
+        "write it as the app sends it in Origin: scheme, host and no path, such as capacitor://localhost",
+    )
 }
 
 pub(super) fn require(holds: bool, key: &str, problem: &str, hint: &str) -> Result<(), SettingsError> {

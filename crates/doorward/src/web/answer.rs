@@ -15,15 +15,15 @@ use doorward_core::Refusal;
 use doorward_guard::{Credential, challenge, credential};
 use futures_util::FutureExt;
 use http::header::{self, HeaderName};
-use http::{HeaderMap, HeaderValue, Method, StatusCode};
+use http::{HeaderValue, Method, StatusCode};
 use tokio::time::Instant;
 use tower::{Service, ServiceExt};
-use tower_http::csrf::Csrf;
 
 use super::api::InMemory;
 use super::cookies::SetCookies;
 use super::credential::go;
 use super::detour::{detour, from_elsewhere, send_again, to_login};
+use super::origins::Sender;
 use super::page::Again;
 use super::reader::Reader;
 use crate::app::App;
@@ -64,8 +64,6 @@ pub(crate) struct Front<S> {
     /// What lies ready, by its whole path.
     pub(crate) in_memory: Arc<[(String, InMemory)]>,
     pub(crate) routes: S,
-    /// The same behind the layer against other sites, which lets every safe method pass.
-    pub(crate) guarded: Csrf<S>,
 }
 
 impl<S: Answers> Front<S> {
@@ -78,11 +76,16 @@ impl<S: Answers> Front<S> {
     pub(crate) async fn answer<B: Readable>(
         self: Arc<Self>,
         peer: Option<SocketAddr>,
-        request: Request<B>,
+        mut request: Request<B>,
     ) -> Result<Response, Infallible> {
         let app = &self.app;
+        let sender = app.origins.sender(&request);
+        sender.strip(&mut request);
+        app.origins.note(sender, request.headers(), || app.clock.ran());
         let asked = Asked::by(app, &request);
-        let response = if asked.is_safe() {
+        let response = if let Some(response) = app.origins.preflight(sender, &request) {
+            Ok(Ok(asked.named(response)))
+        } else if asked.is_safe() {
             let answered = async {
                 match self.in_memory(&asked, &request) {
                     Some(response) => Ok(response),
@@ -90,10 +93,10 @@ impl<S: Answers> Front<S> {
                 }
             };
             AssertUnwindSafe(answered).catch_unwind().await.map_err(drop)
-        } else if is_of_another_origin(app, request.headers()) {
+        } else if matches!(sender, Sender::Stranger) && !asked.only_reads() {
             Ok(Ok(Error::CrossSite.into_response()))
         } else {
-            tokio::spawn(self.guarded.clone().oneshot(for_router(request, peer))).await.map_err(drop)
+            tokio::spawn(self.routes.clone().oneshot(for_router(request, peer))).await.map_err(drop)
         };
         let response = response.map(|Ok(response)| response);
         let mut response = response.unwrap_or_else(|()| {
@@ -106,6 +109,7 @@ impl<S: Answers> Front<S> {
             response = show(app, &asked, &error, response);
         }
         app.headers.complete(response.headers_mut());
+        app.origins.complete(sender, &asked.method, response.headers_mut());
         asked.count(app, response.status());
         Ok(response)
     }
@@ -196,7 +200,20 @@ impl Asked {
     }
 
     fn is_safe(&self) -> bool {
-        !self.is_refresh && matches!(self.method, Method::GET | Method::HEAD | Method::OPTIONS)
+        !self.is_refresh && self.only_reads()
+    }
+
+    /// By its method: what another site's page can always make a browser ask.
+    fn only_reads(&self) -> bool {
+        matches!(self.method, Method::GET | Method::HEAD | Method::OPTIONS)
+    }
+
+    /// An answer that has the request's id beside its errors.
+    fn named(&self, mut response: Response) -> Response {
+        if let Ok(id) = HeaderValue::from_str(&self.request_id().to_string()) {
+            response.headers_mut().insert(REQUEST_ID, id);
+        }
+        response
     }
 
     /// Clears the cookies that are of no more use. A session secret that nobody knows never becomes known: its user was
@@ -225,18 +242,6 @@ impl Asked {
     }
 }
 
-/// Whether a browser without fetch metadata says that it comes from elsewhere. The CSRF layer compares `Origin` with `Host`
-/// only, without the scheme: a page that somebody put into plain http there is none of ours (attack C07).
-fn is_of_another_origin(app: &App, headers: &HeaderMap) -> bool {
-    let said = |name: &str| headers.get(name).filter(|value| !value.is_empty());
-    let (Some(url), None, Some(origin)) = (&app.settings.public_url, said("sec-fetch-site"), said("origin"))
-    else {
-        return false;
-    };
-    let ours = url.origin().ascii_serialization();
-    *origin != ours && !app.settings.origins.iter().any(|listed| origin == listed)
-}
-
 /// The error behind an answer: ours, the guard's, or what axum itself refuses.
 fn error_of(response: &mut Response) -> Option<Arc<Error>> {
     let status = response.status();
@@ -252,7 +257,6 @@ fn error_of(response: &mut Response) -> Option<Arc<Error>> {
     let error = match status {
         StatusCode::METHOD_NOT_ALLOWED => Error::MethodNotAllowed,
         StatusCode::NOT_FOUND => Error::NotFound,
-        StatusCode::FORBIDDEN => Error::CrossSite,
         StatusCode::BAD_REQUEST => Error::Malformed("The address cannot be read".into()),
         _ => return None,
     };

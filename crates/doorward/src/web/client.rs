@@ -6,6 +6,7 @@ use axum::extract::{ConnectInfo, FromRequestParts};
 use http::header::USER_AGENT;
 use http::request::Parts;
 
+use super::reader::Reader;
 use crate::app::App;
 pub(crate) use crate::client::Client;
 use crate::client::client_ip;
@@ -29,6 +30,9 @@ impl FromRequestParts<App> for Client {
             ip: client_ip(peer, &parts.headers, &app.settings.trusted_proxies),
             user_agent,
             in_the_clear: app.settings.is_plain_from(peer),
+            loses_cookies: app
+                .origins
+                .loses_cookies(&parts.headers, Reader::of(&parts.method, &parts.headers).is_person()),
         })
     }
 }

@@ -61,7 +61,7 @@ pub(crate) fn shape(message: Option<&'static str>) -> Value {
 }
 
 /// Refuses a mode that the settings don't allow, one that a form can't have, since nobody would read the tokens, and
-/// cookies that would cross the network in the clear.
+/// cookies that a browser would drop or that would cross the network in the clear.
 pub(crate) fn check_mode(app: &App, mode: Mode, (client, is_form): (&Client, bool)) -> Result<()> {
     if is_form && mode == Mode::Bearer {
         return Err(Error::field(
@@ -72,6 +72,12 @@ pub(crate) fn check_mode(app: &App, mode: Mode, (client, is_form): (&Client, boo
     if !app.settings.modes.contains(&mode) {
         let allowed: Vec<_> = app.settings.modes.iter().map(|mode| mode.as_str()).collect();
         return Err(Error::field("mode", format!("is not allowed here; allowed: {}", allowed.join(", "))));
+    }
+    if mode != Mode::Bearer && client.loses_cookies {
+        return Err(Error::field(
+            "mode",
+            "must be bearer: the page that asks is of another site, and browsers keep no cookies of ours for it",
+        ));
     }
     if mode != Mode::Bearer && client.in_the_clear { Err(Error::HttpsRequired) } else { Ok(()) }
 }

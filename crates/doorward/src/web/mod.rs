@@ -13,6 +13,7 @@ pub(crate) mod headers;
 pub(crate) mod home;
 pub(crate) mod input;
 pub(crate) mod notice;
+pub(crate) mod origins;
 pub(crate) mod page;
 pub(crate) mod proof;
 pub(crate) mod query;
