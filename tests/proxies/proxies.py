@@ -267,6 +267,8 @@ class Proxies(unittest.TestCase):
             self.refuses(answer, 401)
             self.assertIsNone(answer.header("location"))
             self.assertTrue(answer.header("www-authenticate").startswith("Bearer"))
+            # So that a page of another origin may read it, and refresh.
+            self.assertEqual(answer.header("access-control-expose-headers"), "www-authenticate")
         self.refuses(Browser(self.place).ask(APP, "/", "POST", PAGE, b"x=y"), 401)
         self.refuses(Browser(self.place).ask(APP, "/", "OPTIONS", {"Access-Control-Request-Method": "POST"}), 401)
 

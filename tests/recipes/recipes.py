@@ -5,9 +5,12 @@ Usage: recipes.py python | go | java, with the program in DOORWARD, as tests/ora
 
 import os
 import pathlib
+import re
 import subprocess
 import sys
 import time
+import urllib.error
+import urllib.request
 
 import jwt
 
@@ -53,32 +56,44 @@ def build_java():
 
 
 class Recipe:
-    """A recipe's program, which is asked about one token after the other."""
+    """A recipe's API, which is asked with one token after the other."""
 
     def __init__(self, language, command, **variables):
         clean = {name: value for name, value in os.environ.items() if not name.startswith(("DOORWARD", "JWT_"))}
-        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
-        self.process = subprocess.Popen(command, cwd=RECIPES / language, env=clean | variables, **pipes)
+        env = clean | variables | {"PORT": "0"}
+        self.process = subprocess.Popen(command, cwd=RECIPES / language, env=env, stdout=subprocess.PIPE, text=True)
+        self.url = re.search(r"http://\S+", self.process.stdout.readline())[0]
 
-    def asks(self, token):
-        self.process.stdin.write(token + "\n")
-        self.process.stdin.flush()
-        return self.process.stdout.readline().strip()
+    def asks(self, token=None):
+        """Status, headers and text of the answer."""
+        request = urllib.request.Request(self.url, headers={} if token is None else {"Authorization": f"Bearer {token}"})
+        try:
+            with urllib.request.urlopen(request, timeout=20) as answer:
+                return answer.status, answer.headers, answer.read().decode()
+        except urllib.error.HTTPError as refusal:
+            return refusal.code, refusal.headers, refusal.read().decode().strip()
 
     def accepts(self, what, token, user):
-        answer = self.asks(token)
-        check(f"accepts {what}: {answer}", answer == f"ok {user['id']} {user['role']}")
+        status, _, text = self.asks(token)
+        check(f"accepts {what}: {text}", (status, text) == (200, f"{user['id']} {user['role']}"))
 
-    def refuses(self, what, token):
-        answer = self.asks(token)
-        check(f"refuses {what}: {answer}", answer.startswith("refused: "))
+    def refuses(self, what, token=None, challenge='Bearer error="invalid_token"'):
+        """In the words upon which clients refresh, and so that pages of other origins may read them."""
+        status, headers, text = self.asks(token)
+        said = headers["WWW-Authenticate"], headers["Access-Control-Expose-Headers"]
+        check(f"refuses {what}: {text}", (status, *said) == (401, challenge, "WWW-Authenticate"))
+
+    def cannot_tell(self, what, token):
+        status, headers, text = self.asks(token)
+        check(f"{what}: {text}", (status, headers["Retry-After"], headers["WWW-Authenticate"]) == (503, "1", None))
 
     def __enter__(self):
         return self
 
     def __exit__(self, *_):
-        self.process.stdin.close()
+        self.process.terminate()
         self.process.wait(timeout=30)
+        self.process.stdout.close()
 
 
 def by_secret(language, command):
@@ -106,6 +121,7 @@ def by_secret(language, command):
             recipe.refuses(f"another {name}", minted(**{name: "other"}))
         for name in claims.keys() - {"jti"}:
             recipe.refuses(f"one without {name}", minted(**{name: None}))
+        recipe.refuses("a request without a token", challenge="Bearer")
         for junk in "", "a.b.c", "..", server.token + "x", server.token.replace(".", ""):
             recipe.refuses(f"{junk[:9]!r}", junk)
 
@@ -121,6 +137,8 @@ def by_published_keys(language, command):
         recipe.refuses("the public key as a secret", forge(claims, published["x"], "HS256", server.header))
         recipe.refuses("an altered one", forge({**claims, "role": "admin"}, server.token, None, server.header))
         recipe.accepts("the server's token again", server.token, server.user)
+    with serving() as server, Recipe(language, command, DOORWARD_URL="http://127.0.0.1:1") as recipe:
+        recipe.cannot_tell("leaves open what it has no keys for", server.token)
 
 
 def learns_of_logouts(command):
@@ -128,14 +146,14 @@ def learns_of_logouts(command):
     with serving(DOORWARD_FEED_SECRET=FEED_SECRET) as server:
         variables = {"DOORWARD_URL": server.url, "DOORWARD_FEED_SECRET": FEED_SECRET}
         with Recipe("python", command, **variables) as recipe:
-            ready = until(lambda: recipe.asks(server.token), lambda answer: answer.startswith("ok "))
-            check(f"accepts the server's token once it is up to date: {ready}", ready.startswith("ok "))
+            status, _, text = until(lambda: recipe.asks(server.token), lambda answer: answer[0] == 200)
+            check(f"accepts the server's token once it is up to date: {text}", status == 200)
             server.send("/logout", {"because": "of a test"}, server.token)
-            ended = until(lambda: recipe.asks(server.token), lambda answer: answer == "refused: session ended")
-            check(f"refuses it after the logout: {ended}", ended == "refused: session ended")
+            status, _, text = until(lambda: recipe.asks(server.token), lambda answer: answer[0] == 401)
+            check(f"refuses it after the logout: {text}", (status, text) == (401, "session ended"))
+            recipe.refuses("it again", server.token)
         with Recipe("python", command, **variables | {"DOORWARD_FEED_SECRET": "wrong"}) as recipe:
-            blind = recipe.asks(server.token)
-            check(f"refuses all where it cannot follow: {blind}", "out of date" in blind)
+            recipe.cannot_tell("leaves open what it cannot follow", server.token)
 
 
 def until(ask, holds):

@@ -1,4 +1,4 @@
-import { DoorwardError, codeOf } from './error.js'
+import { DoorwardError, codeOf, isAway, isUndecided } from './error.js'
 
 /** How a sign-in is held: tokens in memory, tokens in HttpOnly cookies, or one session cookie. */
 export type Mode = 'bearer' | 'cookie' | 'session'
@@ -61,6 +61,13 @@ const GRACE = 60_000
 /** How long a refresh may take, and how long one of another tab is waited for. */
 const ANSWER = 10_000
 const COURTESY = 2_000
+/**
+ * For how long an origin that refused a new token as well gets no other one, in milliseconds; each time twice as long.
+ * A changed role may change again between a refresh and its request, so `token_stale` waits less.
+ */
+const PAUSE = 60_000
+const PAUSE_STALE = 1_000
+const MAX_PAUSE = 3_600_000
 
 const sleep = (time: number) => new Promise((wake) => setTimeout(wake, time))
 
@@ -86,6 +93,8 @@ export class Client {
   #unansweredSince = 0
   /** Until when another tab's refresh is waited for. */
   #elsewhere = 0
+  /** The origins for which a refresh changed nothing. */
+  #useless = new Map<string, { pause: number; until: number }>()
 
   constructor({ url, mode = 'bearer', apis = [], store, fetch }: Options) {
     const page = globalThis.location?.href
@@ -143,6 +152,7 @@ export class Client {
   /** Renews the credential now. Requests do that by themselves when they have to. */
   async refresh(): Promise<void> {
     if (this.mode === 'session') return
+    this.#hope()
     await this.#read()
     const refused = await this.#renew(this.#version).catch(unreachable)
     if (refused) throw await DoorwardError.of(refused.clone())
@@ -181,23 +191,51 @@ export class Client {
    * once for all requests that wait, and each is repeated once; a body that is a stream can't be.
    */
   fetch: typeof fetch = async (input, init) => {
-    const url = input instanceof Request ? input.url : new URL(input, globalThis.location?.href ?? this.#url)
+    const url = new URL(input instanceof Request ? input.url : input, globalThis.location?.href ?? this.#url)
     const request = () => new Request(input instanceof Request ? input.clone() : url, init)
-    if (!this.#trusted.has(new URL(url).origin)) return this.#send(request())
+    if (!this.#trusted.has(url.origin)) return this.#send(request())
 
     await this.#read()
     if (this.#held && Date.now() >= this.#held.expires) await this.#renew(this.#version)
     const version = this.#version
-    const response = await this.#as(request())
-    const code = await codeOf(response)
+    const first = request()
+    const isOurs = !first.headers.has('authorization')
+    const response = await this.#as(first)
+    const { origin } = new URL(response.url || url)
+    const code = isOurs && this.#trusted.has(origin) ? await codeOf(response) : ''
     if (code.startsWith('session_')) await this.#over(version)
-    if (!code.startsWith('token_') || this.mode === 'session') return response
-    if (code === 'token_missing' && this.#user === null) return response
+    if (!this.#mayHelp(code, version, origin)) return response
     const refused = await this.#renew(version)
+    if (refused && !isUndecided(refused.status)) this.#learn(code, origin)
     if (refused) return refused.status === 401 ? response : refused.clone()
     if (version === this.#version || init?.body instanceof ReadableStream) return response
     await response.body?.cancel()
-    return this.#as(request())
+    const repeated = await this.#as(request())
+    this.#learn(await codeOf(repeated), origin)
+    return repeated
+  }
+
+  /** Whether another credential than that of `version` may help against this refusal. */
+  #mayHelp(code: string, version: number, origin: string) {
+    if (!isAboutToken(code) || this.mode === 'session') return false
+    if (this.#user === null && (code === 'token_missing' || code === 'hidden')) return false
+    return version !== this.#version || performance.now() >= (this.#useless.get(origin)?.until ?? 0)
+  }
+
+  /** Remembers what an origin said after a refresh. One that refuses still gets no other for a while. */
+  #learn(code: string, origin: string) {
+    const { pause, until } = this.#useless.get(origin) ?? { pause: -1, until: 0 }
+    if (!isAboutToken(code)) return void (until && this.#useless.set(origin, { pause: 0, until: 0 }))
+    if (this.#user === null || performance.now() < until) return
+    const first = code === 'token_stale' ? PAUSE_STALE : PAUSE
+    const next = pause > 0 ? Math.min(pause * 2, MAX_PAUSE) : first
+    this.#useless.set(origin, { pause: next, until: performance.now() + next })
+    if (pause < 0) console.warn(`doorward: after a refresh ${origin} still refuses the token: it stops refreshing for it`)
+  }
+
+  /** After a sign-in every origin is asked as if for the first time. */
+  #hope() {
+    for (const one of this.#useless.values()) one.until = 0
   }
 
   /** Sends it with the credential of now. */
@@ -227,6 +265,7 @@ export class Client {
     await this.#renewing?.catch(() => {})
     const entered = await read<Issued & { user: User }>(this.#plain(path, { ...body, mode: this.mode }))
     await this.#keep(entered)
+    this.#hope()
     this.#tell({ kind: 'in', user: entered.user })
     this.#is(entered.user)
     return entered.user
@@ -247,7 +286,7 @@ export class Client {
     for (let wait = 250; ; wait *= 2) {
       try {
         const refused = await this.#exchange(version)
-        if (refused?.status === 503) this.#insistLater()
+        if (refused && isAway(refused.status)) this.#insistLater()
         else this.#unansweredSince = 0
         return refused
       } catch (error) {
@@ -358,9 +397,12 @@ export class Client {
     if (message.kind === 'renewing') return void (this.#elsewhere = Date.now() + COURTESY)
     this.#elsewhere = 0
     this.#take(undefined)
+    if (message.kind === 'in') this.#hope()
     if (message.kind !== 'renewed') this.#is(out ? null : message.user)
   }
 }
+
+const isAboutToken = (code: string) => code === 'hidden' || code.startsWith('token_')
 
 interface Issued {
   token?: string

@@ -28,16 +28,16 @@ export class DoorwardError extends Error {
 
   /** Nothing was decided: the person is as signed in as before, and the same call may succeed later. */
   get tryAgain(): boolean {
-    return this.code === 'network' || this.status === 503 || this.status === 429 || this.status === 408
+    return this.code === 'network' || isUndecided(this.status)
   }
 
   /** What a response that is not ok says. */
   static async of(response: Response): Promise<DoorwardError> {
-    const body: Problem = await response.json().catch(() => ({}))
+    const body = await problem(response)
     const wait = Number(response.headers.get('retry-after') ?? NaN)
     return new DoorwardError(
       body.message ?? `The server answered ${response.status}`,
-      body.code ?? 'unexpected',
+      typeof body.code === 'string' ? body.code : 'unexpected',
       response.status,
       body.fields,
       Number.isNaN(wait) ? undefined : wait,
@@ -51,10 +51,42 @@ interface Problem {
   fields?: FieldError[]
 }
 
-/** The code of a refused request, without using up its body. */
+/** The server is away, as a proxy or it says itself. */
+export const isAway = (status: number): boolean => status >= 502 && status <= 504
+
+/** Nothing was decided: also a timeout, or too many attempts. */
+export const isUndecided = (status: number): boolean => isAway(status) || status === 408 || status === 429
+
+async function problem(response: Response): Promise<Problem> {
+  return (await response.json().catch(() => {})) ?? {}
+}
+
+/**
+ * What a refusal says about the credential, without using up its body: a code of Doorward's; `token_invalid` also from
+ * any other API that refuses the token as RFC 6750 says; `hidden` where the page is not allowed to read whether it does.
+ */
 export async function codeOf(response: Response): Promise<string> {
-  const refused = response.status === 401 || response.status === 403
-  if (!refused || !response.headers.get('content-type')?.startsWith('application/problem+json')) return ''
-  const body: Problem = await response.clone().json().catch(() => ({}))
-  return String(body.code ?? '')
+  const { status, headers, type } = response
+  if (status !== 401 && status !== 403) return ''
+  if (headers.get('content-type')?.startsWith('application/problem+json')) {
+    const { code } = await problem(response.clone())
+    if (/^(token|session|refresh)_/.test(String(code))) return String(code)
+  }
+  if (status !== 401) return ''
+  const challenges = headers.get('www-authenticate')
+  // A page reads this header of another origin only where that origin exposes it.
+  if (challenges === null) return type === 'cors' ? 'hidden' : ''
+  return refusesToken(challenges) ? 'token_invalid' : ''
+}
+
+/** A scheme or the name of a parameter, and the parameter's value (RFC 9110 section 11). */
+const PART = /([\w!#$%&'*+.^`|~/-]+)(?:\s*=\s*("(?:[^"\\]|\\.)*"|[^\s,"]*))?/g
+
+function refusesToken(challenges: string): boolean {
+  let scheme = ''
+  for (const [, name = '', value] of challenges.matchAll(PART)) {
+    if (value === undefined) scheme = name.toLowerCase()
+    else if (scheme === 'bearer' && name.toLowerCase() === 'error' && /^"?invalid_token"?$/.test(value)) return true
+  }
+  return false
 }

@@ -8,12 +8,9 @@ import { test } from 'node:test'
 import { gzipSync } from 'node:zlib'
 import { DoorwardError, createClient } from 'doorward'
 import { forRequest } from 'doorward/server'
-import { ada, held, serve, until, using, wire } from './support.mjs'
+import { ada, held, serve, shelf, until, using, wire } from './support.mjs'
 
 const story = (name, body) => test(name, { timeout: 60_000 }, () => using(body))
-
-/** A place for the refresh token that clients can share, and a test can look into. */
-const shelf = (token = null) => ({ get: () => token, set: (one) => void (token = one) })
 
 const signedIn = async (url, token) => (await fetch(`${url}/profile`, { headers: token })).status === 200
 
@@ -215,6 +212,44 @@ story('no answer and 503 change nothing and say so; the next call renews', async
   await client.refresh()
   assert.equal((await client.profile()).name, 'ada')
   assert.ok(!told.includes(null))
+})
+
+story('what a proxy says in place of a server that is away changes nothing and says so', async (use) => {
+  const server = use(await serve())
+  const line = use(await wire(server.url))
+  const client = createClient({ url: line.url })
+  await client.register(ada)
+  const told = []
+  client.onChange((user) => told.push(user))
+  for (const status of [502, 503, 504]) {
+    line.away = status
+    const expected = { code: status === 503 ? 'unavailable' : 'unexpected', status, tryAgain: true }
+    for (const call of ['profile', 'refresh', 'logout', 'logoutAll', 'sessions']) {
+      await assert.rejects(client[call](), expected, `${call} ${status}`)
+    }
+    await assert.rejects(client.login(ada), expected)
+    await assert.rejects(client.register(ada), expected)
+  }
+  line.away = 500
+  await assert.rejects(client.profile(), { code: 'unexpected', status: 500, tryAgain: false })
+  line.away = 0
+  assert.equal((await client.profile()).name, 'ada')
+  assert.deepEqual(told, [])
+})
+
+story('a refresh whose answer a proxy lost is asked for again until it is there', async (use) => {
+  const server = use(await serve())
+  const line = use(await wire(server.url))
+  const store = shelf()
+  const client = createClient({ url: line.url, store })
+  await client.register(ada)
+  const before = store.get()
+  let losses = 1
+  line.answer = async (path) => (path === '/refresh' && losses-- > 0 ? 504 : true)
+  await assert.rejects(client.refresh(), { status: 504, tryAgain: true })
+  await until('the successor', () => store.get() !== before)
+  const { rotated, repeated, reused } = await server.refreshes()
+  assert.deepEqual([rotated, repeated, reused], [1, 1, 0])
 })
 
 story('a session that was ended elsewhere signs out, and a bad password does not', async (use) => {

@@ -41,13 +41,15 @@ const client = { id: 'guard', secret: 'of the test' }
 
 /** One route, guarded; sent as the bytes are, since `fetch` would not send what some attacks need. */
 const frames = {
-  express: (guard) => {
+  express: (guard, exposed) => {
     const app = express()
+    if (exposed) app.use((_, outgoing, next) => (outgoing.set('access-control-expose-headers', exposed), next()))
     app.get('/', guard.express(), (incoming, outgoing) => outgoing.json(incoming.identity))
     return listening(createServer(app))
   },
-  fastify: async (guard) => {
+  fastify: async (guard, exposed) => {
     const app = fastify()
+    if (exposed) app.addHook('onRequest', async (_, reply) => reply.header('access-control-expose-headers', exposed) && undefined)
     app.addHook('onRequest', guard.fastify())
     app.get('/', (incoming) => incoming.identity)
     await app.listen({ port: 0, host: '127.0.0.1' })
@@ -89,6 +91,19 @@ for (const [name, frame] of Object.entries(frames)) {
       }
       assert.deepEqual(wrong, [])
       assert.ok(table.tokens.length > 200)
+    }),
+  )
+
+  test(`a page of another origin may read the challenge, beside what its CORS exposes: ${name}`, { timeout: 60_000 }, () =>
+    using(async (use) => {
+      const guard = await createGuard({ ...settings, jwks: table.jwks })
+      for (const exposed of [undefined, 'X-Total']) {
+        const { port } = use(await frame(guard, exposed))
+        const { status, headers } = await ask(port, { authorization: 'Bearer broken' })
+        assert.deepEqual([status, headers['www-authenticate']], [401, 'Bearer error="invalid_token"'])
+        const names = exposed ? `${exposed}, www-authenticate` : 'www-authenticate'
+        assert.equal(headers['access-control-expose-headers'], names)
+      }
     }),
   )
 }

@@ -33,12 +33,13 @@ test('a component shows who is signed in, and follows', { timeout: 60_000 }, () 
   using(async (use) => {
     const server = use(await serve())
     const line = use(await wire(server.url))
+    line.away = 502
     const context = await browser.newContext()
     use({ stop: () => context.close() })
     const give = (path, contentType, body) =>
       context.route(`${line.url}${path}`, (route) => route.fulfill({ body, contentType }))
     await give('/page', 'text/html', PAGE)
-    await give('/shim.js', 'text/javascript', 'export const { useSyncExternalStore } = globalThis.React')
+    await give('/shim.js', 'text/javascript', 'export const { useEffect, useSyncExternalStore } = globalThis.React')
     for (const name of ['index', 'client', 'error', 'react']) {
       await give(`/${name}.js`, 'text/javascript', readFileSync(new URL(`../dist/${name}.js`, import.meta.url), 'utf8'))
     }
@@ -59,12 +60,16 @@ test('a component shows who is signed in, and follows', { timeout: 60_000 }, () 
         const user = useUser(client)
         return user === undefined ? 'One moment' : (user?.name ?? 'Nobody')
       }
-      loaded['react-dom/client'].createRoot(document.querySelector('main')).render(loaded.react.createElement(Name))
+      const { createElement, StrictMode, Fragment } = loaded.react
+      const names = createElement(Fragment, null, createElement(Name), ' and ', createElement(Name))
+      loaded['react-dom/client'].createRoot(document.querySelector('main')).render(createElement(StrictMode, null, names))
     }, REACT)
     const says = (text) => page.locator('main').filter({ hasText: text }).waitFor({ timeout: 10_000 })
-    await says('One moment')
-    await page.evaluate(() => client.profile().catch(() => {}))
-    await says('Nobody')
+    // The server is away; once it is there the components learn of it by themselves, all by one request.
+    await says('One moment and One moment')
+    line.away = 0
+    await says('Nobody and Nobody')
+    assert.deepEqual(line.seen.map(({ path }) => path), ['/profile'])
     await page.evaluate((ada) => client.register(ada), ada)
     await says('ada')
     await page.evaluate(() => client.logout())

@@ -76,12 +76,16 @@ export async function serve(flags = [], env = {}) {
   return server
 }
 
-/** A wire to the server at `url`; `answer(path, status)` may hold what comes back, lose it, or make it a 503. */
+/**
+ * A wire to the server at `url`; `answer(path, status)` may hold what comes back, lose it, or put the status of a failure
+ * in its place.
+ */
 export async function wire(url, answer = async () => true) {
   const agent = new Agent({ keepAlive: true })
   const seen = []
   const proxy = createServer(async (incoming, outgoing) => {
     const body = await buffer(incoming)
+    if (wires.away) return fail(outgoing, wires.away)
     const { method, headers } = incoming
     const ask = request(new URL(incoming.url, url), { method, headers, agent })
     ask.on('error', () => outgoing.destroy())
@@ -91,11 +95,7 @@ export async function wire(url, answer = async () => true) {
     seen.push({ path: incoming.url, status: response.statusCode, headers })
     const text = await buffer(response)
     const sent = await wires.answer(incoming.url, response.statusCode)
-    if (sent === 503) {
-      const problem = { status: 503, code: 'unavailable', message: 'Temporarily unavailable: try again' }
-      outgoing.writeHead(503, { 'content-type': 'application/problem+json', 'retry-after': '1' })
-      return outgoing.end(JSON.stringify(problem))
-    }
+    if (typeof sent === 'number') return fail(outgoing, sent)
     if (!sent) return outgoing.destroy()
     outgoing.writeHead(response.statusCode, response.headers).end(text)
   })
@@ -105,6 +105,8 @@ export async function wire(url, answer = async () => true) {
     url: `http://127.0.0.1:${proxy.address().port}`,
     seen,
     answer,
+    /** Where it is a status, the server is not asked at all. */
+    away: 0,
     async stop() {
       proxy.closeAllConnections()
       proxy.close()
@@ -113,6 +115,42 @@ export async function wire(url, answer = async () => true) {
   }
   return wires
 }
+
+/** A failure: 503 as the server says it, others as proxies do. */
+function fail(outgoing, status) {
+  if (status !== 503) return outgoing.writeHead(status, { 'content-type': 'text/html' }).end('<h1>No upstream</h1>')
+  const problem = { status, code: 'unavailable', message: 'Temporarily unavailable: try again' }
+  outgoing.writeHead(503, { 'content-type': 'application/problem+json', 'retry-after': '1' })
+  return outgoing.end(JSON.stringify(problem))
+}
+
+/**
+ * An API that knows nothing of our form: Doorward says whether the credential is good, and the refusal is plain text with
+ * these headers. `origins` may read it from a page.
+ */
+export async function foreignApi(doorward, { refusal = {}, origins = [], status = 401, always = false } = {}) {
+  const seen = []
+  const isGood = async ({ authorization = '', cookie = '' }) =>
+    (await fetch(`${doorward}/profile`, { headers: authorization ? { authorization } : { cookie } })).ok
+  const api = createServer(async (request, answer) => {
+    if (origins.includes(request.headers.origin)) {
+      answer.setHeader('access-control-allow-origin', request.headers.origin)
+      answer.setHeader('access-control-allow-credentials', 'true')
+      answer.setHeader('access-control-allow-headers', 'authorization')
+    }
+    if (request.method === 'OPTIONS') return answer.writeHead(204).end()
+    seen.push(request.headers)
+    if (!always && (await isGood(request.headers))) return answer.end('things')
+    answer.writeHead(status, { 'content-type': 'text/plain', ...refusal }).end('no')
+  })
+  api.listen(0, '127.0.0.1')
+  await once(api, 'listening')
+  const stop = () => (api.closeAllConnections(), api.close())
+  return { url: `http://127.0.0.1:${api.address().port}`, seen, stop }
+}
+
+/** A place for the tokens that clients can share, and a test can look into. */
+export const shelf = (token = null) => ({ get: () => token, set: (one) => void (token = one) })
 
 /** Asks until it is so, for so many seconds. */
 export async function until(what, ask, seconds = 10) {

@@ -22,6 +22,9 @@ struct Problem {
     message: String,
 }
 
+/// A page of another origin reads the challenge only if it is exposed.
+const EXPOSED: HeaderValue = HeaderValue::from_static("www-authenticate");
+
 impl Denied {
     /// The stable code of the HTTP contract, such as `token_expired`.
     pub const fn code(self) -> &'static str {
@@ -66,9 +69,12 @@ impl Denied {
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
         if let Self::Refused(refusal) = self {
             match challenge(refusal) {
-                Some(challenge) => headers.insert(header::WWW_AUTHENTICATE, challenge),
-                None => headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1")),
-            };
+                Some(challenge) => {
+                    headers.insert(header::WWW_AUTHENTICATE, challenge);
+                    headers.insert(header::ACCESS_CONTROL_EXPOSE_HEADERS, EXPOSED);
+                }
+                None => _ = headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1")),
+            }
             response.extensions_mut().insert(refusal);
         }
         response
@@ -90,5 +96,28 @@ pub fn challenge(refusal: Refusal) -> Option<HeaderValue> {
 impl axum::response::IntoResponse for Denied {
     fn into_response(self) -> axum::response::Response {
         self.response()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_page_of_another_origin_may_read_the_challenge_of_each_refused_credential() {
+        for refusal in
+            [Refusal::TokenMissing, Refusal::TokenInvalid, Refusal::TokenStale, Refusal::SessionEnded]
+        {
+            let answer: Response<String> = Denied::Refused(refusal).response();
+            assert!(answer.headers().contains_key(header::WWW_AUTHENTICATE));
+            assert_eq!(
+                answer.headers().get(header::ACCESS_CONTROL_EXPOSE_HEADERS).unwrap(),
+                "www-authenticate"
+            );
+        }
+        for denied in [Denied::Forbidden, Denied::Refused(Refusal::Unavailable)] {
+            let answer: Response<String> = denied.response();
+            assert!(!answer.headers().contains_key(header::ACCESS_CONTROL_EXPOSE_HEADERS));
+        }
     }
 }

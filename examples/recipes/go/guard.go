@@ -111,3 +111,19 @@ func fetch(url string) (map[string]*ecdsa.PublicKey, error) {
 	}
 	return keys, nil
 }
+
+// Refuse answers a request that Check refused; without an error, one that has no token.
+func Refuse(w http.ResponseWriter, err error) {
+	if errors.Is(err, ErrUnavailable) {
+		w.Header().Set("Retry-After", "1")
+		http.Error(w, err.Error(), http.StatusServiceUnavailable)
+		return
+	}
+	challenge, text := "Bearer", "no token"
+	if err != nil {
+		challenge, text = `Bearer error="invalid_token"`, err.Error() // upon this, clients refresh
+	}
+	w.Header().Set("WWW-Authenticate", challenge)
+	w.Header().Add("Access-Control-Expose-Headers", "WWW-Authenticate")
+	http.Error(w, text, http.StatusUnauthorized)
+}

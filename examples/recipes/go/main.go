@@ -1,12 +1,16 @@
-// Reads one token a line, and says for each whose it is, or why it is refused.
+// An API that says whose token a request has.
 //
-// DOORWARD_URL names the server; JWT_SECRET is set where tokens are signed with it.
+// DOORWARD_URL names the server; JWT_SECRET is set where tokens are signed with it. PORT is where it listens, on this
+// machine alone.
 package main
 
 import (
-	"bufio"
 	"fmt"
+	"log"
+	"net"
+	"net/http"
 	"os"
+	"strings"
 )
 
 func main() {
@@ -14,12 +18,23 @@ func main() {
 	if secret := os.Getenv("JWT_SECRET"); secret != "" {
 		guard.Secret = []byte(secret)
 	}
-	lines := bufio.NewScanner(os.Stdin)
-	for lines.Scan() {
-		if claims, err := guard.Check(lines.Text()); err != nil {
-			fmt.Println("refused:", err)
-		} else {
-			fmt.Println("ok", claims.Subject, claims.Role)
-		}
+	port := os.Getenv("PORT")
+	if port == "" {
+		port = "3000"
 	}
+	listener, err := net.Listen("tcp", "127.0.0.1:"+port)
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Printf("Listening on http://%s\n", listener.Addr())
+	log.Fatal(http.Serve(listener, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		scheme, token, _ := strings.Cut(r.Header.Get("Authorization"), " ")
+		if !strings.EqualFold(scheme, "bearer") {
+			Refuse(w, nil)
+		} else if claims, err := guard.Check(token); err != nil {
+			Refuse(w, err)
+		} else {
+			fmt.Fprint(w, claims.Subject, " ", claims.Role)
+		}
+	})))
 }

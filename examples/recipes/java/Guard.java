@@ -1,6 +1,7 @@
 import com.nimbusds.jose.JOSEException;
 import com.nimbusds.jose.JOSEObjectType;
 import com.nimbusds.jose.JWSAlgorithm;
+import com.nimbusds.jose.KeySourceException;
 import com.nimbusds.jose.jwk.source.JWKSourceBuilder;
 import com.nimbusds.jose.proc.BadJOSEException;
 import com.nimbusds.jose.proc.DefaultJOSEObjectTypeVerifier;
@@ -11,14 +12,17 @@ import com.nimbusds.jose.proc.SingleKeyJWSKeySelector;
 import com.nimbusds.jwt.JWTClaimsSet;
 import com.nimbusds.jwt.proc.DefaultJWTClaimsVerifier;
 import com.nimbusds.jwt.proc.DefaultJWTProcessor;
-import java.io.BufferedReader;
+import com.sun.net.httpserver.HttpExchange;
+import com.sun.net.httpserver.HttpServer;
 import java.io.IOException;
-import java.io.InputStreamReader;
+import java.net.InetAddress;
+import java.net.InetSocketAddress;
 import java.net.MalformedURLException;
 import java.net.URI;
 import java.nio.charset.StandardCharsets;
 import java.text.ParseException;
 import java.util.Set;
+import java.util.concurrent.Executors;
 import javax.crypto.spec.SecretKeySpec;
 
 /** Checks Doorward's access tokens with Nimbus JOSE + JWT. */
@@ -56,18 +60,49 @@ public final class Guard {
         return processor.process(token, null);
     }
 
-    /** Reads one token a line, and says for each whose it is, or why it is refused. */
+    /** Answers a request that {@code check} refused; without an exception, one that has no token. */
+    public static void refuse(HttpExchange request, Exception refused) throws IOException {
+        var headers = request.getResponseHeaders();
+        if (refused instanceof KeySourceException) {
+            headers.set("Retry-After", "1");
+            answer(request, 503, refused.getMessage());
+            return;
+        }
+        // Upon the second one, clients refresh.
+        headers.set("WWW-Authenticate", refused == null ? "Bearer" : "Bearer error=\"invalid_token\"");
+        headers.add("Access-Control-Expose-Headers", "WWW-Authenticate");
+        answer(request, 401, refused == null ? "no token" : refused.getMessage());
+    }
+
+    private static void answer(HttpExchange request, int status, String text) throws IOException {
+        var body = text.getBytes(StandardCharsets.UTF_8);
+        request.sendResponseHeaders(status, body.length);
+        request.getResponseBody().write(body);
+        request.close();
+    }
+
+    /** An API that says whose token a request has. */
     public static void main(String[] arguments) throws IOException {
         var secret = System.getenv("JWT_SECRET");
         var guard = secret != null ? bySecret(secret) : byPublishedKeys(System.getenv("DOORWARD_URL"));
-        var lines = new BufferedReader(new InputStreamReader(System.in, StandardCharsets.UTF_8));
-        for (var line = lines.readLine(); line != null; line = lines.readLine()) {
-            try {
-                var claims = guard.check(line);
-                System.out.println("ok " + claims.getSubject() + " " + claims.getStringClaim("role"));
-            } catch (ParseException | BadJOSEException | JOSEException refused) {
-                System.out.println("refused: " + refused.getMessage());
+        var port = Integer.parseInt(System.getenv().getOrDefault("PORT", "3000"));
+        var server = HttpServer.create(new InetSocketAddress(InetAddress.getLoopbackAddress(), port), 0);
+        server.setExecutor(Executors.newCachedThreadPool());
+        server.createContext("/", request -> {
+            var authorization = request.getRequestHeaders().getFirst("Authorization");
+            var parts = authorization == null ? new String[] {""} : authorization.split(" ", 2);
+            if (!parts[0].equalsIgnoreCase("bearer")) {
+                refuse(request, null);
+                return;
             }
-        }
+            try {
+                var claims = guard.check(parts.length == 2 ? parts[1] : "");
+                answer(request, 200, claims.getSubject() + " " + claims.getStringClaim("role"));
+            } catch (ParseException | BadJOSEException | JOSEException refused) {
+                refuse(request, refused);
+            }
+        });
+        server.start();
+        System.out.println("Listening on http://127.0.0.1:" + server.getAddress().getPort());
     }
 }

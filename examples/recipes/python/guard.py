@@ -102,3 +102,11 @@ class Revocations:
 
 class Unavailable(Exception):
     """The check cannot be made at the moment. That is no fault of the token's: the client keeps it."""
+
+
+def refusal(error=None):
+    """Status and headers of the answer to a request that `check` refused, or to one that has no token."""
+    if isinstance(error, Unavailable):
+        return 503, {"Retry-After": "1"}
+    challenge = 'Bearer error="invalid_token"' if error else "Bearer"  # upon the first, clients refresh
+    return 401, {"WWW-Authenticate": challenge, "Access-Control-Expose-Headers": "WWW-Authenticate"}

@@ -1,6 +1,6 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 
-import { type Refusal, answer } from './answer.js'
+import { EXPOSE, type Refusal, answer } from './answer.js'
 import type { Guard, Identity } from './guard.js'
 
 declare global {
@@ -26,7 +26,7 @@ export function express(guard: Guard, needs: Needs) {
     const found = await judge(guard, request, needs)
     if (typeof found === 'string') {
       const { status, headers, body } = answer(found)
-      response.writeHead(status, headers).end(body)
+      response.writeHead(status, besideOthers(headers, response.getHeader(EXPOSE))).end(body)
     } else {
       request.identity = found
       next()
@@ -40,7 +40,7 @@ export function fastify(guard: Guard, needs: Needs) {
     const found = await judge(guard, request.raw, needs)
     if (typeof found === 'string') {
       const { status, headers, body } = answer(found)
-      return reply.code(status).headers(headers).send(body)
+      return reply.code(status).headers(besideOthers(headers, reply.getHeader(EXPOSE))).send(body)
     }
     request.identity = found
     return undefined
@@ -54,7 +54,16 @@ interface Named extends IncomingMessage {
 interface Reply {
   code(status: number): Reply
   headers(headers: Record<string, string>): Reply
+  getHeader(name: string): Header
   send(body: string): unknown
+}
+
+type Header = number | string | string[] | undefined
+
+/** With what the application's CORS exposes already. */
+function besideOthers(headers: Record<string, string>, exposed: Header): Record<string, string> {
+  if (exposed === undefined || !headers[EXPOSE]) return headers
+  return { ...headers, [EXPOSE]: [exposed, headers[EXPOSE]].flat().join(', ') }
 }
 
 async function judge(guard: Guard, request: IncomingMessage, needs: Needs): Promise<Identity | Refusal | undefined> {

@@ -13,6 +13,8 @@ export interface Answer {
   body: string
 }
 
+export const EXPOSE = 'access-control-expose-headers'
+
 const ROWS: Record<Refusal, [status: number, title: string, message: string]> = {
   token_missing: [401, 'Unauthorized', 'No token provided'],
   token_invalid: [401, 'Unauthorized', 'Invalid token'],
@@ -27,7 +29,11 @@ const ROWS: Record<Refusal, [status: number, title: string, message: string]> = 
 export function answer(code: Refusal): Answer {
   const [status, title, message] = ROWS[code]
   const headers: Record<string, string> = { 'content-type': 'application/problem+json', 'cache-control': 'no-store' }
-  if (status === 401) headers['www-authenticate'] = challenge(code)
+  if (status === 401) {
+    headers['www-authenticate'] = challenge(code)
+    // A page of another origin reads the challenge only if it is exposed.
+    headers[EXPOSE] = 'www-authenticate'
+  }
   if (status === 503) headers['retry-after'] = '1'
   return { status, headers, body: JSON.stringify({ type: 'about:blank', title, status, success: false, code, message }) }
 }

@@ -22,7 +22,7 @@ use axum::response::{IntoResponse, Response};
 use doorward_core::token::Claims;
 use doorward_core::{Refusal, Timestamp};
 use doorward_guard::Identity;
-use http::header::LOCATION;
+use http::header::{ACCESS_CONTROL_EXPOSE_HEADERS, LOCATION};
 use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 
@@ -85,6 +85,9 @@ fn deny(status: StatusCode, error: Error) -> Response {
     let mut response = error.into_response();
     *response.status_mut() = status;
     response.extensions_mut().insert(ForProxy);
+    // The proxy hands this answer on, also to pages of another origin.
+    let exposed = HeaderValue::from_static("www-authenticate");
+    response.headers_mut().insert(ACCESS_CONTROL_EXPOSE_HEADERS, exposed);
     for name in [USER, NAME, ROLE, EMAIL, ASSERTION] {
         response.headers_mut().insert(name, HeaderValue::from_static(""));
     }

@@ -160,6 +160,7 @@ async fn programs_scripts_and_forms_get_a_401_and_no_login_page() {
         answer.has_status(401);
         assert_eq!(answer.header("location"), None, "{headers:?}");
         assert!(answer.header("www-authenticate").unwrap().starts_with("Bearer"));
+        assert_eq!(answer.header("access-control-expose-headers"), Some("www-authenticate"));
         names_nobody(&answer);
     }
 }
