@@ -4,6 +4,7 @@ import assert from 'node:assert/strict'
 import { execFileSync, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdtempSync, rmSync } from 'node:fs'
+import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { createInterface } from 'node:readline'
@@ -12,6 +13,8 @@ import { chromium } from 'playwright-core'
 
 const PROGRAM = resolve(process.env.DOORWARD ?? 'target/debug/doorward')
 const CHROMIUM = process.env.CHROMIUM ?? '/usr/bin/chromium'
+// A host name on this machine that browsers don't trust as they trust localhost.
+const DOOR_TEST = '--host-resolver-rules=MAP door.test 127.0.0.1'
 
 export const PASSWORD = 'a door is a promise'
 export const FIREFOX = 'Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0'
@@ -42,7 +45,7 @@ export async function tell(flags, body) {
   const contexts = []
   const complaints = []
   const visit = async (options = {}) => {
-    browser ??= await chromium.launch({ executablePath: CHROMIUM, args: ['--no-sandbox'] })
+    browser ??= await chromium.launch({ executablePath: CHROMIUM, args: ['--no-sandbox', DOOR_TEST] })
     const context = await browser.newContext({ baseURL: server.url, ...options })
     contexts.push(context)
     context.setDefaultTimeout(20_000)
@@ -74,11 +77,14 @@ function listen(page, complaints) {
   })
 }
 
+// Flags may be a function of the port that the server will have.
 async function serve(flags) {
+  const port = typeof flags === 'function' ? await freePort() : 0
+  if (port) flags = flags(port)
   const data = mkdtempSync(join(tmpdir(), 'doorward-browser-'))
   const at = ['--data', data]
   const env = { PATH: process.env.PATH, NO_COLOR: '1' }
-  const child = spawn(PROGRAM, ['serve', ...at, '--listen', '127.0.0.1:0', '--log-level', 'warn', ...flags], {
+  const child = spawn(PROGRAM, ['serve', ...at, '--listen', `127.0.0.1:${port}`, '--log-level', 'warn', ...flags], {
     env,
     stdio: ['ignore', 'pipe', 'inherit'],
   })
@@ -91,15 +97,26 @@ async function serve(flags) {
   for await (const line of createInterface({ input: child.stdout })) {
     const port = /http:\/\/127\.0\.0\.1:(\d+)/.exec(line)?.[1]
     if (!port) continue
-    // By name: the address is another site, which the stories about other sites use.
-    const url = `http://localhost:${port}`
+    // By name: the address is another site, which the stories about other sites use, and what is no browser.
+    const address = `http://127.0.0.1:${port}`
+    const said = flags.find((flag) => flag.startsWith('public_url='))
+    const url = said ? said.replace('public_url=', '') : `http://localhost:${port}`
     const run = (args, input = '') => execFileSync(PROGRAM, [...args, ...at], { env, input, encoding: 'utf8' })
     const user = (name, role = 'user') =>
       run(['user', 'create', '--name', name, '--email', email(name), '--role', role, '--password-stdin'], PASSWORD)
-    return { url, run, user, stop }
+    return { url, address, run, user, stop }
   }
   await ended
   throw new Error('the server said no address')
+}
+
+export async function freePort() {
+  const probe = createServer().listen(0, '127.0.0.1')
+  await once(probe, 'listening')
+  const { port } = probe.address()
+  probe.close()
+  await once(probe, 'close')
+  return port
 }
 
 export const email = (name) => `${name.toLowerCase().replaceAll(' ', '.')}@example.org`

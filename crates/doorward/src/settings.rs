@@ -117,11 +117,11 @@ settings! {
     sessions_per_user: u32 = "session.max_per_user", "100";
     /// How many sessions in session mode are kept in memory.
     sessions_in_memory: usize = "session.memory", "100000";
-    /// The name of the access token's cookie; `__Host-` is put before it except with `dev`.
+    /// The name of the access token's cookie; `__Host-` is put before it except with `dev` and `http.plain`.
     cookie_token: String = "cookie.token", "token";
-    /// The name of the session secret's cookie; `__Host-` is put before it except with `dev`.
+    /// The name of the session secret's cookie; `__Host-` is put before it except with `dev` and `http.plain`.
     cookie_session: String = "cookie.session", "sessionId";
-    /// The name of the refresh token's cookie; `__Host-` is put before it except with `dev`.
+    /// The name of the refresh token's cookie; `__Host-` is put before it except with `dev` and `http.plain`.
     cookie_refresh: String = "cookie.refresh", "refresh_token";
     /// `SameSite` of all cookies: `strict` or `lax`.
     cookie_same_site: SameSite = "cookie.same_site", "strict";
@@ -164,7 +164,7 @@ settings! {
     drain_timeout: Duration = "http.drain_timeout", "10s";
     /// The status of an invalid or expired token: 401, or 403 for clients written against older tutorials.
     invalid_token_status: InvalidTokenStatus = "http.invalid_token_status", "401";
-    /// Allows a `public_url` of plain http beyond loopback. Passwords then cross the network in the clear.
+    /// Allows a `public_url` of plain http beyond loopback. Passwords and cookies then cross the network in the clear, and cookies go without `Secure` and prefixes.
     plain_http: bool = "http.plain", "false";
     /// The PEM file of the certificate and its chain, to speak TLS. It is read again when it changes.
     tls_cert: Option<PathBuf> = "tls.cert", "";
@@ -281,7 +281,9 @@ impl Settings {
     /// What is allowed and yet seldom meant, and what to do about it.
     pub fn advice(&self) -> Vec<(&'static str, &'static str)> {
         let beyond = self.public_url.as_ref().is_some_and(|url| !is_loopback(url));
-        let by_proxy = beyond && self.tls_cert.is_none();
+        // A listener beyond loopback that may speak plain http needs no proxy.
+        let alone = self.plain_http && !self.listen.ip().is_loopback();
+        let by_proxy = beyond && self.tls_cert.is_none() && !alone;
         let advice = [
             (
                 self.access_ttl > Duration::from_secs(86_400),
@@ -301,7 +303,7 @@ impl Settings {
             (
                 self.plain_http,
                 "http.plain is on",
-                "passwords cross the network in the clear: put TLS in front",
+                "passwords and cookies cross the network in the clear: leave it out once TLS is in front",
             ),
             (self.dev, "dev is on", "leave it out beyond your own machine"),
             (
@@ -326,17 +328,21 @@ impl Settings {
         plain && !(self.listen.ip().is_loopback() && self.public_url.as_ref().is_some_and(is_loopback))
     }
 
+    /// Whether cookies go without `Secure` and without the prefixes that need it, since browsers get here by plain http.
+    pub fn has_plain_cookies(&self) -> bool {
+        self.dev || self.plain_http
+    }
+
     /// Whether this address is a proxy's that is believed.
     pub fn is_trusted_proxy(&self, peer: IpAddr) -> bool {
         self.trusted_proxies.iter().any(|net| net.contains(&peer.to_canonical()))
     }
 
-    /// Whether a request from this address came in the clear: straight to a listener beyond loopback that speaks no
-    /// TLS. Behind a trusted proxy or one on this machine, `public_url` decides.
+    /// Whether a request from this address came in the clear against the settings: straight to a listener beyond loopback
+    /// that speaks no TLS, without `http.plain`. Behind a trusted proxy or one on this machine, `public_url` decides.
     pub fn is_plain_from(&self, peer: IpAddr) -> bool {
         let by_proxy = peer.to_canonical().is_loopback() || self.is_trusted_proxy(peer);
-        self.is_plain_beyond_loopback()
-            || !(self.tls_cert.is_some() || self.listen.ip().is_loopback() || by_proxy)
+        !(self.plain_http || self.tls_cert.is_some() || self.listen.ip().is_loopback() || by_proxy)
     }
 }
 

@@ -17,7 +17,7 @@ fn contract(answer: &Answer) -> [Option<&str>; 5] {
 }
 
 const DYNAMIC: [Option<&str>; 4] =
-    [Some("no-store"), Some("Accept, Cookie, Authorization"), Some("nosniff"), Some("no-referrer")];
+    [Some("no-store"), Some("Accept, Cookie, Authorization"), Some("nosniff"), Some("same-origin")];
 
 #[tokio::test]
 async fn every_answer_has_the_headers_of_the_contract() {

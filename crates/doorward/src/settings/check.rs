@@ -94,6 +94,16 @@ impl Settings {
             "is plain http, and the server speaks TLS",
             "write it with https://, or leave tls.cert and tls.key out",
         )?;
+        self.check_public_url()
+    }
+
+    fn check_public_url(&self) -> Result<(), SettingsError> {
+        require(
+            !(self.plain_http && self.public_scheme() == "https"),
+            "http.plain",
+            "is on, and people reach Doorward by https: cookies would lose their protection for nothing",
+            "leave http.plain out, or say the http:// URL as public_url",
+        )?;
         if let Some(url) = &self.public_url {
             let host_only = url.path() == "/" && url.query().is_none() && url.fragment().is_none();
             let web = matches!(url.scheme(), "http" | "https") && url.username().is_empty();

@@ -58,6 +58,8 @@ fn what_is_unsafe_is_refused_with_the_fix() {
         ("public_url = \"http://a.example\"\ndev = true", "dev is for a loopback"),
         ("public_url = \"https://a.example\"\n[throttle]\nenabled = false", "throttle.enabled"),
         ("listen = \"0.0.0.0:80\"\npublic_url = \"http://localhost\"", "plain http"),
+        ("public_url = \"https://a.example\"\n[http]\nplain = true", "http.plain is on"),
+        ("[http]\nplain = true\n[tls]\ncert = \"a\"\nkey = \"b\"", "http.plain is on"),
         ("public_url = \"https://a.example/path\"", "public_url must be"),
         ("public_url = \"ftp://a.example\"", "public_url must be"),
         ("origins = [\"*\"]", "wildcard"),

@@ -36,10 +36,12 @@ pub(crate) struct SetCookies(Vec<HeaderValue>);
 
 impl CookieJar {
     /// `__Host-` binds a cookie to this host, so that no sibling host can plant one (attacks K02, X02). A domain allows
-    /// `__Secure-` only. `--dev` drops prefixes and `Secure` together.
+    /// `__Secure-` only. `--dev` and `http.plain` drop prefixes and `Secure` together.
     pub(crate) fn new(settings: &Settings) -> Self {
-        let prefixed =
-            |prefix: &str, name: &str| if settings.dev { name.into() } else { format!("{prefix}{name}") };
+        let prefixed = |prefix: &str, name: &str| match settings.has_plain_cookies() {
+            true => name.into(),
+            false => format!("{prefix}{name}"),
+        };
         let domain = Some(&settings.cookie_domain).filter(|domain| !domain.is_empty()).cloned();
         let of_session = if domain.is_some() { "__Secure-" } else { "__Host-" };
         let names = CookieNames {
@@ -56,7 +58,7 @@ impl CookieJar {
             ours: vec![ours(&names.token, None), ours(&names.session, domain), ours(&names.refresh, None)],
             names,
             former,
-            secure: !settings.dev,
+            secure: !settings.has_plain_cookies(),
             same_site: match settings.cookie_same_site {
                 settings::SameSite::Strict => SameSite::Strict,
                 settings::SameSite::Lax => SameSite::Lax,

@@ -106,6 +106,8 @@ impl Origins {
         // Lower case is what the standard says; nothing else is one of these.
         match (Said::by(headers, SITE), origin) {
             (_, Said::Twice) | (Said::Twice, _) => Sender::Stranger,
+            // A page or frame without an origin is nobody's, whatever else the browser says (attack X22).
+            (_, Said::Once(b"null")) => Sender::Stranger,
             (Said::Once(b"same-origin" | b"none"), _) => Sender::Own,
             (Said::Once(_), _) => Sender::Stranger,
             (Said::Nothing, Said::Nothing) => Sender::Own,

@@ -38,6 +38,8 @@ const TEMPLATES: &[(&str, &str)] = &[
 pub(crate) struct Pages {
     engine: Environment<'static>,
     policy: HeaderValue,
+    /// Over plain http browsers pass it over, and complain.
+    opener_policy: Option<HeaderValue>,
 }
 
 /// A form that is shown again because of an error, with what was typed, except passwords.
@@ -92,7 +94,8 @@ impl Pages {
                 Registration::Closed => "closed",
             },
         );
-        Self { engine, policy: policy(settings) }
+        let opener_policy = (!settings.plain_http).then_some(SAME_ORIGIN);
+        Self { engine, policy: policy(settings), opener_policy }
     }
 
     /// The page of this template; `context` is what it shows.
@@ -100,8 +103,11 @@ impl Pages {
         let context = context! { ..context, ..context! { trouble => (), notice => () } };
         match self.engine.get_template(template).and_then(|page| page.render(context)) {
             Ok(page) => {
-                let policies = [(CONTENT_SECURITY_POLICY, self.policy.clone()), (OPENER_POLICY, SAME_ORIGIN)];
-                (status, policies, Html(page)).into_response()
+                let mut response = (status, Html(page)).into_response();
+                let headers = response.headers_mut();
+                headers.insert(CONTENT_SECURITY_POLICY, self.policy.clone());
+                headers.extend(self.opener_policy.clone().map(|policy| (OPENER_POLICY, policy)));
+                response
             }
             Err(error) => {
                 tracing::error!(%error, template, "a page could not be rendered");

@@ -31,6 +31,23 @@ async fn goes_home(site: &Site, back: &str) {
 }
 
 #[tokio::test]
+async fn x22_a_secret_in_an_address_goes_to_no_other_site_and_forms_keep_their_origin() {
+    let site = Site::new().await;
+    let ada = site.logged_in_by("ada", Mode::Session).await;
+    for visitor in [&ada, &site.visitor()] {
+        let paths: Vec<_> = shown("01890000-0000-7000-8000-000000000000").collect();
+        for path in paths.into_iter().chain(["/nothing".into(), "/register?invite=x".into()]) {
+            if path == "/revocations" {
+                continue; // A stream for programs, without an end.
+            }
+            for answer in [visitor.page(&path).await, visitor.form(&path, &[("name", "\0")]).await] {
+                assert_eq!(answer.header("referrer-policy"), Some("same-origin"), "{path}");
+            }
+        }
+    }
+}
+
+#[tokio::test]
 async fn o01_a_sign_in_goes_to_no_other_site() {
     let site = Site::new().await;
     site.user("ada", "user".parse().unwrap()).await;

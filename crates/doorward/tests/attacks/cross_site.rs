@@ -163,6 +163,73 @@ async fn are_refused_at(site: &Site, misses: &[[(&str, &str); 2]]) {
     assert_eq!(state(site).await, before);
 }
 
+const HTTPS: [(&str, &str); 1] = [("public_url", "https://accounts.example.com")];
+const PLAIN: [(&str, &str); 2] = [("public_url", "http://door.test:8080"), ("http.plain", "true")];
+
+/// As a browser sends a form of ours that says its origin, and no fetch metadata.
+async fn form(visitor: &Visitor, path: &str, (host, origin): (&str, &str), fields: &str) -> Answer {
+    let request = visitor
+        .request(Method::POST, path)
+        .header(header::CONTENT_TYPE, "application/x-www-form-urlencoded")
+        .header("origin", origin);
+    let mut request = request;
+    request.headers_mut().unwrap().insert(header::HOST, host.parse().unwrap());
+    visitor.send(request, fields.to_owned()).await
+}
+
+#[tokio::test]
+async fn x22_forms_work_in_browsers_that_send_no_fetch_metadata() {
+    for (settings, ours, prefix) in [
+        (&HTTPS[..], ("accounts.example.com", "https://accounts.example.com"), "__Host-"),
+        (&PLAIN, ("door.test:8080", "http://door.test:8080"), ""),
+    ] {
+        for mode in ["session", "cookie"] {
+            let site = Site::with(&[settings, &[("mode_form", mode)]].concat()).await;
+            let ada = site.visitor();
+            let fields = "name=Ada&email=ada%40example.org&password=a+door+is+a+promise";
+            form(&ada, "/register", ours, fields).await.goes_to("/dashboard");
+            form(&ada, "/logout", ours, "").await.goes_to("/login?done=signed-out");
+            let answer = form(&ada, "/login", ours, fields).await;
+            answer.goes_to("/dashboard");
+            for line in answer.set_cookies() {
+                assert_eq!(line.contains("; Secure"), !prefix.is_empty(), "{line}");
+                assert!(line.starts_with(prefix), "{line}");
+                assert_eq!(line.starts_with("__"), !prefix.is_empty(), "{line}");
+                assert!(line.contains("; HttpOnly") && line.contains("; SameSite=Strict"), "{line}");
+            }
+            form(&ada, "/profile", ours, "name=Eve").await.goes_to("/dashboard?done=name-changed");
+            for origin in [
+                "http://door.test",
+                "http://door.test:8081",
+                "https://door.test:8080",
+                "http://accounts.example.com",
+                "http://evil.test",
+            ] {
+                let answer = form(&ada, "/profile/delete", (ours.0, origin), "password=x").await;
+                assert_eq!(answer.status, 403, "{origin}");
+                assert!(answer.text().contains("comes from another site"), "{origin}: {}", answer.text());
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn x22_a_hidden_origin_is_refused_whatever_else_the_browser_says() {
+    for settings in [&[][..], &HTTPS, &PLAIN, &[("origins", "https://app.example.com")]] {
+        let site = Site::with(settings).await;
+        are_refused(
+            &site,
+            &[
+                &[("origin", "null")],
+                &[("origin", "null"), ("sec-fetch-site", "same-origin")],
+                &[("origin", "null"), ("sec-fetch-site", "none")],
+                &[("origin", "http://127.0.0.1"), ("origin", "null"), ("sec-fetch-site", "same-origin")],
+            ],
+        )
+        .await;
+    }
+}
+
 #[tokio::test]
 async fn c08_a_second_sign_in_leaves_one_credential_in_the_browser() {
     let site = Site::new().await;

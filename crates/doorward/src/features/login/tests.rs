@@ -188,7 +188,7 @@ async fn a_browser_that_is_signed_in_already_goes_on() {
 
 #[tokio::test]
 async fn beyond_loopback_plain_http_carries_no_cookie() {
-    let site = Site::with(&[("public_url", "http://door.example"), ("http.plain", "true")]).await;
+    let site = Site::with(&[("public_url", "https://door.example"), ("listen", "0.0.0.0:0")]).await;
     site.registered("ada").await;
     for mode in ["cookie", "session"] {
         let answer = site.visitor().post("/login", ada_in(mode)).await;

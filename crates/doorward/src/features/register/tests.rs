@@ -330,8 +330,8 @@ async fn a_dead_invitation_is_told_before_anybody_fills_in_the_form() {
 async fn a_mode_that_is_not_allowed_or_a_cookie_in_the_clear_makes_no_account() {
     let site = Site::with(&[
         ("modes", "bearer,cookie"),
-        ("public_url", "http://door.example"),
-        ("http.plain", "true"),
+        ("public_url", "https://door.example"),
+        ("listen", "0.0.0.0:0"),
     ])
     .await;
     let problem =

@@ -352,7 +352,6 @@ async fn what_is_no_stranger_is_not_in_the_log() {
         &[("origin", APP)][..],
         &[("origin", PHONE)],
         &[("origin", "https://accounts.example.com")],
-        &[("origin", "null"), ("sec-fetch-site", "same-origin")],
         &[("origin", "")],
         &[],
     ] {
