@@ -138,7 +138,12 @@ impl App {
         algorithms: Algorithms,
     ) -> Result<Self, OpenError> {
         let now = clock.now();
-        let store = Store::open(&StoreSettings { database: settings.database() }, now).await?;
+        let database = match algorithms {
+            Algorithms::AsSet => settings.database(),
+            // Somebody sits before a command.
+            Algorithms::AsStored => settings.database().at_once(),
+        };
+        let store = Store::open(&StoreSettings { database }, now).await?;
         recognise(&store, &secrets).await?;
         let root = Arc::new(secrets.root);
         let limits = (settings.revocations_max, settings.revocations_stale_after);

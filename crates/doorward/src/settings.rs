@@ -21,7 +21,7 @@ use doorward_core::{Lifetimes, Mode};
 use ipnet::IpNet;
 use url::Url;
 
-use crate::store::Database;
+use crate::store::{Database, PostgresSettings};
 pub use parse::{
     DatabaseUrl, InvalidTokenStatus, LogFormat, LogLevel, PasswordAlgorithm, Registration, SameSite,
 };
@@ -79,7 +79,7 @@ settings! {
     listen: SocketAddr = "listen", "127.0.0.1:8080";
     /// The folder of the secret and of the SQLite database.
     data: PathBuf = "data", "./doorward-data";
-    /// A PostgreSQL URL (`postgres://user:password@host/name?sslmode=require`); empty for SQLite in the data folder. Beyond this machine TLS is required, unless the URL says `sslmode=disable`.
+    /// A PostgreSQL URL (`postgres://user:password@host/name?sslmode=require`); empty for SQLite in the data folder. Beyond this machine TLS is required, unless the URL says `sslmode=disable`. A parameter that it can't have is refused by its name.
     database: Option<DatabaseUrl> = "database", "";
     /// The URL under which people reach Doorward, needed beyond loopback. It decides origin, issuer, `Secure` and links.
     public_url: Option<Url> = "public_url", "";
@@ -170,7 +170,11 @@ settings! {
     tls_cert: Option<PathBuf> = "tls.cert", "";
     /// The PEM file of the certificate's private key.
     tls_key: Option<PathBuf> = "tls.key", "";
-    /// How many connections to PostgreSQL are kept.
+    /// Whether a pooler such as pgbouncer in transaction mode shares its connections to PostgreSQL among its clients. Without it such a pooler is noticed and refused; `pgbouncer=true` in the URL says the same.
+    postgres_pooler: bool = "postgres.pooler", "false";
+    /// How long a start waits for a PostgreSQL server that isn't up yet.
+    postgres_start_timeout: Duration = "postgres.start_timeout", "30s";
+    /// How many connections to PostgreSQL are kept; for a moment there is one more while one is opened.
     postgres_pool: usize = "postgres.pool_size", "8";
     /// How long PostgreSQL may take for one statement.
     postgres_timeout: Duration = "postgres.statement_timeout", "5s";
@@ -223,12 +227,14 @@ impl Settings {
     pub fn database(&self) -> Database {
         match &self.database {
             None => Database::Sqlite(self.data.join("doorward.db")),
-            Some(url) => Database::Postgres {
+            Some(url) => Database::Postgres(PostgresSettings {
                 url: doorward_core::Secret::new(url.expose()),
                 pool_size: self.postgres_pool,
                 statement_timeout: self.postgres_timeout,
                 tls_ca_file: self.postgres_ca.clone(),
-            },
+                pooler: self.postgres_pooler,
+                start_timeout: self.postgres_start_timeout,
+            }),
         }
     }
 

@@ -200,7 +200,7 @@ async fn database(settings: &Settings, report: &mut Report) -> bool {
             Ok(_) => {}
         }
     }
-    match Store::missing_migrations(&StoreSettings { database }).await {
+    match Store::missing_migrations(&StoreSettings { database: database.at_once() }).await {
         Ok(missing) if missing.is_empty() => report.ok("database: answers, tables are up to date"),
         Ok(missing) => {
             let what = format!("database: answers, and lacks {} migration(s)", missing.len());

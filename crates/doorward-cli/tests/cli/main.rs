@@ -9,6 +9,7 @@ mod doctor;
 mod keys;
 mod kill;
 mod output;
+mod pooler;
 mod secrecy;
 mod secrets;
 mod settings;

@@ -49,6 +49,21 @@ impl Home {
         self
     }
 
+    /// What a variable is set to; the last word counts.
+    pub(crate) fn variable(&self, name: &str) -> String {
+        self.environment
+            .iter()
+            .rfind(|(set, _)| set == name)
+            .map(|(_, value)| value.clone())
+            .unwrap_or_default()
+    }
+
+    /// With this appended to a variable.
+    pub(crate) fn extend(self, name: &str, more: &str) -> Self {
+        let value = self.variable(name) + more;
+        self.with(name, &value)
+    }
+
     pub(crate) fn path(&self) -> &Path {
         self.folder.path()
     }
@@ -99,15 +114,25 @@ impl Home {
     }
 }
 
-fn administer(server: &str, sql: &str) {
+pub(crate) fn administer(server: &str, sql: &str) {
+    drop(asked(server, sql));
+}
+
+/// What the PostgreSQL server at this URL answers: the first value of the first row, or nothing.
+pub(crate) fn asked(server: &str, sql: &str) -> String {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
         let (client, connection) = tokio_postgres::connect(server, tokio_postgres::NoTls).await.unwrap();
         let connection = tokio::spawn(connection);
-        client.batch_execute(sql).await.unwrap();
+        let answer = client.simple_query(sql).await.unwrap();
         drop(client);
         connection.await.unwrap().unwrap();
-    });
+        let row = answer.into_iter().find_map(|message| match message {
+            tokio_postgres::SimpleQueryMessage::Row(row) => row.get(0).map(str::to_owned),
+            _ => None,
+        });
+        row.unwrap_or_default()
+    })
 }
 
 /// What came of a command.

@@ -45,7 +45,8 @@ impl Settings {
         let [token, session, refresh] = names;
         let distinct = token != session && session != refresh && token != refresh;
         require(distinct, "cookie", "two cookies have the same name", "give each its own")?;
-        self.check_hosts()
+        self.check_hosts()?;
+        self.database().check().map_err(|error| SettingsError::new(error.to_string(), ""))
     }
 
     fn check_network(&self) -> Result<(), SettingsError> {

@@ -6,6 +6,7 @@ use doorward_core::role::{RoleName, Roles};
 
 use super::parse::FromText;
 use super::{SETTINGS, Setting};
+use crate::store::is_postgres;
 
 /// Where a value came from.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -227,6 +228,12 @@ fn line_of(text: &str, span: Option<std::ops::Range<usize>>) -> String {
 
 /// A URL without its password; `None` for a text that has none.
 fn hidden(text: &str) -> Option<String> {
+    if is_postgres(text) && url::Url::parse(text).is_err() {
+        // Several hosts with ports, or a password that should have been written as %XX.
+        let (login, _) = text.rsplit_once('@').unwrap_or((text, ""));
+        let scheme = login.get(..login.find("://")? + 3)?;
+        return Some(format!("{scheme}hidden"));
+    }
     let mut url = url::Url::parse(text).ok()?;
     if url.password().is_none() && url.query().is_none() {
         return None;

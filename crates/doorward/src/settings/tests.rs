@@ -162,6 +162,25 @@ fn a_printed_database_url_hides_its_password() {
 }
 
 #[test]
+fn a_database_url_with_several_hosts_is_read_and_shown_without_its_password() {
+    let mut values = Values::default();
+    let url = "postgres://ada:hunter2@one:5432,two:5432/app?target_session_attrs=read-write";
+    values.set("database", url, Origin::Code).unwrap();
+    let printed: String = values.shown().map(|(_, text, _)| text).collect();
+    assert!(printed.contains("postgres://hidden") && !printed.contains("hunter2"), "{printed}");
+    Settings::read(&values).unwrap();
+}
+
+#[test]
+fn a_parameter_that_a_database_url_cannot_have_is_named() {
+    let error = read("database = \"postgres://a:hunter2@db/app?sslcert=hunter2\"", &[]).unwrap_err();
+    assert!(
+        error.problem.contains("no parameter sslcert") && !format!("{error:?}").contains("hunter2"),
+        "{error:?}"
+    );
+}
+
+#[test]
 fn a_refused_database_url_is_not_repeated() {
     let error = read("database = \"hunter2 not a url\"", &[]).unwrap_err();
     assert!(!format!("{error:?}").contains("hunter2"), "{error:?}");

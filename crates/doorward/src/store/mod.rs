@@ -19,7 +19,9 @@ mod faults;
 mod migrate;
 mod postgres;
 mod postgres_connect;
+mod postgres_proof;
 mod postgres_query;
+mod postgres_url;
 mod sqlite;
 mod sqlite_writer;
 mod tx;
@@ -41,6 +43,7 @@ pub use condition::Condition;
 pub use error::StoreError;
 #[cfg(feature = "testing")]
 pub use faults::{Fault, Faults, Outage};
+pub(crate) use postgres_url::is_postgres;
 pub use tx::Tx;
 pub(crate) use value::values;
 pub use value::{Column, Row, Value};
@@ -59,17 +62,49 @@ pub enum Database {
     /// A SQLite file, made with mode 0600 where it isn't there; its folder is. Not on a network file system.
     Sqlite(PathBuf),
     /// A PostgreSQL server, or one that speaks its language.
-    Postgres {
-        /// `postgres://user:password@host:5432/name?sslmode=require`. Where TLS is used, the server's
-        /// certificate is always verified. Beyond this machine it is required, unless the URL says `sslmode=disable`.
-        url: Secret,
-        /// The most connections that are open at once.
-        pool_size: usize,
-        /// How long one statement may take before the server cuts it.
-        statement_timeout: Duration,
-        /// A PEM file of further authorities that are trusted for the server's certificate.
-        tls_ca_file: Option<PathBuf>,
-    },
+    Postgres(PostgresSettings),
+}
+
+/// How a PostgreSQL server is reached.
+#[derive(Debug, Clone)]
+pub struct PostgresSettings {
+    /// `postgres://user:password@host:5432/name?sslmode=require`. Where TLS is used, the server's
+    /// certificate is always verified. Beyond this machine it is required, unless the URL says `sslmode=disable`.
+    pub url: Secret,
+    /// The most connections that are open at once; while one is opened there is one more for a moment.
+    pub pool_size: usize,
+    /// How long one statement may take before the server cuts it.
+    pub statement_timeout: Duration,
+    /// A PEM file of further authorities that are trusted for the server's certificate.
+    pub tls_ca_file: Option<PathBuf>,
+    /// Whether a pooler shares its connections to the server among its clients. Nothing is prepared then, and nothing
+    /// is set that outlives a transaction.
+    pub pooler: bool,
+    /// How long to wait for a server that isn't up yet.
+    pub start_timeout: Duration,
+}
+
+impl Database {
+    /// Sees that the settings can be used, as far as they say it themselves.
+    ///
+    /// # Errors
+    /// [`StoreError::Refused`], with what to do.
+    pub fn check(&self) -> Result<(), StoreError> {
+        match self {
+            Self::Sqlite(_) => Ok(()),
+            Self::Postgres(settings) => postgres_url::Target::read(&settings.url, settings.pooler).map(drop),
+        }
+    }
+
+    /// The same, for whoever doesn't wait for a server that isn't up.
+    pub fn at_once(self) -> Self {
+        match self {
+            Self::Sqlite(file) => Self::Sqlite(file),
+            Self::Postgres(settings) => {
+                Self::Postgres(PostgresSettings { start_timeout: Duration::ZERO, ..settings })
+            }
+        }
+    }
 }
 
 /// The open database. Cheap to clone; the last clone that is dropped closes it once what was queued is done.
@@ -119,10 +154,7 @@ impl Store {
     async fn connect(settings: &StoreSettings) -> Result<Self, StoreError> {
         let engine = match &settings.database {
             Database::Sqlite(file) => Engine::Sqlite(Sqlite::open(file.clone()).await?),
-            Database::Postgres { url, pool_size, statement_timeout, tls_ca_file } => {
-                let config = postgres_connect::Config { url, tls_ca_file: tls_ca_file.as_deref() };
-                Engine::Postgres(Postgres::open(&config, *pool_size, *statement_timeout).await?)
-            }
+            Database::Postgres(settings) => Engine::Postgres(Postgres::open(settings).await?),
         };
         Ok(Self(Arc::new(Inner {
             engine,

@@ -13,9 +13,9 @@ use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio::task::LocalSet;
 use tokio::time::timeout;
 
-use super::postgres_connect::{self, Config, pool_error, text};
-use super::postgres_query::{self as query, harmless, store_error};
-use super::{Row, StoreError, Tx, Value};
+use super::postgres_connect::{self, pool_error, text};
+use super::postgres_query::{self as query, Way, harmless, store_error};
+use super::{PostgresSettings, Row, StoreError, Tx, Value};
 
 /// The most acts that are under way or wait for a connection.
 pub(super) const QUEUE: usize = 1024;
@@ -26,6 +26,7 @@ const SLACK: Duration = Duration::from_secs(2);
 
 pub(super) struct Postgres {
     pool: Pool,
+    way: Way,
     /// Acts for the thread that runs them; `None` asks it to end.
     acts: mpsc::UnboundedSender<Option<Act>>,
     room: Arc<Semaphore>,
@@ -36,19 +37,17 @@ pub(super) struct Postgres {
 type Act = Box<dyn FnOnce() -> Pin<Box<dyn Future<Output = ()>>> + Send>;
 
 impl Postgres {
-    pub(super) async fn open(
-        config: &Config<'_>,
-        pool_size: usize,
-        statement_timeout: Duration,
-    ) -> Result<Self, StoreError> {
-        let pool = postgres_connect::pool(config, pool_size, statement_timeout)?;
+    pub(super) async fn open(settings: &PostgresSettings) -> Result<Self, StoreError> {
+        let (pool, way) = postgres_connect::pool(settings)?;
         // The first connection tells whether the settings are right.
-        drop(pool.get().await.map_err(pool_error)?);
+        let first = postgres_connect::first(&pool, settings.start_timeout).await?;
+        postgres_connect::require_utf8(&first).await?;
+        drop(first);
         let (acts, queue) = mpsc::unbounded_channel();
         let thread = start(queue)
             .map_err(|error| StoreError::Unavailable(format!("no thread for the database: {error}")))?;
-        let (room, patience) = (Arc::new(Semaphore::new(QUEUE)), statement_timeout + SLACK);
-        Ok(Self { pool, acts, room, patience, thread: Mutex::new(Some(thread)) })
+        let (room, patience) = (Arc::new(Semaphore::new(QUEUE)), settings.statement_timeout + SLACK);
+        Ok(Self { pool, way, acts, room, patience, thread: Mutex::new(Some(thread)) })
     }
 
     pub(super) async fn find(&self, sql: &str, values: &[Value]) -> Result<Option<Row>, StoreError> {
@@ -68,7 +67,7 @@ impl Postgres {
 
     async fn list_once(&self, sql: &str, values: &[Value]) -> Result<Vec<Row>, StoreError> {
         let client = self.pool.get().await.map_err(pool_error)?;
-        match timeout(self.patience, query::read(&client, sql, values)).await {
+        match timeout(self.patience, query::read(&client, &self.way, sql, values)).await {
             Ok(rows) => rows,
             Err(_) => Err(silent(client)),
         }
@@ -76,10 +75,10 @@ impl Postgres {
 
     /// One statement needs no BEGIN and COMMIT around it.
     pub(super) async fn execute(&self, sql: &'static str, values: Vec<Value>) -> Result<u64, StoreError> {
-        let (pool, patience) = (self.pool.clone(), self.patience);
+        let (pool, way, patience) = (self.pool.clone(), self.way.clone(), self.patience);
         let act = async move || {
             let client = pool.get().await.map_err(pool_error)?;
-            match timeout(patience, query::execute(&client, sql, &values)).await {
+            match timeout(patience, query::execute_alone(&client, &way, sql, &values)).await {
                 Ok(changed) => changed,
                 Err(_) => Err(silent(client)),
             }
@@ -92,8 +91,12 @@ impl Postgres {
         F: AsyncFn(&mut Tx) -> Result<T, StoreError> + Send + 'static,
         T: Send + 'static,
     {
-        let (pool, patience) = (self.pool.clone(), self.patience);
-        self.apart(async move || attempt(&pool, patience, &act).await).await
+        let (pool, way, patience) = (self.pool.clone(), self.way.clone(), self.patience);
+        self.apart(async move || {
+            let client = pool.get().await.map_err(pool_error)?;
+            attempt(Session { client: Some(client), way: way.clone(), patience }, &act).await
+        })
+        .await
     }
 
     /// Runs the act on the thread for acts, again where it lost against others, and waits for its answer.
@@ -169,11 +172,12 @@ fn silent(client: Object) -> StoreError {
     StoreError::Unavailable("the server did not answer in time".to_owned())
 }
 
-async fn attempt<F, T>(pool: &Pool, patience: Duration, act: &F) -> Result<T, StoreError>
+async fn attempt<F, T>(session: Session, act: &F) -> Result<T, StoreError>
 where
     F: AsyncFn(&mut Tx) -> Result<T, StoreError>,
 {
-    let mut tx = Tx::on_postgres(Session::begin(pool, patience).await?);
+    session.begin().await?;
+    let mut tx = Tx::on_postgres(session);
     let returned = act(&mut tx).await;
     let outcome = tx.outcome(returned);
     let session = tx.into_session().ok_or_else(StoreError::closed)?;
@@ -190,26 +194,38 @@ where
 /// rather than given back: the next one to use it would find itself in somebody else's transaction.
 pub(super) struct Session {
     client: Option<Object>,
+    way: Way,
     patience: Duration,
 }
 
 impl Session {
-    async fn begin(pool: &Pool, patience: Duration) -> Result<Self, StoreError> {
-        let session = Self { client: Some(pool.get().await.map_err(pool_error)?), patience };
+    async fn begin(&self) -> Result<(), StoreError> {
         // Nothing has been done yet, so a connection that turns out to be dead is worth another try.
         let begun =
-            async { session.client()?.batch_execute("BEGIN").await.map_err(|error| harmless(&error)) };
-        session.in_time(begun).await?;
-        Ok(session)
+            async { self.client()?.batch_execute(self.way.begin()).await.map_err(|error| harmless(&error)) };
+        self.in_time(begun).await
     }
 
-    pub(super) fn client(&self) -> Result<&ClientWrapper, StoreError> {
+    pub(super) async fn execute(&self, sql: &str, values: &[Value]) -> Result<u64, StoreError> {
+        self.in_time(query::execute(self.client()?, &self.way, sql, values)).await
+    }
+
+    pub(super) async fn list(&self, sql: &str, values: &[Value]) -> Result<Vec<Row>, StoreError> {
+        self.in_time(query::list(self.client()?, &self.way, sql, values)).await
+    }
+
+    /// The statements of a migration, however long they take.
+    pub(super) async fn migrate(&self, sql: &str) -> Result<(), StoreError> {
+        query::migrate(self.client()?, sql).await
+    }
+
+    fn client(&self) -> Result<&ClientWrapper, StoreError> {
         self.client.as_deref().ok_or_else(StoreError::closed)
     }
 
     /// One statement. Where the server stays silent, the ROLLBACK that follows fails by the same limit, and the
     /// connection is closed.
-    pub(super) async fn in_time<T>(
+    async fn in_time<T>(
         &self,
         statement: impl Future<Output = Result<T, StoreError>>,
     ) -> Result<T, StoreError> {

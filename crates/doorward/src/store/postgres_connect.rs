@@ -1,76 +1,160 @@
-//! How PostgreSQL is reached: the URL, TLS, the time limits, and clear words for what goes wrong.
+//! How PostgreSQL is reached: TLS, the time limits, and clear words for what goes wrong.
 
 use std::error::Error;
+use std::fmt::Write;
 use std::net::IpAddr;
 use std::path::Path;
-use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use deadpool_postgres::{Hook, HookError, Manager, ManagerConfig, Pool, PoolError, Runtime, TimeoutType};
-use doorward_core::Secret;
+use deadpool_postgres::{
+    ClientWrapper, Hook, HookError, Manager, ManagerConfig, Object, Pool, PoolError, Runtime, TimeoutType,
+};
 use rustls::crypto::aws_lc_rs;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use rustls::{ClientConfig, RootCertStore};
+use tokio::time::timeout;
+use tokio_postgres::SimpleQueryMessage;
 use tokio_postgres::config::{Host, SslMode};
 use tokio_postgres::error::SqlState;
 use tokio_postgres_rustls::MakeRustlsConnect;
 
-use super::StoreError;
+use super::postgres_proof::{self as proof, Unproven};
+use super::postgres_query::Way;
+use super::postgres_url::{Parameter, Target};
+use super::{PostgresSettings, StoreError};
+use crate::clock::steady;
 
 /// How long connecting may take, and how long an act waits for a free connection.
 const PATIENCE: Duration = Duration::from_secs(5);
 /// How long a server that says nothing, not even on the level of TCP, is taken to be alive.
 const SILENCE: Duration = Duration::from_secs(20);
-
-/// Where the server is.
-pub(super) struct Config<'a> {
-    pub(super) url: &'a Secret,
-    pub(super) tls_ca_file: Option<&'a Path>,
-}
+/// How often a server that isn't up yet is tried.
+const AGAIN: Duration = Duration::from_millis(500);
 
 /// Makes the pool; no connection is opened yet.
-pub(super) fn pool(
-    config: &Config<'_>,
-    size: usize,
-    statement_timeout: Duration,
-) -> Result<Pool, StoreError> {
-    let tls = MakeRustlsConnect::new(tls(config.tls_ca_file)?);
-    let manager = Manager::from_config(read(config.url)?, tls, ManagerConfig::default());
-    let limits = format!(
-        "SET statement_timeout = {}; SET idle_in_transaction_session_timeout = {}",
-        statement_timeout.as_millis().max(1),
-        SILENCE.as_millis(),
-    );
-    let set_limits = Hook::async_fn(move |client: &mut deadpool_postgres::ClientWrapper, _| {
-        let limits = limits.clone();
-        Box::pin(async move { client.batch_execute(&limits).await.map_err(HookError::Backend) })
-    });
-    let built = Pool::builder(manager)
-        .max_size(size.max(1))
+pub(super) fn pool(settings: &PostgresSettings) -> Result<(Pool, Way), StoreError> {
+    let target = Target::read(&settings.url, settings.pooler)?;
+    let files = settings.tls_ca_file.iter().chain(&target.authorities);
+    let tls = MakeRustlsConnect::new(tls(files.map(AsRef::as_ref))?);
+    let config = completed(target.config);
+    let mut parameters = vec![
+        Parameter::new("statement_timeout", settings.statement_timeout.as_millis().max(1).to_string()),
+        Parameter::new("idle_in_transaction_session_timeout", SILENCE.as_millis().to_string()),
+    ];
+    parameters.extend(target.parameters);
+    let connecting = config.get_connect_timeout().copied().unwrap_or(PATIENCE);
+    let builder = Pool::builder(Manager::from_config(config.clone(), tls.clone(), ManagerConfig::default()))
+        .max_size(settings.pool_size.max(1))
         .runtime(Runtime::Tokio1)
         .wait_timeout(Some(PATIENCE))
-        .create_timeout(Some(PATIENCE * 2))
-        .post_create(set_limits)
-        .build();
-    built.map_err(|error| StoreError::Refused(error.to_string()))
+        .create_timeout(Some(connecting + PATIENCE));
+    let (builder, way) = if target.pooler {
+        (builder, Way::Pooled(format!("BEGIN; {}", set(&parameters, true)).into()))
+    } else {
+        let set = set(&parameters, false);
+        let prepare = Hook::async_fn(move |client: &mut ClientWrapper, _| {
+            let (config, tls, set) = (config.clone(), tls.clone(), set.clone());
+            Box::pin(async move { make_our_own(client, &config, tls, &set).await })
+        });
+        (builder.post_create(prepare), Way::Own)
+    };
+    let pool = builder.build().map_err(|error| StoreError::Refused(error.to_string()))?;
+    Ok((pool, way))
 }
 
-fn read(url: &Secret) -> Result<tokio_postgres::Config, StoreError> {
-    // Verifying is not optional here, so the words that ask for it elsewhere mean no more than "require".
-    let text = str::from_utf8(url.expose()).unwrap_or_default();
-    let text = text
-        .replace("sslmode=verify-full", "sslmode=require")
-        .replace("sslmode=verify-ca", "sslmode=require");
-    // The parser's own words are left out: what it complains about may be a piece of the password.
-    let mut config = tokio_postgres::Config::from_str(&text).map_err(|_| {
-        StoreError::Refused(
-            "the database URL can't be read: write postgres://user:password@host:5432/name?sslmode=require, with \
-             special characters of the password as %XX"
-                .to_owned(),
-        )
-    })?;
+/// The statement that sets these parameters, for a transaction or for the whole connection.
+fn set(parameters: &[Parameter], in_transaction: bool) -> String {
+    let mut sql = String::from("SELECT");
+    for (at, Parameter { name, value }) in parameters.iter().enumerate() {
+        let comma = if at == 0 { "" } else { "," };
+        let (name, value) = (name.replace('\'', "''"), value.replace('\'', "''"));
+        let _ = write!(sql, "{comma} set_config('{name}', '{value}', {in_transaction})");
+    }
+    sql
+}
+
+/// Proves that a new connection has a server process of its own, and sets there what has to hold.
+async fn make_our_own(
+    client: &ClientWrapper,
+    config: &tokio_postgres::Config,
+    tls: MakeRustlsConnect,
+    set: &str,
+) -> Result<(), HookError> {
+    let prepared = async {
+        proof::prove(client, config, tls).await?;
+        client.batch_execute(set).await.map_err(Unproven::Failed)
+    };
+    match timeout(PATIENCE * 2, prepared).await {
+        Ok(Ok(())) => Ok(()),
+        Ok(Err(Unproven::Shared)) => Err(HookError::message(SHARED)),
+        Ok(Err(Unproven::Failed(error))) => Err(HookError::Backend(error)),
+        Err(_) => Err(HookError::message("the server did not answer in time")),
+    }
+}
+
+/// What the hook says of a connection that is no process's own.
+const SHARED: &str = "shared";
+
+/// The first connection. A server that isn't up yet is waited for; what waiting can't mend is said at once.
+pub(super) async fn first(pool: &Pool, patience: Duration) -> Result<Object, StoreError> {
+    let begun = steady();
+    let mut said = false;
+    loop {
+        match pool.get().await {
+            Ok(client) => return Ok(client),
+            Err(error) if may_come_up(&error) && begun.elapsed() < patience => {
+                if !said {
+                    let why = pool_error(error);
+                    tracing::warn!(%why, "waiting for the database, {} s at most", patience.as_secs());
+                }
+                said = true;
+                tokio::time::sleep(AGAIN).await;
+            }
+            Err(error) => return Err(pool_error(error)),
+        }
+    }
+}
+
+/// Whether the reason may go away by itself: nobody listens yet, the name isn't known yet, the server is starting.
+fn may_come_up(error: &PoolError) -> bool {
+    match error {
+        PoolError::Timeout(_) => true,
+        PoolError::Backend(error) | PoolError::PostCreateHook(HookError::Backend(error)) => {
+            match error.code() {
+                Some(code) => ["08", "53", "57"].iter().any(|class| code.code().starts_with(class)),
+                None => {
+                    let said = text(error);
+                    !["certificate", "support TLS", "invalid configuration"]
+                        .iter()
+                        .any(|word| said.contains(word))
+                }
+            }
+        }
+        _ => false,
+    }
+}
+
+/// Refuses a database that keeps text in another encoding than the program writes.
+pub(super) async fn require_utf8(client: &ClientWrapper) -> Result<(), StoreError> {
+    let answer = client.simple_query("SHOW server_encoding").await;
+    let answer = answer.map_err(|error| StoreError::Unavailable(text(&error)))?;
+    let encoding = answer.iter().find_map(|message| match message {
+        SimpleQueryMessage::Row(row) => row.get(0),
+        _ => None,
+    });
+    match encoding {
+        Some("UTF8") => Ok(()),
+        other => Err(StoreError::Refused(format!(
+            "the database's encoding is {} and must be UTF8: make one with CREATE DATABASE … ENCODING 'UTF8' TEMPLATE \
+             template0",
+            other.unwrap_or("unknown")
+        ))),
+    }
+}
+
+fn completed(mut config: tokio_postgres::Config) -> tokio_postgres::Config {
     if config.get_connect_timeout().is_none() {
         config.connect_timeout(PATIENCE);
     }
@@ -81,8 +165,11 @@ fn read(url: &Secret) -> Result<tokio_postgres::Config, StoreError> {
     if config.get_ssl_mode() == SslMode::Prefer && leaves_the_machine(&config) {
         config.ssl_mode(SslMode::Require);
     }
-    config.keepalives_idle(SILENCE).tcp_user_timeout(SILENCE);
-    Ok(config)
+    config.keepalives_idle(SILENCE);
+    if config.get_tcp_user_timeout().is_none() {
+        config.tcp_user_timeout(SILENCE);
+    }
+    config
 }
 
 fn leaves_the_machine(config: &tokio_postgres::Config) -> bool {
@@ -98,9 +185,9 @@ fn leaves_the_machine(config: &tokio_postgres::Config) -> bool {
     }
 }
 
-fn tls(ca_file: Option<&Path>) -> Result<ClientConfig, StoreError> {
+fn tls<'f>(authorities: impl Iterator<Item = &'f Path>) -> Result<ClientConfig, StoreError> {
     let mut roots = RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
-    if let Some(file) = ca_file {
+    for file in authorities {
         add_authorities(&mut roots, file).map_err(|error| {
             StoreError::Refused(format!("no certificate can be read from {}: {error}", file.display()))
         })?;
@@ -129,6 +216,8 @@ pub(super) fn pool_error(error: PoolError) -> StoreError {
         PoolError::Backend(error) | PoolError::PostCreateHook(HookError::Backend(error)) => {
             StoreError::Unavailable(connect_text(&error))
         }
+        PoolError::PostCreateHook(HookError::Message(said)) if said == SHARED => proof::refusal(),
+        PoolError::PostCreateHook(HookError::Message(said)) => StoreError::Unavailable(said.into_owned()),
         PoolError::Closed => StoreError::closed(),
         other => StoreError::Unavailable(other.to_string()),
     }
@@ -141,6 +230,12 @@ fn connect_text(error: &tokio_postgres::Error) -> String {
         Some(code) if *code == SqlState::INVALID_CATALOG_NAME => {
             "create the database first, or check its name"
         }
+        Some(code) if *code == SqlState::TOO_MANY_CONNECTIONS => {
+            "lower postgres.pool_size: while a connection is opened, there is one more than that"
+        }
+        Some(_) if said.contains("startup parameter") => {
+            "there is a pooler in front: say pgbouncer=true in the database URL"
+        }
         Some(_) => return said,
         None if said.contains("lookup") => "check the host name in the database URL",
         None if said.contains("refused") => "check host and port, and that the server runs",
@@ -148,7 +243,8 @@ fn connect_text(error: &tokio_postgres::Error) -> String {
             "turn TLS on at the server, or write sslmode=disable in the database URL on a network that you trust"
         }
         None if said.contains("certificate") => {
-            "give the authority's certificate, or write sslmode=disable on a network that you trust"
+            "name the authority's file (sslrootcert or postgres.tls_ca); if the name is another one, write the certificate's \
+             as host, and hostaddr=IP beside it; or write sslmode=disable on a network that you trust"
         }
         None => return said,
     };
@@ -171,11 +267,14 @@ pub(super) fn text(error: &tokio_postgres::Error) -> String {
 
 #[cfg(test)]
 mod tests {
+    use doorward_core::Secret;
+
     use super::*;
 
     #[test]
     fn beyond_this_machine_tls_is_left_out_only_where_the_url_says_so() {
-        let mode = |url: &str| read(&Secret::new(url)).unwrap().get_ssl_mode();
+        let read = |url: &str| Target::read(&Secret::new(url), false).unwrap().config;
+        let mode = |url: &str| completed(read(url)).get_ssl_mode();
         for local in ["127.0.0.1", "localhost", "[::1]", "%2Fvar%2Frun%2Fpostgresql"] {
             assert_eq!(mode(&format!("postgres://u:p@{local}/d")), SslMode::Prefer, "{local}");
         }

@@ -1,6 +1,7 @@
 //! Statements, values and errors, to PostgreSQL and back.
 
 use std::error::Error;
+use std::sync::Arc;
 
 use deadpool_postgres::ClientWrapper;
 use tokio_postgres::error::SqlState;
@@ -10,42 +11,125 @@ use tokio_postgres::types::{IsNull, ToSql, Type, WrongType, to_sql_checked};
 use super::postgres_connect::text;
 use super::{Row, StoreError, Value};
 
-pub(super) async fn execute(client: &ClientWrapper, sql: &str, values: &[Value]) -> Result<u64, StoreError> {
-    let run = async {
-        let statement = client.prepare_cached(sql).await?;
-        client.execute(&statement, &parameters(values)).await
-    };
-    run.await.map_err(|error| store_error(&error))
+/// How statements go to the server.
+#[derive(Debug, Clone)]
+pub(super) enum Way {
+    /// The server's side of each connection is proven to be our own: statements are prepared once and used again.
+    Own,
+    /// A pooler may give the server's side to somebody else after each transaction (attack X06): nothing is prepared,
+    /// and each transaction begins with these words, which set what has to hold in it.
+    Pooled(Arc<str>),
+}
+
+impl Way {
+    /// What begins a transaction.
+    pub(super) fn begin(&self) -> &str {
+        match self {
+            Self::Own => "BEGIN",
+            Self::Pooled(begin) => begin,
+        }
+    }
+
+    /// Runs one statement, in a transaction of its own behind a pooler; all of it goes out at once then.
+    async fn alone<T>(
+        &self,
+        client: &ClientWrapper,
+        statement: impl Future<Output = Result<T, tokio_postgres::Error>>,
+    ) -> Result<T, tokio_postgres::Error> {
+        let Self::Pooled(begin) = self else { return statement.await };
+        let (begun, outcome, committed) = tokio::join!(
+            biased;
+            client.batch_execute(begin),
+            statement,
+            client.batch_execute("COMMIT"),
+        );
+        begun?;
+        let outcome = outcome?;
+        committed.map(|()| outcome)
+    }
+}
+
+pub(super) async fn execute(
+    client: &ClientWrapper,
+    way: &Way,
+    sql: &str,
+    values: &[Value],
+) -> Result<u64, StoreError> {
+    change(client, way, sql, values).await.map_err(|error| store_error(&error))
+}
+
+/// As [`execute`], for a statement that is an act of its own.
+pub(super) async fn execute_alone(
+    client: &ClientWrapper,
+    way: &Way,
+    sql: &str,
+    values: &[Value],
+) -> Result<u64, StoreError> {
+    way.alone(client, change(client, way, sql, values)).await.map_err(|error| store_error(&error))
 }
 
 pub(super) async fn list(
     client: &ClientWrapper,
+    way: &Way,
     sql: &str,
     values: &[Value],
 ) -> Result<Vec<Row>, StoreError> {
-    rows(query(client, sql, values).await.map_err(|error| store_error(&error))?)
+    rows(query(client, way, sql, values).await.map_err(|error| store_error(&error))?)
 }
 
 /// As [`list`], for a read of its own, which can be done again.
 pub(super) async fn read(
     client: &ClientWrapper,
+    way: &Way,
     sql: &str,
     values: &[Value],
 ) -> Result<Vec<Row>, StoreError> {
-    rows(query(client, sql, values).await.map_err(|error| harmless(&error))?)
+    rows(way.alone(client, query(client, way, sql, values)).await.map_err(|error| harmless(&error))?)
+}
+
+async fn change(
+    client: &ClientWrapper,
+    way: &Way,
+    sql: &str,
+    values: &[Value],
+) -> Result<u64, tokio_postgres::Error> {
+    match way {
+        Way::Own => {
+            let statement = client.prepare_cached(sql).await?;
+            client.execute(&statement, &parameters(values)).await
+        }
+        Way::Pooled(_) => client.execute_typed(sql, &typed(values)).await,
+    }
 }
 
 async fn query(
     client: &ClientWrapper,
+    way: &Way,
     sql: &str,
     values: &[Value],
 ) -> Result<Vec<tokio_postgres::Row>, tokio_postgres::Error> {
-    let statement = client.prepare_cached(sql).await?;
-    client.query(&statement, &parameters(values)).await
+    match way {
+        Way::Own => {
+            let statement = client.prepare_cached(sql).await?;
+            client.query(&statement, &parameters(values)).await
+        }
+        Way::Pooled(_) => client.query_typed(sql, &typed(values)).await,
+    }
 }
 
 fn parameters(values: &[Value]) -> Vec<&(dyn ToSql + Sync)> {
     values.iter().map(|value| value as &(dyn ToSql + Sync)).collect()
+}
+
+/// The values with their types, which nobody is asked for then.
+fn typed(values: &[Value]) -> Vec<(&(dyn ToSql + Sync), Type)> {
+    let kind = |value: &Value| match value {
+        Value::Null => Type::UNKNOWN,
+        Value::Int(_) => Type::INT8,
+        Value::Text(_) => Type::TEXT,
+        Value::Bytes(_) => Type::BYTEA,
+    };
+    values.iter().map(|value| (value as &(dyn ToSql + Sync), kind(value))).collect()
 }
 
 /// Runs the statements of a migration, however long they take.

@@ -3,7 +3,7 @@ use std::rc::Rc;
 use rusqlite::Connection;
 
 use super::postgres::Session;
-use super::{Row, StoreError, Value, migrate, postgres_query, sqlite};
+use super::{Row, StoreError, Value, migrate, sqlite};
 
 /// A transaction that is under way, as its act sees it.
 pub struct Tx {
@@ -45,9 +45,7 @@ impl Tx {
         self.interrupted()?;
         let outcome = match &self.on {
             On::Sqlite(connection) => sqlite::execute(connection, sql, &values),
-            On::Postgres(session) => {
-                session.in_time(postgres_query::execute(session.client()?, sql, &values)).await
-            }
+            On::Postgres(session) => session.execute(sql, &values).await,
         };
         self.noted(outcome)
     }
@@ -61,10 +59,7 @@ impl Tx {
         self.interrupted()?;
         let outcome = match &self.on {
             On::Sqlite(connection) => sqlite::find(connection, sql, &values),
-            On::Postgres(session) => session
-                .in_time(postgres_query::list(session.client()?, sql, &values))
-                .await
-                .map(|rows| rows.into_iter().next()),
+            On::Postgres(session) => session.list(sql, &values).await.map(|rows| rows.into_iter().next()),
         };
         self.noted(outcome)
     }
@@ -78,9 +73,7 @@ impl Tx {
         self.interrupted()?;
         let outcome = match &self.on {
             On::Sqlite(connection) => sqlite::list(connection, sql, &values),
-            On::Postgres(session) => {
-                session.in_time(postgres_query::list(session.client()?, sql, &values)).await
-            }
+            On::Postgres(session) => session.list(sql, &values).await,
         };
         self.noted(outcome)
     }
@@ -96,7 +89,7 @@ impl Tx {
     pub(super) async fn migrate(&mut self, sql: &'static str) -> Result<(), StoreError> {
         let outcome = match &self.on {
             On::Sqlite(connection) => sqlite::batch(connection, &migrate::in_sqlite_words(sql)),
-            On::Postgres(session) => postgres_query::migrate(session.client()?, sql).await,
+            On::Postgres(session) => session.migrate(sql).await,
         };
         self.noted(outcome)
     }

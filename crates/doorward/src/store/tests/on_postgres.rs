@@ -122,15 +122,21 @@ async fn d04_too_many_acts_at_once_are_turned_away() {
 
 #[tokio::test]
 async fn a_statement_that_takes_too_long_is_cut_by_the_server() {
-    let Some(mut place) = Place::postgres().await else { return };
-    if let Database::Postgres { statement_timeout, .. } = &mut place.settings.database {
-        *statement_timeout = Duration::from_millis(20);
+    for pooler in [false, true] {
+        let Some(mut place) = Place::postgres().await else { return };
+        if let Database::Postgres(postgres) = &mut place.settings.database {
+            postgres.statement_timeout = Duration::from_millis(20);
+            postgres.pooler = pooler;
+        }
+        let store = place.open().await;
+        let slow = "SELECT CAST(pg_sleep(60) AS TEXT)";
+        let within = store.transaction(async move |tx| tx.find(slow, values![]).await).await.unwrap_err();
+        for cut in [store.find(slow, values![]).await.unwrap_err(), within] {
+            assert!(cut.is_transient() && cut.to_string().contains("57014"), "{cut}");
+        }
+        store.close().await;
+        place.remove().await;
     }
-    let store = place.open().await;
-    let slow = store.find("SELECT CAST(pg_sleep(60) AS TEXT)", values![]).await.unwrap_err();
-    assert!(slow.is_transient() && slow.to_string().contains("57014"), "{slow}");
-    store.close().await;
-    place.remove().await;
 }
 
 #[tokio::test]
@@ -143,7 +149,8 @@ async fn what_is_wrong_with_the_way_to_the_server_is_said_without_the_password()
         (url("127.0.0.1", "no-such-host.invalid"), "check the host name"),
         (url("/postgres?", "/no_such_database?"), "create the database first"),
         (url("doorward:", "nobody:"), "check user and password"),
-        (postgres_at("postgres://u:hunter2#@/?x=hunter2"), "can't be read"),
+        (postgres_at("postgres://u:hunter2#@/?x=hunter2"), "there is no parameter x"),
+        (postgres_at("postgres://u:hunter2@:hunter2/x"), "can't be read"),
         (postgres_at("postgres://u:hunter2@127.0.0.1:1/x?sslmode=disable"), "check host and port"),
     ] {
         let text = refusal(&settings).await;
@@ -161,8 +168,8 @@ async fn tls_is_verified_against_the_given_authority() {
         let mut settings = postgres_at(&server.replace("sslmode=disable", mode));
         let text = refusal(&settings).await;
         assert!(text.contains("certificate") && text.contains("sslmode=disable"), "{text}");
-        if let Database::Postgres { tls_ca_file, .. } = &mut settings.database {
-            *tls_ca_file = Some(PathBuf::from(&ca));
+        if let Database::Postgres(postgres) = &mut settings.database {
+            postgres.tls_ca_file = Some(PathBuf::from(&ca));
         }
         let store = Store::connect(&settings).await.unwrap();
         let tls = "SELECT CAST(version AS TEXT) FROM pg_stat_ssl WHERE pid = pg_backend_pid()";
@@ -209,11 +216,11 @@ async fn carry(
 #[tokio::test]
 async fn d04_a_network_that_swallows_everything_holds_nobody_for_long_and_is_recovered_from() {
     let Some(place) = Place::postgres().await else { return };
-    let Database::Postgres { url, .. } = &place.settings.database else { panic!() };
+    let Database::Postgres(PostgresSettings { url, .. }) = &place.settings.database else { panic!() };
     let (through, block) = blockable(str::from_utf8(url.expose()).unwrap()).await;
     let mut settings = postgres_at(&through);
-    if let Database::Postgres { statement_timeout, .. } = &mut settings.database {
-        *statement_timeout = std::time::Duration::from_millis(100);
+    if let Database::Postgres(postgres) = &mut settings.database {
+        postgres.statement_timeout = std::time::Duration::from_millis(100);
     }
     drop(place.open().await);
     let store = Store::open(&settings, Timestamp::from_secs(1)).await.unwrap();

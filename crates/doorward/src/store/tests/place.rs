@@ -57,12 +57,16 @@ impl Place {
     }
 }
 
-/// Runs the test on SQLite, and on PostgreSQL where there is one.
+/// Runs the test on SQLite, and on PostgreSQL if there is one: with connections of our own, and as behind a pooler.
 pub(crate) async fn on_each_engine(test: impl AsyncFn(&Place)) {
     let place = Place::sqlite();
     test(&place).await;
     place.remove().await;
-    if let Some(place) = Place::postgres().await {
+    for pooler in [false, true] {
+        let Some(mut place) = Place::postgres().await else { return };
+        if let Database::Postgres(postgres) = &mut place.settings.database {
+            postgres.pooler = pooler;
+        }
         test(&place).await;
         place.remove().await;
     }
@@ -83,12 +87,14 @@ pub(crate) fn postgres_or_a_loud_skip() -> Option<String> {
 
 pub(crate) fn postgres_at(url: &str) -> StoreSettings {
     StoreSettings {
-        database: Database::Postgres {
+        database: Database::Postgres(PostgresSettings {
             url: Secret::new(url),
             pool_size: 4,
             statement_timeout: Duration::from_secs(30),
             tls_ca_file: None,
-        },
+            pooler: false,
+            start_timeout: Duration::ZERO,
+        }),
     }
 }
 
