@@ -138,12 +138,7 @@ impl App {
         algorithms: Algorithms,
     ) -> Result<Self, OpenError> {
         let now = clock.now();
-        let database = match algorithms {
-            Algorithms::AsSet => settings.database(),
-            // Somebody sits before a command.
-            Algorithms::AsStored => settings.database().at_once(),
-        };
-        let store = Store::open(&StoreSettings { database }, now).await?;
+        let store = database(&settings, algorithms, now).await?;
         recognise(&store, &secrets).await?;
         let root = Arc::new(secrets.root);
         let limits = (settings.revocations_max, settings.revocations_stale_after);
@@ -299,6 +294,15 @@ impl App {
         }
         Ok(())
     }
+}
+
+/// The open database. A command, unlike a server, doesn't wait for one that isn't up: somebody sits before it.
+async fn database(settings: &Settings, algorithms: Algorithms, now: Timestamp) -> Result<Store, StoreError> {
+    let database = match algorithms {
+        Algorithms::AsSet => settings.database(),
+        Algorithms::AsStored => settings.database().at_once(),
+    };
+    Store::open(&StoreSettings { database }, now).await
 }
 
 /// What an access token must say.

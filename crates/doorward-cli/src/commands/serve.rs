@@ -92,11 +92,15 @@ impl Serve {
 
 async fn serve(settings: Settings) -> Result<(), Failure> {
     // Before anything is made: a signal that comes early is not lost.
-    let stop = Stop::new()?;
+    let mut stop = Stop::new()?;
     settings.make_data_folder()?;
     let secrets = secrets(&settings)?;
     let source = secrets.root_source.clone();
-    let app = App::open(settings, secrets, Clock::system()).await?;
+    let app = tokio::select! {
+        opened = App::open(settings, secrets, Clock::system()) => opened?,
+        // It may be waiting for its database.
+        _ = stop.next() => return Ok(()),
+    };
     let listening =
         Listening::bind(&app).await.map_err(|error| cannot_listen(app.settings.listen, &error))?;
     greet(&app, listening.address()?, &source).await?;

@@ -10,6 +10,7 @@ mod keys;
 mod kill;
 mod output;
 mod pooler;
+mod postgres;
 mod secrecy;
 mod secrets;
 mod settings;

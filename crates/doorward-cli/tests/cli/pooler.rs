@@ -25,7 +25,8 @@ impl Pooler {
         let server = std::env::var("DOORWARD_TEST_POSTGRES").ok();
         let (Some(server), Some(program)) = (server, program()) else {
             let line = "SKIPPED: behind a pooler. To run it too: apt-get install -y pgbouncer, and scripts/with-postgres cargo test …";
-            writeln!(std::io::stderr(), "{line}").unwrap();
+            // Not eprintln, which the test harness swallows.
+            std::io::stderr().write_all(format!("{line}\n").as_bytes()).unwrap();
             return None;
         };
         (0..10).find_map(|_| Self::on_some_port(&server, &program, lines)).or_else(|| panic!("no free port"))

@@ -102,7 +102,12 @@ impl Home {
     /// Starts a server on a free port.
     pub(crate) fn serve(&self, arguments: &[&str]) -> Server {
         let arguments = [&["serve", "--listen", "127.0.0.1:0"], arguments].concat();
-        Server::of(self.command(&arguments).stdin(Stdio::null()).spawn().unwrap())
+        self.starting(&arguments).started()
+    }
+
+    /// Starts a server that may not listen for a while.
+    pub(crate) fn starting(&self, arguments: &[&str]) -> Server {
+        Server::of(self.command(arguments).stdin(Stdio::null()).spawn().unwrap())
     }
 
     /// Makes an account with the usual password.
@@ -183,11 +188,18 @@ impl Server {
     #[track_caller]
     fn of(mut child: Child) -> Self {
         let (out, log) = (lines(child.stdout.take().unwrap()), lines(child.stderr.take().unwrap()));
-        let first = out
+        Self { child, address: String::new(), out, log }
+    }
+
+    /// Waits until it listens.
+    #[track_caller]
+    pub(crate) fn started(mut self) -> Self {
+        let first = self
+            .out
             .recv_timeout(PATIENCE)
-            .unwrap_or_else(|_| panic!("no start: {:?}", log.iter().collect::<Vec<_>>()));
-        let address = first.split_once("http://").unwrap().1.split('/').next().unwrap().to_owned();
-        Self { child, address, out, log }
+            .unwrap_or_else(|_| panic!("no start: {:?}", self.log.iter().collect::<Vec<_>>()));
+        first.split_once("http://").unwrap().1.split('/').next().unwrap().clone_into(&mut self.address);
+        self
     }
 
     /// The next line on standard output.

@@ -24,6 +24,10 @@ const OF_POSTGRES: &str = "SELECT current_setting('server_version'), \
      CAST(inet_server_addr() AS TEXT)";
 const IS_ENCRYPTED: &str = "SELECT CAST(ssl AS TEXT) FROM pg_stat_ssl WHERE pid = pg_backend_pid()";
 
+const MAY_CREATE: &str = "SELECT CAST(current_schema() AS TEXT), \
+     CAST(has_schema_privilege(current_schema(), 'CREATE') AS TEXT), CAST(current_user AS TEXT), \
+     CAST(current_database() AS TEXT)";
+
 impl Store {
     /// Asks the database for its version, clock and safety.
     ///
@@ -46,6 +50,30 @@ impl Store {
         };
         let row = self.find(ledger, values![]).await?;
         Ok(row.map(|row| row.get::<Option<String>>(0)).transpose()?.flatten().is_none())
+    }
+
+    /// Sees that tables can be made. Since PostgreSQL 15 only the owner of a database may make them in `public`.
+    pub(super) async fn require_create(&self) -> Result<(), StoreError> {
+        if let Engine::Sqlite(_) = self.0.engine {
+            return Ok(());
+        }
+        let none = || StoreError::Corrupt("the server says nothing of itself".into());
+        let row = self.find(MAY_CREATE, values![]).await?.ok_or_else(none)?;
+        let Some(schema) = row.get::<Option<String>>(0)? else {
+            return Err(StoreError::Refused(
+                "none of the schemas in search_path exists: make it with CREATE SCHEMA, or correct schema in the \
+                 database URL"
+                    .into(),
+            ));
+        };
+        if row.get::<Option<String>>(1)?.as_deref() == Some("true") {
+            return Ok(());
+        }
+        let (user, database): (String, String) = (row.get(2)?, row.get(3)?);
+        Err(StoreError::Refused(format!(
+            "the database user \"{user}\" may not create tables in the schema \"{schema}\": as its owner run ALTER \
+             DATABASE \"{database}\" OWNER TO \"{user}\", or GRANT CREATE ON SCHEMA \"{schema}\" TO \"{user}\""
+        )))
     }
 
     async fn of_sqlite(&self) -> Result<Condition, StoreError> {

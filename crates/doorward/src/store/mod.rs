@@ -132,6 +132,7 @@ impl Store {
     /// changed; [`StoreError::Unavailable`] where it can't be reached.
     pub async fn open(settings: &StoreSettings, now: Timestamp) -> Result<Self, StoreError> {
         let store = Self::connect(settings).await?;
+        store.lacks().await?;
         migrate::run(&store, migrate::ALL, now).await?;
         Ok(store)
     }
@@ -142,13 +143,21 @@ impl Store {
     /// As [`Store::open`].
     pub async fn missing_migrations(settings: &StoreSettings) -> Result<Vec<i64>, StoreError> {
         let store = Self::connect(settings).await?;
-        let missing = match store.is_empty().await {
-            Ok(true) => Ok(migrate::ALL.to_vec()),
-            Ok(false) => migrate::missing(&store, migrate::ALL).await,
-            Err(error) => Err(error),
-        };
+        let missing = store.lacks().await;
         store.close().await;
         Ok(missing?.into_iter().map(|migration| migration.version).collect())
+    }
+
+    /// The migrations that the database lacks, if it lets us run them.
+    async fn lacks(&self) -> Result<Vec<migrate::Migration>, StoreError> {
+        let missing = match self.is_empty().await? {
+            true => migrate::ALL.to_vec(),
+            false => migrate::missing(self, migrate::ALL).await?,
+        };
+        if !missing.is_empty() {
+            self.require_create().await?;
+        }
+        Ok(missing)
     }
 
     async fn connect(settings: &StoreSettings) -> Result<Self, StoreError> {

@@ -219,6 +219,9 @@ pub(super) fn store_error(error: &tokio_postgres::Error) -> StoreError {
         code if ["08", "40", "53", "55", "57", "58"].iter().any(|class| code.code().starts_with(class)) => {
             StoreError::Unavailable(text)
         }
+        &SqlState::INSUFFICIENT_PRIVILEGE => StoreError::Refused(format!(
+            "{text}: Doorward's tables must belong to the user of the database URL, or be granted to it"
+        )),
         // A replica that was the primary until just now.
         &SqlState::READ_ONLY_SQL_TRANSACTION => StoreError::Unavailable(text),
         _ => StoreError::Corrupt(text),

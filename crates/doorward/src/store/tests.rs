@@ -90,8 +90,10 @@ async fn parameters_go_by_their_number_out_of_order_and_repeated() {
             "SELECT note FROM things WHERE (note = $2 OR note = $2) AND id = $1 AND (note = $2 OR id = $1)";
         let row = store.find(find, values![1, "one"]).await.unwrap().unwrap();
         assert_eq!(row.get(0), Ok("one".to_owned()));
-        for wrong in [values![1], values![1, "one", 3]] {
-            assert!(store.find(find, wrong).await.is_err());
+        assert!(store.find(find, values![1]).await.is_err());
+        // One too many is noticed if the statement is prepared, and harmless if it is not.
+        if !matches!(&place.settings.database, Database::Postgres(postgres) if postgres.pooler) {
+            assert!(store.find(find, values![1, "one", 3]).await.is_err());
         }
         store.close().await;
     })
