@@ -58,10 +58,14 @@ impl From<Error> for Failure {
         let hint = match error {
             Error::EmailTaken => "`doorward user show` with this address shows the account",
             Error::LastAdmin => "`doorward user role OTHER admin` makes somebody else one",
-            Error::Unavailable => "the line above says why; `doorward doctor` looks closer",
+            Error::Unavailable(_) => "`doorward doctor` looks closer",
             _ => "",
         };
-        let problem = if fields.is_empty() { error.row().2.into_owned() } else { fields.join("; ") };
+        let problem = match &error {
+            Error::Unavailable(cause) => cause.to_string(),
+            _ if fields.is_empty() => error.row().2.into_owned(),
+            _ => fields.join("; "),
+        };
         Self::new(problem, hint)
     }
 }

@@ -9,6 +9,7 @@ mod failure;
 mod output;
 mod password;
 mod place;
+mod queue;
 #[cfg(test)]
 mod reference;
 mod telemetry;
@@ -19,8 +20,10 @@ use clap::Parser;
 
 fn main() -> ExitCode {
     let cli = args::Cli::parse();
-    match commands::run(cli) {
+    let code = match commands::run(cli) {
         Ok(answer) => output::show(&answer),
         Err(failure) => output::fail(&failure),
-    }
+    };
+    queue::finish();
+    code
 }

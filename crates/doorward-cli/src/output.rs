@@ -1,10 +1,12 @@
 use std::io::{IsTerminal, Write};
 use std::process::ExitCode;
+use std::time::Duration;
 
 use serde::Serialize;
 use serde_json::Value;
 
 use crate::failure::Failure;
+use crate::queue;
 
 /// What a command has to say on standard output, and whether all is well.
 #[derive(Debug)]
@@ -61,23 +63,50 @@ pub(crate) fn has_colour(stream: &impl IsTerminal) -> bool {
     stream.is_terminal() && !set("NO_COLOR") && std::env::var_os("TERM").is_none_or(|term| term != "dumb")
 }
 
-/// Writes the answer. A reader that has gone away (`doorward … | head`) is no failure.
+/// Writes the answer. What cannot be written is a failure: a program may wait for it.
 pub(crate) fn show(answer: &Answer) -> ExitCode {
-    line(&answer.text);
-    if answer.good { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    match line(&answer.text) {
+        Ok(()) if answer.good => ExitCode::SUCCESS,
+        Ok(()) => ExitCode::FAILURE,
+        Err(error) => fail(&unwritten(&error)),
+    }
 }
 
-/// Writes one line on standard output at once.
-pub(crate) fn line(text: &str) {
-    if !text.is_empty() {
-        let mut out = std::io::stdout().lock();
-        let _ = writeln!(out, "{}", text.trim_end_matches('\n')).and_then(|()| out.flush());
+/// What cannot be written on standard output.
+pub(crate) fn unwritten(error: &std::io::Error) -> Failure {
+    Failure::new(format!("cannot write to standard output: {error}"), "")
+}
+
+/// Writes the first lines of a server on standard output. A pipe that nobody reads keeps it waiting for two seconds, and
+/// not for ever.
+///
+/// # Errors
+/// They cannot be written.
+pub(crate) fn announce(lines: String) -> std::io::Result<()> {
+    let (done, written) = std::sync::mpsc::channel();
+    std::thread::Builder::new().name("announce".into()).spawn(move || done.send(line(&lines)))?;
+    written.recv_timeout(Duration::from_secs(2)).unwrap_or_else(|_| {
+        tracing::warn!("the first lines are not written: nobody reads standard output");
+        Ok(())
+    })
+}
+
+/// Writes on standard output at once.
+fn line(text: &str) -> std::io::Result<()> {
+    if text.is_empty() {
+        return Ok(());
     }
+    let mut out = std::io::stdout().lock();
+    writeln!(out, "{}", text.trim_end_matches('\n'))?;
+    out.flush()
 }
 
 /// Writes a remark for people on standard error, where it is in no program's way.
 pub(crate) fn remark(text: &str) {
-    let _ = writeln!(std::io::stderr().lock(), "{text}");
+    let line = format!("{text}\n");
+    if !queue::write(&line) {
+        let _ = std::io::stderr().lock().write_all(line.as_bytes());
+    }
 }
 
 /// Writes the error and the hint.

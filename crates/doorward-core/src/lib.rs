@@ -18,6 +18,7 @@ pub mod revocation;
 pub mod role;
 mod root;
 mod secret;
+pub mod seldom;
 mod settled;
 pub mod throttle;
 mod timestamp;

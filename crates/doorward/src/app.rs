@@ -16,7 +16,7 @@ use tokio::sync::watch;
 use crate::accounts::Accounts;
 use crate::clients::Clients;
 use crate::clock::{Clock, steady};
-use crate::error::Error;
+use crate::error::{Cause, Error};
 use crate::feed::Feed;
 use crate::hashing::Hashing;
 use crate::hooks::Hooks;
@@ -24,6 +24,7 @@ use crate::keys::{Algorithms, Keys};
 use crate::metrics::Metrics;
 use crate::passwords::Passwords;
 use crate::revocations::Revocations;
+use crate::seldom::{self, seldom};
 use crate::sessions::{Memory, Sessions};
 use crate::settings::{Secrets, Settings};
 use crate::store::{Store, StoreError, StoreSettings, Tx, values};
@@ -226,11 +227,7 @@ impl App {
         self.keys.sweep(now - self.settings.absolute_ttl).await?;
         links::sweep(&self.store, now).await?;
         audit::sweep(&self.store, now - self.settings.audit_retention).await?;
-        self.sessions
-            .sweep(now)
-            .await
-            .map(drop)
-            .map_err(|_| StoreError::Unavailable("sessions were not swept".into()))
+        self.sessions.sweep(now).await.map(drop)
     }
 
     /// The time by which things are forgotten. Whoever is refused because of a revocation stays refused where the clock
@@ -277,6 +274,7 @@ impl App {
                 Err(_) => app.revocations.not_followed(),
             }
             complain(followed);
+            seldom::write_rest();
         }
     }
 
@@ -313,7 +311,7 @@ fn expected(settings: &Settings, revocations: &Revocations) -> Expected {
 
 fn complain(done: Result<(), StoreError>) {
     if let Err(error) = done {
-        tracing::warn!(%error, "could not keep up with the store; trying again");
+        seldom!(WARN, "could not keep up with the store; trying again", %error);
     }
 }
 
@@ -376,7 +374,7 @@ impl App {
     /// [`Error::Unavailable`] or [`Error::Overloaded`] where they may not.
     pub(crate) async fn ready(&self) -> Result<(), Error> {
         if self.is_draining() {
-            return Err(Error::Unavailable);
+            return Err(Error::Unavailable(Cause::default()));
         }
         Ok(self.store.ping().await?)
     }
@@ -402,5 +400,6 @@ impl App {
             tracing::warn!(%error, "the last use of sessions could not be written");
         }
         self.store.close().await;
+        seldom::write_last();
     }
 }

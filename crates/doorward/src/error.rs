@@ -1,10 +1,11 @@
 //! THE error table: every refusal of the product, with its status, code and message.
 //!
 //! An error is answered as `application/problem+json` (RFC 9457), or as a page where the reader is a browser. What went
-//! wrong inside is logged where it happened, and never sent.
+//! wrong inside is logged by the answer layer, and never sent.
 
 use std::borrow::Cow;
 use std::collections::BTreeSet;
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -73,7 +74,7 @@ pub enum Error {
     /// More work is waiting than can be done in time.
     Overloaded,
     /// The store, or another part of ours, fails at the moment.
-    Unavailable,
+    Unavailable(Cause),
 }
 
 /// What is wrong with one field.
@@ -85,7 +86,56 @@ pub struct FieldError {
     pub message: String,
 }
 
+/// What failed inside, and why: for the log alone, where the answer layer writes it with the id of the request. No part of
+/// what is answered, so all causes are equal.
+#[derive(Debug, Clone, Default)]
+pub struct Cause(Option<Arc<Failure>>);
+
+#[derive(Debug)]
+struct Failure {
+    what: &'static str,
+    which: &'static str,
+    why: String,
+}
+
+impl Cause {
+    /// What failed, and for which part of ours; both stand in this program, and each pair has a line of the log a minute.
+    pub(crate) fn new(what: &'static str, which: &'static str, why: impl fmt::Display) -> Self {
+        Self(Some(Arc::new(Failure { what, which, why: why.to_string() })))
+    }
+
+    /// What, which, and why, where there is anything to say.
+    pub(crate) fn parts(&self) -> Option<(&'static str, &'static str, &str)> {
+        self.0.as_ref().map(|failure| (failure.what, failure.which, failure.why.as_str()))
+    }
+}
+
+impl PartialEq for Cause {
+    fn eq(&self, _: &Self) -> bool {
+        true
+    }
+}
+
+impl Eq for Cause {}
+
+impl fmt::Display for Cause {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let said = self.parts().into_iter().flat_map(|(what, which, why)| [what, which, why]);
+        f.write_str(&said.filter(|part| !part.is_empty()).collect::<Vec<_>>().join(": "))
+    }
+}
+
 impl Error {
+    /// Something of ours failed; the answer doesn't say what, the log does.
+    pub(crate) fn unavailable(what: &'static str, why: impl fmt::Display) -> Self {
+        Self::Unavailable(Cause::new(what, "", why))
+    }
+
+    /// Why it is answered, for who logs it; empty where the code says it all.
+    pub(crate) fn into_cause(self) -> Cause {
+        if let Self::Unavailable(cause) = self { cause } else { Cause::default() }
+    }
+
     /// One field is wrong.
     pub fn field(field: &'static str, message: impl Into<String>) -> Self {
         Self::InvalidInput(vec![FieldError { field: field.into(), message: message.into() }])
@@ -145,7 +195,7 @@ impl Error {
                 (S::TOO_MANY_REQUESTS, "too_many_attempts", "Too many attempts: wait and try again")
             }
             Self::Overloaded => (S::SERVICE_UNAVAILABLE, "overloaded", "Too busy at the moment: try again"),
-            Self::Unavailable => {
+            Self::Unavailable(_) => {
                 (S::SERVICE_UNAVAILABLE, "unavailable", "Temporarily unavailable: try again")
             }
         };
@@ -191,7 +241,7 @@ impl Error {
             Self::InvalidInput(Vec::new()),
             Self::TooManyAttempts(Duration::from_secs(30)),
             Self::Overloaded,
-            Self::Unavailable,
+            Self::Unavailable(Cause::default()),
         ]);
         all
     }
@@ -229,7 +279,7 @@ impl Error {
             Self::UnsupportedMediaType => "Send JSON as application/json, in UTF-8, without compression.",
             Self::InvalidInput(_) => "Mend the `fields`, each of which has a message of its own.",
             Self::TooManyAttempts(_) => "Wait as long as `Retry-After` says.",
-            Self::Overloaded | Self::Unavailable | Self::Refused(R::Unavailable) => {
+            Self::Overloaded | Self::Unavailable(_) | Self::Refused(R::Unavailable) => {
                 "Keep what you hold, and try again after `Retry-After`."
             }
         }
@@ -240,7 +290,7 @@ impl Error {
         match self {
             Self::TooManyAttempts(wait) => Some(wait.as_secs() + u64::from(wait.subsec_nanos() > 0)),
             Self::Overloaded => Some(2),
-            Self::Unavailable | Self::Refused(Refusal::Unavailable) => Some(1),
+            Self::Unavailable(_) | Self::Refused(Refusal::Unavailable) => Some(1),
             _ => None,
         }
     }
@@ -277,8 +327,7 @@ impl From<StoreError> for Error {
         if error.is_overloaded() {
             return Self::Overloaded;
         }
-        tracing::error!(%error, "the store failed");
-        Self::Unavailable
+        Self::unavailable("the store failed", error)
     }
 }
 

@@ -22,6 +22,7 @@ use crate::clock::Clock;
 use crate::error::Error;
 use crate::keys::Keys;
 use crate::revocations::{Page, Revocations};
+use crate::seldom::seldom;
 use crate::store::{Store, StoreError, Tx, values};
 
 /// How many entries a page has, more or less.
@@ -188,7 +189,7 @@ impl Feed {
                 continue;
             }
             if let Err(error) = self.tell(beats).await {
-                tracing::warn!(%error, "the feed could not read what was revoked; trying again");
+                seldom!(WARN, "the feed could not read what was revoked; trying again", %error);
                 sleep(AGAIN).await;
                 self.revocations.news.notify_one();
             }

@@ -20,6 +20,7 @@ use tokio::sync::oneshot;
 use crate::clock::steady;
 use crate::error::{Error, Result};
 use crate::metrics;
+use crate::seldom::seldom;
 
 /// How many hashes one network may have waiting once the queue is half full: it can't be filled by one.
 const PER_NETWORK: usize = 4;
@@ -110,7 +111,7 @@ impl Hashing {
             Ok(matches) => Ok(matches && known),
             Err(HashError::OutOfMemory) => Err(Error::Overloaded),
             Err(error) => {
-                tracing::warn!(%error, "a stored password hash cannot be verified: its user needs a reset link");
+                seldom!(WARN, "a stored password hash cannot be verified: its user needs a reset link", %error);
                 // The work of an unknown address, so that time doesn't tell (attack E01).
                 let dummy = self.dummy.clone();
                 let _ =
@@ -152,7 +153,9 @@ impl Hashing {
         });
         self.queue.try_send(job).map_err(|error| match error {
             TrySendError::Full(_) => Error::Overloaded,
-            TrySendError::Disconnected(_) => Error::Unavailable,
+            TrySendError::Disconnected(_) => {
+                Error::unavailable("hashing a password failed", "no thread is left")
+            }
         })?;
         let answered = match tokio::time::timeout(self.timeout, &mut answer).await {
             Ok(answered) => answered,
@@ -160,7 +163,7 @@ impl Hashing {
             // A password that is being compared counts as compared: its outcome is not thrown away (attack X09).
             Err(_) => answer.await,
         };
-        answered.map_err(|_| Error::Unavailable)
+        answered.map_err(|_| Error::unavailable("hashing a password failed", "it panicked"))
     }
 
     fn place(&self, network: IpAddr) -> Result<Place> {
@@ -212,14 +215,13 @@ fn work(jobs: &Receiver<Job>) {
     let mut scratch = Scratch::default();
     for job in jobs {
         if catch_unwind(AssertUnwindSafe(|| job(&mut scratch))).is_err() {
-            tracing::error!("hashing a password panicked");
             scratch = Scratch::default();
         }
     }
 }
 
 fn unusable(error: HashError) -> Error {
-    tracing::error!(%error, "a password could not be hashed");
+    seldom!(ERROR, "a password could not be hashed", %error);
     Error::Overloaded
 }
 
@@ -285,7 +287,7 @@ mod tests {
     async fn h12_a_panic_costs_one_answer_and_no_thread() {
         let pool = pool(100, Duration::from_secs(60));
         for _ in 0..8 {
-            assert_eq!(pool.run(HOME, |_| panic!("planted")).await, Err::<(), _>(Error::Unavailable));
+            assert_eq!(pool.run(HOME, |_| panic!("planted")).await, Err::<(), _>(Error::unavailable("", "")));
         }
         assert_eq!(pool.run(HOME, |_| 42).await, Ok(42));
     }

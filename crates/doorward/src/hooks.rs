@@ -11,10 +11,12 @@ use doorward_core::token::AppClaims;
 use doorward_core::{Mode, UserId};
 use serde::Serialize;
 
-use crate::error::{Error, Result};
+use crate::error::{Cause, Error, Result};
+use crate::seldom::seldom;
 
 /// The longest message that a refusal shows, in bytes.
 const LONGEST_MESSAGE: usize = 400;
+const FAILED: &str = "a hook of the application failed";
 
 /// Who registers or signs in. Nobody sees the password.
 #[derive(Debug, Clone)]
@@ -215,36 +217,30 @@ impl Hooks {
         input: I,
     ) -> Result<O> {
         let Some(hook) = hook else { return Ok(O::default()) };
-        match self.run(name, hook, input).await {
-            Some(Ok(said)) => Ok(said),
-            Some(Err(Veto(Why::Refused(message)))) => Err(Error::RefusedByApplication(message)),
-            Some(Err(Veto(Why::Failed(error)))) => {
-                tracing::error!(hook = name, error, "a hook of the application failed");
-                Err(Error::Unavailable)
-            }
-            None => Err(Error::Unavailable),
+        let failed = |why: &str| Error::Unavailable(Cause::new(FAILED, name, why));
+        match self.run(hook, input).await.map_err(failed)? {
+            Ok(said) => Ok(said),
+            Err(Veto(Why::Refused(message))) => Err(Error::RefusedByApplication(message)),
+            Err(Veto(Why::Failed(error))) => Err(failed(&error)),
         }
     }
 
     async fn tell<I>(&self, name: &'static str, hook: Option<&Hook<I, ()>>, input: I) {
-        if let Some(hook) = hook {
-            self.run(name, hook, input).await;
+        let Some(hook) = hook else { return };
+        if let Err(why) = self.run(hook, input).await {
+            seldom!(ERROR, "a hook of the application failed"[name], why);
         }
     }
 
     /// In a task of its own: there a panic, and code that blocks its thread, cost no more than this one hook.
-    async fn run<I, O: Send + 'static>(&self, name: &'static str, hook: &Hook<I, O>, input: I) -> Option<O> {
+    async fn run<I, O: Send + 'static>(&self, hook: &Hook<I, O>, input: I) -> Result<O, &'static str> {
         let mut running = tokio::spawn(hook(input));
         match tokio::time::timeout(self.limit, &mut running).await {
-            Ok(Ok(said)) => Some(said),
-            Ok(Err(_)) => {
-                tracing::error!(hook = name, "a hook of the application panicked");
-                None
-            }
+            Ok(Ok(said)) => Ok(said),
+            Ok(Err(_)) => Err("it panicked"),
             Err(_) => {
                 running.abort();
-                tracing::error!(hook = name, limit = ?self.limit, "a hook of the application took too long");
-                None
+                Err("it took too long")
             }
         }
     }

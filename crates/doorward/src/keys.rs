@@ -153,10 +153,8 @@ impl Keys {
     /// The cryptography library's, which is our own failure.
     pub fn issue(&self, claims: &Claims, app: &AppClaims) -> Result<String> {
         let (in_force, names) = (self.in_force.load(), self.verifier.expected());
-        token::issue_with(&in_force.signing, names, claims, app).map_err(|error| {
-            tracing::error!(%error, "an access token could not be signed");
-            Error::Unavailable
-        })
+        token::issue_with(&in_force.signing, names, claims, app)
+            .map_err(|error| Error::unavailable("an access token could not be signed", error))
     }
 
     /// Signs an assertion for the application of this audience.
@@ -165,10 +163,8 @@ impl Keys {
     /// As of [`Keys::issue`].
     pub fn assert_identity(&self, audience: &str, claims: &Claims) -> Result<String> {
         let names = (self.verifier.expected().issuer.as_str(), audience);
-        token::assert_identity(&self.in_force.load().signing, names, claims).map_err(|error| {
-            tracing::error!(%error, "an assertion could not be signed");
-            Error::Unavailable
-        })
+        token::assert_identity(&self.in_force.load().signing, names, claims)
+            .map_err(|error| Error::unavailable("an assertion could not be signed", error))
     }
 
     /// The public keys as a JWK set (RFC 7517 section 5).

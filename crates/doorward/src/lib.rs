@@ -23,6 +23,7 @@ pub mod passwords;
 mod random;
 pub mod revocations;
 mod routes;
+mod seldom;
 mod serve;
 pub mod sessions;
 pub mod settings;
@@ -40,5 +41,7 @@ pub use doorward_guard::{Claims, Guard, Identity};
 pub use error::{Error, FieldError, Result};
 pub use hooks::Hooks;
 pub use library::{Builder, Doorward};
+#[doc(hidden)]
+pub use metrics::LOG_LINES_DROPPED;
 pub use routes::{openapi, router};
 pub use serve::{Certificate, Listening, serve};

@@ -4,6 +4,8 @@
 
 mod requests;
 
+use std::sync::atomic::AtomicU64;
+
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::histogram::Histogram;
@@ -19,6 +21,9 @@ pub(crate) fn count(counts: &Counts, label: &'static str, value: &'static str) {
     counts.get_or_create(&[(label, value)]).inc();
 }
 
+/// Lines of the log that were given up, since nobody took the log in time: counted by who writes it.
+pub static LOG_LINES_DROPPED: AtomicU64 = AtomicU64::new(0);
+
 /// How long something takes, in seconds.
 pub(crate) fn seconds() -> Histogram {
     Histogram::new([0.000_1, 0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0])
@@ -29,11 +34,21 @@ pub(crate) struct Metrics {
     pub(crate) requests: Requests,
     pub(crate) refusals: Counts,
     pub(crate) sign_ins: Counts,
+    /// Checks of forward-auth that were denied for what an operator may mend, by the reason.
+    pub(crate) denied: Counts,
+    /// Connections that were closed, since their client had as many as it may.
+    pub(crate) closed: Counter,
 }
 
 impl Metrics {
     pub(crate) fn new(base_path: &str) -> Self {
-        Self { requests: Requests::new(base_path), refusals: Counts::default(), sign_ins: Counts::default() }
+        Self {
+            requests: Requests::new(base_path),
+            refusals: Counts::default(),
+            sign_ins: Counts::default(),
+            denied: Counts::default(),
+            closed: Counter::default(),
+        }
     }
 
     /// A sign-in with a password, and what came of it.

@@ -31,6 +31,7 @@ use tokio_rustls::TlsAcceptor;
 
 use crate::app::App;
 use crate::routes::Served;
+use crate::seldom::seldom;
 use crate::web::answer::Answers;
 use places::Addresses;
 use stream::{ClientStream, Turn};
@@ -111,7 +112,7 @@ async fn accept_all(
 ) -> Infallible {
     let routes = Served::new(app);
     let places = Arc::new(Semaphore::new(places::places(app.settings.max_connections)));
-    let addresses = Addresses::new(&app.settings);
+    let addresses = Addresses::new(&app.settings, app.metrics.closed.clone());
     loop {
         let place = places.clone().acquire_owned().await;
         match listener.accept().await {
@@ -146,7 +147,7 @@ async fn accept_all(
 async fn pause_after(error: &std::io::Error) {
     use std::io::ErrorKind::{ConnectionAborted, ConnectionReset};
     if !matches!(error.kind(), ConnectionAborted | ConnectionReset) {
-        tracing::warn!(%error, "a connection could not be accepted");
+        seldom!(WARN, "a connection could not be accepted", %error);
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
 }

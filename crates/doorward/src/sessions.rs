@@ -402,9 +402,9 @@ impl Sessions {
     ///
     /// # Errors
     /// The store's.
-    pub async fn sweep(&self, now: Timestamp) -> Result<u64> {
+    pub async fn sweep(&self, now: Timestamp) -> Result<u64, StoreError> {
         let before = now - 2 * self.revocations.max_access_ttl() - std::time::Duration::from_secs(86_400);
-        Ok(self.store.execute("DELETE FROM sessions WHERE absolute_expires_at < $1", values![before]).await?)
+        self.store.execute("DELETE FROM sessions WHERE absolute_expires_at < $1", values![before]).await
     }
 }
 

@@ -38,6 +38,7 @@ const FLOORS: [&[&str]; 6] = [
         "clock",
         "random",
         "metrics",
+        "seldom",
         "web::cookies",
         "web::headers",
         "web::origins",

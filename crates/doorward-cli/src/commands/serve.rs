@@ -10,8 +10,9 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::Outcome;
 use crate::failure::Failure;
-use crate::output::{Answer, line};
+use crate::output::{Answer, announce, unwritten};
 use crate::place::{Place, secrets};
+use crate::queue;
 use crate::telemetry::{self, Speaker};
 
 /// Run the server
@@ -60,9 +61,11 @@ pub(crate) struct Serve {
 
 impl Serve {
     pub(crate) fn run(self, mut place: Place) -> Outcome {
+        // First of all: nobody who doesn't read standard error keeps the server waiting.
+        let queue = queue::start()?;
         place.flags = self.flags();
         let settings = place.settings()?;
-        telemetry::start(&settings, Speaker::Server);
+        telemetry::start(&settings, Speaker::Server(queue));
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
         runtime.block_on(serve(settings))?;
         // What is still running after the time to drain is not waited for.
@@ -103,10 +106,13 @@ async fn serve(settings: Settings) -> Result<(), Failure> {
     };
     let listening =
         Listening::bind(&app).await.map_err(|error| cannot_listen(app.settings.listen, &error))?;
-    greet(&app, listening.address()?, &source).await?;
-    if let Some(address) = listening.metrics_address() {
-        line(&format!("Metrics are at http://{address}/metrics"));
+    for (what, hint) in app.settings.advice() {
+        tracing::warn!("{what}: {hint}");
     }
+    let address = listening.address()?;
+    let greeting = greeting(&app, address, listening.metrics_address(), &source).await?;
+    announce(greeting.join("\n")).map_err(|error| unwritten(&error))?;
+    tracing::info!(%address, "listening");
     listening.serve(stop.requested()).await;
     tracing::info!("stopped");
     Ok(())
@@ -128,24 +134,28 @@ fn cannot_listen(address: SocketAddr, error: &std::io::Error) -> Failure {
 }
 
 /// The first lines: the address, where the data is, and the way to the first admin as long as there is none.
-async fn greet(app: &App, address: SocketAddr, source: &RootSource) -> Result<(), Failure> {
+async fn greeting(
+    app: &App,
+    address: SocketAddr,
+    metrics: Option<SocketAddr>,
+    source: &RootSource,
+) -> Result<Vec<String>, Failure> {
     let settings = &app.settings;
-    line(&format!("Doorward is listening on {}://{address}{}", settings.scheme(), settings.base_path));
+    let mut lines =
+        vec![format!("Doorward is listening on {}://{address}{}", settings.scheme(), settings.base_path)];
     if let Some(url) = &settings.public_url {
-        line(&format!("People reach it under {}{}", url.as_str().trim_end_matches('/'), settings.base_path));
+        let url = url.as_str().trim_end_matches('/');
+        lines.push(format!("People reach it under {url}{}", settings.base_path));
     }
-    line(&match settings.database() {
+    lines.push(match settings.database() {
         Database::Sqlite(_) => format!("Its data is in {}", settings.data.display()),
         Database::Postgres { .. } => "Its data is in PostgreSQL".to_owned(),
     });
     if let RootSource::Made(path) = source {
-        line(&format!("Keep a copy of {}: without it the data is of no use", path.display()));
+        lines.push(format!("Keep a copy of {}: without it the data is of no use", path.display()));
     }
     if settings.dev {
-        line("Cookies are sent without Secure, because of --dev");
-    }
-    for (what, hint) in settings.advice() {
-        tracing::warn!("{what}: {hint}");
+        lines.push("Cookies are sent without Secure, because of --dev".to_owned());
     }
     if !app.users.have_admin().await? {
         let place = match &settings.database {
@@ -153,12 +163,12 @@ async fn greet(app: &App, address: SocketAddr, source: &RootSource) -> Result<()
             None => format!(" --data {}", settings.data.display()),
             Some(_) => " --database URL".to_owned(),
         };
-        line(&format!(
+        lines.push(format!(
             "There is no admin yet. Make one: doorward user create --role admin --email E --name N{place}"
         ));
     }
-    tracing::info!(%address, "listening");
-    Ok(())
+    lines.extend(metrics.map(|address| format!("Metrics are at http://{address}/metrics")));
+    Ok(lines)
 }
 
 /// The signals that stop the server.
@@ -178,6 +188,7 @@ impl Stop {
         tracing::info!("stopping: open requests may finish; another signal ends them");
         tokio::spawn(async move {
             self.next().await;
+            queue::finish();
             std::process::exit(code);
         });
     }

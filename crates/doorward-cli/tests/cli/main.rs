@@ -8,6 +8,7 @@ mod beside;
 mod doctor;
 mod keys;
 mod kill;
+mod log;
 mod output;
 mod pooler;
 mod postgres;

@@ -110,6 +110,12 @@ impl Home {
         Server::of(self.command(arguments).stdin(Stdio::null()).spawn().unwrap())
     }
 
+    /// Starts a server whose log goes there.
+    pub(crate) fn serve_logging_to(&self, log: impl Into<Stdio>, arguments: &[&str]) -> Server {
+        let arguments = [&["serve", "--listen", "127.0.0.1:0"], arguments].concat();
+        Server::of(self.command(&arguments).stdin(Stdio::null()).stderr(log).spawn().unwrap()).started()
+    }
+
     /// Makes an account with the usual password.
     pub(crate) fn create(&self, name: &str, role: &str) {
         let email = format!("{name}@example.org");
@@ -187,7 +193,8 @@ pub(crate) struct Server {
 impl Server {
     #[track_caller]
     fn of(mut child: Child) -> Self {
-        let (out, log) = (lines(child.stdout.take().unwrap()), lines(child.stderr.take().unwrap()));
+        let out = lines(child.stdout.take().unwrap());
+        let log = child.stderr.take().map_or_else(|| lines(std::io::empty()), lines);
         Self { child, address: String::new(), out, log }
     }
 
@@ -248,6 +255,38 @@ impl Server {
         send(&self.address, "POST", path, token, Some(body)).unwrap()
     }
 
+    /// Sends the same request over and over, on a few connections that stay open; gives how many answers came.
+    pub(crate) fn flood(&self, request: &str, times: usize) -> usize {
+        const CONNECTIONS: usize = 4;
+        const AT_ONCE: usize = 50;
+        let rounds = times / CONNECTIONS / AT_ONCE;
+        let batch = &request.repeat(AT_ONCE);
+        let streams: Vec<_> = (0..CONNECTIONS).map(|_| self.connect()).collect();
+        let one = &|mut stream: TcpStream| {
+            let (mut answers, mut bytes) = (0, vec![0; 65_536]);
+            let mut held = Vec::new();
+            for round in 1..=rounds {
+                stream.write_all(batch.as_bytes()).unwrap();
+                while answers < round * AT_ONCE {
+                    let read = stream.read(&mut bytes).unwrap_or(0);
+                    if read == 0 {
+                        return answers;
+                    }
+                    held.extend_from_slice(&bytes[..read]);
+                    answers += held.windows(9).filter(|at| at == b"HTTP/1.1 ").count();
+                    // What may be the beginning of the next.
+                    held.drain(..held.len().saturating_sub(8));
+                }
+            }
+            answers
+        };
+        std::thread::scope(|scope| {
+            let threads: Vec<_> =
+                streams.into_iter().map(|stream| scope.spawn(move || one(stream))).collect();
+            threads.into_iter().map(|thread| thread.join().unwrap()).sum()
+        })
+    }
+
     pub(crate) fn login(&self, name: &str) -> Answer {
         self.post("/login", "", json!({ "email": format!("{name}@example.org"), "password": PASSWORD }))
     }
@@ -292,7 +331,7 @@ impl Drop for Server {
 }
 
 /// Reads lines as they come, so that the program never waits for its reader.
-fn lines(stream: impl Read + Send + 'static) -> Receiver<String> {
+pub(crate) fn lines(stream: impl Read + Send + 'static) -> Receiver<String> {
     let (sender, lines) = channel();
     std::thread::spawn(move || {
         for line in BufReader::new(stream).lines() {

@@ -16,6 +16,7 @@ use tokio::time::{sleep, timeout};
 
 use super::Shared;
 use super::http::{Failure, finished};
+use super::seldom::seldom;
 use super::sse::{Event, Reader};
 
 /// The server says every 5 s that it is there; after so long without a byte it isn't.
@@ -157,7 +158,7 @@ pub(super) async fn follow(shared: Arc<Shared>, first: Feed) {
                 Err(failure) => failure,
             },
         };
-        tracing::warn!(%failure, "the feed of revocations is cut; connecting again");
+        seldom!("the feed of revocations is cut; connecting again", failure);
         shared.problem.store(Some(Arc::new(failure.with_hint())));
         shared.reconnects.fetch_add(1, Ordering::Relaxed);
         sleep(wait + wait.mul_f64(chance())).await;

@@ -15,6 +15,7 @@ use tokio::time::{Instant, timeout};
 
 use super::Shared;
 use super::http::{Failure, PATIENCE, finished};
+use super::seldom::seldom;
 use crate::Identity;
 use crate::clock::steady;
 
@@ -101,7 +102,7 @@ impl Shared {
                 }
                 Err(place) => {
                     let answer = self.introspect(secret).await.map_err(|failure| {
-                        tracing::warn!(%failure, "the server could not be asked about a session");
+                        seldom!("the server could not be asked about a session", failure);
                         Refusal::Unavailable
                     })?;
                     match answer.identity {

@@ -13,6 +13,7 @@ use tokio::time::{Instant, sleep, timeout};
 
 use super::Shared;
 use super::http::{Failure, PATIENCE, finished};
+use super::seldom::seldom;
 use crate::Verifying;
 use crate::clock::steady;
 
@@ -54,7 +55,7 @@ impl Shared {
     pub(super) async fn fetch_keys(&self) -> Result<Duration, Failure> {
         let fetched = self.fetch_once().await;
         if let Err(failure) = &fetched {
-            tracing::warn!(%failure, "the keys could not be fetched");
+            seldom!("the keys could not be fetched", failure);
         }
         fetched
     }
@@ -65,7 +66,7 @@ impl Shared {
         let (head, body) = self.server.ask(request).await?;
         let json = str::from_utf8(&body).map_err(|_| Failure::Unreadable("its keys are no JWK set"))?;
         let current = KeySet::from_jwks(json).map_err(|error| {
-            tracing::error!(%error, "the server's keys can't be used");
+            seldom!("the server's keys can't be used", error);
             Failure::Unreadable("its keys are no JWK set of ours")
         })?;
         self.verifier.replace_keys(Verifying { current, ..Default::default() });

@@ -4,6 +4,7 @@ mod feed;
 mod http;
 mod introspect;
 mod keys;
+mod seldom;
 mod sse;
 
 use std::sync::Arc;
@@ -195,6 +196,7 @@ async fn watch(shared: Arc<Shared>) {
     let (mut look, mut swept_at) = (interval(LOOK_EVERY), steady());
     loop {
         look.tick().await;
+        seldom::write_rest();
         let (set, was_stale) = (&shared.verifier.revocations, shared.verifier.revocations.is_behind());
         match (shared.is_fresh(), was_stale) {
             (false, false) => {

@@ -5,6 +5,7 @@ use std::convert::Infallible;
 use std::fmt;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use axum::body::Body;
@@ -16,6 +17,7 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric, text};
 use prometheus_client::metrics::MetricType;
+use prometheus_client::metrics::counter::ConstCounter;
 use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::Registry;
@@ -24,6 +26,7 @@ use tokio::sync::Semaphore;
 
 use super::process;
 use crate::app::App;
+use crate::metrics::LOG_LINES_DROPPED;
 
 const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 /// Who reads metrics holds a few connections; further ones wait.
@@ -94,6 +97,8 @@ fn registry(app: &App) -> Registry {
     let (doors, store) = (&app.metrics, app.store.counts());
     all.register("refusals", "Refused requests by the code of the error", doors.refusals.clone());
     all.register("sign_ins", "Sign-ins with a password by what came of them", doors.sign_ins.clone());
+    all.register("forward_auth_denied", "Denied checks of forward-auth by the reason", doors.denied.clone());
+    all.register("connections_closed", "Connections beyond the share of one client", doors.closed.clone());
     let refreshes = app.sessions.refreshes.clone();
     all.register("refreshes", "Uses of refresh tokens: rotated, repeated, reused, refused", refreshes);
     let throttled = app.throttle.refused.clone();
@@ -151,6 +156,9 @@ impl Collector for AtThisMoment {
             ("feed_position", "How far they were told", app.feed.position() as f64),
             ("draining", "1 from the signal to stop on", f64::from(app.is_draining())),
         ];
+        let (name, help) = ("log_lines_dropped", "Lines of the log that nobody took in time");
+        let dropped = encoder.encode_descriptor(name, help, None, MetricType::Counter)?;
+        ConstCounter::new(LOG_LINES_DROPPED.load(Ordering::Relaxed)).encode(dropped)?;
         for (name, help, value) in gauges {
             gauge(&mut encoder, name, help, value)?;
         }

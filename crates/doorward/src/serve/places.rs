@@ -4,14 +4,13 @@
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
 
 use ipnet::IpNet;
+use prometheus_client::metrics::counter::Counter;
 use rustix::process::{Resource, getrlimit, setrlimit};
-use tokio::time::Instant;
 
 use crate::client::network;
-use crate::clock::steady;
+use crate::seldom::seldom;
 use crate::settings::Settings;
 
 /// Descriptors that are not for connections: the database's, the listener, the log, files of the moment.
@@ -53,19 +52,19 @@ pub(super) struct Addresses {
     most: usize,
     exempt: Vec<IpNet>,
     open: Mutex<HashMap<IpAddr, usize>>,
-    complained: Mutex<Option<Instant>>,
+    closed: Counter,
 }
 
 /// One connection of an address, until it is dropped.
 pub(super) struct Seat(Option<(IpAddr, Arc<Addresses>)>);
 
 impl Addresses {
-    pub(super) fn new(settings: &Settings) -> Arc<Self> {
+    pub(super) fn new(settings: &Settings, closed: Counter) -> Arc<Self> {
         Arc::new(Self {
             most: settings.max_connections_per_address,
             exempt: settings.trusted_proxies.clone(),
             open: Mutex::default(),
-            complained: Mutex::default(),
+            closed,
         })
     }
 
@@ -80,24 +79,17 @@ impl Addresses {
         let count = open.entry(network).or_default();
         if *count >= self.most {
             drop(open);
-            self.complain(network);
+            self.closed.inc();
+            seldom!(
+                WARN,
+                "further connections of an address are closed: a proxy of yours belongs into trusted_proxies",
+                address = %network,
+                most = self.most
+            );
             return None;
         }
         *count += 1;
         Some(Seat(Some((network, self.clone()))))
-    }
-
-    /// Once a minute, or the log would be the flood's next victim.
-    fn complain(&self, address: IpAddr) {
-        let mut last = self.complained.lock().unwrap_or_else(PoisonError::into_inner);
-        if last.is_none_or(|last| last.elapsed() >= Duration::from_secs(60)) {
-            *last = Some(steady());
-            tracing::warn!(
-                %address,
-                most = self.most,
-                "further connections of an address are closed: a proxy of yours belongs into trusted_proxies"
-            );
-        }
     }
 }
 
@@ -125,7 +117,7 @@ mod tests {
         let mut set = |key, value: &str| values.set(key, value, Origin::Flag("test".into())).unwrap();
         set("http.max_connections_per_address", "2");
         set("trusted_proxies", "10.0.0.0/8");
-        let addresses = Addresses::new(&Settings::read(&values).unwrap());
+        let addresses = Addresses::new(&Settings::read(&values).unwrap(), Counter::default());
         let seats = |address: &str| {
             let ip: IpAddr = address.parse().unwrap();
             (0..4).map(|_| addresses.seat(ip)).collect::<Vec<_>>()

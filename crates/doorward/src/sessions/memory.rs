@@ -1,5 +1,5 @@
-use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use doorward_core::revocation::{RevocationSet, Standing};
@@ -10,6 +10,8 @@ use doorward_guard::{Identity, Lookup, LookupFuture};
 use quick_cache::sync::Cache;
 use tokio::sync::mpsc;
 
+use crate::error::Cause;
+use crate::seldom::seldom;
 use crate::store::{Row, Store, StoreError, Tx, values};
 
 /// A session's last use is written at most this often.
@@ -45,6 +47,8 @@ pub struct Memory {
     store: Store,
     idle_ttl: Duration,
     seen: mpsc::Sender<Seen>,
+    /// Why the last session that the store was asked for could not be looked up. A refusal carries no text.
+    failure: Mutex<Cause>,
 }
 
 /// The uses that are to be written; [`Writes::run`] writes them.
@@ -67,7 +71,7 @@ impl Memory {
     pub fn new(store: Store, set: Arc<RevocationSet>, capacity: usize, idle_ttl: Duration) -> (Self, Writes) {
         let (seen, waiting) = mpsc::channel(WAITING);
         let writes = Writes { store: store.clone(), seen: waiting };
-        (Self { known: Cache::new(capacity), set, store, idle_ttl, seen }, writes)
+        (Self { known: Cache::new(capacity), set, store, idle_ttl, seen, failure: Mutex::default() }, writes)
     }
 
     /// Drops what has ended or changed its role. Called before the revocations that say so are forgotten.
@@ -100,6 +104,17 @@ impl Memory {
     /// How many it knows.
     pub(crate) fn len(&self) -> usize {
         self.known.len()
+    }
+
+    /// Why a check was refused as [`Refusal::Unavailable`] lately.
+    pub(crate) fn last_failure(&self) -> Cause {
+        self.failure.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn unavailable(&self, error: StoreError) -> Refusal {
+        let cause = Cause::new("a session could not be looked up", "", error);
+        *self.failure.lock().unwrap_or_else(PoisonError::into_inner) = cause;
+        Refusal::Unavailable
     }
 
     fn is_over(&self, session: &Remembered, now: Timestamp) -> bool {
@@ -136,26 +151,27 @@ impl Memory {
 
     async fn load(&self, hash: [u8; 32], now: Timestamp) -> Result<Identity, Refusal> {
         for _ in 0..TRIES {
-            let found = self.store.find(BY_SECRET, values![hash]).await.map_err(unavailable)?;
+            let found =
+                self.store.find(BY_SECRET, values![hash]).await.map_err(|error| self.unavailable(error))?;
             let row = found.ok_or(Refusal::TokenInvalid)?;
-            if row.get::<Option<Timestamp>>(7).map_err(unavailable)?.is_some()
-                || row.get::<Option<Timestamp>>(8).map_err(unavailable)?.is_some()
+            if row.get::<Option<Timestamp>>(7).map_err(|error| self.unavailable(error))?.is_some()
+                || row.get::<Option<Timestamp>>(8).map_err(|error| self.unavailable(error))?.is_some()
             {
                 return Err(Refusal::SessionEnded);
             }
-            let session = Arc::new(remembered(&row).map_err(unavailable)?);
+            let session = Arc::new(remembered(&row).map_err(|error| self.unavailable(error))?);
             // Remembered first, looked up after: a session that ends in between is refused here, and from memory too.
             self.known.insert(hash, session.clone());
             if self.set.has_ended(session.id) {
                 return Err(Refusal::SessionEnded);
             }
-            let version: i64 = row.get(3).map_err(unavailable)?;
+            let version: i64 = row.get(3).map_err(|error| self.unavailable(error))?;
             // Where the role was changed since the row was read, so was the end of the session: read it again.
             if self.set.role_of(session.user).is_none_or(|(_, newer)| newer <= version) {
                 return self.answer(&session, now);
             }
         }
-        Err(Refusal::Unavailable)
+        Err(self.unavailable(StoreError::Contended("its role changed over and over".into())))
     }
 
     /// Whether the store lets a verified token stand: session live, user enabled, role the same.
@@ -163,11 +179,15 @@ impl Memory {
     /// # Errors
     /// [`Refusal::SessionEnded`], [`Refusal::TokenStale`], or our own failure.
     pub async fn confirm(&self, token: AccessToken, mode: Mode) -> Result<Identity, Refusal> {
-        let row = self.store.find(BY_ID, values![token.session, token.user]).await.map_err(unavailable)?;
+        let row = self
+            .store
+            .find(BY_ID, values![token.session, token.user])
+            .await
+            .map_err(|error| self.unavailable(error))?;
         let row = row.ok_or(Refusal::SessionEnded)?;
-        let over = row.get::<Option<Timestamp>>(0).map_err(unavailable)?.is_some();
-        let disabled = row.get::<Option<Timestamp>>(2).map_err(unavailable)?.is_some();
-        match row.get::<RoleName>(1).map_err(unavailable)? {
+        let over = row.get::<Option<Timestamp>>(0).map_err(|error| self.unavailable(error))?.is_some();
+        let disabled = row.get::<Option<Timestamp>>(2).map_err(|error| self.unavailable(error))?.is_some();
+        match row.get::<RoleName>(1).map_err(|error| self.unavailable(error))? {
             _ if over || disabled => Err(Refusal::SessionEnded),
             role if role != token.role => Err(Refusal::TokenStale),
             _ => Ok(Identity::of_token(token, mode)),
@@ -213,7 +233,7 @@ impl Writes {
         let mut uses = Vec::new();
         while self.seen.recv_many(&mut uses, 1_000).await > 0 {
             if let Err(error) = write(&self.store, std::mem::take(&mut uses)).await {
-                tracing::warn!(%error, "the last use of sessions could not be written; a later one will be");
+                seldom!(WARN, "the last use of sessions could not be written; a later one will be", %error);
             }
         }
     }
@@ -231,9 +251,4 @@ async fn write(store: &Store, uses: Vec<Seen>) -> Result<(), StoreError> {
             Ok(())
         })
         .await
-}
-
-fn unavailable(error: StoreError) -> Refusal {
-    tracing::error!(%error, "a session could not be looked up");
-    Refusal::Unavailable
 }

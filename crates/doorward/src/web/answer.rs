@@ -1,6 +1,7 @@
 //! The answer layer: what memory answers before the router, a request's id, the form of errors, and the headers that
 //! every answer has.
 
+use std::any::Any;
 use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::panic::AssertUnwindSafe;
@@ -18,6 +19,7 @@ use http::header::{self, HeaderName};
 use http::{HeaderValue, Method, StatusCode};
 use tokio::time::Instant;
 use tower::{Service, ServiceExt};
+use tracing::Level;
 
 use super::api::InMemory;
 use super::cookies::SetCookies;
@@ -28,8 +30,9 @@ use super::page::Again;
 use super::reader::Reader;
 use crate::app::App;
 use crate::clock::steady;
-use crate::error::{Error, Problem};
+use crate::error::{Cause, Error, Problem};
 use crate::metrics::{self, Route};
+use crate::seldom;
 
 /// Names a request, also in the log.
 pub(crate) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -92,20 +95,21 @@ impl<S: Answers> Front<S> {
                     None => self.routes.clone().call(for_router(request, peer)).await,
                 }
             };
-            AssertUnwindSafe(answered).catch_unwind().await.map_err(drop)
+            AssertUnwindSafe(answered).catch_unwind().await.map_err(|panic| panicked(&*panic))
         } else if matches!(sender, Sender::Stranger) && !asked.only_reads() {
             Ok(Ok(Error::CrossSite.into_response()))
         } else {
-            tokio::spawn(self.routes.clone().oneshot(for_router(request, peer))).await.map_err(drop)
+            let running = tokio::spawn(self.routes.clone().oneshot(for_router(request, peer)));
+            // Nobody aborts it: only a panic ends it early.
+            running
+                .await
+                .map_err(|end| end.try_into_panic().map_or_else(|_| panicked(&()), |panic| panicked(&*panic)))
         };
         let response = response.map(|Ok(response)| response);
-        let mut response = response.unwrap_or_else(|()| {
-            let route = asked.watched.map(|(_, route)| route.name());
-            tracing::error!(request_id = %asked.request_id(), route, "a handler panicked");
-            Error::Unavailable.into_response()
-        });
+        let mut response = response.unwrap_or_else(Error::into_response);
         if let Some(error) = error_of(&mut response) {
             metrics::count(&app.metrics.refusals, "code", error.row().1);
+            asked.log(app, &error, response.extensions_mut().remove());
             response = show(app, &asked, &error, response);
         }
         app.headers.complete(response.headers_mut());
@@ -129,6 +133,13 @@ impl<S: Answers> Front<S> {
             Err(refusal) => Some(Error::Refused(refusal).into_response()),
         }
     }
+}
+
+/// What is answered where a handler panicked.
+fn panicked(payload: &(dyn Any + Send)) -> Error {
+    let text = payload.downcast_ref::<&str>().copied();
+    let text = text.or_else(|| payload.downcast_ref::<String>().map(String::as_str));
+    Error::unavailable("a handler panicked", text.unwrap_or_default())
 }
 
 /// The request as the router takes it: its body boxed, the client among the extensions. What memory answers is spared
@@ -197,6 +208,27 @@ impl Asked {
             ms = took.as_secs_f64() * 1e3,
             "answered"
         );
+    }
+
+    /// THE line of a request that failed inside, with its id: at most once a minute for each cause, and at the level of
+    /// debugging for each request.
+    fn log(&self, app: &App, error: &Error, denied: Option<Cause>) {
+        let cause = match error {
+            Error::Unavailable(cause) => cause.clone(),
+            Error::Refused(Refusal::Unavailable) => app.sessions.memory.last_failure(),
+            _ => denied.unwrap_or_default(),
+        };
+        let Some((what, which, why)) = cause.parts() else { return };
+        let route = self.watched.map(|(_, route)| route.name());
+        let request_id = self.request_id();
+        let level = if error.row().0.is_server_error() { Level::ERROR } else { Level::WARN };
+        match seldom::due(level, what, which) {
+            Some(times) if level == Level::ERROR => {
+                tracing::error!(%request_id, route, which, why, times, "{what}");
+            }
+            Some(times) => tracing::warn!(%request_id, route, which, why, times, "{what}"),
+            None => tracing::debug!(%request_id, route, which, why, "{what}"),
+        }
     }
 
     fn is_safe(&self) -> bool {

@@ -9,6 +9,7 @@ use minijinja::{Environment, UndefinedBehavior, Value, context};
 use super::assets;
 use super::words;
 use crate::error::{Error, Result};
+use crate::seldom::seldom;
 use crate::settings::{Registration, Settings};
 
 /// No window of another site keeps a hold on a page of ours (ASVS 3.4.8).
@@ -110,7 +111,7 @@ impl Pages {
                 response
             }
             Err(error) => {
-                tracing::error!(%error, template, "a page could not be rendered");
+                seldom!(ERROR, "a page could not be rendered", %error, template);
                 (StatusCode::SERVICE_UNAVAILABLE, "Temporarily unavailable: try again").into_response()
             }
         }

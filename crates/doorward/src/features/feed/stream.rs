@@ -13,8 +13,9 @@ use tokio::sync::broadcast::error::RecvError;
 
 use super::caller::Caller;
 use crate::app::App;
-use crate::error::{Error, Result};
+use crate::error::{Cause, Error, Result};
 use crate::feed::{News, PAGE};
+use crate::seldom::seldom;
 
 /// Keeps nginx from holding events back, wherever it stands.
 const UNBUFFERED: HeaderName = HeaderName::from_static("x-accel-buffering");
@@ -37,7 +38,7 @@ struct Follower {
 /// Answers with the stream of events.
 pub(super) async fn open(app: &App, caller: Caller, headers: &HeaderMap) -> Result<Response> {
     if app.is_draining() {
-        return Err(Error::Unavailable);
+        return Err(Error::Unavailable(Cause::default()));
     }
     let place = app.feed.place()?;
     // Listens first and reads then: what happens in between comes twice, and is not lost.
@@ -93,7 +94,8 @@ impl Follower {
     /// A page of the table; with its last one the word that nothing is missing. Where the store fails, nobody knows.
     async fn page(&mut self) -> Option<Bytes> {
         let page = self.app.feed.page(self.at, PAGE).await;
-        let page = page.inspect_err(|error| tracing::warn!(%error, "a follower was left")).ok()?;
+        let page =
+            page.inspect_err(|error| seldom!(WARN, "a follower of the revocations was left", %error)).ok()?;
         (self.at, self.behind) = (page.to, page.more);
         let mut events = String::new();
         if !page.is_empty() {

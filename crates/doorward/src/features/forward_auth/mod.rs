@@ -27,7 +27,8 @@ use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 
 use crate::app::App;
-use crate::error::{Error, Result};
+use crate::error::{Cause, Error, Result};
+use crate::metrics;
 use crate::shape::of;
 use crate::users::User;
 use crate::web::answer::ForProxy;
@@ -57,8 +58,8 @@ pub(crate) fn routes() -> Routes {
 enum Denial {
     /// Nobody is signed in: where to go, and by which status.
     NobodyThere(Refusal, Option<(StatusCode, String)>),
-    /// The role is missing, or something of ours: only the log says what.
-    Shut(&'static str),
+    /// The role is missing, or something of ours: only the log says what, and for what cause.
+    Shut(&'static str, Cause),
 }
 
 async fn judge(State(app): State<App>, request: Request) -> Response {
@@ -73,9 +74,11 @@ async fn judge(State(app): State<App>, request: Request) -> Response {
             }
             response
         }
-        Err(Denial::Shut(reason)) => {
-            tracing::warn!(reason, "forward-auth denied a request");
-            deny(StatusCode::FORBIDDEN, Error::Forbidden)
+        Err(Denial::Shut(reason, cause)) => {
+            metrics::count(&app.metrics.denied, "reason", reason);
+            let mut response = deny(StatusCode::FORBIDDEN, Error::Forbidden);
+            response.extensions_mut().insert(Cause::new("forward-auth denied a request", reason, cause));
+            response
         }
     }
 }
@@ -95,20 +98,24 @@ fn deny(status: StatusCode, error: Error) -> Response {
 }
 
 async fn identify(app: &App, parts: &Parts) -> Result<HeaderMap, Denial> {
-    let original = Original::of(&app.settings, parts).map_err(Denial::Shut)?;
-    let asked = Asked::of(parts.uri.query().unwrap_or_default()).map_err(Denial::Shut)?;
+    let shut = |reason| Denial::Shut(reason, Cause::default());
+    let original = Original::of(&app.settings, parts).map_err(shut)?;
+    let asked = Asked::of(parts.uri.query().unwrap_or_default()).map_err(shut)?;
     let nobody = |refusal| match refusal {
-        Refusal::Unavailable => Denial::Shut("the credential cannot be checked"),
+        Refusal::Unavailable => {
+            Denial::Shut("the credential cannot be checked", app.sessions.memory.last_failure())
+        }
         _ => Denial::NobodyThere(refusal, way(app, refusal, (&original, &asked))),
     };
     let identity = app.guard.check(&parts.headers).await.map_err(nobody)?;
     if asked.roles.as_ref().is_some_and(|roles| !roles.iter().any(|role| role == identity.role.as_str())) {
-        return Err(Denial::Shut("the role is missing"));
+        return Err(shut("the role is missing"));
     }
-    let user = app.users.cached(identity.user).await.map_err(|_| Denial::Shut("the user cannot be read"))?;
+    let unread = |error| Denial::Shut("the user cannot be read", Error::from(error).into_cause());
+    let user = app.users.cached(identity.user).await.map_err(unread)?;
     let user = user.ok_or_else(|| nobody(Refusal::SessionEnded))?;
     headers(app, original.host, &identity, &user.user)
-        .map_err(|_| Denial::Shut("an assertion cannot be made"))
+        .map_err(|error| Denial::Shut("an assertion cannot be made", error.into_cause()))
 }
 
 /// Where a browser signs in that opens a page.
@@ -141,7 +148,11 @@ fn headers(app: &App, host: &str, identity: &Identity, user: &User) -> Result<He
         (EMAIL, email.to_owned()),
         (ASSERTION, app.keys.assert_identity(host, &claims)?),
     ] {
-        headers.insert(name, HeaderValue::try_from(value.into_bytes()).map_err(|_| Error::Unavailable)?);
+        headers.insert(
+            name,
+            HeaderValue::try_from(value.into_bytes())
+                .map_err(|error| Error::unavailable("a header cannot be made", error))?,
+        );
     }
     Ok(headers)
 }

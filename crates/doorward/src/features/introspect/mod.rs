@@ -16,7 +16,7 @@ use serde_json::json;
 use zeroize::Zeroizing;
 
 use crate::app::App;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::shape::{and_maybe, like, object, of};
 use crate::web::api::{Routes, Who, optional, required, says};
 use crate::web::input::Input;
@@ -116,7 +116,7 @@ async fn of_secret(app: &App, secret: &OpaqueSecret, now: Timestamp) -> Result<O
     };
     match checked {
         Ok(identity) => Ok(Some(identity)),
-        Err(Refusal::Unavailable) => Err(Error::Unavailable),
+        Err(Refusal::Unavailable) => Err(Refusal::Unavailable.into()),
         Err(_) => Ok(None),
     }
 }

@@ -14,7 +14,7 @@ use serde_json::Value;
 
 use super::input::Field;
 use crate::app::App;
-use crate::error::Error;
+use crate::error::{Cause, Error};
 use crate::shape::Shape;
 use crate::users::Cached;
 
@@ -371,7 +371,7 @@ impl Operation {
         if !self.says.query.is_empty() || self.path.contains('{') {
             all.push(Error::Malformed("".into()));
         }
-        all.extend([Error::Overloaded, Error::Unavailable]);
+        all.extend([Error::Overloaded, Error::Unavailable(Cause::default())]);
         all
     }
 }

@@ -1,0 +1,96 @@
+//! The log of a server: nobody can fill it, nothing waits for its reader, and it says what an operator looks for.
+
+use std::io::{PipeReader, PipeWriter, Write, pipe};
+
+use rustix::io::ioctl_fionbio;
+use rustix::process::{Pid, Signal};
+use serde_json::Value;
+
+use crate::support::{Home, lines};
+
+/// A pipe that takes not one byte more.
+fn full_pipe() -> (PipeReader, PipeWriter) {
+    let (reader, mut writer) = pipe().unwrap();
+    ioctl_fionbio(&writer, true).unwrap();
+    while writer.write(&[b'.'; 4096]).is_ok() {}
+    while writer.write(b".").is_ok() {}
+    ioctl_fionbio(&writer, false).unwrap();
+    (reader, writer)
+}
+
+/// Makes each read of the database fail.
+fn break_database(home: &Home) {
+    let database = rusqlite::Connection::open(home.data().join("doorward.db")).unwrap();
+    database.execute_batch("ALTER TABLE users RENAME TO gone; ALTER TABLE sessions RENAME TO over").unwrap();
+}
+
+fn get(path: &str) -> String {
+    format!("GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n")
+}
+
+fn login() -> String {
+    let body = r#"{"email":"nobody@example.org","password":"a window is a promise"}"#;
+    format!(
+        "POST /login HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
+        body.len()
+    )
+}
+
+#[test]
+fn x01_whoever_reads_no_log_gets_every_answer_and_an_orderly_end() {
+    // At this level each request writes a line: many times what the pipe and the queue hold.
+    for (level, requests) in [("info", 2_000), ("debug", 40_000)] {
+        let home = Home::sqlite();
+        let (reader, writer) = full_pipe();
+        let mut server = home.serve_logging_to(writer, &["--log-level", level, "--no-throttle"]);
+        assert_eq!(server.flood(&get("/forward-auth"), requests), requests);
+        break_database(&home);
+        assert_eq!(server.flood(&login(), 2_000), 2_000);
+        assert_eq!(server.login("ada").code(), "unavailable");
+        assert_eq!(server.get("/healthz", "").status, 200);
+        if level == "debug" {
+            // As soon as somebody reads again, the log says what it lost.
+            let log = lines(reader.try_clone().unwrap());
+            let said = log.iter().find(|line| line.contains("lines of the log were dropped"));
+            assert!(said.is_some());
+        }
+        server.signal(Signal::TERM);
+        assert_eq!(server.code(), Some(0));
+    }
+}
+
+#[test]
+fn x01_the_first_lines_and_an_error_wait_for_no_reader() {
+    let home = Home::sqlite();
+    let ((_out, out), (_err, err)) = (full_pipe(), full_pipe());
+    let mut command = home.command(&["serve", "--listen", "127.0.0.1:0"]);
+    let mut server = command.stdout(out).stderr(err).spawn().unwrap();
+    let database = home.data().join("doorward.db");
+    while !database.exists() {
+        std::thread::yield_now();
+    }
+    rustix::process::kill_process(Pid::from_child(&server), Signal::TERM).unwrap();
+    assert_eq!(server.wait().unwrap().code(), Some(0));
+
+    let (_err, err) = full_pipe();
+    let mut command = home.command(&["serve", "--set", "access.ttl=soon"]);
+    assert_eq!(command.stderr(err).spawn().unwrap().wait().unwrap().code(), Some(1));
+}
+
+#[test]
+fn x01_a_strangers_requests_write_no_more_than_a_line_a_minute_each_with_their_number() {
+    let home = Home::sqlite();
+    let server = home.serve(&["--log-format", "json", "--no-throttle"]);
+    assert_eq!(server.flood(&get("/forward-auth"), 5_000), 5_000);
+    break_database(&home);
+    assert_eq!(server.flood(&login(), 1_000), 1_000);
+    let log = server.stop();
+    let times = |what: &str| -> Vec<u64> {
+        let lines = log.lines().filter(|line| line.contains(what));
+        lines.map(|line| serde_json::from_str::<Value>(line).unwrap()["times"].as_u64().unwrap()).collect()
+    };
+    // One at once, one at the end with the rest.
+    assert_eq!(times("forward-auth denied a request"), [1, 4_999], "{log}");
+    assert_eq!(times("the store failed"), [1, 999], "{log}");
+    assert!(log.lines().count() < 20, "{log}");
+}

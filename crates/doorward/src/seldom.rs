@@ -1,0 +1,69 @@
+//! Lines of the log that anybody's requests, or a store that fails, could write without end: each at most once a minute,
+//! with how often it would have been written (attack X01).
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use doorward_core::seldom::Seldom;
+use tracing::Level;
+
+use crate::clock::Clock;
+
+/// A kind of line: only texts of this program, so that there are few.
+type Kind = (Level, &'static str, &'static str);
+
+/// One for the process, as the log is.
+static LINES: Mutex<Seldom<Kind>> = Mutex::new(Seldom::new());
+
+fn lines() -> MutexGuard<'static, Seldom<Kind>> {
+    LINES.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Steady, and the same for all applications in this process.
+fn now() -> Duration {
+    Clock::system().ran()
+}
+
+/// How often `what` happened to `which` since the last line; `None` where no line is due.
+pub(crate) fn due(level: Level, what: &'static str, which: &'static str) -> Option<u64> {
+    lines().happened((level, what, which), now())
+}
+
+/// Writes the lines that are due although nothing more happens. Called about once a second.
+pub(crate) fn write_rest() {
+    let rest = lines().rest(now());
+    write(rest);
+}
+
+/// Writes all that was not written, before the process ends.
+pub(crate) fn write_last() {
+    let last = lines().last();
+    write(last);
+}
+
+fn write(counted: Vec<(Kind, u64)>) {
+    for ((level, what, which), times) in counted {
+        let which = (!which.is_empty()).then_some(which);
+        if level == Level::ERROR {
+            tracing::error!(which, times, "{what}");
+        } else {
+            tracing::warn!(which, times, "{what}");
+        }
+    }
+}
+
+/// Writes a line at most once a minute, with the number of `times`: `seldom!(WARN, "what happened", %error)`. Between
+/// brackets after it, what it happened to, each of which has a line of its own.
+macro_rules! seldom {
+    ($level:ident, $what:literal [$which:expr] $(, $($fields:tt)*)?) => {
+        if let Some(times) = $crate::seldom::due(tracing::Level::$level, $what, $which) {
+            tracing::event!(tracing::Level::$level, $($($fields)*,)? which = $which, times, $what);
+        }
+    };
+    ($level:ident, $what:literal $(, $($fields:tt)*)?) => {
+        if let Some(times) = $crate::seldom::due(tracing::Level::$level, $what, "") {
+            tracing::event!(tracing::Level::$level, $($($fields)*,)? times, $what);
+        }
+    };
+}
+pub(crate) use seldom;
