@@ -27,6 +27,7 @@ use crate::revocations::Revocations;
 use crate::seldom::{self, seldom};
 use crate::sessions::{Memory, Sessions};
 use crate::settings::{Secrets, Settings};
+use crate::sign_ins::SignIns;
 use crate::store::{Store, StoreError, StoreSettings, Tx, values};
 use crate::throttle::Throttle;
 use crate::users::Users;
@@ -80,6 +81,7 @@ pub struct Parts {
     /// What the application around it does at sign-ins.
     pub hooks: Hooks,
     pub(crate) metrics: Metrics,
+    pub(crate) sign_ins: SignIns,
     pub(crate) cookies: CookieJar,
     pub(crate) pages: Pages,
     pub(crate) headers: Headers,
@@ -176,6 +178,7 @@ impl App {
             headers: Headers::new(&settings),
             origins: Origins::new(&settings),
             metrics: Metrics::new(&settings.base_path),
+            sign_ins: SignIns::default(),
             clients: Clients::load(store.clone(), clock.clone()).await?,
             feed: Arc::new(Feed::open(&store, told, clock.clone(), follows).await?),
             draining: watch::Sender::new(false),
@@ -275,6 +278,7 @@ impl App {
             }
             complain(followed);
             seldom::write_rest();
+            app.sign_ins.write_due(app.clock.ran());
         }
     }
 
@@ -400,6 +404,7 @@ impl App {
             tracing::warn!(%error, "the last use of sessions could not be written");
         }
         self.store.close().await;
+        self.sign_ins.write_last();
         seldom::write_last();
     }
 }

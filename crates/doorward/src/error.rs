@@ -366,7 +366,13 @@ impl Problem<'_> {
             ("success", exactly(false)),
             ("code", json!({ "type": "string", "enum": codes, "examples": ["token_expired"] })),
             ("message", like(described(text(), "What happened, for people."), "jwt expired")),
-            ("request_id", like(described(text(), "The same as in the log."), "6b0e5d1f2a93c8470000002a")),
+            (
+                "request_id",
+                like(
+                    described(text(), "The same as in `X-Request-Id` and in the log."),
+                    "6b0e5d1f2a93c8470000002a",
+                ),
+            ),
         ]);
         let field = object([
             ("field", like(text(), "email")),

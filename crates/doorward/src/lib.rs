@@ -28,6 +28,7 @@ mod serve;
 pub mod sessions;
 pub mod settings;
 mod shape;
+mod sign_ins;
 pub mod store;
 #[cfg(feature = "testing")]
 pub mod testing;

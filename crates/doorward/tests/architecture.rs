@@ -28,6 +28,7 @@ const FLOORS: [&[&str]; 6] = [
         "client",
         "clients",
         "feed",
+        "sign_ins",
     ],
     // These files of web stand down here, since App holds what they make; they know no App.
     &[

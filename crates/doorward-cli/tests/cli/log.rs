@@ -4,9 +4,9 @@ use std::io::{PipeReader, PipeWriter, Write, pipe};
 
 use rustix::io::ioctl_fionbio;
 use rustix::process::{Pid, Signal};
-use serde_json::Value;
+use serde_json::{Value, json};
 
-use crate::support::{Home, lines};
+use crate::support::{Home, lines, read_answer};
 
 /// A pipe that takes not one byte more.
 fn full_pipe() -> (PipeReader, PipeWriter) {
@@ -93,4 +93,89 @@ fn x01_a_strangers_requests_write_no_more_than_a_line_a_minute_each_with_their_n
     assert_eq!(times("forward-auth denied a request"), [1, 4_999], "{log}");
     assert_eq!(times("the store failed"), [1, 999], "{log}");
     assert!(log.lines().count() < 20, "{log}");
+}
+
+/// The lines of the log with this message.
+fn said(log: &str, message: &str) -> Vec<Value> {
+    let lines = log.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+    lines.filter(|line| line["message"] == message).collect()
+}
+
+#[test]
+fn header_body_and_log_name_a_failed_request_alike_and_its_cause_once() {
+    let home = Home::sqlite();
+    let server = home.serve(&["--log-format", "json"]);
+    break_database(&home);
+    let answer = server.login("ada");
+    assert_eq!(answer.code(), "unavailable");
+    let log = server.stop();
+    let lines = said(&log, "the store failed");
+    assert_eq!(lines.len(), 1, "{log}");
+    assert!(lines[0]["why"].as_str().unwrap().contains("no such table"), "{log}");
+    let ids = [&answer.request_id, answer.body["request_id"].as_str().unwrap()];
+    assert_eq!(ids, [lines[0]["request_id"].as_str().unwrap(); 2]);
+}
+
+#[test]
+fn sign_ins_are_lines_with_the_ids_of_their_answers_until_their_network_is_limited() {
+    let home = Home::new();
+    let server = home.serve(&["--log-format", "json"]);
+    let registered = server.register("ada");
+    let good = server.login("ada");
+    let wrong = json!({ "email": "ada@example.org", "password": "a window is a promise" });
+    let answers: Vec<_> = (0..13).map(|_| server.post("/login", "", wrong.clone())).collect();
+    assert_eq!((answers[9].status, answers[10].status), (401, 429));
+    // A form fails as JSON does.
+    let form = "email=ben%40example.org&password=a+window+is+a+promise";
+    let mut stream = server.connect();
+    write!(
+        stream,
+        "POST /login HTTP/1.1\r\nHost: {}\r\nConnection: close\r\nContent-Type: \
+         application/x-www-form-urlencoded\r\nContent-Length: {}\r\n\r\n{form}",
+        server.address,
+        form.len()
+    )
+    .unwrap();
+    assert_eq!(read_answer(&mut stream).unwrap().status, 401);
+    let log = server.stop();
+
+    let succeeded = said(&log, "signed in");
+    assert_eq!(succeeded.len(), 1, "{log}");
+    let expected = json!({
+        "timestamp": succeeded[0]["timestamp"], "level": "INFO", "message": "signed in", "ip": "127.0.0.1",
+        "user": registered.body["user"]["id"], "session": succeeded[0]["session"], "mode": "bearer",
+        "request_id": good.request_id, "target": "doorward::sign_in",
+    });
+    assert_eq!(succeeded[0], expected);
+    let failed = said(&log, "sign-in failed");
+    let expected = answers[..10].iter().zip(&failed).map(|(answer, line)| {
+        json!({
+            "timestamp": line["timestamp"], "level": "WARN", "message": "sign-in failed", "ip": "127.0.0.1",
+            "code": "invalid_credentials", "request_id": answer.request_id, "target": "doorward::sign_in",
+        })
+    });
+    assert_eq!(failed, expected.collect::<Vec<_>>(), "{log}");
+    let rest = said(&log, "sign-ins failed");
+    assert_eq!(
+        (rest.len(), &rest[0]["network"], &rest[0]["times"]),
+        (1, &json!("127.0.0.1"), &json!(4)),
+        "{log}"
+    );
+}
+
+#[test]
+fn a_failed_sign_in_in_text_begins_as_the_guide_says() {
+    let home = Home::new();
+    let server = home.serve(&["--log-format", "text"]);
+    let answer = server.login("nobody");
+    let log = server.stop();
+    let line = log.lines().find(|line| line.contains("sign-in failed")).unwrap();
+    let (_, line) = line.split_once("Z ").unwrap();
+    let id = answer.request_id;
+    assert_eq!(
+        line,
+        format!(
+            " WARN doorward::sign_in: sign-in failed ip=127.0.0.1 code=invalid_credentials request_id={id}"
+        )
+    );
 }

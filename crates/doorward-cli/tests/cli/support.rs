@@ -348,6 +348,8 @@ pub(crate) fn lines(stream: impl Read + Send + 'static) -> Receiver<String> {
 #[derive(Debug)]
 pub(crate) struct Answer {
     pub(crate) status: u16,
+    /// `X-Request-Id`, where it has one.
+    pub(crate) request_id: String,
     pub(crate) body: Value,
 }
 
@@ -395,10 +397,14 @@ pub(crate) fn read_answer(stream: &mut TcpStream) -> std::io::Result<Answer> {
     let cut_off = || std::io::Error::from(std::io::ErrorKind::UnexpectedEof);
     let (head, body) = text.split_once("\r\n\r\n").ok_or_else(cut_off)?;
     let status = head.split(' ').nth(1).and_then(|status| status.parse().ok()).ok_or_else(cut_off)?;
-    let length =
-        head.lines().find_map(|line| line.to_lowercase().strip_prefix("content-length: ")?.parse().ok());
+    let header = |name: &str| {
+        head.lines()
+            .find_map(|line| line.to_lowercase().strip_prefix(name).map(|value| value.trim().to_owned()))
+    };
+    let length = header("content-length:").and_then(|length| length.parse().ok());
     if length.is_some_and(|length: usize| body.len() < length) {
         return Err(cut_off());
     }
-    Ok(Answer { status, body: serde_json::from_str(body).unwrap_or_default() })
+    let request_id = header("x-request-id:").unwrap_or_default();
+    Ok(Answer { status, request_id, body: serde_json::from_str(body).unwrap_or_default() })
 }

@@ -33,6 +33,7 @@ use crate::clock::steady;
 use crate::error::{Cause, Error, Problem};
 use crate::metrics::{self, Route};
 use crate::seldom;
+use crate::sign_ins::SignIn;
 
 /// Names a request, also in the log.
 pub(crate) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -86,12 +87,16 @@ impl<S: Answers> Front<S> {
         sender.strip(&mut request);
         app.origins.note(sender, request.headers(), || app.clock.ran());
         let asked = Asked::by(app, &request);
+        let mut from_memory = false;
         let response = if let Some(response) = app.origins.preflight(sender, &request) {
-            Ok(Ok(asked.named(response)))
+            Ok(Ok(response))
         } else if asked.is_safe() {
             let answered = async {
                 match self.in_memory(&asked, &request) {
-                    Some(response) => Ok(response),
+                    Some(response) => {
+                        from_memory = true;
+                        Ok(response)
+                    }
                     None => self.routes.clone().call(for_router(request, peer)).await,
                 }
             };
@@ -107,10 +112,20 @@ impl<S: Answers> Front<S> {
         };
         let response = response.map(|Ok(response)| response);
         let mut response = response.unwrap_or_else(Error::into_response);
-        if let Some(error) = error_of(&mut response) {
+        if let Some(sign_in) = response.extensions_mut().remove::<SignIn>() {
+            app.sign_ins.note(sign_in, asked.request_id(), app.clock.ran());
+        }
+        let error = error_of(&mut response);
+        if let Some(error) = &error {
             metrics::count(&app.metrics.refusals, "code", error.row().1);
-            asked.log(app, &error, response.extensions_mut().remove());
-            response = show(app, &asked, &error, response);
+            asked.log(app, error, response.extensions_mut().remove());
+            response = show(app, &asked, error, response);
+        }
+        // What lies ready in memory has no line, and costs no room for an id.
+        if (error.is_some() || !from_memory)
+            && let Ok(id) = HeaderValue::try_from(asked.request_id().to_string())
+        {
+            response.headers_mut().insert(REQUEST_ID, id);
         }
         app.headers.complete(response.headers_mut());
         app.origins.complete(sender, &asked.method, response.headers_mut());
@@ -240,14 +255,6 @@ impl Asked {
         matches!(self.method, Method::GET | Method::HEAD | Method::OPTIONS)
     }
 
-    /// An answer that has the request's id beside its errors.
-    fn named(&self, mut response: Response) -> Response {
-        if let Ok(id) = HeaderValue::from_str(&self.request_id().to_string()) {
-            response.headers_mut().insert(REQUEST_ID, id);
-        }
-        response
-    }
-
     /// Clears the cookies that are of no more use. A session secret that nobody knows never becomes known: its user was
     /// deleted. A token that is refused may be good again once its key is read, and stays.
     fn dead_cookies(&self, app: &App, error: &Error) -> SetCookies {
@@ -332,9 +339,6 @@ fn show(app: &App, asked: &Asked, error: &Error, mut plain: Response) -> Respons
     }
     if let Some(wait) = error.retry_after() {
         headers.insert(header::RETRY_AFTER, wait.into());
-    }
-    if let Ok(id) = HeaderValue::from_str(&request_id) {
-        headers.insert(REQUEST_ID, id);
     }
     response
 }

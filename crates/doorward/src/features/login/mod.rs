@@ -24,6 +24,7 @@ use crate::error::{Error, Result};
 use crate::hooks::SigningIn;
 use crate::sessions::{self, Issued};
 use crate::shape::of;
+use crate::sign_ins::{Outcome, SignIn};
 use crate::store::{Tx, values};
 use crate::users::User;
 use crate::web::api::{Routes, Who, optional, required, says};
@@ -95,25 +96,33 @@ fn shown(back: Option<&str>, email: &str) -> Value {
     context! { return_to => back.unwrap_or_default(), email }
 }
 
-async fn login(
-    State(app): State<App>,
-    client: Client,
-    headers: HeaderMap,
-    mut input: Input,
-) -> Result<Response> {
+async fn login(State(app): State<App>, client: Client, headers: HeaderMap, mut input: Input) -> Response {
     let (is_form, typed, back) = (input.is_form, input.typed("email"), input.typed("return_to"));
-    let back = return_to(&app.settings, &back);
-    match read_and_sign_in(&app, &mut input, client, &headers).await {
+    let (back, ip) = (return_to(&app.settings, &back), client.ip);
+    let signed_in = read_and_sign_in(&app, &mut input, client, &headers).await;
+    let outcome = outcome(&signed_in);
+    let mut response = match signed_in {
         Ok((_, issued)) if is_form => {
-            Ok(credential::hand_out_and_go(&app, &issued, back.unwrap_or("/dashboard")))
+            credential::hand_out_and_go(&app, &issued, back.unwrap_or("/dashboard"))
         }
         Ok((user, issued)) => {
             let message = (StatusCode::OK, Some("Login successful"));
             let answer = credential::hand_out(&app, &issued, message, Some(user.shown()));
-            Ok((credential::leftovers(&app, &issued, &headers), answer).into_response())
+            (credential::leftovers(&app, &issued, &headers), answer).into_response()
         }
-        Err(error) if is_form => Ok(error.in_form("login.html", "login", shown(back, &typed))),
-        Err(error) => Err(error),
+        Err(error) if is_form => error.in_form("login.html", "login", shown(back, &typed)),
+        Err(error) => error.into_response(),
+    };
+    if let Some(outcome) = outcome {
+        response.extensions_mut().insert(SignIn { ip, outcome });
+    }
+    response
+}
+
+fn outcome(signed_in: &Result<(User, Issued)>) -> Option<Outcome> {
+    match signed_in {
+        Ok((user, issued)) => Some(Outcome::SignedIn(user.id, issued.session, issued.mode)),
+        Err(error) => Outcome::of(error),
     }
 }
 
