@@ -19,10 +19,10 @@ use std::process::ExitCode;
 use clap::Parser;
 
 fn main() -> ExitCode {
-    let cli = args::Cli::parse();
-    let code = match commands::run(cli) {
-        Ok(answer) => output::show(&answer),
-        Err(failure) => output::fail(&failure),
+    let code = match args::Cli::try_parse().map(commands::run) {
+        Ok(Ok(answer)) => output::show(&answer),
+        Ok(Err(failure)) => output::fail(&failure),
+        Err(usage) => output::usage(&usage),
     };
     queue::finish();
     code

@@ -72,6 +72,24 @@ pub(crate) fn show(answer: &Answer) -> ExitCode {
     }
 }
 
+/// Writes the help or the version that was asked for, or what is wrong with the arguments.
+pub(crate) fn usage(usage: &clap::Error) -> ExitCode {
+    let written = usage.print().and_then(|()| std::io::stdout().flush());
+    match written {
+        _ if usage.use_stderr() => ExitCode::from(2),
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => fail(&unwritten(&error)),
+    }
+}
+
+/// Writes the answer before its act is done: a secret that nobody saw must not count.
+///
+/// # Errors
+/// It cannot be written.
+pub(crate) fn show_first(answer: &Answer) -> Result<(), Failure> {
+    line(&answer.text).map_err(|error| unwritten(&error))
+}
+
 /// What cannot be written on standard output.
 pub(crate) fn unwritten(error: &std::io::Error) -> Failure {
     Failure::new(format!("cannot write to standard output: {error}"), "")

@@ -33,6 +33,23 @@ pub struct Shown {
     pub created_at: String,
 }
 
+/// A client that is about to be registered.
+#[derive(Debug)]
+pub struct New {
+    /// Its public id.
+    pub id: ClientId,
+    name: String,
+    secret: OpaqueSecret,
+    now: Timestamp,
+}
+
+impl New {
+    /// Its secret, which nobody can show again.
+    pub fn secret(&self) -> Zeroizing<String> {
+        self.secret.to_text()
+    }
+}
+
 /// Registered clients.
 pub struct Clients {
     store: Store,
@@ -84,9 +101,24 @@ impl Clients {
     /// # Errors
     /// There are too many; the store's.
     pub async fn create(&self, name: &DisplayName) -> Result<(ClientId, Zeroizing<String>)> {
+        let new = self.prepare(name);
+        let (id, secret) = (new.id, new.secret());
+        self.register(new).await?;
+        Ok((id, secret))
+    }
+
+    /// A client that is none before [`Clients::register`]: so its secret can be shown first.
+    pub fn prepare(&self, name: &DisplayName) -> New {
         let (now, secret) = (self.clock.now(), OpaqueSecret::new(crate::random::bytes()));
-        let (id, hash) = (ClientId::new(now, crate::random::bytes()), secret.hash());
-        let (name, entry) = (name.to_string(), Entry::new(Action::ClientCreated, now).detail(id.to_string()));
+        New { id: ClientId::new(now, crate::random::bytes()), name: name.to_string(), secret, now }
+    }
+
+    /// Registers a client.
+    ///
+    /// # Errors
+    /// There are too many; the store's.
+    pub async fn register(&self, New { id, name, secret, now }: New) -> Result<()> {
+        let (hash, entry) = (secret.hash(), Entry::new(Action::ClientCreated, now).detail(id.to_string()));
         let made = self
             .store
             .transaction(async move |tx: &mut Tx| {
@@ -106,8 +138,7 @@ impl Clients {
                 format!("cannot be registered: there are {MOST} clients already"),
             ));
         }
-        self.follow().await?;
-        Ok((id, secret.to_text()))
+        Ok(self.follow().await?)
     }
 
     /// Deletes a client: it is none from here on. `false` where there is no such client.

@@ -38,6 +38,8 @@ pub(crate) struct Metrics {
     pub(crate) denied: Counts,
     /// Connections that were closed, since their client had as many as it may.
     pub(crate) closed: Counter,
+    /// Tries to accept a connection that the system refused.
+    pub(crate) unaccepted: Counter,
 }
 
 impl Metrics {
@@ -48,6 +50,7 @@ impl Metrics {
             sign_ins: Counts::default(),
             denied: Counts::default(),
             closed: Counter::default(),
+            unaccepted: Counter::default(),
         }
     }
 

@@ -137,16 +137,17 @@ async fn accept_all(
                     drop((place, seat));
                 });
             }
-            Err(error) => pause_after(&error).await,
+            Err(error) => pause_after(&error, app).await,
         }
         while open.try_join_next().is_some() {}
     }
 }
 
 /// Out of file descriptors is no reason to spin; a connection that is gone already is none to wait.
-async fn pause_after(error: &std::io::Error) {
+async fn pause_after(error: &std::io::Error, app: &App) {
     use std::io::ErrorKind::{ConnectionAborted, ConnectionReset};
     if !matches!(error.kind(), ConnectionAborted | ConnectionReset) {
+        app.metrics.unaccepted.inc();
         seldom!(WARN, "a connection could not be accepted", %error);
         tokio::time::sleep(Duration::from_millis(100)).await;
     }

@@ -7,7 +7,7 @@ use serde_json::json;
 
 use super::{Outcome, with_app};
 use crate::failure::Failure;
-use crate::output::Answer;
+use crate::output::{Answer, show_first};
 use crate::place::Place;
 
 #[derive(Debug, Subcommand)]
@@ -50,11 +50,17 @@ impl Client {
     pub(crate) async fn run(self, place: &Place) -> Outcome {
         with_app(place, async |app| match self {
             Self::Create(Create { name, json }) => {
-                let (id, secret) = app.clients.create(&name).await?;
-                if json {
-                    return Answer::json(&json!({ "client_id": id, "client_secret": *secret }));
-                }
-                Ok(Answer::text(format!("client_id: {id}\nclient_secret: {}", *secret)))
+                let new = app.clients.prepare(&name);
+                let (id, secret) = (new.id, new.secret());
+                show_first(&match json {
+                    true => Answer::json(&json!({ "client_id": id, "client_secret": *secret }))?,
+                    false => Answer::text(format!("client_id: {id}\nclient_secret: {}", *secret)),
+                })?;
+                app.clients.register(new).await.map_err(|error| {
+                    let problem = Failure::from(error).problem;
+                    Failure::new(problem, "nothing was registered: the secret above opens nothing; try again")
+                })?;
+                Ok(Answer::text(""))
             }
             Self::List(List { json }) => {
                 Answer::rows(&app.clients.list().await?, &["client_id", "name", "created_at"], json)

@@ -1,3 +1,4 @@
+use std::io::Write;
 use std::process::Stdio;
 
 use crate::support::Home;
@@ -50,15 +51,89 @@ fn a_hash_is_made_described_and_verified() {
 }
 
 #[test]
-fn a_reader_that_goes_away_is_no_panic() {
-    let home = Home::sqlite();
-    let mut child = home.command(&["completions", "bash"]).stdin(Stdio::null()).spawn().unwrap();
-    drop(child.stdout.take());
-    let output = child.wait_with_output().unwrap();
-    assert_eq!((output.status.code(), output.stderr.as_slice()), (Some(0), &b""[..]));
+fn completions_know_the_commands() {
     for shell in ["bash", "zsh", "fish"] {
-        assert!(home.run(&["completions", shell]).ok().contains("reset-link"));
+        assert!(Home::sqlite().run(&["completions", shell]).ok().contains("reset-link"));
     }
+}
+
+/// A full disk, and a pipe whose reader is gone.
+fn unwritable() -> [(Stdio, &'static str); 2] {
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    let full = std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+    [(full.into(), "No space left on device"), (writer.into(), "Broken pipe")]
+}
+
+#[test]
+fn output_that_cannot_be_written_is_an_error_of_every_command() {
+    let home = Home::new();
+    home.create("ada", "admin");
+    let token = {
+        let server = home.serve(&[]);
+        server.login("ada").token()
+    };
+    let hash = home.run_with(&["hash"], "a door is a promise").ok();
+    for arguments in [
+        &["--help"][..],
+        &["--version"],
+        &["help"],
+        &["help", "user"],
+        &["help", "user", "create"],
+        &["user", "--help"],
+        &["serve", "-h"],
+        &["completions", "bash"],
+        &["serve", "--listen", "127.0.0.1:0"],
+        &["user", "create", "--email", "NEW@example.org", "--name", "Ben"],
+        &["user", "list"],
+        &["user", "list", "--json"],
+        &["user", "show", "ada@example.org"],
+        &["user", "role", "ada@example.org", "admin"],
+        &["user", "enable", "ada@example.org"],
+        &["user", "reset-link", "ada@example.org"],
+        &["session", "list"],
+        &["token", "explain", &token],
+        &["token", "verify", &token],
+        &["hash"],
+        &["verify-hash", hash.trim()],
+        &["calibrate"],
+        &["key", "list"],
+        &["key", "rotate"],
+        &["invite", "create"],
+        &["client", "create", "--name", "Shop"],
+        &["client", "list"],
+        &["audit", "list"],
+        &["config", "print"],
+        &["config", "check"],
+        &["session", "end", "--user", "ada@example.org"],
+        &["doctor"],
+    ] {
+        for (stdout, why) in unwritable() {
+            let mut command = home.command(&[]);
+            // One account for each.
+            let arguments = arguments.iter().map(|one| one.replace("NEW", why.split(' ').next().unwrap()));
+            let arguments: Vec<_> = arguments.collect();
+            // The options that the other tests add stand before what the help is asked of.
+            let mut child = command.args(&arguments).stdin(Stdio::piped()).stdout(stdout).spawn().unwrap();
+            let _ = child.stdin.take().unwrap().write_all(b"a door is a promise");
+            let output = child.wait_with_output().unwrap();
+            let said = String::from_utf8(output.stderr).unwrap();
+            assert_eq!(output.status.code(), Some(1), "{arguments:?}: {said}");
+            let expected = format!("error: cannot write to standard output: {why}");
+            assert!(said.contains(&expected), "{arguments:?}: {said}");
+        }
+    }
+}
+
+#[test]
+fn a_secret_that_nobody_saw_belongs_to_no_client() {
+    let home = Home::new();
+    home.create("ada", "admin");
+    for (stdout, _) in unwritable() {
+        let mut command = home.command(&["client", "create", "--name", "Shop"]);
+        assert_eq!(command.stdout(stdout).spawn().unwrap().wait().unwrap().code(), Some(1));
+    }
+    assert_eq!(home.run(&["client", "list", "--json"]).json(), serde_json::json!([]));
 }
 
 #[test]

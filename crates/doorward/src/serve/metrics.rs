@@ -59,7 +59,7 @@ pub(super) async fn serve(listener: TcpListener, app: App) -> Infallible {
                     drop(place);
                 });
             }
-            Err(error) => super::pause_after(&error).await,
+            Err(error) => super::pause_after(&error, &app).await,
         }
         while open.try_join_next().is_some() {}
     }
@@ -99,6 +99,7 @@ fn registry(app: &App) -> Registry {
     all.register("sign_ins", "Sign-ins with a password by what came of them", doors.sign_ins.clone());
     all.register("forward_auth_denied", "Denied checks of forward-auth by the reason", doors.denied.clone());
     all.register("connections_closed", "Connections beyond the share of one client", doors.closed.clone());
+    all.register("accepts_failed", "Connections that could not be accepted", doors.unaccepted.clone());
     let refreshes = app.sessions.refreshes.clone();
     all.register("refreshes", "Uses of refresh tokens: rotated, repeated, reused, refused", refreshes);
     let throttled = app.throttle.refused.clone();

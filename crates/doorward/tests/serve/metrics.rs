@@ -30,10 +30,16 @@ async fn what_happened_is_counted_and_nobody_is_named() {
     ada.asks("GET /ada/lovelace HTTP/1.1\r\nHost: a\r\n\r\n").await;
     ada.asks("GET /sessions/ada HTTP/1.1\r\nHost: a\r\n\r\n").await;
 
+    ada.asks("GET /forward-auth HTTP/1.1\r\nHost: a\r\n\r\n").await;
+
     let mut monitor = Wire::to(metrics).await;
     let said = monitor.asks(METRICS).await;
     assert_eq!(said.status(), 200);
     for line in [
+        "doorward_forward_auth_denied_total{reason=\"it was not asked by one of trusted_proxies\"} 1",
+        "doorward_connections_closed_total 0",
+        "doorward_accepts_failed_total 0",
+        "doorward_log_lines_dropped_total 0",
         "doorward_requests_total{method=\"POST\",route=\"/login\",status=\"200\"} 1",
         "doorward_requests_total{method=\"GET\",route=\"/profile\",status=\"200\"} 1",
         "doorward_requests_total{method=\"GET\",route=\"/sessions/{id}\",status=\"405\"} 1",

@@ -2,10 +2,10 @@
 
 use std::io::{BufRead, BufReader};
 use std::process::{Command, Stdio};
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use doorward::testing::PASSWORD;
+use doorward::Listening;
+use doorward::testing::{PASSWORD, Site};
 use serde_json::json;
 use tokio::io::AsyncReadExt;
 
@@ -123,23 +123,11 @@ async fn h06_the_limit_on_files_lowers_the_limit_on_connections() {
     assert!(inside.wait().unwrap().success());
 }
 
-/// Counts the lines about connections that could not be accepted.
-struct Refusals(&'static AtomicUsize);
-
-impl tracing::Subscriber for Refusals {
-    fn enabled(&self, metadata: &tracing::Metadata<'_>) -> bool {
-        metadata.target() == "doorward::serve"
-    }
-    fn new_span(&self, _: &tracing::span::Attributes<'_>) -> tracing::span::Id {
-        tracing::span::Id::from_u64(1)
-    }
-    fn record(&self, _: &tracing::span::Id, _: &tracing::span::Record<'_>) {}
-    fn record_follows_from(&self, _: &tracing::span::Id, _: &tracing::span::Id) {}
-    fn event(&self, _: &tracing::Event<'_>) {
-        self.0.fetch_add(1, Ordering::Relaxed);
-    }
-    fn enter(&self, _: &tracing::span::Id) {}
-    fn exit(&self, _: &tracing::span::Id) {}
+/// How often a connection could not be accepted.
+async fn refused(monitor: &mut Wire) -> u64 {
+    let metrics = monitor.asks("GET /metrics HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n").await;
+    let line = metrics.body.lines().find_map(|line| line.strip_prefix("doorward_accepts_failed_total "));
+    line.unwrap().parse().unwrap()
 }
 
 #[tokio::test]
@@ -151,9 +139,12 @@ async fn h06_without_descriptors_the_server_waits_and_does_not_spin() {
         let said = String::from_utf8_lossy(&output.stdout);
         return assert!(output.status.success() && said.contains("1 passed"), "{output:?}");
     }
-    static REFUSED: AtomicUsize = AtomicUsize::new(0);
-    tracing::subscriber::set_global_default(Refusals(&REFUSED)).unwrap();
-    let (_site, address) = server(&[]).await;
+    let site = Site::with(&[("metrics.listen", "127.0.0.1:0")]).await;
+    let listening = Listening::bind(&site.app).await.unwrap();
+    let (address, metrics) = (listening.address().unwrap(), listening.metrics_address().unwrap());
+    tokio::spawn(listening.serve(std::future::pending()));
+    let mut monitor = Wire::to(metrics).await;
+    assert_eq!(refused(&mut monitor).await, 0);
     assert_eq!(Wire::to(address).await.asks(GET).await.status(), 200);
     // The client is in the system's queue, and then nothing is left to accept it with.
     let stream = std::net::TcpStream::connect(address).unwrap();
@@ -161,14 +152,9 @@ async fn h06_without_descriptors_the_server_waits_and_does_not_spin() {
     while let Ok(file) = std::fs::File::open("/dev/null") {
         files.push(file);
     }
-    let (began, before) = (Instant::now(), REFUSED.load(Ordering::Relaxed));
-    let refused = || REFUSED.load(Ordering::Relaxed) - before;
-    soon(async {
-        while refused() < 4 {
-            tokio::time::sleep(Duration::from_millis(1)).await;
-        }
-    })
-    .await;
+    let began = Instant::now();
+    let before = refused(&mut monitor).await;
+    soon(async { while refused(&mut monitor).await < before + 4 {} }).await;
     assert!(began.elapsed() >= Duration::from_millis(300), "it spins");
     drop(files);
     stream.set_nonblocking(true).unwrap();
