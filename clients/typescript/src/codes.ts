@@ -4,6 +4,8 @@
 export type Code =
   /** 400: The request cannot be read. Mend the request: the message says where. */
   | 'malformed'
+  /** 400: Too many cookies of one name: delete the cookies of this site. Delete the cookies of this site in the browser. */
+  | 'too_many_cookies'
   /** 400: This link is unknown, used or too old: ask for a new one. Ask for a new link. */
   | 'link_invalid'
   /** 400: Cookies need https here: open this site with https. Use https, or bearer mode. */
@@ -20,6 +22,8 @@ export type Code =
   | 'session_ended'
   /** 401: This session has expired: sign in again. Sign in again. */
   | 'session_expired'
+  /** 401: Your browser holds two different sign-ins: sign out of both. Sign out by `POST /logout`, which ends both sessions, and sign in again. */
+  | 'ambiguous_cookies'
   /** 401: Invalid email or password. Let the person try again. */
   | 'invalid_credentials'
   /** 401: Invalid refresh token: sign in again. Sign in again. */

@@ -21,6 +21,7 @@ mod secret;
 pub mod seldom;
 mod settled;
 pub mod throttle;
+pub mod ticket;
 mod timestamp;
 pub mod token;
 

@@ -21,6 +21,12 @@ pub enum Refusal {
     /// The session reached its idle or absolute end.
     #[error("This session has expired: sign in again")]
     SessionExpired,
+    /// The cookies prove two different live sessions: nobody guesses which was meant.
+    #[error("Your browser holds two different sign-ins: sign out of both")]
+    AmbiguousCookies,
+    /// There are more cookies of one name than are looked at.
+    #[error("Too many cookies of one name: delete the cookies of this site")]
+    TooManyCookies,
     /// The credential could not be checked: our own failure, the client keeps what it has.
     #[error("Temporarily unavailable: try again")]
     Unavailable,
@@ -36,6 +42,8 @@ impl Refusal {
             Self::TokenStale => "token_stale",
             Self::SessionEnded => "session_ended",
             Self::SessionExpired => "session_expired",
+            Self::AmbiguousCookies => "ambiguous_cookies",
+            Self::TooManyCookies => "too_many_cookies",
             Self::Unavailable => "unavailable",
         }
     }

@@ -13,6 +13,8 @@ pub enum Purpose {
     RefreshTokens,
     /// Hides unknown email addresses in the audit log.
     AuditedAddresses,
+    /// Signs the tickets by which a page ends sessions.
+    Tickets,
     /// Recognises on start that the store was made under this root secret.
     Fingerprint,
 }
@@ -23,6 +25,7 @@ impl Purpose {
             Self::StoredKeys => b"doorward 1 stored keys",
             Self::RefreshTokens => b"doorward 1 refresh tokens",
             Self::AuditedAddresses => b"doorward 1 audited addresses",
+            Self::Tickets => b"doorward 1 tickets",
             Self::Fingerprint => b"doorward 1 fingerprint",
         }
     }

@@ -293,6 +293,14 @@ impl Lookup for MemoryAlone {
         Box::pin(async { Err(Refusal::TokenInvalid) })
     }
 
+    fn sessions<'a>(
+        &'a self,
+        secrets: &'a [OpaqueSecret],
+        _: Timestamp,
+    ) -> LookupFuture<'a, Vec<Result<Identity, Refusal>>> {
+        Box::pin(async { Ok(vec![Err(Refusal::TokenInvalid); secrets.len()]) })
+    }
+
     fn token(&self, _: AccessToken, _: Mode, _: Timestamp) -> LookupFuture<'_> {
         Box::pin(async { Err(Refusal::Unavailable) })
     }

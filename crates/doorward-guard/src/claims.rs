@@ -3,7 +3,7 @@ use doorward_core::token::app_claims;
 use http::HeaderMap;
 use serde::de::DeserializeOwned;
 
-use crate::credential::{Credential, credential};
+use crate::credential::{Credential, Credentials, credentials};
 use crate::{Guard, Identity};
 
 /// The caller, and what the application added to their access token (the claim `app`): `None` in session mode, where there
@@ -37,10 +37,21 @@ impl Guard {
     /// As of [`Guard::check`]; [`Refusal::TokenStale`] where it is no `T`.
     pub async fn claims<T: DeserializeOwned>(&self, headers: &HeaderMap) -> Result<Claims<T>, Refusal> {
         let identity = self.check(headers).await?;
-        let added = match credential(headers, self.cookies())? {
-            Credential::BearerToken(token) | Credential::CookieToken(token) => app_claims(token)?,
+        let added = self.token_of(headers, &identity).map_or(Ok(None), app_claims)?;
+        Ok(Claims(identity, added))
+    }
+
+    /// The token that this identity was read from, if it was one.
+    fn token_of<'a>(&self, headers: &'a HeaderMap, identity: &Identity) -> Option<&'a str> {
+        let token = |one: Credential<'a>| match one {
+            Credential::BearerToken(token) | Credential::CookieToken(token) => Some(token),
             Credential::SessionSecret(_) => None,
         };
-        Ok(Claims(identity, added))
+        match credentials(headers, self.cookies()).ok()? {
+            Credentials::One(one) => token(one),
+            Credentials::Several(all) => {
+                all.into_iter().filter_map(token).find(|token| self.is_session_of(token, identity))
+            }
+        }
     }
 }

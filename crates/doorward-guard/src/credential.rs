@@ -26,7 +26,10 @@ impl Default for CookieNames {
     }
 }
 
-/// The one credential of a request, unverified.
+/// How many cookies of one name are looked at; a request with more is refused.
+pub const MOST_COOKIES: usize = 64;
+
+/// A credential of a request, unverified.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Credential<'a> {
     /// From `Authorization: Bearer` (RFC 6750 section 2.1).
@@ -37,36 +40,75 @@ pub enum Credential<'a> {
     SessionSecret(&'a str),
 }
 
-/// Picks the one credential of a request.
+/// What a request carries to be judged by.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Credentials<'a> {
+    /// One credential, as almost always.
+    One(Credential<'a>),
+    /// Cookies with different values, of one name or of two modes: a host beside this one, or a former setting, may have
+    /// left some of them. At most one may prove a live session.
+    Several(Vec<Credential<'a>>),
+}
+
+/// Picks what a request is judged by.
 ///
-/// `Authorization`, where present, is judged alone: a bad one never falls back to a cookie (attack K06). Two credentials
-/// of one kind, and cookies of two modes, are refused, so that no two readers of the request disagree (K01, J36).
+/// `Authorization`, where present, is judged alone: a bad one never falls back to a cookie (attack K06), and two are
+/// refused (J36). Of the cookies equal values count once.
 ///
 /// # Errors
-/// [`Refusal::TokenMissing`] without a credential, [`Refusal::TokenInvalid`] where there is not exactly one.
-pub fn credential<'a>(headers: &'a HeaderMap, names: &CookieNames) -> Result<Credential<'a>, Refusal> {
+/// [`Refusal::TokenMissing`] without a credential, [`Refusal::TokenInvalid`] if none can be read,
+/// [`Refusal::TooManyCookies`] for more than [`MOST_COOKIES`] of one name.
+pub fn credentials<'a>(headers: &'a HeaderMap, names: &CookieNames) -> Result<Credentials<'a>, Refusal> {
     let mut authorization = headers.get_all(header::AUTHORIZATION).iter();
     if let Some(value) = authorization.next() {
         let one = authorization.next().is_none();
         let token = value.to_str().ok().and_then(bearer).filter(|_| one);
-        return token.map(Credential::BearerToken).ok_or(Refusal::TokenInvalid);
+        let one = token.map(|token| Credentials::One(Credential::BearerToken(token)));
+        return one.ok_or(Refusal::TokenInvalid);
     }
     let mut found = cookies(headers).filter_map(|(name, value)| match name {
         _ if name == names.token.as_bytes() => Some(str::from_utf8(value).map(Credential::CookieToken)),
         _ if name == names.session.as_bytes() => Some(str::from_utf8(value).map(Credential::SessionSecret)),
         _ => None,
     });
-    match (found.next(), found.next()) {
-        (None, _) => Err(Refusal::TokenMissing),
-        (Some(Ok(one)), None) => Ok(one),
-        _ => Err(Refusal::TokenInvalid),
+    let Some(first) = found.next() else { return Err(Refusal::TokenMissing) };
+    match (found.next(), first) {
+        (None, Ok(one)) => Ok(Credentials::One(one)),
+        (None, Err(_)) => Err(Refusal::TokenInvalid),
+        (Some(_), _) => several(headers, names),
     }
 }
 
-/// The values of every cookie of this exact name that is text, in the order of the request.
-pub fn cookies_named<'a>(headers: &'a HeaderMap, name: &str) -> impl Iterator<Item = &'a str> {
-    let values = cookies(headers).filter(move |(found, _)| *found == name.as_bytes());
-    values.filter_map(|(_, value)| str::from_utf8(value).ok())
+/// The usual request never comes here: this takes memory.
+#[cold]
+fn several<'a>(headers: &'a HeaderMap, names: &CookieNames) -> Result<Credentials<'a>, Refusal> {
+    let tokens = distinct(headers, &names.token)?.into_iter().map(Credential::CookieToken);
+    let secrets = distinct(headers, &names.session)?.into_iter().map(Credential::SessionSecret);
+    let found: Vec<_> = tokens.chain(secrets).collect();
+    match *found {
+        [] => Err(Refusal::TokenInvalid),
+        [one] => Ok(Credentials::One(one)),
+        _ => Ok(Credentials::Several(found)),
+    }
+}
+
+/// The different values of the cookies of this exact name that are text, in the order of the request.
+///
+/// # Errors
+/// [`Refusal::TooManyCookies`] for more than [`MOST_COOKIES`].
+pub fn distinct<'a>(headers: &'a HeaderMap, name: &str) -> Result<Vec<&'a str>, Refusal> {
+    let mut values = Vec::new();
+    for (count, (_, value)) in cookies(headers).filter(|(found, _)| *found == name.as_bytes()).enumerate() {
+        if count == MOST_COOKIES {
+            return Err(Refusal::TooManyCookies);
+        }
+        if let Ok(value) = str::from_utf8(value)
+            && !values.contains(&value)
+        {
+            values.push(value);
+        }
+    }
+    Ok(values)
 }
 
 /// Takes every cookie of this name out of a request. Other lines stay as they are, byte for byte.
@@ -123,7 +165,11 @@ mod tests {
         for (name, value) in lines {
             headers.append(*name, value.parse().unwrap());
         }
-        credential(&headers, &CookieNames::default()).map(|found| format!("{found:?}"))
+        let found = credentials(&headers, &CookieNames::default())?;
+        Ok(match found {
+            Credentials::One(one) => format!("{one:?}"),
+            Credentials::Several(several) => format!("{several:?}"),
+        })
     }
 
     #[test]
@@ -145,13 +191,25 @@ mod tests {
     }
 
     #[test]
-    fn k01_two_cookies_of_one_name_are_refused_in_any_order_on_one_line_or_two() {
-        for line in ["__Host-token=a; __Host-token=b", "__Host-token=b; x=y; __Host-token=a"] {
-            assert_eq!(pick(&[("cookie", line)]), Err(Refusal::TokenInvalid));
+    fn k01_different_cookies_are_all_judged_and_equal_ones_count_once() {
+        for line in ["__Host-token=a; __Host-token=b", "__Host-token=a; x=y; __Host-token=b; __Host-token=a"]
+        {
+            assert_eq!(pick(&[("cookie", line)]).unwrap(), "[CookieToken(\"a\"), CookieToken(\"b\")]");
         }
         let lines = [("cookie", "__Host-sessionId=a"), ("cookie", "__Host-sessionId=a")];
-        assert_eq!(pick(&lines), Err(Refusal::TokenInvalid));
-        assert_eq!(pick(&[("cookie", "__Host-sessionId=a; __Host-token=b")]), Err(Refusal::TokenInvalid));
+        assert_eq!(pick(&lines).unwrap(), "SessionSecret(\"a\")");
+        let two_modes = pick(&[("cookie", "__Host-sessionId=a; __Host-token=a")]).unwrap();
+        assert_eq!(two_modes, "[CookieToken(\"a\"), SessionSecret(\"a\")]");
+    }
+
+    #[test]
+    fn x04_more_cookies_of_one_name_than_anybody_has_are_refused() {
+        let line =
+            |count: usize| "__Host-token=a;".repeat(count) + "__Host-sessionId=b; __Host-refresh_token=c";
+        assert!(pick(&[("cookie", &line(MOST_COOKIES))]).is_ok());
+        assert_eq!(pick(&[("cookie", &line(MOST_COOKIES + 1))]), Err(Refusal::TooManyCookies));
+        let lines: Vec<_> = (0..=MOST_COOKIES).map(|_| ("cookie", "__Host-sessionId=a")).collect();
+        assert_eq!(pick(&lines), Err(Refusal::TooManyCookies));
     }
 
     #[test]

@@ -38,6 +38,7 @@ impl Denied {
     pub const fn status(self) -> StatusCode {
         match self {
             Self::Refused(Refusal::Unavailable) => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Refused(Refusal::TooManyCookies) => StatusCode::BAD_REQUEST,
             Self::Refused(_) => StatusCode::UNAUTHORIZED,
             Self::Forbidden => StatusCode::FORBIDDEN,
         }
@@ -68,12 +69,12 @@ impl Denied {
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
         if let Self::Refused(refusal) = self {
-            match challenge(refusal) {
-                Some(challenge) => {
-                    headers.insert(header::WWW_AUTHENTICATE, challenge);
-                    headers.insert(header::ACCESS_CONTROL_EXPOSE_HEADERS, EXPOSED);
-                }
-                None => _ = headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1")),
+            if let Some(challenge) = challenge(refusal) {
+                headers.insert(header::WWW_AUTHENTICATE, challenge);
+                headers.insert(header::ACCESS_CONTROL_EXPOSE_HEADERS, EXPOSED);
+            }
+            if refusal == Refusal::Unavailable {
+                headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
             }
             response.extensions_mut().insert(refusal);
         }
@@ -81,11 +82,12 @@ impl Denied {
     }
 }
 
-/// The `WWW-Authenticate` of a refusal (RFC 6750 section 3): none where the failure is ours.
+/// The `WWW-Authenticate` of a refusal (RFC 6750 section 3): none where no other credential would help.
 pub fn challenge(refusal: Refusal) -> Option<HeaderValue> {
     let challenge = match refusal {
-        Refusal::Unavailable => return None,
-        Refusal::TokenMissing => "Bearer",
+        Refusal::Unavailable | Refusal::TooManyCookies => return None,
+        // No new token would help against two sign-ins.
+        Refusal::TokenMissing | Refusal::AmbiguousCookies => "Bearer",
         Refusal::TokenExpired => "Bearer error=\"invalid_token\", error_description=\"jwt expired\"",
         _ => "Bearer error=\"invalid_token\"",
     };

@@ -4,11 +4,11 @@ use std::sync::Arc;
 use doorward_core::revocation::Standing;
 use doorward_core::role::Roles;
 use doorward_core::token::AccessToken;
-use doorward_core::{Mode, OpaqueSecret, Refusal, Timestamp};
+use doorward_core::{Mode, OpaqueSecret, Refusal, SessionId, Timestamp};
 use http::HeaderMap;
 
 use crate::builder::Builder;
-use crate::credential::{CookieNames, Credential, credential, strip};
+use crate::credential::{CookieNames, Credential, Credentials, credentials, strip};
 use crate::{GuardLayer, Health, Identity, Needs, Verifier};
 
 /// The answer of a [`Lookup`] that had to leave memory.
@@ -22,8 +22,32 @@ pub trait Lookup: Send + Sync + 'static {
     /// Who holds this session secret.
     fn session<'a>(&'a self, secret: &'a OpaqueSecret, now: Timestamp) -> LookupFuture<'a>;
 
+    /// Who holds each of these session secrets, [`MOST_COOKIES`](crate::MOST_COOKIES) at most, by one question; the
+    /// answers stand in their order.
+    fn sessions<'a>(
+        &'a self,
+        secrets: &'a [OpaqueSecret],
+        now: Timestamp,
+    ) -> LookupFuture<'a, Vec<Result<Identity, Refusal>>>;
+
     /// Whether a verified token still stands, asked while memory doesn't hold every revocation.
     fn token(&self, token: AccessToken, mode: Mode, now: Timestamp) -> LookupFuture<'_>;
+
+    /// The same of several tokens, as many as secrets at most.
+    fn tokens<'a>(
+        &'a self,
+        tokens: &'a [AccessToken],
+        mode: Mode,
+        now: Timestamp,
+    ) -> LookupFuture<'a, Vec<Result<Identity, Refusal>>> {
+        Box::pin(async move {
+            let mut answers = Vec::new();
+            for token in tokens {
+                answers.push(self.token(*token, mode, now).await);
+            }
+            Ok(answers)
+        })
+    }
 
     /// Whether keys come from elsewhere, so that an unknown one may be a newer one.
     fn fetches_keys(&self) -> bool {
@@ -119,17 +143,49 @@ impl Guard {
     }
 
     fn look<'a>(&self, headers: &'a HeaderMap, now: Timestamp) -> Told<'a> {
-        let (token, mode) = match credential(headers, &self.0.cookies) {
-            Ok(Credential::BearerToken(token)) => (token, Mode::Bearer),
-            Ok(Credential::CookieToken(token)) => (token, Mode::Cookie),
-            Ok(Credential::SessionSecret(secret)) => return self.look_up(secret, now),
-            Err(refusal) => return Told::Verdict(Err(refusal)),
+        match credentials(headers, &self.0.cookies) {
+            Ok(Credentials::One(one)) => self.look_at(one, now),
+            Ok(Credentials::Several(all)) => {
+                settled(all.into_iter().map(|one| self.look_at(one, now)).collect())
+            }
+            Err(refusal) => Told::Verdict(Err(refusal)),
+        }
+    }
+
+    fn look_at<'a>(&self, one: Credential<'a>, now: Timestamp) -> Told<'a> {
+        let (token, mode) = match one {
+            Credential::BearerToken(token) => (token, Mode::Bearer),
+            Credential::CookieToken(token) => (token, Mode::Cookie),
+            Credential::SessionSecret(secret) => return self.look_up(secret, now),
         };
         match self.0.verifier.verify(token, now) {
             Ok(verified) => self.standing(verified, mode),
             Err(Refusal::TokenInvalid) if self.may_be_of_a_newer_key(token) => Told::Key(token, mode),
             Err(refusal) => Told::Verdict(Err(refusal)),
         }
+    }
+
+    /// The different live sessions that a request's cookies prove, as far as memory knows them: after a refusal as
+    /// [`Refusal::AmbiguousCookies`] it does.
+    pub fn live_in_memory(&self, headers: &HeaderMap) -> Vec<SessionId> {
+        let Ok(Credentials::Several(all)) = credentials(headers, &self.0.cookies) else { return Vec::new() };
+        let now = (self.0.now)();
+        let mut live: Vec<_> = all
+            .into_iter()
+            .filter_map(|one| match self.look_at(one, now) {
+                Told::Verdict(Ok(identity)) => Some(identity.session),
+                _ => None,
+            })
+            .collect();
+        live.sort_unstable();
+        live.dedup();
+        live
+    }
+
+    /// Whether this token is one of the identity's session.
+    pub(crate) fn is_session_of(&self, token: &str, identity: &Identity) -> bool {
+        let verified = self.0.verifier.verify(token, (self.0.now)());
+        verified.is_ok_and(|token| token.session == identity.session && token.role == identity.role)
     }
 
     fn may_be_of_a_newer_key(&self, token: &str) -> bool {
@@ -164,7 +220,38 @@ impl Guard {
             Told::Secret(secret) => self.0.lookup.session(&secret, now).await,
             Told::Key(..) => Err(Refusal::TokenInvalid),
             Told::Token(token, mode) => self.0.lookup.token(token, mode, now).await,
+            Told::Several(all) => self.ask_about(all, now).await,
         }
+    }
+
+    /// Asks what is left of several cookies: once for new keys, once for all secrets, and once for all tokens.
+    async fn ask_about(&self, mut all: Vec<Told<'_>>, now: Timestamp) -> Result<Identity, Refusal> {
+        if all.iter().any(|one| matches!(one, Told::Key(..))) && self.0.lookup.newer_keys().await? {
+            for one in &mut all {
+                if let Told::Key(token, mode) = *one {
+                    let verified = self.0.verifier.verify(token, now);
+                    *one = verified
+                        .map_or_else(|refusal| Told::Verdict(Err(refusal)), |it| self.standing(it, mode));
+                }
+            }
+        }
+        let (mut verdicts, mut secrets, mut tokens) = (Vec::new(), Vec::new(), Vec::new());
+        for one in all {
+            match one {
+                Told::Verdict(verdict) => verdicts.push(verdict),
+                Told::Secret(secret) => secrets.push(secret),
+                Told::Token(token, _) => tokens.push(token),
+                Told::Key(..) | Told::Several(_) => verdicts.push(Err(Refusal::TokenInvalid)),
+            }
+        }
+        if !secrets.is_empty() {
+            verdicts.extend(self.0.lookup.sessions(&secrets, now).await?);
+        }
+        if !tokens.is_empty() {
+            // Only cookies can be several.
+            verdicts.extend(self.0.lookup.tokens(&tokens, Mode::Cookie, now).await?);
+        }
+        the_one(verdicts)
     }
 }
 
@@ -177,4 +264,37 @@ enum Told<'a> {
     Key(&'a str, Mode),
     /// A verified token, while revocations may be missing.
     Token(AccessToken, Mode),
+    /// Several cookies, of which something is left to ask.
+    Several(Vec<Told<'a>>),
+}
+
+fn settled(all: Vec<Told<'_>>) -> Told<'_> {
+    let verdict = |one: &Told<'_>| match one {
+        Told::Verdict(verdict) => Some(*verdict),
+        _ => None,
+    };
+    match all.iter().map(verdict).collect::<Option<Vec<_>>>() {
+        Some(verdicts) => Told::Verdict(the_one(verdicts)),
+        None => Told::Several(all),
+    }
+}
+
+/// Of several cookies the one that counts: exactly one live session. What is dead or made up is passed over (attacks X02,
+/// X03); what cannot be checked may be a second live one, and refuses.
+fn the_one(verdicts: Vec<Result<Identity, Refusal>>) -> Result<Identity, Refusal> {
+    const BY_HOPE: [Refusal; 5] = [
+        Refusal::Unavailable,
+        Refusal::TokenExpired,
+        Refusal::TokenStale,
+        Refusal::SessionExpired,
+        Refusal::SessionEnded,
+    ];
+    let refused = |refusal: Refusal| verdicts.contains(&Err(refusal));
+    let mut live = verdicts.iter().filter_map(|verdict| verdict.ok());
+    match live.next() {
+        _ if refused(Refusal::Unavailable) => Err(Refusal::Unavailable),
+        Some(one) if live.all(|other| other.session == one.session) => Ok(one),
+        Some(_) => Err(Refusal::AmbiguousCookies),
+        None => Err(BY_HOPE.into_iter().find(|refusal| refused(*refusal)).unwrap_or(Refusal::TokenInvalid)),
+    }
 }

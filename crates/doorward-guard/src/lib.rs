@@ -20,7 +20,7 @@ mod verifier;
 
 pub use builder::{BuildError, Builder};
 pub use claims::Claims;
-pub use credential::{CookieNames, Credential, cookies_named, credential};
+pub use credential::{CookieNames, Credential, Credentials, MOST_COOKIES, credentials, distinct};
 pub use denied::{Denied, challenge};
 pub use doorward_core::revocation::RevocationSet;
 pub use doorward_core::role::RoleName;

@@ -8,6 +8,7 @@ use std::time::Duration;
 use axum::extract::FromRef;
 use doorward_core::password_hash::HashPolicy;
 use doorward_core::refresh::RefreshKey;
+use doorward_core::ticket::TicketKey;
 use doorward_core::token::Expected;
 use doorward_core::{Purpose, SettledTime, Timestamp};
 use doorward_guard::Guard;
@@ -157,7 +158,10 @@ impl App {
         let sessions = Arc::new(Sessions::new(
             (store.clone(), clock.clone()),
             (keys.clone(), revocations.clone(), hooks.clone()),
-            RefreshKey::new(&root.derive(Purpose::RefreshTokens)),
+            (
+                RefreshKey::new(&root.derive(Purpose::RefreshTokens)),
+                TicketKey::new(&root.derive(Purpose::Tickets)),
+            ),
             (settings.lifetimes(), settings.sessions_per_user),
             memory.clone(),
         ));

@@ -211,11 +211,19 @@ impl Error {
 
     /// One of each, in the order of their statuses: the rows of the table.
     pub fn every() -> Vec<Self> {
-        use Refusal::{SessionEnded, SessionExpired, TokenExpired, TokenInvalid, TokenMissing, TokenStale};
-        let of_the_guard =
-            [TokenMissing, TokenInvalid, TokenExpired, TokenStale, SessionEnded, SessionExpired];
+        use Refusal as R;
+        let of_the_guard = [
+            R::TokenMissing,
+            R::TokenInvalid,
+            R::TokenExpired,
+            R::TokenStale,
+            R::SessionEnded,
+            R::SessionExpired,
+            R::AmbiguousCookies,
+        ];
         let mut all = vec![
             Self::Malformed("The request cannot be read".into()),
+            Self::Refused(R::TooManyCookies),
             Self::LinkInvalid,
             Self::HttpsRequired,
         ];
@@ -256,6 +264,10 @@ impl Error {
             }
             Self::Refused(R::TokenExpired | R::TokenStale) => "Refresh, and ask again with the new token.",
             Self::Refused(R::SessionEnded | R::SessionExpired) | Self::RefreshInvalid => "Sign in again.",
+            Self::Refused(R::AmbiguousCookies) => {
+                "Sign out by `POST /logout`, which ends both sessions, and sign in again."
+            }
+            Self::Refused(R::TooManyCookies) => "Delete the cookies of this site in the browser.",
             Self::RefreshReused => {
                 "Sign in again. If nobody copied the token: keep the successor that each refresh gives."
             }
@@ -299,18 +311,12 @@ impl Error {
     pub fn fields(&self) -> &[FieldError] {
         if let Self::InvalidInput(fields) = self { fields } else { &[] }
     }
-
-    /// Whether the session behind the request is over, so that its cookies are of no more use. A lost race, a refresh
-    /// token that is missing or none of ours, and our own failures say nothing of it.
-    pub fn ends_session(&self) -> bool {
-        use Refusal::{SessionEnded, SessionExpired};
-        matches!(self, Self::Refused(SessionEnded | SessionExpired) | Self::RefreshReused)
-    }
 }
 
 fn refused(refusal: Refusal) -> (StatusCode, &'static str, Cow<'static, str>) {
     let status = match refusal {
         Refusal::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
+        Refusal::TooManyCookies => StatusCode::BAD_REQUEST,
         _ => StatusCode::UNAUTHORIZED,
     };
     (status, refusal.code(), refusal.to_string().into())

@@ -3,15 +3,18 @@
 
 mod memory;
 mod refresh;
+pub(crate) mod several;
 
 use std::net::IpAddr;
 use std::sync::Arc;
 
 use doorward_core::device::device;
-use doorward_core::refresh::RefreshKey;
+use doorward_core::refresh::{RefreshKey, RefreshToken};
 use doorward_core::role::RoleName;
+use doorward_core::ticket::TicketKey;
 use doorward_core::token::{AppClaims, Claims};
-use doorward_core::{Lifetimes, Mode, OpaqueSecret, SessionId, Timestamp, UserId};
+use doorward_core::{Lifetimes, Mode, OpaqueSecret, Refusal, SessionId, Timestamp, UserId};
+use doorward_guard::MOST_COOKIES;
 use zeroize::Zeroizing;
 
 use crate::audit::{self, Action, Entry};
@@ -108,6 +111,8 @@ pub struct Sessions {
     revocations: Arc<Revocations>,
     hooks: Hooks,
     refresh_key: RefreshKey,
+    /// Signs what a page hands back to end sessions that its request proved.
+    pub(crate) tickets: TicketKey,
     lifetimes: Lifetimes,
     per_user: u32,
     /// Those in session mode that memory knows.
@@ -173,7 +178,6 @@ shown! {
 const OF_USER: &str = "SELECT id, mode, created_at, last_seen_at, expires_at, ip, user_agent FROM sessions \
      WHERE user_id = $1 AND ended_at IS NULL AND expires_at > $2 ORDER BY created_at DESC, id DESC LIMIT 1000";
 const USER_OF: &str = "SELECT user_id FROM sessions WHERE id = $1 AND ended_at IS NULL";
-const OF_SECRET: &str = "SELECT id FROM sessions WHERE secret_hash = $1";
 const STANDING: &str = "SELECT s.id, s.ended_at, s.expires_at, s.absolute_expires_at, s.end_reason, u.role, u.disabled_at, s.mode \
      FROM sessions s JOIN users u ON u.id = s.user_id WHERE s.id = $1 AND s.user_id = $2";
 
@@ -196,12 +200,20 @@ pub struct Standing {
     pub mode: Mode,
 }
 
+/// A live session that a request proves.
+#[derive(Debug)]
+pub(crate) struct Live {
+    pub(crate) id: SessionId,
+    /// The newest correctly signed refresh token of those that were sent.
+    pub(crate) newest: Option<RefreshToken>,
+}
+
 impl Sessions {
     /// Sessions over these parts.
     pub(crate) fn new(
         (store, clock): (Store, Clock),
         (keys, revocations, hooks): (Arc<Keys>, Arc<Revocations>, Hooks),
-        refresh_key: RefreshKey,
+        (refresh_key, tickets): (RefreshKey, TicketKey),
         (lifetimes, per_user): (Lifetimes, u32),
         memory: Arc<Memory>,
     ) -> Self {
@@ -212,6 +224,7 @@ impl Sessions {
             revocations,
             hooks,
             refresh_key,
+            tickets,
             lifetimes,
             per_user,
             memory,
@@ -370,15 +383,63 @@ impl Sessions {
         Ok(row.map(|row| row.get(0)).transpose()?)
     }
 
-    /// The session of this secret, whether it is live or over, also where memory alone still knows it: for a logout.
+    /// The sessions of these secrets and of these correctly signed refresh tokens, whether they are live or over, also where
+    /// memory alone still knows them: for a logout.
     ///
     /// # Errors
     /// The store's.
-    pub async fn of_secret(&self, secret: &OpaqueSecret) -> Result<Option<SessionId>> {
-        match self.store.find(OF_SECRET, values![secret.hash()]).await? {
-            Some(row) => Ok(Some(row.get(0)?)),
-            None => Ok(self.memory.session_of(&secret.hash())),
+    pub(crate) async fn proved(
+        &self,
+        secrets: &[OpaqueSecret],
+        tokens: &[RefreshToken],
+    ) -> Result<Vec<SessionId>> {
+        let hashes: Vec<_> = secrets.iter().map(OpaqueSecret::hash).collect();
+        let ids: Vec<_> = tokens.iter().map(|token| token.session).collect();
+        let found = several::find(&self.store, &hashes, &ids).await?;
+        let mut proved: Vec<_> = hashes.iter().filter_map(|hash| self.memory.session_of(hash)).collect();
+        for one in &found {
+            let (hash, salt) = (one.secret_hash()?, one.salt()?);
+            let by_secret = hash.is_some_and(|hash| hashes.iter().any(|known| *known == *hash));
+            let by_token = tokens.iter().any(|it| it.session == one.id && self.refresh_key.verify(it, &salt));
+            if by_secret || by_token {
+                proved.push(one.id);
+            }
         }
+        Ok(proved)
+    }
+
+    /// The live sessions that these secrets, correctly signed refresh tokens and verified access tokens prove.
+    ///
+    /// # Errors
+    /// The store's; [`Refusal::TooManyCookies`].
+    pub(crate) async fn live(
+        &self,
+        secrets: &[OpaqueSecret],
+        tokens: &[RefreshToken],
+        verified: &[SessionId],
+    ) -> Result<Vec<Live>> {
+        let hashes: Vec<_> = secrets.iter().map(OpaqueSecret::hash).collect();
+        let mut ids: Vec<_> =
+            tokens.iter().map(|token| token.session).chain(verified.iter().copied()).collect();
+        ids.sort_unstable();
+        ids.dedup();
+        if ids.len() > MOST_COOKIES {
+            return Err(Refusal::TooManyCookies.into());
+        }
+        let now = self.clock.now();
+        let mut live = Vec::new();
+        for one in several::find(&self.store, &hashes, &ids).await? {
+            let (hash, salt) = (one.secret_hash()?, one.salt()?);
+            let by_secret = hash.is_some_and(|hash| hashes.iter().any(|known| *known == *hash));
+            let signed =
+                tokens.iter().filter(|it| it.session == one.id && self.refresh_key.verify(it, &salt));
+            let newest = signed.copied().max_by_key(|token| token.generation);
+            let is_proved = by_secret || newest.is_some() || verified.contains(&one.id);
+            if is_proved && one.is_live(now)? {
+                live.push(Live { id: one.id, newest });
+            }
+        }
+        Ok(live)
     }
 
     /// What the store says of this session of this user; `None` where there is none.

@@ -4,6 +4,7 @@
 
 use std::time::Duration;
 
+use bytes::Bytes;
 use doorward_core::revocation::Standing;
 use doorward_core::role::RoleName;
 use doorward_core::{Mode, OpaqueSecret, Refusal, SessionId, Timestamp, UserId};
@@ -50,6 +51,15 @@ struct Introspected<'a> {
     iat: Option<i64>,
     exp: Option<i64>,
 }
+
+/// The answer about several.
+#[derive(Deserialize)]
+struct Several<'a> {
+    #[serde(borrow)]
+    tokens: Vec<Introspected<'a>>,
+}
+
+const UNREADABLE: Failure = Failure::Unreadable("its answer about a session can't be read");
 
 impl Default for Answers {
     fn default() -> Self {
@@ -101,25 +111,51 @@ impl Shared {
                     continue;
                 }
                 Err(place) => {
-                    let answer = self.introspect(secret).await.map_err(|failure| {
-                        seldom!("the server could not be asked about a session", failure);
-                        Refusal::Unavailable
-                    })?;
-                    match answer.identity {
-                        Some(_) => self.answers.good.insert(hash, answer),
-                        None => drop(self.answers.good.remove(&hash)),
-                    }
+                    let answer = self.introspect(secret).await.map_err(unavailable)?;
+                    self.remember_good(hash, answer);
                     // Somebody may have put another answer there: ours is as good.
                     place.insert(answer).ok();
                     answer
                 }
             };
-            // The server has said so just now: where memory can't, that is enough.
-            return self.judged(answer, now).unwrap_or(match answer.identity {
-                Some(identity) if !self.verifier.revocations.is_whole() => Ok(identity),
-                _ => Err(Refusal::Unavailable),
-            });
+            return self.told(answer, now);
         }
+    }
+
+    /// Asks the server about all these secrets at once.
+    pub(super) async fn ask_for_sessions(
+        &self,
+        secrets: &[OpaqueSecret],
+        now: Timestamp,
+    ) -> Result<Vec<Result<Identity, Refusal>>, Refusal> {
+        if !self.is_client {
+            return Ok(vec![Err(Refusal::TokenInvalid); secrets.len()]);
+        }
+        let asked = timeout(PATIENCE, self.introspect_all(secrets)).await.unwrap_or(Err(Failure::Silent));
+        let Ok(answers) = asked.map_err(unavailable) else {
+            let last = |secret: &OpaqueSecret| self.go_by_the_last_answer(secret.hash(), now);
+            return Ok(secrets.iter().map(last).collect());
+        };
+        for (secret, answer) in secrets.iter().zip(&answers) {
+            self.remember_good(secret.hash(), *answer);
+            self.answers.known.insert(secret.hash(), *answer);
+        }
+        Ok(answers.into_iter().map(|answer| self.told(answer, now)).collect())
+    }
+
+    fn remember_good(&self, hash: [u8; 32], answer: Answer) {
+        match answer.identity {
+            Some(_) => self.answers.good.insert(hash, answer),
+            None => drop(self.answers.good.remove(&hash)),
+        }
+    }
+
+    /// The server has said so just now: where memory can't, that is enough.
+    fn told(&self, answer: Answer, now: Timestamp) -> Result<Identity, Refusal> {
+        self.judged(answer, now).unwrap_or(match answer.identity {
+            Some(identity) if !self.verifier.revocations.is_whole() => Ok(identity),
+            _ => Err(Refusal::Unavailable),
+        })
     }
 
     fn judged(&self, answer: Answer, now: Timestamp) -> Option<Result<Identity, Refusal>> {
@@ -133,24 +169,47 @@ impl Shared {
     }
 
     async fn introspect(&self, secret: &OpaqueSecret) -> Result<Answer, Failure> {
-        let _turn = self.answers.questions.acquire().await.map_err(|_| Failure::Silent)?;
         // Base64url needs no escapes in a form.
         let form = format!("token={}&token_type_hint=session_secret", *secret.to_text());
+        let (at, body) = self.question(form).await?;
+        serde_json::from_slice::<Introspected<'_>>(&body)
+            .ok()
+            .and_then(|said| said.answer(at))
+            .ok_or(UNREADABLE)
+    }
+
+    async fn introspect_all(&self, secrets: &[OpaqueSecret]) -> Result<Vec<Answer>, Failure> {
+        let texts: Vec<_> = secrets.iter().map(OpaqueSecret::to_text).collect();
+        let texts: Vec<_> = texts.iter().map(|text| text.as_str()).collect();
+        let (at, body) = self.question(format!("tokens={}", texts.join("+"))).await?;
+        let said = serde_json::from_slice::<Several<'_>>(&body).map_err(|_| UNREADABLE)?;
+        let answers: Option<Vec<_>> = said.tokens.iter().map(|one| one.answer(at)).collect();
+        answers.filter(|answers| answers.len() == secrets.len()).ok_or(UNREADABLE)
+    }
+
+    /// Sends one question, and says when.
+    async fn question(&self, form: String) -> Result<(Instant, Bytes), Failure> {
+        let _turn = self.answers.questions.acquire().await.map_err(|_| Failure::Silent)?;
         let request = self.server.request(Method::POST, "/introspect");
         let request = finished(request, self.authorization.as_ref(), "application/json", form)?;
         let at = steady();
         let (_, body) = self.server.ask(request).await?;
-        let unreadable = Failure::Unreadable("its answer about a session can't be read");
-        let Ok(said) = serde_json::from_slice::<Introspected<'_>>(&body) else { return Err(unreadable) };
-        match (said.active, said.identity()) {
-            (false, _) => Ok(Answer { at, identity: None }),
-            (true, Some(identity)) => Ok(Answer { at, identity: Some(identity) }),
-            (true, None) => Err(unreadable),
-        }
+        Ok((at, body))
     }
 }
 
+fn unavailable(failure: Failure) -> Refusal {
+    seldom!("the server could not be asked about a session", failure);
+    Refusal::Unavailable
+}
+
 impl Introspected<'_> {
+    /// `None` for what no answer should say.
+    fn answer(&self, at: Instant) -> Option<Answer> {
+        let identity = if self.active { Some(self.identity()?) } else { None };
+        Some(Answer { at, identity })
+    }
+
     fn identity(&self) -> Option<Identity> {
         let (user, session): (UserId, SessionId) = (self.sub?.parse().ok()?, self.sid?.parse().ok()?);
         let (issued_at, expires_at) = (Timestamp::from_secs(self.iat?), Timestamp::from_secs(self.exp?));

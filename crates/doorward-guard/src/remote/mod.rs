@@ -293,6 +293,14 @@ impl Lookup for Remote {
         Box::pin(self.shared.ask_for_session(secret, now))
     }
 
+    fn sessions<'a>(
+        &'a self,
+        secrets: &'a [OpaqueSecret],
+        now: Timestamp,
+    ) -> LookupFuture<'a, Vec<Result<Identity, Refusal>>> {
+        Box::pin(self.shared.ask_for_sessions(secrets, now))
+    }
+
     fn token(&self, token: AccessToken, mode: Mode, _: Timestamp) -> LookupFuture<'_> {
         let answer = match self.shared.when_stale {
             WhenStale::Refuse => Err(Refusal::Unavailable),

@@ -10,6 +10,7 @@ use doorward_guard::{Identity, Lookup, LookupFuture};
 use quick_cache::sync::Cache;
 use tokio::sync::mpsc;
 
+use super::several::{self, Found};
 use crate::error::Cause;
 use crate::seldom::seldom;
 use crate::store::{Row, Store, StoreError, Tx, values};
@@ -154,24 +155,66 @@ impl Memory {
             let found =
                 self.store.find(BY_SECRET, values![hash]).await.map_err(|error| self.unavailable(error))?;
             let row = found.ok_or(Refusal::TokenInvalid)?;
-            if row.get::<Option<Timestamp>>(7).map_err(|error| self.unavailable(error))?.is_some()
-                || row.get::<Option<Timestamp>>(8).map_err(|error| self.unavailable(error))?.is_some()
-            {
-                return Err(Refusal::SessionEnded);
-            }
-            let session = Arc::new(remembered(&row).map_err(|error| self.unavailable(error))?);
-            // Remembered first, looked up after: a session that ends in between is refused here, and from memory too.
-            self.known.insert(hash, session.clone());
-            if self.set.has_ended(session.id) {
-                return Err(Refusal::SessionEnded);
-            }
-            let version: i64 = row.get(3).map_err(|error| self.unavailable(error))?;
-            // Where the role was changed since the row was read, so was the end of the session: read it again.
-            if self.set.role_of(session.user).is_none_or(|(_, newer)| newer <= version) {
-                return self.answer(&session, now);
+            if let Some(identity) = self.take(hash, &row, now)? {
+                return Ok(identity);
             }
         }
         Err(self.unavailable(StoreError::Contended("its role changed over and over".into())))
+    }
+
+    /// The same of several secrets, in one statement.
+    async fn load_all(
+        &self,
+        hashes: Vec<[u8; 32]>,
+        now: Timestamp,
+    ) -> Result<Vec<Result<Identity, Refusal>>, Refusal> {
+        for _ in 0..TRIES {
+            let found =
+                several::find(&self.store, &hashes, &[]).await.map_err(|error| self.unavailable(error))?;
+            let answers: Option<Vec<_>> =
+                hashes.iter().map(|hash| self.answer_from(&found, hash, now)).collect();
+            if let Some(answers) = answers {
+                return Ok(answers);
+            }
+        }
+        Err(self.unavailable(StoreError::Contended("its role changed over and over".into())))
+    }
+
+    fn answer_from(
+        &self,
+        found: &[Found],
+        hash: &[u8; 32],
+        now: Timestamp,
+    ) -> Option<Result<Identity, Refusal>> {
+        for one in found {
+            match one.secret_hash() {
+                Ok(Some(other)) if other == hash => return self.take(*hash, &one.row, now).transpose(),
+                Ok(_) => {}
+                Err(error) => return Some(Err(self.unavailable(error))),
+            }
+        }
+        Some(Err(Refusal::TokenInvalid))
+    }
+
+    /// Remembers the session of a row, and answers for it; `None` if the row has to be read again.
+    fn take(&self, hash: [u8; 32], row: &Row, now: Timestamp) -> Result<Option<Identity>, Refusal> {
+        if row.get::<Option<Timestamp>>(7).map_err(|error| self.unavailable(error))?.is_some()
+            || row.get::<Option<Timestamp>>(8).map_err(|error| self.unavailable(error))?.is_some()
+        {
+            return Err(Refusal::SessionEnded);
+        }
+        let session = Arc::new(remembered(row).map_err(|error| self.unavailable(error))?);
+        // Remembered first, looked up after: a session that ends in between is refused here, and from memory too.
+        self.known.insert(hash, session.clone());
+        if self.set.has_ended(session.id) {
+            return Err(Refusal::SessionEnded);
+        }
+        let version: i64 = row.get(3).map_err(|error| self.unavailable(error))?;
+        // Where the role was changed since the row was read, so was the end of the session: read it again.
+        if self.set.role_of(session.user).is_none_or(|(_, newer)| newer <= version) {
+            return self.answer(&session, now).map(Some);
+        }
+        Ok(None)
     }
 
     /// Whether the store lets a verified token stand: session live, user enabled, role the same.
@@ -192,6 +235,34 @@ impl Memory {
             role if role != token.role => Err(Refusal::TokenStale),
             _ => Ok(Identity::of_token(token, mode)),
         }
+    }
+
+    /// The same of several tokens, in one statement.
+    async fn confirm_all(
+        &self,
+        tokens: &[AccessToken],
+        mode: Mode,
+    ) -> Result<Vec<Result<Identity, Refusal>>, Refusal> {
+        let ids: Vec<_> = tokens.iter().map(|token| token.session).collect();
+        let found = several::find(&self.store, &[], &ids).await.map_err(|error| self.unavailable(error))?;
+        let judged = |token: &AccessToken| {
+            let found = found.iter().find(|found| found.id == token.session);
+            let row = &found.ok_or(Refusal::SessionEnded)?.row;
+            let over = row.get::<Option<Timestamp>>(7).map_err(|error| self.unavailable(error))?.is_some();
+            let disabled =
+                row.get::<Option<Timestamp>>(8).map_err(|error| self.unavailable(error))?.is_some();
+            match row.get::<RoleName>(2).map_err(|error| self.unavailable(error))? {
+                _ if over
+                    || disabled
+                    || row.get::<UserId>(1).map_err(|error| self.unavailable(error))? != token.user =>
+                {
+                    Err(Refusal::SessionEnded)
+                }
+                role if role != token.role => Err(Refusal::TokenStale),
+                _ => Ok(Identity::of_token(*token, mode)),
+            }
+        };
+        Ok(tokens.iter().map(judged).collect())
     }
 }
 
@@ -222,8 +293,25 @@ impl Lookup for Memory {
         Box::pin(self.load(secret.hash(), now))
     }
 
+    fn sessions<'a>(
+        &'a self,
+        secrets: &'a [OpaqueSecret],
+        now: Timestamp,
+    ) -> LookupFuture<'a, Vec<Result<Identity, Refusal>>> {
+        Box::pin(self.load_all(secrets.iter().map(OpaqueSecret::hash).collect(), now))
+    }
+
     fn token(&self, token: AccessToken, mode: Mode, _: Timestamp) -> LookupFuture<'_> {
         Box::pin(self.confirm(token, mode))
+    }
+
+    fn tokens<'a>(
+        &'a self,
+        tokens: &'a [AccessToken],
+        mode: Mode,
+        _: Timestamp,
+    ) -> LookupFuture<'a, Vec<Result<Identity, Refusal>>> {
+        Box::pin(self.confirm_all(tokens, mode))
     }
 }
 

@@ -115,19 +115,6 @@ impl Sessions {
         }
     }
 
-    /// The session of a correctly signed refresh token, whatever its generation and its end: for a logout.
-    ///
-    /// # Errors
-    /// The store's.
-    pub async fn of_refresh_token(&self, text: &str) -> Result<Option<SessionId>> {
-        let Some(token) = RefreshToken::parse(text) else { return Ok(None) };
-        match self.stored(token.session).await {
-            Ok(stored) => Ok(self.refresh_key.verify(&token, &stored.salt).then_some(token.session)),
-            Err(Error::RefreshInvalid) => Ok(None),
-            Err(error) => Err(error),
-        }
-    }
-
     /// Who holds this refresh token, where it would be exchanged now. It is not used.
     ///
     /// # Errors

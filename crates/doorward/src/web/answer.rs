@@ -12,17 +12,16 @@ use axum::BoxError;
 use axum::body::{Body, Bytes, HttpBody};
 use axum::extract::{ConnectInfo, Request};
 use axum::response::{IntoResponse, Response};
-use doorward_core::Refusal;
-use doorward_guard::{Credential, challenge, credential};
+use doorward_core::{Refusal, SessionId};
+use doorward_guard::challenge;
 use futures_util::FutureExt;
 use http::header::{self, HeaderName};
-use http::{HeaderValue, Method, StatusCode};
+use http::{Extensions, HeaderMap, HeaderValue, Method, StatusCode};
 use tokio::time::Instant;
 use tower::{Service, ServiceExt};
 use tracing::Level;
 
 use super::api::InMemory;
-use super::cookies::SetCookies;
 use super::credential::go;
 use super::detour::{detour, from_elsewhere, send_again, to_login};
 use super::origins::Sender;
@@ -177,11 +176,10 @@ struct Asked {
     /// What a person asked for.
     path: Option<String>,
     from_elsewhere: bool,
-    /// `/refresh` knows itself whether its token came in a cookie, and changes things by GET too.
+    /// `/refresh` changes things by GET too.
     is_refresh: bool,
-    by_cookie: bool,
-    /// A person's one credential is a session secret.
-    by_secret: bool,
+    /// The cookies of a person.
+    cookies: HeaderMap,
 }
 
 impl Asked {
@@ -200,11 +198,7 @@ impl Asked {
             method: method.clone(),
             path: (reader.is_person() && matches!(*method, Method::GET | Method::POST)).then(path).flatten(),
             from_elsewhere: reader.is_person() && from_elsewhere(headers),
-            by_cookie: headers.contains_key(header::COOKIE)
-                && !headers.contains_key(header::AUTHORIZATION)
-                && !is_refresh,
-            by_secret: reader.is_person()
-                && matches!(credential(headers, &app.cookies.names), Ok(Credential::SessionSecret(_))),
+            cookies: if reader.is_person() { only_cookies(headers) } else { HeaderMap::new() },
             is_refresh,
         }
     }
@@ -255,18 +249,6 @@ impl Asked {
         matches!(self.method, Method::GET | Method::HEAD | Method::OPTIONS)
     }
 
-    /// Clears the cookies that are of no more use. A session secret that nobody knows never becomes known: its user was
-    /// deleted. A token that is refused may be good again once its key is read, and stays.
-    fn dead_cookies(&self, app: &App, error: &Error) -> SetCookies {
-        match error {
-            _ if error.ends_session() && self.by_cookie => app.cookies.clear_all(),
-            Error::Refused(Refusal::TokenInvalid) if self.by_secret => {
-                app.cookies.clear([app.cookies.names.session.as_str()])
-            }
-            _ => SetCookies::default(),
-        }
-    }
-
     /// Unique among all processes, without asking the generator for each request.
     fn request_id(&self) -> impl std::fmt::Display {
         static START: std::sync::LazyLock<u64> =
@@ -302,6 +284,14 @@ fn error_of(response: &mut Response) -> Option<Arc<Error>> {
     Some(Arc::new(error))
 }
 
+fn only_cookies(headers: &HeaderMap) -> HeaderMap {
+    headers.get_all(header::COOKIE).iter().map(|line| (header::COOKIE, line.clone())).collect()
+}
+
+/// Among the extensions of a refusal: the live sessions that the request proved, too many for one.
+#[derive(Debug, Clone)]
+pub(crate) struct Proved(pub(crate) Vec<SessionId>);
+
 /// Among the extensions of a refusal: a proxy reads it, whatever the browser accepts. Its status and headers stay.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct ForProxy;
@@ -312,7 +302,7 @@ fn show(app: &App, asked: &Asked, error: &Error, mut plain: Response) -> Respons
     let request_id = asked.request_id().to_string();
     let mut response = match asked.reader {
         Reader::Person if !for_proxy && *error != Error::InvalidClient => {
-            page(app, asked, error, (status, plain.extensions_mut().remove()), &request_id)
+            page(app, asked, error, (status, plain.extensions_mut()), &request_id)
         }
         _ => problem(error, status, &request_id),
     };
@@ -323,11 +313,6 @@ fn show(app: &App, asked: &Asked, error: &Error, mut plain: Response) -> Respons
         if of_proxy || *name == header::ALLOW || *name == header::SET_COOKIE {
             headers.append(name, value.clone());
         }
-    }
-    if !headers.contains_key(header::SET_COOKIE) {
-        asked.dead_cookies(app, error).into_iter().for_each(|cookie| {
-            headers.append(header::SET_COOKIE, cookie);
-        });
     }
     if response_status == StatusCode::UNAUTHORIZED {
         let challenge = match error {
@@ -353,11 +338,20 @@ fn page(
     app: &App,
     asked: &Asked,
     error: &Error,
-    (status, again): (StatusCode, Option<Again>),
+    (status, extensions): (StatusCode, &mut Extensions),
     request_id: &str,
 ) -> Response {
+    let again = extensions.remove::<Again>();
     match error {
-        Error::Refused(Refusal::Unavailable) => app.pages.error(error, status, again, request_id),
+        Error::Refused(Refusal::AmbiguousCookies) => {
+            let proved = extensions.remove::<Proved>().map(|Proved(sessions)| sessions);
+            let proved = proved.unwrap_or_else(|| app.guard.live_in_memory(&asked.cookies));
+            let ticket = app.sessions.tickets.issue(&proved, app.now());
+            app.pages.two_sign_ins(error, status, &ticket, request_id)
+        }
+        Error::Refused(Refusal::Unavailable | Refusal::TooManyCookies) => {
+            app.pages.error(error, status, again, request_id)
+        }
         Error::Refused(refusal) => {
             let inner =
                 asked.path.as_deref().and_then(|path| path.strip_prefix(app.settings.base_path.as_str()));

@@ -135,9 +135,24 @@ impl Pages {
             }
             None => {
                 let title = title(status);
-                self.show("error.html", status, context! { title, code, message, fields, wait, request_id })
+                let context = context! { title, code, message, fields, wait, request_id, ticket => () };
+                self.show("error.html", status, context)
             }
         }
+    }
+
+    /// The page of a browser that holds two sign-ins, with the way out of both.
+    pub(crate) fn two_sign_ins(
+        &self,
+        error: &Error,
+        status: StatusCode,
+        ticket: &str,
+        request_id: &str,
+    ) -> Response {
+        let (_, code, message) = error.row();
+        let (fields, wait) = (Value::from(Serde(error.fields())), ());
+        let title = "Two sign-ins at once";
+        self.show("error.html", status, context! { title, code, message, fields, wait, request_id, ticket })
     }
 }
 

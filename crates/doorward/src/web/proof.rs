@@ -1,47 +1,56 @@
 //! Which sessions a request proves to be its own, so that it may end them: a logout, and a sign-in that takes their place.
 
+use doorward_core::refresh::RefreshToken;
 use doorward_core::{OpaqueSecret, SessionId};
-use doorward_guard::cookies_named;
+use doorward_guard::distinct;
 use http::HeaderMap;
 use http::header::AUTHORIZATION;
+use zeroize::Zeroizing;
 
 use crate::app::App;
 use crate::error::Result;
 
-/// How many credentials of one kind are looked at.
+/// How many `Authorization` headers are looked at.
 const MOST: usize = 4;
 
-/// The sessions of the cookies: session secrets, correctly signed access tokens (`exp` ignored), refresh tokens. Bad ones
-/// are passed over.
+/// The sessions of the cookies: session secrets, correctly signed access tokens (`exp` ignored), refresh tokens, all in one
+/// question to the store. Bad ones are passed over.
+///
+/// # Errors
+/// [`Refusal::TooManyCookies`](doorward_core::Refusal::TooManyCookies): then it is unknown what they prove (attack X04).
 pub(crate) async fn by_cookies(app: &App, headers: &HeaderMap) -> Result<Vec<SessionId>> {
-    let mut proved: Vec<SessionId> = cookies_named(headers, &app.cookies.names.token)
-        .take(MOST)
-        .filter_map(|token| by_token(app, token))
-        .collect();
-    for secret in cookies_named(headers, &app.cookies.names.session).take(MOST) {
-        if let Some(secret) = OpaqueSecret::parse(secret) {
-            proved.extend(app.sessions.of_secret(&secret).await?);
-        }
-    }
-    for token in cookies_named(headers, &app.cookies.names.refresh).take(MOST) {
-        proved.extend(app.sessions.of_refresh_token(token).await?);
-    }
+    let names = &app.cookies.names;
+    let tokens = distinct(headers, &names.token)?;
+    let secrets = distinct(headers, &names.session)?.into_iter().filter_map(OpaqueSecret::parse);
+    let refresh = distinct(headers, &names.refresh)?.into_iter().filter_map(RefreshToken::parse);
+    let (secrets, refresh): (Vec<_>, Vec<_>) = (secrets.collect(), refresh.collect());
+    let mut proved = app.sessions.proved(&secrets, &refresh).await?;
+    proved.extend(tokens.into_iter().filter_map(|token| by_token(app, token)));
+    proved.sort_unstable();
+    proved.dedup();
     Ok(proved)
 }
 
-/// Those of the cookies, of `Authorization`, and of a refresh token in the body.
-pub(crate) async fn of_any_kind(
-    app: &App,
-    headers: &HeaderMap,
-    refresh: Option<&str>,
-) -> Result<Vec<SessionId>> {
+/// What the body of a request may prove.
+#[derive(Debug, Default)]
+pub(crate) struct InBody {
+    /// A refresh token.
+    pub(crate) refresh: Option<Zeroizing<String>>,
+    /// What the page of two sign-ins gave.
+    pub(crate) ticket: Option<String>,
+}
+
+/// Those of the cookies, of `Authorization`, and of the body.
+pub(crate) async fn of_any_kind(app: &App, headers: &HeaderMap, body: InBody) -> Result<Vec<SessionId>> {
     let mut proved = by_cookies(app, headers).await?;
+    if let Some(token) = body.refresh.and_then(|token| RefreshToken::parse(&token)) {
+        proved.extend(app.sessions.proved(&[], &[token]).await?);
+    }
+    proved
+        .extend(body.ticket.map(|ticket| app.sessions.tickets.read(&ticket, app.now())).unwrap_or_default());
     for value in headers.get_all(AUTHORIZATION).iter().take(MOST) {
         let token = value.to_str().ok().and_then(|value| value.split_once(' ')).map(|(_, token)| token);
         proved.extend(token.and_then(|token| by_token(app, token)));
-    }
-    if let Some(token) = refresh {
-        proved.extend(app.sessions.of_refresh_token(token).await?);
     }
     proved.sort_unstable();
     proved.dedup();
@@ -50,12 +59,49 @@ pub(crate) async fn of_any_kind(
 
 /// The session of this token or secret, of whatever kind.
 pub(crate) async fn by_text(app: &App, text: &str) -> Result<Vec<SessionId>> {
-    let session = match (by_token(app, text), OpaqueSecret::parse(text)) {
-        (Some(session), _) => Some(session),
-        (None, Some(secret)) => app.sessions.of_secret(&secret).await?,
-        (None, None) => app.sessions.of_refresh_token(text).await?,
-    };
-    Ok(session.into_iter().collect())
+    if let Some(session) = by_token(app, text) {
+        return Ok(vec![session]);
+    }
+    let (secret, refresh) = (OpaqueSecret::parse(text), RefreshToken::parse(text));
+    app.sessions.proved(secret.as_slice(), refresh.as_slice()).await
+}
+
+/// The refresh token of the cookies.
+pub(crate) enum RefreshCookie<'a> {
+    None,
+    One(&'a str),
+    /// The cookies, of whatever kind, prove these different live sessions.
+    Ambiguous(Vec<SessionId>),
+}
+
+/// The refresh token that counts: that of the one live session which all our cookies prove together, so that no planted one
+/// changes the account (attacks X02, X03). Ended ones are passed over.
+pub(crate) async fn refresh_token<'a>(app: &App, headers: &'a HeaderMap) -> Result<RefreshCookie<'a>> {
+    let names = &app.cookies.names;
+    let refresh = distinct(headers, &names.refresh)?;
+    let Some(first) = refresh.first().copied() else { return Ok(RefreshCookie::None) };
+    let of_tokens = distinct(headers, &names.token)?.into_iter().filter_map(|token| by_token(app, token));
+    let of_tokens: Vec<_> = of_tokens.collect();
+    let secrets = distinct(headers, &names.session)?.into_iter().filter_map(OpaqueSecret::parse);
+    let secrets: Vec<_> = secrets.collect();
+    let parsed: Vec<_> =
+        refresh.iter().filter_map(|text| Some((RefreshToken::parse(text)?, *text))).collect();
+    // As almost always: nothing beside it, or a token of its own session.
+    if let ([_], [(one, _)], []) = (&*refresh, &*parsed, &*secrets)
+        && of_tokens.iter().all(|session| *session == one.session)
+    {
+        return Ok(RefreshCookie::One(first));
+    }
+    let tokens: Vec<_> = parsed.iter().map(|(token, _)| *token).collect();
+    let live = app.sessions.live(&secrets, &tokens, &of_tokens).await?;
+    match &*live {
+        [] => Ok(RefreshCookie::One(parsed.first().map_or(first, |(_, text)| text))),
+        [one] => {
+            let newest = parsed.iter().find(|(token, _)| one.newest == Some(*token));
+            Ok(newest.map_or(RefreshCookie::None, |(_, text)| RefreshCookie::One(text)))
+        }
+        _ => Ok(RefreshCookie::Ambiguous(live.iter().map(|one| one.id).collect())),
+    }
 }
 
 fn by_token(app: &App, token: &str) -> Option<SessionId> {

@@ -111,10 +111,11 @@ pub(crate) fn is_unauthorized(answer: &Answer, code: &str, asked: &str) {
         "token_expired" => "jwt expired",
         "token_stale" => "Token is out of date: refresh it",
         "session_ended" => "This session has ended",
+        "ambiguous_cookies" => "Your browser holds two different sign-ins: sign out of both",
         other => panic!("no code of a token: {other}"),
     };
     let challenge = match code {
-        "token_missing" => "Bearer",
+        "token_missing" | "ambiguous_cookies" => "Bearer",
         "token_expired" => "Bearer error=\"invalid_token\", error_description=\"jwt expired\"",
         _ => "Bearer error=\"invalid_token\"",
     };

@@ -1,6 +1,7 @@
 //! The shared table of good and bad requests, `tests/verdicts/tokens.json`: the server, the guard, /forward-auth and the
 //! guards of other languages give the same verdict on each row.
 
+mod cookies;
 mod table;
 
 use std::path::Path;

@@ -6,7 +6,7 @@ use std::sync::LazyLock;
 
 use doorward::settings::{Settings, Values};
 use doorward::testing::parsers::{self, Parsers};
-use doorward_guard::{CookieNames, Credential};
+use doorward_guard::{CookieNames, Credential, Credentials, MOST_COOKIES};
 use http::header::{ACCEPT, AUTHORIZATION, COOKIE, HeaderName};
 use http::{HeaderMap, HeaderValue, Method};
 
@@ -76,20 +76,27 @@ pub(crate) fn credential(bytes: &[u8]) {
         _ => {}
     }
     let names = CookieNames::default();
-    let picked = doorward_guard::credential(&headers, &names);
     let by_header = headers.contains_key(AUTHORIZATION);
-    let (name, value) = match picked {
-        Ok(Credential::BearerToken(token)) => {
-            assert!(by_header && headers[AUTHORIZATION].as_bytes().ends_with(token.as_bytes()));
-            return;
+    let picked = match doorward_guard::credentials(&headers, &names) {
+        Ok(Credentials::One(one)) => vec![one],
+        Ok(Credentials::Several(all)) => {
+            assert!(all.len() > 1 && all.len() <= 2 * MOST_COOKIES);
+            all
         }
-        Ok(Credential::CookieToken(token)) => (&names.token, token),
-        Ok(Credential::SessionSecret(secret)) => (&names.session, secret),
         Err(_) => return,
     };
-    assert!(!by_header);
-    let mut found = doorward_guard::cookies_named(&headers, name);
-    assert_eq!((found.next(), found.next()), (Some(value), None));
+    for (at, one) in picked.iter().enumerate() {
+        let (name, value) = match one {
+            Credential::BearerToken(token) => {
+                assert!(by_header && headers[AUTHORIZATION].as_bytes().ends_with(token.as_bytes()));
+                continue;
+            }
+            Credential::CookieToken(token) => (&names.token, token),
+            Credential::SessionSecret(secret) => (&names.session, secret),
+        };
+        assert!(!by_header && !picked[..at].contains(one));
+        assert!(doorward_guard::distinct(&headers, name).unwrap().contains(value));
+    }
 }
 
 /// A body that is read is an object for serde_json too, and its text is the same; one that isn't is a client error.

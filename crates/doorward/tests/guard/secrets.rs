@@ -172,3 +172,28 @@ async fn a_session_that_cannot_be_asked_about_is_our_own_failure_and_no_client_a
     let no_client = following(&site, address).build().await.unwrap();
     assert_eq!(verdict_on(&no_client, &ada).await, "token_invalid");
 }
+
+#[tokio::test]
+async fn x03_a_guard_asks_once_about_all_secrets_of_a_request() {
+    let (site, address) = server().await;
+    let way = Way::to(address).await;
+    let guard = guard(&site, way.address).await;
+    let (ada, bob) =
+        (site.logged_in_by("ada", Mode::Session).await, site.logged_in_by("bob", Mode::Session).await);
+    let made_up = (0..63u8).map(|n| format!("__Host-sessionId={}; ", *OpaqueSecret::new([n; 32]).to_text()));
+    let decoys = made_up.collect::<String>();
+    let line = format!("{decoys}{}", cookie(&ada));
+    for _ in 0..3 {
+        assert_eq!(verdict_of(&guard, "cookie", &line).await, "ok");
+    }
+    assert_eq!(way.count(ASKS), 1, "what was said of them is remembered");
+    // Of these one is known, and one is asked about.
+    assert_eq!(
+        verdict_of(&guard, "cookie", &format!("{}; {}", cookie(&ada), cookie(&bob))).await,
+        "ambiguous_cookies"
+    );
+    assert_eq!(way.count(ASKS), 2);
+    let too_many = format!("{decoys}{}; {}", cookie(&ada), cookie(&bob));
+    assert_eq!(verdict_of(&guard, "cookie", &too_many).await, "too_many_cookies");
+    assert_eq!(way.count(ASKS), 2);
+}

@@ -105,6 +105,7 @@ async fn identify(app: &App, parts: &Parts) -> Result<HeaderMap, Denial> {
         Refusal::Unavailable => {
             Denial::Shut("the credential cannot be checked", app.sessions.memory.last_failure())
         }
+        Refusal::TooManyCookies => shut("there are too many cookies of one name"),
         _ => Denial::NobodyThere(refusal, way(app, refusal, (&original, &asked))),
     };
     let identity = app.guard.check(&parts.headers).await.map_err(nobody)?;

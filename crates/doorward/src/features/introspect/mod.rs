@@ -7,18 +7,19 @@
 
 use axum::Json;
 use axum::extract::State;
+use axum::response::{IntoResponse, Response};
 use doorward_core::revocation::Standing;
 use doorward_core::role::RoleName;
 use doorward_core::{Mode, OpaqueSecret, Refusal, SessionId, Timestamp, UserId};
-use doorward_guard::{Identity, Lookup};
+use doorward_guard::{Identity, Lookup, MOST_COOKIES};
 use serde::Serialize;
 use serde_json::json;
 use zeroize::Zeroizing;
 
 use crate::app::App;
-use crate::error::Result;
-use crate::shape::{and_maybe, like, object, of};
-use crate::web::api::{Routes, Who, optional, required, says};
+use crate::error::{Error, Result};
+use crate::shape::{and_maybe, like, named, object, of};
+use crate::web::api::{Routes, Who, optional, says};
 use crate::web::input::Input;
 use crate::web::registered::Registered;
 
@@ -37,10 +38,13 @@ pub(crate) fn routes() -> Routes {
             ("aud", like(of::<&str>(), "doorward")),
         ],
     );
+    let alive = named("Introspected", "Whether a token is alive, and whose.", alive);
+    let told =
+        json!({ "anyOf": [alive.clone(), object([("tokens", json!({ "type": "array", "items": alive }))])] });
     let introspect_says = says("Ask about a token", Who::Client)
-        .more("RFC 7662. Whatever isn't alive is `{\"active\": false}` and no more.")
-        .body([required::<String>("token"), optional::<String>("token_type_hint")])
-        .json(200, "whether it is alive, and whose", alive);
+        .more("RFC 7662. Whatever isn't alive is `{\"active\": false}` and no more. `tokens` in place of `token` asks about up to 64 session secrets at once, with one space between them; the answers stand in their order.")
+        .body([optional::<String>("token"), optional::<String>("tokens"), optional::<String>("token_type_hint")])
+        .json(200, "whether it is alive, and whose", told);
     Routes::of("For other programs").post("/introspect", introspect, introspect_says)
 }
 
@@ -65,12 +69,44 @@ struct Alive {
     aud: String,
 }
 
-async fn introspect(State(app): State<App>, _: Registered, mut input: Input) -> Result<Json<Told>> {
+/// What is told of several.
+#[derive(Serialize)]
+struct Several {
+    tokens: Vec<Told>,
+}
+
+impl Told {
+    fn of(alive: Option<Alive>) -> Self {
+        Self { active: alive.is_some(), alive }
+    }
+}
+
+async fn introspect(State(app): State<App>, _: Registered, mut input: Input) -> Result<Response> {
+    if let Some(tokens) = input.optional::<String>("tokens").map(Zeroizing::new) {
+        let told = several(&app, &tokens).await?;
+        return Ok(Json(Several { tokens: told }).into_response());
+    }
     let Some(token) = input.required::<String>("token").map(Zeroizing::new) else {
         return Err(input.refuse());
     };
-    let alive = alive(&app, &token).await?;
-    Ok(Json(Told { active: alive.is_some(), alive }))
+    Ok(Json(Told::of(alive(&app, &token).await?)).into_response())
+}
+
+/// A guard asks once for all session secrets of a request (attack X03): one statement finds them.
+async fn several(app: &App, tokens: &str) -> Result<Vec<Told>> {
+    let secrets: Option<Vec<_>> = tokens.split(' ').map(OpaqueSecret::parse).collect();
+    let Some(secrets) = secrets.filter(|secrets| secrets.len() <= MOST_COOKIES) else {
+        let expected =
+            format!("must be session secrets, {MOST_COOKIES} at most, with one space between them");
+        return Err(Error::field("tokens", expected));
+    };
+    let answers = app.sessions.memory.sessions(&secrets, app.now()).await?;
+    let told = answers.into_iter().map(|answer| match answer {
+        Ok(identity) => Ok(Told::of(Some(shown(app, "session_secret", identity)))),
+        Err(Refusal::Unavailable) => Err(Refusal::Unavailable.into()),
+        Err(_) => Ok(Told::of(None)),
+    });
+    told.collect()
 }
 
 async fn alive(app: &App, token: &str) -> Result<Option<Alive>> {
@@ -82,8 +118,12 @@ async fn alive(app: &App, token: &str) -> Result<Option<Alive>> {
     } else {
         ("refresh_token", app.sessions.of_live_refresh_token(token).await?)
     };
+    Ok(identity.map(|identity| shown(app, token_type, identity)))
+}
+
+fn shown(app: &App, token_type: &'static str, identity: Identity) -> Alive {
     let expected = app.keys.verifier().expected();
-    Ok(identity.map(|identity| Alive {
+    Alive {
         token_type,
         sub: identity.user,
         sid: identity.session,
@@ -93,7 +133,7 @@ async fn alive(app: &App, token: &str) -> Result<Option<Alive>> {
         exp: identity.expires_at.as_secs(),
         iss: expected.issuer.clone(),
         aud: expected.audience.clone(),
-    }))
+    }
 }
 
 /// By the store, which alone knows the mode; memory refuses before it.

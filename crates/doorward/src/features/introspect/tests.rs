@@ -190,3 +190,31 @@ async fn a_token_is_asked_about_in_a_body_and_nowhere_else() {
     let post = site.visitor().request(Method::POST, &path).header(header::AUTHORIZATION, &client);
     site.visitor().send(post, "").await.has_status(422).is_refused("invalid_input");
 }
+
+#[tokio::test]
+async fn many_session_secrets_are_asked_about_at_once_and_answered_in_their_order() {
+    let site = Site::new().await;
+    let client = site.client().await;
+    let (ada, bob) =
+        (site.logged_in_by("ada", Mode::Session).await, site.logged_in_by("bob", Mode::Session).await);
+    let secret = |visitor: &crate::testing::Visitor| visitor.cookie("__Host-sessionId").unwrap();
+    let (of_ada, of_bob, nobody) = (secret(&ada), secret(&bob), format!("{}A", "n".repeat(42)));
+    let ask = async |tokens: &str| {
+        let request = site.visitor().request(Method::POST, "/introspect");
+        let request = request
+            .header(header::AUTHORIZATION, &client)
+            .header(header::CONTENT_TYPE, "application/x-www-form-urlencoded");
+        let form =
+            url::form_urlencoded::Serializer::new(String::new()).append_pair("tokens", tokens).finish();
+        site.visitor().send(request, form).await
+    };
+    let told = ask(&format!("{of_bob} {nobody} {of_ada}")).await.is_ok();
+    assert_eq!(told["tokens"][0]["sub"], bob.user_id().await);
+    assert_eq!(told["tokens"][1], json!({ "active": false }));
+    assert_eq!(told["tokens"][2]["sub"], ada.user_id().await);
+    ada.post("/logout", Value::Null).await.is_ok();
+    assert_eq!(ask(&of_ada).await.is_ok(), json!({ "tokens": [{ "active": false }] }));
+    for wrong in ["", " ", "x", &format!("{of_ada}  {of_bob}"), &vec![of_ada.as_str(); 65].join(" ")] {
+        ask(wrong).await.has_status(422).is_refused("invalid_input");
+    }
+}

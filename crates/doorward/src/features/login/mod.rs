@@ -56,6 +56,7 @@ pub(crate) fn routes() -> Routes {
         .goes("after a form, to `return_to` or /dashboard")
         .sets_cookies()
         .refuses([Error::InvalidCredentials, Error::UserDisabled, Error::HttpsRequired])
+        .refuses([Error::Refused(Refusal::TooManyCookies)])
         .refuses([Error::TooManyAttempts(Duration::ZERO), Error::RefusedByApplication(String::new())]);
     Routes::of("Signing in").get("/login", form, form_says).post("/login", login, login_says)
 }
@@ -64,7 +65,7 @@ async fn form(
     State(app): State<App>,
     reader: Reader,
     headers: HeaderMap,
-    Said(said): Said,
+    Said(mut said): Said,
     query: Query,
 ) -> Response {
     let back = query.text("return_to").and_then(|text| return_to(&app.settings, text));
@@ -77,6 +78,7 @@ async fn form(
             }
             // With a `return_to` they have been sent here, and a detour would lead in a circle: unless an application
             // sent them, and another site sent them there, so that our cookies stayed at home.
+            Err(Refusal::AmbiguousCookies) => said = Some(TWO),
             Err(refusal)
                 if query.text("return_to").is_none()
                     || refusal == Refusal::TokenMissing && !home.starts_with('/') =>
@@ -91,6 +93,9 @@ async fn form(
     let context = context! { notice => said, ..shown(back, "") };
     app.pages.show("login.html", StatusCode::OK, context)
 }
+
+/// What a browser with two live sign-ins is told; the next sign-in ends both.
+const TWO: &str = "This browser holds two different sign-ins. Sign in again: that ends both.";
 
 fn shown(back: Option<&str>, email: &str) -> Value {
     context! { return_to => back.unwrap_or_default(), email }

@@ -2,12 +2,14 @@
 //!
 //! `POST /logout` ends every session that the request proves to be its own, by whatever credential, clears all our
 //! cookies, and never refuses for a bad or missing one: logging out twice, or with an expired token, is no error. Only a
-//! store that fails is 503, and then nobody is told that they are out (attack R06).
+//! store that fails is 503 (attack R06), and more cookies than are looked at are 400 (X04): then nobody is told that they
+//! are out. A page that found two sign-ins hands back a `ticket` for both.
 //!
 //! `POST /logout/all` ends every session of the signed-in user. `GET /logout` is the form, for browsers that hold anything.
 
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
+use doorward_core::Refusal;
 use doorward_guard::Identity;
 use http::header::ALLOW;
 use http::{HeaderMap, StatusCode};
@@ -24,17 +26,18 @@ use crate::web::credential::go;
 use crate::web::done::{Done, done};
 use crate::web::input::Input;
 use crate::web::notice::Notice;
-use crate::web::proof;
+use crate::web::proof::{self, InBody};
 use crate::web::reader::Reader;
 
 pub(crate) fn routes() -> Routes {
     let logout_says = says("Sign out", Who::Anybody)
         .more("Ends every session that the request proves to be its own, and refuses for no bad or missing credential or body.")
-        .body([optional::<String>("refresh_token")])
+        .body([optional::<String>("refresh_token"), optional::<String>("ticket").in_forms()])
         .whatever_the_body()
         .json(200, "signed out", Done::shape("Logged out"))
         .goes("after a form, to /login")
-        .sets_cookies();
+        .sets_cookies()
+        .refuses([Error::Refused(Refusal::TooManyCookies)]);
     let all_says = says("Sign out everywhere", Who::SignedIn)
         .json(200, "signed out", Done::shape_of_sessions("Logged out from all devices"))
         .goes("after a form, to /login")
@@ -64,7 +67,8 @@ async fn logout(
     // A body that can't be read proves nothing, and refuses nothing.
     let mut input = input.unwrap_or_default();
     let refresh = input.optional::<String>("refresh_token").map(Zeroizing::new);
-    let sessions = proof::of_any_kind(&app, &headers, refresh.as_ref().map(|token| token.as_str())).await?;
+    let body = InBody { refresh, ticket: input.optional::<String>("ticket") };
+    let sessions = proof::of_any_kind(&app, &headers, body).await?;
     let entry = Entry::new(Action::Logout, app.now()).ip(client.ip);
     app.sessions.end(sessions, Because::Logout, Some(entry)).await?;
     let cleared = app.cookies.sign_out();

@@ -123,7 +123,9 @@ async fn the_document_of_the_api_names_no_refusal_of_a_logout_for_its_body() {
     let site = Site::new().await;
     let answers = &site.api().document()["paths"]["/logout"]["post"]["responses"];
     let statuses: Vec<_> = answers.as_object().unwrap().keys().collect();
-    assert_eq!(statuses, ["200", "303", "403", "503"]);
+    assert_eq!(statuses, ["200", "303", "400", "403", "503"]);
+    assert_eq!(answers["400"].to_string().matches("too_many_cookies").count(), 1);
+    assert!(!answers["400"].to_string().contains("malformed"));
 }
 
 #[tokio::test]

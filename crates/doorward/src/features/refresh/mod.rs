@@ -9,8 +9,7 @@
 
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
-use doorward_core::Refusal;
-use doorward_guard::cookies_named;
+use doorward_core::{Refusal, SessionId};
 use http::header::ALLOW;
 use http::{HeaderMap, Method, StatusCode};
 use zeroize::Zeroizing;
@@ -19,11 +18,13 @@ use crate::app::App;
 use crate::error::{Error, Result};
 use crate::sessions::{self, Issued};
 use crate::shape::of;
+use crate::web::answer::Proved;
 use crate::web::api::{Routes, Who, optional, says};
 use crate::web::client::Client;
 use crate::web::credential::{self, cookies, go_as};
 use crate::web::detour::{is_navigation, to_login};
 use crate::web::input::Input;
+use crate::web::proof::{self, RefreshCookie};
 use crate::web::query::Query;
 use crate::web::reader::Reader;
 use crate::web::return_to::{RETURN_TO, path_of_ours, reaches, return_to};
@@ -42,14 +43,16 @@ pub(crate) fn routes() -> Routes {
         .goes_again("a form that is on its way, to `return_to`")
         .sets_cookies()
         .refuses([Error::RefreshInvalid, Error::RefreshReused, Error::HttpsRequired])
-        .refuses([Refusal::SessionEnded, Refusal::SessionExpired].map(Error::Refused))
+        .refuses([Refusal::SessionEnded, Refusal::SessionExpired, Refusal::TokenStale].map(Error::Refused))
+        .refuses([Refusal::AmbiguousCookies, Refusal::TooManyCookies].map(Error::Refused))
         .refuses([Error::RefusedByApplication(String::new())]);
     let go_on_says = says("Renew the cookies, and go on", Who::Browser)
         .more("For a browser that opens a page; scripts, frames and programs get a 405.")
         .query("return_to", of::<&str>(), RETURN_TO)
         .goes("to `return_to` or /dashboard, or else to /login")
         .sets_cookies()
-        .refuses([Error::HttpsRequired, Error::RefusedByApplication(String::new())]);
+        .refuses([Error::HttpsRequired, Error::RefusedByApplication(String::new())])
+        .refuses([Refusal::AmbiguousCookies, Refusal::TooManyCookies].map(Error::Refused));
     Routes::of("Signing in").get("/refresh", go_on, go_on_says).post("/refresh", refresh, refresh_says)
 }
 
@@ -64,21 +67,20 @@ async fn refresh(
     }
     let in_body = input.optional::<String>("refresh_token").map(Zeroizing::new);
     input.check()?;
-    let mut in_cookies = cookies_named(&headers, &app.cookies.names.refresh);
-    let token = match (&in_body, in_cookies.next(), in_cookies.next()) {
-        (Some(token), None, _) => token.as_str(),
-        (None, Some(token), None) => token,
-        (None, None, _) => return Err(Error::RefreshInvalid),
+    let in_cookie = match proof::refresh_token(&app, &headers).await? {
+        RefreshCookie::One(token) => Some(token),
+        RefreshCookie::None => None,
+        RefreshCookie::Ambiguous(sessions) => return Ok(ambiguous(sessions)),
+    };
+    let token = match (&in_body, in_cookie) {
+        (Some(token), None) => token.as_str(),
+        (None, Some(token)) => token,
+        (None, None) => return Err(Error::RefreshInvalid),
         // Two credentials of one kind: nobody guesses which was meant (attack K01).
         _ => return Err(Error::Malformed("Send one refresh token, in the body or in the cookie".into())),
     };
-    match renew(&app, token, client).await {
-        Ok(issued) => Ok(credential::hand_out(&app, &issued, (StatusCode::OK, None), None)),
-        Err(error) if error.ends_session() && in_body.is_none() => {
-            Ok((app.cookies.clear_all(), error).into_response())
-        }
-        Err(error) => Err(error),
-    }
+    let issued = renew(&app, token, client).await?;
+    Ok(credential::hand_out(&app, &issued, (StatusCode::OK, None), None))
 }
 
 async fn go_on(
@@ -103,11 +105,14 @@ async fn onward(
     (path, status): (&str, StatusCode),
 ) -> Result<Response> {
     let page = if status == StatusCode::SEE_OTHER { path } else { "/dashboard" };
-    let mut tokens = cookies_named(headers, &app.cookies.names.refresh);
-    let (Some(token), None) = (tokens.next(), tokens.next()) else {
-        let checked = app.guard.check(headers).await;
-        let signed_in = checked.is_ok_and(|identity| reaches(&app.settings, identity.mode, path));
-        return Ok(if signed_in { go_as(app, status, path) } else { to_login(app, page) });
+    let token = match proof::refresh_token(app, headers).await? {
+        RefreshCookie::One(token) => token,
+        RefreshCookie::None => {
+            let checked = app.guard.check(headers).await;
+            let signed_in = checked.is_ok_and(|identity| reaches(&app.settings, identity.mode, path));
+            return Ok(if signed_in { go_as(app, status, path) } else { to_login(app, page) });
+        }
+        RefreshCookie::Ambiguous(sessions) => return Ok(ambiguous(sessions)),
     };
     match renew(app, token, client).await {
         // Twice with one token: if the browser keeps no cookie that we set, the page would send it here for ever. The
@@ -116,12 +121,17 @@ async fn onward(
             Ok((cookies(app, &issued), to_login(app, page)).into_response())
         }
         Ok(issued) => Ok((cookies(app, &issued), go_as(app, status, path)).into_response()),
-        Err(error) if error.ends_session() => {
-            Ok((app.cookies.clear_all(), to_login(app, page)).into_response())
-        }
-        Err(Error::RefreshInvalid | Error::InvalidInput(_)) => Ok(to_login(app, page)),
+        Err(error) if error.row().0 == StatusCode::UNAUTHORIZED => Ok(to_login(app, page)),
+        Err(Error::InvalidInput(_)) => Ok(to_login(app, page)),
         Err(error) => Err(error),
     }
+}
+
+/// The page can end the sessions that were found, also those whose cookies don't travel to /logout.
+fn ambiguous(sessions: Vec<SessionId>) -> Response {
+    let mut response = Error::Refused(Refusal::AmbiguousCookies).into_response();
+    response.extensions_mut().insert(Proved(sessions));
+    response
 }
 
 async fn renew(app: &App, token: &str, client: Client) -> Result<Issued> {

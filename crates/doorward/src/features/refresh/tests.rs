@@ -51,17 +51,13 @@ async fn session_mode_has_nothing_to_refresh() {
 }
 
 #[tokio::test]
-async fn a_token_in_both_places_or_twice_is_refused_and_ends_nothing() {
+async fn a_token_in_both_places_is_refused_and_ends_nothing() {
     let site = Site::new().await;
     let ada = site.logged_in_by("ada", Mode::Cookie).await;
     let token = ada.cookie(REFRESH_COOKIE).unwrap();
     let both = ada.post("/refresh", json!({ "refresh_token": token })).await;
     both.has_status(400).is_refused("malformed");
-    let twice = format!("{REFRESH_COOKIE}={token}; {REFRESH_COOKIE}={token}");
-    let request = site.visitor().request(Method::POST, "/refresh").header(header::COOKIE, twice);
-    let answer = site.visitor().send(request, "").await;
-    answer.has_status(400).is_refused("malformed");
-    assert!(both.set_cookies().is_empty() && answer.set_cookies().is_empty());
+    assert!(both.set_cookies().is_empty());
     ada.refresh().await.is_ok();
 }
 
@@ -102,15 +98,14 @@ async fn what_is_no_refresh_token_of_ours_is_one_answer() {
 }
 
 #[tokio::test]
-async fn a_refused_cookie_is_cleared_and_a_refused_body_clears_nothing() {
+async fn a_refused_refresh_clears_no_cookie() {
     let site = Site::new().await;
     let ada = site.logged_in_by("ada", Mode::Cookie).await;
     let thief = ada.copy();
     ada.post("/logout", Value::Null).await.is_ok();
     let answer = thief.refresh().await;
     answer.has_status(401).is_refused("session_ended");
-    assert_eq!(answer.set_cookies().len(), 3, "{:?}", answer.set_cookies());
-    assert!(thief.cookie(REFRESH_COOKIE).is_none() && thief.cookie("__Host-token").is_none());
+    assert!(answer.set_cookies().is_empty());
     let answer = site.visitor().post("/refresh", json!({ "refresh_token": "dr1.garbage" })).await;
     assert!(answer.set_cookies().is_empty());
 }
@@ -183,13 +178,13 @@ async fn whoever_cannot_be_renewed_goes_to_the_login_and_in_no_circle() {
     let refresh = "/refresh?return_to=%2Fdashboard";
     site.visitor().page(refresh).await.goes_to(login);
 
-    // Signed out elsewhere: the cookies go too.
+    // Signed out elsewhere.
     let ada = site.logged_in_by("ada", Mode::Cookie).await;
     let elsewhere = ada.copy();
     ada.post("/logout", Value::Null).await.is_ok();
     let answer = elsewhere.page(refresh).await;
     answer.goes_to(login);
-    assert_eq!(answer.set_cookies().len(), 3, "{:?}", answer.set_cookies());
+    assert!(answer.set_cookies().is_empty());
     elsewhere.page(login).await.has_status(200);
 
     // A refresh token that is none of ours, with an access token that has run out.

@@ -61,6 +61,7 @@ pub(crate) fn routes() -> Routes {
         .goes("after a form, to `return_to` or /dashboard")
         .sets_cookies()
         .refuses([Error::RegistrationClosed(CLOSED), Error::LinkInvalid, Error::EmailTaken, Error::HttpsRequired])
+        .refuses([Error::Refused(doorward_core::Refusal::TooManyCookies)])
         .refuses([Error::TooManyAttempts(Duration::ZERO), Error::RefusedByApplication(String::new())]);
     Routes::of("Signing in").get("/register", form, form_says).post("/register", register, register_says)
 }

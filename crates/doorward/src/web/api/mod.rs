@@ -347,6 +347,8 @@ impl Operation {
                 R::TokenStale,
                 R::SessionEnded,
                 R::SessionExpired,
+                R::AmbiguousCookies,
+                R::TooManyCookies,
             ];
             all.extend(credential.map(Error::Refused));
         }

@@ -17,25 +17,35 @@ async fn two(target: &Target, mode: Mode) -> (&'static str, String, String) {
 }
 
 #[tokio::test]
-async fn k01_two_cookies_of_one_name_are_refused_on_every_route_in_any_order() {
+async fn k01_one_live_session_counts_on_every_route_and_two_are_refused() {
     let target = Target::new().await;
     for mode in [Mode::Cookie, Mode::Session] {
         let (name, good, other) = two(&target, mode).await;
+        let ended = target.site.logged_in_by("ada", mode).await;
+        let dead = ended.cookie(name).unwrap();
+        ended.post("/logout", Value::Null).await.is_ok();
         let before = state(&target.site).await;
-        for (first, second) in [
-            (&*good, "bad"),
-            ("bad", &*good),
-            (&*good, ""),
-            (&*good, &*other),
-            (&*other, &*good),
-            (&*good, &*good),
-        ] {
+        for (first, second) in
+            [(&*good, "bad"), ("bad", &*good), (&*good, ""), (&*dead, &*good), (&*good, &*good)]
+        {
             for line in [
                 format!("{name}={first}; {name}={second}"),
                 format!("{name}={first};{name}={second}"),
                 format!("a=b; {name}={first}; c=d; {name}={second}; e=f"),
             ] {
-                target.refuses_header("token_invalid", "cookie", line.as_bytes()).await;
+                for path in ["/profile", "/dashboard", "/sessions", "/admin/users"] {
+                    target.ask("GET", path, "cookie", line.as_bytes()).await.is_ok();
+                }
+                let profile = target.ask("GET", "/profile", "cookie", line.as_bytes()).await.is_ok();
+                assert_eq!(profile["user"]["name"], "ada");
+            }
+        }
+        for (first, second) in [(&*good, &*other), (&*other, &*good)] {
+            for line in [
+                format!("{name}={first}; {name}={second}"),
+                format!("{name}={dead};{name}={first};{name}=bad;{name}={second}"),
+            ] {
+                target.refuses_header("ambiguous_cookies", "cookie", line.as_bytes()).await;
             }
             for (method, path) in [("GET", "/profile"), ("GET", "/admin/users"), ("POST", "/logout/all")] {
                 let visitor = target.site.visitor();
@@ -43,7 +53,7 @@ async fn k01_two_cookies_of_one_name_are_refused_on_every_route_in_any_order() {
                 let request = request
                     .header(COOKIE, format!("{name}={first}"))
                     .header(COOKIE, format!("{name}={second}"));
-                is_unauthorized(&visitor.send(request, "").await, "token_invalid", "two lines");
+                is_unauthorized(&visitor.send(request, "").await, "ambiguous_cookies", "two lines");
             }
         }
         assert_eq!(state(&target.site).await, before);
@@ -51,33 +61,52 @@ async fn k01_two_cookies_of_one_name_are_refused_on_every_route_in_any_order() {
 }
 
 #[tokio::test]
-async fn k01_two_refresh_cookies_refresh_nothing() {
+async fn k01_of_several_refresh_cookies_the_live_one_counts_and_two_refresh_nothing() {
     let target = Target::new().await;
     let (one, two) = (
         target.site.logged_in_by("lin", Mode::Cookie).await,
         target.site.logged_in_by("eve", Mode::Cookie).await,
     );
-    let (good, other) = (one.cookie(REFRESH).unwrap(), two.cookie(REFRESH).unwrap());
+    let ended = target.site.logged_in_by("eve", Mode::Cookie).await;
+    let (good, other, dead) =
+        (one.cookie(REFRESH).unwrap(), two.cookie(REFRESH).unwrap(), ended.cookie(REFRESH).unwrap());
+    ended.post("/logout", Value::Null).await.is_ok();
+    let phone = target.site.logged_in_by("eve", Mode::Session).await;
+    let (token, secret) = (two.cookie(TOKEN).unwrap(), phone.cookie(SESSION).unwrap());
     let before = state(&target.site).await;
-    for (first, second) in
-        [(&*good, "bad"), ("bad", &*good), (&*good, &*other), (&*other, &*good), (&*good, &*good)]
-    {
+    let ask = async |cookies: &str| {
         let visitor = target.site.visitor();
-        let line = format!("{REFRESH}={first}; {REFRESH}={second}");
-        let request = visitor.request(Method::POST, "/refresh").header(COOKIE, line);
-        let answer = visitor.send(request, "").await;
-        answer.has_status(400).is_refused("malformed");
+        visitor.send(visitor.request(Method::POST, "/refresh").header(COOKIE, cookies), "").await
+    };
+    for (first, second) in [(&good, &other), (&other, &good)] {
+        let answer = ask(&format!("{REFRESH}={first}; {REFRESH}={dead}; {REFRESH}={second}")).await;
+        is_unauthorized(&answer, "ambiguous_cookies", "two");
         assert!(answer.set_cookies().is_empty());
-        // In the body and in the cookie are two as well.
-        visitor.hold_cookie(REFRESH, first);
-        visitor
-            .post("/refresh", json!({ "refresh_token": second }))
-            .await
-            .has_status(400)
-            .is_refused("malformed");
     }
+    // Beside the live credential of somebody else it would change the account.
+    for beside in [format!("{TOKEN}={token}"), format!("{SESSION}={secret}")] {
+        let answer = ask(&format!("{REFRESH}={good}; {beside}")).await;
+        is_unauthorized(&answer, "ambiguous_cookies", &beside);
+    }
+    // In the body and in the cookie are two as well.
+    let visitor = target.site.visitor();
+    visitor.hold_cookie(REFRESH, &good);
+    let both = visitor.post("/refresh", json!({ "refresh_token": other })).await;
+    both.has_status(400).is_refused("malformed");
+    let many = (0..65).map(|n| format!("{REFRESH}={n}; ")).collect::<String>();
+    ask(&many).await.has_status(400).is_refused("too_many_cookies");
     assert_eq!(state(&target.site).await, before);
-    one.refresh().await.is_ok();
+    for line in [
+        format!(
+            "{REFRESH}={dead}; {REFRESH}=x; {REFRESH}={good}; {TOKEN}={}",
+            ended.cookie(TOKEN).unwrap_or_default()
+        ),
+        format!("{REFRESH}={good}; {REFRESH}={good}"),
+        format!("{}{REFRESH}={good}", (0..63).map(|n| format!("{REFRESH}={n}; ")).collect::<String>()),
+    ] {
+        ask(&line).await.is_ok();
+    }
+    two.refresh().await.is_ok();
 }
 
 #[tokio::test]
@@ -88,13 +117,95 @@ async fn k01_a_mix_of_two_users_can_always_log_out_and_ends_both() {
     let thief = mixed.copy();
     mixed.hold_cookie(SESSION, &other.cookie(SESSION).unwrap());
     for path in ["/profile", "/dashboard", "/sessions"] {
-        is_unauthorized(&mixed.get(path).await, "token_invalid", path);
+        is_unauthorized(&mixed.get(path).await, "ambiguous_cookies", path);
     }
     assert_eq!(mixed.post("/logout", Value::Null).await.has_status(200).set_cookies().len(), 4);
     assert_eq!((mixed.cookie(TOKEN), mixed.cookie(SESSION), mixed.cookie(REFRESH)), (None, None, None));
     thief.get("/profile").await.has_status(401).is_refused("session_ended");
     other.get("/profile").await.has_status(401).is_refused("session_ended");
     target.admin.get("/profile").await.is_ok();
+}
+
+#[tokio::test]
+async fn x03_the_page_of_two_sign_ins_ends_both_also_where_their_cookies_do_not_travel() {
+    let target = Target::new().await;
+    let mixed = target.site.logged_in_by("lin", Mode::Cookie).await;
+    let planted = target.site.logged_in_by("eve", Mode::Session).await;
+    let secret = planted.cookie(SESSION).unwrap();
+    // As planted for one path: it comes to no other.
+    let at_dashboard = mixed.request(Method::GET, "/dashboard").header("accept", "text/html");
+    let line = format!("{SESSION}={secret}");
+    let page = mixed.send(at_dashboard.header(COOKIE, line), "").await;
+    assert!(page.has_status(401).set_cookies().is_empty());
+    let text = page.text();
+    let ticket = text.split("name=\"ticket\" value=\"").nth(1).unwrap().split('"').next().unwrap().to_owned();
+    assert!(text.contains("action=\"/logout\"") && !text.contains(&secret));
+    let forged = format!("{}A", &ticket[..ticket.len() - 1]);
+    target.site.visitor().form("/logout", &[("ticket", &forged)]).await.goes_to("/login?done=signed-out");
+    planted.get("/profile").await.is_ok();
+    mixed.form("/logout", &[("ticket", &ticket)]).await.goes_to("/login?done=signed-out");
+    planted.get("/profile").await.is_refused("session_ended");
+    // The next sign-in is alone: the planted one is passed over.
+    sign_in(&mixed, "lin", "cookie").await.is_ok();
+    mixed.hold_cookie(SESSION, &secret);
+    assert_eq!(name_of(&mixed).await, "lin");
+    mixed.page("/dashboard").await.has_status(200);
+}
+
+#[tokio::test]
+async fn x03_the_login_says_so_and_ends_both() {
+    let target = Target::new().await;
+    let mixed = target.site.logged_in_by("lin", Mode::Cookie).await;
+    let other = target.site.logged_in_by("eve", Mode::Session).await;
+    mixed.hold_cookie(SESSION, &other.cookie(SESSION).unwrap());
+    let page = mixed.page("/login?return_to=/dashboard").await;
+    assert!(page.has_status(200).text().contains("two different sign-ins"));
+    let fields = [("email", "lin@example.org"), ("password", PASSWORD)];
+    mixed.form("/login", &fields).await.goes_to("/dashboard");
+    other.get("/profile").await.is_refused("session_ended");
+    assert_eq!(name_of(&mixed).await, "lin");
+}
+
+#[tokio::test]
+async fn x04_a_logout_ends_every_session_behind_decoys_or_clears_nothing() {
+    let target = Target::new().await;
+    for mode in [Mode::Cookie, Mode::Session] {
+        let name = if mode == Mode::Session { SESSION } else { REFRESH };
+        for decoys in [3, 63, 64] {
+            let mut browsers = Vec::new();
+            for user in ["lin", "eve", "lin"] {
+                browsers.push(target.site.logged_in_by(user, mode).await);
+            }
+            let live = browsers.iter().map(|one| format!("; {name}={}", one.cookie(name).unwrap()));
+            let live: String = live.take(if decoys == 3 { 3 } else { 1 }).collect();
+            let line = (0..decoys).map(|n| format!("{name}=decoy{n}; ")).collect::<String>() + &live;
+            let answer = target.ask("POST", "/logout", "cookie", line.as_bytes()).await;
+            if decoys == 64 {
+                answer.has_status(400).is_refused("too_many_cookies");
+                assert!(answer.set_cookies().is_empty());
+                browsers[0].get("/profile").await.is_ok();
+                // Nor does a sign-in take the place of what it cannot tell.
+                let body = json!({ "email": "lin@example.org", "password": PASSWORD, "mode": "session" });
+                let visitor = target.site.visitor();
+                let request = visitor.request(Method::POST, "/login").header(COOKIE, &line);
+                let request = request.header("content-type", "application/json");
+                let answer = visitor.send(request, body.to_string()).await;
+                answer.has_status(400).is_refused("too_many_cookies");
+                assert!(answer.set_cookies().is_empty());
+                continue;
+            }
+            answer.is_ok();
+            browsers[0].get("/profile").await.is_refused("session_ended");
+            for other in &browsers[1..] {
+                let answer = other.get("/profile").await;
+                if decoys == 3 {
+                    answer.is_refused("session_ended");
+                } else {
+                    answer.is_ok();
+                }
+            }
+        }
+    }
 }
 
 #[tokio::test]
@@ -332,14 +443,12 @@ async fn k06_two_users_at_once_are_one_or_nobody() {
         let request = visitor.request(Method::GET, "/admin/users").header(COOKIE, &cookie);
         visitor.send(request, "").await.is_ok();
     }
-    // Cookies of two modes are nobody, whoever's they are.
+    // Live cookies of two modes are nobody, whoever's they are.
     for (first, second) in [(&of_ada, &secret_of_grace), (&of_grace, &secret_of_grace)] {
-        for line in [
-            format!("{token}={first}; {session}={second}"),
-            format!("{session}={second}; {token}={first}"),
-            format!("{token}=x; {session}={second}"),
-        ] {
-            target.refuses_header("token_invalid", "cookie", line.as_bytes()).await;
+        for line in
+            [format!("{token}={first}; {session}={second}"), format!("{session}={second}; {token}={first}")]
+        {
+            target.refuses_header("ambiguous_cookies", "cookie", line.as_bytes()).await;
         }
     }
     // Where nobody has to be signed in, Authorization is not looked at.

@@ -17,7 +17,7 @@ const PAYLOAD: &str = r#"{"iss":"doorward","aud":"doorward","sub":"SUB","sid":"S
 type Sign = Box<dyn Fn(&[u8]) -> Vec<u8>>;
 
 /// A key of the table, and how it signs any bytes.
-struct Signer {
+pub(super) struct Signer {
     name: &'static str,
     header: String,
     jwk: Option<String>,
@@ -25,7 +25,7 @@ struct Signer {
 }
 
 impl Signer {
-    fn hs256(secret: &str) -> Self {
+    pub(super) fn hs256(secret: &str) -> Self {
         let kid = SigningKey::hs256(&Secret::new(secret)).unwrap().kid().to_owned();
         let key = hmac::Key::new(hmac::HMAC_SHA256, secret.as_bytes());
         let sign = Box::new(move |bytes: &[u8]| hmac::sign(&key, bytes).as_ref().to_vec());
@@ -40,6 +40,11 @@ impl Signer {
             Box::new(move |bytes: &[u8]| pair.sign(&SystemRandom::new(), bytes).unwrap().as_ref().to_vec());
         let jwk = made.verifying_key().to_jwk().map(str::to_owned);
         Self { name: "es256", header: header("ES256", made.kid()), jwk, sign }
+    }
+
+    /// A token of the usual header and this payload.
+    pub(super) fn signed(&self, payload: &str) -> String {
+        self.token(&self.header, payload)
     }
 
     /// A token of this header and payload, signed as they stand.
@@ -59,7 +64,7 @@ impl Signer {
     }
 
     /// A token whose payload is the usual one with one text replaced.
-    fn payload(&self, from: &str, to: &str) -> String {
+    pub(super) fn payload(&self, from: &str, to: &str) -> String {
         self.token(&self.header, &changed(&payload(), from, to))
     }
 
@@ -144,7 +149,7 @@ fn requests(own: &Signer) -> Vec<Value> {
         entry(own.name, name, json!({ "authorization": authorization }), verdict)
     }));
     all.extend(
-        in_cookies(&good, &bad)
+        in_cookies(&good)
             .map(|(name, cookie, verdict)| entry(own.name, name, json!({ "cookie": cookie }), verdict)),
     );
     for (name, authorization, cookie, verdict) in [
@@ -176,7 +181,7 @@ fn in_header(good: &str) -> [Judged; 12] {
     ]
 }
 
-fn in_cookies(good: &str, bad: &str) -> [Judged; 10] {
+fn in_cookies(good: &str) -> [Judged; 7] {
     let (invalid, token, session) = ("token_invalid", "__Host-token", "__Host-sessionId");
     let secret = "A".repeat(43);
     [
@@ -187,9 +192,6 @@ fn in_cookies(good: &str, bad: &str) -> [Judged; 10] {
         ),
         ("K04: foreign cookies around", format!("a=\"b; $Version=1; {token}={good}; =v; c"), "ok"),
         ("J35: quotes in the cookie", format!("{token}=\"{good}\""), invalid),
-        ("K01: two cookies of one name", format!("{token}={good}; {token}={good}"), invalid),
-        ("K01: a bad and a good cookie", format!("{token}={bad}; {token}={good}"), invalid),
-        ("K01: cookies of two modes", format!("{token}={good}; {session}={secret}"), invalid),
         ("K05: a malformed session secret", format!("{session}=malformed"), invalid),
         ("K05: an empty session secret", format!("{session}="), invalid),
         ("K05: a token as session secret", format!("{session}={good}"), invalid),
