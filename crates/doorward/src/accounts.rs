@@ -13,8 +13,8 @@ use doorward_core::name::DisplayName;
 use doorward_core::role::{RoleName, Roles, permission};
 use doorward_core::{OpaqueSecret, SessionId, Timestamp, UserId};
 
-pub use crate::actors::Actor;
-use crate::audit::{self, Entry};
+pub use crate::actors::{Actor, Admin, Owner};
+use crate::audit::{self, Action, Entry};
 use crate::clock::Clock;
 use crate::error::{Error, Result};
 use crate::links::{self, Invitation};
@@ -101,16 +101,18 @@ impl Accounts {
     ///
     /// # Errors
     /// [`Error::EmailTaken`], an unknown role, or one that the actor may not give.
-    pub async fn create(&self, new: NewUser, actor: Actor, entry: Entry) -> Result<User> {
-        self.check_role(new.role, actor)?;
+    pub async fn create(&self, new: NewUser, actor: Actor) -> Result<User> {
+        self.check_role(new.role, &actor)?;
         let now = self.clock.now();
         let (id, roles) = (UserId::new(now, crate::random::bytes()), self.roles.clone());
+        let entry = Entry::new(Action::UserCreated, actor.by(), now).user(id);
+        let entry = entry.detail(format!("role {}", new.role));
         let created = self.store.transaction(async move |tx: &mut Tx| {
-            if let Err(error) = still_gives(tx, new.role, (actor, &roles)).await? {
+            if let Err(error) = still_gives(tx, new.role, (&actor, &roles)).await? {
                 return Ok(Err(error));
             }
             let Some(user) = insert(tx, id, &new, now).await? else { return Ok(Err(Error::EmailTaken)) };
-            audit::record(tx, &entry.clone().user(id)).await?;
+            audit::record(tx, &entry).await?;
             Ok(Ok(user))
         });
         created.await?
@@ -121,18 +123,23 @@ impl Accounts {
     ///
     /// # Errors
     /// [`Error::NotFound`], [`Error::EmailTaken`], [`Error::LastAdmin`], [`Error::Forbidden`], or an unknown role.
-    pub async fn change(&self, id: UserId, change: Change, actor: Actor, entry: Entry) -> Result<User> {
+    pub async fn change(&self, id: UserId, change: Change, actor: Actor) -> Result<User> {
         if let Some(role) = change.role {
-            self.check_role(role, actor)?;
+            self.check_role(role, &actor)?;
         }
         let (now, roles) = (self.clock.now(), self.roles.clone());
+        let entry = match &actor {
+            Actor::Owner(owner) => Entry::new(Action::ProfileChanged, actor.by(), now).session(owner.session),
+            Actor::Admin(_) | Actor::CommandLine => Entry::new(Action::UserChanged, actor.by(), now),
+        };
+        let entry = entry.user(id).detail(change.summary());
         let ending = self.revocations.ending(now, Because::Disabled);
         let admin_ttl = self.sessions.admin_absolute_ttl();
         let done = self
             .store
             .transaction(async move |tx: &mut Tx| {
                 let lock = (change.may_remove_admin(), permission::USERS_WRITE);
-                let (user, version) = match locked(tx, id, (actor, &roles), lock).await? {
+                let (user, version) = match locked(tx, id, (&actor, &roles), lock).await? {
                     Ok(found) => found,
                     Err(error) => return Ok(Err(error)),
                 };
@@ -207,19 +214,16 @@ impl Accounts {
     ///
     /// # Errors
     /// [`Error::NotFound`], [`Error::LastAdmin`], [`Error::Forbidden`].
-    pub async fn delete(
-        &self,
-        id: UserId,
-        confirmed_by: Option<String>,
-        actor: Actor,
-        entry: Entry,
-    ) -> Result<()> {
+    pub async fn delete(&self, id: UserId, confirmed_by: Option<String>, actor: Actor) -> Result<()> {
         let (now, roles) = (self.clock.now(), self.roles.clone());
+        let entry = Entry::new(Action::UserDeleted, actor.by(), now);
+        // An owner's own entry is about them, so nothing that names them stays in it.
+        let entry = if let Actor::Owner(_) = actor { entry.user(id) } else { entry };
         let ending = self.revocations.ending(now, Because::Deleted);
         let ended = self
             .store
             .transaction(async move |tx: &mut Tx| {
-                let user = match locked(tx, id, (actor, &roles), (true, permission::USERS_WRITE)).await? {
+                let user = match locked(tx, id, (&actor, &roles), (true, permission::USERS_WRITE)).await? {
                     Ok((user, _)) => user,
                     Err(error) => return Ok(Err(error)),
                 };
@@ -231,8 +235,8 @@ impl Accounts {
                 }
                 let ended = revocations::end_all(tx, id, None, ending).await?;
                 tx.execute(DELETE, values![id]).await?;
-                audit::forget(tx, id).await?;
                 audit::record(tx, &entry).await?;
+                audit::forget(tx, id).await?;
                 Ok(Ok(ended))
             })
             .await??;
@@ -245,14 +249,15 @@ impl Accounts {
     ///
     /// # Errors
     /// [`Error::NotFound`], [`Error::Forbidden`].
-    pub async fn end_sessions(&self, id: UserId, actor: Actor, entry: Entry) -> Result<u32> {
-        let (roles, ending) =
-            (self.roles.clone(), self.revocations.ending(self.clock.now(), Because::EndedByAdmin));
+    pub async fn end_sessions(&self, id: UserId, actor: Actor) -> Result<u32> {
+        let (now, roles) = (self.clock.now(), self.roles.clone());
+        let ending = self.revocations.ending(now, Because::EndedByAdmin);
+        let entry = Entry::new(Action::SessionsEnded, actor.by(), now).user(id);
         let ended = self
             .store
             .transaction(async move |tx: &mut Tx| {
                 let lock = (false, permission::SESSIONS_END);
-                if let Err(error) = locked(tx, id, (actor, &roles), lock).await? {
+                if let Err(error) = locked(tx, id, (&actor, &roles), lock).await? {
                     return Ok(Err(error));
                 }
                 let ended = revocations::end_all(tx, id, None, ending).await?;
@@ -268,16 +273,13 @@ impl Accounts {
     ///
     /// # Errors
     /// [`Error::NotFound`], [`Error::Forbidden`].
-    pub async fn reset_link(
-        &self,
-        id: UserId,
-        actor: Actor,
-        entry: Entry,
-    ) -> Result<(OpaqueSecret, Timestamp)> {
-        let (roles, link) = (self.roles.clone(), links::New::reset(id, actor.maker(), self.clock.now()));
+    pub async fn reset_link(&self, id: UserId, actor: Actor) -> Result<(OpaqueSecret, Timestamp)> {
+        let (now, roles) = (self.clock.now(), self.roles.clone());
+        let link = links::New::reset(id, actor.maker(), now);
+        let entry = Entry::new(Action::ResetLinkMade, actor.by(), now).user(id);
         let made = link.clone();
         let act = async move |tx: &mut Tx| {
-            if let Err(error) = locked(tx, id, (actor, &roles), (false, permission::USERS_WRITE)).await? {
+            if let Err(error) = locked(tx, id, (&actor, &roles), (false, permission::USERS_WRITE)).await? {
                 return Ok(Err(error));
             }
             links::make(tx, &made).await?;
@@ -295,13 +297,14 @@ impl Accounts {
         &self,
         (email, role): (Option<Email>, RoleName),
         actor: Actor,
-        entry: Entry,
     ) -> Result<(OpaqueSecret, Timestamp)> {
-        self.check_role(role, actor)?;
-        let link = links::New::invitation(Invitation { email, role }, actor.maker(), self.clock.now());
+        self.check_role(role, &actor)?;
+        let now = self.clock.now();
+        let link = links::New::invitation(Invitation { email, role }, actor.maker(), now);
+        let entry = Entry::new(Action::InvitationMade, actor.by(), now).detail(format!("role {role}"));
         let (roles, made) = (self.roles.clone(), link.clone());
         let act = async move |tx: &mut Tx| {
-            if let Err(error) = still_gives(tx, role, (actor, &roles)).await? {
+            if let Err(error) = still_gives(tx, role, (&actor, &roles)).await? {
                 return Ok(Err(error));
             }
             links::make(tx, &made).await?;
@@ -312,7 +315,7 @@ impl Accounts {
     }
 
     /// Whether there is such a role, and the actor may give it.
-    fn check_role(&self, role: RoleName, actor: Actor) -> Result<()> {
+    fn check_role(&self, role: RoleName, actor: &Actor) -> Result<()> {
         if !self.roles.contains(role) {
             let known: Vec<_> = self.roles.names().map(|name| name.to_string()).collect();
             return Err(Error::field("role", format!("is unknown; there are {}", known.join(", "))));

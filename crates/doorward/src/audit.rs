@@ -78,42 +78,63 @@ impl Action {
     }
 }
 
-/// One entry, made before the transaction that writes it.
+/// Who did what an entry says, and from which address.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum By {
+    /// The user that the entry is about.
+    Owner(IpAddr),
+    /// Another user, by an admin route.
+    Admin(UserId, IpAddr),
+    /// The command line, at the machine.
+    CommandLine,
+    /// A registered client.
+    Client(IpAddr),
+    /// Somebody who did not prove who they are.
+    Visitor(IpAddr),
+    /// The server by itself.
+    Server,
+}
+
+impl By {
+    /// The name in the log and the API.
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Owner(_) => "owner",
+            Self::Admin(..) => "admin",
+            Self::CommandLine => "command_line",
+            Self::Client(_) => "client",
+            Self::Visitor(_) => "visitor",
+            Self::Server => "server",
+        }
+    }
+
+    const fn ip(self) -> Option<IpAddr> {
+        match self {
+            Self::Owner(ip) | Self::Admin(_, ip) | Self::Client(ip) | Self::Visitor(ip) => Some(ip),
+            Self::CommandLine | Self::Server => None,
+        }
+    }
+}
+
+/// One entry, made before the transaction that writes it. There is none without an actor and their address.
 #[derive(Debug, Clone)]
 pub struct Entry {
     id: SessionId,
     at: Timestamp,
     action: Action,
-    /// Whom it concerns.
-    pub user: Option<UserId>,
-    /// Who did it, where that is somebody else.
-    pub actor: Option<UserId>,
-    /// In which session.
-    pub session: Option<SessionId>,
-    /// From where.
-    pub ip: Option<IpAddr>,
-    /// What exactly, in a few words.
-    pub detail: Option<String>,
-    /// Entries with the same one are counted in one row.
-    pub fold: Option<[u8; 32]>,
+    by: By,
+    user: Option<UserId>,
+    session: Option<SessionId>,
+    detail: Option<String>,
+    fold: Option<[u8; 32]>,
 }
 
 impl Entry {
     /// An entry about this action, now.
-    pub fn new(action: Action, now: Timestamp) -> Self {
+    pub fn new(action: Action, by: By, now: Timestamp) -> Self {
         // An entry's id is a UUIDv7 like any other of ours, so that pages go by time.
         let id = SessionId::new(now, crate::random::bytes());
-        Self {
-            id,
-            at: now,
-            action,
-            user: None,
-            actor: None,
-            session: None,
-            ip: None,
-            detail: None,
-            fold: None,
-        }
+        Self { id, at: now, action, by, user: None, session: None, detail: None, fold: None }
     }
 
     /// The same once more: an entry has an id of its own.
@@ -128,22 +149,10 @@ impl Entry {
         Self { user: Some(user), ..self }
     }
 
-    /// Done by this one; `None` is the command line.
-    #[must_use]
-    pub fn actor(self, actor: Option<UserId>) -> Self {
-        Self { actor, ..self }
-    }
-
     /// In this session.
     #[must_use]
     pub fn session(self, session: SessionId) -> Self {
         Self { session: Some(session), ..self }
-    }
-
-    /// From there.
-    #[must_use]
-    pub fn ip(self, ip: IpAddr) -> Self {
-        Self { ip: Some(ip), ..self }
     }
 
     /// Exactly this.
@@ -159,19 +168,21 @@ impl Entry {
     }
 }
 
-const RECORD: &str = "INSERT INTO audit (id, created_at, action, user_id, actor_id, session_id, ip, detail, fold_key) \
-     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) \
+const RECORD: &str = "INSERT INTO audit (id, created_at, action, actor, user_id, actor_id, session_id, ip, detail, \
+     fold_key) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) \
      ON CONFLICT (fold_key) DO UPDATE SET occurrences = audit.occurrences + 1";
 
 /// Writes an entry within its act's transaction.
 pub(crate) async fn record(tx: &mut Tx, entry: &Entry) -> Result<(), StoreError> {
-    let (ip, action) = (entry.ip.map(|ip| ip.to_string()), entry.action.as_str());
+    let (ip, action) = (entry.by.ip().map(|ip| ip.to_string()), entry.action.as_str());
+    let actor = if let By::Admin(user, _) = entry.by { Some(user) } else { None };
     let values = values![
         entry.id,
         entry.at,
         action,
+        entry.by.as_str(),
         entry.user,
-        entry.actor,
+        actor,
         entry.session,
         ip,
         entry.detail.clone(),
@@ -180,10 +191,12 @@ pub(crate) async fn record(tx: &mut Tx, entry: &Entry) -> Result<(), StoreError>
     tx.execute(RECORD, values).await.map(drop)
 }
 
-/// Removes what names a user from all entries: the acts stay, the person goes.
+/// Removes what names a user from all entries: the acts stay, the person goes. What others did to them stays with the
+/// address that it was done from.
 pub(crate) async fn forget(tx: &mut Tx, user: UserId) -> Result<(), StoreError> {
     tx.execute(
-        "UPDATE audit SET ip = NULL, detail = NULL, session_id = NULL, user_id = NULL WHERE user_id = $1",
+        "UPDATE audit SET ip = CASE WHEN actor_id IS NULL THEN NULL ELSE ip END, detail = NULL, session_id = NULL, \
+         user_id = NULL WHERE user_id = $1",
         values![user],
     )
     .await?;
@@ -207,11 +220,14 @@ shown! {
         at: String,
         /// What happened.
         action: String,
+        /// What did it: `owner` (the user that it concerns), `admin`, `command_line`, `client`, `visitor` (somebody who
+        /// did not prove who they are) or `server`.
+        actor: String,
         /// How often, where failures of the same kind share an entry.
         occurrences: i64,
-        /// Whom it concerns.
+        /// The user that it concerns.
         user_id: Option<UserId>,
-        /// Who did it, where that is somebody else.
+        /// The admin who did it.
         actor_id: Option<UserId>,
         /// In which session.
         session_id: Option<SessionId>,
@@ -223,8 +239,8 @@ shown! {
 }
 
 /// The columns that [`Shown`] is read from.
-const PAGE: &str = "SELECT id, created_at, action, occurrences, user_id, actor_id, session_id, ip, detail FROM audit \
-     WHERE id < $1 ORDER BY id DESC LIMIT $2";
+const PAGE: &str = "SELECT id, created_at, action, actor, occurrences, user_id, actor_id, session_id, ip, detail \
+     FROM audit WHERE id < $1 ORDER BY id DESC LIMIT $2";
 
 /// A page of entries, the newest first, older than `before`.
 ///
@@ -241,11 +257,12 @@ fn shown(row: &Row) -> Result<Shown, StoreError> {
         id: row.get(0)?,
         at: rfc3339(row.get(1)?),
         action: row.get(2)?,
-        occurrences: row.get(3)?,
-        user_id: row.get(4)?,
-        actor_id: row.get(5)?,
-        session_id: row.get(6)?,
-        ip: row.get(7)?,
-        detail: row.get(8)?,
+        actor: row.get(3)?,
+        occurrences: row.get(4)?,
+        user_id: row.get(5)?,
+        actor_id: row.get(6)?,
+        session_id: row.get(7)?,
+        ip: row.get(8)?,
+        detail: row.get(9)?,
     })
 }

@@ -13,7 +13,7 @@ use serde::Serialize;
 use tokio::sync::Mutex;
 use zeroize::Zeroizing;
 
-use crate::audit::{self, Action, Entry};
+use crate::audit::{self, Action, By, Entry};
 use crate::clock::Clock;
 use crate::error::{Error, Result};
 use crate::store::{Store, StoreError, Tx, values};
@@ -100,10 +100,10 @@ impl Clients {
     ///
     /// # Errors
     /// There are too many; the store's.
-    pub async fn create(&self, name: &DisplayName) -> Result<(ClientId, Zeroizing<String>)> {
+    pub async fn create(&self, name: &DisplayName, by: By) -> Result<(ClientId, Zeroizing<String>)> {
         let new = self.prepare(name);
         let (id, secret) = (new.id, new.secret());
-        self.register(new).await?;
+        self.register(new, by).await?;
         Ok((id, secret))
     }
 
@@ -117,8 +117,8 @@ impl Clients {
     ///
     /// # Errors
     /// There are too many; the store's.
-    pub async fn register(&self, New { id, name, secret, now }: New) -> Result<()> {
-        let (hash, entry) = (secret.hash(), Entry::new(Action::ClientCreated, now).detail(id.to_string()));
+    pub async fn register(&self, New { id, name, secret, now }: New, by: By) -> Result<()> {
+        let (hash, entry) = (secret.hash(), Entry::new(Action::ClientCreated, by, now).detail(id.to_string()));
         let made = self
             .store
             .transaction(async move |tx: &mut Tx| {
@@ -145,8 +145,8 @@ impl Clients {
     ///
     /// # Errors
     /// The store's.
-    pub async fn delete(&self, client: ClientId) -> Result<bool> {
-        let entry = Entry::new(Action::ClientDeleted, self.clock.now()).detail(client.to_string());
+    pub async fn delete(&self, client: ClientId, by: By) -> Result<bool> {
+        let entry = Entry::new(Action::ClientDeleted, by, self.clock.now()).detail(client.to_string());
         let deleted = self
             .store
             .transaction(async move |tx: &mut Tx| {

@@ -10,7 +10,7 @@ use doorward_core::{RootSecret, Secret, Timestamp};
 use doorward_guard::{Verifier, Verifying};
 use serde::Serialize;
 
-use crate::audit::{self, Action, Entry};
+use crate::audit::{self, Action, By, Entry};
 use crate::error::{Error, Result};
 use crate::store::{Row, Store, StoreError, Tx, values};
 use crate::users::rfc3339;
@@ -235,7 +235,7 @@ impl Keys {
         }
         let new = New::make(&self.root, algorithm).await?;
         let kid = new.kid.clone();
-        let entry = Entry::new(Action::KeyRotated, now).detail(kid.clone());
+        let entry = Entry::new(Action::KeyRotated, By::CommandLine, now).detail(kid.clone());
         self.store
             .transaction(async move |tx: &mut Tx| {
                 tx.execute(INSERT, new.values(now, activates_at)).await?;
@@ -320,10 +320,13 @@ async fn prepare(
             let new = New::make(root, algorithm).await?;
             let activates_at = now + PUBLISH_BEFORE_USE;
             let removed_at = activates_at + Duration::from_secs(86_400) + MARGIN;
+            let entry = Entry::new(Action::KeyRotated, By::Server, now);
+            let entry = entry.detail(format!("{} for access.algorithm {algorithm}", new.kid));
             store
                 .transaction(async move |tx: &mut Tx| {
                     tx.execute(INSERT, new.values(now, activates_at)).await?;
-                    tx.execute(RETIRE, values![&new.kid, activates_at, removed_at]).await.map(drop)
+                    tx.execute(RETIRE, values![&new.kid, activates_at, removed_at]).await?;
+                    audit::record(tx, &entry).await
                 })
                 .await
         }

@@ -9,7 +9,7 @@ use doorward_core::email::Email;
 use doorward_core::password::Password;
 use doorward_core::{Purpose, RootSecret, Timestamp, UserId};
 
-use crate::audit::{self, Action, Entry};
+use crate::audit::{self, Action, By, Entry};
 use crate::client::{self, Client};
 use crate::clock::Clock;
 use crate::error::{Error, Result};
@@ -128,7 +128,7 @@ impl Passwords {
             tag(email.as_str()).as_ref().iter().take(8).map(|byte| format!("{byte:02x}")).collect::<String>();
         let network = client::network(ip);
         let fold = tag(&format!("{email} {network} {}", minute(now))).as_ref().try_into().unwrap_or([0; 32]);
-        let entry = Entry::new(Action::LoginFailed, now).ip(ip).fold(fold);
+        let entry = Entry::new(Action::LoginFailed, By::Visitor(ip), now).fold(fold);
         let entry = match user {
             Some(user) => entry.user(user),
             None => entry.detail(format!("unknown address {address}")),

@@ -17,7 +17,7 @@ use doorward_core::{Lifetimes, Mode, OpaqueSecret, Refusal, SessionId, Timestamp
 use doorward_guard::MOST_COOKIES;
 use zeroize::Zeroizing;
 
-use crate::audit::{self, Action, Entry};
+use crate::audit::{self, Action, By, Entry};
 use crate::clock::Clock;
 use crate::error::Result;
 use crate::hooks::Hooks;
@@ -70,7 +70,7 @@ impl std::fmt::Debug for Content {
 #[derive(Debug, Clone)]
 pub struct From {
     /// The address.
-    pub ip: Option<IpAddr>,
+    pub ip: IpAddr,
     /// What the client says of itself.
     pub user_agent: Option<String>,
 }
@@ -136,7 +136,7 @@ pub(crate) async fn begin(
     revocations::end_each(tx, &new.replaced, new.ending).await?;
     let absolute_end = new.lifetimes.absolute_end(role, new.now);
     let expires_at = new.lifetimes.idle_end(new.mode, new.now, absolute_end);
-    let (ip, hash) = (new.from.ip.map(|ip| ip.to_string()), new.secret.as_ref().map(OpaqueSecret::hash));
+    let (ip, hash) = (new.from.ip.to_string(), new.secret.as_ref().map(OpaqueSecret::hash));
     let agent = new.from.user_agent.clone();
     tx.execute(
         INSERT,
@@ -253,8 +253,7 @@ impl Sessions {
             Mode::Bearer | Mode::Cookie => self.hooks.claims_of(user).await?,
         };
         let now = self.clock.now();
-        let entry = Entry::new(action, now);
-        let entry = if let Some(ip) = from.ip { entry.ip(ip) } else { entry };
+        let entry = Entry::new(action, By::Owner(from.ip), now);
         Ok(Beginning {
             id: SessionId::new(now, crate::random::bytes()),
             mode,

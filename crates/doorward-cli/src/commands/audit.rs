@@ -28,7 +28,7 @@ impl Audit {
         let Self::List(List { limit, json }) = self;
         with_app(place, async |app| {
             let entries = audit::page(&app.store, None, limit).await?;
-            let columns = ["at", "action", "occurrences", "user_id", "actor_id", "ip", "detail"];
+            let columns = ["at", "action", "actor", "occurrences", "user_id", "actor_id", "ip", "detail"];
             Answer::rows(&entries, &columns, json)
         })
         .await

@@ -3,9 +3,7 @@
 use clap::{Args, Subcommand};
 use doorward::App;
 use doorward::accounts::Actor;
-use doorward::audit::{Action, Entry};
 use doorward::features::admin_users;
-use doorward::revocations::Because;
 use doorward_core::SessionId;
 use serde_json::json;
 
@@ -100,8 +98,7 @@ impl End {
 }
 
 async fn end_one(app: &App, session: SessionId) -> Result<u32, Failure> {
-    let entry = Entry::new(Action::SessionsEnded, app.now());
-    match app.sessions.end(vec![session], Because::EndedByAdmin, Some(entry)).await? {
+    match admin_users::end_session(app, session, Actor::CommandLine).await? {
         0 => Err(Failure::new(
             format!("there is no live session {session}"),
             "`doorward session list` shows them; what has ended stays ended",

@@ -3,7 +3,6 @@
 use clap::{Args, Subcommand};
 use doorward::App;
 use doorward::accounts::{Actor, Change};
-use doorward::audit::{Action, Entry};
 use doorward::features::admin_users::{self, Listed, Search};
 use doorward::users::{User as Account, rfc3339};
 use doorward_core::email::Email;
@@ -203,16 +202,13 @@ impl List {
 
 async fn change(app: &App, user: &Who, change: Change, json: bool) -> Outcome {
     let user = user.find(app).await?;
-    let entry = Entry::new(Action::UserChanged, app.now()).user(user.id).detail(change.summary());
-    let user = app.accounts.change(user.id, change, Actor::CommandLine, entry).await?;
+    let user = app.accounts.change(user.id, change, Actor::CommandLine).await?;
     shown(&user, json)
 }
 
 async fn delete(app: &App, One { user, json }: One) -> Outcome {
     let user = user.find(app).await?;
-    app.accounts
-        .delete(user.id, None, Actor::CommandLine, Entry::new(Action::UserDeleted, app.now()))
-        .await?;
+    app.accounts.delete(user.id, None, Actor::CommandLine).await?;
     if json {
         return Answer::json(&json!({ "deleted": user.id }));
     }

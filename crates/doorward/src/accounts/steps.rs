@@ -57,7 +57,7 @@ pub(super) struct Done {
 pub(super) async fn locked(
     tx: &mut Tx,
     id: UserId,
-    (actor, roles): (Actor, &Roles),
+    (actor, roles): (&Actor, &Roles),
     (admins, permission): (bool, &str),
 ) -> Result<Result<(User, i64)>, StoreError> {
     if admins {
@@ -77,7 +77,7 @@ pub(super) async fn locked(
 pub(super) async fn still_gives(
     tx: &mut Tx,
     role: RoleName,
-    (actor, roles): (Actor, &Roles),
+    (actor, roles): (&Actor, &Roles),
 ) -> Result<Result<()>, StoreError> {
     let confirmed = actor.confirm(tx, roles, permission::USERS_WRITE).await?;
     Ok(confirmed.and_then(|actor| if actor.covers(roles, role) { Ok(()) } else { Err(Error::Forbidden) }))

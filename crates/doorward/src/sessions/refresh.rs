@@ -4,7 +4,7 @@ use doorward_core::{Mode, Refusal, SessionId, Timestamp, UserId};
 use doorward_guard::Identity;
 
 use super::{Issued, Sessions};
-use crate::audit::{self, Action, Entry};
+use crate::audit::{self, Action, By, Entry};
 use crate::error::{Error, Result};
 use crate::metrics;
 use crate::revocations::{self, Because, Ending};
@@ -82,8 +82,8 @@ impl Sessions {
         let (now, session, presented) = (self.clock.now(), token.session, token.generation);
         let expires_at = self.lifetimes.idle_end(before.mode, now, before.absolute_end);
         let ending = self.revocations.ending(now, Because::RefreshReused);
-        let entry = Entry::new(Action::RefreshReused, now).user(before.user).session(session);
-        let entry = if let Some(ip) = from.ip { entry.ip(ip) } else { entry };
+        let entry = Entry::new(Action::RefreshReused, By::Visitor(from.ip), now);
+        let entry = entry.user(before.user).session(session);
         let outcome = self
             .store
             .transaction(async move |tx: &mut Tx| {

@@ -6,8 +6,9 @@ use doorward_core::role::permission;
 use doorward_guard::{Denied, Identity};
 use http::request::Parts;
 
-use crate::accounts::Actor;
+use crate::accounts::{Actor, Admin};
 use crate::app::App;
+use crate::client::Client;
 use crate::error::{Error, Result};
 
 /// A caller whose session is live and whose account is enabled, as the store has it now. For password change, deletion
@@ -60,10 +61,11 @@ macro_rules! may {
         }
 
         impl $name {
-            /// The caller as the audit log names them.
+            /// The caller as the one who acts.
             #[allow(dead_code)]
-            pub(crate) fn actor(&self) -> Actor {
-                Actor::Admin(self.0.user, Some(self.0.session), self.0.role)
+            pub(crate) fn actor(&self, client: &Client) -> Actor {
+                let (user, session, role) = (self.0.user, Some(self.0.session), self.0.role);
+                Actor::Admin(Admin { user, session, role, ip: client.ip })
             }
         })+
     };

@@ -1,5 +1,6 @@
 //! X05 and X07: what admins hand out, and what a thief of an admin's credential gets.
 
+mod audit;
 mod links;
 
 use doorward::testing::{Answer, PASSWORD, Site, Visitor};

@@ -1,10 +1,12 @@
 //! What the database says after an attack, and what a stored act needs.
 
-use doorward::audit::{Action, Entry};
+use doorward::accounts::{Actor, Admin};
+use doorward::audit::{Action, By, Entry};
 use doorward::store::{Column, Row, Value};
 use doorward::testing::{Site, Visitor};
 use doorward_core::password::Password;
 use doorward_core::password_hash::{self, Argon2Params, HashAlgorithm, HashPolicy, Scratch};
+use doorward_core::role::RoleName;
 use doorward_core::{SessionId, UserId};
 
 /// All rows of a query.
@@ -38,6 +40,11 @@ pub(crate) fn user(id: &str) -> UserId {
     id.parse().unwrap()
 }
 
+/// This admin, who acts in this session.
+pub(crate) fn admin(user: UserId, session: Option<SessionId>) -> Actor {
+    Actor::Admin(Admin { user, session, role: RoleName::ADMIN, ip: [192, 0, 2, 1].into() })
+}
+
 /// The stored password hash of `NAME@example.org`.
 pub(crate) async fn stored_hash(site: &Site, name: &str) -> String {
     let email = Value::Text(format!("{name}@example.org"));
@@ -46,7 +53,7 @@ pub(crate) async fn stored_hash(site: &Site, name: &str) -> String {
 
 /// Stores this text as somebody's password hash, as an import would.
 pub(crate) async fn store_hash(site: &Site, id: &str, hash: &str) {
-    let entry = Entry::new(Action::UserChanged, site.app.now());
+    let entry = Entry::new(Action::UserChanged, By::CommandLine, site.app.now());
     site.app.accounts.set_password(user(id), (hash.into(), None), None, entry).await.unwrap();
 }
 

@@ -10,10 +10,11 @@ use http::StatusCode;
 use minijinja::{Value, context};
 use serde_json::json;
 
+use super::queries::cut;
 use super::{Listed, Search, pages};
 use crate::accounts::Change;
 use crate::app::App;
-use crate::audit::{self, Action, Entry};
+use crate::audit;
 use crate::error::{Error, Result};
 use crate::users::{User, rfc3339};
 use crate::web::caller::{EndsSessions, ReadsAudit, ReadsSessions, ReadsUsers, WritesUsers};
@@ -61,10 +62,11 @@ pub(super) async fn list(
 pub(super) async fn create(
     State(app): State<App>,
     caller: WritesUsers,
+    client: Client,
     mut input: Input,
 ) -> Result<Response> {
     let (is_form, typed) = (input.is_form, typed(Some(&input)));
-    match create_by(&app, &caller, &mut input).await {
+    match create_by(&app, &caller, &client, &mut input).await {
         Ok(user) if is_form => Ok(go(&app, &Notice::UserCreated.at(&format!("/admin/users/{}", user.id)))),
         Ok(user) => {
             let body = json!({ "success": true, "user": Listed::from(&user) });
@@ -78,13 +80,13 @@ pub(super) async fn create(
     }
 }
 
-async fn create_by(app: &App, caller: &WritesUsers, input: &mut Input) -> Result<User> {
+async fn create_by(app: &App, caller: &WritesUsers, client: &Client, input: &mut Input) -> Result<User> {
     let (name, email) = (input.required::<DisplayName>("name"), input.required::<Email>("email"));
     let role = input.optional("role").unwrap_or(RoleName::USER);
     let password = input.optional::<Password>("password");
     input.check()?;
     let (Some(name), Some(email)) = (name, email) else { return Err(input.refuse()) };
-    super::create(app, (name, email, role), password, caller.actor()).await
+    super::create(app, (name, email, role), password, caller.actor(client)).await
 }
 
 /// What stands in the fields of a form that is shown again.
@@ -147,13 +149,11 @@ async fn change_by(
         confirmed_by: None,
     };
     input.check()?;
-    if change.email.is_some() && caller.actor().id() == Some(user) {
+    if change.email.is_some() && caller.0.user == user {
         // One's own address is changed in the profile, with the password: a stolen session must not become the account.
         return Err(Error::Forbidden);
     }
-    let entry =
-        Entry::new(Action::UserChanged, app.now()).user(user).actor(caller.actor().id()).ip(client.ip);
-    app.accounts.change(user, change.clone(), caller.actor(), entry.detail(change.summary())).await
+    app.accounts.change(user, change, caller.actor(client)).await
 }
 
 pub(super) async fn delete(
@@ -163,8 +163,7 @@ pub(super) async fn delete(
     (client, reader): (Client, Reader),
 ) -> Result<Response> {
     let user = id(&user)?;
-    let entry = Entry::new(Action::UserDeleted, app.now()).actor(caller.actor().id()).ip(client.ip);
-    match app.accounts.delete(user, None, caller.actor(), entry).await {
+    match app.accounts.delete(user, None, caller.actor(&client)).await {
         Ok(()) if reader.is_person() => Ok(go(&app, &Notice::UserDeleted.at("/admin/users"))),
         Ok(()) => Ok(done("User deleted").into_response()),
         Err(error) if reader.is_person() => {
@@ -178,11 +177,11 @@ pub(super) async fn delete(
 pub(super) async fn reset_link(
     State(app): State<App>,
     caller: WritesUsers,
-    reader: Reader,
+    (client, reader): (Client, Reader),
     Path(user): Path<String>,
 ) -> Result<Response> {
     let user = id(&user)?;
-    match super::reset_link(&app, user, caller.actor()).await {
+    match super::reset_link(&app, user, caller.actor(&client)).await {
         Ok((url, _)) if reader.is_person() => {
             let shown = pages::user(&app, &caller.0, user, typed(None)).await?;
             Ok(app.pages.show(pages::USER, StatusCode::OK, context! { link => url, ..shown }))
@@ -210,11 +209,11 @@ pub(super) async fn sessions_of(
 pub(super) async fn end_sessions(
     State(app): State<App>,
     caller: EndsSessions,
-    reader: Reader,
+    (client, reader): (Client, Reader),
     Path(user): Path<String>,
 ) -> Result<Response> {
     let user = id(&user)?;
-    let sessions = super::end_sessions(&app, user, caller.actor()).await?;
+    let sessions = super::end_sessions(&app, user, caller.actor(&client)).await?;
     if reader.is_person() {
         return Ok(go(&app, &Notice::UserSignedOut.at(&format!("/admin/users/{user}"))));
     }
@@ -230,20 +229,20 @@ pub(super) async fn sessions(State(app): State<App>, _: ReadsSessions, query: Qu
 pub(super) async fn audit_log(State(app): State<App>, _: ReadsAudit, query: Query) -> Result<Response> {
     let after = query.parse("after", "is no entry's id")?;
     let limit = query.limit(PAGE, MOST)?;
-    let entries = audit::page(&app.store, after, limit).await?;
-    let full = entries.len() == limit as usize;
-    let next = entries.last().filter(|_| full).map(|entry| entry.id);
+    let mut entries = audit::page(&app.store, after, limit + 1).await?;
+    let next = cut(&mut entries, limit).map(|last| last.id);
     Ok(Json(json!({ "entries": entries, "next": next })).into_response())
 }
 
 pub(super) async fn invite(
     State(app): State<App>,
     caller: WritesUsers,
+    client: Client,
     mut input: Input,
 ) -> Result<Response> {
     let (email, role) = (input.optional::<Email>("email"), input.optional("role").unwrap_or(RoleName::USER));
     input.check()?;
-    let (url, expires_at) = super::invite(&app, (email, role), caller.actor()).await?;
+    let (url, expires_at) = super::invite(&app, (email, role), caller.actor(&client)).await?;
     let body = json!({ "success": true, "url": url, "expires_at": rfc3339(expires_at) });
     Ok((StatusCode::CREATED, Json(body)).into_response())
 }

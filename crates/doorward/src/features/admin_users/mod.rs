@@ -26,7 +26,7 @@ use doorward_core::{OpaqueSecret, SessionId, Timestamp, UserId};
 
 use crate::accounts::{Actor, NewUser};
 use crate::app::App;
-use crate::audit::{Action, Entry};
+use crate::audit::{Action, By, Entry};
 use crate::error::{Error, Result};
 use crate::revocations::Because;
 use crate::sessions;
@@ -53,8 +53,7 @@ pub async fn create(
             Some(app.hashing.hash(Arc::new(password), std::net::Ipv4Addr::LOCALHOST.into()).await?)
         }
     };
-    let entry = Entry::new(Action::UserCreated, app.now()).actor(actor.id()).detail(format!("role {role}"));
-    app.accounts.create(NewUser { name, email, role, password_hash }, actor, entry).await
+    app.accounts.create(NewUser { name, email, role, password_hash }, actor).await
 }
 
 /// Makes a one-time link by which the user sets a new password; gives its URL and its end.
@@ -62,12 +61,11 @@ pub async fn create(
 /// # Errors
 /// [`Error::NotFound`], or [`Error::Forbidden`] for a user who may do more than the actor.
 pub async fn reset_link(app: &App, user: UserId, actor: Actor) -> Result<(String, Timestamp)> {
-    if actor.id() == Some(user) {
+    if actor.admin() == Some(user) {
         // One's own password is changed with the current one: a stolen session must not become the account.
         return Err(Error::Forbidden);
     }
-    let entry = Entry::new(Action::ResetLinkMade, app.now()).user(user).actor(actor.id());
-    let (secret, expires_at) = app.accounts.reset_link(user, actor, entry).await?;
+    let (secret, expires_at) = app.accounts.reset_link(user, actor).await?;
     Ok((url(app, "/password/reset?token=", &secret), expires_at))
 }
 
@@ -80,9 +78,7 @@ pub async fn invite(
     (email, role): (Option<Email>, RoleName),
     actor: Actor,
 ) -> Result<(String, Timestamp)> {
-    let entry =
-        Entry::new(Action::InvitationMade, app.now()).actor(actor.id()).detail(format!("role {role}"));
-    let (secret, expires_at) = app.accounts.invite((email, role), actor, entry).await?;
+    let (secret, expires_at) = app.accounts.invite((email, role), actor).await?;
     Ok((url(app, "/register?invite=", &secret), expires_at))
 }
 
@@ -95,7 +91,7 @@ pub async fn set_password(app: &App, user: UserId, password: Password) -> Result
     let (user, _) = app.users.find(user).await?.ok_or(Error::NotFound)?;
     check_new_password(&password, &user)?;
     let hash = app.hashing.hash(Arc::new(password), std::net::Ipv4Addr::LOCALHOST.into()).await?;
-    let entry = Entry::new(Action::UserChanged, app.now()).user(user.id).detail("password");
+    let entry = Entry::new(Action::UserChanged, By::CommandLine, app.now()).user(user.id).detail("password");
     app.accounts.set_password(user.id, (hash, None), None, entry).await
 }
 
@@ -113,8 +109,7 @@ pub async fn sessions_of(app: &App, user: UserId) -> Result<Vec<sessions::Shown>
 /// # Errors
 /// [`Error::NotFound`], or [`Error::Forbidden`] for a user who may do more than the actor.
 pub async fn end_sessions(app: &App, user: UserId, actor: Actor) -> Result<u32> {
-    let entry = Entry::new(Action::SessionsEnded, app.now()).user(user).actor(actor.id());
-    app.accounts.end_sessions(user, actor, entry).await
+    app.accounts.end_sessions(user, actor).await
 }
 
 /// Ends one session, whose user is not asked; gives the number of sessions that ended: none if it was over.
@@ -122,7 +117,7 @@ pub async fn end_sessions(app: &App, user: UserId, actor: Actor) -> Result<u32> 
 /// # Errors
 /// The store's.
 pub async fn end_session(app: &App, session: SessionId, actor: Actor) -> Result<u32> {
-    let entry = Entry::new(Action::SessionsEnded, app.now()).actor(actor.id());
+    let entry = Entry::new(Action::SessionsEnded, actor.by(), app.now());
     app.sessions.end(vec![session], Because::EndedByAdmin, Some(entry)).await
 }
 

@@ -131,7 +131,7 @@ fn listed(row: &Row) -> Result<ListedSession, StoreError> {
 }
 
 /// Cuts a list that was read one row longer than a page; gives the last row of the page where there are more.
-fn cut<T>(rows: &mut Vec<T>, limit: u32) -> Option<&T> {
+pub(super) fn cut<T>(rows: &mut Vec<T>, limit: u32) -> Option<&T> {
     let limit = limit as usize;
     let more = rows.len() > limit;
     rows.truncate(limit);

@@ -11,7 +11,7 @@ use doorward_guard::Identity;
 use serde_json::json;
 
 use crate::app::App;
-use crate::audit::{Action, Entry};
+use crate::audit::{Action, By, Entry};
 use crate::error::{Error, Result};
 use crate::revocations::Because;
 use crate::sessions;
@@ -62,7 +62,7 @@ async fn end(
     if app.sessions.owner(id).await? != Some(identity.user) {
         return Err(Error::NotFound);
     }
-    let entry = Entry::new(Action::Logout, app.now()).actor(Some(identity.user)).ip(client.ip);
+    let entry = Entry::new(Action::Logout, By::Owner(client.ip), app.now());
     let because = if id == identity.session { Because::Logout } else { Because::EndedByUser };
     app.sessions.end(vec![id], because, Some(entry)).await?;
     if reader.is_person() {
@@ -76,8 +76,9 @@ async fn end_others(
     identity: Identity,
     (client, reader): (Client, Reader),
 ) -> Result<Response> {
-    let entry =
-        Entry::new(Action::LogoutAll, app.now()).user(identity.user).session(identity.session).ip(client.ip);
+    let entry = Entry::new(Action::LogoutAll, By::Owner(client.ip), app.now())
+        .user(identity.user)
+        .session(identity.session);
     let sessions = app
         .sessions
         .end_all(identity.user, Some(identity.session), Because::EndedByUser, entry.detail("others"))

@@ -167,7 +167,7 @@ async fn sign_in(
     app.hooks.may_log_in(&who).await?;
     let raised = raised(app, password, &stored, &client).await;
     let replaced = proof::by_cookies(app, headers).await?;
-    let from = sessions::From { ip: Some(client.ip), user_agent: client.user_agent };
+    let from = sessions::From { ip: client.ip, user_agent: client.user_agent };
     let beginning = app.sessions.prepare((user.id, mode), from, replaced, Action::Login).await?;
     let (session, id): (_, UserId) = (beginning.clone(), user.id);
     let begun = app

@@ -17,7 +17,7 @@ use minijinja::context;
 use zeroize::Zeroizing;
 
 use crate::app::App;
-use crate::audit::{Action, Entry};
+use crate::audit::{Action, By, Entry};
 use crate::error::{Error, Result};
 use crate::revocations::Because;
 use crate::web::api::{Routes, Who, optional, says};
@@ -69,7 +69,7 @@ async fn logout(
     let refresh = input.optional::<String>("refresh_token").map(Zeroizing::new);
     let body = InBody { refresh, ticket: input.optional::<String>("ticket") };
     let sessions = proof::of_any_kind(&app, &headers, body).await?;
-    let entry = Entry::new(Action::Logout, app.now()).ip(client.ip);
+    let entry = Entry::new(Action::Logout, By::Owner(client.ip), app.now());
     app.sessions.end(sessions, Because::Logout, Some(entry)).await?;
     let cleared = app.cookies.sign_out();
     if reader.is_person() {
@@ -83,8 +83,9 @@ async fn logout_all(
     identity: Identity,
     (client, reader): (Client, Reader),
 ) -> Result<Response> {
-    let entry =
-        Entry::new(Action::LogoutAll, app.now()).user(identity.user).session(identity.session).ip(client.ip);
+    let entry = Entry::new(Action::LogoutAll, By::Owner(client.ip), app.now())
+        .user(identity.user)
+        .session(identity.session);
     let sessions = app.sessions.end_all(identity.user, None, Because::EndedByUser, entry).await?;
     let cleared = app.cookies.sign_out();
     if reader.is_person() {

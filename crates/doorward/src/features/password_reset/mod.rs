@@ -15,7 +15,7 @@ use http::StatusCode;
 use minijinja::context;
 
 use crate::app::App;
-use crate::audit::{Action, Entry};
+use crate::audit::{Action, By, Entry};
 use crate::error::{Error, Result};
 use crate::links;
 use crate::shape::of;
@@ -87,7 +87,7 @@ async fn set_password(app: &App, client: &Client, input: &mut Input) -> Result<u
     let (user, _) = app.users.find(user).await?.ok_or(Error::LinkInvalid)?;
     crate::users::check_new_password(&new, &user)?;
     let hash = app.hashing.hash(Arc::new(new), client.network()).await?;
-    let entry = Entry::new(Action::PasswordReset, app.now()).user(user.id).ip(client.ip);
+    let entry = Entry::new(Action::PasswordReset, By::Visitor(client.ip), app.now()).user(user.id);
     app.accounts.reset_password(secret.hash(), hash, entry).await
 }
 

@@ -19,9 +19,9 @@ use doorward_guard::Identity;
 use minijinja::{Value, context};
 use serde_json::json;
 
-use crate::accounts::{Actor, Change};
+use crate::accounts::{Actor, Change, Owner};
 use crate::app::App;
-use crate::audit::{Action, Entry};
+use crate::audit::{Action, By, Entry};
 use crate::error::{Error, Result};
 use crate::shape::{exactly, object, of};
 use crate::users::{self, User, check_new_password};
@@ -119,12 +119,8 @@ async fn change_by(app: &App, identity: &Identity, client: &Client, input: &mut 
         app.throttle.registration(client.network(), app.now())?;
         confirmed_by = Some(app.passwords.confirm(identity.user, Arc::new(password), client).await?.1);
     }
-    let entry = Entry::new(Action::ProfileChanged, app.now())
-        .user(identity.user)
-        .session(identity.session)
-        .ip(client.ip);
     let change = Change { name, email, confirmed_by, ..Change::default() };
-    app.accounts.change(identity.user, change, Actor::Owner(identity.session), entry).await
+    app.accounts.change(identity.user, change, owner(identity, client)).await
 }
 
 async fn change_password(
@@ -157,8 +153,8 @@ async fn change_password_by(
     let (user, stored) = app.passwords.confirm(identity.user, Arc::new(current), client).await?;
     check_new_password(&new, &user)?;
     let hash = app.hashing.hash(Arc::new(new), client.network()).await?;
-    let entry =
-        Entry::new(Action::PasswordChanged, app.now()).user(user.id).session(identity.session).ip(client.ip);
+    let by = By::Owner(client.ip);
+    let entry = Entry::new(Action::PasswordChanged, by, app.now()).user(user.id).session(identity.session);
     app.accounts.set_password(user.id, (hash, Some(stored)), Some(identity.session), entry).await
 }
 
@@ -187,8 +183,11 @@ async fn delete_by(app: &App, identity: &Identity, client: &Client, input: &mut 
     input.check()?;
     let Some(password) = password else { return Err(input.refuse()) };
     let (_, stored) = app.passwords.confirm(identity.user, Arc::new(password), client).await?;
-    let (owner, entry) = (Actor::Owner(identity.session), Entry::new(Action::UserDeleted, app.now()));
-    app.accounts.delete(identity.user, Some(stored), owner, entry).await
+    app.accounts.delete(identity.user, Some(stored), owner(identity, client)).await
+}
+
+fn owner(identity: &Identity, client: &Client) -> Actor {
+    Actor::Owner(Owner { session: identity.session, ip: client.ip })
 }
 
 fn nothing_typed() -> Value {

@@ -178,7 +178,7 @@ async fn make(app: &App, new: Registering, client: Client, headers: &HeaderMap) 
     app.hooks.may_register(&who).await?;
     let password_hash = Some(app.hashing.hash(new.password, client.network()).await?);
     let replaced = proof::by_cookies(app, headers).await?;
-    let from = sessions::From { ip: Some(client.ip), user_agent: client.user_agent };
+    let from = sessions::From { ip: client.ip, user_agent: client.user_agent };
     let beginning = app.sessions.prepare((who.user, who.mode), from, replaced, Action::Register).await?;
     let (id, now) = (who.user, app.now());
     let invite = new.invite.map(|invite| invite.hash());

@@ -7,7 +7,7 @@ use axum::extract::State;
 use zeroize::Zeroizing;
 
 use crate::app::App;
-use crate::audit::{Action, Entry};
+use crate::audit::{Action, By, Entry};
 use crate::error::Result;
 use crate::revocations::Because;
 use crate::web::api::{Routes, Who, optional, required, says};
@@ -35,7 +35,8 @@ async fn revoke(
         return Err(input.refuse());
     };
     let sessions = proof::by_text(&app, &token).await?;
-    let entry = Entry::new(Action::TokenRevoked, app.now()).ip(client.ip).detail(format!("client {by}"));
+    let entry =
+        Entry::new(Action::TokenRevoked, By::Client(client.ip), app.now()).detail(format!("client {by}"));
     app.sessions.end(sessions, Because::Revoked, Some(entry)).await?;
     Ok(done("Revoked"))
 }

@@ -98,7 +98,7 @@ CREATE TABLE audit (
     id BYTEA PRIMARY KEY CHECK (length(id) = 16),
     created_at BIGINT NOT NULL,
     action TEXT NOT NULL,
-    outcome TEXT,
+    actor TEXT NOT NULL,
     user_id BYTEA,
     actor_id BYTEA,
     session_id BYTEA,

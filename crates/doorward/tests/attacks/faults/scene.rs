@@ -167,7 +167,7 @@ impl Scene {
             "SELECT role, CAST(version AS TEXT) FROM role_changes ORDER BY role",
             "SELECT purpose, email, role, CAST(CASE WHEN used_at IS NULL THEN 0 ELSE 1 END AS TEXT) \
              FROM one_time_links ORDER BY purpose, email, created_at",
-            "SELECT action, outcome, detail, CAST(occurrences AS TEXT) FROM audit ORDER BY action, outcome, detail",
+            "SELECT action, actor, detail, CAST(occurrences AS TEXT) FROM audit ORDER BY action, actor, detail",
         ];
         let mut text = String::new();
         for table in TABLES {

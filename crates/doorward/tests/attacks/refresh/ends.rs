@@ -4,7 +4,6 @@
 use std::time::Duration;
 
 use doorward::accounts::{Actor, Change};
-use doorward::audit::{Action, Entry};
 use doorward::features::admin_users;
 use doorward::revocations::Because;
 use doorward::testing::{PASSWORD, Site, Visitor};
@@ -52,7 +51,6 @@ const WAYS: [Way; 12] = [
 async fn end(site: &Site, way: Way, (ada, desk, root): (&Visitor, &Visitor, &Visitor)) {
     let id = ada.user_id().await;
     let path = format!("/admin/users/{id}");
-    let entry = Entry::new(Action::UserChanged, site.app.now());
     match way {
         Way::Logout => drop(ada.copy().post("/logout", Value::Null).await.is_ok()),
         Way::LogoutAll => drop(desk.copy().post("/logout/all", Value::Null).await.is_ok()),
@@ -79,7 +77,7 @@ async fn end(site: &Site, way: Way, (ada, desk, root): (&Visitor, &Visitor, &Vis
         Way::LoggedOutByAdmin => drop(root.delete(&format!("{path}/sessions"), Value::Null).await.is_ok()),
         Way::DisabledByCommandLine => {
             let change = Change { disabled: Some(true), ..Change::default() };
-            site.app.accounts.change(user(&id), change, Actor::CommandLine, entry).await.unwrap();
+            site.app.accounts.change(user(&id), change, Actor::CommandLine).await.unwrap();
         }
         Way::PasswordByCommandLine => {
             let new = Password::new(NEW).unwrap();

@@ -3,13 +3,13 @@
 use std::sync::Arc;
 
 use doorward::accounts::{Actor, Change};
-use doorward::audit::{Action, Entry};
+use doorward::audit::{Action, By, Entry};
 use doorward::testing::{Answer, PASSWORD, Site, Visitor};
 use doorward_core::role::RoleName;
 use serde_json::{Value, json};
 use tokio::sync::Barrier;
 
-use crate::reading::{store_hash, stored_hash, user};
+use crate::reading::{admin, store_hash, stored_hash, user};
 
 /// What somebody at the door is doing while the act comes.
 async fn refreshes_or_signs_in(visitor: Visitor, email: String, signs_in: bool) -> (Answer, Visitor) {
@@ -99,15 +99,15 @@ async fn act_in_flight(site: &Site, (name, other): (&str, &str), act: Act, steps
     while steps % 10 == 9 && !flying[0].is_finished() {
         tokio::task::yield_now().await;
     }
-    let entry = Entry::new(Action::UserChanged, site.app.now());
     let accounts = &site.app.accounts;
     match act {
         Act::Disable => {
             let change = Change { disabled: Some(true), ..Change::default() };
-            accounts.change(id, change, Actor::CommandLine, entry).await.map(drop)
+            accounts.change(id, change, Actor::CommandLine).await.map(drop)
         }
-        Act::Delete => accounts.delete(id, None, Actor::CommandLine, entry).await,
+        Act::Delete => accounts.delete(id, None, Actor::CommandLine).await,
         Act::ChangePassword => {
+            let entry = Entry::new(Action::UserChanged, By::CommandLine, site.app.now());
             accounts.set_password(id, (other.to_owned(), None), None, entry).await.map(drop)
         }
     }
@@ -156,9 +156,8 @@ async fn r11_no_token_carries_the_old_role_after_its_change() {
         if round == 0 {
             site.user("root", RoleName::ADMIN).await;
         }
-        let entry = Entry::new(Action::UserChanged, site.app.now());
         let change = Change { role: Some(new), ..Change::default() };
-        site.app.accounts.change(id, change, Actor::CommandLine, entry).await.unwrap();
+        site.app.accounts.change(id, change, Actor::CommandLine).await.unwrap();
         ada.get("/profile").await.is_refused("token_stale");
         let (answer, visitor) = flying.await.unwrap();
         answer.is_ok();
@@ -206,16 +205,8 @@ async fn r05_a_second_process_that_follows_all_the_time_misses_nothing() {
         let (leaving, name) = (site.logged_in("root").await, ["ada", "ben"][round % 2]);
         let changed = site.logged_in(name).await;
         let role = if round / 2 % 2 == 0 { RoleName::ADMIN } else { RoleName::USER };
-        let (change, entry) = (
-            Change { role: Some(role), ..Change::default() },
-            Entry::new(Action::UserChanged, site.app.now()),
-        );
-        let acts = site.app.accounts.change(
-            ids[round % 2],
-            change,
-            Actor::Admin(root, None, RoleName::ADMIN),
-            entry,
-        );
+        let change = Change { role: Some(role), ..Change::default() };
+        let acts = site.app.accounts.change(ids[round % 2], change, admin(root, None));
         let held = leaving.copy();
         let (left, acted) = tokio::join!(leaving.post("/logout", Value::Null), acts);
         left.is_ok();

@@ -3,14 +3,13 @@
 use std::sync::Arc;
 
 use doorward::accounts::{Actor, Change, NewUser};
-use doorward::audit::{Action, Entry};
 use doorward::testing::{Answer, PASSWORD, Site, Visitor};
 use doorward::{Error, Result};
 use doorward_core::role::RoleName;
 use doorward_core::{Mode, Refusal, UserId};
 use serde_json::{Value, json};
 
-use crate::reading::{one, user};
+use crate::reading::{admin, one, user};
 
 const ADMINS: &str =
     "SELECT CAST(COUNT(*) AS BIGINT) FROM users WHERE role = 'admin' AND disabled_at IS NULL";
@@ -161,21 +160,19 @@ async fn r13_the_last_admin_is_neither_demoted_nor_disabled_nor_deleted() {
 
 /// Demotes, disables or deletes an admin, as another admin.
 async fn turn_on(site: Arc<Site>, actor: UserId, target: UserId, how: usize) -> Result<()> {
-    let entry = Entry::new(Action::UserChanged, site.app.now());
-    let actor = Actor::Admin(actor, None, RoleName::ADMIN);
+    let actor = admin(actor, None);
     let change = match how % 3 {
         0 => Change { role: Some(RoleName::USER), ..Change::default() },
         1 => Change { disabled: Some(true), ..Change::default() },
-        _ => return site.app.accounts.delete(target, None, actor, entry).await,
+        _ => return site.app.accounts.delete(target, None, actor).await,
     };
-    site.app.accounts.change(target, change, actor, entry).await.map(drop)
+    site.app.accounts.change(target, change, actor).await.map(drop)
 }
 
 /// Makes somebody an enabled admin again, a deleted one under a new id.
 async fn raise(site: &Site, id: UserId, round: usize) -> UserId {
-    let entry = || Entry::new(Action::UserChanged, site.app.now());
     let change = Change { role: Some(RoleName::ADMIN), disabled: Some(false), ..Change::default() };
-    match site.app.accounts.change(id, change, Actor::CommandLine, entry()).await {
+    match site.app.accounts.change(id, change, Actor::CommandLine).await {
         Ok(_) => id,
         Err(Error::NotFound) => {
             let new = NewUser {
@@ -184,7 +181,7 @@ async fn raise(site: &Site, id: UserId, round: usize) -> UserId {
                 role: RoleName::ADMIN,
                 password_hash: None,
             };
-            site.app.accounts.create(new, Actor::CommandLine, entry()).await.unwrap().id
+            site.app.accounts.create(new, Actor::CommandLine).await.unwrap().id
         }
         Err(other) => panic!("{other:?}"),
     }
@@ -223,13 +220,12 @@ async fn r11_an_act_that_was_on_its_way_is_refused_when_its_admin_is_no_more() {
         let site = Site::new().await;
         let (root, eve) = (site.admin("root").await, site.admin("eve").await);
         let (id, session) = (eve.user_id().await, eve.session_id().await);
-        let actor = Actor::Admin(user(&id), Some(session.parse().unwrap()), RoleName::ADMIN);
+        let actor = || admin(user(&id), Some(session.parse().unwrap()));
         if change.is_null() {
             eve.post("/logout", Value::Null).await.is_ok();
         } else {
             root.patch(&format!("/admin/users/{id}"), change).await.is_ok();
         }
-        let entry = || Entry::new(Action::UserChanged, site.app.now());
         let undo = Change { role: Some(RoleName::ADMIN), disabled: Some(false), ..Change::default() };
         let accomplice = NewUser {
             name: "Mal".parse().unwrap(),
@@ -238,11 +234,11 @@ async fn r11_an_act_that_was_on_its_way_is_refused_when_its_admin_is_no_more() {
             password_hash: None,
         };
         let (accounts, target) = (&site.app.accounts, user(&root.user_id().await));
-        assert_eq!(accounts.change(user(&id), undo, actor, entry()).await, Err(refusal.clone()));
-        assert_eq!(accounts.create(accomplice, actor, entry()).await, Err(refusal.clone()));
-        assert_eq!(accounts.delete(target, None, actor, entry()).await, Err(refusal.clone()));
-        assert_eq!(accounts.end_sessions(target, actor, entry()).await, Err(refusal.clone()));
-        assert_eq!(accounts.reset_link(target, actor, entry()).await.map(drop), Err(refusal.clone()));
-        assert_eq!(accounts.invite((None, RoleName::ADMIN), actor, entry()).await.map(drop), Err(refusal));
+        assert_eq!(accounts.change(user(&id), undo, actor()).await, Err(refusal.clone()));
+        assert_eq!(accounts.create(accomplice, actor()).await, Err(refusal.clone()));
+        assert_eq!(accounts.delete(target, None, actor()).await, Err(refusal.clone()));
+        assert_eq!(accounts.end_sessions(target, actor()).await, Err(refusal.clone()));
+        assert_eq!(accounts.reset_link(target, actor()).await.map(drop), Err(refusal.clone()));
+        assert_eq!(accounts.invite((None, RoleName::ADMIN), actor()).await.map(drop), Err(refusal));
     }
 }

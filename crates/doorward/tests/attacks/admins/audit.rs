@@ -1,0 +1,218 @@
+//! Every act stands in the audit log with who did it and from which address.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use doorward::accounts::{Actor, Change};
+use doorward::audit::By;
+use doorward::features::admin_users;
+use doorward::testing::{PASSWORD, Site, Visitor};
+use doorward_core::role::RoleName;
+use doorward_core::token::Algorithm;
+use http::{Method, header};
+use serde_json::{Value, json};
+
+use super::{invitation, reset_link, resets};
+use crate::reading::user;
+
+const HERS: [u8; 4] = [198, 51, 100, 1];
+const OF_ADMIN: [u8; 4] = [198, 51, 100, 2];
+
+/// The last entry of this action: who did it, and from where.
+async fn last(site: &Site, action: &str) -> (String, Option<String>, Option<String>) {
+    let entries = doorward::audit::page(&site.app.store, None, 1_000).await.unwrap();
+    let entries = serde_json::to_value(&entries).unwrap();
+    let entry = entries.as_array().unwrap().iter().find(|entry| entry["action"] == action);
+    let entry = entry.unwrap_or_else(|| panic!("no {action} in {entries}"));
+    let text = |name: &str| entry[name].as_str().map(str::to_owned);
+    (text("actor").unwrap(), text("actor_id"), text("ip"))
+}
+
+async fn signed_in(site: &Site, name: &str, ip: [u8; 4]) -> Visitor {
+    let visitor = site.visitor().from(ip);
+    let body = json!({ "email": format!("{name}@example.org"), "password": PASSWORD });
+    visitor.post("/login", body).await.is_ok();
+    visitor
+}
+
+/// Does something that leaves an entry of this action; gives who has to stand in it.
+async fn acts(site: &Site, case: &str, n: usize) {
+    let (name, app) = (format!("ada{n}"), &site.app);
+    let id = site.user(&name, RoleName::USER).await;
+    let (path, ada) = (format!("/admin/users/{id}"), signed_in(site, &name, HERS).await);
+    let root = signed_in(site, "root", OF_ADMIN).await;
+    let with = json!({ "current_password": PASSWORD });
+    let email = format!("new{n}@example.org");
+    match case {
+        "register by owner" => {
+            let body = json!({ "name": "New", "email": email, "password": PASSWORD });
+            site.visitor().from(HERS).post("/register", body).await.has_status(201);
+        }
+        "login by owner" => {}
+        "login_failed by visitor" => {
+            let body = json!({ "email": format!("{name}@example.org"), "password": "not the password" });
+            site.visitor().from(HERS).post("/login", body).await.is_refused("invalid_credentials");
+        }
+        "logout by owner" => drop(ada.post("/logout", Value::Null).await.is_ok()),
+        "logout by owner elsewhere" => {
+            let other = signed_in(site, &name, HERS).await.session_id().await;
+            ada.delete(&format!("/sessions/{other}"), Value::Null).await.is_ok();
+        }
+        "logout_all by owner" => drop(ada.post("/logout/all", Value::Null).await.is_ok()),
+        "logout_all by owner for others" => {
+            signed_in(site, &name, HERS).await;
+            ada.delete("/sessions", Value::Null).await.is_ok();
+        }
+        "profile_changed by owner" => drop(ada.patch("/profile", json!({ "name": "New" })).await.is_ok()),
+        "password_changed by owner" => {
+            let body = json!({ "current_password": PASSWORD, "new_password": "quite another password" });
+            ada.post("/profile/password", body).await.is_ok();
+        }
+        "user_deleted by owner" => {
+            ada.delete("/profile", json!({ "password": PASSWORD })).await.is_ok();
+        }
+        "password_reset by visitor" => {
+            let (url, _) = admin_users::reset_link(app, user(&id), Actor::CommandLine).await.unwrap();
+            let body =
+                json!({ "token": url.rsplit_once('=').unwrap().1, "new_password": "quite another one" });
+            site.visitor().from(HERS).post("/password/reset", body).await.is_ok();
+        }
+        "refresh_reused by visitor" => {
+            let thief = ada.copy();
+            ada.refresh().await.is_ok();
+            ada.refresh().await.is_ok();
+            site.clock.advance(Duration::from_secs(61));
+            thief.refresh().await.is_refused("refresh_reused");
+        }
+        "token_revoked by client" => {
+            let client = site.client().await;
+            let asker = site.visitor().from(HERS);
+            let request = asker.request(Method::POST, "/revoke").header(header::AUTHORIZATION, client);
+            let request = request.header(header::CONTENT_TYPE, "application/json");
+            asker.send(request, json!({ "token": ada.token().unwrap() }).to_string()).await.is_ok();
+        }
+        "user_created by admin" => {
+            let body = json!({ "name": "New", "email": email });
+            root.post("/admin/users", body).await.has_status(201);
+        }
+        "user_changed by admin" => drop(root.patch(&path, json!({ "name": "New" })).await.is_ok()),
+        "user_deleted by admin" => drop(root.delete(&path, with).await.is_ok()),
+        "sessions_ended by admin" => {
+            root.delete(&format!("{path}/sessions"), Value::Null).await.is_ok();
+        }
+        "reset_link_made by admin" => drop(reset_link(&root, &id).await),
+        "invitation_made by admin" => drop(invitation(&root, "user").await),
+        "user_created by command_line" => drop(site.user(&format!("more{n}"), RoleName::USER).await),
+        "user_changed by command_line" => {
+            let change = Change { disabled: Some(true), ..Change::default() };
+            app.accounts.change(user(&id), change, Actor::CommandLine).await.unwrap();
+        }
+        "user_changed by command_line for a password" => {
+            let password = doorward_core::password::Password::new("quite another password").unwrap();
+            admin_users::set_password(app, user(&id), password).await.unwrap();
+        }
+        "user_deleted by command_line" => {
+            app.accounts.delete(user(&id), None, Actor::CommandLine).await.unwrap();
+        }
+        "sessions_ended by command_line" => {
+            admin_users::end_sessions(app, user(&id), Actor::CommandLine).await.unwrap();
+        }
+        "sessions_ended by command_line for one" => {
+            let session = ada.session_id().await.parse().unwrap();
+            admin_users::end_session(app, session, Actor::CommandLine).await.unwrap();
+        }
+        "reset_link_made by command_line" => {
+            admin_users::reset_link(app, user(&id), Actor::CommandLine).await.unwrap();
+        }
+        "invitation_made by command_line" => {
+            admin_users::invite(app, (None, RoleName::USER), Actor::CommandLine).await.unwrap();
+        }
+        "key_rotated by command_line" => {
+            app.keys.replace(Algorithm::Es256, app.now()).await.unwrap();
+        }
+        "key_rotated by server" => drop(site.restarted_with(&[("access.algorithm", "EdDSA")]).await),
+        "client_created by command_line" => drop(site.client().await),
+        "client_deleted by command_line" => {
+            site.client().await;
+            let client = app.clients.list().await.unwrap().first().unwrap().client_id;
+            assert!(app.clients.delete(client, By::CommandLine).await.unwrap());
+        }
+        other => panic!("no such act: {other}"),
+    }
+}
+
+const ACTS: [&str; 29] = [
+    "register by owner",
+    "login by owner",
+    "login_failed by visitor",
+    "logout by owner",
+    "logout by owner elsewhere",
+    "logout_all by owner",
+    "logout_all by owner for others",
+    "profile_changed by owner",
+    "password_changed by owner",
+    "user_deleted by owner",
+    "password_reset by visitor",
+    "refresh_reused by visitor",
+    "token_revoked by client",
+    "user_created by admin",
+    "user_changed by admin",
+    "user_deleted by admin",
+    "sessions_ended by admin",
+    "reset_link_made by admin",
+    "invitation_made by admin",
+    "user_created by command_line",
+    "user_changed by command_line",
+    "user_changed by command_line for a password",
+    "user_deleted by command_line",
+    "sessions_ended by command_line",
+    "sessions_ended by command_line for one",
+    "reset_link_made by command_line",
+    "invitation_made by command_line",
+    "key_rotated by command_line",
+    "client_created by command_line",
+];
+const OF_THE_LAST: [&str; 2] = ["client_deleted by command_line", "key_rotated by server"];
+
+#[tokio::test]
+async fn every_act_says_in_the_audit_log_who_did_it_and_from_where() {
+    let site = Site::new().await;
+    let root = site.user("root", RoleName::ADMIN).await;
+    let mut seen = BTreeSet::new();
+    for (n, case) in ACTS.iter().chain(&OF_THE_LAST).enumerate() {
+        // So that the last entry is that of the act.
+        site.clock.advance(Duration::from_secs(1));
+        acts(&site, case, n).await;
+        let (action, actor) = case.split_once(" by ").unwrap();
+        let actor = actor.split(' ').next().unwrap();
+        let (by, actor_id, ip) = last(&site, action).await;
+        let (expected_id, expected_ip) = match actor {
+            // What an owner leaves behind on the way out names nobody.
+            "owner" if action == "user_deleted" => (None, None),
+            "owner" | "visitor" | "client" => (None, Some("198.51.100.1".to_owned())),
+            "admin" => (Some(root.clone()), Some("198.51.100.2".to_owned())),
+            _ => (None, None),
+        };
+        assert_eq!((by.as_str(), actor_id, ip), (actor, expected_id, expected_ip), "{case}");
+        seen.insert(action);
+    }
+    let source = include_str!("../../../src/audit.rs");
+    let names = source.split("pub const fn as_str").nth(1).unwrap().split("\n    }\n").next().unwrap();
+    let actions: BTreeSet<_> = names.split('"').skip(1).step_by(2).collect();
+    assert_eq!(seen, actions, "an act is missing here");
+}
+
+#[tokio::test]
+async fn deleting_somebody_leaves_the_address_of_the_admin_who_acted_on_them() {
+    let site = Site::new().await;
+    site.user("root", RoleName::ADMIN).await;
+    let root = signed_in(&site, "root", OF_ADMIN).await;
+    let id = site.user("ada", RoleName::USER).await;
+    let link = reset_link(&root, &id).await;
+    resets(&site, &link).await.is_ok();
+    let body = json!({ "current_password": PASSWORD });
+    root.delete(&format!("/admin/users/{id}"), body).await.is_ok();
+    let (_, _, ip) = last(&site, "reset_link_made").await;
+    assert_eq!(ip.as_deref(), Some("198.51.100.2"));
+    assert_eq!(last(&site, "password_reset").await.2, None, "the user's own address goes");
+}
