@@ -13,7 +13,8 @@ use doorward_core::name::DisplayName;
 use doorward_core::role::{RoleName, Roles, permission};
 use doorward_core::{OpaqueSecret, SessionId, Timestamp, UserId};
 
-pub use crate::actors::{Actor, Admin, Owner};
+use crate::actors::Standing;
+pub use crate::actors::{Actor, Admin, Confirmation, Owner};
 use crate::audit::{self, Action, Entry};
 use crate::clock::Clock;
 use crate::error::{Error, Result};
@@ -23,7 +24,7 @@ use crate::sessions::Sessions;
 use crate::store::{Store, Tx, values};
 use crate::users::{User, Users};
 pub(crate) use steps::insert;
-use steps::{after_new_password, apply, is_last_admin, is_still, locked, still_gives};
+use steps::{Doing, Locked, Needs, after_new_password, apply, is_last_admin, locked};
 
 /// What is to be changed; `None` stays as it is.
 #[derive(Debug, Clone, Default)]
@@ -36,14 +37,25 @@ pub struct Change {
     pub role: Option<RoleName>,
     /// Whether the account is disabled.
     pub disabled: Option<bool>,
-    /// The stored hash that the owner's password was checked against: if it is another by now, nothing is changed.
-    pub confirmed_by: Option<String>,
 }
 
 impl Change {
     /// Whether it could leave fewer admins than before.
     fn may_remove_admin(&self) -> bool {
         self.role.is_some() || self.disabled == Some(true)
+    }
+
+    /// Whether it may be made to this user by who stands so: it may not give more than they have, and what takes over an
+    /// account, or makes or removes somebody who could, is confirmed.
+    fn may_be_made(&self, user: &User, standing: Standing, roles: &Roles) -> Result<()> {
+        let role = self.role.unwrap_or(user.role);
+        standing.covers(roles, role)?;
+        if self.email.is_some() {
+            standing.is_confirmed()?;
+        }
+        let is_disabled = self.disabled.unwrap_or(user.disabled_at.is_some());
+        let changes = role != user.role || is_disabled != user.disabled_at.is_some();
+        if changes { standing.is_confirmed_for(roles, &[user.role, role]) } else { Ok(()) }
     }
 
     /// What is changed, for the audit log.
@@ -100,18 +112,29 @@ impl Accounts {
     /// Makes an account.
     ///
     /// # Errors
-    /// [`Error::EmailTaken`], an unknown role, or one that the actor may not give.
+    /// [`Error::EmailTaken`], an unknown role, one that the actor may not give, or [`Error::ConfirmationRequired`].
     pub async fn create(&self, new: NewUser, actor: Actor) -> Result<User> {
-        self.check_role(new.role, &actor)?;
+        self.check_role(new.role)?;
         let now = self.clock.now();
         let (id, roles) = (UserId::new(now, crate::random::bytes()), self.roles.clone());
         let entry = Entry::new(Action::UserCreated, actor.by(), now).user(id);
         let entry = entry.detail(format!("role {}", new.role));
         let created = self.store.transaction(async move |tx: &mut Tx| {
-            if let Err(error) = still_gives(tx, new.role, (&actor, &roles)).await? {
+            let asked = actor.stands(tx, (&roles, permission::USERS_WRITE), now).await?;
+            let may = asked.and_then(|standing| {
+                standing.covers(&roles, new.role)?;
+                // Who sets a password knows it.
+                match new.password_hash {
+                    Some(_) => standing.is_confirmed(),
+                    None => standing.is_confirmed_for(&roles, &[new.role]),
+                }
+            });
+            if let Err(error) = may {
                 return Ok(Err(error));
             }
-            let Some(user) = insert(tx, id, &new, now).await? else { return Ok(Err(Error::EmailTaken)) };
+            let Some(user) = insert(tx, id, (&new, actor.vouches()), now).await? else {
+                return Ok(Err(Error::EmailTaken));
+            };
             audit::record(tx, &entry).await?;
             Ok(Ok(user))
         });
@@ -122,10 +145,11 @@ impl Accounts {
     /// voids its reset links.
     ///
     /// # Errors
-    /// [`Error::NotFound`], [`Error::EmailTaken`], [`Error::LastAdmin`], [`Error::Forbidden`], or an unknown role.
+    /// [`Error::NotFound`], [`Error::EmailTaken`], [`Error::LastAdmin`], [`Error::Forbidden`],
+    /// [`Error::ConfirmationRequired`], [`Error::WrongPassword`], or an unknown role.
     pub async fn change(&self, id: UserId, change: Change, actor: Actor) -> Result<User> {
         if let Some(role) = change.role {
-            self.check_role(role, &actor)?;
+            self.check_role(role)?;
         }
         let (now, roles) = (self.clock.now(), self.roles.clone());
         let entry = match &actor {
@@ -138,15 +162,18 @@ impl Accounts {
         let done = self
             .store
             .transaction(async move |tx: &mut Tx| {
-                let lock = (change.may_remove_admin(), permission::USERS_WRITE);
-                let (user, version) = match locked(tx, id, (&actor, &roles), lock).await? {
+                let needs =
+                    Needs { admins: change.may_remove_admin(), permission: permission::USERS_WRITE, now };
+                let Locked { user, version, standing } = match locked(tx, id, (&actor, &roles), needs).await?
+                {
                     Ok(found) => found,
                     Err(error) => return Ok(Err(error)),
                 };
-                if !is_still(tx, id, change.confirmed_by.as_deref()).await? {
-                    return Ok(Err(Error::WrongPassword));
+                if let Err(error) = change.may_be_made(&user, standing, &roles) {
+                    return Ok(Err(error));
                 }
-                apply(tx, (user, version), &change, (now, ending, admin_ttl, &roles), &entry).await
+                let doing = Doing { now, ending, admin_ttl, roles: &roles, vouches: actor.vouches() };
+                apply(tx, (user, version), &change, doing, &entry).await
             })
             .await??;
         if let Some(role) = done.role {
@@ -209,12 +236,12 @@ impl Accounts {
         Ok(ended.live)
     }
 
-    /// Deletes an account with all that belongs to it, and removes what names it from the audit log. With `confirmed_by`,
-    /// only where that is still the stored hash.
+    /// Deletes an account with all that belongs to it, and removes what names it from the audit log.
     ///
     /// # Errors
-    /// [`Error::NotFound`], [`Error::LastAdmin`], [`Error::Forbidden`].
-    pub async fn delete(&self, id: UserId, confirmed_by: Option<String>, actor: Actor) -> Result<()> {
+    /// [`Error::NotFound`], [`Error::LastAdmin`], [`Error::Forbidden`], [`Error::ConfirmationRequired`],
+    /// [`Error::WrongPassword`].
+    pub async fn delete(&self, id: UserId, actor: Actor) -> Result<()> {
         let (now, roles) = (self.clock.now(), self.roles.clone());
         let entry = Entry::new(Action::UserDeleted, actor.by(), now);
         // An owner's own entry is about them, so nothing that names them stays in it.
@@ -223,12 +250,13 @@ impl Accounts {
         let ended = self
             .store
             .transaction(async move |tx: &mut Tx| {
-                let user = match locked(tx, id, (&actor, &roles), (true, permission::USERS_WRITE)).await? {
-                    Ok((user, _)) => user,
+                let needs = Needs { admins: true, permission: permission::USERS_WRITE, now };
+                let Locked { user, standing, .. } = match locked(tx, id, (&actor, &roles), needs).await? {
+                    Ok(found) => found,
                     Err(error) => return Ok(Err(error)),
                 };
-                if !is_still(tx, id, confirmed_by.as_deref()).await? {
-                    return Ok(Err(Error::WrongPassword));
+                if let Err(error) = standing.is_confirmed_for(&roles, &[user.role]) {
+                    return Ok(Err(error));
                 }
                 if is_last_admin(tx, &user).await? {
                     return Ok(Err(Error::LastAdmin));
@@ -256,8 +284,8 @@ impl Accounts {
         let ended = self
             .store
             .transaction(async move |tx: &mut Tx| {
-                let lock = (false, permission::SESSIONS_END);
-                if let Err(error) = locked(tx, id, (&actor, &roles), lock).await? {
+                let needs = Needs { admins: false, permission: permission::SESSIONS_END, now };
+                if let Err(error) = locked(tx, id, (&actor, &roles), needs).await? {
                     return Ok(Err(error));
                 }
                 let ended = revocations::end_all(tx, id, None, ending).await?;
@@ -272,14 +300,16 @@ impl Accounts {
     /// Makes a reset link for a user; older ones are void from then on.
     ///
     /// # Errors
-    /// [`Error::NotFound`], [`Error::Forbidden`].
+    /// [`Error::NotFound`], [`Error::Forbidden`], [`Error::ConfirmationRequired`].
     pub async fn reset_link(&self, id: UserId, actor: Actor) -> Result<(OpaqueSecret, Timestamp)> {
         let (now, roles) = (self.clock.now(), self.roles.clone());
         let link = links::New::reset(id, actor.maker(), now);
         let entry = Entry::new(Action::ResetLinkMade, actor.by(), now).user(id);
         let made = link.clone();
         let act = async move |tx: &mut Tx| {
-            if let Err(error) = locked(tx, id, (&actor, &roles), (false, permission::USERS_WRITE)).await? {
+            let needs = Needs { admins: false, permission: permission::USERS_WRITE, now };
+            let locked = locked(tx, id, (&actor, &roles), needs).await?;
+            if let Err(error) = locked.and_then(|locked| locked.standing.is_confirmed()) {
                 return Ok(Err(error));
             }
             links::make(tx, &made).await?;
@@ -298,13 +328,18 @@ impl Accounts {
         (email, role): (Option<Email>, RoleName),
         actor: Actor,
     ) -> Result<(OpaqueSecret, Timestamp)> {
-        self.check_role(role, &actor)?;
+        self.check_role(role)?;
         let now = self.clock.now();
         let link = links::New::invitation(Invitation { email, role }, actor.maker(), now);
         let entry = Entry::new(Action::InvitationMade, actor.by(), now).detail(format!("role {role}"));
         let (roles, made) = (self.roles.clone(), link.clone());
         let act = async move |tx: &mut Tx| {
-            if let Err(error) = still_gives(tx, role, (&actor, &roles)).await? {
+            let asked = actor.stands(tx, (&roles, permission::USERS_WRITE), now).await?;
+            let may = asked.and_then(|standing| {
+                standing.covers(&roles, role)?;
+                standing.is_confirmed_for(&roles, &[role])
+            });
+            if let Err(error) = may {
                 return Ok(Err(error));
             }
             links::make(tx, &made).await?;
@@ -314,12 +349,12 @@ impl Accounts {
         Ok((link.secret, link.expires_at))
     }
 
-    /// Whether there is such a role, and the actor may give it.
-    fn check_role(&self, role: RoleName, actor: &Actor) -> Result<()> {
-        if !self.roles.contains(role) {
-            let known: Vec<_> = self.roles.names().map(|name| name.to_string()).collect();
-            return Err(Error::field("role", format!("is unknown; there are {}", known.join(", "))));
+    /// Whether there is such a role.
+    fn check_role(&self, role: RoleName) -> Result<()> {
+        if self.roles.contains(role) {
+            return Ok(());
         }
-        if actor.covers(&self.roles, role) { Ok(()) } else { Err(Error::Forbidden) }
+        let known: Vec<_> = self.roles.names().map(|name| name.to_string()).collect();
+        Err(Error::field("role", format!("is unknown; there are {}", known.join(", "))))
     }
 }

@@ -2,15 +2,16 @@
 //! can take long between its head and its end.
 
 use std::net::IpAddr;
+use std::time::Duration;
 
-use doorward_core::role::{RoleName, Roles};
-use doorward_core::{Refusal, SessionId, UserId};
+use doorward_core::role::{RoleName, Roles, permission};
+use doorward_core::{Refusal, SessionId, Timestamp, UserId};
 
 use crate::audit::By;
 use crate::error::{Error, Result};
 use crate::links::Maker;
 use crate::store::{StoreError, Tx, values};
-use crate::users;
+use crate::users::{self, VouchedBy};
 
 /// Who acts, and from where: each act asks for it, so that the audit log always has both.
 #[derive(Debug, Clone)]
@@ -30,6 +31,9 @@ pub struct Owner {
     pub session: SessionId,
     /// The address of the request.
     pub ip: IpAddr,
+    /// The stored hash that the current password was checked against, if the act needs it: if it is another by now,
+    /// nothing is done.
+    pub confirmed_by: Option<String>,
 }
 
 /// A user who acts on others.
@@ -43,25 +47,46 @@ pub struct Admin {
     pub role: RoleName,
     /// The address of the request.
     pub ip: IpAddr,
+    /// How the request shows that its sender knows the admin's password.
+    pub confirmation: Confirmation,
 }
 
-const ROLE: &str = "SELECT role FROM users WHERE id = $1 AND disabled_at IS NULL";
+/// How a request shows that its sender knows the password of who asks.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Confirmation {
+    /// Not at all.
+    None,
+    /// The current password was in it, and matched this stored hash.
+    Password(String),
+    /// It came with the cookie of the session, so that the session's own confirmation counts.
+    Session,
+}
+
+/// How long a session counts as confirmed.
+pub(crate) const CONFIRMED_FOR: Duration = Duration::from_secs(600);
+
+const ROLE: &str = "SELECT role, password_hash FROM users WHERE id = $1 AND disabled_at IS NULL";
 const LIVE: &str = "SELECT id FROM sessions WHERE id = $1 AND ended_at IS NULL";
 /// Writes the session's row without changing it, as [`users::LOCK`] does the user's.
-const HOLD: &str = "UPDATE sessions SET ended_at = ended_at WHERE id = $1 AND ended_at IS NULL";
+const HOLD: &str =
+    "UPDATE sessions SET ended_at = ended_at WHERE id = $1 AND ended_at IS NULL RETURNING confirmed_at";
 
 impl Actor {
-    /// The acting admin.
-    pub fn admin(&self) -> Option<UserId> {
-        if let Self::Admin(admin) = self { Some(admin.user) } else { None }
-    }
-
     /// As the audit log has it.
     pub fn by(&self) -> By {
         match self {
             Self::Owner(owner) => By::Owner(owner.ip),
             Self::Admin(admin) => By::Admin(admin.user, admin.ip),
             Self::CommandLine => By::CommandLine,
+        }
+    }
+
+    /// As what the actor vouches for the addresses that they write. Owners don't, for their own.
+    pub(crate) fn vouches(&self) -> Option<VouchedBy> {
+        match self {
+            Self::Owner(_) => None,
+            Self::Admin(_) => Some(VouchedBy::Admin),
+            Self::CommandLine => Some(VouchedBy::CommandLine),
         }
     }
 
@@ -73,43 +98,105 @@ impl Actor {
         }
     }
 
-    /// Whether the actor may act on somebody with this role, or give it (attack A06).
-    pub(crate) fn covers(&self, roles: &Roles, role: RoleName) -> bool {
-        match self {
-            Self::Admin(admin) => roles.covers(admin.role, role),
-            Self::Owner(_) | Self::CommandLine => true,
-        }
-    }
-
     /// The actor as the store has them now, within the act's transaction: enabled, in a live session, with a role that
     /// grants `permission`. Somebody who was disabled, demoted or logged out while their request was on its way does
     /// nothing any more. Writes the rows of an acting admin and of their session first, so that an act against either and
     /// this one come one after the other.
-    pub(crate) async fn confirm(
+    pub(crate) async fn stands(
         &self,
         tx: &mut Tx,
-        roles: &Roles,
-        permission: &str,
-    ) -> Result<Result<Self>, StoreError> {
-        let (is_live, confirmed) = match self {
-            Self::CommandLine => (true, self.clone()),
-            Self::Owner(owner) => (tx.find(LIVE, values![owner.session]).await?.is_some(), self.clone()),
-            Self::Admin(admin) => {
-                tx.execute(users::LOCK, values![admin.user]).await?;
-                let Some(row) = tx.find(ROLE, values![admin.user]).await? else {
-                    return Ok(Err(Refusal::SessionEnded.into()));
-                };
-                let role = row.get(0)?;
-                if !roles.grants(role, permission) {
-                    return Ok(Err(Error::Forbidden));
-                }
-                let is_live = match admin.session {
-                    Some(session) => tx.execute(HOLD, values![session]).await? == 1,
-                    None => true,
-                };
-                (is_live, Self::Admin(Admin { role, ..admin.clone() }))
-            }
+        (roles, permission): (&Roles, &str),
+        now: Timestamp,
+    ) -> Result<Result<Standing>, StoreError> {
+        match self {
+            Self::CommandLine => Ok(Ok(Standing::Trusted)),
+            Self::Owner(owner) => match tx.find(LIVE, values![owner.session]).await? {
+                Some(_) => Ok(Ok(Standing::Trusted)),
+                None => Ok(Err(Refusal::SessionEnded.into())),
+            },
+            Self::Admin(admin) => admin.stands(tx, (roles, permission), now).await,
+        }
+    }
+}
+
+impl Admin {
+    async fn stands(
+        &self,
+        tx: &mut Tx,
+        (roles, permission): (&Roles, &str),
+        now: Timestamp,
+    ) -> Result<Result<Standing>, StoreError> {
+        tx.execute(users::LOCK, values![self.user]).await?;
+        let Some(row) = tx.find(ROLE, values![self.user]).await? else {
+            return Ok(Err(Refusal::SessionEnded.into()));
         };
-        Ok(if is_live { Ok(confirmed) } else { Err(Refusal::SessionEnded.into()) })
+        let (role, hash) = (row.get(0)?, row.get::<Option<String>>(1)?);
+        if !roles.grants(role, permission) {
+            return Ok(Err(Error::Forbidden));
+        }
+        let mut confirmed_at: Option<Timestamp> = None;
+        if let Some(session) = self.session {
+            let Some(row) = tx.find(HOLD, values![session]).await? else {
+                return Ok(Err(Refusal::SessionEnded.into()));
+            };
+            confirmed_at = row.get(0)?;
+        }
+        let is_confirmed = match &self.confirmation {
+            Confirmation::None => false,
+            Confirmation::Session => confirmed_at.is_some_and(|at| is_recent(at, now)),
+            Confirmation::Password(matched) if hash.as_ref() == Some(matched) => true,
+            Confirmation::Password(_) => return Ok(Err(Error::WrongPassword)),
+        };
+        Ok(Ok(Standing::Admin { role, is_confirmed }))
+    }
+}
+
+/// Either way: a node whose clock is behind that of the one that noted it must not make it last longer.
+fn is_recent(at: Timestamp, now: Timestamp) -> bool {
+    now < at + CONFIRMED_FOR && at < now + CONFIRMED_FOR
+}
+
+/// What an actor may do, as the store has them within an act's transaction.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Standing {
+    /// Everything that the act is about.
+    Trusted,
+    /// What their role covers.
+    Admin { role: RoleName, is_confirmed: bool },
+}
+
+impl Standing {
+    /// Whether they may act on somebody with this role, or give it (attack A06).
+    ///
+    /// # Errors
+    /// [`Error::Forbidden`].
+    pub(crate) fn covers(self, roles: &Roles, other: RoleName) -> Result<()> {
+        match self {
+            Self::Admin { role, .. } if !roles.covers(role, other) => Err(Error::Forbidden),
+            Self::Admin { .. } | Self::Trusted => Ok(()),
+        }
+    }
+
+    /// For an act that gives a way into an account (attack X07).
+    ///
+    /// # Errors
+    /// [`Error::ConfirmationRequired`].
+    pub(crate) fn is_confirmed(self) -> Result<()> {
+        match self {
+            Self::Admin { is_confirmed: false, .. } => Err(Error::ConfirmationRequired),
+            Self::Admin { .. } | Self::Trusted => Ok(()),
+        }
+    }
+
+    /// For an act that makes or removes somebody with one of these roles: it needs a confirmation where they may do as
+    /// much as the actor, or change users, and so could make more of themselves.
+    ///
+    /// # Errors
+    /// [`Error::ConfirmationRequired`].
+    pub(crate) fn is_confirmed_for(self, roles: &Roles, others: &[RoleName]) -> Result<()> {
+        let Self::Admin { role, .. } = self else { return Ok(()) };
+        let is_powerful =
+            |other: &RoleName| roles.covers(*other, role) || roles.grants(*other, permission::USERS_WRITE);
+        if others.iter().any(is_powerful) { self.is_confirmed() } else { Ok(()) }
     }
 }

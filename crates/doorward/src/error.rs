@@ -45,6 +45,8 @@ pub enum Error {
     UserDisabled,
     /// The application that has Doorward inside refuses, with this message.
     RefusedByApplication(String),
+    /// The act needs the current password, and the request doesn't confirm it.
+    ConfirmationRequired,
     /// The current password, asked for again, was wrong.
     WrongPassword,
     /// The link is unknown, used, or too old.
@@ -167,6 +169,9 @@ impl Error {
                 (S::FORBIDDEN, "cross_site_request", "This request comes from another site and was refused")
             }
             Self::RegistrationClosed(message) => (S::FORBIDDEN, "registration_closed", *message),
+            Self::ConfirmationRequired => {
+                (S::FORBIDDEN, "confirmation_required", "This needs your current password as a confirmation")
+            }
             Self::UserDisabled => (S::FORBIDDEN, "user_disabled", "This account is disabled"),
             Self::WrongPassword => (S::FORBIDDEN, "wrong_password", "The current password is wrong"),
             Self::LinkInvalid => {
@@ -238,6 +243,7 @@ impl Error {
             Self::RegistrationClosed("Registration is closed, or needs an invitation"),
             Self::UserDisabled,
             Self::RefusedByApplication("What the application says".into()),
+            Self::ConfirmationRequired,
             Self::WrongPassword,
             Self::NotFound,
             Self::MethodNotAllowed,
@@ -278,6 +284,9 @@ impl Error {
             Self::RegistrationClosed(_) => "Ask an admin for an invitation or an account.",
             Self::UserDisabled => "Ask an admin.",
             Self::RefusedByApplication(_) => "Do what the message says: a hook of your application made it.",
+            Self::ConfirmationRequired => {
+                "Send `current_password` with the request; with cookies, `POST /confirm` once does for ten minutes."
+            }
             Self::WrongPassword => "Ask for the current password again.",
             Self::LinkInvalid => "Ask for a new link.",
             Self::Malformed(_) => "Mend the request: the message says where.",

@@ -13,6 +13,7 @@ use serde::Serialize;
 
 use crate::error::{Cause, Error, Result};
 use crate::seldom::seldom;
+use crate::users::VouchedBy;
 
 /// The longest message that a refusal shows, in bytes.
 const LONGEST_MESSAGE: usize = 400;
@@ -25,8 +26,10 @@ pub struct SigningIn {
     pub user: UserId,
     /// The name.
     pub name: String,
-    /// The address, in canonical form; nobody has proved that it is theirs.
+    /// The address, in canonical form, as its owner or somebody else wrote it.
     pub email: Email,
+    /// Who vouched that the address is theirs. Nobody has before an account is made.
+    pub email_vouched_by: Option<VouchedBy>,
     /// The role; before an account is made, one that an invitation may still replace.
     pub role: RoleName,
     /// How the client will hold its credential.

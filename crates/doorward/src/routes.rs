@@ -12,8 +12,8 @@ use tower::service_fn;
 
 use crate::app::App;
 use crate::features::{
-    admin_users, dashboard, devices, docs, feed, forward_auth, health, introspect, jwks, login, logout,
-    password_reset, profile, refresh, register, revoke, style,
+    admin_users, confirm, dashboard, devices, docs, feed, forward_auth, health, introspect, jwks, login,
+    logout, password_reset, profile, refresh, register, revoke, style,
 };
 use crate::settings::Settings;
 use crate::web::answer::{Answers, Front, Readable};
@@ -73,6 +73,7 @@ fn features() -> Routes {
         .merge(refresh::routes())
         .merge(logout::routes())
         .merge(profile::routes())
+        .merge(confirm::routes())
         .merge(dashboard::routes())
         .merge(devices::routes())
         .merge(password_reset::routes())

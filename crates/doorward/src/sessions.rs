@@ -19,14 +19,14 @@ use zeroize::Zeroizing;
 
 use crate::audit::{self, Action, By, Entry};
 use crate::clock::Clock;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::hooks::Hooks;
 use crate::keys::Keys;
 use crate::metrics::Counts;
 use crate::revocations::{self, Because, Ended, Ending, Revocations};
 use crate::shape::shown;
 use crate::store::{Row, Store, StoreError, Tx, values};
-use crate::users::rfc3339;
+use crate::users::{User, rfc3339};
 
 pub use memory::Memory;
 
@@ -177,6 +177,10 @@ shown! {
 
 const OF_USER: &str = "SELECT id, mode, created_at, last_seen_at, expires_at, ip, user_agent FROM sessions \
      WHERE user_id = $1 AND ended_at IS NULL AND expires_at > $2 ORDER BY created_at DESC, id DESC LIMIT 1000";
+const LOCK_WITH_HASH: &str = "UPDATE users SET updated_at = updated_at \
+     WHERE id = $1 AND password_hash = $2 AND disabled_at IS NULL";
+const CONFIRM: &str =
+    "UPDATE sessions SET confirmed_at = $3 WHERE id = $1 AND user_id = $2 AND ended_at IS NULL";
 const USER_OF: &str = "SELECT user_id FROM sessions WHERE id = $1 AND ended_at IS NULL";
 const STANDING: &str = "SELECT s.id, s.ended_at, s.expires_at, s.absolute_expires_at, s.end_reason, u.role, u.disabled_at, s.mode \
      FROM sessions s JOIN users u ON u.id = s.user_id WHERE s.id = $1 AND s.user_id = $2";
@@ -357,6 +361,24 @@ impl Sessions {
             .await?;
         self.apply_all(&ended, ending);
         Ok(ended.live)
+    }
+
+    /// Notes that the user of this session gave the password that matched this stored hash: if it is another by now, or
+    /// the session is over, nothing is noted.
+    ///
+    /// # Errors
+    /// [`Error::WrongPassword`], or the session's end.
+    pub(crate) async fn confirm(&self, session: SessionId, (user, stored): &(User, String)) -> Result<()> {
+        let (now, id, stored) = (self.clock.now(), user.id, stored.clone());
+        self.store
+            .transaction(async move |tx: &mut Tx| {
+                if tx.execute(LOCK_WITH_HASH, values![id, &stored]).await? == 0 {
+                    return Ok(Err(Error::WrongPassword));
+                }
+                let noted = tx.execute(CONFIRM, values![session, id, now]).await? == 1;
+                Ok(if noted { Ok(()) } else { Err(Refusal::SessionEnded.into()) })
+            })
+            .await?
     }
 
     /// Refuses the sessions that an act of another foundation ended. Called after its commit.

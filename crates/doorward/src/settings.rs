@@ -129,7 +129,7 @@ settings! {
     cookie_domain: String = "cookie.domain", "";
     /// The hosts of applications that a proxy protects with `/forward-auth`, exactly as browsers write them: `app.example.com`, or `localhost:8443`. Only these are answered for and returned to.
     forward_auth_hosts: Vec<String> = "forward_auth.hosts", "";
-    /// Whether `/forward-auth` tells applications the address of people (`Remote-Email`). For `registration = closed` only; nobody changes their own address then.
+    /// Whether `/forward-auth` tells applications the address of people (`Remote-Email`). Only addresses that an admin, an invitation for that address or the command line vouched for are told.
     forward_auth_email: bool = "forward_auth.email", "false";
     /// How passwords are hashed: `bcrypt` (argon2id for those over 72 bytes) or `argon2id`.
     password_algorithm: PasswordAlgorithm = "password.algorithm", "bcrypt";

@@ -156,10 +156,10 @@ impl Site {
         visitor
     }
 
-    /// A new admin `NAME@example.org`, signed in in bearer mode.
+    /// A new admin `NAME@example.org`, signed in in bearer mode, who gives their password with each act.
     pub async fn admin(&self, name: &str) -> Visitor {
         self.user(name, RoleName::ADMIN).await;
-        self.logged_in(name).await
+        self.logged_in(name).await.confirming(true)
     }
 
     /// A new user with this role; gives the id.

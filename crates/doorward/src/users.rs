@@ -21,6 +21,32 @@ use crate::store::{Row, Store, StoreError, values};
 /// How many users are kept in memory for signed-in pages.
 const CACHED: usize = 10_000;
 
+/// Who said that an address belongs to the owner of an account. What its owner typed is not enough.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum VouchedBy {
+    /// An admin, who made the account or wrote the address.
+    Admin,
+    /// The maker of an invitation for this address and no other.
+    Invitation,
+    /// The command line.
+    CommandLine,
+}
+
+impl VouchedBy {
+    /// The name in the store and the API.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Admin => "admin",
+            Self::Invitation => "invitation",
+            Self::CommandLine => "command_line",
+        }
+    }
+
+    fn read(text: &str) -> Option<Self> {
+        [Self::Admin, Self::Invitation, Self::CommandLine].into_iter().find(|one| one.as_str() == text)
+    }
+}
+
 /// An account, without its password hash.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct User {
@@ -30,6 +56,8 @@ pub struct User {
     pub name: String,
     /// The address, in canonical form.
     pub email: Email,
+    /// Who vouched for the address; applications are told it only where somebody did.
+    pub email_vouched_by: Option<VouchedBy>,
     /// The one role.
     pub role: RoleName,
     /// When the account was made.
@@ -75,7 +103,7 @@ impl User {
     }
 }
 
-/// Reads a row that begins with `id, name, email, role, created_at, disabled_at`.
+/// Reads a row that begins with `id, name, email, role, created_at, disabled_at, email_vouched_by`.
 pub(crate) fn read(row: &Row) -> Result<User, StoreError> {
     Ok(User {
         id: row.get(0)?,
@@ -84,13 +112,14 @@ pub(crate) fn read(row: &Row) -> Result<User, StoreError> {
         role: row.get(3)?,
         created_at: row.get(4)?,
         disabled_at: row.get(5)?,
+        email_vouched_by: row.get::<Option<String>>(6)?.as_deref().and_then(VouchedBy::read),
     })
 }
 
-const BY_ID: &str =
-    "SELECT id, name, email, role, created_at, disabled_at, password_hash FROM users WHERE id = $1";
-const BY_EMAIL: &str =
-    "SELECT id, name, email, role, created_at, disabled_at, password_hash FROM users WHERE email = $1";
+const BY_ID: &str = "SELECT id, name, email, role, created_at, disabled_at, email_vouched_by, password_hash \
+     FROM users WHERE id = $1";
+const BY_EMAIL: &str = "SELECT id, name, email, role, created_at, disabled_at, email_vouched_by, password_hash \
+     FROM users WHERE email = $1";
 const ANY_ADMIN: &str = "SELECT id FROM users WHERE role = 'admin' AND disabled_at IS NULL LIMIT 1";
 
 /// Writes a user's row without changing it: what comes next in the transaction comes after every other act that did, and
@@ -229,7 +258,7 @@ impl Cached {
 }
 
 fn with_hash(row: Option<Row>) -> Result<Option<WithHash>, StoreError> {
-    row.map(|row| Ok((read(&row)?, row.get(6)?))).transpose()
+    row.map(|row| Ok((read(&row)?, row.get(7)?))).transpose()
 }
 
 /// A name as it is searched: lower case.

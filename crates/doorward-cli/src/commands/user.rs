@@ -208,7 +208,7 @@ async fn change(app: &App, user: &Who, change: Change, json: bool) -> Outcome {
 
 async fn delete(app: &App, One { user, json }: One) -> Outcome {
     let user = user.find(app).await?;
-    app.accounts.delete(user.id, None, Actor::CommandLine).await?;
+    app.accounts.delete(user.id, Actor::CommandLine).await?;
     if json {
         return Answer::json(&json!({ "deleted": user.id }));
     }

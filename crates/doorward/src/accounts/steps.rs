@@ -1,23 +1,26 @@
 //! The steps of acts on accounts, each within its act's transaction.
 
-use doorward_core::role::{RoleName, Roles, permission};
+use doorward_core::role::{RoleName, Roles};
 use doorward_core::{SessionId, Timestamp, UserId};
 
-use super::{Actor, Change, NewUser};
+use super::{Actor, Change, NewUser, Owner};
+use crate::actors::Standing;
 use crate::audit::{self, Entry};
 use crate::error::{Error, Result};
 use crate::links;
 use crate::revocations::{self, Ended, Ending};
 use crate::store::{StoreError, Tx, values};
-use crate::users::{self, User, folded};
+use crate::users::{self, User, VouchedBy, folded};
 
-const INSERT: &str = "INSERT INTO users (id, name, name_folded, email, role, password_hash, created_at, updated_at) \
-     VALUES ($1, $2, $3, $4, $5, $6, $7, $7) ON CONFLICT (email) DO NOTHING RETURNING id";
-const FIND: &str =
-    "SELECT id, name, email, role, created_at, disabled_at, role_version FROM users WHERE id = $1";
+const INSERT: &str = "INSERT INTO users (id, name, name_folded, email, role, password_hash, created_at, updated_at, \
+     email_vouched_by) VALUES ($1, $2, $3, $4, $5, $6, $7, $7, $8) ON CONFLICT (email) DO NOTHING RETURNING id";
+const FIND: &str = "SELECT id, name, email, role, created_at, disabled_at, email_vouched_by, role_version \
+     FROM users WHERE id = $1";
 const UPDATE: &str = "UPDATE users SET name = $2, name_folded = $3, email = $4, role = $5, role_version = $6, \
-     disabled_at = $7, updated_at = $8 WHERE id = $1";
+     disabled_at = $7, updated_at = $8, email_vouched_by = $9 WHERE id = $1";
 const WITH_HASH: &str = "SELECT id FROM users WHERE id = $1 AND password_hash = $2";
+const UNCONFIRM: &str =
+    "UPDATE sessions SET confirmed_at = NULL WHERE user_id = $1 AND confirmed_at IS NOT NULL";
 const OTHER_WITH_EMAIL: &str = "SELECT id FROM users WHERE email = $1 AND id <> $2";
 const LOCK_ADMINS: &str = "UPDATE facts SET value = value + 1 WHERE name = 'admins_lock'";
 const OTHER_ADMINS: &str =
@@ -26,20 +29,24 @@ const SHORTEN: &str = "UPDATE sessions SET absolute_expires_at = CASE WHEN absol
      THEN created_at + $2 ELSE absolute_expires_at END, expires_at = CASE WHEN expires_at > created_at + $2 \
      THEN created_at + $2 ELSE expires_at END WHERE user_id = $1 AND ended_at IS NULL";
 
-/// Inserts a user within its act's transaction; `None` where somebody has the address.
+/// Inserts a user within its act's transaction, whose address somebody vouched for or nobody; `None` where somebody has
+/// the address.
 pub(crate) async fn insert(
     tx: &mut Tx,
     id: UserId,
-    new: &NewUser,
+    (new, email_vouched_by): (&NewUser, Option<VouchedBy>),
     now: Timestamp,
 ) -> Result<Option<User>, StoreError> {
     let (name, email) = (new.name.as_str(), &new.email);
     let hash = new.password_hash.clone();
-    let inserted = tx.find(INSERT, values![id, name, folded(name), email, new.role, hash, now]).await?;
+    let vouched = email_vouched_by.map(|by| by.as_str().to_owned());
+    let inserted =
+        tx.find(INSERT, values![id, name, folded(name), email, new.role, hash, now, vouched]).await?;
     Ok(inserted.map(|_| User {
         id,
         name: name.to_owned(),
         email: email.clone(),
+        email_vouched_by,
         role: new.role,
         created_at: now,
         disabled_at: None,
@@ -53,37 +60,53 @@ pub(super) struct Done {
     pub(super) ended: Ended,
 }
 
-/// Takes the locks that an act on a user needs, always in this order; confirms the actor, and reads the user.
+/// What an act on a user needs.
+#[derive(Clone, Copy)]
+pub(super) struct Needs {
+    /// It could remove the last admin.
+    pub(super) admins: bool,
+    pub(super) permission: &'static str,
+    pub(super) now: Timestamp,
+}
+
+/// The user that an act is about, and what its actor may do.
+pub(super) struct Locked {
+    pub(super) user: User,
+    /// Of the role.
+    pub(super) version: i64,
+    pub(super) standing: Standing,
+}
+
+/// Takes the locks that an act on a user needs, always in this order; checks the actor, and reads the user.
 pub(super) async fn locked(
     tx: &mut Tx,
     id: UserId,
     (actor, roles): (&Actor, &Roles),
-    (admins, permission): (bool, &str),
-) -> Result<Result<(User, i64)>, StoreError> {
-    if admins {
+    needs: Needs,
+) -> Result<Result<Locked>, StoreError> {
+    if needs.admins {
         tx.execute(LOCK_ADMINS, values![]).await?;
     }
-    let actor = match actor.confirm(tx, roles, permission).await? {
-        Ok(actor) => actor,
+    let standing = match actor.stands(tx, (roles, needs.permission), needs.now).await? {
+        Ok(standing) => standing,
         Err(error) => return Ok(Err(error)),
     };
     tx.execute(users::LOCK, values![id]).await?;
     let Some(row) = tx.find(FIND, values![id]).await? else { return Ok(Err(Error::NotFound)) };
-    let (user, version) = (users::read(&row)?, row.get(6)?);
-    Ok(if actor.covers(roles, user.role) { Ok((user, version)) } else { Err(Error::Forbidden) })
+    let (user, version) = (users::read(&row)?, row.get(7)?);
+    if let Err(error) = standing.covers(roles, user.role) {
+        return Ok(Err(error));
+    }
+    if let Actor::Owner(Owner { confirmed_by: Some(hash), .. }) = actor
+        && tx.find(WITH_HASH, values![id, hash]).await?.is_none()
+    {
+        return Ok(Err(Error::WrongPassword));
+    }
+    Ok(Ok(Locked { user, version, standing }))
 }
 
-/// Whether the actor, as the store has them now, may give this role.
-pub(super) async fn still_gives(
-    tx: &mut Tx,
-    role: RoleName,
-    (actor, roles): (&Actor, &Roles),
-) -> Result<Result<()>, StoreError> {
-    let confirmed = actor.confirm(tx, roles, permission::USERS_WRITE).await?;
-    Ok(confirmed.and_then(|actor| if actor.covers(roles, role) { Ok(()) } else { Err(Error::Forbidden) }))
-}
-
-/// What every new password brings with it: reset links are void, and the other sessions end.
+/// What every new password brings with it: reset links are void, the other sessions end, and the one that stays has to
+/// be confirmed again, by the new password.
 pub(super) async fn after_new_password(
     tx: &mut Tx,
     id: UserId,
@@ -91,15 +114,10 @@ pub(super) async fn after_new_password(
     (ending, entry): (Ending, &Entry),
 ) -> Result<Ended, StoreError> {
     links::void_resets(tx, id).await?;
+    tx.execute(UNCONFIRM, values![id]).await?;
     let ended = revocations::end_all(tx, id, keep, ending).await?;
     audit::record(tx, entry).await?;
     Ok(ended)
-}
-
-/// Whether the password's hash is still the one that was checked; so where none was.
-pub(super) async fn is_still(tx: &mut Tx, id: UserId, hash: Option<&str>) -> Result<bool, StoreError> {
-    let Some(hash) = hash else { return Ok(true) };
-    Ok(tx.find(WITH_HASH, values![id, hash]).await?.is_some())
 }
 
 pub(super) async fn is_last_admin(tx: &mut Tx, user: &User) -> Result<bool, StoreError> {
@@ -107,13 +125,25 @@ pub(super) async fn is_last_admin(tx: &mut Tx, user: &User) -> Result<bool, Stor
     Ok(counts && tx.find(OTHER_ADMINS, values![user.id]).await?.is_none())
 }
 
+/// What a change is made with.
+pub(super) struct Doing<'a> {
+    pub(super) now: Timestamp,
+    pub(super) ending: Ending,
+    /// How long a session of an admin lives.
+    pub(super) admin_ttl: std::time::Duration,
+    pub(super) roles: &'a Roles,
+    /// As what the actor vouches for an address.
+    pub(super) vouches: Option<VouchedBy>,
+}
+
 pub(super) async fn apply(
     tx: &mut Tx,
     (old, version): (User, i64),
     change: &Change,
-    (now, ending, admin_ttl, roles): (Timestamp, Ending, std::time::Duration, &Roles),
+    doing: Doing<'_>,
     entry: &Entry,
 ) -> Result<Result<Done>, StoreError> {
+    let Doing { now, ending, admin_ttl, roles, vouches } = doing;
     let id = old.id;
     let mut new = old.clone();
     if let Some(name) = &change.name {
@@ -121,6 +151,10 @@ pub(super) async fn apply(
     }
     if let Some(email) = &change.email {
         new.email = email.clone();
+        // Who writes somebody else's address vouches for it, also if it is the same.
+        if new.email != old.email || vouches.is_some() {
+            new.email_vouched_by = vouches;
+        }
     }
     new.role = change.role.unwrap_or(old.role);
     new.disabled_at = match change.disabled {
@@ -138,7 +172,9 @@ pub(super) async fn apply(
     let role = (new.role != old.role).then_some((new.role, version + 1));
     let version = role.map_or(version, |(_, version)| version);
     let name = new.name.as_str();
-    let values = values![id, name, folded(name), &new.email, new.role, version, new.disabled_at, now];
+    let vouched = new.email_vouched_by.map(|by| by.as_str().to_owned());
+    let values =
+        values![id, name, folded(name), &new.email, new.role, version, new.disabled_at, now, vouched];
     tx.execute(UPDATE, values).await?;
     if role.is_some() && new.role == RoleName::ADMIN {
         let ttl = i64::try_from(admin_ttl.as_micros()).unwrap_or(i64::MAX / 2);

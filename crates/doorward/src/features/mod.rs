@@ -1,6 +1,7 @@
 //! The features: what Doorward does, one folder each.
 
 pub mod admin_users;
+pub(crate) mod confirm;
 pub(crate) mod dashboard;
 pub(crate) mod devices;
 pub(crate) mod docs;

@@ -6,20 +6,14 @@ use doorward_core::Mode;
 use url::Url;
 
 use super::check::require;
-use super::{Registration, Settings, SettingsError, is_within};
+use super::{Settings, SettingsError, is_within};
 
 impl Settings {
     pub(super) fn check_hosts(&self) -> Result<(), SettingsError> {
         if !self.cookie_domain.is_empty() {
             self.check_cookie_domain()?;
         }
-        self.forward_auth_hosts.iter().try_for_each(|host| self.check_host(host))?;
-        require(
-            !self.forward_auth_email || self.registration == Registration::Closed,
-            "forward_auth.email",
-            "needs registration = closed: whoever registers chooses the address, and an application would take them for its owner",
-            "close registration, or have applications know people by Remote-User",
-        )
+        self.forward_auth_hosts.iter().try_for_each(|host| self.check_host(host))
     }
 
     /// Browsers refuse the domain of a registry (`co.uk`) by themselves: no list of those grows old in here.

@@ -25,6 +25,8 @@ pub struct Visitor {
     token: Mutex<Option<String>>,
     refresh_token: Mutex<Option<String>>,
     cookies: Mutex<BTreeMap<String, String>>,
+    /// Whether their JSON to admin routes has their password in it, so that each act is confirmed.
+    confirms: bool,
 }
 
 impl Visitor {
@@ -37,7 +39,14 @@ impl Visitor {
             token: Mutex::default(),
             refresh_token: Mutex::default(),
             cookies: Mutex::default(),
+            confirms: false,
         }
+    }
+
+    /// The same visitor, who gives their password with every act of an admin; or who doesn't.
+    #[must_use]
+    pub fn confirming(self, confirms: bool) -> Self {
+        Self { confirms, ..self }
     }
 
     pub async fn get(&self, path: &str) -> Answer {
@@ -64,7 +73,15 @@ impl Visitor {
     }
 
     pub async fn json(&self, method: Method, path: &str, body: Value) -> Answer {
-        let request = self.request(method, path);
+        let (request, mut body) = (self.request(method, path), body);
+        if self.confirms && path.starts_with("/admin/") {
+            if body.is_null() {
+                body = json!({});
+            }
+            if let Value::Object(fields) = &mut body {
+                fields.entry("current_password").or_insert_with(|| super::PASSWORD.into());
+            }
+        }
         if body.is_null() {
             return self.send(request, Body::empty()).await;
         }
@@ -174,6 +191,7 @@ impl Visitor {
             token: Mutex::new(self.token()),
             refresh_token: Mutex::new(self.refresh_token()),
             cookies: Mutex::new(self.cookies.lock().unwrap().clone()),
+            confirms: self.confirms,
         }
     }
 

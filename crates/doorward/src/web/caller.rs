@@ -1,12 +1,15 @@
 //! Callers of sensitive routes: session and user are read from the store, not believed from a token.
 
+use std::ops::Deref;
+
 use axum::extract::FromRequestParts;
-use doorward_core::Refusal;
 use doorward_core::role::permission;
+use doorward_core::{Mode, Refusal};
 use doorward_guard::{Denied, Identity};
+use http::header::AUTHORIZATION;
 use http::request::Parts;
 
-use crate::accounts::{Actor, Admin};
+use crate::accounts::{Actor, Admin, Confirmation};
 use crate::app::App;
 use crate::client::Client;
 use crate::error::{Error, Result};
@@ -17,6 +20,8 @@ use crate::error::{Error, Result};
 pub(crate) struct Confirmed {
     /// Who it is; the role is the store's.
     pub(crate) identity: Identity,
+    /// Whether the credential came as a cookie, of a session in a mode of cookies: no script has read it.
+    pub(crate) by_cookie: bool,
 }
 
 impl FromRequestParts<App> for Confirmed {
@@ -36,7 +41,33 @@ impl FromRequestParts<App> for Confirmed {
         if standing.absolute_expires_at <= app.now() {
             return Err(Refusal::SessionExpired.into());
         }
-        Ok(Self { identity: Identity { role: standing.role, ..identity } })
+        // The mode is the store's too: nobody turns a bearer token into a cookie by sending it as one.
+        let by_cookie = standing.mode != Mode::Bearer && !parts.headers.contains_key(AUTHORIZATION);
+        Ok(Self { identity: Identity { role: standing.role, ..identity }, by_cookie })
+    }
+}
+
+/// A caller, and how they hold their credential.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Caller {
+    identity: Identity,
+    /// Whether the credential came as a cookie; see [`Confirmed::by_cookie`].
+    pub(crate) by_cookie: bool,
+}
+
+impl Caller {
+    /// The caller as the one who acts on others.
+    pub(crate) fn actor(&self, client: &Client, confirmation: Confirmation) -> Actor {
+        let Identity { user, session, role, .. } = self.identity;
+        Actor::Admin(Admin { user, session: Some(session), role, ip: client.ip, confirmation })
+    }
+}
+
+impl Deref for Caller {
+    type Target = Identity;
+
+    fn deref(&self) -> &Identity {
+        &self.identity
     }
 }
 
@@ -45,29 +76,21 @@ macro_rules! may {
     ($($(#[$doc:meta])* $name:ident: $permission:expr;)+) => {
         $($(#[$doc])*
         #[derive(Debug, Clone, Copy)]
-        pub(crate) struct $name(pub(crate) Identity);
+        pub(crate) struct $name(#[allow(dead_code, reason = "some only need to be there")] pub(crate) Caller);
 
         impl FromRequestParts<App> for $name {
             type Rejection = Error;
 
             async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self> {
-                let Confirmed { identity } = Confirmed::from_request_parts(parts, app).await?;
+                let Confirmed { identity, by_cookie } = Confirmed::from_request_parts(parts, app).await?;
                 if app.settings.roles.grants(identity.role, $permission) {
-                    Ok(Self(identity))
+                    Ok(Self(Caller { identity, by_cookie }))
                 } else {
                     Err(Error::Forbidden)
                 }
             }
         }
-
-        impl $name {
-            /// The caller as the one who acts.
-            #[allow(dead_code)]
-            pub(crate) fn actor(&self, client: &Client) -> Actor {
-                let (user, session, role) = (self.0.user, Some(self.0.session), self.0.role);
-                Actor::Admin(Admin { user, session, role, ip: client.ip })
-            }
-        })+
+        )+
     };
 }
 

@@ -115,6 +115,11 @@ impl Input {
         self.fields.0.get(field).and_then(Value::as_str).unwrap_or_default().to_owned()
     }
 
+    /// All texts that were sent, by their names.
+    pub(crate) fn texts(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.fields.0.iter().filter_map(|(name, value)| Some((name.as_str(), value.as_str()?)))
+    }
+
     /// Says that a field is wrong.
     pub(crate) fn blame(&mut self, field: &'static str, message: &str) {
         self.wrong.push(FieldError { field: field.into(), message: message.to_owned() });

@@ -5,6 +5,7 @@ pub(crate) mod api;
 pub(crate) mod assets;
 pub(crate) mod caller;
 pub(crate) mod client;
+pub(crate) mod confirm;
 pub(crate) mod cookies;
 pub(crate) mod credential;
 pub(crate) mod detour;

@@ -24,6 +24,7 @@ const TEMPLATES: &[(&str, &str)] = &[
     ("parts.html", include_str!("parts.html")),
     ("error.html", include_str!("error.html")),
     ("arrival.html", include_str!("arrival.html")),
+    ("confirm.html", include_str!("confirm.html")),
     ("home.html", include_str!("home.html")),
     ("docs.html", include_str!("../features/docs/docs.html")),
     ("users.html", include_str!("../features/admin_users/users.html")),
@@ -227,7 +228,7 @@ mod tests {
                     return_to => HOSTILE, email => HOSTILE, name => HOSTILE, token => HOSTILE, wait => HOSTILE,
                     invite => HOSTILE, user => hostile(), typed => hostile(), query => hostile(), may => hostile(),
                     link => hostile(), sessions => lists.clone(), users => lists.clone(), next => HOSTILE,
-                    roles => [HOSTILE], all_roles => [HOSTILE], has_password => true, own => false, fields => [hostile()], notice => HOSTILE, trouble, now,
+                    roles => [HOSTILE], all_roles => [HOSTILE], has_password => true, own => false, purpose => HOSTILE, action => HOSTILE, back => HOSTILE, fields => [hostile()], notice => HOSTILE, trouble, now,
                 };
                 let page = pages.engine.get_template(name).unwrap().render(context).unwrap();
                 assert!(!page.contains("<script") && !page.contains("1)</script>\"'"), "{name}: {page}");

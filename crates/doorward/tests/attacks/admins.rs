@@ -1,6 +1,7 @@
 //! X05 and X07: what admins hand out, and what a thief of an admin's credential gets.
 
 mod audit;
+mod confirmation;
 mod links;
 
 use doorward::testing::{Answer, PASSWORD, Site, Visitor};

@@ -232,8 +232,10 @@ async fn o07_a_foreign_host_is_nowhere_in_an_answer() {
     }
     let request = admin
         .request(Method::POST, &format!("/admin/users/{id}/reset-link"))
-        .header("x-forwarded-host", "evil.example");
-    let link = admin.send(request, "").await.is_ok()["url"].as_str().unwrap().to_owned();
+        .header("x-forwarded-host", "evil.example")
+        .header("content-type", "application/json");
+    let body = serde_json::json!({ "current_password": PASSWORD }).to_string();
+    let link = admin.send(request, body).await.is_ok()["url"].as_str().unwrap().to_owned();
     assert!(link.starts_with("https://accounts.example.com/password/reset?token="), "{link}");
     for head in [
         "GET /login HTTP/1.1\r\n\r\n",

@@ -1,6 +1,6 @@
 //! What the database says after an attack, and what a stored act needs.
 
-use doorward::accounts::{Actor, Admin};
+use doorward::accounts::{Actor, Admin, Confirmation};
 use doorward::audit::{Action, By, Entry};
 use doorward::store::{Column, Row, Value};
 use doorward::testing::{Site, Visitor};
@@ -40,9 +40,12 @@ pub(crate) fn user(id: &str) -> UserId {
     id.parse().unwrap()
 }
 
-/// This admin, who acts in this session.
-pub(crate) fn admin(user: UserId, session: Option<SessionId>) -> Actor {
-    Actor::Admin(Admin { user, session, role: RoleName::ADMIN, ip: [192, 0, 2, 1].into() })
+/// This admin, who acts in this session and gave the password.
+pub(crate) async fn admin(site: &Site, user: UserId, session: Option<SessionId>) -> Actor {
+    let found = rows(site, "SELECT password_hash FROM users WHERE id = $1", vec![user.into()]).await;
+    let hash = found.first().map(|row| row.get(0).unwrap()).unwrap_or_default();
+    let (role, ip, confirmation) = (RoleName::ADMIN, [192, 0, 2, 1].into(), Confirmation::Password(hash));
+    Actor::Admin(Admin { user, session, role, ip, confirmation })
 }
 
 /// The stored password hash of `NAME@example.org`.

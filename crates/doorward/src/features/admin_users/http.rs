@@ -1,24 +1,25 @@
 use axum::Json;
 use axum::extract::{Path, State};
 use axum::response::{IntoResponse, Response};
-use doorward_core::UserId;
 use doorward_core::email::Email;
 use doorward_core::name::DisplayName;
 use doorward_core::password::Password;
 use doorward_core::role::RoleName;
+use doorward_core::{Timestamp, UserId};
 use http::StatusCode;
 use minijinja::{Value, context};
 use serde_json::json;
 
 use super::queries::cut;
 use super::{Listed, Search, pages};
-use crate::accounts::Change;
+use crate::accounts::{Change, Confirmation};
 use crate::app::App;
 use crate::audit;
 use crate::error::{Error, Result};
 use crate::users::{User, rfc3339};
-use crate::web::caller::{EndsSessions, ReadsAudit, ReadsSessions, ReadsUsers, WritesUsers};
+use crate::web::caller::{Caller, EndsSessions, ReadsAudit, ReadsSessions, ReadsUsers, WritesUsers};
 use crate::web::client::Client;
+use crate::web::confirm::{self, Waiting};
 use crate::web::credential::go;
 use crate::web::done::done;
 use crate::web::input::Input;
@@ -61,32 +62,37 @@ pub(super) async fn list(
 
 pub(super) async fn create(
     State(app): State<App>,
-    caller: WritesUsers,
+    WritesUsers(caller): WritesUsers,
     client: Client,
     mut input: Input,
 ) -> Result<Response> {
     let (is_form, typed) = (input.is_form, typed(Some(&input)));
+    let waiting = waiting(&app, "A new user", ("/admin/users", "/admin/users"), &input);
     match create_by(&app, &caller, &client, &mut input).await {
         Ok(user) if is_form => Ok(go(&app, &Notice::UserCreated.at(&format!("/admin/users/{}", user.id)))),
         Ok(user) => {
             let body = json!({ "success": true, "user": Listed::from(&user) });
             Ok((StatusCode::CREATED, Json(body)).into_response())
         }
-        Err(error) if is_form => {
-            let shown = pages::list(&app, &caller.0, (&Search::default(), PAGE), typed).await;
-            error.in_form_of((pages::LIST, "create"), shown)
-        }
+        Err(error) if is_form => match waiting.ask(&app, &caller, error).await {
+            Ok(page) => Ok(page),
+            Err(error) => {
+                let shown = pages::list(&app, &caller, (&Search::default(), PAGE), typed).await;
+                error.in_form_of((pages::LIST, "create"), shown)
+            }
+        },
         Err(error) => Err(error),
     }
 }
 
-async fn create_by(app: &App, caller: &WritesUsers, client: &Client, input: &mut Input) -> Result<User> {
+async fn create_by(app: &App, caller: &Caller, client: &Client, input: &mut Input) -> Result<User> {
     let (name, email) = (input.required::<DisplayName>("name"), input.required::<Email>("email"));
     let role = input.optional("role").unwrap_or(RoleName::USER);
     let password = input.optional::<Password>("password");
     input.check()?;
     let (Some(name), Some(email)) = (name, email) else { return Err(input.refuse()) };
-    super::create(app, (name, email, role), password, caller.actor(client)).await
+    let actor = confirm::actor(app, caller, client, input).await?;
+    super::create(app, (name, email, role), password, actor).await
 }
 
 /// What stands in the fields of a form that is shown again.
@@ -115,7 +121,7 @@ pub(super) async fn find(
 
 pub(super) async fn change(
     State(app): State<App>,
-    caller: WritesUsers,
+    WritesUsers(caller): WritesUsers,
     Path(user): Path<String>,
     client: Client,
     mut input: Input,
@@ -123,20 +129,24 @@ pub(super) async fn change(
     let user = id(&user)?;
     // Each form of the page has one of them.
     let form = ["role", "disabled", "email"].into_iter().find(|field| input.has(field)).unwrap_or("name");
-    let (is_form, typed) = (input.is_form, typed(Some(&input)));
+    let (is_form, typed, path) = (input.is_form, typed(Some(&input)), format!("/admin/users/{user}"));
+    let waiting = waiting(&app, "This change", (&path, &path), &input);
     match change_by(&app, &caller, user, &client, &mut input).await {
-        Ok(user) if is_form => Ok(go(&app, &Notice::UserChanged.at(&format!("/admin/users/{}", user.id)))),
+        Ok(_) if is_form => Ok(go(&app, &Notice::UserChanged.at(&path))),
         Ok(user) => Ok(Json(json!({ "success": true, "user": Listed::from(&user) })).into_response()),
-        Err(error) if is_form => {
-            error.in_form_of((pages::USER, form), pages::user(&app, &caller.0, user, typed).await)
-        }
+        Err(error) if is_form => match waiting.ask(&app, &caller, error).await {
+            Ok(page) => Ok(page),
+            Err(error) => {
+                error.in_form_of((pages::USER, form), pages::user(&app, &caller, user, typed).await)
+            }
+        },
         Err(error) => Err(error),
     }
 }
 
 async fn change_by(
     app: &App,
-    caller: &WritesUsers,
+    caller: &Caller,
     user: UserId,
     client: &Client,
     input: &mut Input,
@@ -146,55 +156,102 @@ async fn change_by(
         email: input.where_sent("email"),
         role: input.where_sent("role"),
         disabled: input.optional_bool("disabled"),
-        confirmed_by: None,
     };
     input.check()?;
-    if change.email.is_some() && caller.0.user == user {
+    if change.email.is_some() && caller.user == user {
         // One's own address is changed in the profile, with the password: a stolen session must not become the account.
         return Err(Error::Forbidden);
     }
-    app.accounts.change(user, change, caller.actor(client)).await
+    let actor = confirm::actor(app, caller, client, input).await?;
+    app.accounts.change(user, change, actor).await
 }
 
 pub(super) async fn delete(
     State(app): State<App>,
-    caller: WritesUsers,
+    WritesUsers(caller): WritesUsers,
     Path(user): Path<String>,
-    (client, reader): (Client, Reader),
+    client: Client,
+    mut input: Input,
 ) -> Result<Response> {
     let user = id(&user)?;
-    match app.accounts.delete(user, None, caller.actor(&client)).await {
-        Ok(()) if reader.is_person() => Ok(go(&app, &Notice::UserDeleted.at("/admin/users"))),
+    let (is_form, path) = (input.is_form, format!("/admin/users/{user}"));
+    let waiting = waiting(&app, "Deleting this user", (&format!("{path}/delete"), &path), &input);
+    match delete_by(&app, &caller, user, &client, &mut input).await {
+        Ok(()) if is_form => Ok(go(&app, &Notice::UserDeleted.at("/admin/users"))),
         Ok(()) => Ok(done("User deleted").into_response()),
-        Err(error) if reader.is_person() => {
-            let shown = pages::user(&app, &caller.0, user, typed(None)).await;
-            error.in_form_of((pages::USER, "delete"), shown)
-        }
+        Err(error) if is_form => match waiting.ask(&app, &caller, error).await {
+            Ok(page) => Ok(page),
+            Err(error) => {
+                let shown = pages::user(&app, &caller, user, typed(None)).await;
+                error.in_form_of((pages::USER, "delete"), shown)
+            }
+        },
         Err(error) => Err(error),
     }
 }
 
+async fn delete_by(
+    app: &App,
+    caller: &Caller,
+    user: UserId,
+    client: &Client,
+    input: &mut Input,
+) -> Result<()> {
+    if caller.user == user {
+        // One's own account is deleted in the profile, with the password.
+        return Err(Error::Forbidden);
+    }
+    let actor = confirm::actor(app, caller, client, input).await?;
+    app.accounts.delete(user, actor).await
+}
+
 pub(super) async fn reset_link(
     State(app): State<App>,
-    caller: WritesUsers,
-    (client, reader): (Client, Reader),
+    WritesUsers(caller): WritesUsers,
     Path(user): Path<String>,
+    client: Client,
+    mut input: Input,
 ) -> Result<Response> {
     let user = id(&user)?;
-    match super::reset_link(&app, user, caller.actor(&client)).await {
-        Ok((url, _)) if reader.is_person() => {
-            let shown = pages::user(&app, &caller.0, user, typed(None)).await?;
+    let (is_form, path) = (input.is_form, format!("/admin/users/{user}"));
+    let waiting = waiting(&app, "A reset link", (&format!("{path}/reset-link"), &path), &input);
+    match reset_link_by(&app, &caller, user, &client, &mut input).await {
+        Ok((url, _)) if is_form => {
+            let shown = pages::user(&app, &caller, user, typed(None)).await?;
             Ok(app.pages.show(pages::USER, StatusCode::OK, context! { link => url, ..shown }))
         }
         Ok((url, expires_at)) => {
             Ok(Json(json!({ "url": url, "expires_at": rfc3339(expires_at) })).into_response())
         }
-        Err(error) if reader.is_person() => {
-            let shown = pages::user(&app, &caller.0, user, typed(None)).await;
-            error.in_form_of((pages::USER, "link"), shown)
-        }
+        Err(error) if is_form => match waiting.ask(&app, &caller, error).await {
+            Ok(page) => Ok(page),
+            Err(error) => {
+                let shown = pages::user(&app, &caller, user, typed(None)).await;
+                error.in_form_of((pages::USER, "link"), shown)
+            }
+        },
         Err(error) => Err(error),
     }
+}
+
+async fn reset_link_by(
+    app: &App,
+    caller: &Caller,
+    user: UserId,
+    client: &Client,
+    input: &mut Input,
+) -> Result<(String, Timestamp)> {
+    if caller.user == user {
+        // One's own password is changed with the current one: a stolen session must not become the account.
+        return Err(Error::Forbidden);
+    }
+    let actor = confirm::actor(app, caller, client, input).await?;
+    super::reset_link(app, user, actor).await
+}
+
+/// A form that may have to wait for the password: where it was sent to, and where to go without it.
+fn waiting(app: &App, purpose: &'static str, (action, back): (&str, &str), input: &Input) -> Waiting {
+    Waiting::of(app, purpose, (action.to_owned(), back.to_owned()), input)
 }
 
 pub(super) async fn sessions_of(
@@ -208,12 +265,12 @@ pub(super) async fn sessions_of(
 
 pub(super) async fn end_sessions(
     State(app): State<App>,
-    caller: EndsSessions,
+    EndsSessions(caller): EndsSessions,
     (client, reader): (Client, Reader),
     Path(user): Path<String>,
 ) -> Result<Response> {
     let user = id(&user)?;
-    let sessions = super::end_sessions(&app, user, caller.actor(&client)).await?;
+    let sessions = super::end_sessions(&app, user, caller.actor(&client, Confirmation::None)).await?;
     if reader.is_person() {
         return Ok(go(&app, &Notice::UserSignedOut.at(&format!("/admin/users/{user}"))));
     }
@@ -236,13 +293,14 @@ pub(super) async fn audit_log(State(app): State<App>, _: ReadsAudit, query: Quer
 
 pub(super) async fn invite(
     State(app): State<App>,
-    caller: WritesUsers,
+    WritesUsers(caller): WritesUsers,
     client: Client,
     mut input: Input,
 ) -> Result<Response> {
     let (email, role) = (input.optional::<Email>("email"), input.optional("role").unwrap_or(RoleName::USER));
     input.check()?;
-    let (url, expires_at) = super::invite(&app, (email, role), caller.actor(&client)).await?;
+    let actor = confirm::actor(&app, &caller, &client, &mut input).await?;
+    let (url, expires_at) = super::invite(&app, (email, role), actor).await?;
     let body = json!({ "success": true, "url": url, "expires_at": rfc3339(expires_at) });
     Ok((StatusCode::CREATED, Json(body)).into_response())
 }

@@ -28,6 +28,9 @@ shown! {
         pub name: String,
         /// The address.
         pub email: Email,
+        /// Who vouched for the address: `admin`, `invitation` (made for it) or `command_line`. Null where its owner typed
+        /// it: then applications are not told it.
+        pub email_vouched_by: Option<String>,
         /// The role.
         pub role: RoleName,
         /// When the account was made.
@@ -43,6 +46,7 @@ impl From<&users::User> for Listed {
             id: user.id,
             name: user.name.clone(),
             email: user.email.clone(),
+            email_vouched_by: user.email_vouched_by.map(|by| by.as_str().to_owned()),
             role: user.role,
             created_at: rfc3339(user.created_at),
             disabled: user.disabled_at.is_some(),
@@ -50,7 +54,7 @@ impl From<&users::User> for Listed {
     }
 }
 
-const USERS: &str = "SELECT id, name, email, role, created_at, disabled_at FROM users WHERE id > $1 \
+const USERS: &str = "SELECT id, name, email, role, created_at, disabled_at, email_vouched_by FROM users WHERE id > $1 \
      AND (CAST($2 AS TEXT) IS NULL OR name_folded LIKE $2 ESCAPE '!' OR email LIKE $2 ESCAPE '!') \
      AND (CAST($3 AS TEXT) IS NULL OR role = $3) ORDER BY id LIMIT $4";
 

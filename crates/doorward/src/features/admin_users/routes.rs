@@ -1,5 +1,7 @@
 //! What the routes of administration say of themselves.
 
+use std::time::Duration;
+
 use doorward_core::email::Email;
 use doorward_core::name::DisplayName;
 use doorward_core::password::Password;
@@ -38,41 +40,52 @@ fn users() -> Routes {
         required::<Email>("email"),
         optional::<RoleName>("role"),
         optional::<Password>("password"),
+        optional::<Password>("current_password"),
     ];
     let create_says = says("Make a user", May(USERS_WRITE))
-        .more("Without a password, a reset link lets them in.")
+        .more("Without a password, a reset link lets them in. A password, or a role that may do as much as one's own or change users, needs a confirmation.")
         .body(fields)
         .json(201, "made", changed())
         .goes("after a form, to the user's page")
         .refuses([Error::EmailTaken]);
+    let create_says = confirmed(create_says);
     let fields = [
         optional::<DisplayName>("name"),
         optional::<Email>("email"),
         optional::<RoleName>("role"),
         optional::<bool>("disabled"),
+        optional::<Password>("current_password"),
     ];
     let change_says = says("Change a user", May(USERS_WRITE))
-        .more("Nobody gives, or acts on, more than they have. One's own address is changed in the profile.")
+        .more("Nobody gives, or acts on, more than they have. One's own address is changed in the profile. An address, and the role or access of somebody who may do as much as oneself or change users, need a confirmation.")
         .body(fields)
         .json(200, "changed", changed())
         .goes("after a form, to the user's page")
         .refuses([Error::NotFound, Error::EmailTaken, Error::LastAdmin]);
+    let change_says = confirmed(change_says);
     let delete_says = says("Delete a user", May(USERS_WRITE))
+        .more("Somebody who may do as much as oneself, or change users, needs a confirmation. One's own account is deleted in the profile.")
+        .body([optional::<Password>("current_password")])
         .json(200, "deleted", Done::shape("User deleted"))
         .goes("after a form, to /admin/users")
         .refuses([Error::NotFound, Error::LastAdmin]);
+    let delete_says = confirmed(delete_says);
     let find_says = says("Show a user", May(USERS_READ))
         .query("done", Notice::shape(), Notice::MEANING)
         .json(200, "the user", object([user()]))
         .page(200, "the same for a browser");
     let link_says = says("Make a link to reset a user's password", May(USERS_WRITE))
+        .more("Needs a confirmation. One's own password is changed in the profile.")
+        .body([optional::<Password>("current_password")])
         .json(200, "the link, good for an hour and one use", link(false))
         .page(200, "the same for a browser")
         .refuses([Error::NotFound]);
+    let link_says = confirmed(link_says);
     let invite_says = says("Make an invitation to register", May(USERS_WRITE))
-        .more("For one address, or for anybody.")
-        .body([optional::<Email>("email"), optional::<RoleName>("role")])
+        .more("For one address, or for anybody. A role that may do as much as one's own, or change users, needs a confirmation.")
+        .body([optional::<Email>("email"), optional::<RoleName>("role"), optional::<Password>("current_password")])
         .json(201, "the link, good for seven days and one use", link(true));
+    let invite_says = confirmed(invite_says);
     Routes::of("Administration")
         .get("/admin/users", list, list_says)
         .post("/admin/users", create, create_says)
@@ -83,6 +96,11 @@ fn users() -> Routes {
         .post("/admin/users/{id}/delete", delete, delete_says)
         .post("/admin/users/{id}/reset-link", reset_link, link_says)
         .post("/admin/invitations", invite, invite_says)
+}
+
+/// The current password, if it is asked for, counts as a guess.
+fn confirmed(says: Says) -> Says {
+    says.refuses([Error::ConfirmationRequired, Error::WrongPassword, Error::TooManyAttempts(Duration::ZERO)])
 }
 
 fn sessions_and_log() -> Routes {

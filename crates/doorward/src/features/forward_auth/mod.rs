@@ -2,7 +2,8 @@
 //! forward auth, …).
 //!
 //! `GET /forward-auth?role=&redirect=` has two outcomes. **Identity**: 200, with who it is in `Remote-User` (the id),
-//! `Remote-Name`, `Remote-Role`, `Remote-Email` (empty unless `forward_auth.email`), and signed in `Doorward-Identity`, a
+//! `Remote-Name`, `Remote-Role`, `Remote-Email` (empty unless `forward_auth.email`
+//! and somebody vouched for it), and signed in `Doorward-Identity`, a
 //! JWT for this application and a minute. **Denial**: 401, and 403 for a missing role and for failures of our own, with
 //! the same headers, empty. A browser that opens a page is told in `Location` where to sign in; with `redirect=1` by a
 //! 302, for proxies that pass it on.
@@ -140,7 +141,9 @@ fn headers(app: &App, host: &str, identity: &Identity, user: &User) -> Result<He
         expires_at: issued_at + ASSERTION_TTL,
         jti: crate::random::bytes(),
     };
-    let email = if app.settings.forward_auth_email { user.email.as_str() } else { "" };
+    // What its owner typed is no proof of anything: nobody becomes the boss by it (attack X12).
+    let is_told = app.settings.forward_auth_email && user.email_vouched_by.is_some();
+    let email = if is_told { user.email.as_str() } else { "" };
     let mut headers = HeaderMap::with_capacity(16);
     for (name, value) in [
         (USER, identity.user.to_string()),

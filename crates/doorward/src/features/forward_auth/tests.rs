@@ -271,14 +271,68 @@ async fn a_role_that_is_asked_for_is_needed() {
 }
 
 #[tokio::test]
-async fn addresses_are_told_by_a_setting_and_changed_by_admins_then() {
-    let site = site_with(&[("forward_auth.email", "true"), ("registration", "closed")]).await;
+async fn x12_an_address_that_its_owner_typed_is_not_told() {
+    let site = site_with(&[("forward_auth.email", "true")]).await;
+    let admin = site.admin("root").await;
+    let told = async |visitor: &Visitor| {
+        ask(visitor, "", &[]).await.has_status(200).header("remote-email").map(str::to_owned)
+    };
+    let vouched_by = async |visitor: &Visitor| {
+        let path = format!("/admin/users/{}", visitor.user_id().await);
+        admin.get(&path).await.is_ok()["user"]["email_vouched_by"].clone()
+    };
+    let register = async |email: &str, invite: Option<String>| {
+        let visitor = site.visitor();
+        let body = json!({ "name": "Somebody", "email": email, "password": PASSWORD, "invite": invite });
+        visitor.post("/register", body).await.has_status(201);
+        visitor
+    };
+    let invite = async |body: serde_json::Value| {
+        let made = admin.post("/admin/invitations", body).await.has_status(201).json();
+        Some(made["url"].as_str().unwrap().split_once("invite=").unwrap().1.to_owned())
+    };
+
+    let typed = register("boss@example.org", None).await;
+    assert_eq!((told(&typed).await.as_deref(), vouched_by(&typed).await), (Some(""), json!(null)));
+    let anybody = register("chief@example.org", invite(json!({})).await).await;
+    assert_eq!((told(&anybody).await.as_deref(), vouched_by(&anybody).await), (Some(""), json!(null)));
+    let email = "ada@example.org";
+    let invited = register(email, invite(json!({ "email": email })).await).await;
+    assert_eq!(
+        (told(&invited).await.as_deref(), vouched_by(&invited).await),
+        (Some(email), json!("invitation"))
+    );
     let grace = site.logged_in("grace").await;
-    assert_eq!(ask(&grace, "", &[]).await.header("remote-email"), Some("grace@example.org"));
-    let boss = json!({ "email": "boss@example.org", "password": PASSWORD });
-    let refused = grace.patch("/profile", boss).await.is_refused("invalid_input");
-    assert_eq!(refused["fields"][0]["field"], "email");
-    assert_eq!(ask(&grace, "", &[]).await.header("remote-email"), Some("grace@example.org"));
+    let hers = Some("grace@example.org");
+    assert_eq!((told(&grace).await.as_deref(), vouched_by(&grace).await), (hers, json!("command_line")));
+
+    // What she types from then on is hers alone, also if it was vouched for before.
+    for email in ["head@example.org", "grace@example.org"] {
+        grace.patch("/profile", json!({ "email": email, "password": PASSWORD })).await.is_ok();
+        assert_eq!((told(&grace).await.as_deref(), vouched_by(&grace).await), (Some(""), json!(null)));
+    }
+    grace.patch("/profile", json!({ "name": "Grace" })).await.is_ok();
+    assert_eq!(told(&grace).await.as_deref(), Some(""));
+    // An admin who writes it vouches for it, also where it is the same; another act of theirs does not.
+    let path = format!("/admin/users/{}", grace.user_id().await);
+    admin.patch(&path, json!({ "name": "Grace Hopper" })).await.is_ok();
+    assert_eq!(told(&grace).await.as_deref(), Some(""));
+    admin.patch(&path, json!({ "email": "grace@example.org" })).await.is_ok();
+    assert_eq!((told(&grace).await.as_deref(), vouched_by(&grace).await), (hers, json!("admin")));
+    let same = json!({ "email": "grace@example.org", "password": PASSWORD });
+    grace.patch("/profile", same).await.is_ok();
+    assert_eq!(told(&grace).await.as_deref(), hers);
+    // Typing it is not made up for by a smuggled field.
+    let smuggled = json!({ "email": "head@example.org", "password": PASSWORD, "email_vouched_by": "admin" });
+    grace.patch("/profile", smuggled).await.is_ok();
+    assert_eq!(told(&grace).await.as_deref(), Some(""));
+}
+
+#[tokio::test]
+async fn addresses_are_told_by_a_setting_only() {
+    let site = site_with(&[("registration", "closed")]).await;
+    let grace = site.logged_in("grace").await;
+    assert_eq!(ask(&grace, "", &[]).await.header("remote-email"), Some(""));
 }
 
 #[tokio::test]

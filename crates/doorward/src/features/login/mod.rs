@@ -186,7 +186,8 @@ async fn sign_in(
 
 fn who(user: &User, mode: Mode, client: &Client) -> SigningIn {
     let (name, email) = (user.name.clone(), user.email.clone());
-    SigningIn { user: user.id, name, email, role: user.role, mode, ip: client.ip }
+    let email_vouched_by = user.email_vouched_by;
+    SigningIn { user: user.id, name, email, email_vouched_by, role: user.role, mode, ip: client.ip }
 }
 
 /// The hash to store from now on: the same, or a stronger one where the settings ask for it. If that can't be made just

@@ -80,7 +80,7 @@ async fn show(State(app): State<App>, identity: Identity, reader: Reader) -> Res
 
 async fn change(
     State(app): State<App>,
-    Confirmed { identity }: Confirmed,
+    Confirmed { identity, .. }: Confirmed,
     client: Client,
     mut input: Input,
 ) -> Result<Response> {
@@ -108,10 +108,6 @@ async fn change_by(app: &App, identity: &Identity, client: &Client, input: &mut 
     let email = email.filter(|email| *email != current.email);
     let mut confirmed_by = None;
     if email.is_some() {
-        // Applications take the address for its owner's: nobody takes the boss's (see `forward_auth.email`).
-        if app.settings.forward_auth_email {
-            return Err(Error::field("email", "is changed by an admin here"));
-        }
         let Some(password) = password else {
             return Err(Error::field("password", "is needed to change the email"));
         };
@@ -119,13 +115,13 @@ async fn change_by(app: &App, identity: &Identity, client: &Client, input: &mut 
         app.throttle.registration(client.network(), app.now())?;
         confirmed_by = Some(app.passwords.confirm(identity.user, Arc::new(password), client).await?.1);
     }
-    let change = Change { name, email, confirmed_by, ..Change::default() };
-    app.accounts.change(identity.user, change, owner(identity, client)).await
+    let change = Change { name, email, ..Change::default() };
+    app.accounts.change(identity.user, change, owner(identity, client, confirmed_by)).await
 }
 
 async fn change_password(
     State(app): State<App>,
-    Confirmed { identity }: Confirmed,
+    Confirmed { identity, .. }: Confirmed,
     client: Client,
     mut input: Input,
 ) -> Result<Response> {
@@ -160,7 +156,7 @@ async fn change_password_by(
 
 async fn delete(
     State(app): State<App>,
-    Confirmed { identity }: Confirmed,
+    Confirmed { identity, .. }: Confirmed,
     client: Client,
     mut input: Input,
 ) -> Result<Response> {
@@ -183,11 +179,11 @@ async fn delete_by(app: &App, identity: &Identity, client: &Client, input: &mut 
     input.check()?;
     let Some(password) = password else { return Err(input.refuse()) };
     let (_, stored) = app.passwords.confirm(identity.user, Arc::new(password), client).await?;
-    app.accounts.delete(identity.user, Some(stored), owner(identity, client)).await
+    app.accounts.delete(identity.user, owner(identity, client, Some(stored))).await
 }
 
-fn owner(identity: &Identity, client: &Client) -> Actor {
-    Actor::Owner(Owner { session: identity.session, ip: client.ip })
+fn owner(identity: &Identity, client: &Client, confirmed_by: Option<String>) -> Actor {
+    Actor::Owner(Owner { session: identity.session, ip: client.ip, confirmed_by })
 }
 
 fn nothing_typed() -> Value {

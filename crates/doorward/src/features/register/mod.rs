@@ -30,7 +30,7 @@ use crate::sessions::{self, Begun, Issued};
 use crate::settings::Registration;
 use crate::shape::of;
 use crate::store::Tx;
-use crate::users::User;
+use crate::users::{User, VouchedBy};
 use crate::web::api::{Routes, Who, optional, required, says};
 use crate::web::client::Client;
 use crate::web::input::Input;
@@ -171,6 +171,7 @@ async fn make(app: &App, new: Registering, client: Client, headers: &HeaderMap) 
         user: UserId::new(app.now(), crate::random::bytes()),
         name: new.name.as_str().to_owned(),
         email: new.email.clone(),
+        email_vouched_by: None,
         role: RoleName::USER,
         mode: new.mode,
         ip: client.ip,
@@ -187,10 +188,13 @@ async fn make(app: &App, new: Registering, client: Client, headers: &HeaderMap) 
     let made: Result<(User, Begun)> = app
         .store
         .transaction(async move |tx: &mut Tx| {
-            let mut account = account.clone();
+            let (mut account, mut vouched) = (account.clone(), None);
             if let Some(hash) = invite {
                 match links::use_invitation(tx, &roles, hash, now).await? {
-                    Some(invitation) if invitation.is_for(&account.email) => account.role = invitation.role,
+                    Some(invitation) if invitation.is_for(&account.email) => {
+                        account.role = invitation.role;
+                        vouched = invitation.email.map(|_| VouchedBy::Invitation);
+                    }
                     Some(_) => {
                         links::give_back(tx, hash).await?;
                         return Ok(Err(Error::LinkInvalid));
@@ -198,7 +202,7 @@ async fn make(app: &App, new: Registering, client: Client, headers: &HeaderMap) 
                     None => return Ok(Err(Error::LinkInvalid)),
                 }
             }
-            if let Some(user) = accounts::insert(tx, id, &account, now).await? {
+            if let Some(user) = accounts::insert(tx, id, (&account, vouched), now).await? {
                 let begun = sessions::begin(tx, (user.id, user.role), &session).await?;
                 return Ok(Ok((user, begun)));
             }
@@ -210,7 +214,7 @@ async fn make(app: &App, new: Registering, client: Client, headers: &HeaderMap) 
         .await?;
     let (user, begun) = made?;
     let issued = app.sessions.issue(&beginning, &begun);
-    app.hooks.registered(SigningIn { role: user.role, ..who }).await;
+    app.hooks.registered(SigningIn { role: user.role, email_vouched_by: user.email_vouched_by, ..who }).await;
     Ok((user, issued?))
 }
 

@@ -303,7 +303,7 @@ async fn a_dead_invitation_is_told_before_anybody_fills_in_the_form() {
     let made =
         site.visitor().post("/register", ada_with("invite", used.as_str())).await.has_status(201).json();
     let path = format!("/admin/users/{}/reset-link", made["user"]["id"].as_str().unwrap());
-    let made = site.logged_in("root").await.post(&path, Value::Null).await.is_ok();
+    let made = site.logged_in("root").await.confirming(true).post(&path, Value::Null).await.is_ok();
     let (_, reset) = made["url"].as_str().unwrap().split_once("token=").unwrap();
     let mut answers = Vec::new();
     for dead in ["x", &"A".repeat(43), &used, reset] {

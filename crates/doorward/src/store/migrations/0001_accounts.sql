@@ -8,6 +8,7 @@ CREATE TABLE users (
     name TEXT NOT NULL,
     name_folded TEXT NOT NULL,
     email TEXT NOT NULL UNIQUE,
+    email_vouched_by TEXT CHECK (email_vouched_by IN ('admin', 'invitation', 'command_line')),
     role TEXT NOT NULL,
     role_version BIGINT NOT NULL DEFAULT 0,
     password_hash TEXT,
@@ -32,6 +33,7 @@ CREATE TABLE sessions (
     generation BIGINT NOT NULL DEFAULT 0,
     rotated_at BIGINT,
     replays BIGINT NOT NULL DEFAULT 0,
+    confirmed_at BIGINT,
     ended_at BIGINT,
     end_reason TEXT
 );

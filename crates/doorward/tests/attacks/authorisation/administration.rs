@@ -18,7 +18,7 @@ async fn site_with_support() -> (Site, Visitor, Visitor) {
     .await;
     let admin = site.admin("root").await;
     site.user("sue", "support".parse().unwrap()).await;
-    let support = site.logged_in("sue").await;
+    let support = site.logged_in("sue").await.confirming(true);
     (site, admin, support)
 }
 

@@ -25,6 +25,7 @@ POST   /admin/users/{id}/reset-link     users:write
 DELETE /admin/users/{id}/sessions       sessions:end
 GET    /admin/users/{id}/sessions       sessions:read
 POST   /admin/users/{id}/sessions/end   sessions:end
+POST   /confirm                         signed in
 GET    /dashboard                       signed in
 GET    /docs                            anybody
 GET    /favicon.svg                     anybody

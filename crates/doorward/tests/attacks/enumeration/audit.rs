@@ -128,7 +128,7 @@ async fn e05_deleting_somebody_removes_what_names_them() {
     let root = site.admin("root").await;
     // An admin, so that there are acts of theirs on others too.
     site.user("gone", doorward_core::role::RoleName::ADMIN).await;
-    let gone = site.visitor().from([203, 0, 113, 200]);
+    let gone = site.visitor().from([203, 0, 113, 200]).confirming(true);
     gone.post("/login", json!({ "email": "gone@example.org", "password": PASSWORD })).await.is_ok();
     let browser = site.logged_in_by("gone", Mode::Session).await.from([203, 0, 113, 200]);
     let (id, sessions) = (gone.user_id().await, [gone.session_id().await, browser.session_id().await]);

@@ -105,7 +105,7 @@ async fn act_in_flight(site: &Site, (name, other): (&str, &str), act: Act, steps
             let change = Change { disabled: Some(true), ..Change::default() };
             accounts.change(id, change, Actor::CommandLine).await.map(drop)
         }
-        Act::Delete => accounts.delete(id, None, Actor::CommandLine).await,
+        Act::Delete => accounts.delete(id, Actor::CommandLine).await,
         Act::ChangePassword => {
             let entry = Entry::new(Action::UserChanged, By::CommandLine, site.app.now());
             accounts.set_password(id, (other.to_owned(), None), None, entry).await.map(drop)
@@ -206,7 +206,7 @@ async fn r05_a_second_process_that_follows_all_the_time_misses_nothing() {
         let changed = site.logged_in(name).await;
         let role = if round / 2 % 2 == 0 { RoleName::ADMIN } else { RoleName::USER };
         let change = Change { role: Some(role), ..Change::default() };
-        let acts = site.app.accounts.change(ids[round % 2], change, admin(root, None));
+        let acts = site.app.accounts.change(ids[round % 2], change, admin(&site, root, None).await);
         let held = leaving.copy();
         let (left, acted) = tokio::join!(leaving.post("/logout", Value::Null), acts);
         left.is_ok();

@@ -84,7 +84,6 @@ async fn the_last_admin_stays_admin_enabled_and_there() {
         admin.patch(&path, json!({ "role": "user" })).await,
         admin.patch(&path, json!({ "disabled": true })).await,
         admin.patch(&path, json!({ "disabled": true, "role": "admin", "name": "x" })).await,
-        admin.delete(&path, Value::Null).await,
         admin.delete("/profile", json!({ "password": PASSWORD })).await,
     ] {
         answer.has_status(409).is_refused("last_admin");

@@ -4,10 +4,12 @@ use serde_json::json;
 
 use crate::testing::{PASSWORD, Site, Visitor};
 
-/// A browser of a new user with this role.
+/// A browser of a new user with this role, who has given the password once more.
 async fn browser(site: &Site, name: &str, role: &str) -> Visitor {
     site.user(name, role.parse().unwrap()).await;
-    site.logged_in_by(name, Mode::Session).await
+    let browser = site.logged_in_by(name, Mode::Session).await;
+    browser.post("/confirm", json!({ "current_password": PASSWORD })).await.is_ok();
+    browser
 }
 
 /// A site with an admin's browser, a signed-in user, and the path to administrate her.
