@@ -42,6 +42,8 @@ export type Code =
   | 'user_disabled'
   /** 403: What the application says. Do what the message says: a hook of your application made it. */
   | 'refused_by_application'
+  /** 403: This needs your current password as a confirmation. Send `current_password` with the request; with cookies, `POST /confirm` once does for ten minutes. */
+  | 'confirmation_required'
   /** 403: The current password is wrong. Ask for the current password again. */
   | 'wrong_password'
   /** 404: There is nothing here. Check the address and the id. */

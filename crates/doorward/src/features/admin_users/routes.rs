@@ -23,7 +23,7 @@ use crate::web::done::Done;
 use crate::web::notice::Notice;
 
 pub(crate) fn routes() -> Routes {
-    users().merge(sessions_and_log())
+    users().merge(links()).merge(sessions_and_log())
 }
 
 fn users() -> Routes {
@@ -74,6 +74,18 @@ fn users() -> Routes {
         .query("done", Notice::shape(), Notice::MEANING)
         .json(200, "the user", object([user()]))
         .page(200, "the same for a browser");
+    Routes::of("Administration")
+        .get("/admin/users", list, list_says)
+        .post("/admin/users", create, create_says)
+        .get("/admin/users/{id}", find, find_says.refuses([Error::NotFound]))
+        .patch("/admin/users/{id}", change, change_says.clone())
+        .post("/admin/users/{id}", change, change_says)
+        .delete("/admin/users/{id}", delete, delete_says.clone())
+        .post("/admin/users/{id}/delete", delete, delete_says)
+}
+
+fn links() -> Routes {
+    use permission::USERS_WRITE;
     let link_says = says("Make a link to reset a user's password", May(USERS_WRITE))
         .more("Needs a confirmation. One's own password is changed in the profile.")
         .body([optional::<Password>("current_password")])
@@ -86,16 +98,11 @@ fn users() -> Routes {
         .body([optional::<Email>("email"), optional::<RoleName>("role"), optional::<Password>("current_password")])
         .json(201, "the link, good for seven days and one use", link(true));
     let invite_says = confirmed(invite_says);
-    Routes::of("Administration")
-        .get("/admin/users", list, list_says)
-        .post("/admin/users", create, create_says)
-        .get("/admin/users/{id}", find, find_says.refuses([Error::NotFound]))
-        .patch("/admin/users/{id}", change, change_says.clone())
-        .post("/admin/users/{id}", change, change_says)
-        .delete("/admin/users/{id}", delete, delete_says.clone())
-        .post("/admin/users/{id}/delete", delete, delete_says)
-        .post("/admin/users/{id}/reset-link", reset_link, link_says)
-        .post("/admin/invitations", invite, invite_says)
+    Routes::of("Administration").post("/admin/users/{id}/reset-link", reset_link, link_says).post(
+        "/admin/invitations",
+        invite,
+        invite_says,
+    )
 }
 
 /// The current password, if it is asked for, counts as a guess.
