@@ -136,15 +136,6 @@ fn an_application_that_gets_no_cookie_of_ours_is_refused_with_the_reason() {
 }
 
 #[test]
-fn addresses_are_told_to_applications_only_where_nobody_chooses_theirs() {
-    for registration in ["open", "invite"] {
-        let toml = format!("registration = \"{registration}\"\n[forward_auth]\nemail = true");
-        assert!(read(&toml, &[]).unwrap_err().problem.contains("registration = closed"));
-    }
-    read("registration = \"closed\"\n[forward_auth]\nemail = true", &[]).unwrap();
-}
-
-#[test]
 fn roles_of_the_settings_have_their_permissions() {
     let settings = read("[roles]\nsupport = [\"users:read\", \"posts:write\"]\n", &[]).unwrap();
     let support = "support".parse().unwrap();

@@ -97,6 +97,7 @@ async fn one_user_is_shown_as_in_the_list() {
         "created_at": "[time]",
         "disabled": false,
         "email": "ada@example.org",
+        "email_vouched_by": "command_line",
         "id": "[id]",
         "name": "ada",
         "role": "user"

@@ -30,6 +30,7 @@ async fn an_admin_makes_a_user_who_can_sign_in() {
         "created_at": "[time]",
         "disabled": false,
         "email": "ada@example.org",
+        "email_vouched_by": "admin",
         "id": "[id]",
         "name": "Ada",
         "role": "user"
