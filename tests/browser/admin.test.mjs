@@ -2,7 +2,8 @@
 
 import assert from 'node:assert/strict'
 import {
-  FIREFOX, PASSWORD, button, email, fill, heading, path, press, signIn, story, storyWithAndWithoutScripts, unfold,
+  FIREFOX, PASSWORD, button, confirm, email, fill, heading, path, press, signIn, story, storyWithAndWithoutScripts,
+  unfold,
 } from './support.mjs'
 
 const OWN = 'a password of my own choice'
@@ -24,6 +25,7 @@ storyWithAndWithoutScripts('a user is made, signs in by a link, is disabled, ena
   assert.equal(await heading(admin), 'Grace')
 
   await press(admin, button(await unfold(admin, 'reset link'), 'Make a reset link'))
+  await confirm(admin)
   const link = new URL(await admin.getByLabel('The link').inputValue())
   await user.goto(link.pathname + link.search)
   await fill(user, { 'New password': OWN })

@@ -149,6 +149,13 @@ export async function signIn(page, name, password = PASSWORD) {
   await press(page, button(page, 'Sign in'))
 }
 
+// Gives the password where an act of an admin asks for it.
+export async function confirm(page, password = PASSWORD) {
+  assert.equal(await heading(page), 'Confirm it’s you')
+  await fill(page, { 'Your password': password })
+  await press(page, button(page, 'Go on'))
+}
+
 // A part of the dashboard that is folded together until somebody needs it.
 export async function unfold(page, summary) {
   const part = page.locator('details').filter({ has: page.locator('summary', { hasText: summary }) })

@@ -1,6 +1,6 @@
 // Every page there is, in the states that people meet it in.
 
-import { FIREFOX, IPHONE, PASSWORD, button, email, fill, press, register, signIn, unfold } from './support.mjs'
+import { FIREFOX, IPHONE, PASSWORD, button, confirm, email, fill, press, register, signIn, unfold } from './support.mjs'
 
 // Walks through them, and calls `see` at each with a name and the page.
 export async function tour({ server, visit, see, ...options }) {
@@ -67,6 +67,11 @@ async function administration({ server, page, look }) {
   for (const part of ['Name', 'Email', 'Role', 'reset link', 'Sign-in', 'Delete user']) await unfold(page, part)
   await look('user-unfolded')
   await press(page, button(page, 'Make a reset link'))
+  await look('confirm')
+  await fill(page, { 'Your password': 'a wrong promise' })
+  await press(page, button(page, 'Go on'))
+  await look('confirm-refused')
+  await confirm(page)
   await look('user-link')
 }
 
