@@ -118,7 +118,8 @@ impl Clients {
     /// # Errors
     /// There are too many; the store's.
     pub async fn register(&self, New { id, name, secret, now }: New, by: By) -> Result<()> {
-        let (hash, entry) = (secret.hash(), Entry::new(Action::ClientCreated, by, now).detail(id.to_string()));
+        let (hash, entry) =
+            (secret.hash(), Entry::new(Action::ClientCreated, by, now).detail(id.to_string()));
         let made = self
             .store
             .transaction(async move |tx: &mut Tx| {
