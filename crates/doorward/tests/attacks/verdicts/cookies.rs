@@ -493,7 +493,8 @@ async fn the_guard_gives_the_verdicts_of_the_table_of_cookies() {
         let site = server(&table, settings).await;
         let address = site.listen().await;
         let client = DisplayName::parse("Shop").unwrap();
-        let (id, password) = site.app.clients.create(&client).await.unwrap();
+        let (id, password) =
+            site.app.clients.create(&client, doorward::audit::By::CommandLine).await.unwrap();
         let names = CookieNames { token: token.into(), session: session.into(), refresh: refresh.into() };
         let guard = Guard::builder()
             .server(format!("http://{address}"))
