@@ -3,19 +3,23 @@
 Usage: recipes.py python | go | java, with the program in DOORWARD, as tests/oracles/pyjwt.py, which this builds on.
 """
 
+import contextlib
+import json
 import os
 import pathlib
 import re
 import subprocess
 import sys
+import threading
 import time
 import urllib.error
 import urllib.request
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import jwt
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(ROOT / "tests/oracles"))
+sys.path[:0] = [str(ROOT / "tests/oracles"), str(ROOT / "examples/recipes/python")]
 from pyjwt import NAME, SECRET, check, forge, serving, verdicts, without_alg  # noqa: E402
 
 RECIPES = ROOT / "examples/recipes"
@@ -38,6 +42,8 @@ def main():
     by_published_keys(language, command)
     if language == "python":
         learns_of_logouts(command)
+        begins_anew()
+        keeps_keys_for_a_while()
     print(f"\n{sum(verdicts)} passed, {len(verdicts) - sum(verdicts)} failed")
     sys.exit(not all(verdicts))
 
@@ -154,6 +160,64 @@ def learns_of_logouts(command):
             recipe.refuses("it again", server.token)
         with Recipe("python", command, **variables | {"DOORWARD_FEED_SECRET": "wrong"}) as recipe:
             recipe.cannot_tell("leaves open what it cannot follow", server.token)
+
+
+def begins_anew():
+    print("\nThe recipe for python follows a restored database, whose versions are lower")
+    from guard import Revocations
+
+    def page(role, version, position, reset, more=False):
+        roles = [["ada", role, version, time.time() + 60]] if role else []
+        return {"sessions": [], "roles": roles, "position": position, "more": more, "reset": reset}
+
+    pages = [page("user", 9, "a", True), page("admin", 1, "b", True, more=True), page(None, 0, "c", False)]
+    with answering(lambda: pages.pop(0)) as url:
+        revocations = Revocations(url, "secret")
+        known = []
+        while pages:
+            revocations.ask()
+            known.append(revocations.roles["ada"][0])
+    check(f"keeps the old role until everything is told: {known}", known == ["user", "user", "admin"])
+
+
+def keeps_keys_for_a_while():
+    print("\nThe recipe for python trusts keys no longer than two minutes after it should have fetched them")
+    import guard
+
+    with serving() as server:
+        checks, clock = guard.Guard(server.url), guard.time.monotonic
+        checks.check(server.token)
+    try:
+        for minutes, good in (6, True), (8, False):
+            guard.time.monotonic = lambda: clock() + minutes * 60
+            try:
+                held = checks.check(server.token) and good
+            except guard.Unavailable:
+                held = not good
+            check(f"after {minutes} minutes", held)
+    finally:
+        guard.time.monotonic = clock
+
+
+@contextlib.contextmanager
+def answering(answer):
+    """A server that answers every request with this as JSON."""
+
+    class Answers(BaseHTTPRequestHandler):
+        def do_GET(self):
+            body = json.dumps(answer()).encode()
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_):
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Answers) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
 
 
 def until(ask, holds):

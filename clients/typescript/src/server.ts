@@ -1,4 +1,5 @@
 import { type Client, type Options, createClient } from './client.js'
+import { halves, trimmed } from './cookies.js'
 
 /**
  * A client for one request that a server answers, in the name of whoever sent it: their cookies go to Doorward and to
@@ -12,9 +13,10 @@ export function forRequest(
   cookies: string | null | undefined,
   setCookie: (header: string) => void,
 ): Client {
-  const jar = new Map<string, string>()
-  for (const pair of cookies?.split(';') ?? []) keep(jar, pair)
+  // Each as it came, also two of one name: which of them counts, the server judges.
+  let pairs = (cookies ?? '').split(';').map(trimmed).filter(Boolean)
   const send = options.fetch ?? fetch
+  const { origin } = new URL(options.url)
   return createClient({
     mode: 'cookie',
     ...options,
@@ -22,10 +24,14 @@ export function forRequest(
       const request = new Request(input, init)
       // The client asks this of those that it trusts alone.
       const trusted = request.credentials === 'include'
-      if (trusted && jar.size) request.headers.set('cookie', [...jar].map((pair) => pair.join('=')).join('; '))
+      const isServer = new URL(request.url).origin === origin
+      const sent = trusted ? pairs.filter((pair) => isServer || !FOR_THE_SERVER.test(nameOf(pair))) : []
+      if (sent.length) request.headers.set('cookie', sent.join('; '))
       const response = await send(request)
       for (const header of trusted ? response.headers.getSetCookie() : []) {
-        keep(jar, header.split(';', 1)[0] ?? '')
+        const pair = trimmed(header.split(';', 1)[0] ?? '')
+        pairs = pairs.filter((other) => nameOf(other) !== nameOf(pair))
+        if (!pair.endsWith('=')) pairs.push(pair)
         setCookie(header)
       }
       return response
@@ -33,10 +39,7 @@ export function forRequest(
   })
 }
 
-function keep(jar: Map<string, string>, pair: string) {
-  const at = pair.indexOf('=')
-  const [name, value] = [pair.slice(0, at).trim(), pair.slice(at + 1).trim()]
-  if (at < 1) return
-  if (value) jar.set(name, value)
-  else jar.delete(name)
-}
+/** What no other application needs. */
+const FOR_THE_SERVER = /^(__Host-)?(refresh_token|device)$/
+
+const nameOf = (pair: string) => halves(pair)[0]

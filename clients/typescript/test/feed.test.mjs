@@ -60,6 +60,14 @@ async function signedIn(server, name = 'ada') {
   return { client, user, sends: () => ({ authorization: `Bearer ${JSON.parse(store.text).token}` }) }
 }
 
+/** A sign-in of session mode: its cookie. */
+async function sessionOf(server, name) {
+  const body = JSON.stringify({ ...ada, name, email: email(name), mode: 'session' })
+  const answer = await fetch(`${server.url}/register`, { method: 'POST', headers: { 'content-type': 'application/json' }, body })
+  const cookie = answer.headers.getSetCookie().find((line) => line.startsWith('sessionId='))
+  return { cookie: cookie.split(';')[0] }
+}
+
 story('a logout, a new role and an act of the command line are refused at once', async (use) => {
   const server = await running(use)
   const { guard, verdict } = await guarding(use, { server: server.url })
@@ -168,13 +176,7 @@ story('a session that was good stays so while its server cannot be asked, until 
   const line = use(await cable(server.url))
   const { client_id: id, client_secret: secret } = JSON.parse(server.run('client', 'create', '--name', 'Shop', '--json'))
   const { guard, verdict } = await guarding(use, { server: line.url, feedSecret: undefined, client: { id, secret } })
-  const signIn = async (name) => {
-    const body = JSON.stringify({ ...ada, name, email: email(name), mode: 'session' })
-    const answer = await fetch(`${server.url}/register`, { method: 'POST', headers: { 'content-type': 'application/json' }, body })
-    const cookie = answer.headers.getSetCookie().find((line) => line.startsWith('sessionId='))
-    return { cookie: cookie.split(';')[0] }
-  }
-  const [here, gone] = [await signIn('here'), await signIn('gone')]
+  const [here, gone] = [await sessionOf(server, 'here'), await sessionOf(server, 'gone')]
   assert.deepEqual([await verdict(here), await verdict(gone)], ['ok', 'ok'])
   await fetch(`${server.url}/logout`, { method: 'POST', headers: gone })
   await until('the logout', async () => (await verdict(gone)) === 'session_ended')
@@ -189,4 +191,18 @@ story('a session that was good stays so while its server cannot be asked, until 
   ahead = 200_000
   assert.equal(await verdict(here), 'unavailable')
   assert.ok(guard.health().staleFor > 120)
+})
+
+story('x03_of_several_sessions_one_live_one_counts_and_two_are_ambiguous', async (use) => {
+  const server = await running(use)
+  const { client_id: id, client_secret: secret } = JSON.parse(server.run('client', 'create', '--name', 'Shop', '--json'))
+  const { verdict } = await guarding(use, { server: server.url, feedSecret: undefined, client: { id, secret } })
+  const [one, two] = [await sessionOf(server, 'one'), await sessionOf(server, 'two')]
+  const nobody = { cookie: `sessionId=${'x'.repeat(42)}A` }
+  const together = (...all) => ({ cookie: all.map(({ cookie }) => cookie).join('; ') })
+  assert.equal(await verdict(together(nobody, one)), 'ok')
+  assert.equal(await verdict(together(one, nobody, two)), 'ambiguous_cookies')
+  await fetch(`${server.url}/logout`, { method: 'POST', headers: two })
+  await until('the way out', async () => (await verdict(together(two, one))) === 'ok')
+  assert.equal(await verdict(together(two, nobody)), 'session_ended')
 })

@@ -7,7 +7,7 @@ import { createServer, request } from 'node:http'
 import { test } from 'node:test'
 import express from 'express'
 import fastify from 'fastify'
-import { createGuard } from 'doorward/node'
+import { answer, createGuard } from 'doorward/node'
 import { using } from './support.mjs'
 
 const table = JSON.parse(readFileSync(new URL('../../../tests/verdicts/tokens.json', import.meta.url)))
@@ -120,12 +120,12 @@ test('a session whose role has changed is asked about again, and no role is gues
     const headers = new Headers({ cookie: `__Host-sessionId=${'A'.repeat(43)}` })
     const asks = () => server.asked.filter((one) => one === 'POST /introspect').length
     assert.equal(await guard.check({ headers }), 'unavailable')
-    assert.equal(asks(), 2)
+    assert.equal(asks(), 1)
     said.role = role
     const { user, session, mode, ...rest } = await guard.check({ headers })
     assert.deepEqual([user, session, mode, rest.role], [carol, sid, 'session', role])
     await guard.check({ headers })
-    assert.equal(asks(), 3)
+    assert.equal(asks(), 2)
     // Another kind of credential in the place of a session secret is none.
     said.token_type = 'refresh_token'
     const other = new Headers({ cookie: `__Host-sessionId=${'B'.repeat(43)}` })
@@ -217,3 +217,16 @@ test('roles, permissions and visitors without a credential', { timeout: 60_000 }
     }
   }),
 )
+
+test('each refusal has the status and the words of the server', () => {
+  const codes = readFileSync(new URL('../src/codes.ts', import.meta.url), 'utf8')
+  const source = readFileSync(new URL('../src/node/answer.ts', import.meta.url), 'utf8')
+  const names = [...source.matchAll(/^  (\w+): \[\d/gm)].map(([, name]) => name)
+  assert.ok(names.length >= 10)
+  for (const name of names) {
+    const { status, body } = answer(name)
+    const { code, message } = JSON.parse(body)
+    assert.equal(code, name)
+    assert.match(codes, new RegExp(`${status}: ${message}[^|]*\\| '${name}'`), name)
+  }
+})

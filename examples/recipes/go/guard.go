@@ -32,9 +32,10 @@ type Guard struct {
 	URL    string
 	Secret []byte
 
-	lock     sync.Mutex
-	keys     map[string]*ecdsa.PublicKey
-	loadedAt time.Time
+	lock      sync.Mutex
+	keys      map[string]*ecdsa.PublicKey
+	loadedAt  time.Time
+	goodUntil time.Time
 }
 
 // Check gives the claims of a good token.
@@ -67,21 +68,22 @@ func (g *Guard) key(token *jwt.Token) (any, error) {
 	kid, _ := token.Header["kid"].(string)
 	g.lock.Lock()
 	defer g.lock.Unlock()
-	// Kept for 5 minutes; for an unknown id fetched once in 10 seconds, so that a flood of invented ids costs nothing.
-	age := time.Since(g.loadedAt)
-	if age > 5*time.Minute || (g.keys[kid] == nil && age > 10*time.Second) {
+	// Fetched after 5 minutes and for an unknown id, once in 10 seconds, so that a flood of invented ids costs nothing. If
+	// they can't be, they are good for two minutes more.
+	isOld := time.Now().After(g.goodUntil.Add(-2 * time.Minute))
+	if (isOld || g.keys[kid] == nil) && time.Since(g.loadedAt) > 10*time.Second {
 		g.loadedAt = time.Now()
 		if keys, err := fetch(g.URL + "/.well-known/jwks.json"); err != nil {
 			log.Printf("keys: %v; going on with those from before", err)
 		} else {
-			g.keys = keys
+			g.keys, g.goodUntil = keys, time.Now().Add(7*time.Minute)
 		}
+	}
+	if time.Now().After(g.goodUntil) {
+		return nil, ErrUnavailable
 	}
 	if key := g.keys[kid]; key != nil {
 		return key, nil
-	}
-	if len(g.keys) == 0 {
-		return nil, ErrUnavailable
 	}
 	return nil, errors.New("unknown key")
 }

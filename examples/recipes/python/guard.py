@@ -18,7 +18,7 @@ class Guard:
     def __init__(self, url=None, secret=None, issuer="doorward", audience="doorward", revocations=None):
         self.url, self.secret, self.revocations = url, secret, revocations
         self.names = {"issuer": issuer, "audience": audience}
-        self.keys, self.loaded_at = {}, -1000.0
+        self.keys, self.loaded_at, self.good_until = {}, -1000.0, 0.0
         self.lock = threading.Lock()
 
     def check(self, token):
@@ -34,19 +34,20 @@ class Guard:
         return claims
 
     def key(self, kid):
-        """The published key with this id. They are kept for 5 minutes, and fetched for an unknown id once in 10 seconds:
-        a flood of invented ids costs nothing."""
+        """The published key with this id. They are fetched after 5 minutes and for an unknown id, once in 10 seconds: a
+        flood of invented ids costs nothing. If they can't be, they are good for two minutes more."""
         with self.lock:
-            age = time.monotonic() - self.loaded_at
-            if age > 300 or (kid not in self.keys and age > 10):
-                self.loaded_at = time.monotonic()
+            now = time.monotonic()
+            if (now > self.good_until - 120 or kid not in self.keys) and now > self.loaded_at + 10:
+                self.loaded_at = now
                 try:
                     with urllib.request.urlopen(self.url + "/.well-known/jwks.json", timeout=5) as answer:
                         published = jwt.PyJWKSet.from_dict(json.load(answer)).keys
                     self.keys = {key.key_id: key for key in published}
+                    self.good_until = now + 420
                 except (OSError, ValueError) as error:
                     logging.warning("keys: %s; going on with those from before", error)
-            if not self.keys:
+            if now > self.good_until:
                 raise Unavailable("no keys to check with")
             found = self.keys.get(kid)
         if not found:
@@ -60,6 +61,7 @@ class Revocations:
     def __init__(self, url, feed_secret, every=1.0, stale_after=120.0):
         self.url, self.secret, self.every, self.stale_after = url, feed_secret, every, stale_after
         self.sessions, self.roles, self.position, self.current_at = {}, {}, "", -1000.0
+        self.anew = None  # the roles of a telling that began anew, until it is whole
 
     def follow(self):
         """Asks for what is new, for ever; run it in a thread: threading.Thread(target=it.follow, daemon=True).start()"""
@@ -80,11 +82,16 @@ class Revocations:
             page = json.load(answer)
         for session, until in page["sessions"]:
             self.sessions[session] = until
-        for user, role, version, until in page["roles"]:
-            if version >= self.roles.get(user, ("", 0, 0))[1]:
-                self.roles[user] = (role, version, until)
+        if page["reset"]:
+            self.anew = {}
+        for roles in (self.roles, self.anew):
+            for user, role, version, until in page["roles"]:
+                if roles is not None and version >= roles.get(user, ("", 0, 0))[1]:
+                    roles[user] = (role, version, until)
         self.position = page["position"]
         if not page["more"]:
+            if self.anew is not None:  # perhaps of a restored database, beside whose versions the old ones say nothing
+                self.roles, self.anew = self.anew, None
             now, self.current_at = time.time(), time.monotonic()
             self.sessions = {session: until for session, until in self.sessions.items() if until > now}
             self.roles = {user: row for user, row in self.roles.items() if row[2] > now}

@@ -69,6 +69,7 @@ function besideOthers(headers: Record<string, string>, exposed: Header): Record<
 async function judge(guard: Guard, request: IncomingMessage, needs: Needs): Promise<Identity | Refusal | undefined> {
   // Whatever fails in a check refuses.
   const found = await guard.check(request).catch(() => 'unavailable' as const)
+  guard.strip(request)
   if (found === 'token_missing' && needs.optional) return undefined
   if (typeof found === 'string') return found
   const allowed =

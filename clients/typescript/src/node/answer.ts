@@ -3,7 +3,16 @@ import type { Code } from '../codes.js'
 /** Why a request is refused. */
 export type Refusal = Extract<
   Code,
-  'token_missing' | 'token_invalid' | 'token_expired' | 'token_stale' | 'session_ended' | 'unavailable' | 'forbidden'
+  | 'token_missing'
+  | 'token_invalid'
+  | 'token_expired'
+  | 'token_stale'
+  | 'session_ended'
+  | 'session_expired'
+  | 'ambiguous_cookies'
+  | 'too_many_cookies'
+  | 'unavailable'
+  | 'forbidden'
 >
 
 /** A refusal as it is answered: `application/problem+json` (RFC 9457), with the challenge of RFC 6750. */
@@ -21,6 +30,9 @@ const ROWS: Record<Refusal, [status: number, title: string, message: string]> = 
   token_expired: [401, 'Unauthorized', 'jwt expired'],
   token_stale: [401, 'Unauthorized', 'Token is out of date: refresh it'],
   session_ended: [401, 'Unauthorized', 'This session has ended'],
+  session_expired: [401, 'Unauthorized', 'This session has expired: sign in again'],
+  ambiguous_cookies: [401, 'Unauthorized', 'Your browser holds two different sign-ins: sign out of both'],
+  too_many_cookies: [400, 'Bad Request', 'Too many cookies of one name: delete the cookies of this site'],
   forbidden: [403, 'Forbidden', 'You are not allowed to do this'],
   unavailable: [503, 'Service Unavailable', 'Temporarily unavailable: try again'],
 }
@@ -39,7 +51,8 @@ export function answer(code: Refusal): Answer {
 }
 
 function challenge(code: Refusal) {
-  if (code === 'token_missing') return 'Bearer'
+  // No new token would help against two sign-ins.
+  if (code === 'token_missing' || code === 'ambiguous_cookies') return 'Bearer'
   const expired = code === 'token_expired' ? ', error_description="jwt expired"' : ''
   return `Bearer error="invalid_token"${expired}`
 }

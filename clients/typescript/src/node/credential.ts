@@ -1,6 +1,8 @@
-import type { IncomingHttpHeaders } from 'node:http'
+import type { IncomingHttpHeaders, IncomingMessage } from 'node:http'
 
-/** What the one credential of a request is, unverified. */
+import { halves, trimmed } from '../cookies.js'
+
+/** A credential of a request, unverified. */
 export type Credential = { mode: 'bearer' | 'cookie'; token: string } | { mode: 'session'; secret: string }
 
 export interface CookieNames {
@@ -8,6 +10,8 @@ export interface CookieNames {
   token: string
   /** The secret of session mode. */
   session: string
+  /** The refresh token of cookie mode, which is for the server alone. */
+  refresh: string
 }
 
 /** A request as one of Node's servers has it, or as `fetch` does. */
@@ -16,24 +20,33 @@ export interface Incoming {
   headersDistinct?: NodeJS.Dict<string[]>
 }
 
+/** How many cookies of one name are looked at; a request with more is refused. */
+const MOST_COOKIES = 64
+
 /**
- * Picks it. `Authorization`, where present, is judged alone; two credentials of one kind and cookies of two modes are
- * refused, so that no two readers of the request disagree.
+ * Picks what a request is judged by. `Authorization`, where present, is judged alone. Of cookies each different value
+ * counts: at most one may prove a live session.
  */
-export function credential(request: Incoming, names: CookieNames): Credential | 'token_missing' | 'token_invalid' {
+export function credentials(
+  request: Incoming,
+  names: CookieNames,
+): Credential[] | 'token_missing' | 'token_invalid' | 'too_many_cookies' {
   const authorization = lines(request, 'authorization')
   if (authorization.length) {
     const [, token] = /^bearer ([^ ]+)$/i.exec(authorization.join(', ')) ?? []
-    return token ? { mode: 'bearer', token } : 'token_invalid'
+    return token ? [{ mode: 'bearer', token }] : 'token_invalid'
   }
-  const found: Credential[] = []
+  const [tokens, secrets]: [string[], string[]] = [[], []]
   for (const pair of lines(request, 'cookie').flatMap((line) => line.split(';'))) {
-    const [name, value] = halves(pair.trim())
-    if (name === names.token) found.push({ mode: 'cookie', token: value })
-    if (name === names.session) found.push({ mode: 'session', secret: value })
+    const [name, value] = halves(pair)
+    if (name === names.token) tokens.push(value)
+    if (name === names.session) secrets.push(value)
   }
-  const [one, another] = found
-  return another ? 'token_invalid' : (one ?? 'token_missing')
+  if (tokens.length > MOST_COOKIES || secrets.length > MOST_COOKIES) return 'too_many_cookies'
+  const found: Credential[] = []
+  for (const token of new Set(tokens)) found.push({ mode: 'cookie', token })
+  for (const secret of new Set(secrets)) found.push({ mode: 'session', secret })
+  return found.length ? found : 'token_missing'
 }
 
 function lines(request: Incoming, name: string): string[] {
@@ -43,7 +56,19 @@ function lines(request: Incoming, name: string): string[] {
   return [headers instanceof Headers ? (headers.get(name) ?? []) : (headers[name] ?? [])].flat()
 }
 
-function halves(pair: string): [string, string] {
-  const at = pair.indexOf('=')
-  return at < 0 ? ['', ''] : [pair.slice(0, at), pair.slice(at + 1)]
+/** Takes every cookie of this name out of a request. Other lines stay as they are, byte for byte. */
+export function strip(request: IncomingMessage, name: string): void {
+  if (!request.headers.cookie?.includes(name)) return
+  const kept: string[] = []
+  const raw = request.rawHeaders
+  for (let at = raw.length - 2; at >= 0; at -= 2) {
+    if (raw[at]!.toLowerCase() !== 'cookie') continue
+    const pairs = raw[at + 1]!.split(';').filter((pair) => halves(pair)[0] !== name)
+    const line = trimmed(pairs.join(';'))
+    if (line) kept.unshift(line)
+    raw.splice(at, 2, ...(line ? [raw[at]!, line] : []))
+  }
+  if (kept.length) request.headers.cookie = kept.join('; ')
+  else delete request.headers.cookie
+  if (request.headersDistinct) request.headersDistinct.cookie = kept.length ? kept : undefined
 }

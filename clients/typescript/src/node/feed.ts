@@ -1,9 +1,14 @@
-import type { Revocations } from './revocations.js'
+import { type Changes, type Revocations, batch, merge } from './revocations.js'
 
 /** The server speaks every 5 s: so long without a word, and the connection counts as dead, in milliseconds. */
 const SILENCE = 15_000
 const MAX_LINE = 1024 * 1024
-const MAX_WAIT = 10_000
+const FIRST_WAIT = 100
+const MAX_WAIT = 5_000
+/** A client that was registered a moment ago is known to every server within a second. */
+const TRIES = 4
+/** What a header can carry back. */
+const POSITION = /^[\x21-\x7e]{1,200}$/
 
 /** Follows the revocations of a server: from where it was, through restarts and cut connections. */
 export class Feed {
@@ -13,7 +18,11 @@ export class Feed {
   problem?: string
   /** When the server last said that nothing is missing. One clock goes on while a machine sleeps, nobody sets the other. */
   #heard?: { monotonic: number; wall: number }
-  #stop = new AbortController()
+  /** The roles of a telling that began anew, until it is whole; with the mark from before it. */
+  #anew?: { mark: number; roles: Changes }
+  #isStopped = false
+  #connection?: AbortController
+  #pause?: { timer: NodeJS.Timeout; end: () => void }
   #isCurrent?: () => void
   #isRefused?: () => void
 
@@ -36,7 +45,10 @@ export class Feed {
   }
 
   stop(): void {
-    this.#stop.abort()
+    this.#isStopped = true
+    this.#connection?.abort()
+    clearTimeout(this.#pause?.timer)
+    this.#pause?.end()
   }
 
   /** For how long nothing was heard, in milliseconds. */
@@ -45,8 +57,15 @@ export class Feed {
     return Math.max(performance.now() - this.#heard.monotonic, Date.now() - this.#heard.wall, 0)
   }
 
+  /** Forgets what is dead. Where there was no room for something and now is, everything is read once more. */
+  sweep(now: number): void {
+    if (this.revocations.sweep(now) === 0 || this.revocations.isWhole) return
+    this.position = undefined
+    this.#connection?.abort(new Error('there is room again for all revocations'))
+  }
+
   async #follow() {
-    for (let wait = 100; !this.#stop.signal.aborted; wait = Math.min(wait * 2, MAX_WAIT)) {
+    for (let wait = FIRST_WAIT; !this.#isStopped; wait = Math.min(wait * 2, MAX_WAIT)) {
       const before = this.#heard
       try {
         await this.#listen()
@@ -54,64 +73,73 @@ export class Feed {
       } catch (error) {
         const { message, cause } = error as Error
         this.problem = cause instanceof Error ? `${message}: ${cause.message}` : message
-        // Waiting makes no other secret of it.
-        if (error instanceof Refused) this.#isRefused?.()
+        // Longer waiting makes no other secret of it.
+        if (error instanceof Refused && this.reconnects >= TRIES) this.#isRefused?.()
       }
       // A feed that worked begins with short waits again.
-      if (this.#heard !== before) wait = 100
+      if (this.#heard !== before) wait = FIRST_WAIT
       this.reconnects += 1
-      await new Promise<void>((wake) => {
-        const timer = setTimeout(wake, wait * (0.5 + Math.random() / 2))
-        this.#stop.signal.addEventListener('abort', () => (clearTimeout(timer), wake()), { once: true })
-      })
+      if (this.#isStopped) return
+      const time = wait * (1 + Math.random())
+      await new Promise<void>((end) => (this.#pause = { timer: setTimeout(end, time), end }))
     }
   }
 
   async #listen() {
-    const silent = new AbortController()
-    const timer = setTimeout(() => silent.abort(new Error('silence')), SILENCE)
+    // One for each connection: nothing of it stays when it ends.
+    const connection = new AbortController()
+    this.#connection = connection
+    const timer = setTimeout(() => connection.abort(new Error('the feed fell silent')), SILENCE)
     try {
       const headers: Record<string, string> = { accept: 'text/event-stream', authorization: this.authorization }
       if (this.position) headers['last-event-id'] = this.position
-      const signal = AbortSignal.any([silent.signal, this.#stop.signal])
-      const response = await fetch(this.url, { headers, signal, redirect: 'error' })
+      this.#anew = this.position ? undefined : this.#beginning()
+      const response = await fetch(this.url, { headers, signal: connection.signal, redirect: 'error' })
       if (response.status === 401) throw new Refused('it answered 401 to the client or the feed secret')
       if (!response.ok || !response.body) throw new Error(`it answered ${response.status}`)
+      if (!response.headers.get('content-type')?.startsWith('text/event-stream')) {
+        throw new Error('its feed is no stream of events')
+      }
       for await (const event of events(response.body)) {
         timer.refresh()
         this.#take(event)
       }
     } finally {
       clearTimeout(timer)
+      connection.abort()
     }
+  }
+
+  #beginning() {
+    return { mark: this.revocations.mark(), roles: new Map() }
   }
 
   #take({ event, id, data }: Event) {
-    if (event === 'revoked') this.revocations.take(JSON.parse(data))
     // What is known stays in force until everything has been told again.
-    if (event === 'reset') this.position = undefined
-    if (event === 'current' && this.#isWhole()) {
-      this.#heard = { monotonic: performance.now(), wall: Date.now() }
-      this.problem = undefined
-      this.keysAre(String(JSON.parse(data).keys))
-      this.#isCurrent?.()
+    if (event === 'reset') {
+      this.#anew = this.#beginning()
+      this.position = undefined
+      return
     }
-    if (id) this.position = id
+    if (event === 'revoked') {
+      const revoked = batch(data)
+      this.revocations.take(revoked)
+      if (this.#anew) merge(this.#anew.roles, revoked.roles, this.revocations.max)
+    }
+    if (event === 'current') this.#complete(String(JSON.parse(data).keys))
+    // An id counts once what it stands for is known.
+    if (POSITION.test(id)) this.position = id
   }
 
-  /** Whether everything found room. What did not is read again once there is room; until then nothing counts as heard. */
-  #isWhole() {
-    const { revocations } = this
-    if (!revocations.overflowed) return true
-    this.problem = 'more revocations than maxRevocations'
-    revocations.sweep(Date.now() / 1000)
-    if (revocations.isFull) {
-      this.#isRefused?.()
-      return false
-    }
-    this.position = undefined
-    revocations.overflowed = false
-    throw new Error(this.problem)
+  /** Everything is told. */
+  #complete(keys: string) {
+    if (this.#anew) this.revocations.loaded(this.#anew.mark, this.#anew.roles)
+    this.#anew = undefined
+    this.#heard = { monotonic: performance.now(), wall: Date.now() }
+    this.problem = this.revocations.isWhole ? undefined : 'more revocations than maxRevocations'
+    this.keysAre(keys)
+    if (this.problem) this.#isRefused?.()
+    else this.#isCurrent?.()
   }
 }
 
@@ -125,7 +153,7 @@ interface Event {
 
 /** The server-sent events of a body (HTML section 9.2.6), as far as our server makes them. */
 async function* events(body: ReadableStream<Uint8Array>): AsyncGenerator<Event> {
-  const decoder = new TextDecoder()
+  const decoder = new TextDecoder('utf-8', { fatal: true })
   let rest = ''
   let event: Event = { event: '', id: '', data: '' }
   for await (const chunk of body as unknown as AsyncIterable<Uint8Array>) {

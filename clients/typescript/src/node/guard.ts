@@ -1,12 +1,14 @@
+import type { IncomingMessage } from 'node:http'
+
 import type { JWK } from 'jose'
 
 import { type Needs, express, fastify } from './adapters.js'
 import type { Refusal } from './answer.js'
-import { type CookieNames, type Incoming, credential } from './credential.js'
+import { type CookieNames, type Incoming, credentials, strip } from './credential.js'
 import { Feed } from './feed.js'
 import { type Keys, RemoteKeys, ofJwks, ofSecret } from './keys.js'
 import { Revocations } from './revocations.js'
-import { Sessions } from './sessions.js'
+import { type Answer, Sessions } from './sessions.js'
 import { type Expected, type Token, type Verdict, verify } from './token.js'
 
 /** What a checked request carries on to the handler; times in seconds since 1970. */
@@ -59,10 +61,13 @@ export interface Health {
   problem?: string
 }
 
+const COOKIES = { token: '__Host-token', session: '__Host-sessionId', refresh: '__Host-refresh_token' }
 const MEMO = 8_192
 const MEMO_TOKEN = 1_024
-const SECRET = /^[A-Za-z0-9_-]{43}$/
+/** The one spelling of 32 bytes. */
+const SECRET = /^[A-Za-z0-9_-]{42}[AEIMQUYcgkosw048]$/
 const START = 10_000
+const SWEEP = 60_000
 
 /** Checks requests: keys and revocations are in memory. */
 export class Guard {
@@ -76,12 +81,16 @@ export class Guard {
   #sessions?: Sessions
   #sweeping?: NodeJS.Timeout
   #fingerprint?: string
+  #began = { monotonic: performance.now(), wall: Date.now() }
   /** What was verified under these keys. */
   #memo = { keys: this.#static, tokens: new Map<string, Token>() }
 
   private constructor(options: GuardOptions) {
+    for (const name of ['staleAfter', 'maxTtl', 'maxRevocations'] as const) {
+      if (!((options[name] ?? 1) > 0)) throw new TypeError(`${name}: a number above 0`)
+    }
     this.#options = options
-    this.#cookies = { token: '__Host-token', session: '__Host-sessionId', ...options.cookies }
+    this.#cookies = { ...COOKIES, ...options.cookies }
     this.#revocations = new Revocations(options.maxRevocations ?? 1_000_000)
     const { issuer = issuerOf(options), audience = 'doorward', maxTtl = 86_400 } = options
     this.#expected = { issuer, audience, maxTtl }
@@ -106,48 +115,46 @@ export class Guard {
       return
     }
     const base = baseOf(server, this.#options.plainHttp)
-    if (!secret && !jwks) {
-      this.#remote = new RemoteKeys(new URL('.well-known/jwks.json', base))
-      await this.#remote.start()
-      const hint = `${server} publishes no key: it has a JWT_SECRET, which secret has to be`
-      if (!this.#remote.keys.size) throw new TypeError(hint)
-    }
     const basic = client && `Basic ${Buffer.from(`${client.id}:${client.secret}`).toString('base64')}`
     const authorization = basic ?? (feedSecret && `Bearer ${feedSecret}`)
     if (basic) this.#sessions = new Sessions(new URL('introspect', base), basic)
-    if (authorization) {
-      const keysAre = (fingerprint: string) => void this.#keysAre(fingerprint)
-      this.#feed = new Feed(new URL('revocations', base), authorization, this.#revocations, keysAre)
-      this.#sweeping = setInterval(() => this.#revocations.sweep(Date.now() / 1000), 60_000).unref()
-      await this.#feed.start(START)
-    } else if (!withoutRevocations) {
+    if (!authorization && !withoutRevocations) {
       throw new TypeError('Give client or feedSecret to hear of logouts, or say withoutRevocations: true')
     }
+    if (authorization && !withoutRevocations) {
+      const keysAre = (fingerprint: string) => void this.#keysAre(fingerprint)
+      this.#feed = new Feed(new URL('revocations', base), authorization, this.#revocations, keysAre)
+      this.#sweeping = setInterval(() => this.#feed?.sweep(this.#trustedNow()), SWEEP).unref()
+      await this.#feed.start(START)
+    }
+    if (secret || jwks) return
+    // After the feed, so that they are no older than what it said of them.
+    this.#remote = new RemoteKeys(new URL('.well-known/jwks.json', base))
+    await this.#remote.start()
+    const hint = `${server} publishes no key: it has a JWT_SECRET, which secret has to be`
+    if (!this.#remote.keys.size) throw new TypeError(hint)
   }
 
   /** Ends what goes on in the background. */
   close(): void {
     this.#feed?.stop()
+    this.#remote?.stop()
     clearInterval(this.#sweeping)
   }
 
   /** Who sent the request, or why they are refused. */
   async check(request: Incoming): Promise<Identity | Refusal> {
-    const found = credential(request, this.#cookies)
+    const found = credentials(request, this.#cookies)
     if (typeof found === 'string') return found
-    const isSession = found.mode === 'session'
-    let token = isSession ? await this.#ofSession(found.secret) : await this.#verify(found.token)
-    for (let asked = 0; isSession && this.#standing(token) === 'token_stale'; asked += 1) {
-      // A session has no role of its own to be out of date: what was remembered of it has.
-      this.#sessions?.forget(found.secret)
-      // The feed and the rest of the server may be of two minds for a moment: nobody guesses a role.
-      if (asked === 1) return 'unavailable'
-      token = await this.#ofSession(found.secret)
-    }
-    const standing = this.#standing(token)
-    if (standing !== 'good' || typeof token === 'string') return standing as Refusal
-    if (this.#isStale() && this.#options.whenStale !== 'accept-until-expiry') return 'unavailable'
-    return { ...token, mode: found.mode }
+    const secrets = found.flatMap((one) => (one.mode === 'session' ? one.secret : []))
+    const tokens = found.map((one) => (one.mode === 'session' ? [] : this.#ofToken(one.token, one.mode)))
+    const [sessions, ...others] = await Promise.all([secrets.length ? this.#ofSessions(secrets) : [], ...tokens.flat()])
+    return theOne([...others, ...sessions])
+  }
+
+  /** Takes the refresh token's cookie out of a request: only the server needs it. The hooks do this by themselves. */
+  strip(request: IncomingMessage): void {
+    strip(request, this.#cookies.refresh)
   }
 
   /** For Express, Connect and Node's own server: refuses, or puts who it is into `request.identity`. */
@@ -162,11 +169,13 @@ export class Guard {
 
   /** Whether a role grants a permission, by `roles`. */
   grants(role: string, permission: string): boolean {
-    return this.#options.roles?.[role]?.includes(permission) ?? false
+    const { roles = {} } = this.#options
+    return Object.hasOwn(roles, role) && roles[role]!.includes(permission)
   }
 
   health(): Health {
-    const { position, reconnects = 0, problem, staleFor = 0 } = this.#feed ?? {}
+    const { position, reconnects = 0, problem } = this.#feed ?? {}
+    const { staleFor = 0 } = this.#feed ?? this.#remote ?? {}
     const keys = (this.#remote?.keys ?? this.#static).size
     return { keys, revocations: this.#revocations.size, position, staleFor: staleFor / 1000, reconnects, problem }
   }
@@ -175,20 +184,35 @@ export class Guard {
     return Math.floor((this.#options.now?.() ?? Date.now()) / 1000)
   }
 
-  #isStale() {
-    const after = (this.#options.staleAfter ?? 120) * 1000
-    return this.#feed !== undefined && (this.#revocations.overflowed || this.#feed.staleFor > after)
+  /**
+   * Now in seconds, or earlier where the clock was put ahead since the beginning: what is forgotten by a clock that is wrong
+   * would let ended sessions in when it is right again (attack J43).
+   */
+  #trustedNow() {
+    return Math.min(Date.now(), this.#began.wall + performance.now() - this.#began.monotonic) / 1000
   }
 
-  #standing(token: Token | Refusal) {
-    return typeof token === 'string' ? token : this.#revocations.check(token.user, token.session, token.role)
+  #isStale() {
+    const after = (this.#options.staleAfter ?? 120) * 1000
+    // Where nobody tells of logouts, the keys at least have to be those of now.
+    const { staleFor = 0 } = this.#feed ?? this.#remote ?? {}
+    return !this.#revocations.isWhole || staleFor > after
+  }
+
+  async #ofToken(token: string, mode: 'bearer' | 'cookie'): Promise<Identity | Refusal> {
+    const verified = await this.#verify(token)
+    if (typeof verified === 'string') return verified
+    const standing = this.#revocations.check(verified.user, verified.session, verified.role)
+    if (standing !== 'good') return standing
+    if (this.#isStale() && this.#options.whenStale !== 'accept-until-expiry') return 'unavailable'
+    return { ...verified, mode }
   }
 
   async #verify(token: string): Promise<Token | Refusal> {
-    this.#remote?.look()
     let verdict = await this.#remember(token)
     if (verdict === 'unknown_key' && this.#remote) {
-      await this.#remote.again()
+      const isKnowable = await this.#remote.again().then(() => true, () => false)
+      if (!isKnowable) return 'unavailable'
       verdict = await this.#remember(token)
     }
     return verdict === 'unknown_key' ? 'token_invalid' : verdict
@@ -211,23 +235,65 @@ export class Guard {
     return verdict
   }
 
-  async #ofSession(secret: string): Promise<Token | Refusal> {
-    if (!SECRET.test(secret) || !this.#sessions) return 'token_invalid'
-    const known = await this.#sessions.find(secret).catch(() => 'unavailable' as const)
-    return typeof known === 'string' || this.#now() < known.expiresAt ? known : 'session_ended'
+  /** Who holds each of these secrets, by one question at most for all that memory leaves open. */
+  async #ofSessions(secrets: string[]): Promise<(Identity | Refusal)[]> {
+    const began = performance.now()
+    const told = new Map<string, Identity | Refusal>()
+    let open = this.#sessions ? secrets.filter((secret) => SECRET.test(secret)) : []
+    for (const since of [-Infinity, began]) {
+      const answers = await Promise.allSettled(open.length ? this.#sessions!.find(open, since) : [])
+      open = open.filter((secret, n) => {
+        const answer = answers[n]!
+        const verdict = answer.status === 'fulfilled' ? this.#judge(answer.value, began) : 'unavailable'
+        // The feed and the rest of the server may be of two minds about a role for a moment: nobody guesses it.
+        told.set(secret, verdict ?? 'unavailable')
+        return !verdict
+      })
+    }
+    return secrets.map((secret) => told.get(secret) ?? 'token_invalid')
+  }
+
+  /** `undefined` where memory is not enough. */
+  #judge({ at, said }: Answer, began: number): Identity | Refusal | undefined {
+    if (typeof said === 'string') return said
+    const standing = this.#revocations.check(said.user, said.session, said.role)
+    if (standing === 'session_ended') return standing
+    if (this.#now() >= said.expiresAt) return 'session_expired'
+    // What the server has said just now is enough, also where not every revocation is known.
+    const isEnough = standing === 'good' && (at >= began || !this.#isStale())
+    return isEnough ? { ...said, mode: 'session' } : undefined
   }
 
   /** The server names its keys: others than before are fetched. Within the cool-down its next word asks again. */
   async #keysAre(fingerprint: string) {
     const known = this.#fingerprint ?? fingerprint
-    if (known === fingerprint || (await this.#remote?.again())) this.#fingerprint = fingerprint
+    const hasCome = known === fingerprint || (await this.#remote?.again().catch(() => false))
+    if (hasCome) this.#fingerprint = fingerprint
   }
+}
+
+/** What a client does about one is worth more than what it does about the next. */
+const BY_HOPE = ['unavailable', 'token_expired', 'token_stale', 'session_expired', 'session_ended'] as const
+
+/**
+ * Of several cookies the one that counts: exactly one live session. What is dead or made up is passed over (attacks X02,
+ * X03); what cannot be checked may be a second live one, and refuses.
+ */
+function theOne(verdicts: (Identity | Refusal)[]): Identity | Refusal {
+  if (verdicts.includes('unavailable')) return 'unavailable'
+  const live = verdicts.filter((verdict) => typeof verdict !== 'string')
+  const [one] = live
+  if (!one) return BY_HOPE.find((code) => verdicts.includes(code)) ?? 'token_invalid'
+  return live.every(({ session }) => session === one.session) ? one : 'ambiguous_cookies'
 }
 
 const LOOPBACK = /^(localhost|127\.\d+\.\d+\.\d+|\[::1\])$/
 
 function baseOf(server: string, plainHttp?: boolean) {
   const base = new URL(server.replace(/\/*$/, '/'))
+  if (base.username || base.password || base.search || base.hash) {
+    throw new TypeError(`server: scheme, host and port, and nothing else but a base path`)
+  }
   if (base.protocol !== 'https:' && !LOOPBACK.test(base.hostname) && !plainHttp) {
     throw new TypeError(`${server}: keys that come by plain http can be anybody's; use https, or say plainHttp: true`)
   }

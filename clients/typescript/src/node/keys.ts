@@ -1,6 +1,8 @@
 import { createHmac } from 'node:crypto'
 import { type CryptoKey, type JWK, calculateJwkThumbprint, importJWK } from 'jose'
 
+import { read } from './body.js'
+
 /** One key, for one algorithm. */
 export interface Key {
   algorithm: string
@@ -11,12 +13,16 @@ export interface Key {
 export type Keys = ReadonlyMap<string, Key>
 
 const ALGORITHMS: Record<string, string> = { 'EC P-256': 'ES256', 'OKP Ed25519': 'EdDSA', 'RSA ': 'RS256' }
+const MIN_RSA = 2048
+const MAX_RSA = 8192
+const KID = /^[\x21\x23-\x5b\x5d-\x7e]{1,128}$/
 const PRIVATE = ['d', 'k', 'p', 'q', 'dp', 'dq', 'qi', 'oth']
 
 /** The one key of a secret that the server shares. */
 export function ofSecret(secret: string | Uint8Array): Keys {
   const material = new Uint8Array(Buffer.from(secret as string))
-  if (material.length < 32) throw new TypeError('secret: 32 bytes or more, the same as JWT_SECRET of the server')
+  const isWeak = material.length < 32 || new Set(material).size < 8
+  if (isWeak) throw new TypeError('secret: 32 bytes or more, 8 of them distinct, the same as JWT_SECRET of the server')
   const digest = createHmac('sha256', material).update('doorward 1 key id').digest()
   return new Map([[digest.subarray(0, 12).toString('base64url'), { algorithm: 'HS256', material }]])
 }
@@ -32,10 +38,11 @@ export async function ofJwks(set: { keys?: JWK[] }): Promise<Keys> {
     const { alg = algorithm, use = 'sig' } = jwk
     if (alg !== algorithm || use !== 'sig') throw new TypeError('jwks: alg or use is wrong')
     const kid = jwk.kid ?? (await calculateJwkThumbprint(jwk))
+    if (!KID.test(kid)) throw new TypeError('jwks: a kid of 1 to 128 plain ASCII characters')
     if (keys.has(kid)) throw new TypeError(`jwks: two keys have the kid ${kid}`)
     const material = (await importJWK(jwk, algorithm)) as CryptoKey
-    const { modulusLength = 2048 } = material.algorithm as { modulusLength?: number }
-    if (modulusLength < 2048) throw new TypeError('jwks: an RSA key under 2048 bits')
+    const { modulusLength = MIN_RSA } = material.algorithm as { modulusLength?: number }
+    if (modulusLength < MIN_RSA || modulusLength > MAX_RSA) throw new TypeError('jwks: an RSA key of 2048 to 8192 bits')
     keys.set(kid, { algorithm, material })
   }
   return keys
@@ -44,44 +51,71 @@ export async function ofJwks(set: { keys?: JWK[] }): Promise<Keys> {
 /** How long is waited before keys are fetched once more because a token names one that is unknown, in milliseconds. */
 const COOL_DOWN = 10_000
 const ANSWER = 5_000
-const MAX_BYTES = 64 * 1024
+/** How long keys are kept where the server doesn't say, and the least and most that it may say, in seconds. */
+const USUAL = 300
+const LEAST = 10
+const MOST = 3_600
 
-/** The keys that a server publishes, fetched again when it says so. */
+/** The keys that a server publishes: kept as long as it says, and fetched again for a token that names an unknown one. */
 export class RemoteKeys {
   keys: Keys = new Map()
-  #askedAt = -Infinity
-  #freshUntil = 0
+  #asked?: { at: number; problem?: unknown }
   #asking?: Promise<void>
+  /** Until when they may be kept, by both clocks: one goes on while a machine sleeps, nobody sets the other. */
+  #keptUntil = { monotonic: 0, wall: 0 }
+  #timer?: NodeJS.Timeout
 
   constructor(private readonly url: URL) {}
 
   /** Fetches them, for the first time: this one says why it could not. */
-  start(): Promise<void> {
-    return this.#fetch()
+  async start(): Promise<void> {
+    await this.#fetch()
   }
 
-  /** Fetches them where they are too old; the old ones stay until the new ones are there. */
-  look(): void {
-    if (Date.now() >= this.#freshUntil) void this.again()
+  stop(): void {
+    clearTimeout(this.#timer)
   }
 
-  /** Fetches them once for all who ask, and not again for a while; says whether they have just come. */
+  /** For how long they are too old, in milliseconds. */
+  get staleFor(): number {
+    const { monotonic, wall } = this.#keptUntil
+    return Math.max(performance.now() - monotonic, Date.now() - wall, 0)
+  }
+
+  /**
+   * Fetches them once for all who ask, and not again for a while; says whether they have just come. Rejects where they
+   * could not be fetched: then nobody knows whether a key is unknown.
+   */
   async again(): Promise<boolean> {
-    if (!this.#asking && performance.now() - this.#askedAt < COOL_DOWN) return false
-    this.#asking ??= this.#fetch().finally(() => (this.#asking = undefined))
-    return this.#asking.then(
-      () => true,
-      () => false,
-    )
+    if (!this.#asking && this.#asked && performance.now() - this.#asked.at < COOL_DOWN) {
+      if (this.#asked.problem) throw this.#asked.problem
+      return false
+    }
+    await this.#fetch()
+    return true
   }
 
-  async #fetch() {
-    this.#askedAt = performance.now()
-    const response = await fetch(this.url, { redirect: 'error', signal: AbortSignal.timeout(ANSWER) })
-    const text = await response.text()
-    if (!response.ok || text.length > MAX_BYTES) throw new TypeError(`${this.url} answered ${response.status}`)
-    this.keys = await ofJwks(JSON.parse(text))
-    const age = Number(/max-age=(\d+)/.exec(response.headers.get('cache-control') ?? '')?.[1] ?? 60)
-    this.#freshUntil = Date.now() + age * 1000
+  #fetch(): Promise<void> {
+    this.#asking ??= this.#ask().finally(() => (this.#asking = undefined))
+    return this.#asking
+  }
+
+  async #ask() {
+    const asked: { at: number; problem?: unknown } = { at: performance.now() }
+    this.#asked = asked
+    let wait = COOL_DOWN
+    try {
+      const response = await fetch(this.url, { redirect: 'error', signal: AbortSignal.timeout(ANSWER) })
+      this.keys = await ofJwks(JSON.parse(await read(response)))
+      const said = /(?:^|,)\s*max-age=(\d+)/.exec(response.headers.get('cache-control') ?? '')?.[1]
+      wait = Math.min(Math.max(Number(said ?? USUAL), LEAST), MOST) * 1000
+      this.#keptUntil = { monotonic: performance.now() + wait, wall: Date.now() + wait }
+    } catch (problem) {
+      asked.problem = problem
+      throw problem
+    } finally {
+      clearTimeout(this.#timer)
+      this.#timer = setTimeout(() => this.#fetch().catch(() => {}), wait).unref()
+    }
   }
 }

@@ -1,60 +1,121 @@
 import { createHash } from 'node:crypto'
 
-import type { Token } from './token.js'
+import { read } from './body.js'
+import { ID, ROLE, type Token } from './token.js'
 
 /** How long an answer is believed, and how many are remembered. Revocations are looked at beside it. */
 const REMEMBERED = 5_000
 const MAX = 10_000
 const ANSWER = 5_000
+/** How many questions are under way, and how many wait for their turn: guesses cost the server no more. */
+const QUESTIONS = 32
+const WAITING = 256
 
 type Known = Token | 'token_invalid'
 
-/** Asks the server who holds a session secret (RFC 7662): once for all who ask, and not again for a few seconds. */
+/** What the server said about a secret, and when it was asked. */
+export interface Answer {
+  at: number
+  said: Known
+}
+
+/** Asks the server who holds session secrets (RFC 7662): once for all who ask, and not again for a few seconds. */
 export class Sessions {
-  #known = new Map<string, { until: number; asked: Promise<Known> }>()
+  #known = new Map<string, { at: number; answer: Promise<Answer> }>()
+  /** The last answer about each secret of a live session. */
+  #good = new Map<string, Answer>()
+  #underWay = 0
+  #waiting: (() => void)[] = []
 
   constructor(
     private readonly url: URL,
     private readonly authorization: string,
   ) {}
 
-  /** If the server can't be asked, its last good answer stands; the guard says for how long. Rejects if there is none. */
-  find(secret: string): Promise<Known> {
-    const hash = hashOf(secret)
-    const known = this.#known.get(hash)
-    if (known && performance.now() < known.until) return known.asked
-    const asked = this.#ask(secret).catch(async (error) => {
-      const before = await known?.asked.catch(() => undefined)
-      if (typeof before === 'object') return before
-      if (this.#known.get(hash)?.asked === asked) this.#known.delete(hash)
+  /**
+   * The answer about each, none of them asked for before `since`; one question is for all that are not remembered. If the
+   * server can't be asked, its last good answer stands; the guard says for how long. Rejects if there is none.
+   */
+  find(secrets: string[], since = -Infinity): Promise<Answer>[] {
+    const at = performance.now()
+    const known = secrets.map((secret) => this.#known.get(hashOf(secret)))
+    const isLeft = secrets.map((_, n) => !known[n] || at >= known[n].at + REMEMBERED || known[n].at < since)
+    const asked = secrets.filter((_, n) => isLeft[n])
+    const answers = asked.length ? this.#ask(asked) : undefined
+    return secrets.map((secret, n) => {
+      if (!isLeft[n]) return known[n]!.answer
+      const said = answers!.then((all) => all[asked.indexOf(secret)]!)
+      return this.#remember(hashOf(secret), at, said)
+    })
+  }
+
+  #remember(hash: string, at: number, said: Promise<Known>): Promise<Answer> {
+    const good = (said: Known) => {
+      const answer = { at, said }
+      if (typeof said === 'string') this.#good.delete(hash)
+      else put(this.#good, hash, answer)
+      return answer
+    }
+    const failed = (error: unknown) => {
+      const last = this.#good.get(hash)
+      if (last) return last
+      if (this.#known.get(hash)?.answer === answer) this.#known.delete(hash)
       throw error
-    })
-    this.#known.delete(hash)
-    this.#known.set(hash, { until: performance.now() + REMEMBERED, asked })
-    const [oldest] = this.#known.keys()
-    if (this.#known.size > MAX && oldest !== undefined) this.#known.delete(oldest)
-    return asked
+    }
+    const answer = said.then(good, failed)
+    put(this.#known, hash, { at, answer })
+    return answer
   }
 
-  /** Asks again the next time. */
-  forget(secret: string): void {
-    this.#known.delete(hashOf(secret))
+  async #ask(secrets: string[]): Promise<Known[]> {
+    if (this.#underWay >= QUESTIONS && this.#waiting.length >= WAITING) throw new Error('too many questions wait')
+    // The wait for a turn is part of it.
+    const signal = AbortSignal.timeout(ANSWER)
+    await this.#turn()
+    try {
+      const response = await fetch(this.url, {
+        method: 'POST',
+        headers: { authorization: this.authorization },
+        body: new URLSearchParams(secrets.length > 1 ? { tokens: secrets.join(' ') } : { token: secrets[0]! }),
+        redirect: 'error',
+        signal,
+      })
+      const said = JSON.parse(await read(response))
+      const each: Said[] = secrets.length > 1 ? said.tokens : [said]
+      if (each.length !== secrets.length) throw new Error('an answer about a session is missing')
+      return each.map(known)
+    } finally {
+      this.#next()
+    }
   }
 
-  async #ask(secret: string): Promise<Known> {
-    const response = await fetch(this.url, {
-      method: 'POST',
-      headers: { authorization: this.authorization },
-      body: new URLSearchParams({ token: secret, token_type_hint: 'session_secret' }),
-      redirect: 'error',
-      signal: AbortSignal.timeout(ANSWER),
-    })
-    if (!response.ok) throw new Error(`${this.url} answered ${response.status}`)
-    const said = (await response.json()) as Said
-    // A token in the place of a session secret is none.
-    if (!said.active || said.token_type !== 'session_secret') return 'token_invalid'
-    return { user: said.sub, session: said.sid, role: said.role, issuedAt: said.iat, expiresAt: said.exp }
+  async #turn() {
+    if (this.#underWay >= QUESTIONS) return new Promise<void>((begin) => this.#waiting.push(begin))
+    this.#underWay += 1
   }
+
+  #next() {
+    const begin = this.#waiting.shift()
+    if (begin) begin()
+    else this.#underWay -= 1
+  }
+}
+
+/** Puts it in the place of the oldest where there is no room. */
+function put<T>(map: Map<string, T>, name: string, one: T) {
+  map.delete(name)
+  map.set(name, one)
+  const [oldest] = map.keys()
+  if (map.size > MAX && oldest !== undefined) map.delete(oldest)
+}
+
+function known({ active, token_type, sub, sid, role, iat, exp }: Said): Known {
+  if (active === false) return 'token_invalid'
+  const isWhole = ID.test(sub) && ID.test(sid) && ROLE.test(role) && Number.isSafeInteger(iat) && Number.isSafeInteger(exp)
+  if (active !== true || !isWhole) throw new Error('the answer about a session cannot be read')
+  // A token in the place of a session secret is none.
+  if (token_type !== 'session_secret') return 'token_invalid'
+  return { user: sub, session: sid, role, issuedAt: iat, expiresAt: exp }
 }
 
 /** Only the hash is kept: whoever reads this memory finds no credential. */

@@ -25,8 +25,8 @@ export type Verdict = Token | 'token_invalid' | 'token_expired' | 'unknown_key'
 const MAX_LENGTH = 4096
 /** How far another machine's clock may be ahead, for `iat` and `nbf`, in seconds. */
 const LEEWAY = 30
-const ID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/
-const ROLE = /^[a-z][a-z0-9_-]{0,30}$/
+export const ID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/
+export const ROLE = /^[a-z][a-z0-9_-]{0,30}$/
 const UTF8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
 
 /** Checks an access token as the server does: form, key, signature, claims, times. */
