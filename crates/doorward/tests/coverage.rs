@@ -53,7 +53,7 @@ fn rows() -> Vec<Row> {
     .collect()
 }
 
-/// The names of all test functions of the workspace.
+/// The names of all test functions of the workspace, and of the tests of the client and the guard in TypeScript.
 fn tests() -> BTreeSet<String> {
     fn collect(folder: &Path, names: &mut BTreeSet<String>) {
         for entry in fs::read_dir(folder).unwrap() {
@@ -62,12 +62,25 @@ fn tests() -> BTreeSet<String> {
                 collect(&path, names);
             } else if path.extension().is_some_and(|extension| extension == "rs") {
                 names.extend(tests_in(&fs::read_to_string(&path).unwrap()));
+            } else if path.extension().is_some_and(|extension| extension == "mjs") {
+                names.extend(scripted_tests_in(&fs::read_to_string(&path).unwrap()));
             }
         }
     }
     let mut names = BTreeSet::new();
     collect(&workspace().join("crates"), &mut names);
+    collect(&workspace().join("clients/typescript/test"), &mut names);
     names
+}
+
+/// The names that begin the titles of a script's tests: `story('x14_after_a_reset…'`.
+fn scripted_tests_in(text: &str) -> impl Iterator<Item = String> {
+    let titles = text.lines().filter_map(|line| {
+        let line = line.trim_start();
+        let call = line.strip_prefix("test(").or_else(|| line.strip_prefix("story("))?;
+        call.strip_prefix(['\'', '`'])
+    });
+    titles.map(|title| title.chars().take_while(|c| c.is_ascii_alphanumeric() || *c == '_').collect())
 }
 
 /// The functions that follow a `#[test]`, or an attribute that ends in it. Inside `proptest!` they look the same.
