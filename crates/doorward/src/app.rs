@@ -18,7 +18,7 @@ use crate::accounts::Accounts;
 use crate::clients::Clients;
 use crate::clock::{Clock, steady};
 use crate::error::{Cause, Error};
-use crate::feed::Feed;
+use crate::feed::{Feed, Followers};
 use crate::hashing::Hashing;
 use crate::hooks::Hooks;
 use crate::keys::{Algorithms, Keys};
@@ -132,6 +132,12 @@ impl App {
         (clock, policy): (Clock, HashPolicy),
         hooks: Hooks,
     ) -> Result<Self, OpenError> {
+        for name in &settings.noticed.service_links {
+            tracing::debug!(%name, "this variable is Kubernetes' and no setting");
+        }
+        for warning in settings.noticed.warnings.iter().chain(&secrets.warnings) {
+            tracing::warn!("{warning}");
+        }
         Self::assemble(settings, secrets, (clock, policy, hooks), Algorithms::AsSet).await
     }
 
@@ -171,7 +177,8 @@ impl App {
         let tells_time = clock.clone();
         let (verifier, roles) = (keys.verifier().clone(), settings.roles.clone());
         let guard = Guard::new(verifier, cookies.names.clone(), memory, roles, move || tells_time.now());
-        let follows = (secrets.feed.as_ref(), settings.feed_streams);
+        let (most, most_of_one) = (settings.feed_streams, settings.feed_streams_per_client);
+        let follows = (secrets.feed.as_ref(), Followers { most, most_of_one });
         let told = (revocations.clone(), keys.clone());
         let base = (store.clone(), clock.clone(), settings.roles.clone());
         let (timed, limited) = ((store.clone(), clock.clone()), (hashing.clone(), throttle.clone()));

@@ -3,19 +3,20 @@
 //! One task reads what is new, however many follow, and sends all of them the same bytes. Who fell behind those reads
 //! the table from their own position on. So nobody misses anything, and nobody's slowness costs memory.
 
+use std::collections::HashMap;
 use std::convert::Infallible;
 use std::fmt::Write;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use aws_lc_rs::{constant_time, digest};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use bytes::Bytes;
-use doorward_core::{Secret, Timestamp};
+use doorward_core::{ClientId, Secret, Timestamp};
 use serde_json::{Value, json};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, broadcast};
+use tokio::sync::broadcast;
 use tokio::time::{interval, sleep};
 
 use crate::clock::Clock;
@@ -54,7 +55,55 @@ pub(crate) struct Feed {
     /// How far everybody was told.
     at: AtomicI64,
     live: broadcast::Sender<News>,
-    places: (usize, Arc<Semaphore>),
+    places: Arc<Places>,
+}
+
+/// The places of those who follow.
+struct Places {
+    most: usize,
+    most_of_one: usize,
+    taken: Mutex<Taken>,
+}
+
+#[derive(Default)]
+struct Taken {
+    all: usize,
+    of_clients: HashMap<ClientId, usize>,
+}
+
+/// A place among those who follow, until it is dropped.
+pub(crate) struct Place {
+    client: Option<ClientId>,
+    places: Arc<Places>,
+}
+
+impl Places {
+    fn taken(&self) -> MutexGuard<'_, Taken> {
+        self.taken.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let mut taken = self.places.taken();
+        taken.all = taken.all.saturating_sub(1);
+        let Some(client) = self.client else { return };
+        if let Some(count) = taken.of_clients.get_mut(&client) {
+            *count = count.saturating_sub(1);
+            if *count == 0 {
+                taken.of_clients.remove(&client);
+            }
+        }
+    }
+}
+
+/// How many may follow.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Followers {
+    /// All together.
+    pub(crate) most: usize,
+    /// Those of one registered client.
+    pub(crate) most_of_one: usize,
 }
 
 const EPOCH: &str = "INSERT INTO facts (name, value) VALUES ('feed_epoch', $1) ON CONFLICT (name) DO NOTHING";
@@ -69,7 +118,7 @@ impl Feed {
         store: &Store,
         (revocations, keys): (Arc<Revocations>, Arc<Keys>),
         clock: Clock,
-        (secret, places): (Option<&Secret>, usize),
+        (secret, followers): (Option<&Secret>, Followers),
     ) -> Result<Self, StoreError> {
         let new = i64::from_be_bytes(crate::random::bytes());
         let known = store
@@ -87,7 +136,11 @@ impl Feed {
             secret: secret.map(|secret| hash(secret.expose())),
             at: AtomicI64::new(0),
             live: broadcast::channel(BEHIND).0,
-            places: (places, Arc::new(Semaphore::new(places))),
+            places: Arc::new(Places {
+                most: followers.most,
+                most_of_one: followers.most_of_one,
+                taken: Mutex::default(),
+            }),
         })
     }
 
@@ -97,17 +150,26 @@ impl Feed {
         self.secret.is_some_and(|own| constant_time::verify_slices_are_equal(&own, &presented).is_ok())
     }
 
-    /// A place among those who follow.
+    /// A place among those who follow; of a registered client, or of whoever has the secret.
     ///
     /// # Errors
-    /// [`Error::Overloaded`] where all are taken.
-    pub(crate) fn place(&self) -> Result<OwnedSemaphorePermit, Error> {
-        self.places.1.clone().try_acquire_owned().map_err(|_| Error::Overloaded)
+    /// [`Error::Overloaded`] if all are taken, or as many as one client may have.
+    pub(crate) fn place(&self, client: Option<ClientId>) -> Result<Place, Error> {
+        let mut taken = self.places.taken();
+        let of_client = client.and_then(|client| taken.of_clients.get(&client)).copied().unwrap_or_default();
+        if taken.all >= self.places.most || of_client >= self.places.most_of_one {
+            return Err(Error::Overloaded);
+        }
+        taken.all += 1;
+        if let Some(client) = client {
+            taken.of_clients.insert(client, of_client + 1);
+        }
+        Ok(Place { client, places: self.places.clone() })
     }
 
     /// How many follow.
     pub(crate) fn followers(&self) -> usize {
-        self.places.0.saturating_sub(self.places.1.available_permits())
+        self.places.taken().all
     }
 
     /// How far everybody was told.

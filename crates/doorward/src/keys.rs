@@ -5,7 +5,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use doorward_core::token::{self, Algorithm, AppClaims, Claims, Expected, KeySet, SigningKey, VerifyingKey};
+use doorward_core::token::{
+    self, Algorithm, AppClaims, Claims, Expected, KeySet, LEEWAY, SigningKey, VerifyingKey,
+};
 use doorward_core::{RootSecret, Secret, Timestamp};
 use doorward_guard::{Verifier, Verifying};
 use serde::Serialize;
@@ -55,6 +57,11 @@ impl Stored {
     /// Whether it was replaced at once, because somebody else has it.
     fn is_known(&self) -> bool {
         self.removed_at.is_some() && self.removed_at == self.retires_at
+    }
+
+    /// Whether a node whose clock is ahead may sign with it already.
+    fn is_due(&self, now: Timestamp) -> bool {
+        self.state(now) == "next" && self.activates_at <= now + LEEWAY
     }
 
     fn state(&self, now: Timestamp) -> &'static str {
@@ -275,19 +282,22 @@ impl Keys {
 
 impl InForce {
     /// What is in force at `now`: the newest active key signs, active and retired ones verify, and the next one is
-    /// published already. A key that isn't active yet verifies nothing (attack J39).
+    /// published already. It verifies as long before it signs here as the clock of another node may be ahead, and not
+    /// earlier (attack J39).
     fn at(keys: &[Stored], now: Timestamp) -> Result<(Self, Verifying), StoreError> {
         let until = turns(keys).filter(|at| *at > now).min();
         // A clock that was set back to before the first key's beginning, such as one that was ahead when it was made,
         // stops no server: the first key is in force from ever (attack J43).
         let now = keys.iter().map(|stored| stored.activates_at).min().map_or(now, |first| now.max(first));
-        let outline = keys.iter().map(|stored| (stored.key.kid().to_owned(), stored.state(now))).collect();
-        let those = |states: &[&str]| -> Vec<VerifyingKey> {
-            let chosen = keys.iter().filter(|stored| states.contains(&stored.state(now)));
-            chosen.map(|stored| stored.key.verifying_key()).collect()
+        let is_believed =
+            |stored: &Stored| ["active", "retired"].contains(&stored.state(now)) || stored.is_due(now);
+        let shape = |stored: &Stored| if stored.is_due(now) { "due" } else { stored.state(now) };
+        let outline = keys.iter().map(|stored| (stored.key.kid().to_owned(), shape(stored))).collect();
+        let those = |chosen: &dyn Fn(&Stored) -> bool| -> Vec<VerifyingKey> {
+            keys.iter().filter(|stored| chosen(stored)).map(|stored| stored.key.verifying_key()).collect()
         };
-        let published = KeySet::new(those(&["next", "active", "retired"])).map_err(refused)?;
-        let current = KeySet::new(those(&["active", "retired"])).map_err(refused)?;
+        let published = KeySet::new(those(&|stored| stored.state(now) != "removed")).map_err(refused)?;
+        let current = KeySet::new(those(&is_believed)).map_err(refused)?;
         let removed = keys.iter().rev().filter(|stored| stored.state(now) == "removed" && !stored.is_known());
         let removed = removed.take(MOST).map(|stored| stored.key.verifying_key()).collect();
         let verifying = Verifying { current, removed: KeySet::new(removed).map_err(refused)? };
@@ -300,7 +310,12 @@ impl InForce {
 
 /// Every instant at which time alone changes what is in force.
 fn turns(keys: &[Stored]) -> impl Iterator<Item = Timestamp> {
-    keys.iter().flat_map(|stored| [Some(stored.activates_at), stored.retires_at, stored.removed_at]).flatten()
+    keys.iter()
+        .flat_map(|stored| {
+            let believed_at = stored.activates_at - LEEWAY;
+            [Some(believed_at), Some(stored.activates_at), stored.retires_at, stored.removed_at]
+        })
+        .flatten()
 }
 
 /// Makes the first key; or, where the settings name another algorithm than the newest key has, the next one.

@@ -32,6 +32,7 @@ use tokio_rustls::TlsAcceptor;
 use crate::app::App;
 use crate::routes::Served;
 use crate::seldom::seldom;
+use crate::settings::Settings;
 use crate::web::answer::Answers;
 use places::Addresses;
 use stream::{ClientStream, Turn};
@@ -52,11 +53,18 @@ impl Listening {
     /// # Errors
     /// The address is taken, or not ours; the certificate cannot be used.
     pub async fn bind(app: &App) -> std::io::Result<Self> {
-        let listener = TcpListener::bind(app.settings.listen).await?;
+        let (listener, metrics) = sockets(&app.settings).await?;
         app.listens_on(listener.local_addr()?);
-        let metrics = metrics::bind(app.settings.metrics_listen).await?;
         let tls = Tls::load(&app.settings).await?;
         Ok(Self { listener, metrics, tls, app: app.clone() })
+    }
+
+    /// Sees that the addresses of the settings can be had, and lets them go.
+    ///
+    /// # Errors
+    /// An address is taken, or not ours.
+    pub async fn check(settings: &Settings) -> std::io::Result<()> {
+        sockets(settings).await.map(drop)
     }
 
     /// The address that it really listens on.
@@ -101,6 +109,12 @@ impl Listening {
         metrics.iter().chain(&renewing).for_each(JoinHandle::abort);
         app.close().await;
     }
+}
+
+/// The listener for requests, and the one for metrics if there is to be one.
+async fn sockets(settings: &Settings) -> std::io::Result<(TcpListener, Option<TcpListener>)> {
+    let listener = TcpListener::bind(settings.listen).await?;
+    Ok((listener, metrics::bind(settings.metrics_listen).await?))
 }
 
 /// Takes a place first, then a connection: beyond the limit, clients wait in the system's queue until one is free.

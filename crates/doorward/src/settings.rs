@@ -5,8 +5,10 @@
 
 mod check;
 mod check_hosts;
+mod files;
 mod parse;
 mod secrets;
+mod service_links;
 mod sources;
 
 use std::net::{IpAddr, SocketAddr};
@@ -22,11 +24,12 @@ use ipnet::IpNet;
 use url::Url;
 
 use crate::store::{Database, PostgresSettings};
+pub(crate) use files::SecretFile;
 pub use parse::{
     DatabaseUrl, InvalidTokenStatus, LogFormat, LogLevel, PasswordAlgorithm, Registration, SameSite,
 };
 pub use secrets::{RootSource, Secrets};
-pub use sources::{Origin, SettingsError, Values};
+pub use sources::{Noticed, Origin, SettingsError, Values};
 
 /// One setting, as the reference page shows it.
 #[derive(Debug, Clone, Copy)]
@@ -54,6 +57,8 @@ macro_rules! settings {
             $($(#[doc = $doc])+ pub $field: $type,)+
             /// The roles that exist: `user`, `admin`, and those of `[roles]`.
             pub roles: Roles,
+            /// What was noticed while they were read.
+            pub noticed: Noticed,
         }
 
         /// The table of all settings, in the order of the reference page.
@@ -66,7 +71,8 @@ macro_rules! settings {
             /// # Errors
             /// The first setting that cannot be, with where it came from and what to do.
             pub fn read(values: &Values) -> Result<Self, SettingsError> {
-                let settings = Self { $($field: values.parse($key)?,)+ roles: values.roles()? };
+                let (roles, noticed) = (values.roles()?, values.noticed.clone());
+                let settings = Self { $($field: values.parse($key)?,)+ roles, noticed };
                 settings.check()?;
                 Ok(settings)
             }
@@ -162,6 +168,8 @@ settings! {
     drain_delay: Duration = "http.drain_delay", "0s";
     /// How long open requests may take after the signal to stop.
     drain_timeout: Duration = "http.drain_timeout", "10s";
+    /// `Strict-Transport-Security` with a `public_url` of https; empty for none. `includeSubDomains` commits all hosts below Doorward's own to https, whoever runs them.
+    hsts: String = "http.hsts", "max-age=31536000";
     /// The status of an invalid or expired token: 401, or 403 for clients written against older tutorials.
     invalid_token_status: InvalidTokenStatus = "http.invalid_token_status", "401";
     /// Allows a `public_url` of plain http beyond loopback. Passwords and cookies then cross the network in the clear, and cookies go without `Secure` and prefixes.
@@ -186,6 +194,8 @@ settings! {
     revocations_stale_after: Duration = "revocations.stale_after", "2m";
     /// How many programs may follow the revocations at once; a further one is answered with 503.
     feed_streams: usize = "feed.max_streams", "256";
+    /// How many of them may be of one registered client.
+    feed_streams_per_client: usize = "feed.max_streams_per_client", "64";
     /// How long the audit log is kept.
     audit_retention: Duration = "audit.retention", "90d";
     /// The address of the listener for metrics, such as `127.0.0.1:9100`; empty for none.

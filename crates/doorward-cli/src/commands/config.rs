@@ -39,6 +39,7 @@ fn check(place: &Place) -> Outcome {
 }
 
 fn print(place: &Place, json: bool) -> Outcome {
+    check(place)?;
     let values = place.values()?;
     let rows: Vec<_> = values
         .shown()

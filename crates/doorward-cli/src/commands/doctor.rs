@@ -2,6 +2,7 @@
 
 mod surroundings;
 
+use std::io::ErrorKind;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::Path;
 
@@ -12,6 +13,7 @@ use doorward::{App, Clock};
 use serde::Serialize;
 
 use super::Outcome;
+use crate::failure::Failure;
 use crate::output::{Answer, Colour, coloured};
 use crate::place::{Place, secrets_given};
 use crate::telemetry::{self, Speaker};
@@ -55,6 +57,11 @@ impl Report {
         self.say(Health::Ok, what, "");
     }
 
+    /// What the start would refuse, in its own words.
+    fn fail(&mut self, part: &str, failure: Failure) {
+        self.say(Health::Fail, format!("{part}{}", failure.problem), failure.hint);
+    }
+
     fn text(&self) -> String {
         let line = |finding: &Finding| {
             let (word, colour) = match finding.health {
@@ -87,34 +94,32 @@ impl Doctor {
 async fn examine(place: &Place, report: &mut Report) {
     let settings = match place.settings() {
         Ok(settings) => settings,
-        Err(failure) => {
-            return report.say(Health::Fail, format!("settings: {}", failure.problem), failure.hint);
-        }
+        Err(failure) => return report.fail("settings: ", failure),
     };
     telemetry::start(&settings, Speaker::Command);
     report.ok("settings: read and safe");
     about_settings(&settings, report);
     surroundings::settings_file(place, report);
     surroundings::certificate(&settings, report).await;
-    if settings.database.is_none() && !folder(&settings.data, report) {
-        return;
-    }
+    surroundings::addresses(&settings, report).await;
+    let usable = settings.database.is_some() || folder(&settings.data, report);
     let secrets = match secrets_given(&settings) {
         Ok(Some(secrets)) => secrets,
         Ok(None) => {
             return report.say(Health::Warn, "secret: there is none yet", "`doorward serve` makes one");
         }
-        Err(failure) => {
-            return report.say(Health::Fail, format!("secret: {}", failure.problem), failure.hint);
-        }
+        Err(failure) => return report.fail("secret: ", failure),
     };
+    for warning in settings.noticed.warnings.iter().chain(&secrets.warnings) {
+        report.say(Health::Warn, format!("files: {warning}"), "nobody but Doorward should be able to");
+    }
     report.ok(match &secrets.root_source {
         RootSource::File(path) | RootSource::Made(path) => {
             format!("secret: {}, only for its owner", path.display())
         }
         RootSource::Variable => "secret: given by DOORWARD_SECRET".to_owned(),
     });
-    if database(&settings, report).await {
+    if usable && database(&settings, report).await {
         inside(settings, secrets, report).await;
     }
 }
@@ -137,17 +142,13 @@ fn folder(path: &Path, report: &mut Report) -> bool {
         Ok(_) => {
             report.say(
                 Health::Fail,
-                format!("data folder: {shown} is no folder"),
+                format!("data folder: cannot make the data folder {shown}: there is a file of that name"),
                 "name another one with --data",
             );
             return false;
         }
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-            report.say(
-                Health::Warn,
-                format!("data folder: there is no {shown} yet"),
-                "`doorward serve` makes it",
-            );
+        Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {
+            no_folder(path, report);
             return false;
         }
         Err(error) => {
@@ -180,6 +181,27 @@ fn folder(path: &Path, report: &mut Report) -> bool {
     true
 }
 
+/// The first start makes the folder, if it may.
+fn no_folder(path: &Path, report: &mut Report) {
+    let shown = path.display();
+    let may_write = |folder: &Path| {
+        rustix::fs::access(folder, rustix::fs::Access::WRITE_OK | rustix::fs::Access::EXEC_OK).is_ok()
+    };
+    // The last one is "": here.
+    let above = path.ancestors().skip(1).find(|above| above.exists() || above.as_os_str().is_empty());
+    let above = above.filter(|above| !above.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    if above.is_dir() && may_write(above) {
+        let what = format!("data folder: there is no {shown} yet");
+        report.say(Health::Warn, what, "`doorward serve` makes it");
+    } else {
+        let what = format!(
+            "data folder: cannot make the data folder {shown}: {} may not be written",
+            above.display()
+        );
+        report.say(Health::Fail, what, "name one that you may write to as data (--data)");
+    }
+}
+
 /// Whether the database answers and has the tables that this program knows.
 async fn database(settings: &Settings, report: &mut Report) -> bool {
     let database = settings.database();
@@ -208,11 +230,7 @@ async fn database(settings: &Settings, report: &mut Report) -> bool {
             return false;
         }
         Err(error) => {
-            report.say(
-                Health::Fail,
-                format!("database: {error}"),
-                "see that it runs, and that --database and --data are right",
-            );
+            report.fail("database: ", error.into());
             return false;
         }
     }
@@ -224,13 +242,7 @@ async fn inside(settings: Settings, secrets: Secrets, report: &mut Report) {
     let shared = secrets.jwt.is_some();
     let app = match App::join(settings, secrets, Clock::system()).await {
         Ok(app) => app,
-        Err(error) => {
-            return report.say(
-                Health::Fail,
-                format!("opening it: {error}"),
-                "the text before says what to do",
-            );
-        }
+        Err(error) => return report.fail("opening it: ", error.into()),
     };
     surroundings::condition(&app, report).await;
     match app.keys.list(app.now()).await {

@@ -118,8 +118,12 @@ async fn serve(settings: Settings) -> Result<(), Failure> {
     Ok(())
 }
 
-fn cannot_listen(address: SocketAddr, error: &std::io::Error) -> Failure {
-    let problem = format!("cannot listen on {address}: {error}");
+/// What stands in the way of listening, and what to do.
+pub(super) fn cannot_listen(address: SocketAddr, error: &std::io::Error) -> Failure {
+    let problem = match error.kind() {
+        std::io::ErrorKind::InvalidData => format!("tls: {error}"),
+        _ => format!("cannot listen on {address}: {error}"),
+    };
     let hint = match error.kind() {
         std::io::ErrorKind::AddrInUse => {
             "another program does; stop it, or choose another port with --listen"

@@ -110,3 +110,131 @@ fn a_password_in_a_file_that_everybody_reads_is_noticed() {
     std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o640)).unwrap();
     assert!(!home.run(&["doctor"]).out.contains("everybody can read"));
 }
+
+/// What stops a start, and how the installation came to it.
+struct Refusal {
+    words: &'static str,
+    home: Home,
+    arguments: Vec<String>,
+}
+
+fn refusal(words: &'static str, home: Home, settings: &[&str]) -> Refusal {
+    let arguments = settings.iter().flat_map(|setting| ["--set".to_owned(), (*setting).to_owned()]);
+    Refusal { words, home, arguments: arguments.collect() }
+}
+
+fn used() -> Home {
+    let home = Home::sqlite();
+    home.create("ada", "admin");
+    home
+}
+
+fn with_file(home: Home, name: &str, content: &[u8], mode: u32) -> Home {
+    let file = home.path().join(name);
+    std::fs::write(&file, content).unwrap();
+    std::fs::set_permissions(file, std::fs::Permissions::from_mode(mode)).unwrap();
+    home
+}
+
+fn in_database(sql: &str) -> Home {
+    let home = used();
+    rusqlite::Connection::open(home.data().join("doorward.db")).unwrap().execute_batch(sql).unwrap();
+    home
+}
+
+/// What `config check` can see: settings and secrets.
+fn refusals_of_the_settings() -> Vec<Refusal> {
+    let strong = "T9k2vQ8xW4mZ7rB1nL6cH3yJ5dF0gS-p";
+    let postgres = "postgres://ada:sesame@127.0.0.1:1/none";
+    vec![
+        refusal("listen is beyond loopback", Home::sqlite(), &["listen=0.0.0.0:80"]),
+        refusal("there is no setting", Home::sqlite(), &["acess.ttl=5m"]),
+        refusal("is not a duration", Home::sqlite(), &["access.ttl=soon"]),
+        refusal("not valid TOML", with_file(Home::sqlite(), "doorward.toml", b"listen = [", 0o600), &[]),
+        refusal("there is no such setting", Home::sqlite().with("DOORWARD_REFRSH_TTL", "1d"), &[]),
+        refusal("there is no parameter sslkey", Home::sqlite(), &["database=postgres://h/d?sslkey=x"]),
+        refusal("the root secret must be given", Home::sqlite().with("DOORWARD_DATABASE", postgres), &[]),
+        refusal("is shorter than 32 bytes", Home::sqlite().with("JWT_SECRET", "secret"), &[]),
+        refusal("are both set", Home::sqlite().with("JWT_SECRET", strong).with("JWT_SECRET_FILE", "x"), &[]),
+        refusal("cannot use gone", Home::sqlite().with("DOORWARD_FEED_SECRET_FILE", "gone"), &[]),
+        refusal(
+            "are the same",
+            Home::sqlite().with("JWT_SECRET", strong).with("DOORWARD_SECRET", strong),
+            &[],
+        ),
+        refusal("does not hold 32 bytes", with_file(used(), "data/secret.key", b"short", 0o600), &[]),
+        refusal("can be read by others", with_file(used(), "data/secret.key", &[7; 32], 0o640), &[]),
+        refusal("can be written by others", with_file(used(), "data/doorward.db-wal", b"", 0o620), &[]),
+    ]
+}
+
+/// What shows only when the database is opened or an address is bound.
+fn refusals_of_the_start() -> Vec<Refusal> {
+    let tls = ["tls.cert=cert.pem", "tls.key=key.pem"];
+    let broken = with_file(Home::sqlite(), "cert.pem", b"no certificate", 0o600);
+    vec![
+        refusal("under another root secret", with_file(used(), "data/secret.key", &[7; 32], 0o600), &[]),
+        refusal(
+            "the database is newer than this program",
+            in_database("INSERT INTO migrations VALUES (99, x'00', 0)"),
+            &[],
+        ),
+        refusal(
+            "was run with another text",
+            in_database("UPDATE migrations SET checksum = x'00' WHERE version = 1"),
+            &[],
+        ),
+        refusal("cert.pem", with_file(broken, "key.pem", b"no key", 0o600), &tls),
+        refusal(
+            "cannot listen on 192.0.2.1:80",
+            Home::sqlite(),
+            &["listen=192.0.2.1:80", "public_url=https://a.example"],
+        ),
+        refusal(
+            "for metrics, 192.0.2.1:80",
+            Home::sqlite(),
+            &["metrics.listen=192.0.2.1:80", "metrics.public=true", "listen=127.0.0.1:0"],
+        ),
+        refusal("cannot make the data folder", with_file(Home::sqlite(), "data", b"a file", 0o600), &[]),
+        refusal(
+            "cannot make the data folder",
+            with_file(Home::sqlite(), "file", b"", 0o600),
+            &["data=file/deeper"],
+        ),
+        refusal(
+            "check host and port",
+            Home::sqlite()
+                .with("DOORWARD_DATABASE", "postgres://ada:sesame@127.0.0.1:1/none")
+                .with("DOORWARD_SECRET", "a root secret for tests: 0123456789"),
+            &["postgres.start_timeout=0s"],
+        ),
+    ]
+}
+
+#[test]
+fn what_stops_a_start_is_known_to_the_check_up_and_what_is_in_the_settings_to_their_commands() {
+    let check = |refusal: &Refusal, command: &[&str]| {
+        let arguments: Vec<&str> =
+            command.iter().copied().chain(refusal.arguments.iter().map(String::as_str)).collect();
+        refusal.home.run(&arguments)
+    };
+    let all = refusals_of_the_settings().into_iter().map(|refusal| (refusal, true));
+    for (refusal, in_settings) in
+        all.chain(refusals_of_the_start().into_iter().map(|refusal| (refusal, false)))
+    {
+        let start = check(&refusal, &["serve"]);
+        assert!(start.code == Some(1) && start.err.contains(refusal.words), "{}: {start:?}", refusal.words);
+        let doctor = check(&refusal, &["doctor"]);
+        let fails: String = doctor.out.lines().filter(|line| line.starts_with("fail  ")).collect();
+        assert!(doctor.code == Some(1) && fails.contains(refusal.words), "{}: {doctor:?}", refusal.words);
+        if in_settings {
+            for command in [["config", "check"], ["config", "print"]] {
+                let run = check(&refusal, &command);
+                assert!(
+                    run.code == Some(1) && run.err == start.err && run.out.is_empty(),
+                    "{run:?} {start:?}"
+                );
+            }
+        }
+    }
+}

@@ -86,7 +86,9 @@ fn a_variable_that_is_no_text_is_a_clear_error() {
 
 #[test]
 fn the_password_of_a_database_url_is_not_printed() {
-    let home = Home::sqlite().with("DOORWARD_DATABASE", "postgres://doorward:hunter2@db.example/doorward");
+    let home = Home::sqlite()
+        .with("DOORWARD_DATABASE", "postgres://doorward:hunter2@db.example/doorward")
+        .with("DOORWARD_SECRET", "a root secret for tests: 0123456789");
     let text = home.run(&["config", "print"]).ok();
     assert!(
         text.contains("postgres://doorward:") && text.contains("@db.example") && !text.contains("hunter2"),
@@ -95,4 +97,52 @@ fn the_password_of_a_database_url_is_not_printed() {
     let home = Home::sqlite().with("DOORWARD_DATABASE", "not-a-url:hunter2 @");
     let run = home.run(&["serve"]);
     assert!(run.code == Some(1) && !run.err.contains("hunter2"), "{run:?}");
+}
+
+#[test]
+fn the_variables_of_a_kubernetes_service_named_doorward_are_no_settings() {
+    let links = [
+        ("DOORWARD_SERVICE_HOST", "10.96.0.7"),
+        ("DOORWARD_SERVICE_PORT", "80"),
+        ("DOORWARD_SERVICE_PORT_HTTP_PUBLIC", "80"),
+        ("DOORWARD_PORT", "tcp://10.96.0.7:80"),
+        ("DOORWARD_PORT_80_TCP", "tcp://10.96.0.7:80"),
+        ("DOORWARD_PORT_80_TCP_PROTO", "tcp"),
+        ("DOORWARD_PORT_80_TCP_PORT", "80"),
+        ("DOORWARD_PORT_80_TCP_ADDR", "10.96.0.7"),
+        ("DOORWARD_PORT_53_UDP", "udp://[fd00::7]:53"),
+        ("DOORWARD_METRICS_2_SERVICE_HOST", "fd00::7"),
+        ("DOORWARD_METRICS_2_PORT_9464_TCP_ADDR", "fd00::7"),
+        ("DOORWARD_ROLES_PORT", "tcp://10.96.0.8:1"),
+        ("DOORWARD_ROLES_SERVICE_HOST", "10.96.0.8"),
+    ];
+    let home = links.iter().fold(Home::sqlite(), |home, (name, value)| home.with(name, value));
+    let server = home.serve(&["--log-level", "debug"]);
+    server.logged("DOORWARD_METRICS_2_PORT_9464_TCP_ADDR");
+    assert_eq!(server.get("/healthz", "").status, 200);
+    drop(server);
+    assert!(!home.run(&["config", "print"]).ok().contains("10.96"));
+    assert!(!home.serve(&[]).stop().contains("DOORWARD_PORT"));
+
+    // Whatever is not exactly of that form is a mistake as before.
+    for (name, value) in [
+        ("DOORWARD_PORT", "8080"),
+        ("DOORWARD_PORT", "tcp://10.96.0.7"),
+        ("DOORWARD_PORT", "http://10.96.0.7:80"),
+        ("DOORWARD_SERVICE_HOST", "doorward.example.com"),
+        ("DOORWARD_SERVICE_PORT", "+80"),
+        ("DOORWARD_SERVICE_PORT", ""),
+        ("DOORWARD_PORT_80_TCP_NAME", "tcp"),
+        ("DOORWARD_PORT_HTTP_TCP", "tcp://10.96.0.7:80"),
+        ("DOORWARD_PORT_80_ICMP", "tcp://10.96.0.7:80"),
+        ("DOORWARD_HOST", "10.96.0.7"),
+    ] {
+        let run = Home::sqlite().with(name, value).run(&["config", "check"]);
+        assert!(run.code == Some(1) && run.err.contains(name), "{name}={value}: {run:?}");
+    }
+    // A setting with such a value is still a setting.
+    Home::sqlite()
+        .with("DOORWARD_METRICS_LISTEN", "tcp://10.96.0.7:80")
+        .run(&["config", "check"])
+        .fails("metrics.listen (DOORWARD_METRICS_LISTEN)", "");
 }

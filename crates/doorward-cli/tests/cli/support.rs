@@ -87,6 +87,31 @@ impl Home {
         Run { code: output.status.code(), out: text(output.stdout), err: text(output.stderr) }
     }
 
+    /// Runs a command after a shell has mounted something, in a view of the files that nobody else has, and with a variable
+    /// more; `None`, said aloud, if this machine allows no such view.
+    pub(crate) fn run_mounted(&self, prepared: &str, variable: &str, arguments: &[&str]) -> Option<Run> {
+        let unshare = |script: &str| {
+            let mut command = self.command(arguments);
+            let program = command.get_program().to_owned();
+            let given: Vec<_> = command.get_args().map(std::ffi::OsStr::to_owned).collect();
+            let mut outer = Command::new("unshare");
+            outer.args(["--mount", "sh", "-ec", script]).arg(program).args(given);
+            outer.env_clear().env("PATH", std::env::var_os("PATH").unwrap_or_default());
+            outer.envs(self.environment.iter().cloned()).current_dir(self.path());
+            command = outer;
+            command.stdin(Stdio::null()).output().ok()
+        };
+        if !unshare("mount -t tmpfs none /mnt").is_some_and(|tried| tried.status.success()) {
+            let line =
+                "SKIPPED: files on mounts of their own. To run it too: as root, with unshare of util-linux\n";
+            std::io::stderr().write_all(line.as_bytes()).unwrap();
+            return None;
+        }
+        let output = unshare(&format!("{prepared}\nexport {variable}\nexec \"$0\" \"$@\"")).unwrap();
+        let text = |bytes| String::from_utf8(bytes).unwrap();
+        Some(Run { code: output.status.code(), out: text(output.stdout), err: text(output.stderr) })
+    }
+
     /// The program in this home, with none of the variables of who runs the tests.
     pub(crate) fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_doorward"));

@@ -60,8 +60,18 @@ async fn over_https_browsers_are_told_to_stay_there() {
         for path in ["/profile", "/login", "/healthz", "/nothing"] {
             let answer = visitor.get(path).await;
             let hsts = answer.header("strict-transport-security");
-            assert_eq!(hsts, Some("max-age=31536000; includeSubDomains"), "{path}");
+            assert_eq!(hsts, Some("max-age=31536000"), "{path}");
         }
+    }
+}
+
+#[tokio::test]
+async fn the_hosts_below_ours_are_committed_to_https_only_by_the_setting() {
+    let https = ("public_url", "https://accounts.example.com");
+    for hsts in ["max-age=63072000; includeSubDomains; preload", "max-age=60", ""] {
+        let site = Site::with(&[https, ("http.hsts", hsts)]).await;
+        let answer = site.visitor().get("/login").await;
+        assert_eq!(answer.header("strict-transport-security").unwrap_or_default(), hsts);
     }
 }
 

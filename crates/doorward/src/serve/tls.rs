@@ -18,7 +18,7 @@ use rustls::sign::CertifiedKey;
 use rustls::{CertificateError, Error, RootCertStore, ServerConfig};
 use tokio_rustls::TlsAcceptor;
 
-use crate::settings::Settings;
+use crate::settings::{SecretFile, Settings, SettingsError};
 
 /// How often the files are looked at.
 const LOOK_EVERY: Duration = Duration::from_secs(5);
@@ -142,11 +142,19 @@ async fn read(cert: PathBuf, key: PathBuf, provider: Arc<CryptoProvider>) -> io:
         if chain.is_empty() {
             return Err(unusable(&cert, &"it holds no certificate"));
         }
+        let file = SecretFile::read(&key).map_err(|error| refused(&error))?;
+        if let Some(warning) = &file.warning {
+            tracing::warn!("tls.key: {warning}");
+        }
         // The parser's words name no byte of the key.
-        let private = PrivateKeyDer::from_pem_file(&key).map_err(|error| unusable(&key, &error))?;
+        let private = PrivateKeyDer::from_pem_slice(&file.content).map_err(|error| unusable(&key, &error))?;
         CertifiedKey::from_der(chain, private, &provider).map_err(|error| unusable(&key, &error))
     })
     .await?
+}
+
+fn refused(error: &SettingsError) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, format!("{}: {}", error.problem, error.hint))
 }
 
 fn unusable(path: &Path, error: &dyn std::fmt::Display) -> io::Error {

@@ -115,6 +115,12 @@ impl Settings {
                 "such as https://accounts.example.com; a path goes into base_path",
             )?;
         }
+        require(
+            self.hsts.is_empty() || is_hsts(&self.hsts),
+            "http.hsts",
+            "must be max-age=SECONDS, and after it includeSubDomains and preload if you like, each after a `;`",
+            "such as max-age=31536000; includeSubDomains",
+        )?;
         let path = &self.base_path;
         let clean =
             path.is_empty() || (path.starts_with('/') && !path.ends_with('/') && !path.contains("//"));
@@ -153,12 +159,22 @@ impl Settings {
             ("http.head_limit", self.head_limit, 8_192),
             ("http.max_connections", self.max_connections, 1),
             ("http.max_connections_per_address", self.max_connections_per_address, 1),
+            ("feed.max_streams_per_client", self.feed_streams_per_client, 1),
             ("postgres.pool_size", self.postgres_pool, 1),
         ] {
             require(size >= least, key, &format!("is less than {least}"), "leave it out for the default")?;
         }
         Ok(())
     }
+}
+
+/// A value of `Strict-Transport-Security` (RFC 6797 section 6.1), without what nobody knows.
+fn is_hsts(text: &str) -> bool {
+    let mut directives = text.split(';').map(str::trim);
+    let seconds = directives.next().and_then(|first| first.strip_prefix("max-age="));
+    let is_age = seconds.is_some_and(|age| age.parse::<u32>().is_ok() && !age.starts_with('+'));
+    let rest: Vec<&str> = directives.collect();
+    is_age && ["", "includeSubDomains", "includeSubDomains preload"].contains(&rest.join(" ").as_str())
 }
 
 /// An origin stands in the settings exactly as a browser sends it: scheme, host, port unless it is the default.

@@ -1,9 +1,11 @@
-use std::io::{Read, Write};
-use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::io::Write;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use doorward_core::{RootSecret, Secret};
+use zeroize::Zeroizing;
 
+use super::files::{SecretFile, check_data, unusable};
 use super::{Settings, SettingsError};
 use crate::store::Database;
 
@@ -19,8 +21,11 @@ pub struct Secrets {
     pub jwt: Option<Secret>,
     /// Who has it may follow the revocations, and nothing else.
     pub feed: Option<Secret>,
+    /// Files and folders that others may read or write, where that is the way of their place.
+    pub warnings: Vec<String>,
 }
 
+const ROOT: &str = "DOORWARD_SECRET";
 const JWT: &str = "JWT_SECRET";
 const FEED: &str = "DOORWARD_FEED_SECRET";
 
@@ -39,7 +44,8 @@ impl Secrets {
     /// Reads the secrets, and makes the root secret of a new data folder. `variable` looks up an environment variable.
     ///
     /// # Errors
-    /// A secret is weak, unreadable or lost, its file is open to others, or PostgreSQL is used and no root secret given.
+    /// A secret is weak, unreadable, lost or the same as another, its file or the data folder is open to others, or
+    /// PostgreSQL is used and no root secret given.
     pub fn read(
         settings: &Settings,
         variable: impl Fn(&str) -> Option<String>,
@@ -49,8 +55,7 @@ impl Secrets {
         }
         let path = settings.data.join("secret.key");
         let secret = make_key_file(&path)?;
-        let (jwt, feed) = (configured(JWT, &variable)?, configured(FEED, &variable)?);
-        Ok(Self { root: RootSecret::new(&secret), root_source: RootSource::Made(path), jwt, feed })
+        Given::read(settings, &variable)?.with_root(&secret, RootSource::Made(path))
     }
 
     /// Reads the secrets as they are; `None` where the root secret of a new data folder is still to be made.
@@ -61,16 +66,13 @@ impl Secrets {
         settings: &Settings,
         variable: impl Fn(&str) -> Option<String>,
     ) -> Result<Option<Self>, SettingsError> {
-        let (jwt, feed) = (configured(JWT, &variable)?, configured(FEED, &variable)?);
-        let found = |secret: &Secret, root_source| {
-            Ok(Some(Self { root: RootSecret::new(secret), root_source, jwt, feed }))
-        };
-        if let Some(secret) = configured("DOORWARD_SECRET", &variable)? {
-            return found(&secret, RootSource::Variable);
+        let mut given = Given::read(settings, &variable)?;
+        if let Some(secret) = configured(ROOT, &variable, &mut given.warnings)? {
+            return given.with_root(&secret, RootSource::Variable).map(Some);
         }
         let path = settings.data.join("secret.key");
         if let Some(secret) = read_key_file(&path)? {
-            return found(&secret, RootSource::File(path));
+            return given.with_root(&secret, RootSource::File(path)).map(Some);
         }
         match settings.database() {
             Database::Postgres { .. } => Err(SettingsError::new(
@@ -87,9 +89,45 @@ impl Secrets {
     }
 }
 
+/// What was given beside the root secret.
+struct Given {
+    jwt: Option<Secret>,
+    feed: Option<Secret>,
+    warnings: Vec<String>,
+}
+
+impl Given {
+    fn read(settings: &Settings, variable: impl Fn(&str) -> Option<String>) -> Result<Self, SettingsError> {
+        let mut warnings = Vec::new();
+        if settings.database.is_none() || settings.data.join("secret.key").exists() {
+            warnings.extend(check_data(&settings.data)?);
+        }
+        let jwt = configured(JWT, &variable, &mut warnings)?;
+        let feed = configured(FEED, &variable, &mut warnings)?;
+        Ok(Self { jwt, feed, warnings })
+    }
+
+    /// All secrets, if no two are the same: whoever may have one, such as an application that checks tokens or follows
+    /// the feed, would have the other.
+    fn with_root(self, root: &Secret, root_source: RootSource) -> Result<Secrets, SettingsError> {
+        let Self { jwt, feed, warnings } = self;
+        let all = [(ROOT, Some(root)), (JWT, jwt.as_ref()), (FEED, feed.as_ref())];
+        let given: Vec<_> = all.into_iter().filter_map(|(name, secret)| Some((name, secret?))).collect();
+        for (at, (name, secret)) in given.iter().enumerate() {
+            let same = given.iter().take(at).find(|(_, other)| other.expose() == secret.expose());
+            if let Some((other, _)) = same {
+                let problem = format!("{name} and {other} are the same: who has one has the other");
+                return Err(SettingsError::new(problem, "make each with `openssl rand -base64 32`"));
+            }
+        }
+        Ok(Secrets { root: RootSecret::new(root), root_source, jwt, feed, warnings })
+    }
+}
+
 fn configured(
     name: &str,
     variable: impl Fn(&str) -> Option<String>,
+    warnings: &mut Vec<String>,
 ) -> Result<Option<Secret>, SettingsError> {
     let in_file = format!("{name}_FILE");
     let text = match (variable(name), variable(&in_file)) {
@@ -100,11 +138,12 @@ fn configured(
             ));
         }
         (None, None) => return Ok(None),
-        (Some(text), None) => text,
+        (Some(text), None) => Zeroizing::new(text),
         (None, Some(path)) => {
-            refuse_open_to_others(Path::new(&path))?;
-            let read = std::fs::read_to_string(&path);
-            read.map_err(|error| SettingsError::new(format!("{in_file}: cannot read {path}: {error}"), ""))?
+            let path = Path::new(&path);
+            let file = SecretFile::read(path)?;
+            warnings.extend(file.warning.clone());
+            Zeroizing::new(file.text(path)?.to_owned())
         }
     };
     let secret = Secret::configured(text.trim_end_matches(['\r', '\n'])).map_err(|problem| {
@@ -115,20 +154,16 @@ fn configured(
 }
 
 fn read_key_file(path: &Path) -> Result<Option<Secret>, SettingsError> {
-    let file = match std::fs::File::open(path) {
-        Ok(file) => file,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(unusable(path, &error)),
-    };
-    refuse_open_to_others(path)?;
-    let mut bytes = Vec::with_capacity(33);
-    file.take(33).read_to_end(&mut bytes).map_err(|error| unusable(path, &error))?;
-    if bytes.len() != 32 {
+    if !path.try_exists().map_err(|error| unusable(path, &error))? {
+        return Ok(None);
+    }
+    let SecretFile { content, .. } = SecretFile::read(path)?;
+    if content.len() != 32 {
         let hint =
             "restore it from your backup; with another secret the stored keys and refresh tokens are lost";
         return Err(SettingsError::new(format!("{} does not hold 32 bytes", path.display()), hint));
     }
-    Ok(Some(Secret::new(bytes)))
+    Ok(Some(Secret::new(content.to_vec())))
 }
 
 /// Makes the file whole or not at all: written beside its place, synced, then linked there, never over another's.
@@ -151,20 +186,4 @@ fn make_key_file(path: &Path) -> Result<Secret, SettingsError> {
         }
         Err(error) => Err(unusable(path, &error)),
     }
-}
-
-fn refuse_open_to_others(path: &Path) -> Result<(), SettingsError> {
-    let mode = std::fs::metadata(path).map_err(|error| unusable(path, &error))?.permissions().mode();
-    if mode & 0o077 == 0 {
-        return Ok(());
-    }
-    let problem = format!("{} can be read by others (mode {:03o})", path.display(), mode & 0o777);
-    Err(SettingsError::new(problem, format!("chmod 600 {}", path.display())))
-}
-
-fn unusable(path: &Path, error: &std::io::Error) -> SettingsError {
-    SettingsError::new(
-        format!("cannot use {}: {error}", path.display()),
-        "check that the data folder is yours",
-    )
 }

@@ -4,7 +4,9 @@ use std::path::Path;
 
 use doorward_core::role::{RoleName, Roles};
 
+use super::files::SecretFile;
 use super::parse::FromText;
+use super::service_links::is_service_link;
 use super::{SETTINGS, Setting};
 use crate::store::is_postgres;
 
@@ -53,12 +55,25 @@ impl SettingsError {
 
 /// The values of all settings as text, each with where it came from. A later source takes precedence.
 #[derive(Debug, Clone)]
-pub struct Values(BTreeMap<String, (String, Origin)>);
+pub struct Values {
+    all: BTreeMap<String, (String, Origin)>,
+    /// What was noticed on the way, and stops nothing.
+    pub(super) noticed: Noticed,
+}
+
+/// What was noticed while the settings were read, and stops nothing.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Noticed {
+    /// Variables that Kubernetes sets for a Service whose name begins with `doorward`: they are no settings.
+    pub service_links: Vec<String>,
+    /// Files and folders that others may read or write, where that is the way of their place.
+    pub warnings: Vec<String>,
+}
 
 impl Default for Values {
     fn default() -> Self {
         let defaults = SETTINGS.iter().map(|s| (s.key.to_owned(), (s.default.to_owned(), Origin::Default)));
-        Self(defaults.collect())
+        Self { all: defaults.collect(), noticed: Noticed::default() }
     }
 }
 
@@ -71,7 +86,7 @@ impl Values {
         if !key.starts_with("roles.") && !SETTINGS.iter().any(|setting| setting.key == key) {
             return Err(SettingsError::new(format!("{origin}: there is no setting {key:?}"), nearest(key)));
         }
-        self.0.insert(key.to_owned(), (text.into(), origin));
+        self.all.insert(key.to_owned(), (text.into(), origin));
         Ok(())
     }
 
@@ -116,6 +131,10 @@ impl Values {
         variables: impl IntoIterator<Item = (String, String)>,
     ) -> Result<(), SettingsError> {
         for (name, text) in variables {
+            if is_service_link(&name, &text) {
+                self.noticed.service_links.push(name);
+                continue;
+            }
             let known = SETTINGS.iter().find(|setting| setting.variable() == name);
             let in_file = SETTINGS.iter().find(|setting| format!("{}_FILE", setting.variable()) == name);
             match (name.strip_prefix("DOORWARD_"), known, in_file) {
@@ -126,12 +145,7 @@ impl Values {
                 (Some(rest), ..) if rest.starts_with("TEST_") => {}
                 (_, Some(setting), _) => self.set(setting.key, text, Origin::Variable(name))?,
                 (_, _, Some(setting)) => {
-                    let content = std::fs::read_to_string(&text).map_err(|error| {
-                        SettingsError::new(
-                            format!("{name}: cannot read {text}: {error}"),
-                            "name a readable file",
-                        )
-                    })?;
+                    let content = self.file_of(setting, &name, &text)?;
                     self.set(setting.key, content.trim_end(), Origin::Variable(name))?;
                 }
                 (Some(rest), ..) => match rest.strip_prefix("ROLES_") {
@@ -153,6 +167,18 @@ impl Values {
         Ok(())
     }
 
+    /// The value of a setting that stands in a file of its own. That of the database has a password.
+    fn file_of(&mut self, setting: &Setting, variable: &str, path: &str) -> Result<String, SettingsError> {
+        if setting.key == "database" {
+            let file = SecretFile::read(path.as_ref())?;
+            self.noticed.warnings.extend(file.warning.clone());
+            return file.text(path.as_ref()).map(str::to_owned);
+        }
+        std::fs::read_to_string(path).map_err(|error| {
+            SettingsError::new(format!("{variable}: cannot read {path}: {error}"), "name a readable file")
+        })
+    }
+
     /// Takes the settings of this process's own variables. A stranger's may be no text; ours must be.
     ///
     /// # Errors
@@ -172,7 +198,7 @@ impl Values {
 
     /// Each setting with its value and where it came from; what opens something is hidden.
     pub fn shown(&self) -> impl Iterator<Item = (&str, String, &Origin)> {
-        self.0.iter().map(|(key, (text, origin))| {
+        self.all.iter().map(|(key, (text, origin))| {
             let shown = hidden(text).unwrap_or_else(|| text.clone());
             (key.as_str(), shown, origin)
         })
@@ -180,7 +206,7 @@ impl Values {
 
     pub(super) fn parse<T: FromText>(&self, key: &str) -> Result<T, SettingsError> {
         let (text, origin) =
-            self.0.get(key).map_or(("", &Origin::Default), |(text, origin)| (text.as_str(), origin));
+            self.all.get(key).map_or(("", &Origin::Default), |(text, origin)| (text.as_str(), origin));
         T::from_text(text.trim()).map_err(|problem| {
             // A database URL may hold a password: the text that was refused is not repeated for it.
             let shown = if key == "database" { String::new() } else { format!(" {text:?}") };
@@ -195,7 +221,7 @@ impl Values {
 
     pub(super) fn roles(&self) -> Result<Roles, SettingsError> {
         let mut roles = Vec::new();
-        for (key, (text, origin)) in self.0.range("roles.".to_owned().."roles/".to_owned()) {
+        for (key, (text, origin)) in self.all.range("roles.".to_owned().."roles/".to_owned()) {
             let name = key.trim_start_matches("roles.");
             let wrong = |problem: &str| {
                 SettingsError::new(

@@ -91,6 +91,10 @@ fn what_is_unsafe_is_refused_with_the_fix() {
         ("modes = []", "modes"),
         ("[roles]\nSupport = []", "roles.Support"),
         ("[roles]\nsupport = [\"*\"]", "roles.support"),
+        ("[http]\nhsts = \"includeSubDomains\"", "http.hsts"),
+        ("[http]\nhsts = \"max-age=year\"", "http.hsts"),
+        ("[http]\nhsts = \"max-age=60; preload\"", "http.hsts"),
+        ("[http]\nhsts = \"max-age=60\\r\\nx: y\"", "http.hsts"),
         ("listen = [", "not valid TOML"),
         ("listen = 1.5", "cannot be a float"),
     ] {

@@ -29,8 +29,11 @@ impl Headers {
             (REFERRER_POLICY, fixed("same-origin")),
             (X_CONTENT_TYPE_OPTIONS, fixed("nosniff")),
         ]);
-        if settings.public_url.as_ref().is_some_and(|url| url.scheme() == "https") {
-            of_all.insert(STRICT_TRANSPORT_SECURITY, fixed("max-age=31536000; includeSubDomains"));
+        let is_https = settings.public_url.as_ref().is_some_and(|url| url.scheme() == "https");
+        // The settings were checked: a value that is no header cannot come here.
+        let hsts = HeaderValue::from_str(&settings.hsts).ok().filter(|value| !value.is_empty());
+        if let (true, Some(hsts)) = (is_https, hsts) {
+            of_all.insert(STRICT_TRANSPORT_SECURITY, hsts);
         }
         let mut of_json = of_all.clone();
         of_json.insert(CONTENT_TYPE, fixed("application/json"));

@@ -235,6 +235,24 @@ async fn one_more_than_may_follow_is_told_to_come_back_until_a_place_is_free() {
 }
 
 #[tokio::test]
+async fn a_client_has_a_share_of_the_places_and_the_others_get_theirs() {
+    let limits = [WITH_SECRET, ("feed.max_streams", "4"), ("feed.max_streams_per_client", "2")];
+    let (site, address) = server(&limits).await;
+    let (greedy, other) = (site.client().await, site.client().await);
+    let mut held = Vec::new();
+    for (who, status) in
+        [(greedy.as_str(), 200), (&greedy, 200), (&greedy, 503), (&other, 200), (BEARER, 200), (BEARER, 503)]
+    {
+        let follower = Follower::to(address, who, None).await;
+        assert_eq!(follower.status(), status, "{who}");
+        held.extend((status == 200).then_some(follower));
+    }
+    // A place that is free again is the client's again.
+    drop(held.remove(0));
+    soon(async { while Follower::to(address, &greedy, None).await.status() == 503 {} }).await;
+}
+
+#[tokio::test]
 async fn a_server_that_stops_ends_the_streams_and_the_next_one_goes_on() {
     let site = Site::with(&[WITH_SECRET, ("http.drain_timeout", "120s")]).await;
     let listening = Listening::bind(&site.app).await.unwrap();

@@ -5,8 +5,9 @@ use std::path::Path;
 use std::time::{Duration, UNIX_EPOCH};
 
 use doorward::settings::{Origin, Settings};
-use doorward::{App, Certificate, Clock};
+use doorward::{App, Certificate, Clock, Listening};
 
+use super::super::serve::cannot_listen;
 use super::{Health, Report};
 use crate::place::Place;
 
@@ -37,10 +38,7 @@ pub(super) async fn certificate(settings: &Settings, report: &mut Report) {
     let found = match Certificate::of(settings).await {
         Ok(Some(found)) => found,
         Ok(None) => return,
-        Err(error) => {
-            let hint = "see that tls.cert and tls.key name PEM files that belong together";
-            return report.say(Health::Fail, format!("tls: {error}"), hint);
-        }
+        Err(error) => return report.fail("", cannot_listen(settings.listen, &error)),
     };
     let left = found.ends_at.since(Clock::system().now());
     if !found.covers_host {
@@ -61,13 +59,18 @@ pub(super) async fn certificate(settings: &Settings, report: &mut Report) {
         }
         left => report.ok(format!("tls: the certificate is good for {} days", left.as_secs() / 86_400)),
     }
-    if let Some(key) = &settings.tls_key {
-        let mode = std::fs::metadata(key).map_or(0, |found| found.permissions().mode() & 0o777);
-        if mode & 0o004 != 0 {
-            let shown = key.display();
-            let what = format!("tls: everybody can read {shown} (mode {mode:03o})");
-            report.say(Health::Warn, what, format!("chmod 640 {shown}"));
+}
+
+/// Whether the addresses can be had.
+pub(super) async fn addresses(settings: &Settings, report: &mut Report) {
+    match Listening::check(settings).await {
+        Ok(()) => report.ok(format!("listen: {} can be had", settings.listen)),
+        // Beside a running server that is as it should be.
+        Err(error) if error.kind() == std::io::ErrorKind::AddrInUse => {
+            let failure = cannot_listen(settings.listen, &error);
+            report.ok(format!("listen: {}, by the server if it runs", failure.problem));
         }
+        Err(error) => report.fail("listen: ", cannot_listen(settings.listen, &error)),
     }
 }
 

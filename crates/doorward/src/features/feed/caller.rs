@@ -16,6 +16,14 @@ pub(super) enum Caller {
 }
 
 impl Caller {
+    /// The client that it is.
+    pub(super) fn client(self) -> Option<ClientId> {
+        match self {
+            Self::Secret => None,
+            Self::Client(client) => Some(client),
+        }
+    }
+
     /// Whether they still may.
     pub(super) fn stands(self, app: &App) -> bool {
         match self {

@@ -3,7 +3,8 @@
 //!
 //! Where `Accept` lists `text/event-stream` it goes on: first what there is, then each end within the moment that it
 //! happens; `Last-Event-ID` goes on from there. Otherwise JSON, a page at a time. Entries may come twice, and none is
-//! left out. At most `feed.max_streams` follow at once, none longer than it may, and none past the signal to stop.
+//! left out. At most `feed.max_streams` follow at once, and of one client `feed.max_streams_per_client`; none longer than it
+//! may, and none past the signal to stop.
 
 mod caller;
 mod stream;

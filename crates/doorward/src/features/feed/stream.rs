@@ -7,14 +7,13 @@ use axum::response::{IntoResponse, Response};
 use futures_util::stream::unfold;
 use http::header::CONTENT_TYPE;
 use http::{HeaderMap, HeaderName, HeaderValue};
-use tokio::sync::OwnedSemaphorePermit;
 use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::RecvError;
 
 use super::caller::Caller;
 use crate::app::App;
 use crate::error::{Cause, Error, Result};
-use crate::feed::{News, PAGE};
+use crate::feed::{News, PAGE, Place};
 use crate::seldom::seldom;
 
 /// Keeps nginx from holding events back, wherever it stands.
@@ -32,7 +31,7 @@ struct Follower {
     anew: bool,
     /// There is more in the table than was sent.
     behind: bool,
-    _place: OwnedSemaphorePermit,
+    _place: Place,
 }
 
 /// Answers with the stream of events.
@@ -40,7 +39,7 @@ pub(super) async fn open(app: &App, caller: Caller, headers: &HeaderMap) -> Resu
     if app.is_draining() {
         return Err(Error::Unavailable(Cause::default()));
     }
-    let place = app.feed.place()?;
+    let place = app.feed.place(caller.client())?;
     // Listens first and reads then: what happens in between comes twice, and is not lost.
     let news = app.feed.listen();
     let last = headers.get("last-event-id").and_then(|id| id.to_str().ok());
