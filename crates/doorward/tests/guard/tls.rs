@@ -1,5 +1,7 @@
 //! A server that speaks TLS.
 
+use std::os::unix::fs::PermissionsExt;
+
 use doorward::testing::Site;
 use doorward_guard::Guard;
 use serde_json::json;
@@ -13,6 +15,7 @@ async fn a_server_is_asked_over_tls_where_its_certificate_is_trusted_and_names_i
     let (cert, key) = (folder.path().join("cert.pem"), folder.path().join("key.pem"));
     std::fs::write(&cert, made.cert.pem()).unwrap();
     std::fs::write(&key, made.signing_key.serialize_pem()).unwrap();
+    std::fs::set_permissions(&key, std::fs::Permissions::from_mode(0o600)).unwrap();
     let settings = [("tls.cert", cert.to_str().unwrap()), ("tls.key", key.to_str().unwrap())];
     let site = Site::with(&[settings[0], settings[1], ("DOORWARD_FEED_SECRET", FEED_SECRET)]).await;
     let address = site.listen().await;
