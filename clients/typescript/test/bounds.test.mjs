@@ -132,6 +132,17 @@ story('x14_made_up_session_secrets_are_so_many_questions_at_a_time_and_no_more',
   assert.equal(await verdict(secret('live')), 'ok')
 })
 
+story('x08_a_remembered_secret_is_asked_about_again_once_its_user_has_changed', async (use) => {
+  const server = use(await publisher({ '/introspect': (_, outgoing) => outgoing.end(JSON.stringify(LIVE)) }))
+  const { guard, verdict } = await guarding(use, server)
+  assert.deepEqual([await verdict(secret(1)), await verdict(secret(1)), server.count('/introspect')], ['ok', 'ok', 1])
+  // A new password leaves the role as it is, and replaces the secret.
+  server.routes['/introspect'] = (_, outgoing) => outgoing.end(JSON.stringify({ active: false }))
+  server.say(['revoked', { roles: [[CAROL, ROLE, VERSION + 1, UNTIL]] }, 'e-2'])
+  await until('the change', () => guard.health().revocations === 1)
+  assert.deepEqual([await verdict(secret(1)), server.count('/introspect')], ['token_invalid', 2])
+})
+
 story('x14_a_secret_that_can_be_none_is_no_question', async (use) => {
   const server = use(await publisher())
   const { verdict } = await guarding(use, server)

@@ -259,8 +259,10 @@ export class Guard {
     const standing = this.#revocations.check(said.user, said.session, said.role)
     if (standing === 'session_ended') return standing
     if (this.#now() >= said.expiresAt) return 'session_expired'
-    // What the server has said just now is enough, also where not every revocation is known.
-    const isEnough = standing === 'good' && (at >= began || !this.#isStale())
+    // What the server has said just now is enough, also where not every revocation is known. What it said before the
+    // user's last change is not: the secret may be an old one.
+    const isFresh = at >= this.#revocations.changedAt(said.user) && !this.#isStale()
+    const isEnough = standing === 'good' && (at >= began || isFresh)
     return isEnough ? { ...said, mode: 'session' } : undefined
   }
 

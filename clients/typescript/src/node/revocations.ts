@@ -3,11 +3,12 @@ import { ID, ROLE } from './token.js'
 /** How a credential stands with the revocations. */
 export type Standing = 'good' | 'session_ended' | 'token_stale'
 
-/** Role, version of the user and the second until when to remember it. */
+/** Role, version of the user, the second until when to remember it, and when it was heard, by the steady clock. */
 interface Change {
   role: string
   version: number
   expiresAt: number
+  heardAt: number
 }
 
 export type Changes = Map<string, Change>
@@ -29,7 +30,7 @@ export function batch(text: string): Batch {
   }
   for (const [user, role, version, expiresAt] of roles) {
     expect(ID.test(user) && ROLE.test(role) && Number.isSafeInteger(version) && Number.isSafeInteger(expiresAt))
-    change(read.roles, user, { role, version, expiresAt })
+    change(read.roles, user, { role, version, expiresAt, heardAt: performance.now() })
   }
   return read
 }
@@ -77,6 +78,11 @@ export class Revocations {
     if (this.#sessions.has(session)) return 'session_ended'
     const change = this.#roles.get(user)
     return change && change.role !== role ? 'token_stale' : 'good'
+  }
+
+  /** When the last change of a user was heard: of the role, or of the password, which replaces session secrets. */
+  changedAt(user: string): number {
+    return this.#roles.get(user)?.heardAt ?? -Infinity
   }
 
   take({ sessions, roles }: Batch): void {
