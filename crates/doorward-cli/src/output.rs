@@ -68,7 +68,10 @@ pub(crate) fn show(answer: &Answer) -> ExitCode {
     match line(&answer.text) {
         Ok(()) if answer.good => ExitCode::SUCCESS,
         Ok(()) => ExitCode::FAILURE,
-        Err(error) => fail(&unwritten(&error)),
+        Err(error) => {
+            let problem = unwritten(&error).problem;
+            fail(&Failure::new(problem, "the command itself was carried out"))
+        }
     }
 }
 

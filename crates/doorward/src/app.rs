@@ -156,10 +156,7 @@ impl App {
         let shared = (expected(&settings, &revocations), revocations.set.clone());
         let (jwt, algorithm) = (secrets.jwt.as_ref(), (settings.access_algorithm, algorithms));
         let keys = Arc::new(Keys::load(store.clone(), root.clone(), jwt, algorithm, shared, now).await?);
-        let (capacity, idle_ttl) = (settings.sessions_in_memory, settings.idle_ttl);
-        let (memory, writes) = Memory::new(store.clone(), revocations.set.clone(), capacity, idle_ttl);
-        tokio::spawn(writes.run());
-        let memory = Arc::new(memory);
+        let memory = memory(&store, &revocations, &settings);
         let users = Arc::new(Users::new(store.clone()));
         let sessions = Arc::new(Sessions::new(
             (store.clone(), clock.clone()),
@@ -316,6 +313,14 @@ async fn database(settings: &Settings, algorithms: Algorithms, now: Timestamp) -
         Algorithms::AsStored => settings.database().at_once(),
     };
     Store::open(&StoreSettings { database }, now).await
+}
+
+/// The memory of sessions, whose uses are written from now on.
+fn memory(store: &Store, revocations: &Revocations, settings: &Settings) -> Arc<Memory> {
+    let (capacity, idle_ttl) = (settings.sessions_in_memory, settings.idle_ttl);
+    let (memory, writes) = Memory::new(store.clone(), revocations.set.clone(), capacity, idle_ttl);
+    tokio::spawn(writes.run());
+    Arc::new(memory)
 }
 
 /// What an access token must say.

@@ -289,3 +289,18 @@ fn trees_of_paths_are_read_as_the_compiler_reads_them() {
     assert_eq!(read("let x = crate::random::bytes(); mycrate::z"), ["random::bytes"]);
     assert_eq!((floor("web::client"), floor("web::page"), floor("users::User")), (Some(2), Some(5), Some(4)));
 }
+
+#[test]
+fn what_is_for_tests_alone_is_in_no_release() {
+    for krate in ["doorward-core", "doorward-guard", "doorward", "doorward-cli"] {
+        for source in sources(krate) {
+            let lines: Vec<_> = source.code.lines().map(str::trim).collect();
+            for (at, line) in lines.iter().enumerate().filter(|(_, line)| line.contains("fn for_tests")) {
+                // Before it, or before what it stands in.
+                let gated =
+                    lines[..at].iter().rev().take(3).any(|line| line.contains("feature = \"testing\""));
+                assert!(gated, "{krate}/{}: {line}", source.path);
+            }
+        }
+    }
+}

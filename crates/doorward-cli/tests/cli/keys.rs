@@ -65,3 +65,21 @@ fn with_a_shared_secret_there_is_nothing_to_rotate() {
     home.create("ada", "user");
     home.run(&["key", "rotate"]).fails("signed with JWT_SECRET", "");
 }
+
+#[test]
+fn a_changed_algorithm_is_an_entry_of_the_audit_log() {
+    let home = Home::new();
+    let changes = || {
+        let log = home.run(&["audit", "list", "--json"]).json();
+        let made = log.as_array().unwrap().iter().filter(|entry| entry["action"] == "key_rotated");
+        made.map(|entry| entry["detail"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    home.serve(&[]).stop();
+    assert_eq!(changes(), [""; 0]);
+    let server = home.serve(&["--set", "access.algorithm=EdDSA"]);
+    let kid = published(&server)[1].as_str().unwrap().to_owned();
+    server.stop();
+    // The same again is no change.
+    home.serve(&["--set", "access.algorithm=EdDSA"]).stop();
+    assert_eq!(changes(), [format!("{kid} for access.algorithm EdDSA")]);
+}

@@ -385,7 +385,8 @@ impl Answer {
 
     /// The error's code, or "ok".
     pub(crate) fn code(&self) -> &str {
-        if self.status < 400 { "ok" } else { self.body["code"].as_str().unwrap_or_default() }
+        let code = self.body.get("code").or(self.body.get("error"));
+        if self.status < 400 { "ok" } else { code.and_then(Value::as_str).unwrap_or_default() }
     }
 }
 

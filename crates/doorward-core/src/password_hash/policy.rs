@@ -143,6 +143,7 @@ impl HashPolicy {
     }
 
     /// For tests and nothing else: bcrypt cost 4 and argon2 with 64 KiB and one pass, below a millisecond or two.
+    #[cfg(any(test, feature = "testing"))]
     pub const fn for_tests(algorithm: HashAlgorithm) -> Self {
         Self { algorithm, bcrypt_cost: 4, argon2: Argon2Params { m_kib: 64, t: 1, p: 1 } }
     }

@@ -1,10 +1,6 @@
 //! The process as the system sees it, under the names that Prometheus gives these numbers. Linux only; elsewhere they
 //! are missing.
 
-const PAGE: f64 = 4_096.0;
-/// Ticks of the clock by which the system counts the start of a process.
-const TICKS: f64 = 100.0;
-
 /// Name, help and value of each number that can be read.
 pub(super) fn look() -> impl Iterator<Item = (&'static str, &'static str, f64)> {
     [
@@ -18,7 +14,7 @@ pub(super) fn look() -> impl Iterator<Item = (&'static str, &'static str, f64)> 
 
 fn resident() -> Option<f64> {
     let pages: f64 = std::fs::read_to_string("/proc/self/statm").ok()?.split(' ').nth(1)?.parse().ok()?;
-    Some(pages * PAGE)
+    Some(pages * rustix::param::page_size() as f64)
 }
 
 fn open_files() -> Option<f64> {
@@ -32,5 +28,19 @@ fn started_at() -> Option<f64> {
     let ticks: f64 = stat.rsplit_once(')')?.1.split_whitespace().nth(19)?.parse().ok()?;
     let system = std::fs::read_to_string("/proc/stat").ok()?;
     let booted: f64 = system.lines().find_map(|line| line.strip_prefix("btime "))?.trim().parse().ok()?;
-    Some(booted + ticks / TICKS)
+    Some(booted + ticks / rustix::param::clock_ticks_per_second() as f64)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn memory_in_use_is_what_the_system_says_whatever_its_pages() {
+        let status = std::fs::read_to_string("/proc/self/status").unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+        let kibibytes: f64 = line.trim().trim_end_matches(" kB").parse().unwrap();
+        let ratio = resident().unwrap() / (kibibytes * 1_024.0);
+        assert!((0.5..2.0).contains(&ratio), "{ratio}");
+    }
 }

@@ -52,9 +52,18 @@ impl Answer {
         self.json()
     }
 
-    /// A problem with this code, in the form of the contract; gives it.
+    /// The code of a refusal, in whichever form; null where it has no code.
+    pub fn code(&self) -> Value {
+        let body = self.json();
+        body.get("code").or(body.get("error")).cloned().unwrap_or_default()
+    }
+
+    /// A refusal of this code, in the form of the contract, or in OAuth's where the route has that; gives it.
     #[track_caller]
     pub fn is_refused(&self, code: &str) -> Value {
+        if self.header("content-type") == Some("application/json") {
+            return self.is_refused_in_oauths_form(code);
+        }
         assert!(
             self.status.is_client_error() || self.status.is_server_error(),
             "{} {}",
@@ -70,6 +79,21 @@ impl Answer {
                 && !problem["request_id"].as_str().unwrap().is_empty()
         );
         problem
+    }
+
+    #[track_caller]
+    fn is_refused_in_oauths_form(&self, code: &str) -> Value {
+        let error = match (code, self.status.is_server_error()) {
+            ("invalid_client", _) => "invalid_client",
+            (_, true) => "temporarily_unavailable",
+            (_, false) => "invalid_request",
+        };
+        assert!(self.status.is_client_error() || self.status.is_server_error(), "{}", self.text());
+        let body = self.json();
+        assert_eq!(body["error"], error, "{body}");
+        assert_eq!(body["request_id"].as_str(), self.header("x-request-id"), "{body}");
+        assert!(!body["error_description"].as_str().unwrap().is_empty());
+        body
     }
 
     /// A redirect to this path.

@@ -24,6 +24,7 @@ use tracing::Level;
 use super::api::InMemory;
 use super::credential::go;
 use super::detour::{detour, from_elsewhere, send_again, to_login};
+use super::oauth::{self, is_oauth};
 use super::origins::Sender;
 use super::page::Again;
 use super::reader::Reader;
@@ -180,6 +181,8 @@ struct Asked {
     is_refresh: bool,
     /// The cookies of a person.
     cookies: HeaderMap,
+    /// OAuth's routes answer in OAuth's form, whoever reads.
+    is_oauth: bool,
 }
 
 impl Asked {
@@ -200,6 +203,7 @@ impl Asked {
             from_elsewhere: reader.is_person() && from_elsewhere(headers),
             cookies: if reader.is_person() { only_cookies(headers) } else { HeaderMap::new() },
             is_refresh,
+            is_oauth: is_oauth(&app.settings, request.uri().path()),
         }
     }
 
@@ -301,6 +305,7 @@ fn show(app: &App, asked: &Asked, error: &Error, mut plain: Response) -> Respons
     let status = if for_proxy { plain.status() } else { error.status(&app.settings) };
     let request_id = asked.request_id().to_string();
     let mut response = match asked.reader {
+        _ if asked.is_oauth => oauth::answer(error, &request_id),
         Reader::Person if !for_proxy && *error != Error::InvalidClient => {
             page(app, asked, error, (status, plain.extensions_mut()), &request_id)
         }

@@ -14,6 +14,7 @@ pub(crate) mod headers;
 pub(crate) mod home;
 pub(crate) mod input;
 pub(crate) mod notice;
+pub(crate) mod oauth;
 pub(crate) mod origins;
 pub(crate) mod page;
 pub(crate) mod proof;

@@ -155,7 +155,7 @@ fn is_clean(answer: &Answer, text: &str) {
         let markup = text.contains('<') && answer.text().contains(text);
         assert!(!markup, "{text:?} stands in a page as it is:\n{}", answer.text());
     } else if answer.status.is_client_error() {
-        let code = answer.json()["code"].as_str().unwrap().to_owned();
+        let code = answer.code().as_str().unwrap().to_owned();
         answer.is_refused(&code);
     }
 }

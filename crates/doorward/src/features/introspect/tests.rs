@@ -168,6 +168,40 @@ async fn e06_nothing_but_the_whole_secret_of_a_client_lets_it_ask_end_or_follow(
 }
 
 #[tokio::test]
+async fn oauths_routes_refuse_in_oauths_form_whoever_reads_and_whatever_is_wrong() {
+    let site = Site::new().await;
+    let client = site.client().await;
+    for path in ["/introspect", "/revoke"] {
+        let form = "application/x-www-form-urlencoded";
+        let request = || site.visitor().request(Method::POST, path).header(header::CONTENT_TYPE, form);
+        let known = || request().header(header::AUTHORIZATION, &client);
+        let too_long = format!("token={}", "x".repeat(70_000));
+        for (request, body, status, error) in [
+            // As a browser's form would come: still no page.
+            (request().header(header::ACCEPT, "text/html"), "token=x", 401, "invalid_client"),
+            (request(), "", 401, "invalid_client"),
+            (known(), "", 400, "invalid_request"),
+            (known(), "token=a&token=b", 400, "invalid_request"),
+            (known(), too_long.as_str(), 413, "invalid_request"),
+            (known().header("sec-fetch-site", "cross-site"), "token=x", 403, "invalid_request"),
+            (site.visitor().request(Method::GET, path), "", 405, "invalid_request"),
+        ] {
+            let answer = site.visitor().send(request, body.to_owned()).await;
+            let refused = answer.has_status(status).json();
+            assert_eq!(answer.header("content-type"), Some("application/json"));
+            assert_eq!(answer.header("cache-control"), Some("no-store"));
+            assert_eq!(refused["error"], error, "{refused}");
+            assert_eq!(refused["request_id"].as_str(), answer.header("x-request-id"));
+            let text = refused["error_description"].as_str().unwrap();
+            assert!(
+                text.bytes().all(|byte| (b' '..=b'~').contains(&byte) && !b"\"\\".contains(&byte)),
+                "{text}"
+            );
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_deleted_client_is_none_at_once_here_and_as_soon_as_it_is_read_elsewhere() {
     let site = Site::new().await;
     let (client, ada) = (site.client().await, site.logged_in("ada").await);
@@ -189,7 +223,8 @@ async fn a_token_is_asked_about_in_a_body_and_nowhere_else() {
     let get = site.visitor().request(Method::GET, &path).header(header::AUTHORIZATION, &client);
     site.visitor().send(get, "").await.has_status(405);
     let post = site.visitor().request(Method::POST, &path).header(header::AUTHORIZATION, &client);
-    site.visitor().send(post, "").await.has_status(422).is_refused("invalid_input");
+    let refused = site.visitor().send(post, "").await.has_status(400).is_refused("invalid_input");
+    assert_eq!(refused["error_description"], "token is required");
 }
 
 #[tokio::test]
@@ -216,6 +251,6 @@ async fn many_session_secrets_are_asked_about_at_once_and_answered_in_their_orde
     ada.post("/logout", Value::Null).await.is_ok();
     assert_eq!(ask(&of_ada).await.is_ok(), json!({ "tokens": [{ "active": false }] }));
     for wrong in ["", " ", "x", &format!("{of_ada}  {of_bob}"), &vec![of_ada.as_str(); 65].join(" ")] {
-        ask(wrong).await.has_status(422).is_refused("invalid_input");
+        ask(wrong).await.has_status(400).is_refused("invalid_input");
     }
 }

@@ -10,6 +10,7 @@ use crate::error::Problem;
 use crate::settings::Settings;
 use crate::shape::{example, object, put};
 use crate::web::cookies::CookieJar;
+use crate::web::oauth;
 
 const ABOUT: &str = "Register, sign in, sessions, tokens, refresh, roles and instant logout.\n\n\
     JSON goes in and comes out; browsers send forms to the same paths, and get pages and redirects. A form is what \
@@ -17,7 +18,8 @@ const ABOUT: &str = "Register, sign in, sessions, tokens, refresh, roles and ins
     Unknown fields of a body and unknown names of a query are passed over.\n\n\
     Refusals are `application/problem+json` (RFC 9457) with a stable `code`. An address that isn't here is 404 \
     `not_found`, a method that it doesn't have 405 `method_not_allowed`. Heads that are too long or no HTTP are \
-    refused before any route, with 431 or 400 and no body.\n\n\
+    refused before any route, with 431 or 400 and no body. `/introspect` and `/revoke` refuse in OAuth's form \
+    (RFC 6749).\n\n\
     `Authorization`, where it is sent, is looked at alone; otherwise the cookies are.";
 
 /// The document of these operations, as these settings make them.
@@ -139,7 +141,7 @@ impl Writer<'_> {
             self.answer(response, &answer);
         }
         for (status, errors) in operation.refusals_by_status(self.settings) {
-            responses.insert(status.to_string(), self.refusal(status, &errors));
+            responses.insert(status.to_string(), self.refusal(status, &errors, operation.is_oauth()));
         }
         responses.into()
     }
@@ -166,9 +168,10 @@ impl Writer<'_> {
     }
 
     /// A response that refuses, as one for all that refuse with the same.
-    fn refusal(&mut self, status: u16, errors: &BTreeMap<&str, String>) -> Value {
+    fn refusal(&mut self, status: u16, errors: &BTreeMap<&str, String>, is_oauth: bool) -> Value {
         let codes: Vec<_> = errors.keys().collect();
-        let name = format!("{status}.{}", errors.keys().copied().collect::<Vec<_>>().join("."));
+        let form = if is_oauth { "oauth." } else { "" };
+        let name = format!("{form}{status}.{}", errors.keys().copied().collect::<Vec<_>>().join("."));
         let reference = json!({ "$ref": format!("#/components/responses/{name}") });
         if self.responses.contains_key(&name) {
             return reference;
@@ -184,20 +187,20 @@ impl Writer<'_> {
             let seconds = json!({ "type": "integer", "minimum": 1 });
             headers.insert("Retry-After".into(), header(seconds, true));
         }
-        let mut schema = self.named(Problem::shape());
-        put(
-            &mut schema,
-            &["properties"],
-            json!({ "status": { "const": status }, "code": { "enum": codes } }),
-        );
-        let response = json!({
-            "description": text.join("\n\n"),
-            "headers": headers,
-            "content": {
+        let (shape, narrower) = match is_oauth {
+            true => (oauth::shape(), json!({ "error": { "enum": codes } })),
+            false => (Problem::shape(), json!({ "status": { "const": status }, "code": { "enum": codes } })),
+        };
+        let mut schema = self.named(shape);
+        put(&mut schema, &["properties"], narrower);
+        let content = match is_oauth {
+            true => json!({ "application/json": { "schema": schema } }),
+            false => json!({
                 "application/problem+json": { "schema": schema },
                 "text/html": { "schema": { "type": "string" } },
-            },
-        });
+            }),
+        };
+        let response = json!({ "description": text.join("\n\n"), "headers": headers, "content": content });
         self.responses.insert(name, response);
         reference
     }
@@ -283,10 +286,22 @@ impl Operation {
             let (_, code, message) = error.row();
             let for_proxy = self.says.who == Who::Proxy;
             let status = if for_proxy { error.row().0 } else { error.status(settings) };
-            let of_status = found.entry(status.as_u16()).or_default();
-            of_status.insert(code, message.into_owned());
+            let (status, code) = if self.is_oauth() { oauth::row(&error) } else { (status, code) };
+            let messages: &mut String = found.entry(status.as_u16()).or_default().entry(code).or_default();
+            // There many errors share a code.
+            if self.is_oauth() && !messages.is_empty() {
+                messages.push_str("; ");
+                messages.push_str(&message);
+            } else {
+                *messages = message.into_owned();
+            }
         }
         found
+    }
+
+    /// Whether it refuses in OAuth's form.
+    fn is_oauth(&self) -> bool {
+        oauth::PATHS.contains(&self.path)
     }
 
     /// A name for programs, also the anchor on the page: `get_sessions`, `delete_sessions_id`.

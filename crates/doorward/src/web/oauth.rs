@@ -1,0 +1,73 @@
+//! Refusals of the routes that RFC 7662 and RFC 7009 describe, in OAuth's form (RFC 6749 section 5.2): what libraries for
+//! them read.
+
+use axum::response::{IntoResponse, Response};
+use http::{StatusCode, header};
+use serde::Serialize;
+use serde_json::{Value, json};
+
+use crate::error::Error;
+use crate::settings::Settings;
+use crate::shape::{described, like, named, object, of};
+
+/// The routes.
+pub(crate) const PATHS: [&str; 2] = ["/introspect", "/revoke"];
+/// The codes that there can be.
+const CODES: [&str; 3] = ["invalid_request", "invalid_client", "temporarily_unavailable"];
+
+/// An error as OAuth writes it.
+#[derive(Debug, Serialize)]
+struct OAuthError<'a> {
+    error: &'static str,
+    error_description: String,
+    request_id: &'a str,
+}
+
+/// Whether this path, below the base path, is one of theirs.
+pub(crate) fn is_oauth(settings: &Settings, path: &str) -> bool {
+    path.strip_prefix(settings.base_path.as_str()).is_some_and(|path| PATHS.contains(&path))
+}
+
+/// Its status and code: for requests that can't be used 400, where OAuth knows no finer one.
+pub(crate) fn row(error: &Error) -> (StatusCode, &'static str) {
+    let [invalid_request, invalid_client, temporarily_unavailable] = CODES;
+    match (error, error.row().0) {
+        (Error::InvalidClient, status) => (status, invalid_client),
+        (Error::InvalidInput(_), _) => (StatusCode::BAD_REQUEST, invalid_request),
+        (_, status) if status.is_server_error() => (status, temporarily_unavailable),
+        (_, status) => (status, invalid_request),
+    }
+}
+
+/// The answer to this request.
+pub(crate) fn answer(error: &Error, request_id: &str) -> Response {
+    let (status, code) = row(error);
+    let fields = error.fields().iter().map(|at| format!("{} {}", at.field, at.message)).collect::<Vec<_>>();
+    let text = if fields.is_empty() { error.row().2.into_owned() } else { fields.join("; ") };
+    let error = OAuthError { error: code, error_description: printable(&text), request_id };
+    let body = serde_json::to_vec(&error).unwrap_or_default();
+    (status, [(header::CONTENT_TYPE, "application/json")], body).into_response()
+}
+
+/// RFC 6749 allows printable ASCII there, without quotation marks and backslashes.
+fn printable(text: &str) -> String {
+    let allowed = |c: char| matches!(c, ' '..='~') && !matches!(c, '"' | '\\');
+    text.chars().map(|c| if allowed(c) { c } else { '\'' }).collect()
+}
+
+/// Its shape.
+pub(crate) fn shape() -> Value {
+    let text = of::<&str>;
+    let fields = object([
+        ("error", json!({ "type": "string", "enum": CODES, "examples": ["invalid_client"] })),
+        ("error_description", like(described(text(), "What happened, for people."), "token is required")),
+        (
+            "request_id",
+            like(
+                described(text(), "The same as in `X-Request-Id` and in the log."),
+                "6b0e5d1f2a93c8470000002a",
+            ),
+        ),
+    ]);
+    named("OAuthError", "Why a request was refused (RFC 6749 section 5.2).", fields)
+}
