@@ -224,6 +224,23 @@ story('x14_an_unknown_key_is_a_failure_of_ours_while_the_keys_cannot_be_fetched'
   assert.equal(await verdict(GOOD), 'ok')
 })
 
+story('x14_a_guard_that_is_closed_asks_nobody_any_more', async (use) => {
+  const server = use(await publisher())
+  mock.timers.enable({ apis: ['setTimeout'] })
+  use({ stop: () => mock.timers.reset() })
+  const guard = await createGuard({ ...settings, server: server.url, client: undefined, withoutRevocations: true })
+  let held
+  server.routes['/.well-known/jwks.json'] = (_, outgoing) => (held = outgoing)
+  mock.timers.tick(300_000)
+  while (!held) await new Promise(setImmediate)
+  guard.close()
+  held.end(JSON.stringify(table.jwks))
+  for (let n = 0; n < 100; n += 1) await new Promise(setImmediate)
+  mock.timers.tick(7_200_000)
+  for (let n = 0; n < 100; n += 1) await new Promise(setImmediate)
+  assert.equal(server.count('/.well-known/jwks.json'), 2)
+})
+
 story('x14_keys_that_never_end_take_no_memory', async (use) => {
   const keys = (_, outgoing) => {
     const timer = setInterval(() => outgoing.write(' '.repeat(65_536)), 1)

@@ -140,3 +140,28 @@ story('in memory each tab is a sign-in of its own, a logout means all, and no st
   await load(one)
   await assert.rejects(one.evaluate(() => client.profile()), /No token provided/)
 })
+
+for (const kind of ['cookie', 'store']) {
+  story(`x25_a_changed_role_beside_50_requests_in_two_tabs_signs_nobody_out: ${kind}`, async (use) => {
+    const { server, line, tab, load } = await visiting(use, kind)
+    server.run('user', 'create', '--email', 'root@example.org', '--name', 'root', '--role', 'admin')
+    const tabs = [await tab(), await tab()]
+    await tabs[0].evaluate((ada) => client.register(ada), ada)
+    await load(tabs[0])
+    for (const role of ['admin', 'user']) {
+      for (const page of tabs) await page.evaluate(() => client.profile())
+      const { authorization, cookie } = line.seen.at(-1).headers
+      const headers = cookie ? { cookie } : { authorization }
+      server.role('ada', role)
+      await until('the new role', async () => (await fetch(`${server.url}/profile`, { headers })).status === 401)
+      const answers = await Promise.all(tabs.map((page) => statuses(page, 25)))
+      assert.deepEqual(answers.flat(), Array(50).fill(200))
+    }
+    for (const page of tabs) {
+      assert.equal(await page.evaluate(async () => (await client.profile()).role), 'user')
+      assert.ok(!(await page.evaluate(() => told)).includes(null))
+    }
+    const { reused, refused } = await server.refreshes()
+    assert.deepEqual([reused, refused], [0, 0])
+  })
+}

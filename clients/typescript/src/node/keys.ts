@@ -64,6 +64,7 @@ export class RemoteKeys {
   /** Until when they may be kept, by both clocks: one goes on while a machine sleeps, nobody sets the other. */
   #keptUntil = { monotonic: 0, wall: 0 }
   #timer?: NodeJS.Timeout
+  #isStopped = false
 
   constructor(private readonly url: URL) {}
 
@@ -73,6 +74,7 @@ export class RemoteKeys {
   }
 
   stop(): void {
+    this.#isStopped = true
     clearTimeout(this.#timer)
   }
 
@@ -115,7 +117,7 @@ export class RemoteKeys {
       throw problem
     } finally {
       clearTimeout(this.#timer)
-      this.#timer = setTimeout(() => this.#fetch().catch(() => {}), wait).unref()
+      if (!this.#isStopped) this.#timer = setTimeout(() => this.#fetch().catch(() => {}), wait).unref()
     }
   }
 }
