@@ -14,7 +14,7 @@ use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 
 use crate::output::has_colour;
-use crate::queue::Queue;
+use crate::queue::{self, Queue};
 
 static STARTED_AT: LazyLock<Instant> = LazyLock::new(Instant::now);
 
@@ -65,6 +65,10 @@ fn log_panic(panic: &PanicHookInfo<'_>) {
         let backtrace = (backtrace.status() == BacktraceStatus::Captured).then(|| backtrace.to_string());
         let message = panic.payload_as_str();
         tracing::error!(place, times, why = message, backtrace, "a thread panicked");
+    }
+    // With this thread the process ends, past the end of `main`.
+    if std::thread::current().name() == Some("main") {
+        queue::finish();
     }
 }
 
