@@ -38,6 +38,9 @@ pub(crate) enum Command {
     /// Register programs that may ask about tokens and follow the revocations
     #[command(subcommand)]
     Client(commands::client::Client),
+    /// Clear the limits on guesses and registrations
+    #[command(subcommand)]
+    Limits(commands::limits::Limits),
     /// Read the audit log
     #[command(subcommand)]
     Audit(commands::audit::Audit),

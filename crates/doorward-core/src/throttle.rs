@@ -22,6 +22,13 @@ impl Limit {
         Self { burst: burst as i64, period: period.as_micros() as i64 }
     }
 
+    /// As much for `n` together.
+    #[must_use]
+    pub const fn times(self, n: u32) -> Self {
+        let n = n as i64;
+        Self { burst: self.burst.saturating_mul(n), period: self.period / n }
+    }
+
     /// Takes one from the bucket, or says how long to wait for the next. A hundred callers at once get no more than
     /// the burst between them (attack L04).
     ///

@@ -14,6 +14,8 @@ pub struct CookieNames {
     /// The refresh token of cookie mode, by default `__Host-refresh_token`: for the server alone, so a guard takes it
     /// out of the request before the application reads it.
     pub refresh: String,
+    /// What a browser shows at its next sign-in, by default `__Host-device`: for the server alone too.
+    pub device: String,
 }
 
 impl Default for CookieNames {
@@ -22,6 +24,7 @@ impl Default for CookieNames {
             token: "__Host-token".into(),
             session: "__Host-sessionId".into(),
             refresh: "__Host-refresh_token".into(),
+            device: "__Host-device".into(),
         }
     }
 }

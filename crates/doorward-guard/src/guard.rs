@@ -132,10 +132,13 @@ impl Guard {
         self.0.lookup.health().unwrap_or_else(|| Health::of(&self.0.verifier))
     }
 
-    /// Takes the refresh token's cookie out of a request before the application reads it: only the server needs it.
+    /// Takes the cookies of refresh token and device out of a request before the application reads it: only the server
+    /// needs them.
     /// [`GuardLayer`] does this by itself.
     pub fn strip(&self, headers: &mut HeaderMap) {
-        strip(headers, &self.0.cookies.refresh);
+        for name in [&self.0.cookies.refresh, &self.0.cookies.device] {
+            strip(headers, name);
+        }
     }
 
     pub(crate) fn cookies(&self) -> &CookieNames {

@@ -18,6 +18,7 @@ pub use crate::actors::{Actor, Admin, Confirmation, Owner};
 use crate::audit::{self, Action, Entry};
 use crate::clock::Clock;
 use crate::error::{Error, Result};
+use crate::known_devices;
 use crate::links::{self, Invitation};
 use crate::revocations::{self, Because, Revocations};
 use crate::sessions::Sessions;
@@ -273,7 +274,7 @@ impl Accounts {
         Ok(())
     }
 
-    /// Ends all sessions of a user.
+    /// Ends all sessions of a user, who is known by no device from then on.
     ///
     /// # Errors
     /// [`Error::NotFound`], [`Error::Forbidden`].
@@ -288,6 +289,7 @@ impl Accounts {
                 if let Err(error) = locked(tx, id, (&actor, &roles), needs).await? {
                     return Ok(Err(error));
                 }
+                known_devices::void(tx, id).await?;
                 let ended = revocations::end_all(tx, id, None, ending).await?;
                 audit::record(tx, &entry).await?;
                 Ok(Ok(ended))

@@ -22,6 +22,7 @@ use crate::feed::{Feed, Followers};
 use crate::hashing::Hashing;
 use crate::hooks::Hooks;
 use crate::keys::{Algorithms, Keys};
+use crate::known_devices;
 use crate::metrics::Metrics;
 use crate::passwords::Passwords;
 use crate::revocations::Revocations;
@@ -30,7 +31,7 @@ use crate::sessions::{Memory, Sessions};
 use crate::settings::{Secrets, Settings};
 use crate::sign_ins::SignIns;
 use crate::store::{Store, StoreError, StoreSettings, Tx, values};
-use crate::throttle::Throttle;
+use crate::throttle::{self, Throttle};
 use crate::users::Users;
 use crate::web::cookies::CookieJar;
 use crate::web::headers::Headers;
@@ -158,22 +159,18 @@ impl App {
         let keys = Arc::new(Keys::load(store.clone(), root.clone(), jwt, algorithm, shared, now).await?);
         let memory = memory(&store, &revocations, &settings);
         let users = Arc::new(Users::new(store.clone()));
+        let refresh_key = RefreshKey::new(&root.derive(Purpose::RefreshTokens));
         let sessions = Arc::new(Sessions::new(
             (store.clone(), clock.clone()),
             (keys.clone(), revocations.clone(), hooks.clone()),
-            (
-                RefreshKey::new(&root.derive(Purpose::RefreshTokens)),
-                TicketKey::new(&root.derive(Purpose::Tickets)),
-            ),
+            (refresh_key, TicketKey::new(&root.derive(Purpose::Tickets))),
             (settings.lifetimes(), settings.sessions_per_user),
             memory.clone(),
         ));
         let hashing = Arc::new(Hashing::start(policy, settings.hashing_queue, settings.hashing_timeout)?);
-        let throttle = Arc::new(Throttle::new(settings.throttle, settings.throttle_memory));
+        let throttle = Arc::new(Throttle::open(&settings, &store).await?);
         let cookies = CookieJar::new(&settings);
-        let tells_time = clock.clone();
-        let (verifier, roles) = (keys.verifier().clone(), settings.roles.clone());
-        let guard = Guard::new(verifier, cookies.names.clone(), memory, roles, move || tells_time.now());
+        let guard = guard(&settings, &keys, &cookies, memory, clock.clone());
         let (most, most_of_one) = (settings.feed_streams, settings.feed_streams_per_client);
         let follows = (secrets.feed.as_ref(), Followers { most, most_of_one });
         let told = (revocations.clone(), keys.clone());
@@ -218,6 +215,7 @@ impl App {
         users.dedup();
         users.iter().for_each(|user| self.users.read_again(*user));
         self.clients.follow().await?;
+        self.throttle.follow(&self.store).await?;
         self.keys.follow(now, false).await
     }
 
@@ -237,6 +235,7 @@ impl App {
         self.revocations.sweep(now).await?;
         self.keys.sweep(now - self.settings.absolute_ttl).await?;
         links::sweep(&self.store, now).await?;
+        known_devices::sweep(&self.store, now).await?;
         audit::sweep(&self.store, now - self.settings.audit_retention).await?;
         self.sessions.sweep(now).await.map(drop)
     }
@@ -323,6 +322,11 @@ fn memory(store: &Store, revocations: &Revocations, settings: &Settings) -> Arc<
     Arc::new(memory)
 }
 
+fn guard(settings: &Settings, keys: &Keys, cookies: &CookieJar, memory: Arc<Memory>, clock: Clock) -> Guard {
+    let (verifier, roles) = (keys.verifier().clone(), settings.roles.clone());
+    Guard::new(verifier, cookies.names.clone(), memory, roles, move || clock.now())
+}
+
 /// What an access token must say.
 fn expected(settings: &Settings, revocations: &Revocations) -> Expected {
     let (issuer, max_ttl) = (settings.issuer(), revocations.max_access_ttl());
@@ -375,6 +379,15 @@ impl App {
     /// The address that the server really listens on; a setting of port 0 doesn't say it.
     pub(crate) fn listens_on(&self, address: SocketAddr) {
         self.listening.get_or_init(|| address);
+    }
+
+    /// Empties the limits on guesses and registrations, here and in every other server on this database.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn clear_limits(&self) -> Result<(), Error> {
+        throttle::clear_everywhere(&self.store, self.now()).await?;
+        Ok(self.throttle.follow(&self.store).await?)
     }
 
     /// What links begin with.

@@ -43,6 +43,8 @@ pub enum Action {
     InvitationMade,
     /// A signing key was made.
     KeyRotated,
+    /// The command line cleared the limits on guesses and registrations.
+    LimitsCleared,
     /// A client was registered.
     ClientCreated,
     /// A client was deleted.
@@ -71,6 +73,7 @@ impl Action {
             Self::ResetLinkMade => "reset_link_made",
             Self::InvitationMade => "invitation_made",
             Self::KeyRotated => "key_rotated",
+            Self::LimitsCleared => "limits_cleared",
             Self::ClientCreated => "client_created",
             Self::ClientDeleted => "client_deleted",
             Self::TokenRevoked => "token_revoked",

@@ -5,6 +5,8 @@ use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use http::HeaderMap;
 use ipnet::IpNet;
 
+use crate::known_devices::Device;
+
 /// Who sent a request, as far as the network tells.
 #[derive(Debug, Clone)]
 pub(crate) struct Client {
@@ -16,6 +18,8 @@ pub(crate) struct Client {
     pub(crate) in_the_clear: bool,
     /// Whether the page that sent it is of another site, so that the browser keeps no cookie of the answer.
     pub(crate) loses_cookies: bool,
+    /// What it shows of earlier sign-ins.
+    pub(crate) device: Device,
 }
 
 impl Client {

@@ -16,6 +16,7 @@ mod feed;
 pub mod hashing;
 pub mod hooks;
 pub mod keys;
+mod known_devices;
 mod library;
 mod links;
 mod metrics;

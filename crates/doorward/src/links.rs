@@ -151,16 +151,16 @@ pub(crate) async fn find_reset(
     Ok(link.filter(|link| link.stands(roles)).and_then(|link| link.user))
 }
 
-/// Whether the invitation still works. Doesn't use it up.
-pub(crate) async fn is_invited(
+/// The invitation, if it still works. Doesn't use it up.
+pub(crate) async fn find_invitation(
     store: &Store,
     roles: &Roles,
     secret: &OpaqueSecret,
     now: Timestamp,
-) -> Result<bool, StoreError> {
+) -> Result<Option<Invitation>, StoreError> {
     let row = store.find(FIND, values![secret.hash(), now, Purpose::Invite.as_str()]).await?;
     let link = row.map(|row| Found::read(&row)).transpose()?;
-    Ok(link.is_some_and(|link| link.stands(roles)))
+    Ok(link.filter(|link| link.stands(roles)).map(Found::into_invitation))
 }
 
 /// What an invitation allows.
@@ -203,7 +203,7 @@ pub(crate) async fn use_invitation(
     now: Timestamp,
 ) -> Result<Option<Invitation>, StoreError> {
     let link = use_up(tx, roles, (hash, Purpose::Invite), now).await?;
-    Ok(link.map(|link| Invitation { email: link.email, role: link.invited.unwrap_or(RoleName::USER) }))
+    Ok(link.map(Found::into_invitation))
 }
 
 /// The rows of maker and user are written before the link is: an act against either comes before this one, or after it.
@@ -248,6 +248,10 @@ impl Found {
             maker_role: row.get(4)?,
             user_role: row.get(5)?,
         })
+    }
+
+    fn into_invitation(self) -> Invitation {
+        Invitation { email: self.email, role: self.invited.unwrap_or(RoleName::USER) }
     }
 
     /// Whether its maker could make it now.

@@ -14,8 +14,9 @@ use crate::client::{self, Client};
 use crate::clock::Clock;
 use crate::error::{Error, Result};
 use crate::hashing::Hashing;
+use crate::known_devices;
 use crate::store::{Store, StoreError, Tx};
-use crate::throttle::{Guess, Throttle};
+use crate::throttle::{Guess, Refused, Throttle};
 use crate::users::{User, Users, WithHash};
 
 /// Checks passwords.
@@ -53,9 +54,17 @@ impl Passwords {
         password: Arc<Password>,
         client: &Client,
     ) -> Result<(User, String)> {
-        let guess = self.throttle.guess(email, client.network(), self.clock.now())?;
-        let found = self.users.find_by_email(email).await;
-        let (user, stored) = self.check(guess, (email, found), password, client).await?;
+        let (user, stored) = match self.throttle.guess(email, client.network(), self.clock.now()) {
+            Ok(guess) => {
+                let found = self.users.find_by_email(email).await;
+                self.check(guess, (email, found), password, client).await?
+            }
+            Err(refused) if client.device.is_empty() => return Err(self.throttle.refuse(refused)),
+            Err(refused) => {
+                let found = self.users.find_by_email(email).await;
+                self.by_device(refused, (email, found), password, client).await?
+            }
+        };
         if user.disabled_at.is_some() { Err(Error::UserDisabled) } else { Ok((user, stored)) }
     }
 
@@ -72,9 +81,37 @@ impl Passwords {
         let found =
             self.users.find(user).await?.ok_or(Error::Refused(doorward_core::Refusal::SessionEnded))?;
         let email = found.0.email.clone();
-        let guess = self.throttle.guess(&email, client.network(), self.clock.now())?;
-        let checked = self.check(guess, (&email, Ok(Some(found))), password, client).await;
+        let found = Ok(Some(found));
+        let checked = match self.throttle.guess(&email, client.network(), self.clock.now()) {
+            Ok(guess) => self.check(guess, (&email, found), password, client).await,
+            Err(refused) => self.by_device(refused, (&email, found), password, client).await,
+        };
         checked.map_err(|error| if error == Error::InvalidCredentials { Error::WrongPassword } else { error })
+    }
+
+    /// The network's guesses are used up: only a device that the account knows may still try (attack X11).
+    ///
+    /// One that another account knows does the same work, and a wrong password is answered as the limit that was reached:
+    /// neither answer nor time tells which accounts know a device.
+    async fn by_device(
+        &self,
+        refused: Refused,
+        (email, found): (&Email, Result<Option<WithHash>, StoreError>),
+        password: Arc<Password>,
+        client: &Client,
+    ) -> Result<(User, String)> {
+        let found = found?;
+        let account = found.as_ref().map(|(user, _)| user.id);
+        let seen = known_devices::find(&self.store, &client.device, account).await?;
+        let seen = seen.ok_or_else(|| self.throttle.refuse(refused))?;
+        let guess = self.throttle.guess_by_device(seen, email, self.clock.now());
+        let guess = guess.map_err(|_| self.throttle.refuse(refused))?;
+        let found = found.map(|(user, hash)| (user, hash.filter(|_| seen.known.is_some())));
+        let checked = self.check(guess, (email, Ok(found)), password, client).await;
+        checked.map_err(|error| match error {
+            Error::InvalidCredentials => self.throttle.refuse(refused),
+            other => other,
+        })
     }
 
     /// Compares the password. A guess is given back if it was right, or if we were too busy to compare it.

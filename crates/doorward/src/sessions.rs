@@ -22,6 +22,7 @@ use crate::clock::Clock;
 use crate::error::{Error, Result};
 use crate::hooks::Hooks;
 use crate::keys::Keys;
+use crate::known_devices::{self, Device, Presented};
 use crate::metrics::Counts;
 use crate::revocations::{self, Because, Ended, Ending, Revocations};
 use crate::shape::shown;
@@ -45,6 +46,8 @@ pub struct Issued {
     pub ends_at: Timestamp,
     /// What to hand out.
     pub content: Content,
+    /// What the device shows at its next sign-in, if this was one.
+    pub device: Option<Zeroizing<String>>,
 }
 
 /// What a credential consists of.
@@ -73,6 +76,8 @@ pub struct From {
     pub ip: IpAddr,
     /// What the client says of itself.
     pub user_agent: Option<String>,
+    /// What it shows of earlier sign-ins.
+    pub(crate) device: Device,
 }
 
 /// A session that is about to begin. Everything random or timely in it is made before the transaction.
@@ -82,6 +87,7 @@ pub struct Beginning {
     mode: Mode,
     now: Timestamp,
     from: From,
+    device: Presented,
     secret: Option<OpaqueSecret>,
     salt: [u8; 16],
     replaced: Vec<SessionId>,
@@ -101,6 +107,7 @@ pub struct Begun {
     /// Whoever ended them.
     over: Vec<SessionId>,
     absolute_end: Timestamp,
+    device: Device,
 }
 
 /// Everything about sessions.
@@ -146,9 +153,10 @@ pub(crate) async fn begin(
     let beyond = tx.list(BEYOND, values![user, new.now, new.per_user.saturating_sub(1), new.id]).await?;
     let beyond = beyond.iter().map(|row| row.get(0)).collect::<Result<Vec<_>, _>>()?;
     revocations::end_each(tx, &beyond, new.too_many).await?;
+    let device = known_devices::note(tx, user, &new.device, new.now).await?;
     audit::record(tx, &new.entry.clone().user(user).session(new.id)).await?;
     let over = [new.replaced.as_slice(), &beyond].concat();
-    Ok(Begun { user, role, over, absolute_end })
+    Ok(Begun { user, role, over, absolute_end, device })
 }
 
 shown! {
@@ -262,6 +270,7 @@ impl Sessions {
             id: SessionId::new(now, crate::random::bytes()),
             mode,
             now,
+            device: Presented::new(from.device.clone()),
             from,
             secret: (mode == Mode::Session).then(|| OpaqueSecret::new(crate::random::bytes())),
             salt: crate::random::bytes(),
@@ -293,7 +302,15 @@ impl Sessions {
             )?,
         };
         let ends_at = if new.mode == Mode::Session { begun.absolute_end } else { ends_at };
-        Ok(Issued { mode: new.mode, session: new.id, now: new.now, again: false, ends_at, content })
+        Ok(Issued {
+            mode: new.mode,
+            session: new.id,
+            now: new.now,
+            again: false,
+            ends_at,
+            content,
+            device: Some(begun.device.to_text()),
+        })
     }
 
     fn tokens(

@@ -18,6 +18,7 @@ use std::time::Duration;
 
 use doorward_core::password_hash::{Argon2Params, HashAlgorithm, HashPolicy};
 use doorward_core::role::Roles;
+use doorward_core::throttle::Limit;
 use doorward_core::token::Algorithm;
 use doorward_core::{Lifetimes, Mode};
 use ipnet::IpNet;
@@ -129,6 +130,8 @@ settings! {
     cookie_session: String = "cookie.session", "sessionId";
     /// The name of the refresh token's cookie; `__Host-` is put before it except with `dev` and `http.plain`.
     cookie_refresh: String = "cookie.refresh", "refresh_token";
+    /// The name of the cookie that says that a browser signed in before; `__Host-` is put before it except with `dev`.
+    cookie_device: String = "cookie.device", "device";
     /// `SameSite` of all cookies: `strict` or `lax`.
     cookie_same_site: SameSite = "cookie.same_site", "strict";
     /// A domain whose hosts all get the cookie of session mode, such as `example.com`: `__Secure-` is put before its name then. Empty for Doorward's own host only.
@@ -147,6 +150,16 @@ settings! {
     hashing_timeout: Duration = "hashing.timeout", "10s";
     /// Whether guesses and registrations are limited. Off only on a loopback address, for load tests.
     throttle: bool = "throttle.enabled", "true";
+    /// Failures at one account from one network: so many at once, then one in each span.
+    throttle_account: Limit = "throttle.account", "10/30s";
+    /// Failures from one network, at any accounts.
+    throttle_network: Limit = "throttle.network", "100/9s";
+    /// Failures at one account from a device that it knows, when those of the network are used up.
+    throttle_device: Limit = "throttle.device", "10/6m";
+    /// Registrations from one network without a valid invitation.
+    throttle_registrations: Limit = "throttle.registrations", "30/1m";
+    /// Networks that `throttle.network` doesn't count, such as the one of a school. Every other limit counts there too.
+    throttle_exempt: Vec<IpNet> = "throttle.exempt", "";
     /// How many accounts and networks the limits keep count of.
     throttle_memory: usize = "throttle.memory", "200000";
     /// The largest request body, in bytes.

@@ -96,9 +96,9 @@ pub(crate) fn object<N: Into<String>>(properties: impl IntoIterator<Item = (N, V
 }
 
 /// The object, and properties that may be missing.
-pub(crate) fn and_maybe<const N: usize>(mut object: Value, more: [(&str, Value); N]) -> Value {
+pub(crate) fn and_maybe<'n>(mut object: Value, more: impl IntoIterator<Item = (&'n str, Value)>) -> Value {
     if let Some(properties) = object.get_mut("properties").and_then(Value::as_object_mut) {
-        properties.extend(more.map(|(name, shape)| (name.to_owned(), property(name, shape))));
+        properties.extend(more.into_iter().map(|(name, shape)| (name.to_owned(), property(name, shape))));
     }
     object
 }

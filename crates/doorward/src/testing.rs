@@ -187,10 +187,11 @@ impl Site {
 
     /// Every value of every table as text, as a thief of the database would have it.
     pub async fn stolen_database(&self) -> String {
-        const TABLES: [&str; 5] = [
+        const TABLES: [&str; 6] = [
             "SELECT name, email, role, password_hash FROM users",
             "SELECT mode, ip, user_agent, secret_hash, salt, generation FROM sessions",
             "SELECT purpose, email, hash FROM one_time_links",
+            "SELECT hash FROM devices",
             "SELECT name, secret_hash FROM clients",
             "SELECT kid, algorithm, public_jwk, private_key FROM signing_keys",
         ];

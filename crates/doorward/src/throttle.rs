@@ -1,34 +1,71 @@
-//! Limits on guesses and registrations, in memory and bounded. A restart forgets them.
+//! Limits on guesses and registrations, in memory and bounded. A restart forgets them, and `doorward limits clear` empties
+//! them in every server on the database.
 //!
 //! A guess is counted before the password is hashed and forgiven when it was right, so that only failures count and a
 //! hundred parallel ones get no further than the limit. It is back-off, never a lock: the owner on another network is
-//! not kept out (attacks L04 to L07).
+//! not kept out (attacks L04 to L07), nor on a device that the account knows (attack X11).
 
-use std::hash::{BuildHasher, RandomState};
+use std::hash::{BuildHasher, Hash, RandomState};
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use doorward_core::throttle::{Bucket, Limit};
-use doorward_core::{Timestamp, email::Email};
+use doorward_core::{OpaqueSecret, Timestamp, email::Email};
+use ipnet::IpNet;
 use quick_cache::sync::Cache;
 
+use crate::audit::{self, Action, By, Entry};
+use crate::client;
 use crate::error::{Error, Result};
+use crate::known_devices::Seen;
 use crate::metrics::{self, Counts};
+use crate::settings::Settings;
+use crate::store::{Store, StoreError, Tx, values};
 
-/// 10 failures of one account from one network, then one each 30 s.
-const ACCOUNT: Limit = Limit::new(10, Duration::from_secs(30));
-/// 100 failures from one network, then one each 9 s: 100 in 15 min.
-const NETWORK: Limit = Limit::new(100, Duration::from_secs(9));
-/// 30 registrations from one network, then one a minute: 60 an hour.
-const REGISTRATIONS: Limit = Limit::new(30, Duration::from_secs(60));
+/// How many accounts one device may try, beyond those that it is known at: each such try costs a hash for nothing.
+const ACCOUNTS_OF_DEVICE: u32 = 5;
+/// What one invitation may try: 10 times, then once a minute.
+const INVITATION: Limit = Limit::new(10, Duration::from_secs(60));
+
+/// The limits, as the settings have them.
+#[derive(Debug, Clone)]
+pub struct Limits {
+    account: Limit,
+    network: Limit,
+    device: Limit,
+    registrations: Limit,
+    exempt: Vec<IpNet>,
+}
+
+impl Limits {
+    /// Those of these settings.
+    pub fn of(settings: &Settings) -> Self {
+        Self {
+            account: settings.throttle_account,
+            network: settings.throttle_network,
+            device: settings.throttle_device,
+            registrations: settings.throttle_registrations,
+            exempt: settings.throttle_exempt.clone(),
+        }
+    }
+
+    /// An IPv6 network narrower than a /64 exempts all of it: that is what is counted.
+    fn exempts(&self, network: IpAddr) -> bool {
+        self.exempt.iter().any(|net| net.contains(&network) || client::network(net.addr()) == network)
+    }
+}
 
 /// Counts guesses and registrations.
 pub struct Throttle {
     /// By a keyed hash of what is counted; `None` where limits are off. Accounts have a memory of their own, so that they
     /// can't push networks out of it.
     buckets: Option<Buckets>,
+    limits: Limits,
     hasher: RandomState,
+    /// How often the limits were cleared on this database, when it was last looked at.
+    cleared: AtomicI64,
     /// What was refused, by limit.
     pub(crate) refused: Counts,
 }
@@ -50,32 +87,86 @@ impl Guess {
     }
 }
 
+/// A guess that a limit doesn't let through.
+#[derive(Debug, Clone, Copy)]
+pub struct Refused {
+    limit: &'static str,
+    wait: Duration,
+}
+
+const CLEAR: &str = "INSERT INTO facts (name, value) VALUES ('limits_cleared', 1) \
+     ON CONFLICT (name) DO UPDATE SET value = facts.value + 1";
+const CLEARED: &str = "SELECT value FROM facts WHERE name = 'limits_cleared'";
+
+/// Empties the limits of every server on this database, which each does when it next follows the others.
+///
+/// # Errors
+/// The store's.
+pub(crate) async fn clear_everywhere(store: &Store, now: Timestamp) -> Result<(), StoreError> {
+    let entry = Entry::new(Action::LimitsCleared, By::CommandLine, now);
+    store
+        .transaction(async move |tx: &mut Tx| {
+            tx.execute(CLEAR, values![]).await?;
+            audit::record(tx, &entry).await
+        })
+        .await
+}
+
 impl Throttle {
     /// Limits with a memory of so many accounts and networks.
-    pub fn new(enabled: bool, memory: usize) -> Self {
+    pub fn new(enabled: bool, limits: Limits, memory: usize) -> Self {
         let buckets = || Buckets { accounts: Cache::new(memory), networks: Cache::new(memory / 2) };
-        Self { buckets: enabled.then(buckets), hasher: RandomState::new(), refused: Counts::default() }
+        Self {
+            buckets: enabled.then(buckets),
+            limits,
+            hasher: RandomState::new(),
+            cleared: AtomicI64::new(0),
+            refused: Counts::default(),
+        }
+    }
+
+    /// The limits of these settings, nothing counted yet.
+    ///
+    /// # Errors
+    /// The store's.
+    pub(crate) async fn open(settings: &Settings, store: &Store) -> Result<Self, StoreError> {
+        let throttle = Self::new(settings.throttle, Limits::of(settings), settings.throttle_memory);
+        throttle.follow(store).await?;
+        Ok(throttle)
     }
 
     /// Counts a guess at the password of this account, known or not, from this network.
     ///
     /// # Errors
-    /// [`Error::TooManyAttempts`]: then nothing was counted.
-    pub fn guess(&self, email: &Email, network: IpAddr, now: Timestamp) -> Result<Guess> {
-        let mut guess = Guess::default();
+    /// [`Refused`]: then nothing was counted.
+    pub fn guess(&self, email: &Email, network: IpAddr, now: Timestamp) -> Result<Guess, Refused> {
         // The network first: one that has used up its limit makes no bucket for an account, so it can't flush the memory
         // with addresses that it makes up (attack L07).
-        for (limit, what) in
-            [(NETWORK, ("network", "", network)), (ACCOUNT, ("account", email.as_str(), network))]
-        {
-            let Some(bucket) = self.bucket(what) else { continue };
-            if let Err(wait) = limit.take(&bucket, now) {
-                guess.forgive();
-                return Err(self.refuse(what.0, wait));
-            }
-            guess.0.push((limit, bucket));
-        }
-        Ok(guess)
+        let of_network = (!self.limits.exempts(network))
+            .then(|| (self.limits.network, self.of_network("network", network), "network"));
+        let of_account = std::iter::once_with(|| {
+            (self.limits.account, self.of_account(("account", email.as_str(), network)), "account")
+        });
+        Self::take(of_network.into_iter().chain(of_account), now)
+    }
+
+    /// Counts a guess by a device, at an account that may know it or not: the same is counted for both.
+    ///
+    /// # Errors
+    /// [`Refused`]: then nothing was counted.
+    pub(crate) fn guess_by_device(
+        &self,
+        seen: Seen,
+        email: &Email,
+        now: Timestamp,
+    ) -> Result<Guess, Refused> {
+        let (limit, all) = (self.limits.device, self.limits.device.times(ACCOUNTS_OF_DEVICE));
+        let device = seen.known.unwrap_or(seen.device);
+        let limits = [
+            (all, self.of_account(("device", seen.device)), "device"),
+            (limit, self.of_account(("device and account", device, email.as_str())), "device"),
+        ];
+        Self::take(limits, now)
     }
 
     /// Counts a registration from this network.
@@ -84,26 +175,69 @@ impl Throttle {
     /// [`Error::TooManyAttempts`].
     pub fn registration(&self, network: IpAddr, now: Timestamp) -> Result<()> {
         // A registration counts whether or not it succeeds: nothing is given back.
-        match self.bucket(("registration", "", network)) {
-            Some(bucket) => {
-                REGISTRATIONS.take(&bucket, now).map_err(|wait| self.refuse("registration", wait))
-            }
-            None => Ok(()),
+        let bucket = self.of_network("registration", network);
+        let counted = Self::take([(self.limits.registrations, bucket, "registration")], now);
+        counted.map(drop).map_err(|refused| self.refuse(refused))
+    }
+
+    /// Counts a registration by a valid invitation.
+    ///
+    /// # Errors
+    /// [`Error::TooManyAttempts`].
+    pub(crate) fn invitation(&self, invite: &OpaqueSecret, now: Timestamp) -> Result<()> {
+        let bucket = self.of_account(("invitation", invite.hash()));
+        let counted = Self::take([(INVITATION, bucket, "invitation")], now);
+        counted.map(drop).map_err(|refused| self.refuse(refused))
+    }
+
+    /// The error that answers a refused guess.
+    pub fn refuse(&self, refused: Refused) -> Error {
+        metrics::count(&self.refused, "limit", refused.limit);
+        Error::TooManyAttempts(refused.wait)
+    }
+
+    /// Empties the limits if somebody asked for that since the last look.
+    ///
+    /// # Errors
+    /// The store's; the next call tries again.
+    pub(crate) async fn follow(&self, store: &Store) -> Result<(), StoreError> {
+        let cleared = store.find(CLEARED, values![]).await?.map_or(Ok(0), |row| row.get(0))?;
+        if self.cleared.swap(cleared, Ordering::SeqCst) != cleared
+            && let Some(Buckets { accounts, networks }) = &self.buckets
+        {
+            accounts.clear();
+            networks.clear();
         }
+        Ok(())
     }
 
-    fn refuse(&self, limit: &'static str, wait: Duration) -> Error {
-        metrics::count(&self.refused, "limit", limit);
-        Error::TooManyAttempts(wait)
+    fn take(
+        limits: impl IntoIterator<Item = (Limit, Option<Arc<Bucket>>, &'static str)>,
+        now: Timestamp,
+    ) -> Result<Guess, Refused> {
+        let mut guess = Guess::default();
+        for (limit, bucket, name) in limits {
+            let Some(bucket) = bucket else { continue };
+            if let Err(wait) = limit.take(&bucket, now) {
+                guess.forgive();
+                return Err(Refused { limit: name, wait });
+            }
+            guess.0.push((limit, bucket));
+        }
+        Ok(guess)
     }
 
-    fn bucket(&self, what: (&str, &str, IpAddr)) -> Option<Arc<Bucket>> {
-        let buckets = self.buckets.as_ref()?;
-        let kind = if what.0 == "account" { &buckets.accounts } else { &buckets.networks };
-        let found = kind.get_or_insert_with(&self.hasher.hash_one(what), || {
-            Ok::<_, std::convert::Infallible>(Arc::default())
-        });
-        found.ok()
+    fn of_account(&self, what: impl Hash) -> Option<Arc<Bucket>> {
+        self.buckets.as_ref().and_then(|buckets| self.bucket(&buckets.accounts, what))
+    }
+
+    fn of_network(&self, what: &str, network: IpAddr) -> Option<Arc<Bucket>> {
+        self.buckets.as_ref().and_then(|buckets| self.bucket(&buckets.networks, (what, network)))
+    }
+
+    fn bucket(&self, kind: &Cache<u64, Arc<Bucket>>, what: impl Hash) -> Option<Arc<Bucket>> {
+        let made = || Ok::<_, std::convert::Infallible>(Arc::default());
+        kind.get_or_insert_with(&self.hasher.hash_one(what), made).ok()
     }
 }
 
@@ -113,13 +247,18 @@ mod tests {
 
     const NOW: Timestamp = Timestamp::from_secs(1_800_000_000);
 
+    fn throttle(memory: usize) -> Throttle {
+        let settings = Settings::read(&crate::settings::Values::default()).unwrap();
+        Throttle::new(true, Limits::of(&settings), memory)
+    }
+
     fn email(text: &str) -> Email {
         Email::parse(text).unwrap()
     }
 
     #[test]
     fn an_account_has_ten_guesses_from_one_network_and_is_not_locked_elsewhere() {
-        let throttle = Throttle::new(true, 10_000);
+        let throttle = throttle(10_000);
         let (here, there) = ("192.0.2.1".parse().unwrap(), "192.0.2.2".parse().unwrap());
         assert!((0..10).all(|_| throttle.guess(&email("ada@example.org"), here, NOW).is_ok()));
         assert!(throttle.guess(&email("ADA@example.org "), here, NOW).is_err());
@@ -129,7 +268,7 @@ mod tests {
 
     #[test]
     fn a_network_has_a_hundred_guesses_over_all_accounts_and_refused_ones_cost_nothing() {
-        let throttle = Throttle::new(true, 10_000);
+        let throttle = throttle(10_000);
         let here = "192.0.2.1".parse().unwrap();
         let passed =
             (0..500).filter(|n| throttle.guess(&email(&format!("u{n}@example.org")), here, NOW).is_ok());
@@ -139,7 +278,7 @@ mod tests {
 
     #[test]
     fn guesses_that_an_account_refuses_cost_its_network_nothing() {
-        let throttle = Throttle::new(true, 10_000);
+        let throttle = throttle(10_000);
         let here = "192.0.2.1".parse().unwrap();
         let passed = (0..300).filter(|_| throttle.guess(&email("ada@example.org"), here, NOW).is_ok());
         assert_eq!(passed.count(), 10);
@@ -150,7 +289,7 @@ mod tests {
 
     #[test]
     fn l07_a_flood_of_keys_stays_within_the_memory() {
-        let throttle = Throttle::new(true, 1_000);
+        let throttle = throttle(1_000);
         for n in 0..100_000_u32 {
             let _ = throttle.guess(&email("ada@example.org"), std::net::Ipv4Addr::from(n).into(), NOW);
         }

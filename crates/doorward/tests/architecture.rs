@@ -25,6 +25,7 @@ const FLOORS: [&[&str]; 6] = [
         "revocations",
         "audit",
         "links",
+        "known_devices",
         "client",
         "clients",
         "feed",

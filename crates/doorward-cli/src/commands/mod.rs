@@ -9,6 +9,7 @@ pub(crate) mod doctor;
 pub(crate) mod hash;
 pub(crate) mod invite;
 pub(crate) mod key;
+pub(crate) mod limits;
 pub(crate) mod serve;
 pub(crate) mod session;
 pub(crate) mod token;
@@ -42,6 +43,7 @@ pub(crate) fn run(cli: Cli) -> Outcome {
         Command::Key(key) => wait_for(key.run(&place)),
         Command::Invite(invite) => wait_for(invite.run(&place)),
         Command::Client(client) => wait_for(client.run(&place)),
+        Command::Limits(limits) => wait_for(limits.run(&place)),
         Command::Audit(audit) => wait_for(audit.run(&place)),
         Command::Config(config) => config.run(&place),
         Command::Doctor(doctor) => wait_for(doctor.run(&place)),

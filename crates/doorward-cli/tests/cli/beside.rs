@@ -141,3 +141,18 @@ fn an_invitation_opens_a_closed_door_once() {
     assert_eq!(register("ada").body["user"]["role"], "admin");
     assert_eq!(register("bob").code(), "link_invalid");
 }
+
+#[test]
+fn x11_clearing_the_limits_lets_people_sign_in_at_a_running_server() {
+    let home = Home::new();
+    let server = home.serve(&[]);
+    server.register("ada");
+    let tries = |password: &str| {
+        server.post("/login", "", json!({ "email": "ada@example.org", "password": password })).status
+    };
+    let refused = (0..20).filter(|_| tries("a wrong password") == 429).count();
+    assert_eq!((refused, tries(PASSWORD)), (10, 429));
+    assert_eq!(home.run(&["limits", "clear"]).ok(), "Cleared the limits on guesses and registrations\n");
+    within_a_second(|| tries(PASSWORD) == 200);
+    assert_eq!(home.run(&["limits", "clear", "--json"]).json(), json!({ "cleared": true }));
+}

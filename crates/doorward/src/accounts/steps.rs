@@ -7,10 +7,10 @@ use super::{Actor, Change, NewUser, Owner};
 use crate::actors::Standing;
 use crate::audit::{self, Entry};
 use crate::error::{Error, Result};
-use crate::links;
 use crate::revocations::{self, Ended, Ending};
 use crate::store::{StoreError, Tx, values};
 use crate::users::{self, User, VouchedBy, folded};
+use crate::{known_devices, links};
 
 const INSERT: &str = "INSERT INTO users (id, name, name_folded, email, role, password_hash, created_at, updated_at, \
      email_vouched_by) VALUES ($1, $2, $3, $4, $5, $6, $7, $7, $8) ON CONFLICT (email) DO NOTHING RETURNING id";
@@ -106,7 +106,7 @@ pub(super) async fn locked(
 }
 
 /// What every new password brings with it: reset links are void, the other sessions end, and the one that stays has to
-/// be confirmed again, by the new password.
+/// be confirmed again, by the new password. One that was set without the current one also makes the account know no device.
 pub(super) async fn after_new_password(
     tx: &mut Tx,
     id: UserId,
@@ -115,6 +115,9 @@ pub(super) async fn after_new_password(
 ) -> Result<Ended, StoreError> {
     links::void_resets(tx, id).await?;
     tx.execute(UNCONFIRM, values![id]).await?;
+    if keep.is_none() {
+        known_devices::void(tx, id).await?;
+    }
     let ended = revocations::end_all(tx, id, keep, ending).await?;
     audit::record(tx, entry).await?;
     Ok(ended)

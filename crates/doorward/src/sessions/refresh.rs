@@ -105,7 +105,15 @@ impl Sessions {
                 let ends = (stored.expires_at, stored.absolute_end);
                 let subject = (stored.user, session, stored.role);
                 let content = self.tokens(subject, (stored.generation, &stored.salt), now, ends, &claims)?;
-                Ok(Issued { mode: stored.mode, session, now, again, ends_at: stored.expires_at, content })
+                Ok(Issued {
+                    mode: stored.mode,
+                    session,
+                    now,
+                    again,
+                    ends_at: stored.expires_at,
+                    content,
+                    device: None,
+                })
             }
             Outcome::Reused(ending) => {
                 self.revocations.apply(&[session], ending);

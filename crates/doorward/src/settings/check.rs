@@ -1,5 +1,6 @@
 //! What the settings must keep to, each alone and all together, with what to do where they don't.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use doorward_core::Mode;
@@ -35,15 +36,14 @@ impl Settings {
         )?;
         let plain =
             |name: &str| !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_');
-        let names = [&self.cookie_token, &self.cookie_session, &self.cookie_refresh];
+        let names = [&self.cookie_token, &self.cookie_session, &self.cookie_refresh, &self.cookie_device];
         require(
             names.iter().all(|name| plain(name)),
             "cookie",
             "a cookie's name must have only a-z, A-Z, 0-9 and _",
             "",
         )?;
-        let [token, session, refresh] = names;
-        let distinct = token != session && session != refresh && token != refresh;
+        let distinct = names.iter().collect::<BTreeSet<_>>().len() == names.len();
         require(distinct, "cookie", "two cookies have the same name", "give each its own")?;
         self.check_hosts()?;
         self.database().check().map_err(|error| SettingsError::new(error.to_string(), ""))

@@ -3,6 +3,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use doorward_core::Mode;
+use doorward_core::throttle::Limit;
 use doorward_core::token::Algorithm;
 use ipnet::IpNet;
 use url::Url;
@@ -47,6 +48,20 @@ impl FromText for Duration {
     fn from_text(text: &str) -> Result<Self, String> {
         humantime::parse_duration(text)
             .map_err(|error| format!("is not a duration, such as 15m or 30d: {error}"))
+    }
+}
+
+impl FromText for Limit {
+    fn from_text(text: &str) -> Result<Self, String> {
+        const DAY: Duration = Duration::from_secs(86_400);
+        let read = || {
+            let (burst, period) = text.split_once('/')?;
+            let burst = burst.trim().parse().ok().filter(|burst| (1..=100_000).contains(burst))?;
+            let period = humantime::parse_duration(period.trim()).ok()?;
+            (Duration::from_millis(1)..=DAY).contains(&period).then(|| Self::new(burst, period))
+        };
+        let form = "is no limit such as 10/30s: 10 at once (1 to 100000), then one in each 30 s (1ms to 1d)";
+        read().ok_or_else(|| form.to_owned())
     }
 }
 

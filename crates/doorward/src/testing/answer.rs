@@ -109,6 +109,8 @@ fn redact(value: &mut Value) {
         Value::Array(items) => items.iter_mut().for_each(redact),
         Value::Object(fields) => fields.iter_mut().for_each(|(name, value)| match (name.as_str(), &value) {
             ("token" | "refresh_token", Value::String(_)) => *value = json!("[token]"),
+            // The device of a session is a browser's name, with blanks in it.
+            ("device", Value::String(text)) if !text.contains(' ') => *value = json!("[device]"),
             ("request_id", Value::String(_)) => *value = json!("[request id]"),
             (name, Value::String(_)) if name.ends_with("_at") || name == "at" => *value = json!("[time]"),
             ("id" | "next", Value::String(_)) => *value = json!("[id]"),

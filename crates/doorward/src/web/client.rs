@@ -3,6 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use axum::extract::{ConnectInfo, FromRequestParts};
+use doorward_guard::distinct;
 use http::header::USER_AGENT;
 use http::request::Parts;
 
@@ -11,6 +12,7 @@ use crate::app::App;
 pub(crate) use crate::client::Client;
 use crate::client::client_ip;
 use crate::error::Error;
+use crate::known_devices::Device;
 
 impl FromRequestParts<App> for Client {
     type Rejection = Error;
@@ -33,6 +35,7 @@ impl FromRequestParts<App> for Client {
             loses_cookies: app
                 .origins
                 .loses_cookies(&parts.headers, Reader::of(&parts.method, &parts.headers).is_person()),
+            device: Device::read(distinct(&parts.headers, &app.cookies.names.device).unwrap_or_default()),
         })
     }
 }

@@ -1,5 +1,7 @@
 //! The credential cookies: names, attributes, setting and clearing them.
 
+use std::time::Duration;
+
 use axum::response::{IntoResponseParts, ResponseParts};
 use cookie::{Cookie, CookieBuilder, SameSite, time::OffsetDateTime};
 use doorward_core::Timestamp;
@@ -17,6 +19,8 @@ pub(crate) struct CookieJar {
     ours: Vec<Ours>,
     /// The refresh token's cookie as it was called before it was bound to the host.
     former: Ours,
+    /// What a browser shows at its next sign-in. No credential: it is neither cleared nor picked with the others.
+    device: Ours,
     secure: bool,
     same_site: SameSite,
 }
@@ -48,6 +52,7 @@ impl CookieJar {
             token: prefixed("__Host-", &settings.cookie_token),
             session: prefixed(of_session, &settings.cookie_session),
             refresh: prefixed("__Host-", &settings.cookie_refresh),
+            device: prefixed("__Host-", &settings.cookie_device),
         };
         let ours = |name: &str, domain| Ours { name: name.into(), path: "/".into(), domain };
         let former = Ours {
@@ -56,6 +61,7 @@ impl CookieJar {
         };
         Self {
             ours: vec![ours(&names.token, None), ours(&names.session, domain), ours(&names.refresh, None)],
+            device: ours(&names.device, None),
             names,
             former,
             secure: !settings.has_plain_cookies(),
@@ -72,6 +78,13 @@ impl CookieJar {
         let max_age = cookie::time::Duration::seconds(max_age);
         let ours = self.ours.iter().filter(|ours| ours.name == name);
         SetCookies::of(ours.map(|ours| self.cookie(ours, value).max_age(max_age)))
+    }
+
+    /// Sets the device's cookie. It is never sent along from another site, whatever the settings say of the others.
+    pub(crate) fn set_device(&self, value: &str, ttl: Duration) -> SetCookies {
+        let max_age = i64::try_from(ttl.as_secs()).unwrap_or(i64::MAX);
+        let cookie = self.cookie(&self.device, value).same_site(SameSite::Strict);
+        SetCookies::of([cookie.max_age(cookie::time::Duration::seconds(max_age))])
     }
 
     /// Clears these cookies, with the attributes they were set with.

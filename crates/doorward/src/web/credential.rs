@@ -11,6 +11,7 @@ use super::cookies::SetCookies;
 use crate::app::App;
 use crate::client::Client;
 use crate::error::{Error, Result};
+use crate::known_devices;
 use crate::sessions::{Content, Issued};
 use crate::shape::{and_maybe, described, exactly, like, object, of};
 use crate::users;
@@ -36,6 +37,8 @@ struct Tokens<'a> {
     token_type: &'static str,
     refresh_token: &'a str,
     refresh_expires_in: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    device: Option<&'a str>,
 }
 
 /// The shape of an answer that hands out a credential, with `message` and user where there was a sign-in.
@@ -45,7 +48,7 @@ pub(crate) fn shape(message: Option<&'static str>) -> Value {
         all.extend([("message", exactly(message)), ("user", of::<users::Shown<'_>>())]);
     }
     let only = |shape, example: Value| described(like(shape, example), "In bearer mode only.");
-    let tokens = [
+    let mut tokens = vec![
         (
             "token",
             only(
@@ -57,6 +60,11 @@ pub(crate) fn shape(message: Option<&'static str>) -> Value {
         ("refresh_token", only(of::<&str>(), "dr1.AZeaPRsCfJSKFlLgw_fZqwAAAAE".into())),
         ("refresh_expires_in", only(of::<u64>(), 2_592_000.into())),
     ];
+    if message.is_some() {
+        let meaning = "In bearer mode only. Send it with the next sign-in: other people's failures don't keep a known device out.";
+        let example: Value = "kVh0cXm3bJ5k7dQqzYx1n2vR8sTt4uWwZa6LpEoGfHc".into();
+        tokens.push(("device", described(like(of::<&str>(), example), meaning)));
+    }
     and_maybe(object(all), tokens)
 }
 
@@ -94,7 +102,8 @@ pub(crate) fn hand_out(
         Content::Secret(_, ends_at) => (seconds(*ends_at), None),
         Content::Tokens { access: (token, expires_at), refresh: (refresh_token, refresh_end) } => {
             let refresh_expires_in = seconds(*refresh_end);
-            let tokens = Tokens { token, token_type: "Bearer", refresh_token, refresh_expires_in };
+            let device = issued.device.as_ref().map(|device| device.as_str());
+            let tokens = Tokens { token, token_type: "Bearer", refresh_token, refresh_expires_in, device };
             (seconds(*expires_at), (issued.mode == Mode::Bearer).then_some(tokens))
         }
     };
@@ -127,15 +136,17 @@ pub(crate) fn leftovers(app: &App, issued: &Issued, headers: &HeaderMap) -> SetC
 /// The cookies of the credential. Those of the other modes go: no browser holds two sign-ins of ours (attack C08).
 pub(crate) fn cookies(app: &App, issued: &Issued) -> SetCookies {
     let jar = &app.cookies;
+    let device =
+        issued.device.as_ref().map(|device| jar.set_device(device, known_devices::TTL)).unwrap_or_default();
     let set = |name: &str, value: &str| jar.set(name, value, issued.now, issued.ends_at);
     match (&issued.content, issued.mode) {
         (Content::Secret(secret, _), _) => {
             let others = jar.clear([jar.names.token.as_str(), jar.names.refresh.as_str()]);
-            set(&jar.names.session, secret).and(others)
+            set(&jar.names.session, secret).and(others).and(device)
         }
         (Content::Tokens { access: (token, _), refresh: (refresh, _) }, Mode::Cookie) => {
             let both = set(&jar.names.token, token).and(set(&jar.names.refresh, refresh));
-            both.and(jar.clear([jar.names.session.as_str()]))
+            both.and(jar.clear([jar.names.session.as_str()])).and(device)
         }
         (Content::Tokens { .. }, _) => SetCookies::default(),
     }

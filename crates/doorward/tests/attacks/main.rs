@@ -18,6 +18,7 @@ mod enumeration;
 mod faults;
 mod fields;
 mod forward_auth;
+mod known_devices;
 mod outages;
 mod passwords;
 mod reading;

@@ -1,8 +1,8 @@
 //! Log in: exchange email and password for a credential.
 //!
-//! `POST /login` {email, password, mode?} → 200 with the user and the credential. Unknown address, wrong password and an
-//! account without a password are one answer, 401 `invalid_credentials`, for the same work. A sign-in ends
-//! the session whose cookies came with it, so that nobody goes on in a planted one (attacks K07, K08).
+//! `POST /login` {email, password, mode?, device?} → 200 with the user and the credential. Unknown address, wrong password
+//! and an account without a password are one answer, 401 `invalid_credentials`, for the same work. A sign-in ends the
+//! session whose cookies came with it, so that nobody goes on in a planted one (attacks K07, K08).
 //!
 //! `GET /login?return_to=` is the form; a browser that is signed in goes on.
 
@@ -17,11 +17,13 @@ use doorward_core::role::RoleName;
 use doorward_core::{Mode, Refusal, UserId, password_hash};
 use http::{HeaderMap, StatusCode};
 use minijinja::{Value, context};
+use zeroize::Zeroizing;
 
 use crate::app::App;
 use crate::audit::Action;
 use crate::error::{Error, Result};
 use crate::hooks::SigningIn;
+use crate::known_devices::Device;
 use crate::sessions::{self, Issued};
 use crate::shape::of;
 use crate::sign_ins::{Outcome, SignIn};
@@ -47,6 +49,7 @@ pub(crate) fn routes() -> Routes {
         required::<Email>("email"),
         required::<Password>("password"),
         optional::<Mode>("mode"),
+        optional::<String>("device"),
         optional::<String>("return_to").in_forms(),
     ];
     let login_says = says("Sign in", Who::Anybody)
@@ -134,12 +137,16 @@ fn outcome(signed_in: &Result<(User, Issued)>) -> Option<Outcome> {
 async fn read_and_sign_in(
     app: &App,
     input: &mut Input,
-    client: Client,
+    mut client: Client,
     headers: &HeaderMap,
 ) -> Result<(User, Issued)> {
     let (email, password) = (input.required::<Email>("email"), input.required::<Password>("password"));
     let default = if input.is_form { app.settings.mode_form } else { app.settings.mode_json };
     let mode = input.optional("mode").unwrap_or(default);
+    // A program has no cookies.
+    if let Some(device) = input.optional::<String>("device").map(Zeroizing::new) {
+        client.device = Device::read([device.as_str()]);
+    }
     // Only a form goes anywhere afterwards, but a field that is no text is wrong for all.
     let _ = input.optional::<String>("return_to");
     input.check()?;
@@ -167,7 +174,7 @@ async fn sign_in(
     app.hooks.may_log_in(&who).await?;
     let raised = raised(app, password, &stored, &client).await;
     let replaced = proof::by_cookies(app, headers).await?;
-    let from = sessions::From { ip: client.ip, user_agent: client.user_agent };
+    let from = sessions::From { ip: client.ip, user_agent: client.user_agent, device: client.device };
     let beginning = app.sessions.prepare((user.id, mode), from, replaced, Action::Login).await?;
     let (session, id): (_, UserId) = (beginning.clone(), user.id);
     let begun = app

@@ -29,6 +29,7 @@ async fn the_answer_has_the_names_of_the_contract() {
     let visitor = site.registered("ada").await;
     insta::assert_snapshot!(visitor.post("/login", ada()).await.redacted(), @r#"
     {
+      "device": "[device]",
       "expires_in": 900,
       "message": "Login successful",
       "refresh_expires_in": 2592000,
@@ -80,12 +81,14 @@ async fn cookies_are_for_this_host_for_no_script_and_for_the_whole_session() {
     insta::assert_snapshot!(cookies(visitor.post("/login", ada_in("session")).await), @r"
     Expires=Thu, 01 Jan 1970 00:00:00 GMT; HttpOnly; Max-Age=0; Path=/; SameSite=Strict; Secure; __Host-refresh_token=false
     Expires=Thu, 01 Jan 1970 00:00:00 GMT; HttpOnly; Max-Age=0; Path=/; SameSite=Strict; Secure; __Host-token=false
+    HttpOnly; Max-Age=34560000; Path=/; SameSite=Strict; Secure; __Host-device=true
     HttpOnly; Max-Age=7776000; Path=/; SameSite=Strict; Secure; __Host-sessionId=true
     ");
     insta::assert_snapshot!(cookies(visitor.post("/login", ada_in("cookie")).await), @r"
     Expires=Thu, 01 Jan 1970 00:00:00 GMT; HttpOnly; Max-Age=0; Path=/; SameSite=Strict; Secure; __Host-sessionId=false
     HttpOnly; Max-Age=2592000; Path=/; SameSite=Strict; Secure; __Host-refresh_token=true
     HttpOnly; Max-Age=2592000; Path=/; SameSite=Strict; Secure; __Host-token=true
+    HttpOnly; Max-Age=34560000; Path=/; SameSite=Strict; Secure; __Host-device=true
     ");
     assert!(site.visitor().post("/login", ada()).await.set_cookies().is_empty());
 }

@@ -16,6 +16,7 @@ use zeroize::Zeroizing;
 
 use crate::app::App;
 use crate::error::{Error, Result};
+use crate::known_devices::Device;
 use crate::sessions::{self, Issued};
 use crate::shape::of;
 use crate::web::answer::Proved;
@@ -135,7 +136,8 @@ fn ambiguous(sessions: Vec<SessionId>) -> Response {
 }
 
 async fn renew(app: &App, token: &str, client: Client) -> Result<Issued> {
-    let from = sessions::From { ip: client.ip, user_agent: client.user_agent.clone() };
+    let from =
+        sessions::From { ip: client.ip, user_agent: client.user_agent.clone(), device: Device::default() };
     app.sessions.refresh(token, from, |mode| credential::check_mode(app, mode, (&client, false))).await
 }
 

@@ -88,7 +88,8 @@ async fn form(State(app): State<App>, reader: Reader, headers: HeaderMap, query:
     let invite = query.text("invite").unwrap_or_default();
     let is_read = !invite.is_empty() && app.settings.registration != Registration::Closed;
     let roles = &app.settings.roles;
-    if is_read && !links::is_invited(&app.store, roles, &links::secret(invite), app.now()).await? {
+    let secret = links::secret(invite);
+    if is_read && links::find_invitation(&app.store, roles, &secret, app.now()).await?.is_none() {
         return Err(Error::LinkInvalid);
     }
     Ok(app.pages.show("register.html", StatusCode::OK, shown(["", "", invite], back)))
@@ -166,7 +167,7 @@ async fn make(app: &App, new: Registering, client: Client, headers: &HeaderMap) 
         Registration::Invite => return Err(Error::RegistrationClosed("Registration needs an invitation")),
         Registration::Closed => return Err(Error::RegistrationClosed(CLOSED)),
     }
-    app.throttle.registration(client.network(), app.now())?;
+    limit(app, &new, &client).await?;
     let who = SigningIn {
         user: UserId::new(app.now(), crate::random::bytes()),
         name: new.name.as_str().to_owned(),
@@ -179,7 +180,7 @@ async fn make(app: &App, new: Registering, client: Client, headers: &HeaderMap) 
     app.hooks.may_register(&who).await?;
     let password_hash = Some(app.hashing.hash(new.password, client.network()).await?);
     let replaced = proof::by_cookies(app, headers).await?;
-    let from = sessions::From { ip: client.ip, user_agent: client.user_agent };
+    let from = sessions::From { ip: client.ip, user_agent: client.user_agent, device: client.device };
     let beginning = app.sessions.prepare((who.user, who.mode), from, replaced, Action::Register).await?;
     let (id, now) = (who.user, app.now());
     let invite = new.invite.map(|invite| invite.hash());
@@ -216,6 +217,20 @@ async fn make(app: &App, new: Registering, client: Client, headers: &HeaderMap) 
     let issued = app.sessions.issue(&beginning, &begun);
     app.hooks.registered(SigningIn { role: user.role, email_vouched_by: user.email_vouched_by, ..who }).await;
     Ok((user, issued?))
+}
+
+/// Counts a registration. A valid invitation has a limit of its own, so that neither others on the network keep its owner
+/// out nor the owner finds out which addresses are taken. One that is made up costs no hash.
+async fn limit(app: &App, new: &Registering, client: &Client) -> Result<()> {
+    let Some(invite) = &new.invite else { return app.throttle.registration(client.network(), app.now()) };
+    let found = links::find_invitation(&app.store, &app.settings.roles, invite, app.now()).await?;
+    match found {
+        Some(invitation) if invitation.is_for(&new.email) => app.throttle.invitation(invite, app.now()),
+        _ => {
+            app.throttle.registration(client.network(), app.now())?;
+            Err(Error::LinkInvalid)
+        }
+    }
 }
 
 #[cfg(test)]

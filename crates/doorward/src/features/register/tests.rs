@@ -24,6 +24,7 @@ async fn who_registers_has_an_account_and_is_signed_in() {
     answer.has_status(201);
     insta::assert_snapshot!(answer.redacted(), @r#"
     {
+      "device": "[device]",
       "expires_in": 900,
       "message": "Registered",
       "refresh_expires_in": 2592000,

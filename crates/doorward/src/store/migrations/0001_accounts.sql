@@ -64,6 +64,15 @@ CREATE TABLE role_changes (
 );
 CREATE INDEX role_changes_by_position ON role_changes (position);
 
+-- The devices that an account knows, each by the hash of its secret for this account.
+CREATE TABLE devices (
+    hash BYTEA PRIMARY KEY,
+    user_id BYTEA NOT NULL REFERENCES users (id) ON DELETE CASCADE,
+    used_at BIGINT NOT NULL
+);
+CREATE INDEX devices_by_user ON devices (user_id, used_at);
+CREATE INDEX devices_by_use ON devices (used_at);
+
 -- Only the hash of a link's secret is here. A reset link is for user_id; the command line's links have no maker. The
 -- maker's session has no foreign key: a link outlives its ordinary end.
 CREATE TABLE one_time_links (

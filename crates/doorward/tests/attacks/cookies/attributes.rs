@@ -76,7 +76,14 @@ impl Kind {
         let cleared =
             cleared.iter().map(|at| line(*at, &["Max-Age=0", "Expires=Thu, 01 Jan 1970 00:00:00 GMT"]));
         let expected: BTreeSet<_> = set.chain(cleared).collect();
-        let found: Vec<_> = answer.set_cookies().into_iter().map(read).collect();
+        let found = answer.set_cookies().into_iter().map(read);
+        // The cookie of the device is no credential: none of the settings but `dev` changes it, and nothing clears it.
+        let (devices, found): (Vec<_>, Vec<_>) = found.partition(|(name, ..)| name.ends_with("device"));
+        for (_, has_value, mut attributes) in devices {
+            attributes.insert("Secure".into());
+            let all = ["HttpOnly", "Max-Age=34560000", "Path=/", "SameSite=Strict", "Secure"];
+            assert!(has_value && attributes.iter().eq(all), "{attributes:?}");
+        }
         assert_eq!(found.len(), expected.len(), "{:?}", answer.set_cookies());
         assert_eq!(found.into_iter().collect::<BTreeSet<_>>(), expected);
     }

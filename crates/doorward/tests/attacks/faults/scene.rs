@@ -158,7 +158,7 @@ impl Scene {
 
     /// What the store holds, without ids, times and secrets: equal after equal acts.
     pub(super) async fn stored(&self) -> String {
-        const TABLES: [&str; 6] = [
+        const TABLES: [&str; 7] = [
             "SELECT name, email, role, CAST(role_version AS TEXT), \
              CAST(CASE WHEN disabled_at IS NULL THEN 0 ELSE 1 END AS TEXT) FROM users ORDER BY email",
             "SELECT u.email, s.mode, s.end_reason, CAST(s.generation AS TEXT), CAST(s.replays AS TEXT) \
@@ -167,6 +167,7 @@ impl Scene {
             "SELECT role, CAST(version AS TEXT) FROM role_changes ORDER BY role",
             "SELECT purpose, email, role, CAST(CASE WHEN used_at IS NULL THEN 0 ELSE 1 END AS TEXT) \
              FROM one_time_links ORDER BY purpose, email, created_at",
+            "SELECT u.email FROM devices d JOIN users u ON u.id = d.user_id ORDER BY u.email",
             "SELECT action, actor, detail, CAST(occurrences AS TEXT) FROM audit ORDER BY action, actor, detail",
         ];
         let mut text = String::new();

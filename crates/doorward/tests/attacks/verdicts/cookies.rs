@@ -495,7 +495,12 @@ async fn the_guard_gives_the_verdicts_of_the_table_of_cookies() {
         let client = DisplayName::parse("Shop").unwrap();
         let (id, password) =
             site.app.clients.create(&client, doorward::audit::By::CommandLine).await.unwrap();
-        let names = CookieNames { token: token.into(), session: session.into(), refresh: refresh.into() };
+        let names = CookieNames {
+            token: token.into(),
+            session: session.into(),
+            refresh: refresh.into(),
+            ..Default::default()
+        };
         let guard = Guard::builder()
             .server(format!("http://{address}"))
             .client(id.to_string(), password.as_str())

@@ -1,0 +1,131 @@
+//! Known devices: what a browser or program that signed in to an account shows at its next sign-in, so that the guesses of
+//! others on its network don't keep its owner out (attack X11).
+//!
+//! A device holds a random secret for each account, of five accounts at most; the store has their hashes. It is worth an
+//! allowance of failures at that account and nothing else. An account knows its ten latest devices. A reset password and
+//! an admin's "sign out everywhere" void them for good: the next sign-in makes a new secret.
+
+use std::time::Duration;
+
+use doorward_core::{OpaqueSecret, Timestamp, UserId};
+use zeroize::Zeroizing;
+
+use crate::store::{Store, StoreError, Tx, Value, values};
+
+/// How long a device is known from its last sign-in: as long as browsers keep a cookie.
+pub(crate) const TTL: Duration = Duration::from_secs(400 * 86_400);
+/// For how many accounts a device keeps a secret.
+const ACCOUNTS: usize = 5;
+
+/// What a device shows: its secrets, that of the last sign-in first.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Device(Vec<OpaqueSecret>);
+
+/// A device that some account knows.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Seen {
+    /// The hash of the least of its secrets that count.
+    pub(crate) device: [u8; 32],
+    /// The hash of its secret for the account in question, if that account knows it.
+    pub(crate) known: Option<[u8; 32]>,
+}
+
+/// The device of a sign-in, and the secret that it gets if the account doesn't know it.
+#[derive(Debug, Clone)]
+pub(crate) struct Presented {
+    device: Device,
+    fresh: OpaqueSecret,
+}
+
+const SEEN: &str = "SELECT hash FROM devices WHERE hash IN ($1, $2, $3, $4, $5) ORDER BY hash LIMIT 1";
+const KNOWN: &str = "SELECT hash FROM devices WHERE hash IN ($1, $2, $3, $4, $5) AND user_id = $6 LIMIT 1";
+const USE: &str =
+    "UPDATE devices SET used_at = $7 WHERE hash IN ($1, $2, $3, $4, $5) AND user_id = $6 RETURNING hash";
+const INSERT: &str = "INSERT INTO devices (hash, user_id, used_at) VALUES ($1, $2, $3)";
+const KEEP_TEN: &str = "DELETE FROM devices WHERE user_id = $1 AND hash IN (SELECT hash FROM devices \
+     WHERE user_id = $1 AND hash <> $2 ORDER BY used_at DESC, hash LIMIT 1000 OFFSET 9)";
+const VOID: &str = "DELETE FROM devices WHERE user_id = $1";
+const SWEEP: &str = "DELETE FROM devices WHERE used_at < $1";
+
+impl Device {
+    /// Reads the texts that a request has in this place. What can't be read is passed over.
+    pub(crate) fn read<'a>(texts: impl IntoIterator<Item = &'a str>) -> Self {
+        // Cut first: a long text costs no more than a full one.
+        let parts = texts.into_iter().flat_map(|text| text.splitn(ACCOUNTS + 1, '.').take(ACCOUNTS));
+        Self(parts.take(ACCOUNTS).filter_map(OpaqueSecret::parse).collect())
+    }
+
+    /// Whether it shows nothing.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// As the client holds it.
+    pub(crate) fn to_text(&self) -> Zeroizing<String> {
+        let secrets: Vec<_> = self.0.iter().map(OpaqueSecret::to_text).collect();
+        Zeroizing::new(secrets.iter().map(|secret| secret.as_str()).collect::<Vec<_>>().join("."))
+    }
+
+    /// As many hashes as there can be; the last one stands for those that aren't there.
+    fn hashes(&self) -> Option<Vec<Value>> {
+        let last = self.0.last()?;
+        let all = self.0.iter().chain(std::iter::repeat(last)).take(ACCOUNTS);
+        Some(all.map(|secret| Value::from(secret.hash())).collect())
+    }
+
+    fn with_first(&self, first: OpaqueSecret) -> Self {
+        let others =
+            self.0.iter().filter(|secret| secret.hash() != first.hash()).cloned().collect::<Vec<_>>();
+        Self(std::iter::once(first).chain(others).take(ACCOUNTS).collect())
+    }
+}
+
+impl Presented {
+    /// A sign-in by this device.
+    pub(crate) fn new(device: Device) -> Self {
+        Self { device, fresh: OpaqueSecret::new(crate::random::bytes()) }
+    }
+}
+
+/// The device, if any account knows it. An account that nobody has takes the same work.
+pub(crate) async fn find(
+    store: &Store,
+    device: &Device,
+    account: Option<UserId>,
+) -> Result<Option<Seen>, StoreError> {
+    let Some(hashes) = device.hashes() else { return Ok(None) };
+    let Some(row) = store.find(SEEN, hashes.clone()).await? else { return Ok(None) };
+    let account = account.unwrap_or(UserId::from_bytes([0; 16]));
+    let known = store.find(KNOWN, [hashes, values![account]].concat()).await?;
+    Ok(Some(Seen { device: row.get(0)?, known: known.map(|row| row.get(0)).transpose()? }))
+}
+
+/// Notes the device of a sign-in within its transaction, and gives what the device is to show from now on.
+pub(crate) async fn note(
+    tx: &mut Tx,
+    user: UserId,
+    presented: &Presented,
+    now: Timestamp,
+) -> Result<Device, StoreError> {
+    if let Some(hashes) = presented.device.hashes()
+        && let Some(row) = tx.find(USE, [hashes, values![user, now]].concat()).await?
+    {
+        let hash: [u8; 32] = row.get(0)?;
+        let known = presented.device.0.iter().find(|secret| secret.hash() == hash);
+        return Ok(presented.device.with_first(known.unwrap_or(&presented.fresh).clone()));
+    }
+    let hash = presented.fresh.hash();
+    tx.execute(INSERT, values![hash, user, now]).await?;
+    tx.execute(KEEP_TEN, values![user, hash]).await?;
+    Ok(presented.device.with_first(presented.fresh.clone()))
+}
+
+/// Makes the account know no device, within its act's transaction.
+pub(crate) async fn void(tx: &mut Tx, user: UserId) -> Result<(), StoreError> {
+    tx.execute(VOID, values![user]).await.map(drop)
+}
+
+/// Forgets devices that didn't sign in for so long that no browser has their cookie.
+pub(crate) async fn sweep(store: &Store, now: Timestamp) -> Result<u64, StoreError> {
+    store.execute(SWEEP, values![now - TTL]).await
+}
