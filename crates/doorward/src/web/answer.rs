@@ -235,7 +235,9 @@ impl Asked {
         let route = self.watched.map(|(_, route)| route.name());
         let request_id = self.request_id();
         let level = if error.row().0.is_server_error() { Level::ERROR } else { Level::WARN };
-        match seldom::due(level, what, which) {
+        let due = seldom::due(level, what, which);
+        let [which, why] = [which, why].map(|text| (!text.is_empty()).then_some(text));
+        match due {
             Some(times) if level == Level::ERROR => {
                 tracing::error!(%request_id, route, which, why, times, "{what}");
             }
