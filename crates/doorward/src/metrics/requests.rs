@@ -26,6 +26,7 @@ pub(crate) const ROUTES: &[&str] = &[
     "/admin/users/{id}/reset-link",
     "/admin/users/{id}/sessions",
     "/admin/users/{id}/sessions/end",
+    "/confirm",
     "/dashboard",
     "/docs",
     "/favicon.svg",

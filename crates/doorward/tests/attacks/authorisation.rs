@@ -132,7 +132,10 @@ async fn a03_what_is_smuggled_into_a_login_or_a_profile_has_no_effect() {
 
     assert_eq!(user_of(&eve).await, before);
     let listed = admin.get(&format!("/admin/users/{}", before["id"].as_str().unwrap())).await.is_ok();
-    assert_eq!(listed["user"], with(before, &json!({ "disabled": false })));
+    assert_eq!(
+        listed["user"],
+        with(before, &json!({ "disabled": false, "email_vouched_by": "command_line" }))
+    );
     eve.get("/admin/users").await.is_refused("forbidden");
 }
 

@@ -56,6 +56,7 @@ pub(super) fn requests(route: Route) -> Vec<Value> {
         ("POST", "/profile/password") => {
             vec![json!({ "current_password": PASSWORD, "new_password": NEW_PASSWORD })]
         }
+        ("POST", "/confirm") => vec![json!({ "current_password": PASSWORD })],
         ("DELETE", "/profile") | ("POST", "/profile/delete") => vec![json!({ "password": PASSWORD })],
         ("POST", "/admin/users") => vec![new.clone(), with(json!({ "role": "admin" }))],
         ("PATCH" | "POST", "/admin/users/{id}") => {
@@ -161,7 +162,8 @@ impl Scene {
         const TABLES: [&str; 7] = [
             "SELECT name, email, role, CAST(role_version AS TEXT), \
              CAST(CASE WHEN disabled_at IS NULL THEN 0 ELSE 1 END AS TEXT) FROM users ORDER BY email",
-            "SELECT u.email, s.mode, s.end_reason, CAST(s.generation AS TEXT), CAST(s.replays AS TEXT) \
+            "SELECT u.email, s.mode, s.end_reason, CAST(s.generation AS TEXT), CAST(s.replays AS TEXT), \
+             CAST(CASE WHEN s.confirmed_at IS NULL THEN 0 ELSE 1 END AS TEXT) \
              FROM sessions s JOIN users u ON u.id = s.user_id ORDER BY u.email, s.mode, s.ended_at, s.generation",
             "SELECT reason FROM revocations ORDER BY reason",
             "SELECT role, CAST(version AS TEXT) FROM role_changes ORDER BY role",
