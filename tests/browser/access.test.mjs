@@ -15,7 +15,7 @@ async function violations(page) {
 }
 
 for (const colorScheme of ['light', 'dark']) {
-  for (const [width, height] of [[1280, 800], [375, 667]]) {
+  for (const [width, height] of [[1280, 800], [320, 640]]) {
     story(`axe finds nothing on any page, ${colorScheme}, ${width} wide`, ['--dev'], async (scene) => {
       const found = {}
       const see = async (name, page) => {

@@ -17,6 +17,8 @@ pub enum Purpose {
     Tickets,
     /// Recognises on start that the store was made under this root secret.
     Fingerprint,
+    /// Recognises a form that is sent twice.
+    FormPosts,
 }
 
 impl Purpose {
@@ -27,6 +29,7 @@ impl Purpose {
             Self::AuditedAddresses => b"doorward 1 audited addresses",
             Self::Tickets => b"doorward 1 tickets",
             Self::Fingerprint => b"doorward 1 fingerprint",
+            Self::FormPosts => b"doorward 1 form posts",
         }
     }
 }

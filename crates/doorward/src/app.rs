@@ -25,6 +25,7 @@ use crate::keys::{Algorithms, Keys};
 use crate::known_devices;
 use crate::metrics::Metrics;
 use crate::passwords::Passwords;
+use crate::posts::Posts;
 use crate::revocations::Revocations;
 use crate::seldom::{self, seldom};
 use crate::sessions::{Memory, Sessions};
@@ -37,7 +38,7 @@ use crate::web::cookies::CookieJar;
 use crate::web::headers::Headers;
 use crate::web::origins::Origins;
 use crate::web::page::Pages;
-use crate::{audit, links};
+use crate::{audit, links, posts};
 
 /// How often the table of revocations and the keys are looked at for what other processes wrote.
 const FOLLOW_EVERY: Duration = Duration::from_millis(250);
@@ -86,6 +87,7 @@ pub struct Parts {
     pub(crate) sign_ins: SignIns,
     pub(crate) cookies: CookieJar,
     pub(crate) pages: Pages,
+    pub(crate) posts: Posts,
     pub(crate) headers: Headers,
     pub(crate) origins: Origins,
     settled: Mutex<SettledTime>,
@@ -180,6 +182,7 @@ impl App {
             accounts: Accounts::new(base, users.clone(), sessions.clone(), revocations.clone()),
             passwords: Passwords::new(timed, users.clone(), limited, &root),
             pages: Pages::new(&settings),
+            posts: Posts::new(store.clone(), clock.clone(), &root),
             headers: Headers::new(&settings),
             origins: Origins::new(&settings),
             metrics: Metrics::new(&settings.base_path),
@@ -236,6 +239,7 @@ impl App {
         self.keys.sweep(now - self.settings.absolute_ttl).await?;
         links::sweep(&self.store, now).await?;
         known_devices::sweep(&self.store, now).await?;
+        posts::sweep(&self.store, now).await?;
         audit::sweep(&self.store, now - self.settings.audit_retention).await?;
         self.sessions.sweep(now).await.map(drop)
     }

@@ -4,6 +4,7 @@ use std::net::IpAddr;
 
 use doorward_core::{SessionId, Timestamp, UserId};
 
+use crate::posts;
 use crate::shape::shown;
 use crate::store::{Row, Store, StoreError, Tx, values};
 use crate::users::rfc3339;
@@ -130,6 +131,8 @@ pub struct Entry {
     session: Option<SessionId>,
     detail: Option<String>,
     fold: Option<[u8; 32]>,
+    /// The form whose act it is.
+    form: Option<posts::Hash>,
 }
 
 impl Entry {
@@ -137,7 +140,8 @@ impl Entry {
     pub fn new(action: Action, by: By, now: Timestamp) -> Self {
         // An entry's id is a UUIDv7 like any other of ours, so that pages go by time.
         let id = SessionId::new(now, crate::random::bytes());
-        Self { id, at: now, action, by, user: None, session: None, detail: None, fold: None }
+        let form = posts::current();
+        Self { id, at: now, action, by, user: None, session: None, detail: None, fold: None, form }
     }
 
     /// The same once more: an entry has an id of its own.
@@ -191,7 +195,14 @@ pub(crate) async fn record(tx: &mut Tx, entry: &Entry) -> Result<(), StoreError>
         entry.detail.clone(),
         entry.fold
     ];
-    tx.execute(RECORD, values).await.map(drop)
+    tx.execute(RECORD, values).await?;
+    match (entry.form, entry.action) {
+        (None, _) | (_, Action::LoginFailed | Action::RefreshReused) => Ok(()),
+        (Some(form), Action::Login | Action::Register | Action::PasswordChanged) => {
+            posts::committed(tx, form, entry.at, entry.session).await
+        }
+        (Some(form), _) => posts::committed(tx, form, entry.at, None).await,
+    }
 }
 
 /// Removes what names a user from all entries: the acts stay, the person goes. What others did to them stays with the

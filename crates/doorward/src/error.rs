@@ -12,7 +12,7 @@ use std::time::Duration;
 use axum::response::{IntoResponse, Response};
 use doorward_core::Refusal;
 use http::StatusCode;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::settings::{InvalidTokenStatus, Settings};
@@ -80,7 +80,7 @@ pub enum Error {
 }
 
 /// What is wrong with one field.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FieldError {
     /// The field's name.
     pub field: Cow<'static, str>,
@@ -303,6 +303,26 @@ impl Error {
             Self::Overloaded | Self::Unavailable(_) | Self::Refused(R::Unavailable) => {
                 "Keep what you hold, and try again after `Retry-After`."
             }
+        }
+    }
+
+    /// The refusal of a form, to be repeated; `None` for what is not about the form itself, or may be over by now.
+    pub(crate) fn repeated(code: &str, message: String, fields: Vec<FieldError>) -> Option<Self> {
+        let mut fixed = [
+            Self::InvalidCredentials,
+            Self::Forbidden,
+            Self::UserDisabled,
+            Self::WrongPassword,
+            Self::LinkInvalid,
+            Self::NotFound,
+            Self::EmailTaken,
+            Self::LastAdmin,
+        ]
+        .into_iter();
+        match code {
+            "invalid_input" => Some(Self::InvalidInput(fields)),
+            "refused_by_application" => Some(Self::RefusedByApplication(message)),
+            _ => fixed.find(|error| error.row().1 == code),
         }
     }
 

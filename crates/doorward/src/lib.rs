@@ -21,6 +21,7 @@ mod library;
 mod links;
 mod metrics;
 pub mod passwords;
+mod posts;
 mod random;
 pub mod revocations;
 mod routes;

@@ -1,6 +1,7 @@
 //! Sessions: one for each sign-in, in one table for all modes. Beginning one, refreshing it, ending it, and the memory of
 //! those in session mode.
 
+mod again;
 mod memory;
 mod refresh;
 pub(crate) mod several;
@@ -29,6 +30,7 @@ use crate::shape::shown;
 use crate::store::{Row, Store, StoreError, Tx, values};
 use crate::users::{User, rfc3339};
 
+pub(crate) use again::Repeat;
 pub use memory::Memory;
 
 /// A credential as it is handed to the client, once.

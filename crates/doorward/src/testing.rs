@@ -187,12 +187,13 @@ impl Site {
 
     /// Every value of every table as text, as a thief of the database would have it.
     pub async fn stolen_database(&self) -> String {
-        const TABLES: [&str; 6] = [
+        const TABLES: [&str; 7] = [
             "SELECT name, email, role, password_hash FROM users",
             "SELECT mode, ip, user_agent, secret_hash, salt, generation FROM sessions",
             "SELECT purpose, email, hash FROM one_time_links",
             "SELECT hash FROM devices",
             "SELECT name, secret_hash FROM clients",
+            "SELECT owner, outcome, hash FROM form_posts",
             "SELECT kid, algorithm, public_jwk, private_key FROM signing_keys",
         ];
         let mut text = String::new();

@@ -24,6 +24,7 @@ const FLOORS: [&[&str]; 6] = [
         "keys",
         "revocations",
         "audit",
+        "posts",
         "links",
         "known_devices",
         "client",

@@ -34,9 +34,10 @@ impl Answer {
         self.headers.get(name).map(|value| value.to_str().unwrap())
     }
 
-    /// All `Set-Cookie` lines.
+    /// All `Set-Cookie` lines about credentials: not that of forms.
     pub fn set_cookies(&self) -> Vec<&str> {
-        self.headers.get_all(header::SET_COOKIE).iter().map(|value| value.to_str().unwrap()).collect()
+        let lines = self.headers.get_all(header::SET_COOKIE).iter().map(|value| value.to_str().unwrap());
+        lines.filter(|line| !line.contains("doorward-form=")).collect()
     }
 
     #[track_caller]

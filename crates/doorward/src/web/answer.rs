@@ -13,20 +13,21 @@ use axum::body::{Body, Bytes, HttpBody};
 use axum::extract::{ConnectInfo, Request};
 use axum::response::{IntoResponse, Response};
 use doorward_core::{Refusal, SessionId};
-use doorward_guard::challenge;
+use doorward_guard::{challenge, distinct};
 use futures_util::FutureExt;
 use http::header::{self, HeaderName};
 use http::{Extensions, HeaderMap, HeaderValue, Method, StatusCode};
 use tokio::time::Instant;
-use tower::{Service, ServiceExt};
+use tower::Service;
 use tracing::Level;
 
 use super::api::InMemory;
 use super::credential::go;
 use super::detour::{detour, from_elsewhere, send_again, to_login};
 use super::oauth::{self, is_oauth};
+use super::once::once;
 use super::origins::Sender;
-use super::page::Again;
+use super::page::{Again, HasForm};
 use super::reader::Reader;
 use crate::app::App;
 use crate::clock::steady;
@@ -104,7 +105,8 @@ impl<S: Answers> Front<S> {
         } else if matches!(sender, Sender::Stranger) && !asked.only_reads() {
             Ok(Ok(Error::CrossSite.into_response()))
         } else {
-            let running = tokio::spawn(self.routes.clone().oneshot(for_router(request, peer)));
+            let once = once(app.clone(), for_router(request, peer), self.routes.clone());
+            let running = tokio::spawn(once.map(Ok));
             // Nobody aborts it: only a panic ends it early.
             running
                 .await
@@ -126,6 +128,10 @@ impl<S: Answers> Front<S> {
             && let Ok(id) = HeaderValue::try_from(asked.request_id().to_string())
         {
             response.headers_mut().insert(REQUEST_ID, id);
+        }
+        if response.extensions_mut().remove::<HasForm>().is_some() && !asked.has_form_cookie {
+            let cookie = app.cookies.new_form().into_iter().map(|line| (header::SET_COOKIE, line));
+            response.headers_mut().extend(cookie);
         }
         app.headers.complete(response.headers_mut());
         app.origins.complete(sender, &asked.method, response.headers_mut());
@@ -183,6 +189,7 @@ struct Asked {
     cookies: HeaderMap,
     /// OAuth's routes answer in OAuth's form, whoever reads.
     is_oauth: bool,
+    has_form_cookie: bool,
 }
 
 impl Asked {
@@ -202,6 +209,8 @@ impl Asked {
             path: (reader.is_person() && matches!(*method, Method::GET | Method::POST)).then(path).flatten(),
             from_elsewhere: reader.is_person() && from_elsewhere(headers),
             cookies: if reader.is_person() { only_cookies(headers) } else { HeaderMap::new() },
+            has_form_cookie: reader.is_person()
+                && distinct(headers, app.cookies.form()).is_ok_and(|values| !values.is_empty()),
             is_refresh,
             is_oauth: is_oauth(&app.settings, request.uri().path()),
         }

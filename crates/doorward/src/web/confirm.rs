@@ -14,6 +14,7 @@ use serde::Serialize;
 
 use super::caller::Caller;
 use super::input::Input;
+use super::page::FORM_KEY;
 use crate::accounts::{Actor, Confirmation};
 use crate::app::App;
 use crate::client::Client;
@@ -69,7 +70,7 @@ impl Waiting {
         (action, back): (String, String),
         input: &Input,
     ) -> Self {
-        let fields = input.texts().filter(|(name, _)| *name != CURRENT_PASSWORD);
+        let fields = input.texts().filter(|(name, _)| ![CURRENT_PASSWORD, FORM_KEY].contains(name));
         let fields = fields.map(|(name, value)| Field { name: name.into(), value: value.into() }).collect();
         Self { purpose, action: format!("{}{action}", app.settings.base_path), back, fields }
     }

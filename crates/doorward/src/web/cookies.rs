@@ -17,6 +17,8 @@ pub(crate) struct CookieJar {
     /// The cookies that carry credentials.
     pub(crate) names: CookieNames,
     ours: Vec<Ours>,
+    /// What binds forms to a browser.
+    form: Ours,
     /// The refresh token's cookie as it was called before it was bound to the host.
     former: Ours,
     /// What a browser shows at its next sign-in. No credential: it is neither cleared nor picked with the others.
@@ -59,7 +61,9 @@ impl CookieJar {
             path: format!("{}/refresh", settings.base_path),
             ..ours(&prefixed("__Secure-", &settings.cookie_refresh), None)
         };
+        let form = ours(&prefixed("__Host-", "doorward-form"), None);
         Self {
+            form,
             ours: vec![ours(&names.token, None), ours(&names.session, domain), ours(&names.refresh, None)],
             device: ours(&names.device, None),
             names,
@@ -100,7 +104,24 @@ impl CookieJar {
 
     /// Clears all our cookies after a sign-out, also under the name that one had before.
     pub(crate) fn sign_out(&self) -> SetCookies {
-        self.clear_all().and(SetCookies::of([self.cleared(&self.former)]))
+        self.clear_all().and(SetCookies::of([&self.former, &self.form].map(|ours| self.cleared(ours))))
+    }
+
+    /// The name of the cookie that binds forms to a browser.
+    pub(crate) fn form(&self) -> &str {
+        &self.form.name
+    }
+
+    /// A new one, until the browser is closed.
+    pub(crate) fn new_form(&self) -> SetCookies {
+        let value = format!("{:032x}", u128::from_be_bytes(crate::random::bytes()));
+        SetCookies::of([self.cookie(&self.form, &value)])
+    }
+
+    /// Whether a `Set-Cookie` line is about a credential.
+    pub(crate) fn is_credential(&self, line: &str) -> bool {
+        let name = line.split('=').next().unwrap_or_default();
+        self.ours.iter().any(|ours| ours.name == name)
     }
 
     fn cleared<'c>(&'c self, ours: &'c Ours) -> CookieBuilder<'c> {

@@ -11,6 +11,7 @@ use doorward_core::email::Email;
 use doorward_core::name::DisplayName;
 use doorward_core::password::Password;
 use doorward_core::{Mode, OpaqueSecret, role::RoleName};
+use http::HeaderMap;
 use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE};
 use http_body_util::{BodyExt, Limited};
 use serde::de::{self, Deserialize, Deserializer, MapAccess};
@@ -19,6 +20,8 @@ use serde_json::error::Category;
 
 use crate::app::App;
 use crate::error::{Error, FieldError, Result};
+use crate::posts;
+use crate::settings::Settings;
 use crate::shape::Shape;
 
 /// The fields of a request's body. Unknown ones are passed over: they have no effect (attack A03).
@@ -132,6 +135,10 @@ impl Input {
 
     /// Fails where anything was wrong so far.
     pub(crate) fn check(&mut self) -> Result<()> {
+        // A form that came before is refused as it was then.
+        if let Some(error) = posts::refusal() {
+            return Err(error);
+        }
         if self.wrong.is_empty() { Ok(()) } else { Err(self.refuse()) }
     }
 }
@@ -143,15 +150,9 @@ impl FromRequest<App> for Input {
         if request.headers().contains_key(CONTENT_ENCODING) {
             return Err(Error::UnsupportedMediaType);
         }
-        let length = request.headers().get(CONTENT_LENGTH).and_then(|value| value.to_str().ok());
-        if length.and_then(|length| length.parse::<usize>().ok()).is_some_and(|n| n > app.settings.body_limit)
-        {
-            return Err(Error::TooLarge);
-        }
         let media_type = MediaType::of(&request);
-        let read = read_whole(request.into_body(), app.settings.body_limit);
-        let body =
-            tokio::time::timeout(app.settings.body_timeout, read).await.map_err(|_| Error::Timeout)??;
+        let (parts, body) = request.into_parts();
+        let body = read_body(&parts.headers, body, &app.settings).await?;
         match media_type {
             _ if body.is_empty() => Ok(Self { is_form: media_type == MediaType::Form, ..Self::default() }),
             MediaType::Json => read_json(&body),
@@ -183,6 +184,16 @@ impl MediaType {
             _ => Self::Other,
         }
     }
+}
+
+/// A request's body, within its limits.
+pub(super) async fn read_body(headers: &HeaderMap, body: Body, settings: &Settings) -> Result<Bytes> {
+    let length = headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok());
+    if length.and_then(|length| length.parse::<usize>().ok()).is_some_and(|n| n > settings.body_limit) {
+        return Err(Error::TooLarge);
+    }
+    let read = read_whole(body, settings.body_limit);
+    tokio::time::timeout(settings.body_timeout, read).await.map_err(|_| Error::Timeout)?
 }
 
 async fn read_whole(body: Body, limit: usize) -> Result<Bytes> {

@@ -15,6 +15,7 @@ pub(crate) mod home;
 pub(crate) mod input;
 pub(crate) mod notice;
 pub(crate) mod oauth;
+mod once;
 pub(crate) mod origins;
 pub(crate) mod page;
 pub(crate) mod proof;

@@ -14,6 +14,8 @@ use crate::settings::{Registration, Settings};
 
 /// No window of another site keeps a hold on a page of ours (ASVS 3.4.8).
 const OPENER_POLICY: HeaderName = HeaderName::from_static("cross-origin-opener-policy");
+/// The name of the field of a form that has its key.
+pub(crate) const FORM_KEY: &str = "form_key";
 const SAME_ORIGIN: HeaderValue = HeaderValue::from_static("same-origin");
 const POLICY: &str = "default-src 'none'; style-src 'self'; img-src 'self'; frame-ancestors 'none'; base-uri 'none'; \
      form-action 'self'";
@@ -53,6 +55,10 @@ pub(crate) struct Again {
     context: Value,
 }
 
+/// Among the extensions of a page: it has a form, whose browser needs a cookie to send it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct HasForm;
+
 impl Error {
     /// The answer to a form: a browser gets its page again, with the error in it.
     pub(crate) fn in_form(self, template: &'static str, form: &'static str, context: Value) -> Response {
@@ -83,6 +89,7 @@ impl Pages {
                 tracing::error!(%error, "a page's template is broken");
             }
         }
+        engine.add_function(FORM_KEY, form_key);
         engine.add_filter("ago", words::ago);
         engine.add_filter("day", words::day);
         engine.add_global("base", settings.base_path.clone());
@@ -105,7 +112,11 @@ impl Pages {
         let context = context! { ..context, ..context! { trouble => (), notice => () } };
         match self.engine.get_template(template).and_then(|page| page.render(context)) {
             Ok(page) => {
+                let has_form = page.contains("method=\"post\"");
                 let mut response = (status, Html(page)).into_response();
+                if has_form {
+                    response.extensions_mut().insert(HasForm);
+                }
                 let headers = response.headers_mut();
                 headers.insert(CONTENT_SECURITY_POLICY, self.policy.clone());
                 headers.extend(self.opener_policy.clone().map(|policy| (OPENER_POLICY, policy)));
@@ -155,6 +166,11 @@ impl Pages {
         let title = "Two sign-ins at once";
         self.show("error.html", status, context! { title, code, message, fields, wait, request_id, ticket })
     }
+}
+
+/// A key of 128 bits for one form of a page.
+fn form_key() -> String {
+    format!("{:032x}", u128::from_be_bytes(crate::random::bytes()))
 }
 
 /// Browsers hold `form-action` against the redirects after a form too: the login leads on to the applications.
@@ -233,6 +249,12 @@ mod tests {
                 let page = pages.engine.get_template(name).unwrap().render(context).unwrap();
                 assert!(!page.contains("<script") && !page.contains("1)</script>\"'"), "{name}: {page}");
                 assert!(page.contains("<title>") && page.matches("<h1").count() == 1, "{name}: {page}");
+                let count = |text: &str| page.matches(text).count();
+                assert_eq!(
+                    count("method=\"post\""),
+                    count("name=\"form_key\""),
+                    "{name}: a form without a key"
+                );
             }
         }
     }

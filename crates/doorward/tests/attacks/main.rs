@@ -25,4 +25,5 @@ mod reading;
 mod refresh;
 mod support;
 mod tokens;
+mod twice;
 mod verdicts;

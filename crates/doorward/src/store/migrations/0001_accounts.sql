@@ -92,6 +92,20 @@ CREATE INDEX one_time_links_by_user ON one_time_links (user_id);
 CREATE INDEX one_time_links_by_maker ON one_time_links (maker_id);
 CREATE INDEX one_time_links_by_session ON one_time_links (maker_session_id);
 
+-- Forms that were sent within the last minute, so that a repeat ends as the first did. No credential is here: the hash is
+-- keyed by the root secret.
+CREATE TABLE form_posts (
+    hash BYTEA PRIMARY KEY CHECK (length(hash) = 32),
+    owner TEXT NOT NULL,
+    created_at BIGINT NOT NULL,
+    expires_at BIGINT NOT NULL,
+    done_at BIGINT,
+    session_id BYTEA,
+    outcome TEXT
+);
+CREATE INDEX form_posts_by_owner ON form_posts (owner);
+CREATE INDEX form_posts_by_expiry ON form_posts (expires_at);
+
 -- Private keys are encrypted under the root secret, which is not in the database.
 CREATE TABLE signing_keys (
     kid TEXT PRIMARY KEY,

@@ -1,0 +1,211 @@
+//! Forms that are sent twice, by a double click or a reload: what was sent is remembered for a minute with how it ended, so
+//! that a repeat ends the same way and runs nothing again (attack X23).
+//!
+//! A row has the keyed hash of what was sent, and no credential. Without the root secret nobody can try passwords on it.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use aws_lc_rs::hmac;
+use doorward_core::{Purpose, RootSecret, SessionId, Timestamp};
+use serde::{Deserialize, Serialize};
+
+use crate::clock::Clock;
+use crate::error::{Error, FieldError};
+use crate::store::{Store, StoreError, Tx, values};
+
+/// How long a form is remembered.
+const TTL: Duration = Duration::from_secs(60);
+/// How many are remembered of one user, or of one network. A further one is answered as if it came alone.
+const PER_OWNER: i64 = 300;
+/// How long after its act the outcome of a form may still be written. Then the process that ran it is gone.
+const LOST_AFTER: Duration = Duration::from_secs(5);
+
+const CLAIM: &str = "INSERT INTO form_posts (hash, owner, created_at, expires_at) \
+     SELECT $1, $2, $3, $4 WHERE (SELECT COUNT(*) FROM form_posts WHERE owner = $2 AND expires_at > $3) < $5 \
+     ON CONFLICT (hash) DO UPDATE SET owner = excluded.owner, created_at = excluded.created_at, \
+     expires_at = excluded.expires_at, done_at = NULL, session_id = NULL, outcome = NULL \
+     WHERE form_posts.expires_at <= $3";
+const FIND: &str =
+    "SELECT created_at, done_at, session_id, outcome FROM form_posts WHERE hash = $1 AND expires_at > $2";
+const COMMITTED: &str =
+    "UPDATE form_posts SET done_at = $2, session_id = COALESCE($3, session_id) WHERE hash = $1";
+const ENDED: &str = "UPDATE form_posts SET outcome = $3 WHERE hash = $1 AND created_at = $2";
+const FORGET: &str =
+    "DELETE FROM form_posts WHERE hash = $1 AND created_at = $2 AND (session_id = $3 OR $3 IS NULL)";
+
+/// The keyed hash of a form that was sent: its address, key, cookie and fields.
+pub(crate) type Hash = [u8; 32];
+
+/// How a form ended, without any credential.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Outcome {
+    /// The browser was sent on.
+    Went {
+        place: String,
+        /// Whether our cookies were cleared.
+        is_out: bool,
+        /// Whether a credential was handed out.
+        is_in: bool,
+    },
+    /// It was refused.
+    Refused {
+        code: String,
+        message: String,
+        fields: Vec<FieldError>,
+        /// Whether the form was shown again.
+        in_form: bool,
+    },
+}
+
+/// What is known of a form.
+#[derive(Debug)]
+pub(crate) enum Known {
+    /// It is the first: run it.
+    First(Timestamp),
+    /// The first still runs.
+    Runs,
+    /// It ended.
+    Ended(Ended),
+    /// Nothing, since its user or network sent too many.
+    Unknown,
+}
+
+/// A form that ended.
+#[derive(Debug)]
+pub(crate) struct Ended {
+    /// When it came.
+    pub(crate) created_at: Timestamp,
+    /// When its act was committed.
+    pub(crate) done_at: Option<Timestamp>,
+    /// The session whose credential it handed out.
+    pub(crate) session: Option<SessionId>,
+    /// How; `None` if the process that ran it died between its act and the answer.
+    pub(crate) outcome: Option<Outcome>,
+}
+
+tokio::task_local! {
+    static CURRENT: Current;
+}
+
+/// The form that a task answers.
+struct Current {
+    hash: Hash,
+    /// What it is refused with, since the first was.
+    refusal: Option<Error>,
+    /// Whether its handler asked for that.
+    asked: AtomicBool,
+}
+
+/// The form that this task answers, for the transaction of its act.
+pub(crate) fn current() -> Option<Hash> {
+    CURRENT.try_with(|current| current.hash).ok()
+}
+
+/// What a repeated form is refused with, before its handler does anything.
+pub(crate) fn refusal() -> Option<Error> {
+    let of = |current: &Current| {
+        current.asked.store(true, Ordering::Relaxed);
+        current.refusal.clone()
+    };
+    CURRENT.try_with(of).ok().flatten()
+}
+
+/// Answers a form within `run`; with `refusal`, by that alone. Gives also whether the handler can be refused like that.
+pub(crate) async fn answering<T>(
+    hash: Hash,
+    refusal: Option<Error>,
+    run: impl Future<Output = T>,
+) -> (T, bool) {
+    let current = Current { hash, refusal, asked: AtomicBool::new(false) };
+    let answer = async {
+        let answer = run.await;
+        (answer, CURRENT.try_with(|current| current.asked.load(Ordering::Relaxed)).unwrap_or(false))
+    };
+    CURRENT.scope(current, answer).await
+}
+
+/// Notes within an act's transaction that the act of a form is done, and which session began by it.
+pub(crate) async fn committed(
+    tx: &mut Tx,
+    form: Hash,
+    now: Timestamp,
+    session: Option<SessionId>,
+) -> Result<(), StoreError> {
+    tx.execute(COMMITTED, values![form, now, session]).await.map(drop)
+}
+
+/// The forms that were sent within the last minute.
+pub(crate) struct Posts {
+    store: Store,
+    clock: Clock,
+    key: hmac::Key,
+}
+
+impl Posts {
+    pub(crate) fn new(store: Store, clock: Clock, root: &RootSecret) -> Self {
+        let key = hmac::Key::new(hmac::HMAC_SHA256, root.derive(Purpose::FormPosts).expose());
+        Self { store, clock, key }
+    }
+
+    /// The keyed hash of these parts, of which none runs into the next.
+    pub(crate) fn hash(&self, parts: &[&[u8]]) -> Hash {
+        let mut context = hmac::Context::with_key(&self.key);
+        for part in parts {
+            context.update(&(part.len() as u64).to_be_bytes());
+            context.update(part);
+        }
+        let mut hash = Hash::default();
+        hash.iter_mut().zip(context.sign().as_ref()).for_each(|(to, from)| *to = *from);
+        hash
+    }
+
+    /// Takes a form on, or says what is known of it. `owner` is the user or network that sent it.
+    ///
+    /// # Errors
+    /// The store's.
+    pub(crate) async fn claim(&self, hash: Hash, owner: &str) -> Result<Known, StoreError> {
+        let now = self.clock.now();
+        if self.store.execute(CLAIM, values![hash, owner.to_owned(), now, now + TTL, PER_OWNER]).await? == 1 {
+            return Ok(Known::First(now));
+        }
+        let Some(row) = self.store.find(FIND, values![hash, now]).await? else { return Ok(Known::Unknown) };
+        let outcome: Option<String> = row.get(3)?;
+        let outcome = outcome.and_then(|text| serde_json::from_str(&text).ok());
+        let ended = Ended { created_at: row.get(0)?, done_at: row.get(1)?, session: row.get(2)?, outcome };
+        let is_lost = ended.done_at.is_some_and(|done_at| now >= done_at + LOST_AFTER);
+        Ok(if ended.outcome.is_some() || is_lost { Known::Ended(ended) } else { Known::Runs })
+    }
+
+    /// Notes how a form ended that came at `created_at`.
+    ///
+    /// # Errors
+    /// The store's.
+    pub(crate) async fn ended(
+        &self,
+        hash: Hash,
+        created_at: Timestamp,
+        outcome: &Outcome,
+    ) -> Result<(), StoreError> {
+        let text = serde_json::to_string(outcome).unwrap_or_default();
+        self.store.execute(ENDED, values![hash, created_at, text]).await.map(drop)
+    }
+
+    /// Forgets a form that came at `created_at`: a repeat runs. With a session, only while that is the one that it began.
+    ///
+    /// # Errors
+    /// The store's.
+    pub(crate) async fn forget(
+        &self,
+        hash: Hash,
+        created_at: Timestamp,
+        session: Option<SessionId>,
+    ) -> Result<(), StoreError> {
+        self.store.execute(FORGET, values![hash, created_at, session]).await.map(drop)
+    }
+}
+
+/// Deletes what is too old.
+pub(crate) async fn sweep(store: &Store, now: Timestamp) -> Result<u64, StoreError> {
+    store.execute("DELETE FROM form_posts WHERE expires_at <= $1", values![now]).await
+}

@@ -1,0 +1,65 @@
+//! A sign-in by a form that was sent twice: the browser threw the first answer away, and the credential with it.
+
+use doorward_core::role::RoleName;
+use doorward_core::{Mode, SessionId, Timestamp, UserId};
+
+use super::{From, Issued, Sessions, begin};
+use crate::audit::Action;
+use crate::error::Result;
+use crate::store::{Tx, values};
+
+/// A sign-in that is repeated.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Repeat {
+    /// The session that the first one began.
+    pub(crate) first: SessionId,
+    /// When the first one was committed.
+    pub(crate) done_at: Timestamp,
+}
+
+const FIRST: &str = "SELECT user_id, mode, secret_hash FROM sessions WHERE id = $1";
+/// Writes the user's row first, as every sign-in does.
+const ENABLED: &str =
+    "UPDATE users SET updated_at = updated_at WHERE id = $1 AND disabled_at IS NULL RETURNING role";
+const UNUSED: &str = "UPDATE sessions SET replays = replays WHERE id = $1 AND ended_at IS NULL AND expires_at > $2 \
+     AND last_seen_at <= $3 AND (rotated_at IS NULL OR rotated_at <= $3)";
+
+impl Sessions {
+    /// Ends the session of a sign-in and begins another in its place, with those that the request proved; `None` if it is
+    /// over or was used. In cookie mode a use shows by a refresh only.
+    ///
+    /// # Errors
+    /// The store's, or the application's where it is asked what it adds to the token.
+    pub(crate) async fn begin_again(
+        &self,
+        repeat: Repeat,
+        from: From,
+        mut replaced: Vec<SessionId>,
+    ) -> Result<Option<Issued>> {
+        let Repeat { first, done_at } = repeat;
+        let Some(row) = self.store.find(FIRST, values![first]).await? else { return Ok(None) };
+        let (user, mode): (UserId, Mode) = (row.get(0)?, row.get(1)?);
+        let secret: Option<[u8; 32]> = row.get(2)?;
+        // What memory knows was used, and may not be written yet.
+        if secret.is_some_and(|hash| self.memory.session_of(&hash).is_some()) {
+            return Ok(None);
+        }
+        replaced.push(first);
+        replaced.sort_unstable();
+        replaced.dedup();
+        let beginning = self.prepare((user, mode), from, replaced, Action::Login).await?;
+        let (session, now) = (beginning.clone(), self.clock.now());
+        let begun = self
+            .store
+            .transaction(async move |tx: &mut Tx| {
+                let Some(row) = tx.find(ENABLED, values![user]).await? else { return Ok(None) };
+                let role: RoleName = row.get(0)?;
+                if tx.execute(UNUSED, values![first, now, done_at]).await? == 0 {
+                    return Ok(None);
+                }
+                begin(tx, (user, role), &session).await.map(Some)
+            })
+            .await?;
+        begun.map(|begun| self.issue(&beginning, &begun)).transpose()
+    }
+}
