@@ -185,8 +185,9 @@ Secrets come from variables or files, never from `doorward.toml` or a flag.
 | `JWT_SECRET`, `JWT_SECRET_FILE` | Signs access tokens (HS256) in place of the key pair: 32 bytes or more. Who has it can make tokens. |
 | `DOORWARD_FEED_SECRET`, `DOORWARD_FEED_SECRET_FILE` | Opens `GET /revocations`, beside registered clients: 32 bytes or more. Who has it learns which sessions end, and nothing else. |
 
-`openssl rand -base64 32` makes one. A secret that is short, uniform or well known is refused, and so is a file that others
-can read.
+`openssl rand -base64 32` makes one. A secret that is short, uniform, well known or the same as another is refused. So is a
+file that others can read; one of root's may be read by a group. Below `/run/secrets`, and on a mount that can't be
+written, that is a warning.
 "#;
 
 fn command_line() -> String {

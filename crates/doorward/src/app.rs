@@ -173,8 +173,7 @@ impl App {
         let throttle = Arc::new(Throttle::open(&settings, &store).await?);
         let cookies = CookieJar::new(&settings);
         let guard = guard(&settings, &keys, &cookies, memory, clock.clone());
-        let (most, most_of_one) = (settings.feed_streams, settings.feed_streams_per_client);
-        let follows = (secrets.feed.as_ref(), Followers { most, most_of_one });
+        let follows = (secrets.feed.as_ref(), Followers::of(&settings));
         let told = (revocations.clone(), keys.clone());
         let base = (store.clone(), clock.clone(), settings.roles.clone());
         let (timed, limited) = ((store.clone(), clock.clone()), (hashing.clone(), throttle.clone()));

@@ -24,6 +24,7 @@ use crate::error::Error;
 use crate::keys::Keys;
 use crate::revocations::{Page, Revocations};
 use crate::seldom::seldom;
+use crate::settings::Settings;
 use crate::store::{Store, StoreError, Tx, values};
 
 /// How many entries a page has, more or less.
@@ -104,6 +105,13 @@ pub(crate) struct Followers {
     pub(crate) most: usize,
     /// Those of one registered client.
     pub(crate) most_of_one: usize,
+}
+
+impl Followers {
+    /// Those that the settings allow.
+    pub(crate) fn of(settings: &Settings) -> Self {
+        Self { most: settings.feed_streams, most_of_one: settings.feed_streams_per_client }
+    }
 }
 
 const EPOCH: &str = "INSERT INTO facts (name, value) VALUES ('feed_epoch', $1) ON CONFLICT (name) DO NOTHING";

@@ -164,6 +164,19 @@ fn x06_a_pooler_in_session_mode_is_as_good_as_none() {
 }
 
 #[test]
+fn x06_a_pooler_that_can_never_work_is_refused_at_once_with_what_helps() {
+    let Some(pooler) = Pooler::start("pool_mode = statement") else { return };
+    // The log says before it that the connection was cut.
+    let run = pooler.home("&pgbouncer=true").run(&["serve"]);
+    assert!(run.code == Some(1) && run.err.contains("have the pooler use transaction mode"), "{run:?}");
+    pooler.home("").run(&["serve"]).fails("a pooler shares its connections", "");
+    pooler
+        .home("&options=-c%20lock_timeout=4s")
+        .run(&["serve"])
+        .fails("say pgbouncer=true", "doorward doctor");
+}
+
+#[test]
 fn x06_a_url_may_say_it_too_and_schema_and_options_work_there() {
     let Some(pooler) = Pooler::start("pool_mode = transaction\ndefault_pool_size = 1") else { return };
     let home = pooler.home("&pgbouncer=true");

@@ -1,4 +1,5 @@
-use std::os::unix::fs::PermissionsExt;
+use std::io::Write;
+use std::os::unix::fs::{PermissionsExt, chown};
 
 use crate::support::Home;
 
@@ -108,6 +109,38 @@ fn a_secret_in_a_file_as_kubernetes_and_docker_give_it_is_taken() {
     modes(0o666);
     let run = home.run_mounted(below_run, "JWT_SECRET_FILE=/run/secrets/jwt", &["config", "check"]).unwrap();
     run.fails("can be read by others (mode 666)", "chmod 600");
+}
+
+#[test]
+fn a_secret_of_roots_may_be_read_by_a_group_and_one_of_another_user_is_refused() {
+    const OURS: u32 = 65_534;
+    if !rustix::process::geteuid().is_root() {
+        let line = "SKIPPED: files of several users. To run it too: as root\n";
+        return std::io::stderr().write_all(line.as_bytes()).unwrap();
+    }
+    let home = Home::sqlite();
+    let file = home.path().join("jwt");
+    std::fs::write(&file, "T9k2vQ8xW4mZ7rB1nL6cH3yJ5dF0gS-p\n").unwrap();
+    chown(home.path(), Some(OURS), Some(OURS)).unwrap();
+    for (owner, mode, refusal) in [
+        (0, 0o640, None),
+        (0, 0o440, None),
+        (0, 0o644, Some("can be read by others (mode 644)")),
+        (0, 0o660, Some("can be read by others (mode 660)")),
+        (OURS, 0o400, None),
+        (OURS, 0o640, Some("can be read by others (mode 640)")),
+        (4_711, 0o440, Some("belongs to user id 4711")),
+        (4_711, 0o444, Some("belongs to user id 4711")),
+    ] {
+        chown(&file, Some(owner), Some(OURS)).unwrap();
+        std::fs::set_permissions(&file, std::fs::Permissions::from_mode(mode)).unwrap();
+        let run = home.run_as(OURS, "JWT_SECRET_FILE=jwt", &["config", "check"]);
+        let Some(run) = run else { return };
+        match refusal {
+            None => drop(run.ok()),
+            Some(refusal) => run.fails(refusal, "chmod 600 jwt"),
+        }
+    }
 }
 
 #[test]

@@ -94,6 +94,9 @@ async fn make_our_own(
     }
 }
 
+/// What pgbouncer says of a parameter of the connection that it doesn't pass on.
+const STARTUP: &str = "startup parameter";
+
 /// What the hook says of a connection that is no process's own.
 const SHARED: &str = "shared";
 
@@ -122,14 +125,13 @@ fn may_come_up(error: &PoolError) -> bool {
     match error {
         PoolError::Timeout(_) => true,
         PoolError::Backend(error) | PoolError::PostCreateHook(HookError::Backend(error)) => {
+            let said = text(error);
             match error.code() {
+                _ if said.contains(STARTUP) => false,
                 Some(code) => ["08", "53", "57"].iter().any(|class| code.code().starts_with(class)),
-                None => {
-                    let said = text(error);
-                    !["certificate", "support TLS", "invalid configuration"]
-                        .iter()
-                        .any(|word| said.contains(word))
-                }
+                None => !["certificate", "support TLS", "invalid configuration"]
+                    .iter()
+                    .any(|word| said.contains(word)),
             }
         }
         _ => false,
@@ -233,7 +235,7 @@ fn connect_text(error: &tokio_postgres::Error) -> String {
         Some(code) if *code == SqlState::TOO_MANY_CONNECTIONS => {
             "lower postgres.pool_size: while a connection is opened, there is one more than that"
         }
-        Some(_) if said.contains("startup parameter") => {
+        Some(_) if said.contains(STARTUP) => {
             "there is a pooler in front: say pgbouncer=true in the database URL"
         }
         Some(_) => return said,

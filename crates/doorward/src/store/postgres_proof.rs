@@ -32,7 +32,7 @@ impl From<Error> for Unproven {
 /// What to do about a connection that is shared.
 pub(super) fn refusal() -> StoreError {
     StoreError::Refused(
-        "a pooler shares its connections to PostgreSQL among its clients (transaction mode), so statements that one \
+        "a pooler shares its connections to PostgreSQL among its clients (pool_mode = transaction), so statements that one \
          process prepares would be run by another: say postgres.pooler = true (or pgbouncer=true in the database URL), \
          or have the pooler use session mode"
             .to_owned(),

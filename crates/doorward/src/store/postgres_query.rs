@@ -215,6 +215,9 @@ pub(super) fn store_error(error: &tokio_postgres::Error) -> StoreError {
             StoreError::Contended(text)
         }
         code if code.code().starts_with("23") => StoreError::Conflict(text),
+        _ if text.contains("statement pooling mode") => StoreError::Refused(format!(
+            "{text}: have the pooler use transaction mode, or session mode without postgres.pooler"
+        )),
         // Connection, resources, operator intervention (also a statement that took too long), the system itself.
         code if ["08", "40", "53", "55", "57", "58"].iter().any(|class| code.code().starts_with(class)) => {
             StoreError::Unavailable(text)
