@@ -73,6 +73,20 @@ async function administration({ server, page, look }) {
   await look('confirm-refused')
   await confirm(page)
   await look('user-link')
+  await page.goto('/admin/users')
+  await fill(form, { Name: 'Margaret Hamilton', Email: email('Margaret Hamilton') })
+  await press(page, button(form, 'Create user'))
+  await look('user-created')
+  await look('invitations-none', '/admin/invitations')
+  await fill(page, { 'Email (optional)': email('Katherine Johnson') })
+  await press(page, button(page, 'Make an invitation'))
+  await look('invitations')
+  await look('clients-none', '/admin/clients')
+  await fill(page, { Name: 'the shop' })
+  await press(page, button(page, 'Register a client'))
+  await look('clients')
+  await look('sessions', '/admin/sessions')
+  await look('audit', '/admin/audit')
 }
 
 // The page for arrivals from other sites, held where it would go on.

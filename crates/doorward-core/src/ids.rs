@@ -88,3 +88,7 @@ id!(
     /// The public id of a registered client (RFC 6749 section 2.2).
     ClientId
 );
+id!(
+    /// The public id of a one-time link. It is not the secret in the link.
+    LinkId
+);

@@ -25,7 +25,7 @@ pub mod ticket;
 mod timestamp;
 pub mod token;
 
-pub use ids::{ClientId, IdError, SessionId, UserId};
+pub use ids::{ClientId, IdError, LinkId, SessionId, UserId};
 pub use lifetime::Lifetimes;
 pub use mode::Mode;
 pub use opaque::OpaqueSecret;

@@ -104,8 +104,13 @@ pub mod permission {
     pub const SESSIONS_END: &str = "sessions:end";
     /// Read the audit log.
     pub const AUDIT_READ: &str = "audit:read";
+    /// See the registered clients.
+    pub const CLIENTS_READ: &str = "clients:read";
+    /// Register and delete clients.
+    pub const CLIENTS_WRITE: &str = "clients:write";
     /// All of them.
-    pub const ALL: [&str; 5] = [USERS_READ, USERS_WRITE, SESSIONS_READ, SESSIONS_END, AUDIT_READ];
+    pub const ALL: [&str; 7] =
+        [USERS_READ, USERS_WRITE, SESSIONS_READ, SESSIONS_END, AUDIT_READ, CLIENTS_READ, CLIENTS_WRITE];
 }
 
 /// The roles that exist, each with its permissions. `user` has none of Doorward's own, `admin` has every one.

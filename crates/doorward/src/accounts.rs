@@ -11,7 +11,7 @@ use std::sync::Arc;
 use doorward_core::email::Email;
 use doorward_core::name::DisplayName;
 use doorward_core::role::{RoleName, Roles, permission};
-use doorward_core::{OpaqueSecret, SessionId, Timestamp, UserId};
+use doorward_core::{LinkId, OpaqueSecret, SessionId, Timestamp, UserId};
 
 use crate::actors::Standing;
 pub use crate::actors::{Actor, Admin, Confirmation, Owner};
@@ -349,6 +349,59 @@ impl Accounts {
         };
         self.store.transaction(act).await??;
         Ok((link.secret, link.expires_at))
+    }
+
+    /// Withdraws an invitation.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`], or [`Error::Forbidden`] for one to a role that the actor may not give.
+    pub async fn withdraw(&self, invitation: LinkId, actor: Actor) -> Result<()> {
+        let (now, roles) = (self.clock.now(), self.roles.clone());
+        let entry = Entry::new(Action::InvitationWithdrawn, actor.by(), now);
+        let act = async move |tx: &mut Tx| {
+            let standing = match actor.stands(tx, (&roles, permission::USERS_WRITE), now).await? {
+                Ok(standing) => standing,
+                Err(error) => return Ok(Err(error)),
+            };
+            let Some(role) = links::role_of_invitation(tx, invitation, now).await? else {
+                return Ok(Err(Error::NotFound));
+            };
+            if let Err(error) = standing.covers(&roles, role) {
+                return Ok(Err(error));
+            }
+            if !links::withdraw(tx, invitation).await? {
+                return Ok(Err(Error::NotFound));
+            }
+            audit::record(tx, &entry.clone().detail(format!("role {role}"))).await.map(Ok)
+        };
+        self.store.transaction(act).await?
+    }
+
+    /// Ends one session of a user; gives the number of sessions that ended: none if it was over.
+    ///
+    /// # Errors
+    /// [`Error::Forbidden`] for a user who may do more than the actor.
+    pub async fn end_session(&self, session: SessionId, actor: Actor) -> Result<u32> {
+        let Some(user) = self.sessions.owner(session).await? else { return Ok(0) };
+        let (now, roles) = (self.clock.now(), self.roles.clone());
+        let ending = self.revocations.ending(now, Because::EndedByAdmin);
+        let entry = Entry::new(Action::SessionsEnded, actor.by(), now).user(user).session(session);
+        let ended = self
+            .store
+            .transaction(async move |tx: &mut Tx| {
+                let needs = Needs { admins: false, permission: permission::SESSIONS_END, now };
+                if let Err(error) = locked(tx, user, (&actor, &roles), needs).await? {
+                    return Ok(Err(error));
+                }
+                let ended = revocations::end_each(tx, &[session], ending).await?;
+                if !ended.is_empty() {
+                    audit::record(tx, &entry).await?;
+                }
+                Ok(Ok(u32::from(!ended.is_empty())))
+            })
+            .await??;
+        self.revocations.apply(&[session], ending);
+        Ok(ended)
     }
 
     /// Whether there is such a role.

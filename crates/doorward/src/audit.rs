@@ -42,6 +42,8 @@ pub enum Action {
     ResetLinkMade,
     /// An invitation was made.
     InvitationMade,
+    /// An invitation was withdrawn.
+    InvitationWithdrawn,
     /// A signing key was made.
     KeyRotated,
     /// The command line cleared the limits on guesses and registrations.
@@ -73,6 +75,7 @@ impl Action {
             Self::SessionsEnded => "sessions_ended",
             Self::ResetLinkMade => "reset_link_made",
             Self::InvitationMade => "invitation_made",
+            Self::InvitationWithdrawn => "invitation_withdrawn",
             Self::KeyRotated => "key_rotated",
             Self::LimitsCleared => "limits_cleared",
             Self::ClientCreated => "client_created",
@@ -240,9 +243,9 @@ shown! {
         /// How often, where failures of the same kind share an entry.
         occurrences: i64,
         /// The user that it concerns.
-        user_id: Option<UserId>,
+        pub user_id: Option<UserId>,
         /// The admin who did it.
-        actor_id: Option<UserId>,
+        pub actor_id: Option<UserId>,
         /// In which session.
         session_id: Option<SessionId>,
         /// From where.

@@ -8,29 +8,32 @@ use std::collections::HashMap;
 use arc_swap::ArcSwap;
 use aws_lc_rs::constant_time;
 use doorward_core::name::DisplayName;
+use doorward_core::role::{Roles, permission};
 use doorward_core::{ClientId, OpaqueSecret, Timestamp};
-use serde::Serialize;
 use tokio::sync::Mutex;
 use zeroize::Zeroizing;
 
-use crate::audit::{self, Action, By, Entry};
+use crate::actors::{Actor, Standing};
+use crate::audit::{self, Action, Entry};
 use crate::clock::Clock;
 use crate::error::{Error, Result};
+use crate::shape::shown;
 use crate::store::{Store, StoreError, Tx, values};
 use crate::users::rfc3339;
 
 /// How many there may be: all are in memory.
 const MOST: i64 = 1_000;
 
-/// A client, as the command line shows it.
-#[derive(Debug, Serialize)]
-pub struct Shown {
-    /// Its public id.
-    pub client_id: ClientId,
-    /// What the operator called it.
-    pub name: String,
-    /// When it was registered.
-    pub created_at: String,
+shown! {
+    /// A registered client.
+    pub struct Shown as "Client" {
+        /// Its public id: pages go by it.
+        pub client_id: ClientId,
+        /// What the operator called it.
+        pub name: String,
+        /// When it was registered.
+        pub created_at: String,
+    }
 }
 
 /// A client that is about to be registered.
@@ -54,6 +57,7 @@ impl New {
 pub struct Clients {
     store: Store,
     clock: Clock,
+    roles: Roles,
     known: ArcSwap<Known>,
     /// One reading at a time, so that the last one stands.
     reading: Mutex<()>,
@@ -72,15 +76,15 @@ const COUNT: &str = "SELECT CAST(count(*) AS BIGINT) FROM clients";
 const INSERT: &str = "INSERT INTO clients (id, name, secret_hash, created_at) VALUES ($1, $2, $3, $4)";
 const DELETE: &str = "DELETE FROM clients WHERE id = $1 RETURNING name";
 const HASHES: &str = "SELECT id, secret_hash FROM clients";
-const LIST: &str = "SELECT id, name, created_at FROM clients ORDER BY id";
+const LIST: &str = "SELECT id, name, created_at FROM clients WHERE id > $1 ORDER BY id LIMIT $2";
 
 impl Clients {
     /// Loads all of them.
     ///
     /// # Errors
     /// The store's.
-    pub(crate) async fn load(store: Store, clock: Clock) -> Result<Self, StoreError> {
-        let clients = Self { store, clock, known: ArcSwap::default(), reading: Mutex::new(()) };
+    pub(crate) async fn load(store: Store, clock: Clock, roles: Roles) -> Result<Self, StoreError> {
+        let clients = Self { store, clock, roles, known: ArcSwap::default(), reading: Mutex::new(()) };
         clients.follow().await?;
         Ok(clients)
     }
@@ -99,11 +103,11 @@ impl Clients {
     /// Registers a client, and gives its id and its secret, which is shown once.
     ///
     /// # Errors
-    /// There are too many; the store's.
-    pub async fn create(&self, name: &DisplayName, by: By) -> Result<(ClientId, Zeroizing<String>)> {
+    /// There are too many; [`Error::ConfirmationRequired`], [`Error::Forbidden`]; the store's.
+    pub async fn create(&self, name: &DisplayName, actor: &Actor) -> Result<(ClientId, Zeroizing<String>)> {
         let new = self.prepare(name);
         let (id, secret) = (new.id, new.secret());
-        self.register(new, by).await?;
+        self.register(new, actor).await?;
         Ok((id, secret))
     }
 
@@ -116,49 +120,52 @@ impl Clients {
     /// Registers a client.
     ///
     /// # Errors
-    /// There are too many; the store's.
-    pub async fn register(&self, New { id, name, secret, now }: New, by: By) -> Result<()> {
+    /// There are too many; [`Error::ConfirmationRequired`], [`Error::Forbidden`]; the store's.
+    pub async fn register(&self, New { id, name, secret, now }: New, actor: &Actor) -> Result<()> {
         let (hash, entry) =
-            (secret.hash(), Entry::new(Action::ClientCreated, by, now).detail(id.to_string()));
-        let made = self
-            .store
+            (secret.hash(), Entry::new(Action::ClientCreated, actor.by(), now).detail(id.to_string()));
+        let (actor, roles) = (actor.clone(), self.roles.clone());
+        self.store
             .transaction(async move |tx: &mut Tx| {
+                let asked = actor.stands(tx, (&roles, permission::CLIENTS_WRITE), now).await?;
+                if let Err(error) = asked.and_then(Standing::is_confirmed) {
+                    return Ok(Err(error));
+                }
                 tx.execute(CHANGE, values![]).await?;
                 let count = tx.find(COUNT, values![]).await?.map_or(Ok(0), |row| row.get::<i64>(0))?;
                 if count >= MOST {
-                    return Ok(false);
+                    let full = format!("cannot be registered: there are {MOST} clients already");
+                    return Ok(Err(Error::field("name", full)));
                 }
                 tx.execute(INSERT, values![id, &name, hash, now]).await?;
-                audit::record(tx, &entry).await?;
-                Ok(true)
+                audit::record(tx, &entry).await.map(Ok)
             })
-            .await?;
-        if !made {
-            return Err(Error::field(
-                "name",
-                format!("cannot be registered: there are {MOST} clients already"),
-            ));
-        }
+            .await??;
         Ok(self.follow().await?)
     }
 
     /// Deletes a client: it is none from here on. `false` where there is no such client.
     ///
     /// # Errors
-    /// The store's.
-    pub async fn delete(&self, client: ClientId, by: By) -> Result<bool> {
-        let entry = Entry::new(Action::ClientDeleted, by, self.clock.now()).detail(client.to_string());
+    /// [`Error::Forbidden`]; the store's.
+    pub async fn delete(&self, client: ClientId, actor: &Actor) -> Result<bool> {
+        let now = self.clock.now();
+        let entry = Entry::new(Action::ClientDeleted, actor.by(), now).detail(client.to_string());
+        let (actor, roles) = (actor.clone(), self.roles.clone());
         let deleted = self
             .store
             .transaction(async move |tx: &mut Tx| {
+                if let Err(error) = actor.stands(tx, (&roles, permission::CLIENTS_WRITE), now).await? {
+                    return Ok(Err(error));
+                }
                 tx.execute(CHANGE, values![]).await?;
                 let deleted = tx.find(DELETE, values![client]).await?.is_some();
                 if deleted {
                     audit::record(tx, &entry).await?;
                 }
-                Ok(deleted)
+                Ok(Ok(deleted))
             })
-            .await?;
+            .await??;
         self.follow().await?;
         Ok(deleted)
     }
@@ -168,7 +175,16 @@ impl Clients {
     /// # Errors
     /// The store's.
     pub async fn list(&self) -> Result<Vec<Shown>> {
-        let rows = self.store.list(LIST, values![]).await?;
+        self.page(None, u32::try_from(MOST).unwrap_or(u32::MAX)).await
+    }
+
+    /// Some of them, the oldest first.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn page(&self, after: Option<ClientId>, limit: u32) -> Result<Vec<Shown>> {
+        let after = after.unwrap_or(ClientId::from_bytes([0; 16]));
+        let rows = self.store.list(LIST, values![after, limit]).await?;
         let shown = rows.iter().map(|row| {
             let created_at: Timestamp = row.get(2)?;
             Ok(Shown { client_id: row.get(0)?, name: row.get(1)?, created_at: rfc3339(created_at) })

@@ -8,8 +8,9 @@ use std::time::Duration;
 
 use doorward_core::email::Email;
 use doorward_core::role::{RoleName, Roles, permission};
-use doorward_core::{OpaqueSecret, SessionId, Timestamp, UserId};
+use doorward_core::{LinkId, OpaqueSecret, SessionId, Timestamp, UserId};
 
+use crate::shape::shown;
 use crate::store::{Row, Store, StoreError, Tx, values};
 use crate::users;
 
@@ -19,7 +20,12 @@ pub(crate) const RESET_TTL: Duration = Duration::from_secs(3_600);
 pub(crate) const INVITE_TTL: Duration = Duration::from_secs(7 * 86_400);
 
 const MAKE: &str = "INSERT INTO one_time_links (hash, purpose, user_id, email, role, maker_id, maker_session_id, \
-     created_at, expires_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)";
+     created_at, expires_at, id) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)";
+const OPEN: &str = "SELECT id, email, role, maker_id, created_at, expires_at FROM one_time_links \
+     WHERE purpose = 'invite' AND used_at IS NULL AND expires_at > $2 AND id > $1 ORDER BY id LIMIT $3";
+const ROLE_OF: &str = "SELECT role FROM one_time_links \
+     WHERE id = $1 AND purpose = 'invite' AND used_at IS NULL AND expires_at > $2";
+const WITHDRAW: &str = "DELETE FROM one_time_links WHERE id = $1 AND used_at IS NULL";
 const VOID_OLDER: &str = "DELETE FROM one_time_links WHERE user_id = $1 AND purpose = 'reset'";
 const VOID_OF_SESSION: &str = "DELETE FROM one_time_links WHERE maker_session_id = $1";
 const VOID_OF_MAKER: &str = "DELETE FROM one_time_links \
@@ -63,6 +69,7 @@ pub(crate) struct New {
     pub(crate) secret: OpaqueSecret,
     /// Until when it works.
     pub(crate) expires_at: Timestamp,
+    id: LinkId,
     now: Timestamp,
     maker: Option<Maker>,
     opens: Opens,
@@ -89,7 +96,8 @@ impl New {
 
     fn link(opens: Opens, maker: Option<Maker>, now: Timestamp, ttl: Duration) -> Self {
         let secret = OpaqueSecret::new(crate::random::bytes());
-        Self { secret, expires_at: now + ttl, now, maker, opens }
+        let id = LinkId::new(now, crate::random::bytes());
+        Self { secret, expires_at: now + ttl, id, now, maker, opens }
     }
 }
 
@@ -108,9 +116,8 @@ pub(crate) async fn make(tx: &mut Tx, new: &New) -> Result<(), StoreError> {
     };
     let (maker, session) = (new.maker.map(|maker| maker.user), new.maker.and_then(|maker| maker.session));
     let (hash, purpose) = (new.secret.hash(), purpose.as_str());
-    tx.execute(MAKE, values![hash, purpose, user, email, role, maker, session, new.now, new.expires_at])
-        .await
-        .map(drop)
+    let values = values![hash, purpose, user, email, role, maker, session, new.now, new.expires_at, new.id];
+    tx.execute(MAKE, values).await.map(drop)
 }
 
 /// Deletes the links that were made in this session, within the transaction that ends it.
@@ -177,6 +184,61 @@ impl Invitation {
     pub(crate) fn is_for(&self, email: &Email) -> bool {
         self.email.as_ref().is_none_or(|invited| invited == email)
     }
+}
+
+shown! {
+    /// An invitation that waits to be used, as admins see it. Nobody can show its link again.
+    pub(crate) struct ListedInvitation as "Invitation" {
+        /// Its id: pages go by it.
+        pub(crate) id: LinkId,
+        /// The address that it is for; null for anybody who has the link.
+        pub(crate) email: Option<String>,
+        /// The role of the new user.
+        pub(crate) role: RoleName,
+        /// The admin who made it; null for the command line.
+        pub(crate) maker_id: Option<UserId>,
+        /// When it was made.
+        pub(crate) created_at: String,
+        /// Until when it works.
+        pub(crate) expires_at: String,
+    }
+}
+
+/// Invitations that wait to be used, by id.
+pub(crate) async fn invitations(
+    store: &Store,
+    after: Option<LinkId>,
+    limit: u32,
+    now: Timestamp,
+) -> Result<Vec<ListedInvitation>, StoreError> {
+    let after = after.unwrap_or(LinkId::from_bytes([0; 16]));
+    let rows = store.list(OPEN, values![after, now, limit]).await?;
+    let listed = rows.iter().map(|row| {
+        Ok(ListedInvitation {
+            id: row.get(0)?,
+            email: row.get(1)?,
+            role: row.get::<Option<RoleName>>(2)?.unwrap_or(RoleName::USER),
+            maker_id: row.get(3)?,
+            created_at: users::rfc3339(row.get(4)?),
+            expires_at: users::rfc3339(row.get(5)?),
+        })
+    });
+    listed.collect()
+}
+
+/// The role of an invitation that waits to be used.
+pub(crate) async fn role_of_invitation(
+    tx: &mut Tx,
+    id: LinkId,
+    now: Timestamp,
+) -> Result<Option<RoleName>, StoreError> {
+    let row = tx.find(ROLE_OF, values![id, now]).await?;
+    row.map(|row| Ok(row.get::<Option<RoleName>>(0)?.unwrap_or(RoleName::USER))).transpose()
+}
+
+/// Deletes an invitation within its act's transaction; `false` if it was used in the meantime.
+pub(crate) async fn withdraw(tx: &mut Tx, id: LinkId) -> Result<bool, StoreError> {
+    Ok(tx.execute(WITHDRAW, values![id]).await? == 1)
 }
 
 /// Makes a link that was used within this act's transaction good again: the act came to nothing.

@@ -6,7 +6,7 @@ use doorward_core::email::Email;
 use doorward_core::name::DisplayName;
 use doorward_core::password::Password;
 use doorward_core::role::RoleName;
-use doorward_core::{Mode, OpaqueSecret, SessionId, UserId};
+use doorward_core::{ClientId, LinkId, Mode, OpaqueSecret, SessionId, UserId};
 use serde_json::{Map, Value, json};
 
 /// A type that knows how its JSON looks.
@@ -33,6 +33,8 @@ shapes! {
     i64: { "type": "integer" };
     UserId: { "type": "string", "format": "uuid", "examples": ["01979a3c-8f4e-7b21-9c55-0d7f6a2b41e8"] };
     SessionId: { "type": "string", "format": "uuid", "examples": ["01979a3d-1b02-7c94-8a16-52e0c3f7d9ab"] };
+    ClientId: { "type": "string", "format": "uuid", "examples": ["01979a3e-5c11-7d20-9b34-6f1e2a8c4d70"] };
+    LinkId: { "type": "string", "format": "uuid", "examples": ["01979a3f-2a6d-7e85-8c47-3b9d1f0e6a52"] };
     RoleName: { "type": "string", "pattern": "^[a-z][a-z0-9_-]{0,30}$", "examples": ["user"] };
     Mode: { "type": "string", "enum": ["bearer", "cookie", "session"] };
 }

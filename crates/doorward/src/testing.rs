@@ -30,7 +30,6 @@ use serde_json::json;
 
 use crate::accounts::Actor;
 use crate::app::App;
-use crate::audit::By;
 use crate::clock::Clock;
 use crate::features::admin_users;
 use crate::hooks::Hooks;
@@ -173,7 +172,7 @@ impl Site {
     /// A new registered client, as its `Authorization` says it.
     pub async fn client(&self) -> String {
         let name = DisplayName::parse("the shop").unwrap();
-        let (id, secret) = self.app.clients.create(&name, By::CommandLine).await.unwrap();
+        let (id, secret) = self.app.clients.create(&name, &Actor::CommandLine).await.unwrap();
         format!("Basic {}", STANDARD.encode(format!("{id}:{}", *secret)))
     }
 

@@ -1,7 +1,7 @@
 //! `doorward client`: programs that may ask about tokens, end their sessions and follow the revocations.
 
 use clap::{Args, Subcommand};
-use doorward::audit::By;
+use doorward::accounts::Actor;
 use doorward_core::ClientId;
 use doorward_core::name::DisplayName;
 use serde_json::json;
@@ -57,7 +57,7 @@ impl Client {
                     true => Answer::json(&json!({ "client_id": id, "client_secret": *secret }))?,
                     false => Answer::text(format!("client_id: {id}\nclient_secret: {}", *secret)),
                 })?;
-                app.clients.register(new, By::CommandLine).await.map_err(|error| {
+                app.clients.register(new, &Actor::CommandLine).await.map_err(|error| {
                     let problem = Failure::from(error).problem;
                     Failure::new(problem, "nothing was registered: the secret above opens nothing; try again")
                 })?;
@@ -67,7 +67,7 @@ impl Client {
                 Answer::rows(&app.clients.list().await?, &["client_id", "name", "created_at"], json)
             }
             Self::Delete(Delete { client, json }) => {
-                if !app.clients.delete(client, By::CommandLine).await? {
+                if !app.clients.delete(client, &Actor::CommandLine).await? {
                     let problem = format!("there is no client {client}");
                     return Err(Failure::new(problem, "`doorward client list` shows them"));
                 }

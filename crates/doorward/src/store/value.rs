@@ -2,7 +2,7 @@ use std::fmt;
 
 use doorward_core::email::Email;
 use doorward_core::role::RoleName;
-use doorward_core::{ClientId, Mode, SessionId, Timestamp, UserId};
+use doorward_core::{ClientId, LinkId, Mode, SessionId, Timestamp, UserId};
 
 use super::StoreError;
 
@@ -61,6 +61,7 @@ value_from! {
     UserId => |id| Self::Bytes(id.as_bytes().to_vec()),
     SessionId => |id| Self::Bytes(id.as_bytes().to_vec()),
     ClientId => |id| Self::Bytes(id.as_bytes().to_vec()),
+    LinkId => |id| Self::Bytes(id.as_bytes().to_vec()),
     Timestamp => |at| Self::Int(at.as_micros()),
     RoleName => |role| Self::Text(role.as_str().to_owned()),
     Mode => |mode| Self::Text(mode.as_str().to_owned()),
@@ -133,6 +134,7 @@ column! {
     UserId: Value::Bytes(bytes) => bytes.as_slice().try_into().ok().map(Self::from_bytes),
     SessionId: Value::Bytes(bytes) => bytes.as_slice().try_into().ok().map(Self::from_bytes),
     ClientId: Value::Bytes(bytes) => bytes.as_slice().try_into().ok().map(Self::from_bytes),
+    LinkId: Value::Bytes(bytes) => bytes.as_slice().try_into().ok().map(Self::from_bytes),
 }
 
 impl<const N: usize> Column for [u8; N] {

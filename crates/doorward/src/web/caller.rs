@@ -105,4 +105,8 @@ may! {
     EndsSessions: permission::SESSIONS_END;
     /// May read the audit log.
     ReadsAudit: permission::AUDIT_READ;
+    /// May see the registered clients.
+    ReadsClients: permission::CLIENTS_READ;
+    /// May register and delete clients.
+    WritesClients: permission::CLIENTS_WRITE;
 }

@@ -1,7 +1,7 @@
 //! The signed-in home: who I am, my devices, and the forms that change my account.
 
 use doorward_core::Refusal;
-use doorward_core::role::permission;
+use doorward_core::role::{RoleName, permission};
 use doorward_guard::Identity;
 use minijinja::context;
 use minijinja::value::{Serde, Value};
@@ -16,7 +16,15 @@ pub(crate) const HOME: &str = "home.html";
 pub(crate) async fn home(app: &App, identity: &Identity, typed: Value) -> Result<Value> {
     let cached = app.users.cached(identity.user).await?.ok_or(Refusal::SessionEnded)?;
     let sessions = app.sessions.list(identity.user, Some(identity.session)).await?;
-    let see_users = app.settings.roles.grants(identity.role, permission::USERS_READ);
     let (user, sessions) = (Value::from(Serde(cached.user.shown())), Value::from(Serde(sessions)));
-    Ok(context! { user, sessions, typed, may => context! { see_users }, now => app.now().as_secs() })
+    Ok(context! { user, sessions, typed, may => may_see(app, identity.role), now => app.now().as_secs() })
+}
+
+/// Which pages of admins somebody with this role may see.
+pub(crate) fn may_see(app: &App, role: RoleName) -> Value {
+    let sees = |permission| app.settings.roles.grants(role, permission);
+    context! {
+        see_users => sees(permission::USERS_READ), see_sessions => sees(permission::SESSIONS_READ),
+        see_clients => sees(permission::CLIENTS_READ), see_audit => sees(permission::AUDIT_READ),
+    }
 }

@@ -23,10 +23,13 @@ pub(crate) enum Notice {
     UserChanged,
     UserSignedOut,
     UserDeleted,
+    SessionEnded,
+    InvitationWithdrawn,
+    ClientDeleted,
 }
 
 impl Notice {
-    const ALL: [Self; 13] = [
+    const ALL: [Self; 16] = [
         Self::SignedOut,
         Self::SignedOutEverywhere,
         Self::AccountDeleted,
@@ -40,6 +43,9 @@ impl Notice {
         Self::UserChanged,
         Self::UserSignedOut,
         Self::UserDeleted,
+        Self::SessionEnded,
+        Self::InvitationWithdrawn,
+        Self::ClientDeleted,
     ];
 
     /// How the URL says it, and how the page does.
@@ -60,6 +66,9 @@ impl Notice {
             Self::UserChanged => ("user-changed", "Changes saved."),
             Self::UserSignedOut => ("user-signed-out", "The user is signed out on all devices."),
             Self::UserDeleted => ("user-deleted", "User deleted."),
+            Self::SessionEnded => ("session-ended", "The user is signed out there."),
+            Self::InvitationWithdrawn => ("invitation-withdrawn", "The invitation is withdrawn."),
+            Self::ClientDeleted => ("client-deleted", "The client is deleted."),
         }
     }
 

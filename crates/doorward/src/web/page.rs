@@ -31,6 +31,10 @@ const TEMPLATES: &[(&str, &str)] = &[
     ("docs.html", include_str!("../features/docs/docs.html")),
     ("users.html", include_str!("../features/admin_users/users.html")),
     ("user.html", include_str!("../features/admin_users/user.html")),
+    ("sessions.html", include_str!("../features/admin_users/sessions.html")),
+    ("invitations.html", include_str!("../features/admin_users/invitations.html")),
+    ("clients.html", include_str!("../features/admin_users/clients.html")),
+    ("audit.html", include_str!("../features/admin_users/audit.html")),
     ("login.html", include_str!("../features/login/login.html")),
     ("register.html", include_str!("../features/register/register.html")),
     ("logout.html", include_str!("../features/logout/logout.html")),
@@ -92,6 +96,7 @@ impl Pages {
         engine.add_function(FORM_KEY, form_key);
         engine.add_filter("ago", words::ago);
         engine.add_filter("day", words::day);
+        engine.add_filter("moment", words::moment);
         engine.add_global("base", settings.base_path.clone());
         engine.add_global("version", assets::version());
         engine.add_global("contact", contact(&settings.contact));
@@ -243,7 +248,8 @@ mod tests {
                     title => HOSTILE, code => HOSTILE, message => HOSTILE, request_id => HOSTILE,
                     return_to => HOSTILE, email => HOSTILE, name => HOSTILE, token => HOSTILE, wait => HOSTILE,
                     invite => HOSTILE, user => hostile(), typed => hostile(), query => hostile(), may => hostile(),
-                    link => hostile(), sessions => lists.clone(), users => lists.clone(), next => HOSTILE,
+                    link => hostile(), sessions => lists.clone(), users => lists.clone(), entries => lists.clone(),
+                    invitations => lists.clone(), clients => lists.clone(), made => hostile(), write => true, later => true, current => HOSTILE, next => HOSTILE,
                     roles => [HOSTILE], all_roles => [HOSTILE], has_password => true, own => false, purpose => HOSTILE, action => HOSTILE, back => HOSTILE, fields => [hostile()], notice => HOSTILE, trouble, now,
                 };
                 let page = pages.engine.get_template(name).unwrap().render(context).unwrap();

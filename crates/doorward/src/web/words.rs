@@ -21,6 +21,12 @@ pub(super) fn day(at: &str) -> String {
     format!("{} {} {}", time.day(), time.month(), time.year())
 }
 
+/// The minute of a time of the API: "3 March 2026, 08:05 UTC".
+pub(super) fn moment(at: &str) -> String {
+    let Ok(time) = OffsetDateTime::parse(at, &Rfc3339) else { return at.to_owned() };
+    format!("{}, {:02}:{:02} UTC", day(at), time.hour(), time.minute())
+}
+
 /// How many seconds to wait, rounded up: "1 second", "3 minutes".
 pub(super) fn wait(seconds: u64) -> String {
     if seconds < 60 { count(seconds, "second") } else { count(seconds.div_ceil(60), "minute") }
@@ -49,6 +55,12 @@ mod tests {
         ] {
             assert_eq!(ago(at, now), said);
         }
+    }
+
+    #[test]
+    fn a_moment_has_its_day_and_minute() {
+        assert_eq!(moment("2027-01-05T08:05:30Z"), "5 January 2027, 08:05 UTC");
+        assert_eq!(moment("sometime"), "sometime");
     }
 
     #[test]

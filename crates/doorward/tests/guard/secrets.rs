@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use doorward::audit::By;
+use doorward::accounts::Actor;
 use doorward::testing::{Site, Visitor};
 use doorward_core::name::DisplayName;
 use doorward_core::role::RoleName;
@@ -20,7 +20,7 @@ const ASKS: &str = "POST /introspect";
 /// A guard that is a registered client.
 async fn guard(site: &Site, address: SocketAddr) -> Guard {
     let name = DisplayName::parse("Shop").unwrap();
-    let (id, secret) = site.app.clients.create(&name, By::CommandLine).await.unwrap();
+    let (id, secret) = site.app.clients.create(&name, &Actor::CommandLine).await.unwrap();
     told(site, address).client(id.to_string(), secret.as_str()).build().await.unwrap()
 }
 

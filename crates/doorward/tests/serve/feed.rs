@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use doorward::Listening;
-use doorward::audit::By;
+use doorward::accounts::Actor;
 use doorward::store::Value;
 use doorward::testing::Site;
 use doorward_core::SessionId;
@@ -284,7 +284,7 @@ async fn the_stream_of_a_client_that_is_deleted_ends_within_seconds() {
     follower.catches_up().await;
     let other = site.restarted().await;
     let id = other.app.clients.list().await.unwrap()[0].client_id;
-    assert!(other.app.clients.delete(id, By::CommandLine).await.unwrap());
+    assert!(other.app.clients.delete(id, &Actor::CommandLine).await.unwrap());
     while follower.hears().await.is_some() {}
     assert_eq!(Follower::to(address, &client, follower.last_id.as_deref()).await.status(), 401);
     assert_eq!(Follower::to(address, BEARER, follower.last_id.as_deref()).await.status(), 200);

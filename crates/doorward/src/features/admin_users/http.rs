@@ -10,14 +10,12 @@ use http::StatusCode;
 use minijinja::{Value, context};
 use serde_json::json;
 
-use super::queries::cut;
 use super::{Listed, Search, pages};
 use crate::accounts::{Change, Confirmation};
 use crate::app::App;
-use crate::audit;
 use crate::error::{Error, Result};
 use crate::users::{User, rfc3339};
-use crate::web::caller::{Caller, EndsSessions, ReadsAudit, ReadsSessions, ReadsUsers, WritesUsers};
+use crate::web::caller::{Caller, EndsSessions, ReadsSessions, ReadsUsers, WritesUsers};
 use crate::web::client::Client;
 use crate::web::confirm::{self, Waiting};
 use crate::web::credential::go;
@@ -28,8 +26,8 @@ use crate::web::query::Query;
 use crate::web::reader::Reader;
 
 /// How many rows a page has, and at most.
-const PAGE: u32 = 50;
-const MOST: u32 = 200;
+pub(super) const PAGE: u32 = 50;
+pub(super) const MOST: u32 = 200;
 
 fn id(text: &str) -> Result<UserId> {
     text.parse().map_err(|_| Error::NotFound)
@@ -250,7 +248,12 @@ async fn reset_link_by(
 }
 
 /// A form that may have to wait for the password: where it was sent to, and where to go without it.
-fn waiting(app: &App, purpose: &'static str, (action, back): (&str, &str), input: &Input) -> Waiting {
+pub(super) fn waiting(
+    app: &App,
+    purpose: &'static str,
+    (action, back): (&str, &str),
+    input: &Input,
+) -> Waiting {
     Waiting::of(app, purpose, (action.to_owned(), back.to_owned()), input)
 }
 
@@ -275,32 +278,4 @@ pub(super) async fn end_sessions(
         return Ok(go(&app, &Notice::UserSignedOut.at(&format!("/admin/users/{user}"))));
     }
     Ok(done("Logged out from all devices").sessions(sessions).into_response())
-}
-
-pub(super) async fn sessions(State(app): State<App>, _: ReadsSessions, query: Query) -> Result<Response> {
-    let after = query.parse("after", "is no session's id")?;
-    let (sessions, next) = super::list_sessions(&app, after, query.limit(PAGE, MOST)?).await?;
-    Ok(Json(json!({ "sessions": sessions, "next": next })).into_response())
-}
-
-pub(super) async fn audit_log(State(app): State<App>, _: ReadsAudit, query: Query) -> Result<Response> {
-    let after = query.parse("after", "is no entry's id")?;
-    let limit = query.limit(PAGE, MOST)?;
-    let mut entries = audit::page(&app.store, after, limit + 1).await?;
-    let next = cut(&mut entries, limit).map(|last| last.id);
-    Ok(Json(json!({ "entries": entries, "next": next })).into_response())
-}
-
-pub(super) async fn invite(
-    State(app): State<App>,
-    WritesUsers(caller): WritesUsers,
-    client: Client,
-    mut input: Input,
-) -> Result<Response> {
-    let (email, role) = (input.optional::<Email>("email"), input.optional("role").unwrap_or(RoleName::USER));
-    input.check()?;
-    let actor = confirm::actor(&app, &caller, &client, &mut input).await?;
-    let (url, expires_at) = super::invite(&app, (email, role), actor).await?;
-    let body = json!({ "success": true, "url": url, "expires_at": rfc3339(expires_at) });
-    Ok((StatusCode::CREATED, Json(body)).into_response())
 }

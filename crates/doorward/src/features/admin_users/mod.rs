@@ -5,15 +5,19 @@
 //! password?} → 201. `GET, PATCH, DELETE /admin/users/{id}`; PATCH {name, email, role, disabled}. The last admin can't be
 //! demoted, disabled or removed (409), and nobody gives, or acts on, more than they have (403). `POST
 //! /admin/users/{id}/reset-link` → {url, expires_at}. `GET, DELETE /admin/users/{id}/sessions`. `GET /admin/sessions,
-//! /admin/audit`. `POST /admin/invitations` {email?, role?} → 201 {url, expires_at}.
+//! /admin/audit`; `DELETE /admin/sessions/{id}`. `GET, POST /admin/invitations` {email?, role?} → 201 {url, expires_at};
+//! `DELETE /admin/invitations/{id}`. `GET, POST /admin/clients` {name} → 201 {client_id, client_secret}; `DELETE
+//! /admin/clients/{id}`.
 //!
-//! As pages: `GET /admin/users` and `GET /admin/users/{id}`. Their forms post to `/admin/users`, `/admin/users/{id}`,
-//! `/admin/users/{id}/delete`, `/reset-link` and `/sessions/end`, and go to one of the two; the reset link itself stands in
-//! the answer and nowhere else.
+//! Each `GET` is a page too. Their forms post to the same paths, where there is no DELETE in a form to `…/delete`,
+//! `…/end` and `…/withdraw`, and go back to a list; a link or secret stands in the answer that made it and nowhere else.
 
+mod clients;
 mod http;
+mod invitations;
 mod pages;
 mod queries;
+mod records;
 mod routes;
 
 use std::sync::Arc;
@@ -28,7 +32,6 @@ use crate::accounts::{Actor, NewUser};
 use crate::app::App;
 use crate::audit::{Action, By, Entry};
 use crate::error::{Error, Result};
-use crate::revocations::Because;
 use crate::sessions;
 use crate::users::{User, check_new_password};
 
@@ -108,13 +111,12 @@ pub async fn end_sessions(app: &App, user: UserId, actor: Actor) -> Result<u32> 
     app.accounts.end_sessions(user, actor).await
 }
 
-/// Ends one session, whose user is not asked; gives the number of sessions that ended: none if it was over.
+/// Ends one session; gives the number of sessions that ended: none if it was over.
 ///
 /// # Errors
-/// The store's.
+/// [`Error::Forbidden`] for the session of a user who may do more than the actor.
 pub async fn end_session(app: &App, session: SessionId, actor: Actor) -> Result<u32> {
-    let entry = Entry::new(Action::SessionsEnded, actor.by(), app.now());
-    app.sessions.end(vec![session], Because::EndedByAdmin, Some(entry)).await
+    app.accounts.end_session(session, actor).await
 }
 
 fn url(app: &App, path: &str, secret: &OpaqueSecret) -> String {

@@ -9,6 +9,7 @@ use minijinja::value::{Serde, Value};
 use super::{Listed, Search, list_users};
 use crate::app::App;
 use crate::error::{Error, Result};
+use crate::web::home::may_see;
 
 pub(super) const LIST: &str = "users.html";
 pub(super) const USER: &str = "user.html";
@@ -24,15 +25,15 @@ pub(super) async fn list(
     let text = search.text.clone().unwrap_or_default();
     let role = search.role.map(|role| role.to_string()).unwrap_or_default();
     let next = next.map(|after| {
-        let mut query = url::form_urlencoded::Serializer::new(String::new());
+        let mut query = url::form_urlencoded::Serializer::new(self::next(after, limit));
         query
-            .extend_pairs([("search", &text), ("role", &role)].iter().filter(|(_, value)| !value.is_empty()));
-        query.append_pair("after", &after.to_string()).append_pair("limit", &limit.to_string()).finish()
+            .extend_pairs([("search", &text), ("role", &role)].iter().filter(|(_, value)| !value.is_empty()))
+            .finish()
     });
     let write = app.settings.roles.grants(caller.role, permission::USERS_WRITE);
     Ok(context! {
         query => context! { search => text, role, later => search.after.is_some() },
-        users => Value::from(Serde(users)), next, typed, may => context! { write, see_users => true },
+        users => Value::from(Serde(users)), next, typed, may => context! { write, ..may_see(app, caller.role) },
         all_roles => names(app, None), roles => names(app, Some(caller)),
     })
 }
@@ -47,8 +48,7 @@ pub(super) async fn user(app: &App, caller: &Identity, id: UserId, typed: Value)
     let may = context! {
         write => over(permission::USERS_WRITE),
         end => over(permission::SESSIONS_END),
-        see_sessions => roles.grants(caller.role, permission::SESSIONS_READ),
-        see_users => true,
+        ..may_see(app, caller.role)
     };
     let sessions = match roles.grants(caller.role, permission::SESSIONS_READ) {
         true => app.sessions.list(id, own.then_some(caller.session)).await?,
@@ -61,8 +61,13 @@ pub(super) async fn user(app: &App, caller: &Identity, id: UserId, typed: Value)
     })
 }
 
+/// The query of the page that begins after this row.
+pub(super) fn next(after: impl std::fmt::Display, limit: u32) -> String {
+    format!("after={after}&limit={limit}")
+}
+
 /// The roles that there are; those that this caller may give.
-fn names(app: &App, caller: Option<&Identity>) -> Vec<String> {
+pub(super) fn names(app: &App, caller: Option<&Identity>) -> Vec<String> {
     let roles = &app.settings.roles;
     let may_give = |role: &_| caller.is_none_or(|caller| roles.covers(caller.role, *role));
     roles.names().filter(may_give).map(|role| role.to_string()).collect()

@@ -86,7 +86,7 @@ shown! {
         /// The public id: pages go by it.
         pub id: SessionId,
         /// Whose it is.
-        user_id: UserId,
+        pub user_id: UserId,
         /// How its client holds the credential.
         mode: Mode,
         /// When it began.
@@ -98,7 +98,7 @@ shown! {
         /// The address that it was last used from.
         ip: Option<String>,
         /// What the client says of itself.
-        user_agent: Option<String>,
+        pub user_agent: Option<String>,
     }
 }
 

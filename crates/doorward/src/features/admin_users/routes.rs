@@ -6,15 +6,16 @@ use doorward_core::email::Email;
 use doorward_core::name::DisplayName;
 use doorward_core::password::Password;
 use doorward_core::role::{RoleName, permission};
-use doorward_core::{SessionId, UserId};
+use doorward_core::{ClientId, LinkId, OpaqueSecret, SessionId, UserId};
 use serde_json::{Value, json};
 
-use super::http::{
-    audit_log, change, create, delete, end_sessions, find, invite, list, reset_link, sessions, sessions_of,
-};
+use super::http::{change, create, delete, end_sessions, find, list, reset_link, sessions_of};
 use super::{Listed, ListedSession};
+use super::{clients, invitations, records};
 use crate::audit;
+use crate::clients::Shown as Client;
 use crate::error::Error;
+use crate::links::ListedInvitation;
 use crate::sessions::Shown;
 use crate::shape::{Shape, described, exactly, object, of};
 use crate::web::api::Who::May;
@@ -23,7 +24,7 @@ use crate::web::done::Done;
 use crate::web::notice::Notice;
 
 pub(crate) fn routes() -> Routes {
-    users().merge(links()).merge(sessions_and_log())
+    users().merge(links()).merge(sessions_and_log()).merge(registered_clients())
 }
 
 fn users() -> Routes {
@@ -85,7 +86,7 @@ fn users() -> Routes {
 }
 
 fn links() -> Routes {
-    use permission::USERS_WRITE;
+    use permission::{USERS_READ, USERS_WRITE};
     let link_says = says("Make a link to reset a user's password", May(USERS_WRITE))
         .more("Needs a confirmation. One's own password is changed in the profile.")
         .body([optional::<Password>("current_password")])
@@ -96,13 +97,27 @@ fn links() -> Routes {
     let invite_says = says("Make an invitation to register", May(USERS_WRITE))
         .more("For one address, or for anybody. A role that may do as much as one's own, or change users, needs a confirmation.")
         .body([optional::<Email>("email"), optional::<RoleName>("role"), optional::<Password>("current_password")])
-        .json(201, "the link, good for seven days and one use", link(true));
+        .json(201, "the link, good for seven days and one use", link(true))
+        .page(201, "the same for a browser");
     let invite_says = confirmed(invite_says);
-    Routes::of("Administration").post("/admin/users/{id}/reset-link", reset_link, link_says).post(
-        "/admin/invitations",
-        invite,
-        invite_says,
+    let list_says = page::<ListedInvitation, LinkId>(
+        "List the invitations that wait to be used",
+        USERS_READ,
+        "invitations",
+        "the oldest first",
     )
+    .query("done", Notice::shape(), Notice::MEANING)
+    .page(200, "the same for a browser");
+    let withdraw_says = says("Withdraw an invitation", May(USERS_WRITE))
+        .json(200, "withdrawn", Done::shape("Invitation withdrawn"))
+        .goes("after a form, to /admin/invitations")
+        .refuses([Error::NotFound]);
+    Routes::of("Administration")
+        .post("/admin/users/{id}/reset-link", reset_link, link_says)
+        .get("/admin/invitations", invitations::list, list_says)
+        .post("/admin/invitations", invitations::invite, invite_says)
+        .delete("/admin/invitations/{id}", invitations::withdraw, withdraw_says.clone())
+        .post("/admin/invitations/{id}/withdraw", invitations::withdraw, withdraw_says)
 }
 
 /// The current password, if it is asked for, counts as a guess.
@@ -119,16 +134,53 @@ fn sessions_and_log() -> Routes {
         .json(200, "ended", Done::shape_of_sessions("Logged out from all devices"))
         .goes("after a form, to the user's page")
         .refuses([Error::NotFound]);
+    let end_one_says = says("End a session", May(SESSIONS_END))
+        .json(200, "ended", Done::shape("Session ended"))
+        .goes("after a form, to /admin/sessions")
+        .refuses([Error::NotFound]);
     let sessions_say =
-        page::<ListedSession, SessionId>("List everybody's sessions", SESSIONS_READ, "sessions", "by id");
+        page::<ListedSession, SessionId>("List everybody's sessions", SESSIONS_READ, "sessions", "by id")
+            .query("done", Notice::shape(), Notice::MEANING)
+            .page(200, "the same for a browser");
     let log_says =
-        page::<audit::Shown, SessionId>("The audit log", AUDIT_READ, "entries", "the newest first");
+        page::<audit::Shown, SessionId>("The audit log", AUDIT_READ, "entries", "the newest first")
+            .page(200, "the same for a browser");
     Routes::of("Administration")
         .get("/admin/users/{id}/sessions", sessions_of, of_user_says)
         .delete("/admin/users/{id}/sessions", end_sessions, end_says.clone())
         .post("/admin/users/{id}/sessions/end", end_sessions, end_says)
-        .get("/admin/sessions", sessions, sessions_say)
-        .get("/admin/audit", audit_log, log_says)
+        .get("/admin/sessions", records::sessions, sessions_say)
+        .delete("/admin/sessions/{id}", records::end_session, end_one_says.clone())
+        .post("/admin/sessions/{id}/end", records::end_session, end_one_says)
+        .get("/admin/audit", records::log, log_says)
+}
+
+fn registered_clients() -> Routes {
+    use permission::{CLIENTS_READ, CLIENTS_WRITE};
+    let list_says =
+        page::<Client, ClientId>("List the registered clients", CLIENTS_READ, "clients", "the oldest first")
+            .query("done", Notice::shape(), Notice::MEANING)
+            .page(200, "the same for a browser");
+    let secret = [
+        ("success", exactly(true)),
+        ("client_id", of::<ClientId>()),
+        ("client_secret", of::<OpaqueSecret>()),
+    ];
+    let create_says = says("Register a client", May(CLIENTS_WRITE))
+        .more("Needs a confirmation. The secret is in this answer and can't be shown again.")
+        .body([required::<DisplayName>("name"), optional::<Password>("current_password")])
+        .json(201, "registered", object(secret))
+        .page(201, "the same for a browser");
+    let delete_says = says("Delete a client", May(CLIENTS_WRITE))
+        .more("A server learns of it within a second, and ends what it follows.")
+        .json(200, "deleted", Done::shape("Client deleted"))
+        .goes("after a form, to /admin/clients")
+        .refuses([Error::NotFound]);
+    Routes::of("Administration")
+        .get("/admin/clients", clients::list, list_says)
+        .post("/admin/clients", clients::create, confirmed(create_says))
+        .delete("/admin/clients/{id}", clients::delete, delete_says.clone())
+        .post("/admin/clients/{id}/delete", clients::delete, delete_says)
 }
 
 /// A list in pages, each of which says where the next one begins.

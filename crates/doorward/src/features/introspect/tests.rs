@@ -4,7 +4,7 @@ use doorward_core::Mode;
 use http::{Method, header};
 use serde_json::{Value, json};
 
-use crate::audit::By;
+use crate::accounts::Actor;
 use crate::testing::{Answer, Site};
 
 /// Asks about a token, as this `Authorization`.
@@ -208,11 +208,11 @@ async fn a_deleted_client_is_none_at_once_here_and_as_soon_as_it_is_read_elsewhe
     let (token, other) = (ada.token().unwrap(), site.restarted().await);
     assert_eq!(told(&other, &client, &token).await["active"], true);
     let id = site.app.clients.list().await.unwrap()[0].client_id;
-    assert!(site.app.clients.delete(id, By::CommandLine).await.unwrap());
+    assert!(site.app.clients.delete(id, &Actor::CommandLine).await.unwrap());
     ask(&site, &client, &token).await.is_refused("invalid_client");
     other.app.follow().await.unwrap();
     ask(&other, &client, &token).await.is_refused("invalid_client");
-    assert!(!site.app.clients.delete(id, By::CommandLine).await.unwrap());
+    assert!(!site.app.clients.delete(id, &Actor::CommandLine).await.unwrap());
 }
 
 #[tokio::test]

@@ -77,6 +77,7 @@ CREATE INDEX devices_by_use ON devices (used_at);
 -- maker's session has no foreign key: a link outlives its ordinary end.
 CREATE TABLE one_time_links (
     hash BYTEA PRIMARY KEY,
+    id BYTEA NOT NULL UNIQUE CHECK (length(id) = 16),
     purpose TEXT NOT NULL CHECK (purpose IN ('reset', 'invite')),
     user_id BYTEA REFERENCES users (id) ON DELETE CASCADE,
     email TEXT,

@@ -4,7 +4,6 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use doorward::accounts::{Actor, Change};
-use doorward::audit::By;
 use doorward::features::admin_users;
 use doorward::testing::{PASSWORD, Site, Visitor};
 use doorward_core::role::RoleName;
@@ -118,6 +117,27 @@ async fn by_admin(root: &Visitor, case: &str, id: &str) {
         }
         "reset_link_made by admin" => drop(reset_link(root, id).await),
         "invitation_made by admin" => drop(invitation(root, "user").await),
+        "invitation_withdrawn by admin" => {
+            invitation(root, "user").await;
+            let listed = root.get("/admin/invitations").await.is_ok();
+            let id = listed["invitations"][0]["id"].as_str().unwrap().to_owned();
+            root.delete(&format!("/admin/invitations/{id}"), Value::Null).await.is_ok();
+        }
+        "sessions_ended by admin for one" => {
+            let listed = root.get(&format!("{path}/sessions")).await.is_ok();
+            let id = listed["sessions"][0]["id"].as_str().unwrap().to_owned();
+            root.delete(&format!("/admin/sessions/{id}"), Value::Null).await.is_ok();
+        }
+        "client_created by admin" => {
+            let body = json!({ "name": "shop", "current_password": PASSWORD });
+            root.post("/admin/clients", body).await.has_status(201);
+        }
+        "client_deleted by admin" => {
+            let body = json!({ "name": "shop", "current_password": PASSWORD });
+            let made = root.post("/admin/clients", body).await.has_status(201).json();
+            let id = made["client_id"].as_str().unwrap().to_owned();
+            root.delete(&format!("/admin/clients/{id}"), Value::Null).await.is_ok();
+        }
         other => panic!("no such act: {other}"),
     }
 }
@@ -158,13 +178,13 @@ async fn at_the_machine(site: &Site, case: &str, (id, ada): (&str, &Visitor)) {
         "client_deleted by command_line" => {
             site.client().await;
             let client = app.clients.list().await.unwrap().first().unwrap().client_id;
-            assert!(app.clients.delete(client, By::CommandLine).await.unwrap());
+            assert!(app.clients.delete(client, &Actor::CommandLine).await.unwrap());
         }
         other => panic!("no such act: {other}"),
     }
 }
 
-const ACTS: [&str; 29] = [
+const ACTS: [&str; 33] = [
     "register by owner",
     "login by owner",
     "login_failed by visitor",
@@ -184,6 +204,10 @@ const ACTS: [&str; 29] = [
     "sessions_ended by admin",
     "reset_link_made by admin",
     "invitation_made by admin",
+    "invitation_withdrawn by admin",
+    "sessions_ended by admin for one",
+    "client_created by admin",
+    "client_deleted by admin",
     "user_created by command_line",
     "user_changed by command_line",
     "user_changed by command_line for a password",

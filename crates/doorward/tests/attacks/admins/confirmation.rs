@@ -57,6 +57,7 @@ impl Scene {
             (Method::PATCH, equal.clone(), json!({ "disabled": true })),
             (Method::PATCH, disabled.clone(), json!({ "disabled": false })),
             (Method::PATCH, disabled, json!({ "disabled": false, "role": "user" })),
+            (Method::POST, "/admin/clients".into(), json!({ "name": "mallory" })),
             (Method::DELETE, equal.clone(), Value::Null),
             (Method::POST, format!("{equal}/delete"), Value::Null),
         ]

@@ -12,8 +12,17 @@ pub(crate) const ROUTES: &str = "
 GET    /                                anybody
 GET    /.well-known/jwks.json           anybody
 GET    /admin/audit                     audit:read
+GET    /admin/clients                   clients:read
+POST   /admin/clients                   clients:write
+DELETE /admin/clients/{id}              clients:write
+POST   /admin/clients/{id}/delete       clients:write
+GET    /admin/invitations               users:read
 POST   /admin/invitations               users:write
+DELETE /admin/invitations/{id}          users:write
+POST   /admin/invitations/{id}/withdraw users:write
 GET    /admin/sessions                  sessions:read
+DELETE /admin/sessions/{id}             sessions:end
+POST   /admin/sessions/{id}/end         sessions:end
 GET    /admin/users                     users:read
 POST   /admin/users                     users:write
 DELETE /admin/users/{id}                users:write

@@ -494,7 +494,7 @@ async fn the_guard_gives_the_verdicts_of_the_table_of_cookies() {
         let address = site.listen().await;
         let client = DisplayName::parse("Shop").unwrap();
         let (id, password) =
-            site.app.clients.create(&client, doorward::audit::By::CommandLine).await.unwrap();
+            site.app.clients.create(&client, &doorward::accounts::Actor::CommandLine).await.unwrap();
         let names = CookieNames {
             token: token.into(),
             session: session.into(),

@@ -1,4 +1,5 @@
 mod changing;
+mod handing_out;
 mod listing;
 mod log;
 mod pages;

@@ -1,0 +1,139 @@
+//! Invitations that wait to be used: listing, making and withdrawing them.
+
+use axum::Json;
+use axum::extract::{Path, State};
+use axum::response::{IntoResponse, Response};
+use doorward_core::LinkId;
+use doorward_core::email::Email;
+use doorward_core::role::{RoleName, permission};
+use http::StatusCode;
+use minijinja::context;
+use minijinja::value::{Serde, Value};
+use serde::Serialize;
+use serde_json::json;
+
+use super::http::{MOST, PAGE, waiting};
+use super::pages;
+use super::queries::cut;
+use super::records::name;
+use crate::accounts::Confirmation;
+use crate::app::App;
+use crate::error::{Error, Result};
+use crate::links::{self, ListedInvitation};
+use crate::users::rfc3339;
+use crate::web::caller::{Caller, ReadsUsers, WritesUsers};
+use crate::web::client::Client;
+use crate::web::confirm;
+use crate::web::credential::go;
+use crate::web::done::done;
+use crate::web::home::may_see;
+use crate::web::input::Input;
+use crate::web::notice::{Notice, Said};
+use crate::web::query::Query;
+use crate::web::reader::Reader;
+
+const LIST: &str = "invitations.html";
+
+pub(super) async fn list(
+    State(app): State<App>,
+    ReadsUsers(caller): ReadsUsers,
+    reader: Reader,
+    Said(said): Said,
+    query: Query,
+) -> Result<Response> {
+    let (after, limit) = (query.parse("after", "is no invitation's id")?, query.limit(PAGE, MOST)?);
+    if reader.is_person() {
+        let shown = page(&app, &caller, (after, limit), typed(None)).await?;
+        return Ok(app.pages.show(LIST, StatusCode::OK, context! { notice => said, ..shown }));
+    }
+    let mut invitations = links::invitations(&app.store, after, limit + 1, app.now()).await?;
+    let next = cut(&mut invitations, limit).map(|last| last.id);
+    Ok(Json(json!({ "invitations": invitations, "next": next })).into_response())
+}
+
+/// An invitation on its page, with the name of who made it.
+#[derive(Serialize)]
+struct Row {
+    #[serde(flatten)]
+    invitation: ListedInvitation,
+    maker_name: Option<String>,
+    may_withdraw: bool,
+}
+
+async fn page(
+    app: &App,
+    caller: &Caller,
+    (after, limit): (Option<LinkId>, u32),
+    typed: Value,
+) -> Result<Value> {
+    let mut invitations = links::invitations(&app.store, after, limit + 1, app.now()).await?;
+    let next = cut(&mut invitations, limit).map(|last| pages::next(last.id, limit));
+    let roles = &app.settings.roles;
+    let write = roles.grants(caller.role, permission::USERS_WRITE);
+    let mut rows = Vec::new();
+    for invitation in invitations {
+        let may_withdraw = write && roles.covers(caller.role, invitation.role);
+        rows.push(Row { maker_name: name(app, invitation.maker_id).await?, may_withdraw, invitation });
+    }
+    Ok(context! {
+        invitations => Value::from(Serde(rows)), next, later => after.is_some(), write,
+        may => may_see(app, caller.role), roles => pages::names(app, Some(caller)), typed, link => (),
+    })
+}
+
+pub(super) async fn invite(
+    State(app): State<App>,
+    WritesUsers(caller): WritesUsers,
+    client: Client,
+    mut input: Input,
+) -> Result<Response> {
+    let (is_form, typed) = (input.is_form, typed(Some(&input)));
+    let waiting = waiting(&app, "This invitation", ("/admin/invitations", "/admin/invitations"), &input);
+    match invite_by(&app, &caller, &client, &mut input).await {
+        Ok((url, _)) if is_form => {
+            let shown = page(&app, &caller, (None, PAGE), self::typed(None)).await?;
+            Ok(app.pages.show(LIST, StatusCode::CREATED, context! { link => url, ..shown }))
+        }
+        Ok((url, expires_at)) => {
+            let body = json!({ "success": true, "url": url, "expires_at": rfc3339(expires_at) });
+            Ok((StatusCode::CREATED, Json(body)).into_response())
+        }
+        Err(error) if is_form => match waiting.ask(&app, &caller, error).await {
+            Ok(page) => Ok(page),
+            Err(error) => error.in_form_of((LIST, "invite"), page(&app, &caller, (None, PAGE), typed).await),
+        },
+        Err(error) => Err(error),
+    }
+}
+
+async fn invite_by(
+    app: &App,
+    caller: &Caller,
+    client: &Client,
+    input: &mut Input,
+) -> Result<(String, doorward_core::Timestamp)> {
+    let (email, role) = (input.optional::<Email>("email"), input.optional("role").unwrap_or(RoleName::USER));
+    input.check()?;
+    let actor = confirm::actor(app, caller, client, input).await?;
+    super::invite(app, (email, role), actor).await
+}
+
+fn typed(input: Option<&Input>) -> Value {
+    let [email, role] =
+        ["email", "role"].map(|field| input.map(|input| input.typed(field)).unwrap_or_default());
+    context! { email, role }
+}
+
+pub(super) async fn withdraw(
+    State(app): State<App>,
+    WritesUsers(caller): WritesUsers,
+    (client, reader): (Client, Reader),
+    Path(link): Path<String>,
+) -> Result<Response> {
+    let link: LinkId = link.parse().map_err(|_| Error::NotFound)?;
+    app.accounts.withdraw(link, caller.actor(&client, Confirmation::None)).await?;
+    if reader.is_person() {
+        return Ok(go(&app, &Notice::InvitationWithdrawn.at("/admin/invitations")));
+    }
+    Ok(done("Invitation withdrawn").into_response())
+}

@@ -1,0 +1,138 @@
+//! Everybody's sessions and the audit log, as lists in pages.
+
+use axum::Json;
+use axum::extract::{Path, State};
+use axum::response::{IntoResponse, Response};
+use doorward_core::device::device;
+use doorward_core::role::permission;
+use doorward_core::{SessionId, UserId};
+use http::StatusCode;
+use minijinja::context;
+use minijinja::value::{Serde, Value};
+use serde::Serialize;
+use serde_json::json;
+
+use super::http::{MOST, PAGE};
+use super::queries::cut;
+use super::{ListedSession, pages};
+use crate::accounts::Confirmation;
+use crate::app::App;
+use crate::audit;
+use crate::error::{Error, Result};
+use crate::web::caller::{Caller, EndsSessions, ReadsAudit, ReadsSessions};
+use crate::web::client::Client;
+use crate::web::credential::go;
+use crate::web::done::done;
+use crate::web::home::may_see;
+use crate::web::notice::{Notice, Said};
+use crate::web::query::Query;
+use crate::web::reader::Reader;
+
+const SESSIONS: &str = "sessions.html";
+const LOG: &str = "audit.html";
+
+pub(super) async fn sessions(
+    State(app): State<App>,
+    ReadsSessions(caller): ReadsSessions,
+    reader: Reader,
+    Said(said): Said,
+    query: Query,
+) -> Result<Response> {
+    let (after, limit) = (query.parse("after", "is no session's id")?, query.limit(PAGE, MOST)?);
+    if reader.is_person() {
+        let shown = sessions_page(&app, &caller, (after, limit)).await?;
+        return Ok(app.pages.show(SESSIONS, StatusCode::OK, context! { notice => said, ..shown }));
+    }
+    let (sessions, next) = super::list_sessions(&app, after, limit).await?;
+    Ok(Json(json!({ "sessions": sessions, "next": next })).into_response())
+}
+
+/// A session on the page of sessions.
+#[derive(Serialize)]
+struct SessionRow {
+    #[serde(flatten)]
+    session: ListedSession,
+    user_name: String,
+    device: String,
+    may_end: bool,
+}
+
+async fn sessions_page(
+    app: &App,
+    caller: &Caller,
+    (after, limit): (Option<SessionId>, u32),
+) -> Result<Value> {
+    let (sessions, next) = super::list_sessions(app, after, limit).await?;
+    let roles = &app.settings.roles;
+    let may_end = roles.grants(caller.role, permission::SESSIONS_END);
+    let mut rows = Vec::new();
+    for session in sessions {
+        let user = app.users.cached(session.user_id).await?;
+        rows.push(SessionRow {
+            may_end: may_end && user.as_ref().is_some_and(|one| roles.covers(caller.role, one.user.role)),
+            user_name: user.map(|one| one.user.name.clone()).unwrap_or_default(),
+            device: device(session.user_agent.as_deref()),
+            session,
+        });
+    }
+    Ok(context! {
+        sessions => Value::from(Serde(rows)), current => caller.session.to_string(),
+        next => next.map(|next| pages::next(next, limit)), later => after.is_some(),
+        may => may_see(app, caller.role), now => app.now().as_secs(),
+    })
+}
+
+pub(super) async fn end_session(
+    State(app): State<App>,
+    EndsSessions(caller): EndsSessions,
+    (client, reader): (Client, Reader),
+    Path(session): Path<String>,
+) -> Result<Response> {
+    let session: SessionId = session.parse().map_err(|_| Error::NotFound)?;
+    if super::end_session(&app, session, caller.actor(&client, Confirmation::None)).await? == 0 {
+        return Err(Error::NotFound);
+    }
+    if reader.is_person() {
+        return Ok(go(&app, &Notice::SessionEnded.at("/admin/sessions")));
+    }
+    Ok(done("Session ended").into_response())
+}
+
+pub(super) async fn log(
+    State(app): State<App>,
+    ReadsAudit(caller): ReadsAudit,
+    reader: Reader,
+    query: Query,
+) -> Result<Response> {
+    let (after, limit) = (query.parse("after", "is no entry's id")?, query.limit(PAGE, MOST)?);
+    let mut entries = audit::page(&app.store, after, limit + 1).await?;
+    let next = cut(&mut entries, limit).map(|last| last.id);
+    if !reader.is_person() {
+        return Ok(Json(json!({ "entries": entries, "next": next })).into_response());
+    }
+    let mut rows = Vec::new();
+    for entry in entries {
+        let (user_name, actor_name) = (name(&app, entry.user_id).await?, name(&app, entry.actor_id).await?);
+        rows.push(EntryRow { entry, user_name, actor_name });
+    }
+    let shown = context! {
+        entries => Value::from(Serde(rows)), next => next.map(|next| pages::next(next, limit)),
+        later => after.is_some(), may => may_see(&app, caller.role),
+    };
+    Ok(app.pages.show(LOG, StatusCode::OK, shown))
+}
+
+/// An entry on the page of the log, with the names of those in it who are still there.
+#[derive(Serialize)]
+struct EntryRow {
+    #[serde(flatten)]
+    entry: audit::Shown,
+    user_name: Option<String>,
+    actor_name: Option<String>,
+}
+
+/// The name of a user who is still there.
+pub(super) async fn name(app: &App, user: Option<UserId>) -> Result<Option<String>> {
+    let Some(user) = user else { return Ok(None) };
+    Ok(app.users.cached(user).await?.map(|cached| cached.user.name.clone()))
+}
