@@ -123,7 +123,7 @@ async fn a_page_leads_only_where_its_reader_may_go() {
     }
     assert!(auditor.page("/dashboard").await.text().contains("/admin/audit"));
     auditor.page("/admin/audit?after=x").await.has_status(422);
-    let paged = auditor.page("/admin/audit?limit=1").await.text();
+    let paged = auditor.page("/admin/audit?limit=1").await.text().replace("&#x2f;", "/");
     let next = paged.split("href=\"/admin/audit?").nth(1).unwrap().split('"').next().unwrap();
     let next = next.replace("&amp;", "&");
     assert!(auditor.page(&format!("/admin/audit?{next}")).await.text().contains("The latest entries"));
