@@ -28,7 +28,7 @@ export const close = () => browser?.close()
 // A test with a server. What a page complains of on its console, and what it cannot load, fails it at the end.
 export function story(name, flags, body) {
   closing ??= after(close) ?? true
-  test(name, { timeout: 120_000 }, () => tell(flags, body))
+  test(name, { timeout: 240_000 }, () => tell(flags, body))
 }
 
 // The same story twice.

@@ -173,6 +173,7 @@ async fn at_the_machine(site: &Site, case: &str, (id, ada): (&str, &Visitor)) {
         "key_rotated by command_line" => {
             app.keys.replace(Algorithm::Es256, app.now()).await.unwrap();
         }
+        "limits_cleared by command_line" => app.clear_limits().await.unwrap(),
         "key_rotated by server" => drop(site.restarted_with(&[("access.algorithm", "EdDSA")]).await),
         "client_created by command_line" => drop(site.client().await),
         "client_deleted by command_line" => {
@@ -219,7 +220,8 @@ const ACTS: [&str; 33] = [
     "key_rotated by command_line",
     "client_created by command_line",
 ];
-const OF_THE_LAST: [&str; 2] = ["client_deleted by command_line", "key_rotated by server"];
+const OF_THE_LAST: [&str; 3] =
+    ["limits_cleared by command_line", "client_deleted by command_line", "key_rotated by server"];
 
 #[tokio::test]
 async fn every_act_says_in_the_audit_log_who_did_it_and_from_where() {
