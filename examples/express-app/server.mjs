@@ -10,7 +10,7 @@ const guard = await createGuard({
   // A registered client: `doorward client create --name express-app` prints both.
   client: { id: CLIENT_ID, secret: CLIENT_SECRET },
   // `serve --dev` drops the prefix __Host-, which needs https.
-  cookies: process.env.NODE_ENV === 'production' ? {} : { token: 'token', session: 'sessionId', refresh: 'refresh_token' },
+  cookies: process.env.NODE_ENV === 'production' ? {} : { token: 'token', session: 'sessionId', refresh: 'refresh_token', device: 'device' },
 })
 
 const app = express().disable('x-powered-by')

@@ -12,6 +12,8 @@ export interface CookieNames {
   session: string
   /** The refresh token of cookie mode, which is for the server alone. */
   refresh: string
+  /** What a browser shows at its next sign-in, for the server alone too. */
+  device: string
 }
 
 /** A request as one of Node's servers has it, or as `fetch` does. */

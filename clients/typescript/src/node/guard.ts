@@ -61,7 +61,7 @@ export interface Health {
   problem?: string
 }
 
-const COOKIES = { token: '__Host-token', session: '__Host-sessionId', refresh: '__Host-refresh_token' }
+const COOKIES = { token: '__Host-token', session: '__Host-sessionId', refresh: '__Host-refresh_token', device: '__Host-device' }
 const MEMO = 8_192
 const MEMO_TOKEN = 1_024
 /** The one spelling of 32 bytes. */
@@ -152,9 +152,9 @@ export class Guard {
     return theOne([...others, ...sessions])
   }
 
-  /** Takes the refresh token's cookie out of a request: only the server needs it. The hooks do this by themselves. */
+  /** Takes the cookies of refresh token and device out of a request: only the server needs them. The hooks do this by themselves. */
   strip(request: IncomingMessage): void {
-    strip(request, this.#cookies.refresh)
+    for (const name of [this.#cookies.refresh, this.#cookies.device]) strip(request, name)
   }
 
   /** For Express, Connect and Node's own server: refuses, or puts who it is into `request.identity`. */
