@@ -35,7 +35,7 @@ pub enum Because {
     EndedByUser,
     /// A new sign-in from the same client took its place.
     Replaced,
-    /// The user had too many; it was the oldest.
+    /// The user had too many; it was the one longest unused.
     TooMany,
     /// The password was changed or reset.
     PasswordChanged,
@@ -105,30 +105,49 @@ async fn next_position(tx: &mut Tx) -> Result<i64, StoreError> {
     row.ok_or_else(|| StoreError::Corrupt("there is no revocation_position".into()))?.get(0)
 }
 
+/// The end of one session.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct End {
+    /// Which.
+    pub(crate) session: SessionId,
+    /// When and why.
+    pub(crate) ending: Ending,
+}
+
 /// Ends these sessions within their act's transaction; gives those that were not over already, with their users.
 pub(crate) async fn end_each(
     tx: &mut Tx,
     sessions: &[SessionId],
     ending: Ending,
 ) -> Result<Vec<(SessionId, UserId)>, StoreError> {
-    let because = ending.because.as_str();
+    end_in_order(tx, sessions.iter().map(|session| End { session: *session, ending }).collect()).await
+}
+
+/// The same, each for a reason of its own. Their rows are written in the order of their ids, and the position last: acts
+/// that end the same sessions never wait for each other in a circle (attack X16).
+pub(crate) async fn end_in_order(
+    tx: &mut Tx,
+    mut ends: Vec<End>,
+) -> Result<Vec<(SessionId, UserId)>, StoreError> {
+    ends.sort_unstable_by_key(|end| end.session);
     let mut ended = Vec::new();
-    for session in sessions {
-        if let Some(row) = tx.find(END_ONE, values![*session, ending.at, because]).await? {
-            ended.push((*session, row.get(0)?));
+    for End { session, ending } in ends {
+        let because = ending.because.as_str();
+        if let Some(row) = tx.find(END_ONE, values![session, ending.at, because]).await? {
+            ended.push((session, row.get(0)?, ending));
         }
         if ending.because.is_for_cause() {
-            links::void_of_session(tx, *session).await?;
+            links::void_of_session(tx, session).await?;
         }
     }
     if !ended.is_empty() {
         let position = next_position(tx).await?;
-        for (session, user) in &ended {
-            let values = values![*session, *user, because, position, ending.at, ending.remembered_until];
-            tx.execute(REVOKE_ONE, values).await?;
+        for (session, user, ending) in &ended {
+            let (at, until, because) = (ending.at, ending.remembered_until, ending.because.as_str());
+            tx.execute(REVOKE_ONE, values![*session, *user, because, position, at, until]).await?;
         }
     }
-    Ok(ended)
+    Ok(ended.into_iter().map(|(session, user, _)| (session, user)).collect())
 }
 
 /// The sessions of a user that are over after an act that ends them all.

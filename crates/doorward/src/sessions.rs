@@ -6,6 +6,7 @@ mod memory;
 mod refresh;
 pub(crate) mod several;
 
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -25,7 +26,7 @@ use crate::hooks::Hooks;
 use crate::keys::Keys;
 use crate::known_devices::{self, Device, Presented};
 use crate::metrics::Counts;
-use crate::revocations::{self, Because, Ended, Ending, Revocations};
+use crate::revocations::{self, Because, End, Ended, Ending, Revocations};
 use crate::shape::shown;
 use crate::store::{Row, Store, StoreError, Tx, values};
 use crate::users::{User, rfc3339};
@@ -132,8 +133,9 @@ pub struct Sessions {
 
 const INSERT: &str = "INSERT INTO sessions (id, user_id, mode, created_at, last_seen_at, expires_at, absolute_expires_at, \
      ip, user_agent, secret_hash, salt) VALUES ($1, $2, $3, $4, $4, $5, $6, $7, $8, $9, $10)";
-const BEYOND: &str = "SELECT id FROM sessions WHERE user_id = $1 AND id <> $4 AND ended_at IS NULL AND expires_at > $2 \
-     ORDER BY created_at DESC, id DESC LIMIT 1000 OFFSET $3";
+/// The live sessions, the one used last first.
+const LIVE: &str = "SELECT id FROM sessions WHERE user_id = $1 AND ended_at IS NULL AND expires_at > $2 \
+     ORDER BY last_seen_at DESC, id DESC LIMIT $3";
 
 /// Begins the session within its act's transaction. The act wrote the user's row first, so that sign-ins of one user
 /// and ends of their sessions come one after the other.
@@ -142,7 +144,7 @@ pub(crate) async fn begin(
     (user, role): (UserId, RoleName),
     new: &Beginning,
 ) -> Result<Begun, StoreError> {
-    revocations::end_each(tx, &new.replaced, new.ending).await?;
+    let over = end_replaced_and_surplus(tx, user, new).await?;
     let absolute_end = new.lifetimes.absolute_end(role, new.now);
     let expires_at = new.lifetimes.idle_end(new.mode, new.now, absolute_end);
     let (ip, hash) = (new.from.ip.to_string(), new.secret.as_ref().map(OpaqueSecret::hash));
@@ -152,13 +154,33 @@ pub(crate) async fn begin(
         values![new.id, user, new.mode, new.now, expires_at, absolute_end, ip, agent, hash, new.salt],
     )
     .await?;
-    let beyond = tx.list(BEYOND, values![user, new.now, new.per_user.saturating_sub(1), new.id]).await?;
-    let beyond = beyond.iter().map(|row| row.get(0)).collect::<Result<Vec<_>, _>>()?;
-    revocations::end_each(tx, &beyond, new.too_many).await?;
     let device = known_devices::note(tx, user, &new.device, new.now).await?;
     audit::record(tx, &new.entry.clone().user(user).session(new.id)).await?;
-    let over = [new.replaced.as_slice(), &beyond].concat();
     Ok(Begun { user, role, over, absolute_end, device })
+}
+
+/// Ends the sessions that this one replaces, and those over the limit, the one longest unused first. In one act, so that
+/// two sign-ins that end each other's sessions don't wait for each other (attack X16). Gives all that are over now.
+async fn end_replaced_and_surplus(
+    tx: &mut Tx,
+    user: UserId,
+    new: &Beginning,
+) -> Result<Vec<SessionId>, StoreError> {
+    let replaced: BTreeSet<_> = new.replaced.iter().copied().collect();
+    let mut others = Vec::new();
+    for row in tx.list(LIVE, values![user, new.now, i64::from(new.per_user) + 1_000]).await? {
+        let session = row.get(0)?;
+        if !replaced.contains(&session) {
+            others.push(session);
+        }
+    }
+    let surplus = others.into_iter().skip(new.per_user.saturating_sub(1) as usize);
+    let ends: Vec<_> = (replaced.into_iter().map(|session| End { session, ending: new.ending }))
+        .chain(surplus.map(|session| End { session, ending: new.too_many }))
+        .collect();
+    let over = ends.iter().map(|end| end.session).collect();
+    revocations::end_in_order(tx, ends).await?;
+    Ok(over)
 }
 
 shown! {

@@ -120,7 +120,7 @@ settings! {
     absolute_ttl: Duration = "session.absolute_ttl", "90d";
     /// How long a session of an admin lives from its sign-in.
     admin_absolute_ttl: Duration = "session.admin_absolute_ttl", "12h";
-    /// How many live sessions a user may have; a further sign-in ends the oldest.
+    /// How many live sessions a user may have; a further sign-in ends the one longest unused.
     sessions_per_user: u32 = "session.max_per_user", "100";
     /// How many sessions in session mode are kept in memory.
     sessions_in_memory: usize = "session.memory", "100000";

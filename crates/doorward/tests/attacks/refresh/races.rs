@@ -5,6 +5,7 @@ use std::sync::Arc;
 use doorward::accounts::{Actor, Change};
 use doorward::audit::{Action, By, Entry};
 use doorward::testing::{Answer, PASSWORD, Site, Visitor};
+use doorward_core::Mode;
 use doorward_core::role::RoleName;
 use serde_json::{Value, json};
 use tokio::sync::Barrier;
@@ -225,4 +226,52 @@ async fn r05_a_second_process_that_follows_all_the_time_misses_nothing() {
         let answer = visitor.at(&second).get("/profile").await;
         assert_eq!(answer.json()["code"], "token_stale", "round {round}");
     }
+}
+
+/// Two browsers, each with a cookie of the other's account: every sign-in ends sessions of both.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn x16_sign_ins_that_end_each_others_sessions_wait_for_nobody() {
+    let site = Site::with(&[("session.max_per_user", "2"), ("throttle.enabled", "false")]).await;
+    let mut browsers = Vec::new();
+    for (own, others) in [("ada", "ben"), ("ben", "ada")] {
+        let browser = site.logged_in_by(own, Mode::Session).await;
+        let other = site.logged_in_by(others, Mode::Cookie).await;
+        browser.hold_cookie("__Host-token", &other.cookie("__Host-token").unwrap());
+        browsers.push((own, browser));
+    }
+    for _ in 0..20 {
+        let sign_ins: Vec<_> = (0..8)
+            .map(|n| {
+                let (name, browser) = &browsers[n % 2];
+                let (browser, email) = (browser.copy(), format!("{name}@example.org"));
+                let body =
+                    json!({ "email": email, "password": doorward::testing::PASSWORD, "mode": "cookie" });
+                tokio::spawn(async move { (browser.post("/login", body).await.status, browser) })
+            })
+            .collect();
+        let mut last = Vec::new();
+        for sign_in in sign_ins {
+            let (status, browser) = sign_in.await.unwrap();
+            assert_eq!(status, 200);
+            last.push(browser.cookie("__Host-token").unwrap());
+        }
+        // The next round holds what this one gave to the other account.
+        for (n, (_, browser)) in browsers.iter().enumerate() {
+            browser.hold_cookie("__Host-token", &last[7 - n]);
+        }
+    }
+    let live = "SELECT CAST(COUNT(*) AS BIGINT) FROM sessions WHERE ended_at IS NULL";
+    assert!(crate::reading::one::<i64>(&site, live, Vec::new()).await <= 4);
+}
+
+#[tokio::test]
+async fn the_session_over_the_limit_that_goes_is_the_one_longest_unused() {
+    let site = Site::with(&[("session.max_per_user", "2")]).await;
+    let used = site.logged_in("ada").await;
+    site.later(std::time::Duration::from_secs(1)).await;
+    let unused = site.logged_in("ada").await;
+    site.later(std::time::Duration::from_secs(1)).await;
+    used.refresh().await.is_ok();
+    let third = site.logged_in("ada").await;
+    assert!(is_in(&used).await && is_in(&third).await && !is_in(&unused).await);
 }
