@@ -1,5 +1,7 @@
 //! Email addresses in their one canonical form, for uniqueness, look-up, rate limits and mail alike.
 
+mod shown;
+
 use std::fmt;
 use std::str::FromStr;
 

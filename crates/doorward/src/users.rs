@@ -13,6 +13,7 @@ use quick_cache::sync::Cache;
 use serde::Serialize;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
+use unicode_normalization::UnicodeNormalization;
 
 use crate::error::{Error, Result};
 use crate::shape::shown;
@@ -261,9 +262,9 @@ fn with_hash(row: Option<Row>) -> Result<Option<WithHash>, StoreError> {
     row.map(|row| Ok((read(&row)?, row.get(7)?))).transpose()
 }
 
-/// A name as it is searched: lower case.
-pub(crate) fn folded(name: &str) -> String {
-    name.to_lowercase()
+/// A text as it is stored for searches and searched: trimmed, in lower case, with its letters composed (NFC).
+pub(crate) fn folded(text: &str) -> String {
+    text.trim().nfc().collect::<String>().to_lowercase().nfc().collect()
 }
 
 /// A time as the API writes it (RFC 3339), to the second.

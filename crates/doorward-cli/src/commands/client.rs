@@ -6,6 +6,7 @@ use doorward_core::ClientId;
 use doorward_core::name::DisplayName;
 use serde_json::json;
 
+use super::user::typed_id;
 use super::{Outcome, with_app};
 use crate::failure::Failure;
 use crate::output::{Answer, show_first};
@@ -41,6 +42,7 @@ pub(crate) struct List {
 #[derive(Debug, Args)]
 pub(crate) struct Delete {
     /// The client's id
+    #[arg(value_parser = typed_id::<ClientId>)]
     client: ClientId,
     /// Print JSON
     #[arg(long)]

@@ -7,7 +7,7 @@ use doorward::features::admin_users;
 use doorward_core::SessionId;
 use serde_json::json;
 
-use super::user::Who;
+use super::user::{Who, typed_id};
 use super::{Outcome, with_app};
 use crate::failure::Failure;
 use crate::output::Answer;
@@ -37,7 +37,7 @@ pub(crate) struct List {
 #[group(skip)]
 pub(crate) struct End {
     /// The session's id
-    #[arg(required_unless_present = "user", conflicts_with = "user")]
+    #[arg(required_unless_present = "user", conflicts_with = "user", value_parser = typed_id::<SessionId>)]
     session: Option<SessionId>,
     /// All sessions of the user with this id or email address
     #[arg(long)]

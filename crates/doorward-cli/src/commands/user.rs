@@ -118,9 +118,15 @@ impl std::str::FromStr for Who {
     type Err = &'static str;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let id = text.parse().map(Self::Id);
+        let text = text.trim();
+        let id = typed_id(text).map(Self::Id);
         id.or_else(|_| text.parse().map(Self::Email)).map_err(|_| "neither an id nor an email address")
     }
+}
+
+/// An id as somebody typed or pasted it.
+pub(super) fn typed_id<T: std::str::FromStr>(text: &str) -> Result<T, T::Err> {
+    text.trim().to_ascii_lowercase().parse()
 }
 
 impl Who {

@@ -1,6 +1,6 @@
 use serde_json::Value;
 
-use crate::support::Home;
+use crate::support::{Home, PASSWORD};
 
 #[test]
 fn accounts_are_listed_searched_and_shown_by_id_or_address() {
@@ -23,6 +23,30 @@ fn accounts_are_listed_searched_and_shown_by_id_or_address() {
     assert!(names(&["--search", "%"]).is_empty());
     let ada = home.run(&["user", "show", "--json", " Ada@Example.ORG "]).json();
     assert_eq!(home.run(&["user", "show", "--json", ada["id"].as_str().unwrap()]).json(), ada);
+}
+
+#[test]
+fn a_user_is_found_however_id_and_address_are_typed() {
+    let home = Home::new();
+    let create =
+        ["user", "create", "--name", "Ada", "--email", "ada@b\u{fc}cher.example", "--password-stdin"];
+    home.run_with(&create, PASSWORD).ok();
+    let ada = home.run(&["user", "show", "--json", "ada@xn--bcher-kva.example"]).json();
+    let id = ada["id"].as_str().unwrap();
+    for typed in [
+        " ADA@Bu\u{308}cher.Example ",
+        "ada@b\u{fc}cher\u{3002}example",
+        &format!(" {id}\n"),
+        &id.to_uppercase(),
+    ] {
+        assert_eq!(home.run(&["user", "show", "--json", typed]).json(), ada, "{typed}");
+        home.run(&["session", "list", typed]).ok();
+        home.run(&["session", "end", "--user", typed]).ok();
+    }
+    for typed in [" b\u{fc}ch ", "BU\u{308}CHER", " ada@b\u{fc}cher.example"] {
+        let found = home.run(&["user", "list", "--json", "--search", typed]).json();
+        assert_eq!(found[0]["id"], ada["id"], "{typed}");
+    }
 }
 
 #[test]

@@ -13,11 +13,12 @@ use crate::users::{self, User, VouchedBy, folded};
 use crate::{known_devices, links};
 
 const INSERT: &str = "INSERT INTO users (id, name, name_folded, email, role, password_hash, created_at, updated_at, \
-     email_vouched_by) VALUES ($1, $2, $3, $4, $5, $6, $7, $7, $8) ON CONFLICT (email) DO NOTHING RETURNING id";
+     email_vouched_by, email_folded) VALUES ($1, $2, $3, $4, $5, $6, $7, $7, $8, $9) \
+     ON CONFLICT (email) DO NOTHING RETURNING id";
 const FIND: &str = "SELECT id, name, email, role, created_at, disabled_at, email_vouched_by, role_version \
      FROM users WHERE id = $1";
 const UPDATE: &str = "UPDATE users SET name = $2, name_folded = $3, email = $4, role = $5, role_version = $6, \
-     disabled_at = $7, updated_at = $8, email_vouched_by = $9 WHERE id = $1";
+     disabled_at = $7, updated_at = $8, email_vouched_by = $9, email_folded = $10 WHERE id = $1";
 const WITH_HASH: &str = "SELECT id FROM users WHERE id = $1 AND password_hash = $2";
 const UNCONFIRM: &str =
     "UPDATE sessions SET confirmed_at = NULL WHERE user_id = $1 AND confirmed_at IS NOT NULL";
@@ -40,8 +41,9 @@ pub(crate) async fn insert(
     let (name, email) = (new.name.as_str(), &new.email);
     let hash = new.password_hash.clone();
     let vouched = email_vouched_by.map(|by| by.as_str().to_owned());
-    let inserted =
-        tx.find(INSERT, values![id, name, folded(name), email, new.role, hash, now, vouched]).await?;
+    let searched = folded(&email.searched());
+    let values = values![id, name, folded(name), email, new.role, hash, now, vouched, searched];
+    let inserted = tx.find(INSERT, values).await?;
     Ok(inserted.map(|_| User {
         id,
         name: name.to_owned(),
@@ -176,8 +178,11 @@ pub(super) async fn apply(
     let version = role.map_or(version, |(_, version)| version);
     let name = new.name.as_str();
     let vouched = new.email_vouched_by.map(|by| by.as_str().to_owned());
-    let values =
-        values![id, name, folded(name), &new.email, new.role, version, new.disabled_at, now, vouched];
+    let (email, searched) = (&new.email, folded(&new.email.searched()));
+    let name_folded = folded(name);
+    let values = values![
+        id, name, name_folded, email, new.role, version, new.disabled_at, now, vouched, searched
+    ];
     tx.execute(UPDATE, values).await?;
     if role.is_some() && new.role == RoleName::ADMIN {
         let ttl = i64::try_from(admin_ttl.as_micros()).unwrap_or(i64::MAX / 2);

@@ -97,6 +97,7 @@ impl Pages {
         engine.add_filter("ago", words::ago);
         engine.add_filter("day", words::day);
         engine.add_filter("moment", words::moment);
+        engine.add_filter("address", words::address);
         engine.add_global("base", settings.base_path.clone());
         engine.add_global("version", assets::version());
         engine.add_global("contact", contact(&settings.contact));

@@ -22,7 +22,8 @@ impl Query {
     /// # Errors
     /// It cannot be read.
     pub(crate) fn parse<T: std::str::FromStr>(&self, name: &'static str, problem: &str) -> Result<Option<T>> {
-        let parsed = self.text(name).map(str::parse).transpose();
+        let typed = self.text(name).map(str::trim).filter(|text| !text.is_empty());
+        let parsed = typed.map(str::parse).transpose();
         parsed.map_err(|_| Error::field(name, problem))
     }
 

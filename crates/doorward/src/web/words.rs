@@ -1,5 +1,6 @@
-//! Times as people say them, in UTC.
+//! Times as people say them, in UTC, and addresses as they write them.
 
+use doorward_core::email::Email;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
@@ -13,6 +14,11 @@ pub(super) fn ago(at: &str, now: i64) -> String {
         seconds @ 86_400..2_592_000 => format!("{} ago", count(seconds / 86_400, "day")),
         _ => format!("on {}", day(at)),
     }
+}
+
+/// An address of the API as people write it: with an international domain in its own letters.
+pub(super) fn address(email: &str) -> String {
+    Email::parse(email).map_or_else(|_| email.to_owned(), |email| email.shown())
 }
 
 /// The day of a time of the API: "3 March 2026".

@@ -41,7 +41,7 @@ pub(super) async fn list(
     query: Query,
 ) -> Result<Response> {
     let search = Search {
-        text: query.text("search").map(str::to_owned),
+        text: query.text("search").map(|text| text.trim().to_owned()).filter(|text| !text.is_empty()),
         role: query.parse("role", "is no role's name")?,
         after: query.parse("after", "is no user's id")?,
     };

@@ -8,6 +8,8 @@ CREATE TABLE users (
     name TEXT NOT NULL,
     name_folded TEXT NOT NULL,
     email TEXT NOT NULL UNIQUE,
+    -- As it is searched: an international domain in its own letters.
+    email_folded TEXT NOT NULL,
     email_vouched_by TEXT CHECK (email_vouched_by IN ('admin', 'invitation', 'command_line')),
     role TEXT NOT NULL,
     role_version BIGINT NOT NULL DEFAULT 0,

@@ -5,7 +5,7 @@ use doorward_core::Mode;
 use doorward_core::email::Email;
 use doorward_core::name::DisplayName;
 use doorward_core::role::RoleName;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::site_with_ada;
 use crate::accounts::Actor;
@@ -156,4 +156,57 @@ async fn a_page_has_one_to_two_hundred_rows() {
             assert_eq!(problem["fields"][0]["field"], "limit", "{path} {limit}");
         }
     }
+}
+
+/// The names of those found by this search, with the text encoded as a browser does.
+async fn found(admin: &Visitor, text: &str) -> Vec<String> {
+    let text: String = url::form_urlencoded::byte_serialize(text.as_bytes()).collect();
+    let users = admin.get(&format!("/admin/users?search={text}")).await.is_ok();
+    let names = users["users"].as_array().unwrap().iter();
+    names.map(|user| user["name"].as_str().unwrap().to_owned()).collect()
+}
+
+#[tokio::test]
+async fn a_search_is_brought_to_the_form_that_is_stored() {
+    let site = Site::new().await;
+    let admin = site.admin("root").await;
+    for (name, email) in [
+        ("Zoe\u{308} L\u{f6}we", "zoe@example.org"),
+        ("Ada", " Ada@B\u{fc}cher.example"),
+        ("Ivan", "ivan@\u{43f}\u{43e}\u{447}\u{442}\u{430}.\u{440}\u{444}"),
+        ("Mallory", "m@\u{430}\u{440}\u{440}\u{4cf}\u{435}.com"),
+    ] {
+        admin.post("/admin/users", json!({ "name": name, "email": email })).await.has_status(201);
+    }
+    for (typed, name) in [
+        ("  zoe@example ", "Zo\u{eb} L\u{f6}we"),
+        ("\tZo\u{eb}\u{a0}", "Zo\u{eb} L\u{f6}we"),
+        ("zoe\u{308}", "Zo\u{eb} L\u{f6}we"),
+        ("ZOE\u{308} LO\u{308}", "Zo\u{eb} L\u{f6}we"),
+        ("ada@b\u{fc}cher.example", "Ada"),
+        ("ADA@BU\u{308}CHER.EXAMPLE", "Ada"),
+        ("ada@b\u{fc}cher\u{3002}example", "Ada"),
+        ("\u{ff41}da@b\u{fc}cher.example", "Ada"),
+        ("b\u{fc}cher", "Ada"),
+        ("@B\u{fc}ch", "Ada"),
+        ("xn--bcher-kva", "Ada"),
+        ("ada@xn--bcher-kva.example", "Ada"),
+        ("ada@XN--Bcher-KVA.example", "Ada"),
+        ("\u{43f}\u{43e}\u{447}\u{442}\u{430}.\u{440}\u{444}", "Ivan"),
+        ("\u{41f}\u{41e}\u{427}", "Ivan"),
+        ("m@\u{430}\u{440}\u{440}", "Mallory"),
+    ] {
+        assert_eq!(found(&admin, typed).await, [name], "{typed:?}");
+    }
+    assert_eq!(found(&admin, " \t ").await.len(), 5);
+    assert_eq!(found(&admin, "m@appl").await, [""; 0], "a look-alike is another");
+    let listed = admin.get("/admin/users?role=+admin+&limit=+10").await.is_ok();
+    assert_eq!(listed["users"].as_array().unwrap().len(), 1);
+    // An address that was changed is found by the new one.
+    let ada =
+        admin.get("/admin/users?search=ada").await.is_ok()["users"][0]["id"].as_str().unwrap().to_owned();
+    let moved = json!({ "email": "ada@m\u{fc}nchen.example" });
+    admin.patch(&format!("/admin/users/{ada}"), moved).await.is_ok();
+    assert_eq!(found(&admin, "m\u{fc}nch").await, ["Ada"]);
+    assert_eq!(found(&admin, "b\u{fc}ch").await, [""; 0]);
 }

@@ -162,3 +162,29 @@ async fn who_administrates_gives_no_more_than_they_have() {
     support.form(&ada, &[("role", "admin")]).await.has_status(403);
     support.form(&format!("{root}/delete"), &[]).await.has_status(403);
 }
+
+#[tokio::test]
+async fn pages_show_an_international_domain_as_people_write_it_and_no_look_alike() {
+    let site = Site::new().await;
+    let admin = site.admin("root").await;
+    for (name, typed, shown) in [
+        ("Ada", "ada@B\u{fc}cher.example", "ada@b\u{fc}cher.example"),
+        ("Mallory", "m@\u{430}\u{440}\u{440}\u{4cf}\u{435}.com", "m@xn--80ak6aa92e.com"),
+    ] {
+        let body = json!({ "name": name, "email": typed, "password": PASSWORD });
+        let id = admin.post("/admin/users", body).await.has_status(201).json()["user"]["id"].clone();
+        let visitor = site.visitor();
+        // However it is typed: the sign-in knows the address again.
+        let fields = [("email", typed), ("password", PASSWORD)];
+        visitor.form("/login", &fields).await.goes_to("/dashboard");
+        for page in [
+            admin.page("/admin/users").await,
+            admin.page(&format!("/admin/users/{}", id.as_str().unwrap())).await,
+            visitor.page("/dashboard").await,
+        ] {
+            assert!(page.has_status(200).text().contains(shown), "{}", page.text());
+        }
+        let stored = visitor.get("/profile").await.is_ok()["user"]["email"].as_str().unwrap().to_owned();
+        assert!(stored.is_ascii() && stored.contains("@xn--"), "the API says what is stored: {stored}");
+    }
+}
