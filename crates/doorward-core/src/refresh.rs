@@ -21,6 +21,13 @@ const KEY_NUMBER: u8 = 1;
 const CLAIMED: usize = 16 + 8 + 1;
 const MAC: usize = 32;
 
+/// Whether a text is a refresh token, also a cut one, by how it begins.
+pub(crate) fn is_like_one(text: &str) -> bool {
+    text.strip_prefix("dr").and_then(|rest| rest.split_once('.')).is_some_and(|(version, _)| {
+        !version.is_empty() && version.len() < 3 && version.bytes().all(|byte| byte.is_ascii_digit())
+    })
+}
+
 /// What a refresh token says of itself; not to be believed before [`RefreshKey::verify`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RefreshToken {

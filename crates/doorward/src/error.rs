@@ -57,18 +57,18 @@ pub enum Error {
     HttpsRequired,
     /// There is nothing at this URL, or nothing that the caller may see.
     NotFound,
-    /// This URL has no such method.
-    MethodNotAllowed,
+    /// This URL has no such method, but these, as `Allow` writes them.
+    MethodNotAllowed(&'static str),
     /// The client took too long to send its request.
     Timeout,
     /// Somebody has this email address.
     EmailTaken,
     /// It would leave nobody with the role admin.
     LastAdmin,
-    /// The body is larger than the limit.
-    TooLarge,
-    /// The body is of a type that this URL doesn't read.
-    UnsupportedMediaType,
+    /// The body is larger than the limit, in bytes.
+    TooLarge(usize),
+    /// The body is of a type that is not read; the text says which or why.
+    UnsupportedMediaType(&'static str),
     /// Fields are missing or wrong.
     InvalidInput(Vec<FieldError>),
     /// Too many failures: wait.
@@ -149,6 +149,16 @@ impl Error {
         let (status, code, message) = match self {
             Self::Refused(refusal) => return refused(*refusal),
             Self::Malformed(message) => return (S::BAD_REQUEST, "malformed", message.clone()),
+            Self::MethodNotAllowed(has) => {
+                return (S::METHOD_NOT_ALLOWED, "method_not_allowed", no_method(has));
+            }
+            Self::TooLarge(limit) => return (S::PAYLOAD_TOO_LARGE, "too_large", too_large(*limit)),
+            Self::UnsupportedMediaType(what) => {
+                return (S::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", send_json(what));
+            }
+            Self::TooManyAttempts(_) => {
+                return (S::TOO_MANY_REQUESTS, "too_many_attempts", try_again(self.retry_after()));
+            }
             Self::RefusedByApplication(message) => {
                 return (S::FORBIDDEN, "refused_by_application", message.clone().into());
             }
@@ -181,23 +191,13 @@ impl Error {
                 (S::BAD_REQUEST, "https_required", "Cookies need https here: open this site with https")
             }
             Self::NotFound => (S::NOT_FOUND, "not_found", "There is nothing here"),
-            Self::MethodNotAllowed => {
-                (S::METHOD_NOT_ALLOWED, "method_not_allowed", "This address has no such method")
-            }
             Self::Timeout => (S::REQUEST_TIMEOUT, "timeout", "The request took too long to arrive"),
             Self::EmailTaken => (S::CONFLICT, "email_taken", "This email address is already registered"),
             Self::LastAdmin => {
                 (S::CONFLICT, "last_admin", "This is the last admin: give the role to somebody else first")
             }
-            Self::TooLarge => (S::PAYLOAD_TOO_LARGE, "too_large", "The request body is too large"),
-            Self::UnsupportedMediaType => {
-                (S::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", "Send the body as application/json")
-            }
             Self::InvalidInput(_) => {
                 (S::UNPROCESSABLE_ENTITY, "invalid_input", "Some fields are missing or wrong")
-            }
-            Self::TooManyAttempts(_) => {
-                (S::TOO_MANY_REQUESTS, "too_many_attempts", "Too many attempts: wait and try again")
             }
             Self::Overloaded => (S::SERVICE_UNAVAILABLE, "overloaded", "Too busy at the moment: try again"),
             Self::Unavailable(_) => {
@@ -246,12 +246,12 @@ impl Error {
             Self::ConfirmationRequired,
             Self::WrongPassword,
             Self::NotFound,
-            Self::MethodNotAllowed,
+            Self::MethodNotAllowed("GET,HEAD"),
             Self::Timeout,
             Self::EmailTaken,
             Self::LastAdmin,
-            Self::TooLarge,
-            Self::UnsupportedMediaType,
+            Self::TooLarge(65_536),
+            Self::UnsupportedMediaType("The body has no Content-Type"),
             Self::InvalidInput(Vec::new()),
             Self::TooManyAttempts(Duration::from_secs(30)),
             Self::Overloaded,
@@ -292,12 +292,12 @@ impl Error {
             Self::Malformed(_) => "Mend the request: the message says where.",
             Self::HttpsRequired => "Use https, or bearer mode.",
             Self::NotFound => "Check the address and the id.",
-            Self::MethodNotAllowed => "Use one of those in `Allow`.",
+            Self::MethodNotAllowed(_) => "Use one of those in `Allow`.",
             Self::Timeout => "Send the request again, and faster.",
             Self::EmailTaken => "Sign in with it, or use another address.",
             Self::LastAdmin => "Make somebody else an admin first.",
-            Self::TooLarge => "Send less; the limit is `http.body_limit`.",
-            Self::UnsupportedMediaType => "Send JSON as application/json, in UTF-8, without compression.",
+            Self::TooLarge(_) => "Send less; the limit is `http.body_limit`.",
+            Self::UnsupportedMediaType(_) => "Send JSON as application/json, in UTF-8, without compression.",
             Self::InvalidInput(_) => "Mend the `fields`, each of which has a message of its own.",
             Self::TooManyAttempts(_) => "Wait as long as `Retry-After` says.",
             Self::Overloaded | Self::Unavailable(_) | Self::Refused(R::Unavailable) => {
@@ -326,6 +326,11 @@ impl Error {
         }
     }
 
+    /// Whether only programs meet it, so that no page says it: a body that no form has, or a client's wrong secret.
+    pub(crate) fn is_of_programs(&self) -> bool {
+        matches!(self, Self::InvalidClient | Self::UnsupportedMediaType(_))
+    }
+
     /// When to try again, where that is known: in so many seconds, rounded up, as `Retry-After` says it.
     pub fn retry_after(&self) -> Option<u64> {
         match self {
@@ -340,6 +345,24 @@ impl Error {
     pub fn fields(&self) -> &[FieldError] {
         if let Self::InvalidInput(fields) = self { fields } else { &[] }
     }
+}
+
+fn no_method(has: &str) -> Cow<'static, str> {
+    format!("This address has no such method: it has {}", has.replace(',', ", ")).into()
+}
+
+fn too_large(limit: usize) -> Cow<'static, str> {
+    format!("The request body is too large: at most {limit} bytes").into()
+}
+
+fn send_json(what: &str) -> Cow<'static, str> {
+    format!("{what}: send JSON in UTF-8, with the header Content-Type: application/json").into()
+}
+
+fn try_again(seconds: Option<u64>) -> Cow<'static, str> {
+    let seconds = seconds.unwrap_or_default();
+    let unit = if seconds == 1 { "second" } else { "seconds" };
+    format!("Too many attempts: try again in {seconds} {unit}").into()
 }
 
 fn refused(refusal: Refusal) -> (StatusCode, &'static str, Cow<'static, str>) {

@@ -1,7 +1,8 @@
 //! Every URL of the product on one screen, and the layers around them, each with the reason for its place.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use axum::Router;
 use axum::routing::get;
@@ -91,7 +92,13 @@ fn features() -> Routes {
 /// The answer layer stands outside of the base path: what is beside it is answered in our form, and the whole path is
 /// known. Who may ask from another origin is judged there, before every handler and whatever the credential.
 fn front<S: Answers>(app: &App, routes: S, in_memory: Arc<[(String, InMemory)]>) -> Arc<Front<S>> {
-    Arc::new(Front { app: app.clone(), in_memory, routes })
+    Arc::new(Front { app: app.clone(), in_memory, routes, methods })
+}
+
+/// The methods of a route by its path below the base.
+fn methods(path: &str) -> Option<&'static str> {
+    static METHODS: LazyLock<BTreeMap<&str, String>> = LazyLock::new(|| features().methods());
+    METHODS.get(path).map(String::as_str)
 }
 
 fn answered<S: Answers, B: Readable>(

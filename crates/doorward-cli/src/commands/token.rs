@@ -62,9 +62,12 @@ impl One {
 fn decode(token: &str, json: bool) -> Outcome {
     let decoded = token::decode(token);
     if decoded == Decoded::default() {
-        let problem = format!(
-            "this is no token: neither part of it is base64url of JSON, or it has over {MAX_LENGTH} bytes"
-        );
+        let what = token::recognise(token).map(str::to_owned);
+        let problem = what.unwrap_or_else(|| {
+            format!(
+                "this is no token: neither part of it is base64url of JSON, or it has over {MAX_LENGTH} bytes"
+            )
+        });
         return Err(Failure::new(problem, "a token has three parts with dots between them"));
     }
     let (header, payload) = parts(&decoded);
@@ -97,7 +100,8 @@ async fn verify(app: &App, token: &str, json: bool) -> Outcome {
                 return Answer::json(&fields);
             }
             let AccessToken { user, session, role, .. } = good;
-            Ok(Answer::text(format!("good: user {user}, role {role}, session {session}, {left} s left")))
+            let left = token::in_words(left.unsigned_abs());
+            Ok(Answer::text(format!("good: user {user}, role {role}, session {session}, {left} left")))
         }
         Err(Refusal::Unavailable) => Err(Refusal::Unavailable.into()),
         Err(refusal) if json => {

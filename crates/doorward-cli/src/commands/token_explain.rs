@@ -3,8 +3,8 @@
 use doorward::App;
 use doorward::sessions::Standing;
 use doorward::users::rfc3339;
-use doorward_core::Refusal;
-use doorward_core::token::{AccessToken, Explanation, Verdict};
+use doorward_core::token::{AccessToken, Decoded, Explanation, Verdict, in_words};
+use doorward_core::{Refusal, Timestamp};
 use serde::Serialize;
 use serde_json::json;
 
@@ -61,11 +61,14 @@ pub(super) async fn explain(app: &App, token: &str, json: bool) -> Outcome {
     if json {
         return as_json(&explanation, &checks, first, refusal);
     }
-    let (header, payload) = parts(&explanation.decoded);
-    let mut lines = vec![pretty("Header", &header), pretty("Payload", &payload), String::new()];
+    let mut lines: Vec<_> = explanation.looks_like.into_iter().map(|what| format!("{what}\n")).collect();
+    if explanation.decoded != Decoded::default() {
+        let (header, payload) = parts(&explanation.decoded);
+        lines.extend([pretty("Header", &header), pretty("Payload", &payload), String::new()]);
+    }
     lines.extend(checks.iter().map(Shown::line));
     lines.push(String::new());
-    lines.extend(times(&explanation));
+    lines.extend(times(&explanation, app.now()));
     lines.push(match (refusal, first) {
         (None, _) => "Accepted".to_owned(),
         (Some(refusal), first) => {
@@ -91,6 +94,7 @@ fn as_json(
         "code": refusal.map(Refusal::code),
         "message": refusal.map(|refusal| refusal.to_string()),
         "first_failure": first,
+        "looks_like": explanation.looks_like,
         "checks": checks,
         "age": explanation.age,
         "remaining": explanation.remaining,
@@ -100,18 +104,21 @@ fn as_json(
     Ok(answer.good(refusal.is_none()))
 }
 
-/// How the token's times stand to this machine's clock, in seconds.
-fn times(explanation: &Explanation) -> Vec<String> {
-    let issued = explanation.age.map(|age| match age {
-        0.. => format!("Issued {age} s ago"),
-        _ => format!(
-            "Issued {} s in the future: the clock of its maker is ahead of this one",
-            age.unsigned_abs()
-        ),
+/// How the token's times stand to this machine's clock.
+fn times(explanation: &Explanation, now: Timestamp) -> Vec<String> {
+    let at = |secs: i64| rfc3339(Timestamp::from_secs(now.as_secs().saturating_add(secs)));
+    let issued = explanation.age.map(|age| {
+        let (span, at) = (in_words(age.unsigned_abs()), at(age.saturating_neg()));
+        match age {
+            0.. => format!("Issued {span} ago, at {at}"),
+            _ => {
+                format!("Issued {span} in the future, at {at}: the clock of its maker is ahead of this one")
+            }
+        }
     });
-    let expires = explanation.remaining.map(|left| match left {
-        1.. => format!("Expires in {left} s"),
-        _ => format!("Expired {} s ago", left.unsigned_abs()),
+    let expires = explanation.remaining.map(|left| {
+        let (span, at) = (in_words(left.unsigned_abs()), at(left));
+        if left > 0 { format!("Expires in {span}, at {at}") } else { format!("Expired {span} ago, at {at}") }
     });
     issued.into_iter().chain(expires).collect()
 }

@@ -23,7 +23,13 @@ fn a_good_token_passes_every_check() {
     let marks = run.out.lines().filter(|line| line.starts_with('✓')).count();
     assert_eq!(marks, 17, "{}", run.out);
     assert!(line(&run, "session").starts_with("✓ session       live;"), "{}", run.out);
-    assert!(run.out.contains("Expires in "), "{}", run.out);
+    assert!(run.out.contains("Expires in 14 minutes ") && run.out.contains(" seconds, at 2"), "{}", run.out);
+    assert!(
+        line(&run, "lifetime")
+            .ends_with("exp is 15 minutes after iat, at most 15 minutes 30 seconds are allowed"),
+        "{}",
+        run.out
+    );
 
     let good = home.run(&["token", "verify", &token]).ok();
     assert!(good.starts_with("good: user ") && good.contains("role user"), "{good}");
@@ -53,7 +59,12 @@ fn an_expired_token_names_exp_and_how_long_ago() {
     server.soon(&token, "token_expired");
     let run = home.run(&["token", "explain", &token]);
     assert_eq!(last(&run), "Refused: token_expired (jwt expired); the first failure is: expiry");
-    assert!(line(&run, "expiry").starts_with("✗ expiry        exp "), "{}", run.out);
+    assert!(line(&run, "expiry").starts_with("✗ expiry        "), "{}", run.out);
+    assert!(
+        line(&run, "expiry").contains(" ago (exp ") && line(&run, "expiry").contains("second"),
+        "{}",
+        run.out
+    );
     assert!(line(&run, "session").starts_with("✓ session"), "{}", run.out);
     assert!(run.out.contains("Expired ") && run.code == Some(1), "{}", run.out);
     home.run(&["token", "verify", &token]).fails("token_expired: jwt expired", "token explain");
@@ -118,6 +129,54 @@ fn a_foreign_token_fails_at_its_key_and_nothing_is_asked_of_the_store() {
     let run = here.run(&["token", "verify", "--json", &token]);
     let said: serde_json::Value = serde_json::from_str(&run.out).unwrap();
     assert_eq!((run.code, &said["code"]), (Some(1), &"token_invalid".into()));
+}
+
+/// Such a token as other programs write.
+fn foreign(header: &str) -> String {
+    let encode = |text: &str| base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(text);
+    format!("{}.{}.{}", encode(header), encode(r#"{"sub":"1","iat":1700000000,"exp":1700003600}"#), "c2ln")
+}
+
+#[test]
+fn what_was_taken_for_an_access_token_is_called_by_its_name() {
+    let home = Home::new();
+    let server = home.serve(&[]);
+    let registered = server.register("ada");
+    let (token, refresh) =
+        (registered.token(), registered.body["refresh_token"].as_str().unwrap().to_owned());
+    let secret = "A".repeat(43);
+    for (text, what) in [
+        (refresh.as_str(), "a refresh token"),
+        (&refresh[..20], "a refresh token"),
+        (&secret, "a secret of 256 random bits"),
+        (&format!("Bearer {token}"), "an Authorization header"),
+        (&format!("__Host-token={token}"), "a cookie"),
+        (&foreign(r#"{"alg":"none"}"#), "no signature (alg none)"),
+        (&foreign(r#"{"alg":"NonE","typ":"JWT"}"#), "no signature (alg none)"),
+        (&foreign(r#"{"alg":"HS256","typ":"JWT"}"#), "signed with a shared secret"),
+        (&foreign(r#"{"alg":"HS512","kid":"theirs"}"#), "signed with a shared secret"),
+        (&foreign(r#"{"alg":"ES256","typ":"doorward-identity+jwt"}"#), "an identity assertion"),
+        (&format!("{}.x.y", foreign(r#"{"alg":"dir","enc":"A256GCM"}"#)), "an encrypted token"),
+    ] {
+        let run = home.run(&["token", "explain", text]);
+        let first = run.out.lines().next().unwrap();
+        assert!(
+            run.code == Some(1) && first.starts_with("This ") && first.contains(what),
+            "{text}: {}",
+            run.out
+        );
+        assert!(last(&run).starts_with("Refused: token_invalid"), "{}", run.out);
+        assert!(!run.out.contains("null"), "{}", run.out);
+        let json = home.run(&["token", "explain", "--json", text]);
+        let said: serde_json::Value = serde_json::from_str(&json.out).unwrap();
+        assert!(said["looks_like"].as_str().unwrap().contains(what), "{said}");
+    }
+    home.run(&["token", "decode", &refresh]).fails("a refresh token", "three parts");
+    let old = home.run(&["token", "explain", &foreign(r#"{"alg":"HS256","typ":"JWT"}"#)]);
+    assert!(old.out.contains("Expired ") && old.out.contains(" days "), "{}", old.out);
+    assert!(old.out.contains("ago, at 2023-11-14T23:13:20Z"), "{}", old.out);
+    let good = home.run(&["token", "explain", &token]);
+    assert!(good.out.starts_with("Header "), "{}", good.out);
 }
 
 #[test]

@@ -1,5 +1,6 @@
 use std::fmt;
 
+use super::recognise::{is_foreign_secret, recognise};
 use super::verify::{Expiry, check};
 use super::{AccessToken, Expected, KeySet, MAX_LENGTH, base64url};
 use crate::{Refusal, Timestamp};
@@ -107,6 +108,8 @@ pub struct Explanation {
     pub outcome: Result<AccessToken, Refusal>,
     /// Every check, in order.
     pub steps: Vec<Step>,
+    /// What it is that was refused, where it is something else than an access token of this server.
+    pub looks_like: Option<&'static str>,
     /// What the token says, believed or not.
     pub decoded: Decoded,
     /// Seconds since `iat`, negative where it is in the future; `None` where the token says none.
@@ -132,8 +135,11 @@ pub fn explain(token: &str, keys: &KeySet, expected: &Expected, now: Timestamp) 
     let claims =
         decoded.payload.as_deref().and_then(|json| serde_json::from_str::<serde_json::Value>(json).ok());
     let secs = |name| claims.as_ref()?.get(name)?.as_i64();
+    let of_no_key = trace.step(Check::Key).verdict == Verdict::Failed;
+    let foreign = || is_foreign_secret(token).filter(|_| of_no_key);
     Explanation {
         outcome,
+        looks_like: recognise(token).or_else(foreign).filter(|_| outcome.is_err()),
         steps: Check::ALL.into_iter().map(|check| trace.step(check)).collect(),
         age: secs("iat").map(|iat| now.as_secs().saturating_sub(iat)),
         remaining: secs("exp").map(|exp| exp.saturating_sub(now.as_secs())),
@@ -151,6 +157,23 @@ pub fn decode(token: &str) -> Decoded {
         serde_json::from_str::<serde::de::IgnoredAny>(&plain).ok().map(|_| plain)
     });
     Decoded { header: parts.next().flatten(), payload: parts.next().flatten() }
+}
+
+/// A span of whole seconds as people say it, in its two largest units: `2 hours 5 minutes`.
+pub fn in_words(seconds: u64) -> String {
+    const UNITS: [(u64, &str); 4] = [(86_400, "day"), (3_600, "hour"), (60, "minute"), (1, "second")];
+    let (mut left, mut words) = (seconds, Vec::new());
+    for (size, unit) in UNITS {
+        let count = left / size;
+        left %= size;
+        if count > 0 {
+            words.push(format!("{count} {unit}{}", if count == 1 { "" } else { "s" }));
+        } else if !words.is_empty() {
+            break;
+        }
+    }
+    words.truncate(2);
+    if words.is_empty() { "0 seconds".into() } else { words.join(" ") }
 }
 
 /// Who looks on while a token is checked.

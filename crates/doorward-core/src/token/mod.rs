@@ -35,6 +35,7 @@ mod jwk;
 pub mod jws;
 mod key_set;
 mod keys;
+mod recognise;
 mod strict_json;
 mod verify;
 
@@ -44,9 +45,10 @@ mod tests;
 pub use algorithm::{Algorithm, AlgorithmError};
 pub use app_claims::{AppClaims, AppClaimsError, app_claims};
 pub use claims::{ASSERTION_TYPE, Claims, assert_identity, issue, issue_with};
-pub use explain::{Check, Decoded, Explanation, Step, Verdict, decode, explain};
+pub use explain::{Check, Decoded, Explanation, Step, Verdict, decode, explain, in_words};
 pub use key_set::{KeySet, KeySetError};
 pub use keys::{KeyError, SigningKey, VerifyingKey};
+pub use recognise::recognise;
 pub use verify::{AccessToken, Expected, LEEWAY, verify, verify_ignoring_expiry};
 
 /// The longest token that is looked at, in bytes; a longer one is refused before any decoding (attack J21).

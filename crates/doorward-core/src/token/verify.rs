@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use super::KeySet;
 use super::claims::Payload;
-use super::explain::{Check, Unwatched, Watch, require};
+use super::explain::{Check, Unwatched, Watch, in_words, require};
 use super::jws::Compact;
 use crate::role::RoleName;
 use crate::{Refusal, SessionId, Timestamp, UserId};
@@ -87,7 +87,12 @@ pub(super) fn check<W: Watch>(
     require_times(&payload, expected, now, watch)?;
     let token = payload.token;
     let live = expiry == Expiry::Ignored || now < token.expires_at;
-    watch.saw(Check::Expiry, live, || format!("exp {}, now {}", token.expires_at.as_secs(), now.as_secs()));
+    watch.saw(Check::Expiry, live, || {
+        let (exp, now) = (token.expires_at.as_secs(), now.as_secs());
+        let span = in_words(exp.abs_diff(now));
+        let told = if exp > now { format!("in {span}") } else { format!("{span} ago") };
+        format!("{told} (exp {exp}, now {now})")
+    });
     if live { Ok(token) } else { Err(Refusal::TokenExpired) }
 }
 
@@ -99,7 +104,10 @@ fn require_times<W: Watch>(
 ) -> Result<(), Refusal> {
     let (AccessToken { issued_at, expires_at, .. }, not_before) = (payload.token, payload.not_before);
     require(watch, Check::IssuedAt, issued_at <= now + LEEWAY, || {
-        format!("iat {}, now {}, at most {} s ahead", issued_at.as_secs(), now.as_secs(), LEEWAY.as_secs())
+        let (iat, now, most) = (issued_at.as_secs(), now.as_secs(), in_words(LEEWAY.as_secs()));
+        let span = in_words(iat.abs_diff(now));
+        let told = if iat > now { format!("{span} ahead") } else { format!("{span} ago") };
+        format!("{told}, at most {most} ahead (iat {iat}, now {now})")
     })?;
     require(watch, Check::NotBefore, not_before.is_none_or(|at| at <= now + LEEWAY), || {
         not_before
@@ -109,7 +117,9 @@ fn require_times<W: Watch>(
     let longest = expected.max_ttl.saturating_add(LEEWAY);
     let fits = issued_at < expires_at && expires_at <= issued_at + longest;
     require(watch, Check::Lifetime, fits, || {
-        let span = i128::from(expires_at.as_secs()) - i128::from(issued_at.as_secs());
-        format!("{span} s from iat to exp, more than 0 and at most {}", longest.as_secs())
+        let (iat, exp) = (issued_at.as_secs(), expires_at.as_secs());
+        let order = if exp > iat { "after" } else { "before" };
+        let (span, most) = (in_words(exp.abs_diff(iat)), in_words(longest.as_secs()));
+        format!("exp is {span} {order} iat, at most {most} are allowed")
     })
 }

@@ -16,7 +16,7 @@ use doorward_core::{Refusal, SessionId};
 use doorward_guard::{challenge, distinct};
 use futures_util::FutureExt;
 use http::header::{self, HeaderName};
-use http::{Extensions, HeaderMap, HeaderValue, Method, StatusCode};
+use http::{Extensions, HeaderMap, HeaderValue, Method, StatusCode, Uri};
 use tokio::time::Instant;
 use tower::Service;
 use tracing::Level;
@@ -69,6 +69,8 @@ pub(crate) struct Front<S> {
     /// What lies ready, by its whole path.
     pub(crate) in_memory: Arc<[(String, InMemory)]>,
     pub(crate) routes: S,
+    /// The methods of a route, as `Allow` writes them. Around a single route, axum adds that header later.
+    pub(crate) methods: fn(&str) -> Option<&'static str>,
 }
 
 impl<S: Answers> Front<S> {
@@ -117,7 +119,8 @@ impl<S: Answers> Front<S> {
         if let Some(sign_in) = response.extensions_mut().remove::<SignIn>() {
             app.sign_ins.note(sign_in, asked.request_id(), app.clock.ran());
         }
-        let error = error_of(&mut response);
+        let methods = || (self.methods)(app.metrics.requests.route(asked.uri.path()).name());
+        let error = error_of(&mut response, methods);
         if let Some(error) = &error {
             metrics::count(&app.metrics.refusals, "code", error.row().1);
             asked.log(app, error, response.extensions_mut().remove());
@@ -180,6 +183,7 @@ struct Asked {
     watched: Option<(Instant, Route)>,
     reader: Reader,
     method: Method,
+    uri: Uri,
     /// What a person asked for.
     path: Option<String>,
     from_elsewhere: bool,
@@ -206,6 +210,7 @@ impl Asked {
             watched: is_watched.then(|| (steady(), route())),
             reader,
             method: method.clone(),
+            uri: request.uri().clone(),
             path: (reader.is_person() && matches!(*method, Method::GET | Method::POST)).then(path).flatten(),
             from_elsewhere: reader.is_person() && from_elsewhere(headers),
             cookies: if reader.is_person() { only_cookies(headers) } else { HeaderMap::new() },
@@ -279,7 +284,7 @@ impl Asked {
 }
 
 /// The error behind an answer: ours, the guard's, or what axum itself refuses.
-fn error_of(response: &mut Response) -> Option<Arc<Error>> {
+fn error_of(response: &mut Response, methods: impl Fn() -> Option<&'static str>) -> Option<Arc<Error>> {
     let status = response.status();
     if status.is_success() || status.is_redirection() {
         return None;
@@ -291,7 +296,7 @@ fn error_of(response: &mut Response) -> Option<Arc<Error>> {
         return Some(Arc::new(Error::Refused(refusal)));
     }
     let error = match status {
-        StatusCode::METHOD_NOT_ALLOWED => Error::MethodNotAllowed,
+        StatusCode::METHOD_NOT_ALLOWED => Error::MethodNotAllowed(methods().unwrap_or_default()),
         StatusCode::NOT_FOUND => Error::NotFound,
         StatusCode::BAD_REQUEST => Error::Malformed("The address cannot be read".into()),
         _ => return None,
@@ -340,6 +345,9 @@ fn show(app: &App, asked: &Asked, error: &Error, mut plain: Response) -> Respons
     }
     if let Some(wait) = error.retry_after() {
         headers.insert(header::RETRY_AFTER, wait.into());
+    }
+    if let Error::MethodNotAllowed(methods) = error {
+        headers.insert(header::ALLOW, HeaderValue::from_static(methods));
     }
     response
 }

@@ -12,12 +12,13 @@ use doorward_core::name::DisplayName;
 use doorward_core::password::Password;
 use doorward_core::{Mode, OpaqueSecret, role::RoleName};
 use http::HeaderMap;
-use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE};
+use http::header::{CONTENT_ENCODING, CONTENT_LENGTH};
 use http_body_util::{BodyExt, Limited};
 use serde::de::{self, Deserialize, Deserializer, MapAccess};
 use serde_json::Value;
 use serde_json::error::Category;
 
+use super::media_type::MediaType;
 use crate::app::App;
 use crate::error::{Error, FieldError, Result};
 use crate::posts;
@@ -148,40 +149,22 @@ impl FromRequest<App> for Input {
 
     async fn from_request(request: Request, app: &App) -> Result<Self> {
         if request.headers().contains_key(CONTENT_ENCODING) {
-            return Err(Error::UnsupportedMediaType);
+            return Err(Error::UnsupportedMediaType("The body has a Content-Encoding"));
         }
-        let media_type = MediaType::of(&request);
+        let media_type = MediaType::of(request.headers());
         let (parts, body) = request.into_parts();
         let body = read_body(&parts.headers, body, &app.settings).await?;
+        // Some programs put a byte order mark before UTF-8, which says nothing (RFC 8259 section 8.1).
+        let body = body.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(&body);
         match media_type {
             _ if body.is_empty() => Ok(Self { is_form: media_type == MediaType::Form, ..Self::default() }),
-            MediaType::Json => read_json(&body),
-            MediaType::Form => read_form(&body),
-            MediaType::Other => Err(Error::UnsupportedMediaType),
-        }
-    }
-}
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum MediaType {
-    Json,
-    Form,
-    Other,
-}
-
-impl MediaType {
-    /// The essence decides; a charset other than UTF-8 is not read.
-    fn of(request: &Request) -> Self {
-        let value =
-            request.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
-        let (essence, parameters) = value.split_once(';').unwrap_or((value, ""));
-        let charset = parameters.trim().to_ascii_lowercase();
-        let readable =
-            charset.is_empty() || matches!(charset.as_str(), "charset=utf-8" | "charset=\"utf-8\"");
-        match essence.trim().to_ascii_lowercase().as_str() {
-            "application/json" if readable => Self::Json,
-            "application/x-www-form-urlencoded" if readable => Self::Form,
-            _ => Self::Other,
+            MediaType::Json => read_json(body),
+            // `curl -d` says so of everything.
+            MediaType::Form if body.trim_ascii_start().starts_with(b"{") => Err(Error::UnsupportedMediaType(
+                "The body is JSON, and its Content-Type says that it is a form",
+            )),
+            MediaType::Form => read_form(body),
+            MediaType::Other(what) => Err(Error::UnsupportedMediaType(what)),
         }
     }
 }
@@ -190,7 +173,7 @@ impl MediaType {
 pub(super) async fn read_body(headers: &HeaderMap, body: Body, settings: &Settings) -> Result<Bytes> {
     let length = headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok());
     if length.and_then(|length| length.parse::<usize>().ok()).is_some_and(|n| n > settings.body_limit) {
-        return Err(Error::TooLarge);
+        return Err(Error::TooLarge(settings.body_limit));
     }
     let read = read_whole(body, settings.body_limit);
     tokio::time::timeout(settings.body_timeout, read).await.map_err(|_| Error::Timeout)?
@@ -199,7 +182,7 @@ pub(super) async fn read_body(headers: &HeaderMap, body: Body, settings: &Settin
 async fn read_whole(body: Body, limit: usize) -> Result<Bytes> {
     let collected = Limited::new(body, limit).collect().await.map_err(|error| {
         if error.is::<http_body_util::LengthLimitError>() {
-            Error::TooLarge
+            Error::TooLarge(limit)
         } else {
             malformed("The body broke off")
         }

@@ -13,6 +13,7 @@ pub(crate) mod done;
 pub(crate) mod headers;
 pub(crate) mod home;
 pub(crate) mod input;
+pub(crate) mod media_type;
 pub(crate) mod notice;
 pub(crate) mod oauth;
 mod once;

@@ -3,9 +3,11 @@
 use std::convert::Infallible;
 
 use axum::extract::FromRequestParts;
-use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE};
+use http::header::{ACCEPT, AUTHORIZATION};
 use http::request::Parts;
 use http::{HeaderMap, Method};
+
+use super::media_type::MediaType;
 
 /// The reader of an answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,10 +28,8 @@ impl Reader {
             let accept = accept.and_then(|value| value.to_str().ok());
             accept.is_some_and(prefers_html)
         } else {
-            let sent = headers.get(CONTENT_TYPE).map_or(&[][..], |value| value.as_bytes());
-            let form = b"application/x-www-form-urlencoded";
             let basic = headers.get(AUTHORIZATION).and_then(|value| value.as_bytes().get(..6));
-            sent.get(..form.len()).is_some_and(|essence| essence.eq_ignore_ascii_case(form))
+            MediaType::of(headers) == MediaType::Form
                 && !basic.is_some_and(|scheme| scheme.eq_ignore_ascii_case(b"basic "))
         };
         if person { Self::Person } else { Self::Program }

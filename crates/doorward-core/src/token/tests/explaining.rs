@@ -69,3 +69,21 @@ fn what_is_no_token_decodes_to_nothing() {
         assert_eq!(decode(text), Decoded::default(), "{text}");
     }
 }
+
+#[test]
+fn spans_are_said_in_the_two_largest_units() {
+    for (seconds, words) in [
+        (0, "0 seconds"),
+        (1, "1 second"),
+        (59, "59 seconds"),
+        (60, "1 minute"),
+        (61, "1 minute 1 second"),
+        (3_600, "1 hour"),
+        (3_605, "1 hour"),
+        (7_500, "2 hours 5 minutes"),
+        (86_400 * 3 + 3_600 + 61, "3 days 1 hour"),
+        (u64::MAX, "213503982334601 days 7 hours"),
+    ] {
+        assert_eq!(in_words(seconds), words);
+    }
+}

@@ -11,7 +11,6 @@ use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use doorward_core::Refusal;
 use doorward_guard::Identity;
-use http::header::ALLOW;
 use http::{HeaderMap, StatusCode};
 use minijinja::context;
 use zeroize::Zeroizing;
@@ -54,7 +53,7 @@ async fn form(State(app): State<App>, reader: Reader) -> Response {
     if reader.is_person() {
         app.pages.show("logout.html", StatusCode::OK, context! {})
     } else {
-        ([(ALLOW, "POST")], Error::MethodNotAllowed).into_response()
+        Error::MethodNotAllowed("POST").into_response()
     }
 }
 

@@ -10,7 +10,6 @@
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use doorward_core::{Refusal, SessionId};
-use http::header::ALLOW;
 use http::{HeaderMap, Method, StatusCode};
 use zeroize::Zeroizing;
 
@@ -91,7 +90,7 @@ async fn go_on(
     query: Query,
 ) -> Result<Response> {
     if method != Method::GET || !reader.is_person() || !is_navigation(&headers) {
-        return Ok(([(ALLOW, "POST")], Error::MethodNotAllowed).into_response());
+        return Err(Error::MethodNotAllowed("POST"));
     }
     let path =
         query.text("return_to").and_then(|text| return_to(&app.settings, text)).unwrap_or("/dashboard");

@@ -3,6 +3,7 @@
 
 mod document;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use axum::Router;
@@ -94,6 +95,19 @@ impl Routes {
     pub(crate) fn in_memory(&self, base_path: &str) -> Arc<[(String, InMemory)]> {
         let ready = |one: &Operation| Some((format!("{base_path}{}", one.path), one.says.in_memory?));
         self.operations.iter().filter_map(ready).collect()
+    }
+
+    /// The methods of each path, as `Allow` writes them.
+    pub(crate) fn methods(&self) -> BTreeMap<&'static str, String> {
+        let mut all = BTreeMap::<_, Vec<&str>>::new();
+        for one in &self.operations {
+            let methods = all.entry(one.path).or_default();
+            methods.push(one.method.as_str());
+            if one.method == Method::GET {
+                methods.push("HEAD");
+            }
+        }
+        all.into_iter().map(|(path, methods)| (path, methods.join(","))).collect()
     }
 
     /// What serves them.
@@ -355,7 +369,7 @@ impl Operation {
         match self.says.who {
             Who::May(_) | Who::Proxy => all.push(Error::Forbidden),
             Who::Client => all.push(Error::InvalidClient),
-            Who::Browser => all.push(Error::MethodNotAllowed),
+            Who::Browser => all.push(Error::MethodNotAllowed("")),
             _ => {}
         }
         if self.method != Method::GET {
@@ -365,8 +379,8 @@ impl Operation {
             all.extend([
                 Error::Malformed("".into()),
                 Error::Timeout,
-                Error::TooLarge,
-                Error::UnsupportedMediaType,
+                Error::TooLarge(0),
+                Error::UnsupportedMediaType(""),
             ]);
             all.push(Error::InvalidInput(Vec::new()));
         }

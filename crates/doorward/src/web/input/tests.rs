@@ -39,7 +39,8 @@ async fn what_is_no_object_in_utf_8_with_distinct_names_is_malformed() {
         b"7".to_vec(),
         format!("{} x", login()).into_bytes(),
         format!("{}{}", login(), login()).into_bytes(),
-        format!("\u{feff}{}", login()).into_bytes(),
+        format!("\u{feff}\u{feff}{}", login()).into_bytes(),
+        format!(" \u{feff}{}", login()).into_bytes(),
         b"{\"email\":\"ada@example.org\",\"password\":\"\xff\xfe\"}".to_vec(),
         b"{\"email\":\"\\ud800\"}".to_vec(),
         login().encode_utf16().flat_map(u16::to_le_bytes).collect(),
@@ -97,9 +98,12 @@ async fn only_json_and_forms_in_utf_8_and_uncoded_are_read() {
         "Application/JSON",
         "application/json; charset=utf-8",
         "application/json;charset=\"UTF-8\"",
+        "application/json;charset=utf8",
+        "application/json; charset=utf-8; v=1",
     ] {
         send(&visitor, good, login()).await.is_ok();
     }
+    send_json(&visitor, format!("\u{feff}{}", login())).await.is_ok();
     for bad in [
         "",
         "text/plain",
@@ -110,6 +114,9 @@ async fn only_json_and_forms_in_utf_8_and_uncoded_are_read() {
         "multipart/form-data; boundary=x",
         "application/xml",
         "application/problem+json",
+        "text/plain; application/json",
+        "text/plain; charset=utf-8; application/json",
+        "application/x-www-form-urlencodedx",
     ] {
         send(&visitor, bad, login()).await.has_status(415).is_refused("unsupported_media_type");
     }
@@ -151,6 +158,70 @@ async fn a_body_that_does_not_come_or_breaks_off_is_given_up() {
 }
 
 #[tokio::test]
+async fn json_without_its_content_type_is_told_what_to_send() {
+    let (_site, visitor) = site_with_ada().await;
+    let as_form = "application/x-www-form-urlencoded";
+    for (headers, body, what) in [
+        (&[][..], login(), "no Content-Type"),
+        (&[("content-type", "")], login(), "no Content-Type"),
+        (&[("accept", "text/html")], login(), "no Content-Type"),
+        // As `curl -d` sends it.
+        (&[("content-type", as_form)], login(), "is a form"),
+        (
+            &[("content-type", as_form), ("accept", "text/html")],
+            format!("\u{feff}\n {}", login()),
+            "is a form",
+        ),
+        (&[("content-type", "text/plain; application/json")], login(), "not one that is read"),
+        (&[("content-type", "application/json"), ("content-type", "application/json")], login(), "two"),
+        (&[("content-type", "application/json; charset=latin1")], login(), "not UTF-8"),
+        (&[("content-type", "application/x-www-form-urlencoded; charset=latin1")], "a=b".into(), "not UTF-8"),
+        (&[("content-type", "application/json"), ("content-encoding", "gzip")], login(), "Content-Encoding"),
+    ] {
+        for path in ["/login", "/register", "/refresh", "/password/reset"] {
+            let mut request = visitor.request(Method::POST, path);
+            for (name, value) in headers {
+                request = request.header(*name, *value);
+            }
+            let answer = visitor.send(request, body.clone()).await;
+            let problem = answer.has_status(415).is_refused("unsupported_media_type");
+            let message = problem["message"].as_str().unwrap();
+            assert!(
+                message.contains(what) && message.contains("Content-Type: application/json"),
+                "{message}"
+            );
+        }
+    }
+    let empty = visitor.request(Method::POST, "/login");
+    visitor.send(empty, Body::empty()).await.has_status(422).is_refused("invalid_input");
+}
+
+#[tokio::test]
+async fn what_is_too_much_or_not_there_is_named() {
+    let (_site, visitor) = site_with_ada().await;
+    let message = |answer: &Answer| answer.json()["message"].as_str().unwrap().to_owned();
+    let large = send_json(&visitor, " ".repeat(65_537)).await;
+    assert_eq!(message(large.has_status(413)), "The request body is too large: at most 65536 bytes");
+    for (method, path, methods) in [
+        (Method::PUT, "/healthz", "GET, HEAD"),
+        (Method::GET, "/logout", "POST"),
+        (Method::GET, "/refresh", "POST"),
+    ] {
+        let answer = visitor.json(method, path, Value::Null).await;
+        let said = format!("This address has no such method: it has {methods}");
+        assert_eq!(message(answer.has_status(405)), said, "{path}");
+        assert_eq!(answer.header("allow").unwrap().replace(',', ", "), methods, "{path}");
+    }
+    let wrong = || json!({ "email": "ada@example.org", "password": "not the right one" });
+    for _ in 0..10 {
+        visitor.post("/login", wrong()).await.has_status(401);
+    }
+    let answer = visitor.post("/login", wrong()).await;
+    let seconds = answer.has_status(429).header("retry-after").unwrap();
+    assert_eq!(message(&answer), format!("Too many attempts: try again in {seconds} seconds"));
+}
+
+#[tokio::test]
 async fn a_form_is_utf_8_and_has_each_field_once() {
     let (_site, visitor) = site_with_ada().await;
     let form = "application/x-www-form-urlencoded";
@@ -165,6 +236,7 @@ async fn a_form_is_utf_8_and_has_each_field_once() {
     }
     let raw = [good.as_bytes(), b"&x=\xff"].concat();
     send(&visitor, form, raw).await.has_status(400);
+    send(&visitor, form, format!("\u{feff}{good}")).await.goes_to("/dashboard");
     send(&visitor, "application/x-www-form-urlencoded; charset=latin1", good).await.has_status(415);
 }
 
