@@ -56,6 +56,7 @@ class Place:
         text = (EXAMPLES / self.kind / "doorward.toml").read_text()
         for host in APP, ACCOUNTS:
             text = text.replace(f'{host}"', f'{host}:{self.port}"')
+        text = text.replace("[forward_auth]", "[forward_auth]\npreflights = true")
         path = self.folder / "doorward.toml"
         path.write_text(text)
         return ["--config", path, "--data", self.folder / "data"]
@@ -329,6 +330,45 @@ class Proxies(unittest.TestCase):
         self.reaches(answer)
         self.assertNotIn(token.encode(), answer.body)
         self.refuses(self.grace.ask(APP, "/", headers={"Authorization": "Bearer bad"}), 401)
+
+    def test_a_preflight_reaches_the_application_without_an_identity(self):
+        asks = {"Origin": "https://shop.example.com", "Access-Control-Request-Method": "POST"}
+        for browser in Browser(self.place), self.grace:
+            for path in "/api", "/admin/api":
+                answer = browser.ask(APP, path, "OPTIONS", asks)
+                self.assertEqual(answer.status, 200, answer.body)
+                for name, value in answer.asked():
+                    ours = folded(name).startswith(("remote", "doorward"))
+                    self.assertFalse(ours and value, f"{name}: {value}")
+                self.assertNotIn(b"__Secure-sessionId", answer.body)
+
+    def test_nothing_else_passes_for_a_preflight(self):
+        """What a client says of its own method, in every place and spelling, and what lacks a part."""
+        asks = [("Origin", "https://shop.example.com"), ("Access-Control-Request-Method", "POST")]
+        claims = [("X-Forwarded-Method", "OPTIONS"), ("x-forwarded-method", "OPTIONS"), ("X_Forwarded_Method", "OPTIONS")]
+        claims += [("X-HTTP-Method-Override", "OPTIONS"), ("X-Original-Method", "OPTIONS"), ("X-Method-Override", "OPTIONS")]
+        for claim in claims:
+            for method in "GET", "POST", "HEAD", "DELETE":
+                for headers in [claim], [claim, claim]:
+                    answer = Browser(self.place).ask(APP, "/", method, [*asks, *headers])
+                    self.refuses(answer, 401, 400, 403)
+                    self.assertFalse(answer.header("remote-user"))
+        for headers in asks[:1], asks[1:], [asks[0], ("Connection", "Origin")], [("X-Forwarded-Method", "OPTIONS")]:
+            self.refuses(Browser(self.place).ask(APP, "/", "OPTIONS", headers), 401)
+        named = [*asks, ("Connection", "X-Forwarded-Method"), ("X-Forwarded-Method", "OPTIONS")]
+        self.refuses(Browser(self.place).ask(APP, "/", "GET", named), 401, 400, 403)
+
+    def test_a_person_who_lacks_the_role_sees_a_page_and_a_program_none(self):
+        answer = self.grace.ask(APP, "/admin/users", headers=PAGE)
+        self.refuses(answer, 403)
+        self.assertTrue(answer.header("content-type").startswith("text/html"), answer.headers)
+        page = answer.body.replace(b"&#x2f;", b"/")
+        self.assertIn(b"This door stays shut", page)
+        for place in "/dashboard", "/style.css?v=":
+            self.assertIn(f'"https://{ACCOUNTS}:{self.place.port}{place}'.encode(), page)
+        answer = self.grace.ask(APP, "/admin/users", headers={"Accept": "application/json"})
+        self.refuses(answer, 403)
+        self.assertEqual(json.loads(answer.body)["code"], "forbidden")
 
     def test_a_path_can_ask_for_a_role(self):
         self.refuses(self.grace.ask(APP, "/admin/users", headers=PAGE), 403)

@@ -23,12 +23,23 @@ use crate::web::api::{InMemory, Routes, document};
 /// All routes of Doorward, to be merged into another application.
 pub fn router<S: Clone + Send + Sync + 'static>(app: &App) -> Router<S> {
     // Of two default fallbacks the second stays: a layered one would answer for every unknown path of the application.
-    alone(app).merge(Router::new())
+    let (routes, in_memory) = routes(app);
+    layered(app, routes, in_memory).merge(Router::new())
 }
 
-/// All routes of Doorward, and its answer for every other path.
+/// All routes of Doorward, and its answer for every other path: the whole origin is Doorward's.
+#[cfg(any(test, feature = "testing"))]
 pub(crate) fn alone<S: Clone + Send + Sync + 'static>(app: &App) -> Router<S> {
-    let (app, (routes, in_memory)) = (app.clone(), routes(app));
+    let (routes, in_memory) = routes(app);
+    layered(app, at_the_root(app, routes), in_memory)
+}
+
+fn layered<S: Clone + Send + Sync + 'static>(
+    app: &App,
+    routes: Router<S>,
+    in_memory: Arc<[(String, InMemory)]>,
+) -> Router<S> {
+    let app = app.clone();
     routes.layer(layer_fn(move |route| answered(front(&app, route, in_memory.clone()), None)))
 }
 
@@ -41,7 +52,7 @@ pub(crate) struct Served {
 impl Served {
     pub(crate) fn new(app: &App) -> Self {
         let (routes, in_memory) = routes(app);
-        Self { front: front(app, routes, in_memory) }
+        Self { front: front(app, at_the_root(app, routes), in_memory) }
     }
 
     /// What answers this client.
@@ -60,6 +71,14 @@ fn routes<S>(app: &App) -> (Router<S>, Arc<[(String, InMemory)]>) {
         _ => Router::new().nest(base, features.router()).route(&format!("{base}/"), get(dashboard::start)),
     };
     (routes.with_state(app.clone()), in_memory)
+}
+
+/// What stands at the root of the origin also with a base path.
+fn at_the_root<S: Clone + Send + Sync + 'static>(app: &App, routes: Router<S>) -> Router<S> {
+    if app.settings.base_path.is_empty() {
+        return routes;
+    }
+    routes.route(profile::CHANGE_PASSWORD, get(profile::to_password).with_state(app.clone()))
 }
 
 /// The document of the API (OpenAPI 3.1), as these settings make it: also served at `/openapi.json`.

@@ -140,6 +140,8 @@ settings! {
     forward_auth_hosts: Vec<String> = "forward_auth.hosts", "";
     /// Whether `/forward-auth` tells applications the address of people (`Remote-Email`). Only addresses that an admin, an invitation for that address or the command line vouched for are told.
     forward_auth_email: bool = "forward_auth.email", "false";
+    /// Whether `/forward-auth` lets the preflights of browsers (CORS) through to applications, which then answer them. Nobody is signed in to those.
+    forward_auth_preflights: bool = "forward_auth.preflights", "false";
     /// How passwords are hashed: `bcrypt` (argon2id for those over 72 bytes) or `argon2id`.
     password_algorithm: PasswordAlgorithm = "password.algorithm", "bcrypt";
     /// The cost of bcrypt: 10 to 16. Each step doubles the time.

@@ -16,6 +16,7 @@ use prometheus_client::metrics::counter::ConstCounter;
 pub(crate) const ROUTES: &[&str] = &[
     "other",
     "/",
+    "/.well-known/change-password",
     "/.well-known/jwks.json",
     "/admin/audit",
     "/admin/clients",

@@ -7,6 +7,7 @@ use http::{Method, StatusCode, header};
 use serde_json::Value;
 
 use super::Answer;
+use crate::features::profile::CHANGE_PASSWORD;
 use crate::settings::Settings;
 
 /// A row of the list of routes.
@@ -98,6 +99,8 @@ impl Api {
     /// The operation at this path; a segment that is spelled out goes before one that is a parameter.
     fn find(&self, method: &str, path: &str) -> Option<&Value> {
         let paths = self.document()["paths"].as_object().unwrap();
+        // This one stands at the root as well.
+        let path = if path == CHANGE_PASSWORD { &format!("{}{path}", self.settings.base_path) } else { path };
         let inner = match path.strip_prefix(self.settings.base_path.as_str())? {
             "" => "/",
             inner => inner,

@@ -313,16 +313,22 @@ fn only_cookies(headers: &HeaderMap) -> HeaderMap {
 pub(crate) struct Proved(pub(crate) Vec<SessionId>);
 
 /// Among the extensions of a refusal: a proxy reads it, whatever the browser accepts. Its status and headers stay.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct ForProxy;
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct ForProxy {
+    /// The proxy passes it on to a browser, which shows it at another host.
+    pub(crate) is_page: bool,
+}
 
 fn show(app: &App, asked: &Asked, error: &Error, mut plain: Response) -> Response {
-    let for_proxy = plain.extensions_mut().remove::<ForProxy>().is_some();
-    let status = if for_proxy { plain.status() } else { error.status(&app.settings) };
+    let for_proxy = plain.extensions_mut().remove::<ForProxy>();
+    let status = if for_proxy.is_some() { plain.status() } else { error.status(&app.settings) };
     let request_id = asked.request_id().to_string();
-    let mut response = match asked.reader {
+    let mut response = match (for_proxy, asked.reader) {
         _ if asked.is_oauth => oauth::answer(error, &request_id),
-        Reader::Person if !for_proxy && *error != Error::InvalidClient => {
+        (Some(ForProxy { is_page: true }), _) => {
+            app.pages.error_elsewhere(error, status, (&request_id, &app.base_url()))
+        }
+        (None, Reader::Person) if !error.is_of_programs() => {
             page(app, asked, error, (status, plain.extensions_mut()), &request_id)
         }
         _ => problem(error, status, &request_id),
@@ -330,8 +336,8 @@ fn show(app: &App, asked: &Asked, error: &Error, mut plain: Response) -> Respons
     let response_status = response.status();
     let headers = response.headers_mut();
     for (name, value) in plain.headers() {
-        let of_proxy = for_proxy && *name != header::CONTENT_LENGTH;
-        if of_proxy || *name == header::ALLOW || *name == header::SET_COOKIE {
+        let of_proxy = for_proxy.is_some() && *name != header::CONTENT_LENGTH;
+        if of_proxy || *name == header::SET_COOKIE {
             headers.append(name, value.clone());
         }
     }
@@ -342,6 +348,9 @@ fn show(app: &App, asked: &Asked, error: &Error, mut plain: Response) -> Respons
             _ => None,
         };
         headers.insert(header::WWW_AUTHENTICATE, challenge.unwrap_or(HeaderValue::from_static("Bearer")));
+    }
+    if let Error::MethodNotAllowed(methods) = error {
+        headers.insert(header::ALLOW, HeaderValue::from_static(methods));
     }
     if let Some(wait) = error.retry_after() {
         headers.insert(header::RETRY_AFTER, wait.into());

@@ -179,6 +179,28 @@ fn form_key() -> String {
     format!("{:032x}", u128::from_be_bytes(crate::random::bytes()))
 }
 
+impl Pages {
+    /// The page of an error that a proxy shows at an application's host: what is on it comes from here, and leads here.
+    pub(crate) fn error_elsewhere(
+        &self,
+        error: &Error,
+        status: StatusCode,
+        (request_id, base): (&str, &str),
+    ) -> Response {
+        let (_, code, message) = error.row();
+        let (fields, wait) = (Value::from(Serde(error.fields())), ());
+        let context = context! { base, title => title(status), code, message, fields, wait, request_id };
+        let mut response = self.show("error.html", status, context);
+        let policy = format!(
+            "default-src 'none'; style-src {base}/; img-src {base}/; frame-ancestors 'none'; base-uri 'none'; form-action 'none'"
+        );
+        if let Ok(policy) = HeaderValue::try_from(policy) {
+            response.headers_mut().insert(CONTENT_SECURITY_POLICY, policy);
+        }
+        response
+    }
+}
+
 /// Browsers hold `form-action` against the redirects after a form too: the login leads on to the applications.
 fn policy(settings: &Settings) -> HeaderValue {
     let scheme = settings.public_scheme();

@@ -6,7 +6,10 @@
 //! and somebody vouched for it), and signed in `Doorward-Identity`, a
 //! JWT for this application and a minute. **Denial**: 401, and 403 for a missing role and for failures of our own, with
 //! the same headers, empty. A browser that opens a page is told in `Location` where to sign in; with `redirect=1` by a
-//! 302, for proxies that pass it on.
+//! 302, for proxies that pass it on. Its 403 is a page.
+//!
+//! With `forward_auth.preflights`, the preflight of a browser passes with empty headers: it carries no credential, and only
+//! the application knows what to answer.
 //!
 //! Only `trusted_proxies` are answered, about hosts in `forward_auth.hosts`. Nothing is decided by the path: a rule that
 //! the proxy and the application read differently lets nobody in who has no identity (attack F04).
@@ -35,7 +38,7 @@ use crate::users::User;
 use crate::web::answer::ForProxy;
 use crate::web::api::{Routes, Who, says};
 use crate::web::detour::from_application;
-use original::Original;
+use original::{Original, is_opened};
 
 const USER: HeaderName = HeaderName::from_static("remote-user");
 const NAME: HeaderName = HeaderName::from_static("remote-name");
@@ -50,6 +53,7 @@ pub(crate) fn routes() -> Routes {
         .more("For proxies in `trusted_proxies`, which say the original address in `X-Forwarded-Proto`, `-Host`, `-Uri` and `-Method`. Who it is stands in `Remote-User`, `Remote-Name`, `Remote-Role`, `Remote-Email` and, signed, in `Doorward-Identity`.")
         .query("role", of::<&str>(), "The role that is needed; or several, with commas, one of which is enough.")
         .query("redirect", of::<&str>(), "`1`: browsers are sent to the login by a 302.")
+        .query("refused", of::<&str>(), "`1`: a 403 in any case, for a proxy that asks for the page of one.")
         .empty(200, "let it through, with these headers")
         .empty(302, "a browser, to where it signs in");
     Routes::of("Tokens").get("/forward-auth", judge, judge_says)
@@ -61,6 +65,8 @@ enum Denial {
     NobodyThere(Refusal, Option<(StatusCode, String)>),
     /// The role is missing, or something of ours: only the log says what, and for what cause.
     Shut(&'static str, Cause),
+    /// The proxy was refused before, and asks for what to show.
+    Again,
 }
 
 async fn judge(State(app): State<App>, request: Request) -> Response {
@@ -69,7 +75,7 @@ async fn judge(State(app): State<App>, request: Request) -> Response {
         Ok(identity) => (identity, Body::empty()).into_response(),
         Err(Denial::NobodyThere(refusal, way)) => {
             let (status, place) = way.map_or((StatusCode::UNAUTHORIZED, None), |(s, place)| (s, Some(place)));
-            let mut response = deny(status, Error::Refused(refusal));
+            let mut response = deny(status, Error::Refused(refusal), ForProxy::default());
             if let Some(place) = place.and_then(|place| HeaderValue::try_from(place).ok()) {
                 response.headers_mut().insert(LOCATION, place);
             }
@@ -77,45 +83,61 @@ async fn judge(State(app): State<App>, request: Request) -> Response {
         }
         Err(Denial::Shut(reason, cause)) => {
             metrics::count(&app.metrics.denied, "reason", reason);
-            let mut response = deny(StatusCode::FORBIDDEN, Error::Forbidden);
+            let mut response = refuse(&parts);
             response.extensions_mut().insert(Cause::new("forward-auth denied a request", reason, cause));
             response
         }
+        Err(Denial::Again) => refuse(&parts),
     }
 }
 
-/// The headers are there on every answer, so that a proxy that copies them leaves none of the client's own (attack F01).
-fn deny(status: StatusCode, error: Error) -> Response {
+/// A browser that opens a page gets a page, which the proxy passes on: no sign-in would help.
+fn refuse(parts: &Parts) -> Response {
+    deny(StatusCode::FORBIDDEN, Error::Forbidden, ForProxy { is_page: is_opened(&parts.headers) })
+}
+
+fn deny(status: StatusCode, error: Error, for_proxy: ForProxy) -> Response {
     let mut response = error.into_response();
     *response.status_mut() = status;
-    response.extensions_mut().insert(ForProxy);
+    response.extensions_mut().insert(for_proxy);
     // The proxy hands this answer on, also to pages of another origin.
     let exposed = HeaderValue::from_static("www-authenticate");
     response.headers_mut().insert(ACCESS_CONTROL_EXPOSE_HEADERS, exposed);
-    for name in [USER, NAME, ROLE, EMAIL, ASSERTION] {
-        response.headers_mut().insert(name, HeaderValue::from_static(""));
-    }
+    response.headers_mut().extend(nobody());
     response
+}
+
+/// The headers are there on every answer, so that a proxy that copies them leaves none of the client's own (attack F01).
+fn nobody() -> HeaderMap {
+    let names = [USER, NAME, ROLE, EMAIL, ASSERTION];
+    names.into_iter().map(|name| (name, HeaderValue::from_static(""))).collect()
 }
 
 async fn identify(app: &App, parts: &Parts) -> Result<HeaderMap, Denial> {
     let shut = |reason| Denial::Shut(reason, Cause::default());
     let original = Original::of(&app.settings, parts).map_err(shut)?;
     let asked = Asked::of(parts.uri.query().unwrap_or_default()).map_err(shut)?;
-    let nobody = |refusal| match refusal {
+    if asked.refused {
+        return Err(Denial::Again);
+    }
+    // It carries no credential: the application answers it, and its browser decides by that answer.
+    if app.settings.forward_auth_preflights && original.is_preflight {
+        return Ok(nobody());
+    }
+    let not_there = |refusal| match refusal {
         Refusal::Unavailable => {
             Denial::Shut("the credential cannot be checked", app.sessions.memory.last_failure())
         }
         Refusal::TooManyCookies => shut("there are too many cookies of one name"),
         _ => Denial::NobodyThere(refusal, way(app, refusal, (&original, &asked))),
     };
-    let identity = app.guard.check(&parts.headers).await.map_err(nobody)?;
+    let identity = app.guard.check(&parts.headers).await.map_err(not_there)?;
     if asked.roles.as_ref().is_some_and(|roles| !roles.iter().any(|role| role == identity.role.as_str())) {
         return Err(shut("the role is missing"));
     }
     let unread = |error| Denial::Shut("the user cannot be read", Error::from(error).into_cause());
     let user = app.users.cached(identity.user).await.map_err(unread)?;
-    let user = user.ok_or_else(|| nobody(Refusal::SessionEnded))?;
+    let user = user.ok_or_else(|| not_there(Refusal::SessionEnded))?;
     headers(app, original.host, &identity, &user.user)
         .map_err(|error| Denial::Shut("an assertion cannot be made", error.into_cause()))
 }
@@ -165,16 +187,18 @@ fn headers(app: &App, host: &str, identity: &Identity, user: &User) -> Result<He
 struct Asked {
     roles: Option<Vec<String>>,
     redirect: bool,
+    refused: bool,
 }
 
 impl Asked {
     /// Reads the query. Other names are passed over: some proxies add the original query. A role that is empty or there
     /// twice denies, whoever wrote it.
     fn of(query: &str) -> Result<Self, &'static str> {
-        let mut asked = Self { roles: None, redirect: false };
+        let mut asked = Self { roles: None, redirect: false, refused: false };
         for (name, value) in url::form_urlencoded::parse(query.as_bytes()) {
             match &*name {
                 "redirect" => asked.redirect = value == "1",
+                "refused" => asked.refused = value == "1",
                 "role" if asked.roles.is_some() => return Err("the query has role twice"),
                 "role" => asked.roles = Some(value.split(',').map(|role| role.trim().to_owned()).collect()),
                 _ => {}

@@ -21,6 +21,14 @@ pub(super) struct Original<'a> {
     pub(super) place: String,
     /// Whether a browser opens it as a page: no script, no form, no program.
     pub(super) is_opened: bool,
+    /// Whether a browser asks before it sends a request from another origin, as the proxy says.
+    pub(super) is_preflight: bool,
+}
+
+/// Whether a browser opens this as a page. Whoever sends `Authorization` is a program: no sign-in by cookie would help it.
+pub(super) fn is_opened(headers: &HeaderMap) -> bool {
+    let by_script = headers.contains_key("x-requested-with") || headers.contains_key(AUTHORIZATION);
+    Reader::of(&http::Method::GET, headers).is_person() && is_navigation(headers) && !by_script
 }
 
 impl<'a> Original<'a> {
@@ -39,11 +47,10 @@ impl<'a> Original<'a> {
         )?;
         let place = return_to(settings, url.as_str()).map(str::to_owned);
         let place = place.unwrap_or_else(|| format!("{}://{host}/", url.scheme()));
-        // Whoever sends `Authorization` is a program too: no sign-in by cookie would help it.
-        let by_script = headers.contains_key("x-requested-with") || headers.contains_key(AUTHORIZATION);
-        let is_page = Reader::of(&http::Method::GET, headers).is_person() && is_navigation(headers);
-        let is_opened = matches!(method, "GET" | "HEAD") && is_page && !by_script;
-        Ok(Self { host, place, is_opened })
+        let is_opened = matches!(method, "GET" | "HEAD") && is_opened(headers);
+        let says = |name| matches!(one(headers, name), Ok(Some(text)) if !text.is_empty());
+        let is_preflight = method == "OPTIONS" && says("origin") && says("access-control-request-method");
+        Ok(Self { host, place, is_opened, is_preflight })
     }
 }
 

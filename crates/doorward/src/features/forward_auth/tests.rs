@@ -257,7 +257,7 @@ async fn a_role_that_is_asked_for_is_needed() {
     for query in ["?role=admin", "?role=editor,admin", "?role=editor, admin&redirect=1"] {
         let query = query.replace(' ', "%20");
         ask(&admin, &query, &[]).await.has_status(200);
-        let answer = ask(&user, &query, &[("accept", "text/html")]).await;
+        let answer = ask(&user, &query, &[]).await;
         answer.has_status(403).is_refused("forbidden");
         assert_eq!(answer.header("location"), None, "a sign-in doesn't help");
         names_nobody(&answer);
@@ -360,5 +360,102 @@ async fn a_check_asks_the_store_for_nothing_that_memory_has() {
         site.app.store.faults().arm(crate::store::Fault::Fails, 0);
         ask(&grace, "", &[]).await.has_status(200);
         assert!(!site.app.store.faults().disarm(), "the store was asked");
+    }
+}
+
+const PREFLIGHT: [(&str, &str); 3] = [
+    ("x-forwarded-method", "OPTIONS"),
+    ("origin", "https://shop.example.com"),
+    ("access-control-request-method", "POST"),
+];
+
+#[tokio::test]
+async fn a_preflight_passes_by_a_setting_and_names_nobody() {
+    let (off, on) = (site().await, site_with(&[("forward_auth.preflights", "true")]).await);
+    ask(&off.visitor(), "", &PREFLIGHT).await.has_status(401);
+    for visitor in [on.visitor(), on.logged_in_by("grace", Mode::Session).await, on.logged_in("ada").await] {
+        for query in ["", "?role=admin", "?redirect=1"] {
+            let answer = ask(&visitor, query, &PREFLIGHT).await;
+            answer.has_status(200);
+            for name in IDENTITY {
+                assert_eq!(answer.header(name), Some(""), "{name}");
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn f05_what_is_no_preflight_of_a_trusted_proxy_passes_as_none() {
+    let site = site_with(&[("forward_auth.preflights", "true")]).await;
+    let nobody = site.visitor();
+    let but = |name: &'static str, value: &'static str| {
+        let mut headers = PREFLIGHT.to_vec();
+        headers.retain(|(other, _)| *other != name);
+        if !value.is_empty() {
+            headers.push((name, value));
+        }
+        headers
+    };
+    let with = |name: &'static str, value: &'static str| [&PREFLIGHT[..], &[(name, value)]].concat();
+    for (status, headers) in [
+        (401, but("x-forwarded-method", "GET")),
+        (401, but("x-forwarded-method", "options")),
+        (401, but("x-forwarded-method", "OPTIONS, GET")),
+        (401, but("origin", "")),
+        (401, but("access-control-request-method", "")),
+        (401, with("origin", "https://evil.example")),
+        (401, with("access-control-request-method", "PUT")),
+        (403, with("x-forwarded-method", "OPTIONS")),
+        (403, with("x-forwarded-method", "GET")),
+        (403, with("x-forwarded-host", "evil.example")),
+        (403, but("x-forwarded-host", "evil.example")),
+    ] {
+        let answer = ask(&nobody, "", &headers).await;
+        assert_eq!(answer.status.as_u16(), status, "{headers:?}");
+        names_nobody(&answer);
+    }
+    // Nobody else says what a proxy says.
+    let mut request = nobody.request(Method::GET, "/forward-auth");
+    for (name, value) in PREFLIGHT {
+        request = request.header(name, value);
+    }
+    let request = request.header("x-forwarded-proto", "https").header("x-forwarded-host", "app.example.com");
+    let answer = nobody.send(request.header("x-forwarded-uri", "/"), axum::body::Body::empty()).await;
+    names_nobody(answer.has_status(403));
+}
+
+#[tokio::test]
+async fn a_browser_that_lacks_the_role_sees_a_page_that_leads_to_doorward() {
+    let site = site().await;
+    let grace = site.logged_in_by("grace", Mode::Session).await;
+    for query in ["?role=admin&redirect=1", "?refused=1"] {
+        let answer = open(&grace, query).await;
+        let page = answer.has_status(403).text().replace("&#x2f;", "/");
+        assert_eq!(answer.header("content-type"), Some("text/html; charset=utf-8"));
+        assert!(page.contains("This door stays shut") && page.contains("not allowed"), "{page}");
+        for place in ["/dashboard", "/style.css?v="] {
+            assert!(page.contains(&format!("\"https://accounts.example.com{place}")), "{page}");
+        }
+        assert!(!page.contains("=\"/"), "nothing of the application's host: {page}");
+        let policy = answer.header("content-security-policy").unwrap();
+        assert!(policy.contains("style-src https://accounts.example.com/;"), "{policy}");
+        assert!(
+            policy.contains("default-src 'none'") && policy.contains("frame-ancestors 'none'"),
+            "{policy}"
+        );
+        names_nobody(&answer);
+    }
+    for headers in [
+        &[("accept", "application/json")][..],
+        &[],
+        &[("accept", "text/html"), ("sec-fetch-mode", "cors")],
+        &[("accept", "text/html"), ("sec-fetch-dest", "iframe"), ("sec-fetch-mode", "navigate")],
+        &[("accept", "text/html"), ("x-requested-with", "XMLHttpRequest")],
+    ] {
+        for query in ["?role=admin", "?refused=1"] {
+            let answer = ask(&grace, query, headers).await;
+            answer.has_status(403).is_refused("forbidden");
+            names_nobody(&answer);
+        }
     }
 }

@@ -60,6 +60,7 @@ pub(crate) fn routes() -> Routes {
         .goes("after a form, to /login")
         .sets_cookies()
         .refuses([Error::LastAdmin]);
+    let to_password_says = says("Where the password is changed", Who::Anybody).goes("to that page");
     let (change_says, delete_says) = (guessed(change_says), guessed(delete_says));
     Routes::of("My account")
         .get("/profile", show, show_says)
@@ -68,6 +69,15 @@ pub(crate) fn routes() -> Routes {
         .delete("/profile", delete, delete_says.clone())
         .post("/profile/delete", delete, delete_says)
         .post("/profile/password", change_password, guessed(password_says))
+        .get(CHANGE_PASSWORD, to_password, to_password_says)
+}
+
+/// Where a program that keeps passwords looks for the page that changes one
+/// (<https://w3c.github.io/webappsec-change-password-url/>): at the root of the origin.
+pub(crate) const CHANGE_PASSWORD: &str = "/.well-known/change-password";
+
+pub(crate) async fn to_password(State(app): State<App>) -> Response {
+    go(&app, "/dashboard#change-password")
 }
 
 async fn show(State(app): State<App>, identity: Identity, reader: Reader) -> Result<Response> {

@@ -238,3 +238,17 @@ async fn a_change_at_another_node_shows_within_a_minute() {
     assert_eq!(there.get("/profile").await.is_ok()["user"]["name"], "Ada L.");
     assert_eq!(there.get("/dashboard").await.is_ok()["message"], "Welcome Ada L.!");
 }
+
+#[tokio::test]
+async fn programs_that_keep_passwords_find_the_page_that_changes_one() {
+    const PLACE: &str = "/.well-known/change-password";
+    for (base, page) in [("", "/dashboard#change-password"), ("/auth", "/auth/dashboard#change-password")] {
+        let site = Site::with(&[("base_path", base)]).await;
+        site.visitor().page(PLACE).await.goes_to(page);
+        site.visitor().get(PLACE).await.goes_to(page);
+        // What isn't there is 404, or no such program would believe the rest.
+        site.visitor().get("/.well-known/resource-that-should-not-exist").await.has_status(404);
+    }
+    let ada = Site::new().await.logged_in_by("ada", Mode::Session).await;
+    assert!(ada.page("/dashboard").await.text().contains("id=\"change-password\""));
+}
