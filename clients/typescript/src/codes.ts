@@ -48,7 +48,7 @@ export type Code =
   | 'wrong_password'
   /** 404: There is nothing here. Check the address and the id. */
   | 'not_found'
-  /** 405: This address has no such method. Use one of those in `Allow`. */
+  /** 405: This address has no such method: it has GET, HEAD. Use one of those in `Allow`. */
   | 'method_not_allowed'
   /** 408: The request took too long to arrive. Send the request again, and faster. */
   | 'timeout'
@@ -56,13 +56,13 @@ export type Code =
   | 'email_taken'
   /** 409: This is the last admin: give the role to somebody else first. Make somebody else an admin first. */
   | 'last_admin'
-  /** 413: The request body is too large. Send less; the limit is `http.body_limit`. */
+  /** 413: The request body is too large: at most 65536 bytes. Send less; the limit is `http.body_limit`. */
   | 'too_large'
-  /** 415: Send the body as application/json. Send JSON as application/json, in UTF-8, without compression. */
+  /** 415: The body has no Content-Type: send JSON in UTF-8, with the header Content-Type: application/json. Send JSON as application/json, in UTF-8, without compression. */
   | 'unsupported_media_type'
   /** 422: Some fields are missing or wrong. Mend the `fields`, each of which has a message of its own. */
   | 'invalid_input'
-  /** 429: Too many attempts: wait and try again. Wait as long as `Retry-After` says. */
+  /** 429: Too many attempts: try again in 30 seconds. Wait as long as `Retry-After` says. */
   | 'too_many_attempts'
   /** 503: Too busy at the moment: try again. Keep what you hold, and try again after `Retry-After`. */
   | 'overloaded'

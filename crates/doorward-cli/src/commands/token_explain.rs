@@ -62,9 +62,11 @@ pub(super) async fn explain(app: &App, token: &str, json: bool) -> Outcome {
         return as_json(&explanation, &checks, first, refusal);
     }
     let mut lines: Vec<_> = explanation.looks_like.into_iter().map(|what| format!("{what}\n")).collect();
+    let (header, payload) = parts(&explanation.decoded);
+    let shown = [("Header", header), ("Payload", payload)].into_iter().filter(|(_, part)| !part.is_null());
+    lines.extend(shown.map(|(title, part)| pretty(title, &part)));
     if explanation.decoded != Decoded::default() {
-        let (header, payload) = parts(&explanation.decoded);
-        lines.extend([pretty("Header", &header), pretty("Payload", &payload), String::new()]);
+        lines.push(String::new());
     }
     lines.extend(checks.iter().map(Shown::line));
     lines.push(String::new());
