@@ -143,7 +143,7 @@ pub(crate) async fn void_resets(tx: &mut Tx, user: UserId) -> Result<(), StoreEr
 /// The secret of a link. A text that is none becomes one that nobody has: it takes the same way to the same refusal, so
 /// that neither answer nor time tells the two apart.
 pub(crate) fn secret(text: &str) -> OpaqueSecret {
-    OpaqueSecret::parse(text.trim()).unwrap_or_else(|| OpaqueSecret::new(crate::random::bytes()))
+    OpaqueSecret::parse(text).unwrap_or_else(|| OpaqueSecret::new(crate::random::bytes()))
 }
 
 /// Whose password the reset link is for, if it still works. Doesn't use it up.

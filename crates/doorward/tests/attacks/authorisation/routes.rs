@@ -10,6 +10,7 @@ use doorward::testing::Site;
 /// `trusted_proxies`, that asks for somebody.
 pub(crate) const ROUTES: &str = "
 GET    /                                anybody
+GET    /.well-known/change-password     anybody
 GET    /.well-known/jwks.json           anybody
 GET    /admin/audit                     audit:read
 GET    /admin/clients                   clients:read

@@ -40,7 +40,7 @@ async fn h02_every_route_refuses_every_body_that_is_no_json() {
         }
     }
     for odd in [
-        &b"\xef\xbb\xbf{}"[..],
+        &b"\xef\xbb\xbf\xef\xbb\xbf{}"[..],
         b"\xff\xfe{\0}\0",
         b"{\"a\":\"\xff\"}",
         b"{\"a\0\":1}",
