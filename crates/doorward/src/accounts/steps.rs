@@ -180,9 +180,8 @@ pub(super) async fn apply(
     let vouched = new.email_vouched_by.map(|by| by.as_str().to_owned());
     let (email, searched) = (&new.email, folded(&new.email.searched()));
     let name_folded = folded(name);
-    let values = values![
-        id, name, name_folded, email, new.role, version, new.disabled_at, now, vouched, searched
-    ];
+    let values =
+        values![id, name, name_folded, email, new.role, version, new.disabled_at, now, vouched, searched];
     tx.execute(UPDATE, values).await?;
     if role.is_some() && new.role == RoleName::ADMIN {
         let ttl = i64::try_from(admin_ttl.as_micros()).unwrap_or(i64::MAX / 2);
