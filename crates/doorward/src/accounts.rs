@@ -11,7 +11,7 @@ use std::sync::Arc;
 use doorward_core::email::Email;
 use doorward_core::name::DisplayName;
 use doorward_core::role::{RoleName, Roles, permission};
-use doorward_core::{LinkId, OpaqueSecret, SessionId, Timestamp, UserId};
+use doorward_core::{LinkId, OpaqueSecret, Refusal, Timestamp, UserId};
 
 use crate::actors::Standing;
 pub use crate::actors::{Actor, Admin, Confirmation, Owner};
@@ -21,11 +21,12 @@ use crate::error::{Error, Result};
 use crate::known_devices;
 use crate::links::{self, Invitation};
 use crate::revocations::{self, Because, Revocations};
-use crate::sessions::Sessions;
-use crate::store::{Store, Tx, values};
-use crate::users::{User, Users};
+use crate::sessions::renewal::{Renewal, keep_over, renew};
+use crate::sessions::{Issued, Sessions};
+use crate::store::{Store, StoreError, Tx, values};
+use crate::users::{self, User, Users};
 pub(crate) use steps::insert;
-use steps::{Doing, Locked, Needs, after_new_password, apply, is_last_admin, locked};
+use steps::{Doing, Locked, Needs, WITH_HASH, after_new_password, apply, is_last_admin, locked};
 
 /// What is to be changed; `None` stays as it is.
 #[derive(Debug, Clone, Default)]
@@ -85,6 +86,18 @@ pub struct NewUser {
     pub password_hash: Option<String>,
 }
 
+/// The owner's own change of a password.
+#[derive(Debug, Clone)]
+pub(crate) struct PasswordChange {
+    pub(crate) user: UserId,
+    /// The hash of the new password.
+    pub(crate) hash: String,
+    /// The stored hash that the current password matched.
+    pub(crate) current: String,
+    /// Of the session that makes it.
+    pub(crate) renewal: Renewal,
+}
+
 /// Changes accounts.
 pub struct Accounts {
     store: Store,
@@ -96,8 +109,8 @@ pub struct Accounts {
 }
 
 const SET_PASSWORD: &str = "UPDATE users SET password_hash = $2, updated_at = $3 WHERE id = $1";
-const SET_PASSWORD_FROM: &str =
-    "UPDATE users SET password_hash = $2, updated_at = $3 WHERE id = $1 AND password_hash = $4";
+const CHANGE_PASSWORD: &str = "UPDATE users SET password_hash = $2, updated_at = $3, role_version = role_version + 1 \
+     WHERE id = $1 RETURNING role, role_version";
 const DELETE: &str = "DELETE FROM users WHERE id = $1";
 
 impl Accounts {
@@ -185,35 +198,64 @@ impl Accounts {
         Ok(done.user)
     }
 
-    /// Sets a new password hash, and ends the user's sessions except `keep`. With `current`, only where that is still the
-    /// stored hash.
+    /// Sets a new password hash, and ends the user's sessions.
     ///
     /// # Errors
-    /// [`Error::WrongPassword`] where `current` is no more; [`Error::NotFound`].
-    pub async fn set_password(
-        &self,
-        id: UserId,
-        (hash, current): (String, Option<String>),
-        keep: Option<SessionId>,
-        entry: Entry,
-    ) -> Result<u32> {
+    /// [`Error::NotFound`].
+    pub async fn set_password(&self, id: UserId, hash: String, entry: Entry) -> Result<u32> {
         let now = self.clock.now();
         let ending = self.revocations.ending(now, Because::PasswordChanged);
         let ended = self
             .store
             .transaction(async move |tx: &mut Tx| {
-                let changed = match &current {
-                    Some(current) => tx.execute(SET_PASSWORD_FROM, values![id, &hash, now, current]).await?,
-                    None => tx.execute(SET_PASSWORD, values![id, &hash, now]).await?,
-                };
-                if changed == 0 {
-                    return Ok(Err(if current.is_some() { Error::WrongPassword } else { Error::NotFound }));
+                if tx.execute(SET_PASSWORD, values![id, &hash, now]).await? == 0 {
+                    return Ok(Err(Error::NotFound));
                 }
-                after_new_password(tx, id, keep, (ending, &entry)).await.map(Ok)
+                after_new_password(tx, id, None, (ending, &entry)).await.map(Ok)
             })
             .await??;
         self.sessions.apply_all(&ended, ending);
         Ok(ended.live)
+    }
+
+    /// The owner's own change, if `current` is still the stored hash: renews the session that makes it, so that copies of
+    /// its credential are out, and ends the others. Gives how many ended, and the new credential.
+    ///
+    /// # Errors
+    /// [`Error::WrongPassword`] if `current` is no more; [`Refusal::SessionEnded`] if the session is over, or its user gone.
+    pub(crate) async fn change_password(
+        &self,
+        change: PasswordChange,
+        entry: Entry,
+    ) -> Result<(u32, Issued)> {
+        let (id, renewal, now) = (change.user, change.renewal.clone(), self.clock.now());
+        let ending = self.revocations.ending(now, Because::PasswordChanged);
+        let (ended, renewed, role) = self
+            .store
+            .transaction(async move |tx: &mut Tx| {
+                let PasswordChange { user, hash, current, renewal } = &change;
+                if tx.execute(users::LOCK, values![*user]).await? == 0 {
+                    return Ok(Err(Refusal::SessionEnded.into()));
+                }
+                if tx.find(WITH_HASH, values![*user, current]).await?.is_none() {
+                    return Ok(Err(Error::WrongPassword));
+                }
+                let Some(renewed) = renew(tx, renewal).await? else {
+                    return Ok(Err(Refusal::SessionEnded.into()));
+                };
+                let Some(row) = tx.find(CHANGE_PASSWORD, values![*user, hash, now]).await? else {
+                    return Err(StoreError::Corrupt("a user is gone whose row is locked".into()));
+                };
+                let role: (RoleName, i64) = (row.get(0)?, row.get(1)?);
+                // Others forget the former secret as they do after a change of role.
+                revocations::note_role(tx, *user, role, ending).await?;
+                let ended = after_new_password(tx, *user, Some(renewal.session), (ending, &entry)).await?;
+                Ok(Ok((ended, renewed, role)))
+            })
+            .await??;
+        self.revocations.apply_role(id, role, ending);
+        self.sessions.apply_all(&ended, ending);
+        Ok((ended.live, self.sessions.issue_renewed(&renewal, role.0, &renewed)?))
     }
 
     /// Sets a new password hash by a reset link, which is used up, and ends every session of its user.
@@ -263,6 +305,7 @@ impl Accounts {
                     return Ok(Err(Error::LastAdmin));
                 }
                 let ended = revocations::end_all(tx, id, None, ending).await?;
+                keep_over(tx, id).await?;
                 tx.execute(DELETE, values![id]).await?;
                 audit::record(tx, &entry).await?;
                 audit::forget(tx, id).await?;

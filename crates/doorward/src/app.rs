@@ -7,8 +7,6 @@ use std::time::Duration;
 
 use axum::extract::FromRef;
 use doorward_core::password_hash::HashPolicy;
-use doorward_core::refresh::RefreshKey;
-use doorward_core::ticket::TicketKey;
 use doorward_core::token::Expected;
 use doorward_core::{Purpose, SettledTime, Timestamp};
 use doorward_guard::Guard;
@@ -161,11 +159,10 @@ impl App {
         let keys = Arc::new(Keys::load(store.clone(), root.clone(), jwt, algorithm, shared, now).await?);
         let memory = memory(&store, &revocations, &settings);
         let users = Arc::new(Users::new(store.clone()));
-        let refresh_key = RefreshKey::new(&root.derive(Purpose::RefreshTokens));
         let sessions = Arc::new(Sessions::new(
             (store.clone(), clock.clone()),
             (keys.clone(), revocations.clone(), hooks.clone()),
-            (refresh_key, TicketKey::new(&root.derive(Purpose::Tickets))),
+            &root,
             (settings.lifetimes(), settings.sessions_per_user),
             memory.clone(),
         ));

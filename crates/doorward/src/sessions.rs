@@ -4,6 +4,7 @@
 mod again;
 mod memory;
 mod refresh;
+pub(crate) mod renewal;
 pub(crate) mod several;
 
 use std::collections::BTreeSet;
@@ -15,7 +16,9 @@ use doorward_core::refresh::{RefreshKey, RefreshToken};
 use doorward_core::role::RoleName;
 use doorward_core::ticket::TicketKey;
 use doorward_core::token::{AppClaims, Claims};
-use doorward_core::{Lifetimes, Mode, OpaqueSecret, Refusal, SessionId, Timestamp, UserId};
+use doorward_core::{
+    Lifetimes, Mode, OpaqueSecret, Purpose, Refusal, RootSecret, SessionId, Timestamp, UserId,
+};
 use doorward_guard::MOST_COOKIES;
 use zeroize::Zeroizing;
 
@@ -249,7 +252,7 @@ impl Sessions {
     pub(crate) fn new(
         (store, clock): (Store, Clock),
         (keys, revocations, hooks): (Arc<Keys>, Arc<Revocations>, Hooks),
-        (refresh_key, tickets): (RefreshKey, TicketKey),
+        root: &RootSecret,
         (lifetimes, per_user): (Lifetimes, u32),
         memory: Arc<Memory>,
     ) -> Self {
@@ -259,8 +262,8 @@ impl Sessions {
             keys,
             revocations,
             hooks,
-            refresh_key,
-            tickets,
+            refresh_key: RefreshKey::new(&root.derive(Purpose::RefreshTokens)),
+            tickets: TicketKey::new(&root.derive(Purpose::Tickets)),
             lifetimes,
             per_user,
             memory,
@@ -382,7 +385,7 @@ impl Sessions {
     /// Ends all sessions of a user, except `keep`.
     ///
     /// # Errors
-    /// The store's: then none was ended.
+    /// [`Refusal::SessionEnded`] if there is no such user any more; the store's: then none was ended.
     pub async fn end_all(
         &self,
         user: UserId,
@@ -394,12 +397,15 @@ impl Sessions {
         let ended = self
             .store
             .transaction(async move |tx: &mut Tx| {
-                tx.execute(crate::users::LOCK, values![user]).await?;
+                // Deleted while the request was in flight: nothing names them any more.
+                if tx.execute(crate::users::LOCK, values![user]).await? == 0 {
+                    return Ok(Err(Refusal::SessionEnded));
+                }
                 let ended = revocations::end_all(tx, user, keep, ending).await?;
                 audit::record(tx, &entry).await?;
-                Ok(ended)
+                Ok(Ok(ended))
             })
-            .await?;
+            .await??;
         self.apply_all(&ended, ending);
         Ok(ended.live)
     }
@@ -459,6 +465,9 @@ impl Sessions {
         let ids: Vec<_> = tokens.iter().map(|token| token.session).collect();
         let found = several::find(&self.store, &hashes, &ids).await?;
         let mut proved: Vec<_> = hashes.iter().filter_map(|hash| self.memory.session_of(hash)).collect();
+        // A logout may be in flight while the session is renewed: it ends all the same.
+        let former = renewal::by_secrets(&self.store, &hashes, self.clock.now()).await?;
+        proved.extend(former.iter().map(|former| former.session));
         for one in &found {
             let (hash, salt) = (one.secret_hash()?, one.salt()?);
             let by_secret = hash.is_some_and(|hash| hashes.iter().any(|known| *known == *hash));
@@ -526,6 +535,7 @@ impl Sessions {
     /// # Errors
     /// The store's.
     pub async fn sweep(&self, now: Timestamp) -> Result<u64, StoreError> {
+        self.sweep_former(now).await?;
         let before = now - 2 * self.revocations.max_access_ttl() - std::time::Duration::from_secs(86_400);
         self.store.execute("DELETE FROM sessions WHERE absolute_expires_at < $1", values![before]).await
     }

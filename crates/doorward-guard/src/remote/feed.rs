@@ -124,12 +124,16 @@ impl Feed {
         for (session, expires_at) in revoked.sessions {
             set.end_session(session, Timestamp::from_secs(expires_at));
         }
+        let changes = !revoked.roles.is_empty();
         for (user, role, version, expires_at) in revoked.roles {
             let expires_at = Timestamp::from_secs(expires_at);
             set.change_role(user, role, version, expires_at);
             if let Some((_, roles)) = self.anew.as_mut().filter(|(_, roles)| roles.len() < shared.max_roles) {
                 roles.insert(user, (role, version, expires_at));
             }
+        }
+        if changes {
+            shared.role_events.fetch_add(1, Ordering::SeqCst);
         }
     }
 

@@ -2,6 +2,7 @@
 //! revocations are looked at on each check all the same. While the server can't be asked, a good answer stands for as long
 //! as the guard isn't stale, as a token does.
 
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -39,6 +40,8 @@ struct Answer {
     at: Instant,
     /// `None` for a secret of nobody, or of a session that is over.
     identity: Option<Identity>,
+    /// How many changes of users the feed had told when it was asked for.
+    role_events: u64,
 }
 
 #[derive(Deserialize)]
@@ -59,6 +62,13 @@ struct Several<'a> {
     tokens: Vec<Introspected<'a>>,
 }
 
+/// When a question was asked.
+#[derive(Debug, Clone, Copy)]
+struct Asked {
+    at: Instant,
+    role_events: u64,
+}
+
 const UNREADABLE: Failure = Failure::Unreadable("its answer about a session can't be read");
 
 impl Default for Answers {
@@ -74,7 +84,17 @@ impl Shared {
     }
 
     fn remembered(&self, answer: Answer, now: Timestamp) -> Option<Result<Identity, Refusal>> {
-        if answer.at.elapsed() < REMEMBERED { self.judged(answer, now) } else { None }
+        if answer.at.elapsed() < REMEMBERED && !self.is_outdated(&answer) {
+            self.judged(answer, now)
+        } else {
+            None
+        }
+    }
+
+    /// Whether its user has changed since: the session may have been renewed, under another secret.
+    fn is_outdated(&self, answer: &Answer) -> bool {
+        let changed = |identity: Identity| self.verifier.revocations.role_of(identity.user).is_some();
+        answer.role_events != self.role_events.load(Ordering::SeqCst) && answer.identity.is_some_and(changed)
     }
 
     /// Asks the server about a secret; many checks of one secret make one question.
@@ -95,7 +115,8 @@ impl Shared {
 
     /// Repeats the last good answer, and remembers it as if it were new: not every check waits for a silent server.
     fn go_by_the_last_answer(&self, hash: [u8; 32], now: Timestamp) -> Result<Identity, Refusal> {
-        let last = self.answers.good.get(&hash).ok_or(Refusal::Unavailable)?;
+        let last = self.answers.good.get(&hash).filter(|last| !self.is_outdated(last));
+        let last = last.ok_or(Refusal::Unavailable)?;
         let judged = self.judged(last, now).ok_or(Refusal::Unavailable)?;
         self.answers.known.insert(hash, Answer { at: steady(), ..last });
         judged
@@ -171,30 +192,30 @@ impl Shared {
     async fn introspect(&self, secret: &OpaqueSecret) -> Result<Answer, Failure> {
         // Base64url needs no escapes in a form.
         let form = format!("token={}&token_type_hint=session_secret", *secret.to_text());
-        let (at, body) = self.question(form).await?;
+        let (asked, body) = self.question(form).await?;
         serde_json::from_slice::<Introspected<'_>>(&body)
             .ok()
-            .and_then(|said| said.answer(at))
+            .and_then(|said| said.answer(asked))
             .ok_or(UNREADABLE)
     }
 
     async fn introspect_all(&self, secrets: &[OpaqueSecret]) -> Result<Vec<Answer>, Failure> {
         let texts: Vec<_> = secrets.iter().map(OpaqueSecret::to_text).collect();
         let texts: Vec<_> = texts.iter().map(|text| text.as_str()).collect();
-        let (at, body) = self.question(format!("tokens={}", texts.join("+"))).await?;
+        let (asked, body) = self.question(format!("tokens={}", texts.join("+"))).await?;
         let said = serde_json::from_slice::<Several<'_>>(&body).map_err(|_| UNREADABLE)?;
-        let answers: Option<Vec<_>> = said.tokens.iter().map(|one| one.answer(at)).collect();
+        let answers: Option<Vec<_>> = said.tokens.iter().map(|one| one.answer(asked)).collect();
         answers.filter(|answers| answers.len() == secrets.len()).ok_or(UNREADABLE)
     }
 
     /// Sends one question, and says when.
-    async fn question(&self, form: String) -> Result<(Instant, Bytes), Failure> {
+    async fn question(&self, form: String) -> Result<(Asked, Bytes), Failure> {
         let _turn = self.answers.questions.acquire().await.map_err(|_| Failure::Silent)?;
         let request = self.server.request(Method::POST, "/introspect");
         let request = finished(request, self.authorization.as_ref(), "application/json", form)?;
-        let at = steady();
+        let asked = Asked { at: steady(), role_events: self.role_events.load(Ordering::SeqCst) };
         let (_, body) = self.server.ask(request).await?;
-        Ok((at, body))
+        Ok((asked, body))
     }
 }
 
@@ -205,9 +226,9 @@ fn unavailable(failure: Failure) -> Refusal {
 
 impl Introspected<'_> {
     /// `None` for what no answer should say.
-    fn answer(&self, at: Instant) -> Option<Answer> {
+    fn answer(&self, asked: Asked) -> Option<Answer> {
         let identity = if self.active { Some(self.identity()?) } else { None };
-        Some(Answer { at, identity })
+        Some(Answer { at: asked.at, identity, role_events: asked.role_events })
     }
 
     fn identity(&self) -> Option<Identity> {

@@ -126,6 +126,8 @@ struct Shared {
     /// Whether to read all revocations again, since there was no room for some.
     anew: AtomicBool,
     reconnects: AtomicU64,
+    /// How often the feed told of changed users: what was said of their sessions before may be outdated.
+    role_events: AtomicU64,
     problem: ArcSwapOption<String>,
 }
 
@@ -168,6 +170,7 @@ pub(crate) async fn open(
         fresh_until_by_clock: AtomicI64::new(0),
         anew: AtomicBool::new(false),
         reconnects: AtomicU64::new(0),
+        role_events: AtomicU64::new(0),
         problem: ArcSwapOption::empty(),
     });
     let mut remote = Remote { shared: shared.clone(), tasks: Vec::new() };

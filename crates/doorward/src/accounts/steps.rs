@@ -19,7 +19,7 @@ const FIND: &str = "SELECT id, name, email, role, created_at, disabled_at, email
      FROM users WHERE id = $1";
 const UPDATE: &str = "UPDATE users SET name = $2, name_folded = $3, email = $4, role = $5, role_version = $6, \
      disabled_at = $7, updated_at = $8, email_vouched_by = $9, email_folded = $10 WHERE id = $1";
-const WITH_HASH: &str = "SELECT id FROM users WHERE id = $1 AND password_hash = $2";
+pub(super) const WITH_HASH: &str = "SELECT id FROM users WHERE id = $1 AND password_hash = $2";
 const UNCONFIRM: &str =
     "UPDATE sessions SET confirmed_at = NULL WHERE user_id = $1 AND confirmed_at IS NOT NULL";
 const OTHER_WITH_EMAIL: &str = "SELECT id FROM users WHERE email = $1 AND id <> $2";

@@ -10,6 +10,7 @@ use doorward_guard::{Identity, Lookup, LookupFuture};
 use quick_cache::sync::Cache;
 use tokio::sync::mpsc;
 
+use super::renewal::{self, Former};
 use super::several::{self, Found};
 use crate::error::Cause;
 use crate::seldom::seldom;
@@ -27,6 +28,8 @@ struct Remembered {
     id: SessionId,
     user: UserId,
     role: RoleName,
+    /// Of the user's claims when the row was read.
+    version: i64,
     began_at: Timestamp,
     absolute_end: Timestamp,
     last_seen: AtomicI64,
@@ -79,6 +82,7 @@ impl Memory {
     pub fn sweep(&self, now: Timestamp) {
         self.known.retain(|_, session| {
             self.set.check(session.user, session.id, session.role) == Standing::Good
+                && !self.is_outdated(session)
                 && !self.is_over(session, now)
         });
     }
@@ -99,7 +103,12 @@ impl Memory {
 
     /// The session of the secret with this hash, of whatever standing.
     pub(crate) fn session_of(&self, hash: &[u8; 32]) -> Option<SessionId> {
-        self.known.get(hash).map(|session| session.id)
+        self.known.get(hash).filter(|session| !self.is_outdated(session)).map(|session| session.id)
+    }
+
+    /// Whether the user's row has changed since: the session may have been renewed, under another secret.
+    fn is_outdated(&self, session: &Remembered) -> bool {
+        self.set.role_of(session.user).is_some_and(|(_, newer)| newer > session.version)
     }
 
     /// How many it knows.
@@ -154,7 +163,11 @@ impl Memory {
         for _ in 0..TRIES {
             let found =
                 self.store.find(BY_SECRET, values![hash]).await.map_err(|error| self.unavailable(error))?;
-            let row = found.ok_or(Refusal::TokenInvalid)?;
+            let Some(row) = found else {
+                let former = renewal::by_secret(&self.store, hash, now).await;
+                let former = former.map_err(|error| self.unavailable(error))?;
+                return Err(former.map_or(Refusal::TokenInvalid, |former| former.refusal()));
+            };
             if let Some(identity) = self.take(hash, &row, now)? {
                 return Ok(identity);
             }
@@ -171,8 +184,13 @@ impl Memory {
         for _ in 0..TRIES {
             let found =
                 several::find(&self.store, &hashes, &[]).await.map_err(|error| self.unavailable(error))?;
+            let former = match found.len() < hashes.len() {
+                true => renewal::by_secrets(&self.store, &hashes, now).await,
+                false => Ok(Vec::new()),
+            };
+            let former = former.map_err(|error| self.unavailable(error))?;
             let answers: Option<Vec<_>> =
-                hashes.iter().map(|hash| self.answer_from(&found, hash, now)).collect();
+                hashes.iter().map(|hash| self.answer_from(&found, &former, hash, now)).collect();
             if let Some(answers) = answers {
                 return Ok(answers);
             }
@@ -183,6 +201,7 @@ impl Memory {
     fn answer_from(
         &self,
         found: &[Found],
+        former: &[Former],
         hash: &[u8; 32],
         now: Timestamp,
     ) -> Option<Result<Identity, Refusal>> {
@@ -193,7 +212,8 @@ impl Memory {
                 Err(error) => return Some(Err(self.unavailable(error))),
             }
         }
-        Some(Err(Refusal::TokenInvalid))
+        let former = former.iter().find(|former| former.has(hash));
+        Some(Err(former.map_or(Refusal::TokenInvalid, Former::refusal)))
     }
 
     /// Remembers the session of a row, and answers for it; `None` if the row has to be read again.
@@ -209,12 +229,8 @@ impl Memory {
         if self.set.has_ended(session.id) {
             return Err(Refusal::SessionEnded);
         }
-        let version: i64 = row.get(3).map_err(|error| self.unavailable(error))?;
         // Where the role was changed since the row was read, so was the end of the session: read it again.
-        if self.set.role_of(session.user).is_none_or(|(_, newer)| newer <= version) {
-            return self.answer(&session, now).map(Some);
-        }
-        Ok(None)
+        if self.is_outdated(&session) { Ok(None) } else { self.answer(&session, now).map(Some) }
     }
 
     /// Whether the store lets a verified token stand: session live, user enabled, role the same.
@@ -272,6 +288,7 @@ fn remembered(row: &Row) -> Result<Remembered, StoreError> {
         id: row.get(0)?,
         user: row.get(1)?,
         role: row.get(2)?,
+        version: row.get(3)?,
         began_at: row.get(4)?,
         absolute_end: row.get(5)?,
         last_seen: AtomicI64::new(last_seen.as_micros()),
@@ -283,6 +300,7 @@ impl Lookup for Memory {
     fn session_in_memory(&self, hash: &[u8; 32], now: Timestamp) -> Option<Result<Identity, Refusal>> {
         let session = self.known.get(hash)?;
         match self.set.check(session.user, session.id, session.role) {
+            Standing::Good if self.is_outdated(&session) => None,
             Standing::Good => Some(self.answer(&session, now)),
             Standing::Ended => Some(Err(Refusal::SessionEnded)),
             Standing::Stale | Standing::Unknown => None,

@@ -15,7 +15,7 @@ const FIND: &str = "SELECT s.user_id, u.role, s.mode, s.salt, s.generation, s.ro
 /// The compare-and-swap: of any number of requests with one token, one finds this generation.
 const ROTATE: &str = "UPDATE sessions SET generation = generation + 1, rotated_at = $3, last_seen_at = $3, \
      expires_at = CASE WHEN absolute_expires_at < $4 THEN absolute_expires_at ELSE $4 END \
-     WHERE id = $1 AND generation = $2 AND ended_at IS NULL AND expires_at > $3";
+     WHERE id = $1 AND generation = $2 AND salt = $5 AND ended_at IS NULL AND expires_at > $3";
 const REPEAT: &str = "UPDATE sessions SET replays = replays + 1 WHERE id = $1 AND ended_at IS NULL";
 
 /// The row of a session with tokens.
@@ -72,10 +72,14 @@ impl Sessions {
         allows: impl Fn(Mode) -> Result<()>,
     ) -> Result<Issued> {
         let token = RefreshToken::parse(text).ok_or(Error::RefreshInvalid)?;
-        let before = self.stored(token.session).await?;
-        if !self.refresh_key.verify(&token, &before.salt) {
-            return Err(Error::RefreshInvalid);
-        }
+        let before = match self.stored(token.session).await {
+            Ok(before) if self.refresh_key.verify(&token, &before.salt) => before,
+            // Renewed meanwhile, or its user was deleted: no reuse, whose end would be the owner's.
+            Ok(_) | Err(Error::RefreshInvalid) => {
+                return Err(self.former(&token).await?.map_or(Error::RefreshInvalid, Error::Refused));
+            }
+            Err(error) => return Err(error),
+        };
         // Before the rotation: a refusal after it would lose the successor, and the next try would look like a theft.
         allows(before.mode)?;
         let claims = self.hooks.claims_of(before.user).await?;
@@ -84,17 +88,23 @@ impl Sessions {
         let ending = self.revocations.ending(now, Because::RefreshReused);
         let entry = Entry::new(Action::RefreshReused, By::Visitor(from.ip), now);
         let entry = entry.user(before.user).session(session);
+        let salt = before.salt;
         let outcome = self
             .store
             .transaction(async move |tx: &mut Tx| {
                 let known = i64::try_from(presented).unwrap_or(i64::MAX);
-                let rotated = tx.execute(ROTATE, values![session, known, now, expires_at]).await? == 1;
+                let rotated =
+                    tx.execute(ROTATE, values![session, known, now, expires_at, &*salt]).await? == 1;
                 let Some(row) = tx.find(FIND, values![session]).await? else {
-                    return Ok(Outcome::Refused(Error::RefreshInvalid));
+                    // It was there just now: its user was deleted.
+                    return Ok(Outcome::Refused(Refusal::SessionEnded.into()));
                 };
                 let stored = read(&row)?;
                 if rotated {
                     Ok(go(stored, false))
+                } else if stored.salt != salt && stored.ended_at.is_none() {
+                    // Renewed since it was read: the owner holds the new one.
+                    Ok(Outcome::Refused(Refusal::TokenStale.into()))
                 } else {
                     lost(tx, session, presented, stored, (now, ending), &entry).await
                 }

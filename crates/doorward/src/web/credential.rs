@@ -28,6 +28,9 @@ struct Body<'a> {
     #[serde(flatten)]
     tokens: Option<Tokens<'a>>,
     expires_in: u64,
+    /// How many other sessions ended.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sessions: Option<u32>,
 }
 
 /// The names of the common tutorials, so that their client code works unchanged.
@@ -43,10 +46,18 @@ struct Tokens<'a> {
 
 /// The shape of an answer that hands out a credential, with `message` and user where there was a sign-in.
 pub(crate) fn shape(message: Option<&'static str>) -> Value {
+    let told = message.map(|message| [("message", exactly(message)), ("user", of::<users::Shown<'_>>())]);
+    shape_with(told.into_iter().flatten(), message.is_some())
+}
+
+/// The shape of an answer that hands out the new credential of a session that goes on, and counts those that ended.
+pub(crate) fn shape_of_renewed(message: &'static str) -> Value {
+    shape_with([("message", exactly(message)), ("sessions", like(of::<u32>(), 2))], false)
+}
+
+fn shape_with(more: impl IntoIterator<Item = (&'static str, Value)>, is_sign_in: bool) -> Value {
     let mut all = vec![("success", exactly(true)), ("expires_in", like(of::<u64>(), 900))];
-    if let Some(message) = message {
-        all.extend([("message", exactly(message)), ("user", of::<users::Shown<'_>>())]);
-    }
+    all.extend(more);
     let only = |shape, example: Value| described(like(shape, example), "In bearer mode only.");
     let mut tokens = vec![
         (
@@ -60,7 +71,7 @@ pub(crate) fn shape(message: Option<&'static str>) -> Value {
         ("refresh_token", only(of::<&str>(), "dr1.AZeaPRsCfJSKFlLgw_fZqwAAAAE".into())),
         ("refresh_expires_in", only(of::<u64>(), 2_592_000.into())),
     ];
-    if message.is_some() {
+    if is_sign_in {
         let meaning = "In bearer mode only. Send it with the next sign-in: other people's failures don't keep a known device out.";
         let example: Value = "kVh0cXm3bJ5k7dQqzYx1n2vR8sTt4uWwZa6LpEoGfHc".into();
         tokens.push(("device", described(like(of::<&str>(), example), meaning)));
@@ -81,6 +92,11 @@ pub(crate) fn check_mode(app: &App, mode: Mode, (client, is_form): (&Client, boo
         let allowed: Vec<_> = app.settings.modes.iter().map(|mode| mode.as_str()).collect();
         return Err(Error::field("mode", format!("is not allowed here; allowed: {}", allowed.join(", "))));
     }
+    check_cookies(mode, client)
+}
+
+/// Refuses cookies that a browser would drop or that would cross the network in the clear.
+pub(crate) fn check_cookies(mode: Mode, client: &Client) -> Result<()> {
     if mode != Mode::Bearer && client.loses_cookies {
         return Err(Error::field(
             "mode",
@@ -97,6 +113,16 @@ pub(crate) fn hand_out(
     (status, message): (StatusCode, Option<&'static str>),
     user: Option<users::Shown<'_>>,
 ) -> Response {
+    (status, cookies(app, issued), Json(body(issued, message, user))).into_response()
+}
+
+/// The answer to an act that renewed its session and ended others.
+pub(crate) fn hand_out_renewed(app: &App, issued: &Issued, message: &'static str, ended: u32) -> Response {
+    let body = Body { sessions: Some(ended), ..body(issued, Some(message), None) };
+    (cookies(app, issued), Json(body)).into_response()
+}
+
+fn body<'a>(issued: &'a Issued, message: Option<&'static str>, user: Option<users::Shown<'a>>) -> Body<'a> {
     let seconds = |end: doorward_core::Timestamp| end.since(issued.now).as_secs();
     let (expires_in, tokens) = match &issued.content {
         Content::Secret(_, ends_at) => (seconds(*ends_at), None),
@@ -107,8 +133,7 @@ pub(crate) fn hand_out(
             (seconds(*expires_at), (issued.mode == Mode::Bearer).then_some(tokens))
         }
     };
-    let body = Body { success: true, message, user, tokens, expires_in };
-    (status, cookies(app, issued), Json(body)).into_response()
+    Body { success: true, message, user, tokens, expires_in, sessions: None }
 }
 
 /// The answer that hands out a credential to a person's browser, which goes on.

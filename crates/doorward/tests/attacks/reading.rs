@@ -57,7 +57,7 @@ pub(crate) async fn stored_hash(site: &Site, name: &str) -> String {
 /// Stores this text as somebody's password hash, as an import would.
 pub(crate) async fn store_hash(site: &Site, id: &str, hash: &str) {
     let entry = Entry::new(Action::UserChanged, By::CommandLine, site.app.now());
-    site.app.accounts.set_password(user(id), (hash.into(), None), None, entry).await.unwrap();
+    site.app.accounts.set_password(user(id), hash.into(), entry).await.unwrap();
 }
 
 /// A bcrypt hash of this cost, which a server in tests would never make.

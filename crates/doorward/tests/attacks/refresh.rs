@@ -4,6 +4,7 @@ mod cross_site;
 mod ends;
 mod logout;
 mod races;
+mod renewal;
 mod roles;
 mod rotation;
 mod session_mode;

@@ -198,3 +198,16 @@ async fn x03_a_guard_asks_once_about_all_secrets_of_a_request() {
     assert_eq!(verdict_of(&guard, "cookie", &too_many).await, "too_many_cookies");
     assert_eq!(way.count(ASKS), 2);
 }
+
+#[tokio::test]
+async fn x08_a_copy_is_out_at_a_guard_once_the_feed_tells_of_the_new_password() {
+    let (site, address) = server().await;
+    let guard = guard(&site, address).await;
+    let ada = site.logged_in_by("ada", Mode::Session).await;
+    let copy = ada.copy();
+    assert_eq!(verdict_on(&guard, &copy).await, "ok");
+    let passwords = json!({ "current_password": doorward::testing::PASSWORD, "new_password": "another door, another key" });
+    ada.post("/profile/password", passwords).await.is_ok();
+    eventually("the copy is out", async || verdict_on(&guard, &copy).await == "token_invalid").await;
+    assert_eq!(verdict_on(&guard, &ada).await, "ok");
+}

@@ -91,7 +91,7 @@ pub async fn set_password(app: &App, user: UserId, password: Password) -> Result
     check_new_password(&password, &user)?;
     let hash = app.hashing.hash(Arc::new(password), std::net::Ipv4Addr::LOCALHOST.into()).await?;
     let entry = Entry::new(Action::UserChanged, By::CommandLine, app.now()).user(user.id).detail("password");
-    app.accounts.set_password(user.id, (hash, None), None, entry).await
+    app.accounts.set_password(user.id, hash, entry).await
 }
 
 /// The live sessions of a user.

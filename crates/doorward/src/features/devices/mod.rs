@@ -6,7 +6,7 @@
 use axum::Json;
 use axum::extract::{Path, State};
 use axum::response::{IntoResponse, Response};
-use doorward_core::SessionId;
+use doorward_core::{Refusal, SessionId};
 use doorward_guard::Identity;
 use serde_json::json;
 
@@ -48,6 +48,9 @@ async fn list(State(app): State<App>, identity: Identity, reader: Reader) -> Res
         return Ok(go(&app, "/dashboard"));
     }
     let sessions = app.sessions.list(identity.user, Some(identity.session)).await?;
+    if !sessions.iter().any(|session| session.current) {
+        return Err(Refusal::SessionEnded.into());
+    }
     Ok(Json(json!({ "sessions": sessions })).into_response())
 }
 
@@ -60,7 +63,9 @@ async fn end(
     // Not mine and not there are one answer (attack A02).
     let id: SessionId = id.parse().map_err(|_| Error::NotFound)?;
     if app.sessions.owner(id).await? != Some(identity.user) {
-        return Err(Error::NotFound);
+        // Deleted or signed out while the request was in flight.
+        let is_live = app.sessions.owner(identity.session).await?.is_some();
+        return Err(if is_live { Error::NotFound } else { Refusal::SessionEnded.into() });
     }
     let entry = Entry::new(Action::Logout, By::Owner(client.ip), app.now());
     let because = if id == identity.session { Because::Logout } else { Because::EndedByUser };

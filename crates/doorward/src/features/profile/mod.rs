@@ -1,7 +1,8 @@
 //! The profile: who I am, and changing it.
 //!
 //! `GET /profile` → {user}, from memory. `PATCH /profile` {name?, email?, password} changes the name, or with the current
-//! password the address. `POST /profile/password` {current_password, new_password} ends all other sessions.
+//! password the address. `POST /profile/password` {current_password, new_password} ends all other sessions, and renews this
+//! one: its new credential is in the answer.
 //! `DELETE /profile` {password} deletes the account. A wrong current password is 403 `wrong_password` and counts as a
 //! guess. Forms post to `/profile` and `/profile/delete`, and go to /dashboard.
 
@@ -19,16 +20,17 @@ use doorward_guard::Identity;
 use minijinja::{Value, context};
 use serde_json::json;
 
-use crate::accounts::{Actor, Change, Owner};
+use crate::accounts::{Actor, Change, Owner, PasswordChange};
 use crate::app::App;
 use crate::audit::{Action, By, Entry};
 use crate::error::{Error, Result};
+use crate::sessions::Issued;
 use crate::shape::{exactly, object, of};
 use crate::users::{self, User, check_new_password};
 use crate::web::api::{Routes, Says, Who, optional, required, says};
 use crate::web::caller::Confirmed;
 use crate::web::client::Client;
-use crate::web::credential::go;
+use crate::web::credential::{self, go};
 use crate::web::done::{Done, done};
 use crate::web::home::{HOME, home};
 use crate::web::input::Input;
@@ -50,10 +52,12 @@ pub(crate) fn routes() -> Routes {
         .goes("after a form, to /dashboard")
         .refuses([Error::EmailTaken]);
     let password_says = says("Change my password", Who::SignedIn)
-        .more("Ends all other sessions.")
+        .more("Ends all other sessions, and renews this one: the answer has its new credential, and copies of the former one are refused.")
         .body([required::<Password>("current_password"), required::<Password>("new_password")])
-        .json(200, "changed", Done::shape_of_sessions("Password changed"))
-        .goes("after a form, to /dashboard");
+        .json(200, "changed", credential::shape_of_renewed("Password changed"))
+        .goes("after a form, to /dashboard")
+        .sets_cookies()
+        .refuses([Error::HttpsRequired, Error::RefusedByApplication(String::new())]);
     let delete_says = says("Delete my account", Who::SignedIn)
         .body([required::<Password>("password")])
         .json(200, "deleted", Done::shape("Account deleted"))
@@ -137,8 +141,10 @@ async fn change_password(
 ) -> Result<Response> {
     let is_form = input.is_form;
     match change_password_by(&app, &identity, &client, &mut input).await {
-        Ok(_) if is_form => Ok(go(&app, &Notice::PasswordChanged.at("/dashboard"))),
-        Ok(ended) => Ok(done("Password changed").sessions(ended).into_response()),
+        Ok((_, issued)) if is_form => {
+            Ok(credential::hand_out_and_go(&app, &issued, &Notice::PasswordChanged.at("/dashboard")))
+        }
+        Ok((ended, issued)) => Ok(credential::hand_out_renewed(&app, &issued, "Password changed", ended)),
         Err(error) if is_form => {
             error.in_form_of((HOME, "password"), home(&app, &identity, nothing_typed()).await)
         }
@@ -151,7 +157,7 @@ async fn change_password_by(
     identity: &Identity,
     client: &Client,
     input: &mut Input,
-) -> Result<u32> {
+) -> Result<(u32, Issued)> {
     let current = input.required::<Password>("current_password");
     let new = input.required::<Password>("new_password");
     input.check()?;
@@ -161,7 +167,11 @@ async fn change_password_by(
     let hash = app.hashing.hash(Arc::new(new), client.network()).await?;
     let by = By::Owner(client.ip);
     let entry = Entry::new(Action::PasswordChanged, by, app.now()).user(user.id).session(identity.session);
-    app.accounts.set_password(user.id, (hash, Some(stored)), Some(identity.session), entry).await
+    let standing = app.sessions.standing(identity.session, user.id).await?.ok_or(Refusal::SessionEnded)?;
+    credential::check_cookies(standing.mode, client)?;
+    let renewal = app.sessions.prepare_renewal(identity.session, user.id, standing.mode).await?;
+    let change = PasswordChange { user: user.id, hash, current: stored, renewal };
+    app.accounts.change_password(change, entry).await
 }
 
 async fn delete(

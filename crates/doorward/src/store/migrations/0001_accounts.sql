@@ -43,6 +43,19 @@ CREATE TABLE sessions (
 CREATE INDEX sessions_by_user ON sessions (user_id, ended_at, created_at);
 CREATE INDEX sessions_by_end ON sessions (absolute_expires_at);
 
+-- Credentials that were good once: for a minute after a session was renewed (is_over = 0), and of the sessions of deleted
+-- users until their cookies are gone (is_over = 1). They open nothing; requests in flight learn what to do. No foreign key:
+-- they outlive their session.
+CREATE TABLE former_credentials (
+    session_id BYTEA NOT NULL CHECK (length(session_id) = 16),
+    secret_hash BYTEA UNIQUE,
+    salt BYTEA NOT NULL,
+    is_over BIGINT NOT NULL,
+    expires_at BIGINT NOT NULL,
+    PRIMARY KEY (session_id, salt)
+);
+CREATE INDEX former_credentials_by_expiry ON former_credentials (expires_at);
+
 -- No foreign keys: a revocation outlives its session and its user. Positions rise in the order of commits, so that
 -- whoever read up to one misses nothing, whatever the clocks say.
 CREATE TABLE revocations (

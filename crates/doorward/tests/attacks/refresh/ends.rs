@@ -9,9 +9,11 @@ use doorward::revocations::Because;
 use doorward::testing::{PASSWORD, Site, Visitor};
 use doorward_core::Mode;
 use doorward_core::password::Password;
+use http::Method;
 use serde_json::{Value, json};
 
 use crate::reading::user;
+use crate::support::state;
 
 const NEW: &str = "quite another password";
 
@@ -200,4 +202,51 @@ async fn r08_an_account_that_is_enabled_again_needs_a_new_sign_in() {
     ada.get("/profile").await.is_refused("session_ended");
     ada.refresh().await.is_refused("session_ended");
     site.visitor().post("/login", login).await.is_ok();
+}
+
+/// A node that has not heard of it yet stands for the request in flight.
+#[tokio::test]
+async fn requests_in_flight_of_a_deleted_user_end_as_session_ended_and_leave_no_trace() {
+    let site = Site::with(&[("throttle.enabled", "false")]).await;
+    for mode in Mode::ALL {
+        let other = site.restarted().await;
+        let ada = site.logged_in_by(mode.as_str(), mode).await;
+        let (in_flight, later) = (ada.at(&other), ada.copy());
+        let session = in_flight.session_id().await;
+        ada.delete("/profile", json!({ "password": PASSWORD })).await.is_ok();
+        let before = state(&site).await;
+        let password = json!({ "current_password": PASSWORD, "new_password": "another door, another key" });
+        for (method, path, body) in [
+            (Method::GET, "/sessions".to_owned(), Value::Null),
+            (Method::DELETE, "/sessions".into(), Value::Null),
+            (Method::DELETE, format!("/sessions/{session}"), Value::Null),
+            (Method::POST, "/logout/all".into(), Value::Null),
+            (Method::PATCH, "/profile".into(), json!({ "name": "new" })),
+            (Method::POST, "/profile/password".into(), password),
+            (Method::DELETE, "/profile".into(), json!({ "password": PASSWORD })),
+        ] {
+            let answer = in_flight.copy().json(method.clone(), &path, body).await;
+            assert_eq!(answer.status, 401, "{method} {path}: {}", answer.text());
+            answer.is_refused("session_ended");
+        }
+        assert_eq!(state(&site).await, before);
+        for visitor in [in_flight.copy(), later.copy()] {
+            if mode != Mode::Session {
+                visitor.refresh().await.has_status(401).is_refused("session_ended");
+            }
+        }
+        // Once memory and revocations have forgotten it, too, for as long as a browser keeps the cookie.
+        site.later(std::time::Duration::from_secs(86_400)).await;
+        let (kept, gone) = match mode {
+            Mode::Session => (later.copy().get("/profile").await, "token_invalid"),
+            _ => (later.copy().refresh().await, "refresh_invalid"),
+        };
+        kept.has_status(401).is_refused("session_ended");
+        site.later(std::time::Duration::from_secs(90 * 86_400)).await;
+        let answer = match mode {
+            Mode::Session => later.get("/profile").await,
+            _ => later.refresh().await,
+        };
+        answer.has_status(401).is_refused(gone);
+    }
 }

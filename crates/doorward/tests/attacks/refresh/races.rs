@@ -109,7 +109,7 @@ async fn act_in_flight(site: &Site, (name, other): (&str, &str), act: Act, steps
         Act::Delete => accounts.delete(id, Actor::CommandLine).await,
         Act::ChangePassword => {
             let entry = Entry::new(Action::UserChanged, By::CommandLine, site.app.now());
-            accounts.set_password(id, (other.to_owned(), None), None, entry).await.map(drop)
+            accounts.set_password(id, other.to_owned(), entry).await.map(drop)
         }
     }
     .unwrap();

@@ -1,0 +1,191 @@
+//! Renewing a session in place: after a password change it keeps its id, and copies of its credential are refused. For a
+//! minute they are told to ask again: requests may be in flight with the former credential.
+
+use std::time::Duration;
+
+use doorward_core::refresh::RefreshToken;
+use doorward_core::role::RoleName;
+use doorward_core::token::AppClaims;
+use doorward_core::{Mode, OpaqueSecret, Refusal, SessionId, Timestamp, UserId};
+use doorward_guard::MOST_COOKIES;
+
+use super::{Content, Issued, Sessions};
+use crate::error::Result;
+use crate::store::{Row, Store, StoreError, Tx, Value, values};
+
+/// How long a former credential is answered as `token_stale`.
+const SUPERSEDED_TTL: Duration = Duration::from_secs(60);
+
+/// A renewal that is about to happen. Everything random or timely in it is made before the transaction.
+#[derive(Debug, Clone)]
+pub(crate) struct Renewal {
+    pub(crate) session: SessionId,
+    user: UserId,
+    mode: Mode,
+    now: Timestamp,
+    secret: OpaqueSecret,
+    salt: [u8; 16],
+    expires_at: Timestamp,
+    claims: AppClaims,
+}
+
+/// A renewal within its act's transaction: what is handed out after the commit.
+#[derive(Debug)]
+pub(crate) struct Renewed {
+    generation: u64,
+    expires_at: Timestamp,
+    absolute_end: Timestamp,
+}
+
+const KEEP_FORMER: &str = "INSERT INTO former_credentials (session_id, secret_hash, salt, is_over, expires_at) \
+     SELECT id, secret_hash, salt, 0, CAST($3 AS BIGINT) FROM sessions \
+     WHERE id = $1 AND user_id = $2 AND ended_at IS NULL AND salt IS NOT NULL ON CONFLICT DO NOTHING";
+const RENEW: &str = "UPDATE sessions SET secret_hash = $3, salt = $4, generation = generation + 1, rotated_at = $5, \
+     last_seen_at = $5, expires_at = CASE WHEN absolute_expires_at < $6 THEN absolute_expires_at ELSE $6 END \
+     WHERE id = $1 AND user_id = $2 AND ended_at IS NULL AND expires_at > $5 \
+     RETURNING generation, expires_at, absolute_expires_at";
+/// Until their cookies are gone: their rows go with the user.
+const KEEP_OVER: &str = "INSERT INTO former_credentials (session_id, secret_hash, salt, is_over, expires_at) \
+     SELECT id, secret_hash, salt, 1, absolute_expires_at FROM sessions \
+     WHERE user_id = $1 AND salt IS NOT NULL ON CONFLICT DO NOTHING";
+const BY_SECRET: &str = "SELECT session_id, secret_hash, salt, is_over FROM former_credentials \
+     WHERE secret_hash = $1 AND expires_at > $2";
+const BY_SESSION: &str = "SELECT session_id, secret_hash, salt, is_over FROM former_credentials \
+     WHERE session_id = $1 AND expires_at > $2 ORDER BY expires_at DESC LIMIT 100";
+const BY_SECRETS: &str = "SELECT session_id, secret_hash, salt, is_over FROM former_credentials WHERE secret_hash IN ($1, $2, \
+     $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, \
+     $24, $25, $26, $27, $28, $29, $30, $31, $32, $33, $34, $35, $36, $37, $38, $39, $40, $41, $42, $43, \
+     $44, $45, $46, $47, $48, $49, $50, $51, $52, $53, $54, $55, $56, $57, $58, $59, $60, $61, $62, $63, \
+     $64) AND expires_at > $65";
+
+/// A credential that was good once.
+pub(super) struct Former {
+    pub(super) session: SessionId,
+    pub(super) secret_hash: Option<Vec<u8>>,
+    salt: Vec<u8>,
+    is_over: bool,
+}
+
+impl Former {
+    fn of(row: &Row) -> Result<Self, StoreError> {
+        let (secret_hash, salt, over) = (row.get(1)?, row.get(2)?, row.get::<i64>(3)?);
+        Ok(Self { session: row.get(0)?, secret_hash, salt, is_over: over != 0 })
+    }
+
+    /// Why it is refused.
+    pub(super) fn refusal(&self) -> Refusal {
+        if self.is_over { Refusal::SessionEnded } else { Refusal::TokenStale }
+    }
+
+    pub(super) fn has(&self, hash: &[u8; 32]) -> bool {
+        self.secret_hash.as_deref() == Some(hash.as_slice())
+    }
+}
+
+/// Keeps what is known of the sessions of a user who is about to be deleted, within its act's transaction.
+pub(crate) async fn keep_over(tx: &mut Tx, user: UserId) -> Result<(), StoreError> {
+    tx.execute(KEEP_OVER, values![user]).await.map(drop)
+}
+
+/// Renews the session within its act's transaction, which wrote the user's row first; `None` if it has ended meanwhile.
+pub(crate) async fn renew(tx: &mut Tx, new: &Renewal) -> Result<Option<Renewed>, StoreError> {
+    tx.execute(KEEP_FORMER, values![new.session, new.user, new.now + SUPERSEDED_TTL]).await?;
+    let hash = (new.mode == Mode::Session).then(|| new.secret.hash());
+    let values = values![new.session, new.user, hash, new.salt, new.now, new.expires_at];
+    let Some(row) = tx.find(RENEW, values).await? else { return Ok(None) };
+    let generation = row.get::<i64>(0)?.unsigned_abs();
+    Ok(Some(Renewed { generation, expires_at: row.get(1)?, absolute_end: row.get(2)? }))
+}
+
+/// The former credential with this hash of a secret.
+pub(super) async fn by_secret(
+    store: &Store,
+    hash: [u8; 32],
+    now: Timestamp,
+) -> Result<Option<Former>, StoreError> {
+    store.find(BY_SECRET, values![hash, now]).await?.map(|row| Former::of(&row)).transpose()
+}
+
+/// The former credentials with these hashes of secrets, in one statement.
+pub(super) async fn by_secrets(
+    store: &Store,
+    hashes: &[[u8; 32]],
+    now: Timestamp,
+) -> Result<Vec<Former>, StoreError> {
+    if hashes.is_empty() {
+        return Ok(Vec::new());
+    }
+    let mut values: Vec<_> = hashes.iter().take(MOST_COOKIES).map(|hash| Value::from(*hash)).collect();
+    values.resize(MOST_COOKIES, Value::Null);
+    values.push(now.into());
+    store.list(BY_SECRETS, values).await?.iter().map(Former::of).collect()
+}
+
+impl Sessions {
+    /// Prepares the renewal of a session in this mode.
+    ///
+    /// # Errors
+    /// The application's, where it is asked what it adds to the token.
+    pub(crate) async fn prepare_renewal(
+        &self,
+        session: SessionId,
+        user: UserId,
+        mode: Mode,
+    ) -> Result<Renewal> {
+        let claims = match mode {
+            Mode::Session => AppClaims::none(),
+            Mode::Bearer | Mode::Cookie => self.hooks.claims_of(user).await?,
+        };
+        let now = self.clock.now();
+        // The statement that renews holds it against the absolute end.
+        let end = self.lifetimes.idle_end(mode, now, now + self.lifetimes.absolute_ttl);
+        Ok(Renewal {
+            session,
+            user,
+            mode,
+            now,
+            secret: OpaqueSecret::new(crate::random::bytes()),
+            salt: crate::random::bytes(),
+            expires_at: end,
+            claims,
+        })
+    }
+
+    /// Makes the credential of a session whose renewal was committed.
+    ///
+    /// # Errors
+    /// The token could not be signed: our own failure.
+    pub(crate) fn issue_renewed(&self, new: &Renewal, role: RoleName, done: &Renewed) -> Result<Issued> {
+        let content = match new.mode {
+            Mode::Session => Content::Secret(new.secret.to_text(), done.expires_at),
+            Mode::Bearer | Mode::Cookie => self.tokens(
+                (new.user, new.session, role),
+                (done.generation, &new.salt),
+                new.now,
+                (done.expires_at, done.absolute_end),
+                &new.claims,
+            )?,
+        };
+        let ends_at = if new.mode == Mode::Session { done.absolute_end } else { done.expires_at };
+        let (mode, session, now) = (new.mode, new.session, new.now);
+        Ok(Issued { mode, session, now, again: false, ends_at, content, device: None })
+    }
+
+    /// What a correctly signed former refresh token is refused as.
+    pub(super) async fn former(&self, token: &RefreshToken) -> Result<Option<Refusal>> {
+        let rows = self.store.list(BY_SESSION, values![token.session, self.clock.now()]).await?;
+        for row in &rows {
+            let former = Former::of(row)?;
+            if self.refresh_key.verify(token, &former.salt) {
+                return Ok(Some(former.refusal()));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Forgets former credentials whose time has passed.
+    pub(super) async fn sweep_former(&self, now: Timestamp) -> Result<(), StoreError> {
+        let sql = "DELETE FROM former_credentials WHERE expires_at <= $1";
+        self.store.execute(sql, values![now]).await.map(drop)
+    }
+}
