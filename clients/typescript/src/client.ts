@@ -69,12 +69,17 @@ const PAUSE = 60_000
 const PAUSE_STALE = 1_000
 const MAX_PAUSE = 3_600_000
 
+/** The waits for the successor of a credential, whose answer may be on its way, in milliseconds. */
+const SUCCESSOR = [0, 250, 500, 1_000, 2_000]
+
 const sleep = (time: number) => new Promise((wake) => setTimeout(wake, time))
 
 /** Signs in and out, and sends requests as whoever is signed in. */
 export class Client {
   readonly mode: Mode
   #url: URL
+  /** Where the password is changed. */
+  #password: string
   #trusted: Set<string>
   #send: typeof fetch
   #store: Store
@@ -91,7 +96,7 @@ export class Client {
   #version = 0
   #renewing?: Promise<Response | undefined>
   #unansweredSince = 0
-  /** Until when another tab's refresh is waited for. */
+  /** Until when another tab's refresh, or a password change, is waited for. */
   #elsewhere = 0
   /** The origins for which a refresh changed nothing. */
   #useless = new Map<string, { pause: number; until: number }>()
@@ -104,6 +109,7 @@ export class Client {
     // A page without an origin trusts nobody like it.
     this.#trusted.delete('null')
     this.mode = mode
+    this.#password = new URL('profile/password', this.#url).href
     this.#send = fetch ?? ((input, init) => globalThis.fetch(input, init))
     this.#shared = mode !== 'bearer' || !!store
     let held: string | null = null
@@ -171,6 +177,11 @@ export class Client {
     }
   }
 
+  /** Changes the password: every other sign-in of this user ends, and this one goes on with a new credential. */
+  async changePassword(current_password: string, new_password: string): Promise<void> {
+    await this.#ask('profile/password', 'POST', { current_password, new_password })
+  }
+
   /** The devices where this user is signed in. */
   async sessions(): Promise<Device[]> {
     return (await this.#ask<{ sessions: Device[] }>('sessions')).sessions
@@ -194,7 +205,25 @@ export class Client {
     const url = new URL(input instanceof Request ? input.url : input, globalThis.location?.href ?? this.#url)
     const request = () => new Request(input instanceof Request ? input.clone() : url, init)
     if (!this.#trusted.has(url.origin)) return this.#send(request())
+    const isStream = init?.body instanceof ReadableStream
+    if (url.href !== this.#password) return this.#request(request, url, isStream)
 
+    // It hands out a new credential: no answer to a refresh, of any tab, may come after its own and replace that.
+    await this.#renewing?.catch(() => {})
+    while (Date.now() < this.#elsewhere) await sleep(20)
+    this.#tell({ kind: 'renewing' })
+    this.#elsewhere = Date.now() + COURTESY
+    try {
+      const response = await this.#request(request, url, isStream)
+      if (response.ok) await this.#changed(response.clone())
+      return response
+    } finally {
+      this.#elsewhere = 0
+    }
+  }
+
+  /** Asks, and once more with another credential where that may help. */
+  async #request(request: () => Request, url: URL, isStream: boolean): Promise<Response> {
     await this.#read()
     if (this.#held && Date.now() >= this.#held.expires) await this.#renew(this.#version)
     const version = this.#version
@@ -204,15 +233,36 @@ export class Client {
     const { origin } = new URL(response.url || url)
     const code = isOurs && this.#trusted.has(origin) ? await codeOf(response) : ''
     if (code.startsWith('session_')) await this.#over(version)
+    if (code === 'token_stale' && this.mode === 'session' && !isStream) return this.#again(request, response)
     if (!this.#mayHelp(code, version, origin)) return response
     const refused = await this.#renew(version)
     if (refused && !isUndecided(refused.status)) this.#learn(code, origin)
     if (refused) return refused.status === 401 ? response : refused.clone()
-    if (version === this.#version || init?.body instanceof ReadableStream) return response
+    if (version === this.#version || isStream) return response
     await response.body?.cancel()
     const repeated = await this.#as(request())
     this.#learn(await codeOf(repeated), origin)
     return repeated
+  }
+
+  /** Asks again with the cookie of now: a password change has replaced the one before, and its answer may be on its way. */
+  async #again(request: () => Request, refused: Response): Promise<Response> {
+    let response = refused
+    for (const wait of SUCCESSOR) {
+      await response.body?.cancel()
+      await sleep(wait)
+      response = await this.#as(request())
+      if ((await codeOf(response)) !== 'token_stale') break
+    }
+    return response
+  }
+
+  /** A password change hands out the credential anew. */
+  async #changed(response: Response) {
+    const issued: Partial<Issued> = await response.json().catch(() => ({}))
+    if (issued.expires_in === undefined) return
+    await this.#keep(issued as Issued)
+    this.#tell({ kind: 'renewed' })
   }
 
   /** Whether another credential than that of `version` may help against this refusal. */
@@ -226,11 +276,11 @@ export class Client {
   #learn(code: string, origin: string) {
     const { pause, until } = this.#useless.get(origin) ?? { pause: -1, until: 0 }
     if (!isAboutToken(code)) return void (until && this.#useless.set(origin, { pause: 0, until: 0 }))
-    if (this.#user === null || performance.now() < until) return
+    if (performance.now() < until) return
     const first = code === 'token_stale' ? PAUSE_STALE : PAUSE
     const next = pause > 0 ? Math.min(pause * 2, MAX_PAUSE) : first
     this.#useless.set(origin, { pause: next, until: performance.now() + next })
-    if (pause < 0) console.warn(`doorward: after a refresh ${origin} still refuses the token: it stops refreshing for it`)
+    if (pause < 0 && this.#user !== null) console.warn(`doorward: after a refresh ${origin} still refuses the token: it stops refreshing for it`)
   }
 
   /** After a sign-in every origin is asked as if for the first time. */
@@ -249,8 +299,9 @@ export class Client {
   }
 
   /** Asks one of the routes that take a credential and no other's place. */
-  #ask<T>(path: string, method = 'GET'): Promise<T> {
-    return read(this.fetch(new URL(path, this.#url), { method }))
+  #ask<T>(path: string, method = 'GET', body?: object): Promise<T> {
+    const json = body && { headers: { 'content-type': 'application/json' }, body: JSON.stringify(body) }
+    return read(this.fetch(new URL(path, this.#url), { method, ...json }))
   }
 
   /** Asks one of the routes that make, renew or end a sign-in. */
@@ -288,14 +339,16 @@ export class Client {
         const refused = await this.#exchange(version)
         if (refused && isAway(refused.status)) this.#insistLater()
         else this.#unansweredSince = 0
-        return refused
+        // A password change has replaced it, and the successor is on its way to this browser or this store.
+        const isReplaced = refused && wait <= 2_000 && (await codeOf(refused)) === 'token_stale'
+        if (!isReplaced) return refused
       } catch (error) {
         if (wait > 2_000) {
           this.#insistLater()
           throw error
         }
-        await sleep(wait * (0.5 + Math.random() / 2))
       }
+      await sleep(wait * (0.5 + Math.random() / 2))
     }
   }
 
@@ -324,12 +377,13 @@ export class Client {
     const init = { keepalive: true, signal: AbortSignal.timeout(ANSWER) }
     const response = await this.#plain('refresh', { refresh_token: before?.refresh_token }, init)
     const body: Issued | undefined = response.ok ? await response.clone().json() : undefined
-    if (!body && !/^(refresh|session)_/.test(await codeOf(response))) return response
+    const isDecided = body || /^(refresh_|session_|token_stale)/.test(await codeOf(response))
+    if (!isDecided) return response
     const after = await this.#load()
     if (!current()) return undefined
     // What another one has stored meanwhile counts, and this answer is one of the past.
     if (after?.refresh_token !== before?.refresh_token) return after ? this.#take(after) : this.#over(version, nothing())
-    if (!body) return this.#over(version, response)
+    if (!body) return (await codeOf(response)) === 'token_stale' ? response : this.#over(version, response)
     await this.#keep(body)
     this.#tell({ kind: 'renewed' })
     return undefined

@@ -46,6 +46,7 @@ export class DoorwardError extends Error {
 }
 
 interface Problem {
+  success?: boolean
   code?: Code
   message?: string
   fields?: FieldError[]
@@ -69,8 +70,9 @@ export async function codeOf(response: Response): Promise<string> {
   const { status, headers, type } = response
   if (status !== 401 && status !== 403) return ''
   if (headers.get('content-type')?.startsWith('application/problem+json')) {
-    const { code } = await problem(response.clone())
-    if (/^(token|session|refresh)_/.test(String(code))) return String(code)
+    const { code, success } = await problem(response.clone())
+    // Doorward's and its guards' own; problems of other APIs may have codes too.
+    if (code && (success === false || /^(token|session|refresh)_/.test(code))) return String(code)
   }
   if (status !== 401) return ''
   const challenges = headers.get('www-authenticate')
