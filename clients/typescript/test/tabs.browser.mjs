@@ -141,6 +141,55 @@ story('in memory each tab is a sign-in of its own, a logout means all, and no st
   await assert.rejects(one.evaluate(() => client.profile()), /No token provided/)
 })
 
+for (const kind of ['cookie', 'session', 'store']) {
+  story(`x25_a_password_change_beside_50_requests_and_refreshes_in_two_tabs_signs_nobody_out: ${kind}`, async (use) => {
+    const { server, line, tab, load } = await visiting(use, kind)
+    const tabs = [await tab(), await tab()]
+    await tabs[0].evaluate((ada) => client.register(ada), ada)
+    await load(tabs[0])
+    for (const page of tabs) assert.equal(await page.evaluate(async () => (await client.profile()).name), 'ada')
+    const { authorization, cookie } = line.seen.at(-1).headers
+    const copied = cookie ? { cookie } : { authorization }
+    const stored = await tabs[0].evaluate(() => localStorage.tokens && JSON.parse(localStorage.tokens))
+    const next = 'another door is a promise'
+
+    // The change has happened, and its answer is held until all requests that were sent with the old credential are answered.
+    let release
+    const all = new Promise((resolve) => (release = resolve))
+    let answers = 0
+    line.answer = async (path) => {
+      if (path === '/profile/password') await all
+      else if ((answers += 1) >= 50) release()
+      return true
+    }
+    const change = tabs[0].evaluate(([old, next]) => client.changePassword(old, next), [PASSWORD, next])
+    await until('the change', () => line.seen.some(({ path }) => path === '/profile/password'))
+    const renewing = kind === 'session' ? [] : tabs.map((page) => page.evaluate(() => client.refresh()))
+    const codes = await Promise.all(tabs.map((page) => statuses(page, 25)))
+    await Promise.all([change, ...renewing])
+    assert.deepEqual(codes.flat(), Array(50).fill(200))
+
+    // Both are in, and stay in; the old password and what was copied are out.
+    for (const page of tabs) {
+      assert.deepEqual(await statuses(page, 1), [200])
+      await page.evaluate(() => client.refresh())
+      assert.equal(await page.evaluate(async () => (await client.profile()).name), 'ada')
+      assert.ok(!(await page.evaluate(() => told)).includes(null))
+    }
+    const { reused, refused } = await server.refreshes()
+    assert.equal(reused, 0)
+    assert.ok(kind !== 'session' || refused === 0)
+    const refresh = async (body, headers) => {
+      const json = { 'content-type': 'application/json', ...headers }
+      return (await fetch(`${server.url}/refresh`, { method: 'POST', headers: json, body: JSON.stringify(body) })).status
+    }
+    if (kind === 'session') assert.equal((await fetch(`${server.url}/profile`, { headers: copied })).status, 401)
+    if (kind === 'cookie') assert.equal(await refresh({}, copied), 401)
+    if (kind === 'store') assert.equal(await refresh({ refresh_token: stored.refresh_token }), 401)
+    assert.deepEqual(await statuses(tabs[1], 1), [200])
+  })
+}
+
 for (const kind of ['cookie', 'store']) {
   story(`x25_a_changed_role_beside_50_requests_in_two_tabs_signs_nobody_out: ${kind}`, async (use) => {
     const { server, line, tab, load } = await visiting(use, kind)
