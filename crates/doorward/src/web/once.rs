@@ -133,6 +133,10 @@ async fn again(app: &App, ended: Ended, headers: &HeaderMap, client: &Client) ->
                 user_agent: client.user_agent.clone(),
                 device: client.device.clone(),
             };
+            // The browser kept the first answer, and may throw this one away: its session goes on.
+            if app.guard.check(headers).await.is_ok_and(|identity| identity.session == first) {
+                return Ok(Some(Turn::Answered(on.into_response())));
+            }
             let replaced = proof::by_cookies(app, headers).await?;
             let repeat = Repeat { first, done_at };
             match app.sessions.begin_again(repeat, from, replaced).await? {

@@ -65,6 +65,20 @@ async fn x23_a_repeated_sign_in_or_registration_ends_as_the_first_and_leaves_one
 }
 
 #[tokio::test]
+async fn x23_a_repeat_that_brings_the_first_ones_cookie_leaves_its_session() {
+    for mode in ["session", "cookie"] {
+        let site = Site::with(&[("mode_form", mode)]).await;
+        let browser = site.visitor();
+        let key = opened(&browser, "/register", "/register").await;
+        send(&browser, "/register", &key, &REGISTER).await.goes_to("/dashboard");
+        // The answer to this one is thrown away.
+        send(&browser.copy(), "/register", &key, &REGISTER).await.goes_to("/dashboard");
+        assert_eq!(browser.get("/profile").await.is_ok()["user"]["name"], "Ada", "{mode}");
+        assert_eq!(live_sessions(&site).await, 1);
+    }
+}
+
+#[tokio::test]
 async fn x23_clicks_at_the_same_time_and_at_two_nodes_run_once() {
     let site = Site::new().await;
     let other = site.restarted().await;
