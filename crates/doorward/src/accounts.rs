@@ -11,7 +11,7 @@ use std::sync::Arc;
 use doorward_core::email::Email;
 use doorward_core::name::DisplayName;
 use doorward_core::role::{RoleName, Roles, permission};
-use doorward_core::{LinkId, OpaqueSecret, Refusal, Timestamp, UserId};
+use doorward_core::{LinkId, OpaqueSecret, Refusal, SessionId, Timestamp, UserId};
 
 use crate::actors::Standing;
 pub use crate::actors::{Actor, Admin, Confirmation, Owner};
