@@ -260,6 +260,9 @@ async fn a_form_with_too_many_attempts_comes_back_and_says_how_long_to_wait() {
     }
     let answer = site.visitor().form("/login", &FORM).await;
     let page = answer.has_status(429).text();
-    assert!(page.contains("You can try again in 30 seconds") && page.contains("value=\"ada@example.org\""));
+    assert!(
+        page.contains("Too many attempts: try again in 30 seconds.")
+            && page.contains("value=\"ada@example.org\"")
+    );
     assert_eq!(answer.header("retry-after"), Some("30"));
 }
