@@ -386,8 +386,8 @@ async fn server(table: &Value, settings: &[(&str, &str)]) -> Site {
     let now = Timestamp::from_secs(NOW);
     for user in table["users"].as_array().unwrap() {
         let id: UserId = text(&user["id"]).parse().unwrap();
-        let insert = "INSERT INTO users (id, name, name_folded, email, role, role_version, created_at, updated_at) \
-             VALUES ($1, $2, $2, $3, $4, 1, 0, 0)";
+        let insert = "INSERT INTO users (id, name, name_folded, email, email_folded, role, role_version, created_at, updated_at) \
+             VALUES ($1, $2, $2, $3, $3, $4, 1, 0, 0)";
         let column = |name: &str| (&*text(&user[name])).into();
         let values = vec![id.into(), column("name"), column("email"), column("role")];
         site.app.store.execute(insert, values).await.unwrap();
