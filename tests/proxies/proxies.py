@@ -303,6 +303,8 @@ class Proxies(unittest.TestCase):
             (f"a=b;  {ours} ; c=d", ["a=b", "c=d"]),
             (f"__Host-sessionId=decoy; {ours}; x__Secure-sessionId=decoy", ["__Host-sessionId=decoy", "x__Secure-sessionId=decoy"]),
             (f"__Secure-sessionId2=decoy; {ours}", ["__Secure-sessionId2=decoy"]),
+            (f"__Host-device=d; {ours}; a=b; __Host-refresh_token=r", ["a=b"]),
+            (f"a=b; __Host-refresh_token=r; {ours}; __Host-device=d; c=d", ["a=b", "c=d"]),
         ]:
             answer = self.grace.ask(APP, "/", headers={"Cookie": line})
             self.reaches(answer)
@@ -312,11 +314,17 @@ class Proxies(unittest.TestCase):
         two_lines = [("Cookie", "a=b"), ("Cookie", ours)]
         self.reaches(self.grace.ask(APP, "/", headers=two_lines))
         # A sibling host may plant more of that name: none of them reaches the application.
-        for many in f"{ours}; {ours}", f"{ours}; a=b; __Secure-sessionId=x", "__Secure-sessionId=x;" * 9 + ours:
+        for many in (
+            f"{ours}; {ours}",
+            f"{ours}; a=b; __Secure-sessionId=x",
+            "__Secure-sessionId=x;" * 9 + ours,
+            f"__Host-device=x; {ours}; __Host-device=y;__Host-refresh_token=x; __Host-refresh_token=y",
+        ):
             for headers in {"Cookie": many}, [("Cookie", one) for one in many.split(";")]:
                 answer = self.grace.ask(APP, "/", headers=headers)
                 self.reaches(answer)
-                self.assertNotIn("__Secure-sessionId=", str(answer.asked()))
+                for name in "__Secure-sessionId=", "__Host-device=", "__Host-refresh_token=":
+                    self.assertNotIn(name, str(answer.asked()))
 
     def test_a_malformed_cookie_is_no_identity(self):
         for value in "", "x", self.grace.secret[1:], f'"{self.grace.secret}"', self.grace.secret + "=":

@@ -141,7 +141,8 @@ impl Clients {
                 audit::record(tx, &entry).await.map(Ok)
             })
             .await??;
-        Ok(self.follow().await?)
+        self.take_over(|hashes| _ = hashes.insert(id, hash)).await;
+        Ok(())
     }
 
     /// Deletes a client: it is none from here on. `false` where there is no such client.
@@ -158,16 +159,26 @@ impl Clients {
                 if let Err(error) = actor.stands(tx, (&roles, permission::CLIENTS_WRITE), now).await? {
                     return Ok(Err(error));
                 }
-                tx.execute(CHANGE, values![]).await?;
                 let deleted = tx.find(DELETE, values![client]).await?.is_some();
                 if deleted {
+                    tx.execute(CHANGE, values![]).await?;
                     audit::record(tx, &entry).await?;
                 }
                 Ok(Ok(deleted))
             })
             .await??;
-        self.follow().await?;
+        self.take_over(|hashes| _ = hashes.remove(&client)).await;
         Ok(deleted)
+    }
+
+    /// Puts a committed change in force here. It asks the store nothing, so it can't fail after the commit; the next look
+    /// at the store reads all clients again.
+    async fn take_over(&self, change: impl FnOnce(&mut HashMap<ClientId, [u8; 32]>)) {
+        let _one = self.reading.lock().await;
+        let known = self.known.load();
+        let mut hashes = known.hashes.clone();
+        change(&mut hashes);
+        self.known.store(Known { version: known.version, hashes }.into());
     }
 
     /// All of them, the oldest first.

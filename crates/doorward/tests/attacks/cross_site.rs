@@ -19,8 +19,17 @@ fn changing() -> impl Iterator<Item = (Method, String)> {
 }
 
 /// Routes that do their work without a body, up to their id. The logout refuses nobody, whatever comes with it.
-const READ_NO_BODY: [&str; 6] =
-    ["/logout", "/logout/all", "/sessions", "/sessions/", "/sessions/end-others", "/admin/users/"];
+const READ_NO_BODY: [&str; 9] = [
+    "/logout",
+    "/logout/all",
+    "/sessions",
+    "/sessions/",
+    "/sessions/end-others",
+    "/admin/users/",
+    "/admin/clients/",
+    "/admin/invitations/",
+    "/admin/sessions/",
+];
 
 async fn sent(visitor: &Visitor, (method, path): (&Method, &str), headers: &[(&str, &str)]) -> Answer {
     let body = json!({

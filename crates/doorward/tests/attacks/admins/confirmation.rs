@@ -132,6 +132,8 @@ async fn x07_what_opens_no_account_asks_for_no_password() {
 async fn x07_a_password_with_an_act_is_a_guess_like_any_other() {
     let scene = Scene::new().await;
     let thief = scene.root(Mode::Session).await;
+    // The session's cookie was stolen, and not the device's.
+    thief.hold_cookie("__Host-device", "");
     let path = format!("/admin/users/{}/reset-link", scene.user);
     for n in 0..10 {
         let (path, body) = if n % 2 == 0 { (path.as_str(), json!({})) } else { ("/confirm", json!({})) };

@@ -24,6 +24,8 @@ pub(super) struct Scene {
     who: &'static str,
     /// The `Authorization` of a registered client.
     client: String,
+    /// Its id.
+    client_id: String,
 }
 
 /// The bodies with which a route is called, each in a scene of its own.
@@ -66,6 +68,7 @@ pub(super) fn requests(route: Route) -> Vec<Value> {
                 json!({ "name": "G", "email": "g@example.org" }),
             ]
         }
+        ("POST", "/admin/clients") => vec![json!({ "name": "A client" })],
         ("POST", "/admin/invitations") => vec![json!({ "email": "new@example.org", "role": "user" })],
         (
             "DELETE" | "POST",
@@ -78,7 +81,13 @@ pub(super) fn requests(route: Route) -> Vec<Value> {
             | "/admin/users/{id}/delete"
             | "/admin/users/{id}/sessions"
             | "/admin/users/{id}/sessions/end"
-            | "/admin/users/{id}/reset-link",
+            | "/admin/users/{id}/reset-link"
+            | "/admin/sessions/{id}"
+            | "/admin/sessions/{id}/end"
+            | "/admin/invitations/{id}"
+            | "/admin/invitations/{id}/withdraw"
+            | "/admin/clients/{id}"
+            | "/admin/clients/{id}/delete",
         ) => vec![Value::Null],
         (method, path) => panic!("{method} {path}: say with which bodies it does what it is for"),
     }
@@ -98,8 +107,22 @@ impl Scene {
         let session = site.logged_in_by("grace", Mode::Session).await;
         let grace = bearer.user_id().await;
         let other = bearer.session_id().await;
-        let id = if route.path.starts_with("/sessions") { &other } else { &grace };
-        let path = route.path.replace("{id}", id);
+        let client = site.client().await;
+        let client_id = site.app.clients.list().await.unwrap()[0].client_id.to_string();
+        let id = match route.path {
+            path if path.contains("/clients/") => client_id.clone(),
+            path if path.contains("/invitations/") => {
+                admin
+                    .post("/admin/invitations", json!({ "email": "guest@example.org" }))
+                    .await
+                    .has_status(201);
+                let invitations = admin.get("/admin/invitations").await.is_ok();
+                invitations["invitations"][0]["id"].as_str().unwrap().to_owned()
+            }
+            path if path.contains("/sessions/{id}") => other,
+            _ => grace.clone(),
+        };
+        let path = route.path.replace("{id}", &id);
         let mut text = body.to_string();
         if text.contains("{reset}") {
             let link = admin.post(&format!("/admin/users/{grace}/reset-link"), Value::Null).await.is_ok();
@@ -109,7 +132,6 @@ impl Scene {
         text = text.replace("{refresh}", &bearer.refresh_token().unwrap());
         text = text.replace("{access}", &bearer.token().unwrap());
         text = text.replace("{secret}", &session.cookie("__Host-sessionId").unwrap());
-        let client = site.client().await;
         let caller = match route.path {
             path if path.starts_with("/admin") => admin.copy(),
             "/refresh" => bearer.copy(),
@@ -120,7 +142,7 @@ impl Scene {
         let body = serde_json::from_str(&text).unwrap();
         let other = site.restarted().await;
         let (method, who) = (route.method.parse().unwrap(), route.who);
-        Self { site, other, caller, held, method, path, body, who, client }
+        Self { site, other, caller, held, method, path, body, who, client, client_id }
     }
 
     /// Makes the request, by a copy of the caller: whatever the answer clears, it can be made again.
@@ -159,7 +181,8 @@ impl Scene {
 
     /// What the store holds, without ids, times and secrets: equal after equal acts.
     pub(super) async fn stored(&self) -> String {
-        const TABLES: [&str; 7] = [
+        const TABLES: [&str; 8] = [
+            "SELECT name FROM clients ORDER BY name",
             "SELECT name, email, role, CAST(role_version AS TEXT), \
              CAST(CASE WHEN disabled_at IS NULL THEN 0 ELSE 1 END AS TEXT) FROM users ORDER BY email",
             "SELECT u.email, s.mode, s.end_reason, CAST(s.generation AS TEXT), CAST(s.replays AS TEXT), \
@@ -183,7 +206,7 @@ impl Scene {
         for client in self.site.app.clients.list().await.unwrap() {
             text = text.replace(&client.client_id.to_string(), "[client]");
         }
-        text
+        text.replace(&self.client_id, "[client]")
     }
 
     /// Every password hash, to see whether one changed.
