@@ -186,14 +186,15 @@ impl Site {
 
     /// Every value of every table as text, as a thief of the database would have it.
     pub async fn stolen_database(&self) -> String {
-        const TABLES: [&str; 7] = [
-            "SELECT name, email, role, password_hash FROM users",
-            "SELECT mode, ip, user_agent, secret_hash, salt, generation FROM sessions",
-            "SELECT purpose, email, hash FROM one_time_links",
-            "SELECT hash FROM devices",
-            "SELECT name, secret_hash FROM clients",
-            "SELECT owner, outcome, hash FROM form_posts",
-            "SELECT kid, algorithm, public_jwk, private_key FROM signing_keys",
+        const TABLES: [&str; 8] = [
+            "SELECT name, email, role, password_hash FROM users ORDER BY id",
+            "SELECT mode, ip, user_agent, secret_hash, salt, generation FROM sessions ORDER BY id",
+            "SELECT secret_hash, salt FROM former_credentials ORDER BY session_id, salt",
+            "SELECT purpose, email, hash FROM one_time_links ORDER BY hash",
+            "SELECT hash FROM devices ORDER BY hash",
+            "SELECT name, secret_hash FROM clients ORDER BY id",
+            "SELECT owner, outcome, hash FROM form_posts ORDER BY hash",
+            "SELECT kid, algorithm, public_jwk, private_key FROM signing_keys ORDER BY kid",
         ];
         let mut text = String::new();
         for table in TABLES {
