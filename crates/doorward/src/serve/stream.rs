@@ -7,9 +7,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
+use bytes::{Buf, Bytes};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep, sleep, sleep_until};
 
+use super::wire::with_page;
 use crate::clock::steady;
 
 /// How long, and how much, is read from a client that goes on sending after it got its answer.
@@ -40,6 +42,8 @@ pub(super) struct ClientStream<S> {
     write_timeout: Duration,
     deadline: Option<Pin<Box<Sleep>>>,
     lingering: Option<Lingering>,
+    /// The page in place of hyper's answer to a head that is too large, as far as it still has to be written.
+    page: Bytes,
 }
 
 /// When the next head must be whole.
@@ -83,7 +87,7 @@ impl<S> ClientStream<S> {
     /// `head_timeout` is counted from when the client's turn begins.
     pub(super) fn new(stream: S, turn: Turn, (head_timeout, write_timeout): (Duration, Duration)) -> Self {
         let head = HeadDeadline { turn, since: None, timeout: head_timeout, alarm: None };
-        Self { stream, head, write_timeout, deadline: None, lingering: None }
+        Self { stream, head, write_timeout, deadline: None, lingering: None, page: Bytes::new() }
     }
 
     fn in_time<T>(&mut self, cx: &mut Context<'_>, write: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
@@ -113,6 +117,23 @@ impl<S: AsyncRead + Unpin> AsyncRead for ClientStream<S> {
 
 impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for ClientStream<S> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        if self.page.is_empty()
+            && let Some(page) = with_page(bytes)
+        {
+            self.page = page.into();
+        }
+        while !self.page.is_empty() {
+            let this = &mut *self;
+            let write = Pin::new(&mut this.stream).poll_write(cx, &this.page);
+            let written = ready!(this.in_time(cx, write))?;
+            this.page.advance(written);
+            if written == 0 {
+                return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
+            }
+            if this.page.is_empty() {
+                return Poll::Ready(Ok(bytes.len()));
+            }
+        }
         let write = Pin::new(&mut self.stream).poll_write(cx, bytes);
         self.in_time(cx, write)
     }

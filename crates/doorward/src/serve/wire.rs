@@ -3,6 +3,8 @@
 use http::header::{HOST, TRANSFER_ENCODING};
 use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, Version, header};
 
+use crate::web::headers::POLICY;
+
 /// Whether two readers of this head could take it for two things (attack H05): it must have exactly one valid `Host`
 /// (RFC 9112 section 3.2; HTTP/1.0 may have none), and no transfer coding but `chunked`, since hyper undoes no other.
 pub(super) fn is_plain<B>(request: &Request<B>) -> bool {
@@ -36,4 +38,47 @@ pub(super) fn refusal<B: Default>() -> Response<B> {
     *response.status_mut() = StatusCode::BAD_REQUEST;
     response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
     response
+}
+
+/// The first line of hyper's answer to a head that is too large: no route answers with this status.
+const TOO_LARGE: &[u8] = b"HTTP/1.1 431 Request Header Fields Too Large\r\n";
+/// Without cookies a browser's head is far below the limit, so the page speaks of them.
+const PAGE: &str = "<!doctype html>
+<html lang=\"en\">
+<meta charset=\"utf-8\">
+<meta name=\"viewport\" content=\"width=device-width\">
+<meta name=\"color-scheme\" content=\"light dark\">
+<title>Too many cookies</title>
+<h1>Too many cookies</h1>
+<p>The head of this request is too large. In a browser that comes from too many or too large cookies, which may be those
+of another site of this domain.</p>
+<p>In the browser\u{2019}s settings, under privacy, delete the cookies and site data of this site and of others of its
+domain. Then sign in again. Your account is not affected.</p>
+</html>
+";
+
+/// Hyper's bare answer to a head that is too large, with a page that says how to get out: a browser full of cookies asks
+/// every page like that. `None` for all other bytes, which go out as they are.
+///
+/// What was asked for is unknown, so that every client gets the page.
+pub(super) fn with_page(written: &[u8]) -> Option<Vec<u8>> {
+    let fields = written.strip_prefix(TOO_LARGE)?.strip_suffix(b"\r\n\r\n")?;
+    let fields = std::str::from_utf8(fields).ok()?;
+    let kept = fields.split("\r\n").filter(|line| !line.starts_with("content-length:"));
+    let length = PAGE.len();
+    let mut answer = TOO_LARGE.to_vec();
+    for line in kept.chain([
+        "content-type: text/html; charset=utf-8",
+        &format!("content-length: {length}"),
+        "cache-control: no-store",
+        &format!("content-security-policy: {POLICY}"),
+        "referrer-policy: same-origin",
+        "x-content-type-options: nosniff",
+        "",
+    ]) {
+        answer.extend_from_slice(line.as_bytes());
+        answer.extend_from_slice(b"\r\n");
+    }
+    answer.extend_from_slice(PAGE.as_bytes());
+    Some(answer)
 }

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use crate::client::{Wire, answers, post, server, status};
+use crate::client::{BOUND, Wire, answers, post, server, status};
 
 #[tokio::test]
 async fn h09_a_head_over_the_limit_is_refused_and_ends_the_connection() {
@@ -87,4 +87,33 @@ async fn h01_a_body_that_nobody_reads_ends_the_connection() {
     wire.says(head).await;
     let heard = wire.hears_the_end().await;
     assert_eq!((answers(&heard), status(&heard)), (1, 200), "{heard}");
+}
+
+#[tokio::test]
+async fn a_browser_full_of_cookies_is_told_how_to_delete_them() {
+    let (_site, address) = server(&[]).await;
+    let cookies = |n: usize| -> String {
+        (0..n).map(|n| format!("Cookie: planted{n}={}\r\n", "a".repeat(4_000))).collect()
+    };
+    let full = format!("GET /dashboard HTTP/1.1\r\nHost: a\r\nAccept: text/html\r\n{}\r\n", cookies(20));
+    for before in ["", "GET", "HEAD", "POST"] {
+        let mut wire = Wire::to(address).await;
+        if !before.is_empty() {
+            wire.says(format!("{before} /healthz HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n")).await;
+            assert!(wire.hears_within(BOUND).await.is_some_and(|heard| heard.starts_with(b"HTTP/1.1 ")));
+        }
+        wire.says(&full).await;
+        let heard = wire.hears_the_end().await;
+        let answer = &heard[heard.find("HTTP/1.1 431 ").unwrap_or_else(|| panic!("{before}: {heard}"))..];
+        let (head, page) = answer.split_once("\r\n\r\n").unwrap();
+        assert!(page.contains("delete the cookies") && page.ends_with("</html>\n"), "{before}: {answer}");
+        let lengths: Vec<&str> =
+            head.lines().filter_map(|line| line.strip_prefix("content-length: ")).collect();
+        assert_eq!(lengths, [page.len().to_string()], "{before}: {head}");
+        for line in ["connection: close", "cache-control: no-store", "referrer-policy: same-origin"] {
+            assert!(head.lines().any(|said| said == line), "{before}: no {line}: {head}");
+        }
+        assert!(head.contains("\r\ncontent-security-policy: default-src 'none'"), "{before}: {head}");
+        assert!(!head.contains("set-cookie"), "{before}: {head}");
+    }
 }

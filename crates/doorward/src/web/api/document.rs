@@ -18,7 +18,7 @@ const ABOUT: &str = "Register, sign in, sessions, tokens, refresh, roles and ins
     Unknown fields of a body and unknown names of a query are passed over.\n\n\
     Refusals are `application/problem+json` (RFC 9457) with a stable `code`. An address that isn't here is 404 \
     `not_found`, a method that it doesn't have 405 `method_not_allowed`. Heads that are too long or no HTTP are \
-    refused before any route, with 431 or 400 and no body. `/introspect` and `/revoke` refuse in OAuth's form \
+    refused before any route: 431 with a page that says how to delete cookies, 414 or 400 with no body. `/introspect` and `/revoke` refuse in OAuth's form \
     (RFC 6749).\n\n\
     `Authorization`, where it is sent, is looked at alone; otherwise the cookies are.";
 
