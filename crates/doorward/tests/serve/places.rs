@@ -146,12 +146,17 @@ async fn h06_without_descriptors_the_server_waits_and_does_not_spin() {
     let mut monitor = Wire::to(metrics).await;
     assert_eq!(refused(&mut monitor).await, 0);
     assert_eq!(Wire::to(address).await.asks(GET).await.status(), 200);
-    // The client is in the system's queue, and then nothing is left to accept it with.
-    let stream = std::net::TcpStream::connect(address).unwrap();
+    // Nothing is left to accept a client with, not even what the database's connections give back meanwhile.
     let mut files = Vec::new();
-    while let Ok(file) = std::fs::File::open("/dev/null") {
-        files.push(file);
+    for _ in 0..50 {
+        while let Ok(file) = std::fs::File::open("/dev/null") {
+            files.push(file);
+        }
+        refused(&mut monitor).await;
     }
+    // The client takes the one that it needs, and is in the system's queue.
+    files.pop();
+    let stream = std::net::TcpStream::connect(address).unwrap();
     let began = Instant::now();
     let before = refused(&mut monitor).await;
     soon(async { while refused(&mut monitor).await < before + 4 {} }).await;
