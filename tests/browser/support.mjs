@@ -13,8 +13,8 @@ import { chromium } from 'playwright-core'
 
 const PROGRAM = resolve(process.env.DOORWARD ?? 'target/debug/doorward')
 const CHROMIUM = process.env.CHROMIUM ?? '/usr/bin/chromium'
-// A host name on this machine that browsers don't trust as they trust localhost.
-const DOOR_TEST = '--host-resolver-rules=MAP door.test 127.0.0.1'
+// Host names on this machine that browsers don't trust as they trust localhost.
+const HOSTS = '--host-resolver-rules=MAP *.test 127.0.0.1'
 
 export const PASSWORD = 'a door is a promise'
 export const FIREFOX = 'Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0'
@@ -45,7 +45,7 @@ export async function tell(flags, body) {
   const contexts = []
   const complaints = []
   const visit = async (options = {}) => {
-    browser ??= await chromium.launch({ executablePath: CHROMIUM, args: ['--no-sandbox', DOOR_TEST] })
+    browser ??= await chromium.launch({ executablePath: CHROMIUM, args: ['--no-sandbox', HOSTS] })
     const context = await browser.newContext({ baseURL: server.url, ...options })
     contexts.push(context)
     context.setDefaultTimeout(20_000)
@@ -84,27 +84,36 @@ async function serve(flags) {
   const data = mkdtempSync(join(tmpdir(), 'doorward-browser-'))
   const at = ['--data', data]
   const env = { PATH: process.env.PATH, NO_COLOR: '1' }
+  let running = await start(flags, { at, env, port })
+  const stop = async () => {
+    await running.stop()
+    rmSync(data, { recursive: true })
+  }
+  // The same data, the same port, and one setting more.
+  const restart = async (setting) => {
+    await running.stop()
+    running = await start([...flags, '--set', setting], { at, env, port })
+  }
+  // By name: the address is another site, which the stories about other sites use, and what is no browser.
+  const { address } = running
+  const said = flags.find((flag) => flag.startsWith('public_url='))
+  const url = said ? said.replace('public_url=', '') : address.replace('127.0.0.1', 'localhost')
+  const run = (args, input = '') => execFileSync(PROGRAM, [...args, ...at], { env, input, encoding: 'utf8' })
+  const user = (name, role = 'user') =>
+    run(['user', 'create', '--name', name, '--email', email(name), '--role', role, '--password-stdin'], PASSWORD)
+  return { url, address, run, user, stop, restart }
+}
+
+async function start(flags, { at, env, port }) {
   const child = spawn(PROGRAM, ['serve', ...at, '--listen', `127.0.0.1:${port}`, '--log-level', 'warn', ...flags], {
     env,
     stdio: ['ignore', 'pipe', 'inherit'],
   })
   const ended = once(child, 'exit')
-  const stop = async () => {
-    child.kill()
-    await ended
-    rmSync(data, { recursive: true })
-  }
+  const stop = () => (child.kill(), ended)
   for await (const line of createInterface({ input: child.stdout })) {
-    const port = /http:\/\/127\.0\.0\.1:(\d+)/.exec(line)?.[1]
-    if (!port) continue
-    // By name: the address is another site, which the stories about other sites use, and what is no browser.
-    const address = `http://127.0.0.1:${port}`
-    const said = flags.find((flag) => flag.startsWith('public_url='))
-    const url = said ? said.replace('public_url=', '') : `http://localhost:${port}`
-    const run = (args, input = '') => execFileSync(PROGRAM, [...args, ...at], { env, input, encoding: 'utf8' })
-    const user = (name, role = 'user') =>
-      run(['user', 'create', '--name', name, '--email', email(name), '--role', role, '--password-stdin'], PASSWORD)
-    return { url, address, run, user, stop }
+    const address = /https?:\/\/127\.0\.0\.1:\d+/.exec(line)?.[0]
+    if (address) return { address, stop }
   }
   await ended
   throw new Error('the server said no address')
