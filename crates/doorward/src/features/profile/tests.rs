@@ -213,7 +213,7 @@ async fn a_form_that_is_wrong_comes_back_open_with_what_was_typed_and_the_messag
     let typed = "value=\"not an address\"";
     wrong(&browser, "/profile", &mail("not an address", "xyzzyx"), 422, &[&beside("email-email"), typed])
         .await;
-    wrong(&browser, "/profile", &mail("", "xyzzyx"), 422, &["Email is required"]).await;
+    wrong(&browser, "/profile", &mail("", "xyzzyx"), 422, &["email is required"]).await;
     wrong(&browser, "/profile", &mail("new@example.org", ""), 422, &[&beside("email-password")]).await;
     wrong(&browser, "/profile", &mail("new@example.org", "xyzzyx"), 403, &["The current password is wrong"])
         .await;
