@@ -22,7 +22,8 @@ pub(crate) struct Renewal {
     pub(crate) session: SessionId,
     user: UserId,
     mode: Mode,
-    now: Timestamp,
+    /// When it happens.
+    pub(crate) now: Timestamp,
     secret: OpaqueSecret,
     salt: [u8; 16],
     expires_at: Timestamp,

@@ -165,11 +165,12 @@ async fn change_password_by(
     let (user, stored) = app.passwords.confirm(identity.user, Arc::new(current), client).await?;
     check_new_password(&new, &user)?;
     let hash = app.hashing.hash(Arc::new(new), client.network()).await?;
-    let by = By::Owner(client.ip);
-    let entry = Entry::new(Action::PasswordChanged, by, app.now()).user(user.id).session(identity.session);
     let standing = app.sessions.standing(identity.session, user.id).await?.ok_or(Refusal::SessionEnded)?;
     credential::check_cookies(standing.mode, client)?;
     let renewal = app.sessions.prepare_renewal(identity.session, user.id, standing.mode).await?;
+    // The entry's time is the renewal's: a form that is repeated compares it with the last use of the session.
+    let (by, at) = (By::Owner(client.ip), renewal.now);
+    let entry = Entry::new(Action::PasswordChanged, by, at).user(user.id).session(identity.session);
     let change = PasswordChange { user: user.id, hash, current: stored, renewal };
     app.accounts.change_password(change, entry).await
 }
