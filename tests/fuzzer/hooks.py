@@ -42,7 +42,11 @@ def somebody():
 
 
 def session():
-    requests.post(f"{URL}/login", json=WHO, timeout=20)
+    if requests.post(f"{URL}/login", json=WHO, timeout=20).status_code != 200:
+        # It has given itself another password, and its token is good all the same.
+        signed_in.clear()
+        sign_in()
+        requests.post(f"{URL}/login", json=WHO, timeout=20)
     return next(one["id"] for one in ask("GET", "/sessions").json()["sessions"] if not one["current"])
 
 
