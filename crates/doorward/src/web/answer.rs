@@ -379,7 +379,7 @@ fn page(
         Error::Refused(Refusal::AmbiguousCookies) => {
             let proved = extensions.remove::<Proved>().map(|Proved(sessions)| sessions);
             let proved = proved.unwrap_or_else(|| app.guard.live_in_memory(&asked.cookies));
-            let ticket = app.sessions.tickets.issue(&proved, app.now());
+            let ticket = app.sessions.tickets.issue(&proved);
             app.pages.two_sign_ins(error, status, &ticket, request_id)
         }
         Error::Refused(Refusal::Unavailable | Refusal::TooManyCookies) => {

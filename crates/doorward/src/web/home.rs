@@ -1,7 +1,7 @@
 //! The signed-in home: who I am, my devices, and the forms that change my account.
 
 use doorward_core::Refusal;
-use doorward_core::role::{RoleName, permission};
+use doorward_core::role::permission;
 use doorward_guard::Identity;
 use minijinja::context;
 use minijinja::value::{Serde, Value};
@@ -18,13 +18,15 @@ pub(crate) async fn home(app: &App, identity: &Identity, typed: Value) -> Result
     let mut sessions = app.sessions.list(identity.user, Some(identity.session)).await?;
     sessions.sort_by_key(|session| !session.current);
     let (user, sessions) = (Value::from(Serde(cached.user.shown())), Value::from(Serde(sessions)));
-    Ok(context! { user, sessions, typed, may => may_see(app, identity.role), now => app.now().as_secs() })
+    Ok(context! { user, sessions, typed, may => may_see(app, identity), now => app.now().as_secs() })
 }
 
-/// Which pages of admins somebody with this role may see.
-pub(crate) fn may_see(app: &App, role: RoleName) -> Value {
-    let sees = |permission| app.settings.roles.grants(role, permission);
+/// Which pages of admins this caller may see, and the ticket with which every page signs out of the session that it shows:
+/// the cookie that proved it here may not come along to `/logout` (attack X03).
+pub(crate) fn may_see(app: &App, caller: &Identity) -> Value {
+    let sees = |permission| app.settings.roles.grants(caller.role, permission);
     context! {
+        sign_out => app.sessions.tickets.issue(&[caller.session]),
         see_users => sees(permission::USERS_READ), see_sessions => sees(permission::SESSIONS_READ),
         see_clients => sees(permission::CLIENTS_READ), see_audit => sees(permission::AUDIT_READ),
     }

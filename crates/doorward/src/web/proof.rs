@@ -36,7 +36,7 @@ pub(crate) async fn by_cookies(app: &App, headers: &HeaderMap) -> Result<Vec<Ses
 pub(crate) struct InBody {
     /// A refresh token.
     pub(crate) refresh: Option<Zeroizing<String>>,
-    /// What the page of two sign-ins gave.
+    /// What a page gave.
     pub(crate) ticket: Option<String>,
 }
 
@@ -46,8 +46,7 @@ pub(crate) async fn of_any_kind(app: &App, headers: &HeaderMap, body: InBody) ->
     if let Some(token) = body.refresh.and_then(|token| RefreshToken::parse(&token)) {
         proved.extend(app.sessions.proved(&[], &[token]).await?);
     }
-    proved
-        .extend(body.ticket.map(|ticket| app.sessions.tickets.read(&ticket, app.now())).unwrap_or_default());
+    proved.extend(body.ticket.map(|ticket| app.sessions.tickets.read(&ticket)).unwrap_or_default());
     for value in headers.get_all(AUTHORIZATION).iter().take(MOST) {
         let token = value.to_str().ok().and_then(|value| value.split_once(' ')).map(|(_, token)| token);
         proved.extend(token.and_then(|token| by_token(app, token)));

@@ -3,6 +3,7 @@
 mod attributes;
 mod lifetimes;
 mod picking;
+mod planted;
 mod secrets;
 mod signing_in;
 

@@ -59,7 +59,7 @@ async fn page(
     let write = app.settings.roles.grants(caller.role, permission::CLIENTS_WRITE);
     Ok(context! {
         clients => Value::from(Serde(clients)), next, later => after.is_some(), write,
-        may => may_see(app, caller.role), typed => context! { name => typed }, made => (),
+        may => may_see(app, caller), typed => context! { name => typed }, made => (),
     })
 }
 

@@ -77,7 +77,7 @@ async fn page(
     }
     Ok(context! {
         invitations => Value::from(Serde(rows)), next, later => after.is_some(), write,
-        may => may_see(app, caller.role), roles => pages::names(app, Some(caller)), typed, link => (),
+        may => may_see(app, caller), roles => pages::names(app, Some(caller)), typed, link => (),
     })
 }
 

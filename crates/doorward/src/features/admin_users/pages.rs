@@ -33,7 +33,7 @@ pub(super) async fn list(
     let write = app.settings.roles.grants(caller.role, permission::USERS_WRITE);
     Ok(context! {
         query => context! { search => text, role, later => search.after.is_some() },
-        users => Value::from(Serde(users)), next, typed, may => context! { write, ..may_see(app, caller.role) },
+        users => Value::from(Serde(users)), next, typed, may => context! { write, ..may_see(app, caller) },
         all_roles => names(app, None), roles => names(app, Some(caller)),
     })
 }
@@ -48,7 +48,7 @@ pub(super) async fn user(app: &App, caller: &Identity, id: UserId, typed: Value)
     let may = context! {
         write => over(permission::USERS_WRITE),
         end => over(permission::SESSIONS_END),
-        ..may_see(app, caller.role)
+        ..may_see(app, caller)
     };
     let sessions = match roles.grants(caller.role, permission::SESSIONS_READ) {
         true => app.sessions.list(id, own.then_some(caller.session)).await?,

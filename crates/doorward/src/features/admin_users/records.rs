@@ -78,7 +78,7 @@ async fn sessions_page(
     Ok(context! {
         sessions => Value::from(Serde(rows)), current => caller.session.to_string(),
         next => next.map(|next| pages::next(next, limit)), later => after.is_some(),
-        may => may_see(app, caller.role), now => app.now().as_secs(),
+        may => may_see(app, caller), now => app.now().as_secs(),
     })
 }
 
@@ -117,7 +117,7 @@ pub(super) async fn log(
     }
     let shown = context! {
         entries => Value::from(Serde(rows)), next => next.map(|next| pages::next(next, limit)),
-        later => after.is_some(), may => may_see(&app, caller.role),
+        later => after.is_some(), may => may_see(&app, &caller),
     };
     Ok(app.pages.show(LOG, StatusCode::OK, shown))
 }

@@ -3,14 +3,16 @@
 //! `POST /logout` ends every session that the request proves to be its own, by whatever credential, clears all our
 //! cookies, and never refuses for a bad or missing one: logging out twice, or with an expired token, is no error. Only a
 //! store that fails is 503 (attack R06), and more cookies than are looked at are 400 (X04): then nobody is told that they
-//! are out. A page that found two sign-ins hands back a `ticket` for both.
+//! are out. A page hands back a `ticket` for the session that it shows, or for both that it found, since their cookies may not
+//! come along.
 //!
-//! `POST /logout/all` ends every session of the signed-in user. `GET /logout` is the form, for browsers that hold anything.
+//! `POST /logout/all` ends every session of the signed-in user. From a page that is the user whom it shows, and whoever else
+//! is signed in by the cookies is out of this browser. `GET /logout` is the form, for browsers that hold anything.
 
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use doorward_core::Refusal;
-use doorward_guard::Identity;
+use doorward_guard::{Denied, Identity};
 use http::{HeaderMap, StatusCode};
 use minijinja::context;
 use zeroize::Zeroizing;
@@ -38,9 +40,12 @@ pub(crate) fn routes() -> Routes {
         .sets_cookies()
         .refuses([Error::Refused(Refusal::TooManyCookies)]);
     let all_says = says("Sign out everywhere", Who::SignedIn)
+        .body([optional::<String>("ticket").in_forms()])
+        .whatever_the_body()
         .json(200, "signed out", Done::shape_of_sessions("Logged out from all devices"))
         .goes("after a form, to /login")
-        .sets_cookies();
+        .sets_cookies()
+        .refuses([Error::Refused(Refusal::TooManyCookies)]);
     let form_says = says("The form to sign out", Who::Browser).page(200, "the form");
     Routes::of("Signing in").get("/logout", form, form_says).post("/logout", logout, logout_says).post(
         "/logout/all",
@@ -79,13 +84,26 @@ async fn logout(
 
 async fn logout_all(
     State(app): State<App>,
-    identity: Identity,
+    identity: Result<Identity, Denied>,
     (client, reader): (Client, Reader),
+    headers: HeaderMap,
+    input: Result<Input>,
 ) -> Result<Response> {
-    let entry = Entry::new(Action::LogoutAll, By::Owner(client.ip), app.now())
-        .user(identity.user)
-        .session(identity.session);
-    let sessions = app.sessions.end_all(identity.user, None, Because::EndedByUser, entry).await?;
+    let ticket = input.unwrap_or_default().optional::<String>("ticket");
+    let shown = ticket.and_then(|ticket| app.sessions.tickets.read(&ticket).first().copied());
+    let shown = match shown {
+        Some(session) => app.sessions.owner(session).await?.map(|user| (user, session)),
+        None => None,
+    };
+    let ((user, session), beside) = match (shown, identity) {
+        (Some(shown), _) => (shown, proof::by_cookies(&app, &headers).await?),
+        (None, Ok(identity)) => ((identity.user, identity.session), Vec::new()),
+        (None, Err(denied)) => return Ok(denied.into_response()),
+    };
+    let by = |action| Entry::new(action, By::Owner(client.ip), app.now());
+    let entry = by(Action::LogoutAll).user(user).session(session);
+    let sessions = app.sessions.end_all(user, None, Because::EndedByUser, entry).await?;
+    app.sessions.end(beside, Because::Logout, Some(by(Action::Logout))).await?;
     let cleared = app.cookies.sign_out();
     if reader.is_person() {
         return Ok((cleared, go(&app, &Notice::SignedOutEverywhere.at("/login"))).into_response());
