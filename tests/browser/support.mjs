@@ -9,12 +9,9 @@ import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { createInterface } from 'node:readline'
 import { after, test } from 'node:test'
-import { chromium } from 'playwright-core'
+import { openBrowser } from './chromium.mjs'
 
 const PROGRAM = resolve(process.env.DOORWARD ?? 'target/debug/doorward')
-const CHROMIUM = process.env.CHROMIUM ?? '/usr/bin/chromium'
-// Host names on this machine that browsers don't trust as they trust localhost.
-const HOSTS = '--host-resolver-rules=MAP *.test 127.0.0.1'
 
 export const PASSWORD = 'a door is a promise'
 export const FIREFOX = 'Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0'
@@ -45,7 +42,7 @@ export async function tell(flags, body) {
   const contexts = []
   const complaints = []
   const visit = async (options = {}) => {
-    browser ??= await chromium.launch({ executablePath: CHROMIUM, args: ['--no-sandbox', HOSTS] })
+    browser ??= await openBrowser()
     const context = await browser.newContext({ baseURL: server.url, ...options })
     contexts.push(context)
     context.setDefaultTimeout(20_000)

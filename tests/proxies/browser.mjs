@@ -7,7 +7,7 @@ import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { createInterface } from 'node:readline'
 import { test } from 'node:test'
-import { chromium } from '../browser/node_modules/playwright-core/index.mjs'
+import { openBrowser } from '../browser/chromium.mjs'
 
 const PASSWORD = 'a proxy is a patient porter'
 
@@ -23,9 +23,7 @@ async function behind(proxy) {
 for (const proxy of ['nginx', 'caddy']) {
   test(`behind ${proxy} a person signs in once, and goes where they wanted`, { timeout: 120_000 }, async () => {
     const place = await behind(proxy)
-    const rules = '--host-resolver-rules=MAP *.example.com 127.0.0.1, MAP elsewhere.test 127.0.0.1'
-    const executablePath = process.env.CHROMIUM ?? '/usr/bin/chromium'
-    const browser = await chromium.launch({ executablePath, args: ['--no-sandbox', rules] })
+    const browser = await openBrowser()
     try {
       const context = await browser.newContext({ ignoreHTTPSErrors: true })
       const page = await context.newPage()

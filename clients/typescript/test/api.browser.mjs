@@ -6,13 +6,12 @@ import { readFileSync } from 'node:fs'
 import { createServer } from 'node:http'
 import { once } from 'node:events'
 import { after, before, test } from 'node:test'
-import { chromium } from 'playwright-core'
+import { openBrowser } from '../../../tests/browser/chromium.mjs'
 import { ada, foreignApi, freePort, serve, until, using } from './support.mjs'
 
 let browser
 before(async () => {
-  const executablePath = process.env.CHROMIUM ?? '/usr/bin/chromium'
-  browser = await chromium.launch({ executablePath, args: ['--no-sandbox'] })
+  browser = await openBrowser()
 })
 after(() => browser?.close())
 

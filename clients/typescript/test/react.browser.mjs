@@ -4,7 +4,7 @@ import assert from 'node:assert/strict'
 import { readFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { after, before, test } from 'node:test'
-import { chromium } from 'playwright-core'
+import { openBrowser } from '../../../tests/browser/chromium.mjs'
 import { ada, serve, using, wire } from './support.mjs'
 
 const { resolve } = createRequire(import.meta.url)
@@ -24,8 +24,7 @@ const PAGE = `<!doctype html><html lang="en"><title>React</title><link rel="icon
 
 let browser
 before(async () => {
-  const executablePath = process.env.CHROMIUM ?? '/usr/bin/chromium'
-  browser = await chromium.launch({ executablePath, args: ['--no-sandbox'] })
+  browser = await openBrowser()
 })
 after(() => browser?.close())
 

@@ -4,7 +4,7 @@ import assert from 'node:assert/strict'
 import { readFileSync } from 'node:fs'
 import { after, before, test } from 'node:test'
 import { fileURLToPath } from 'node:url'
-import { chromium } from 'playwright-core'
+import { openBrowser } from '../../../tests/browser/chromium.mjs'
 import { PASSWORD, ada, freePort, program, serve, until, using } from './support.mjs'
 
 const AXE = readFileSync(fileURLToPath(import.meta.resolve('axe-core/axe.min.js')), 'utf8')
@@ -12,8 +12,7 @@ const SPA = fileURLToPath(new URL('../../../examples/spa/serve.mjs', import.meta
 
 let browser
 before(async () => {
-  const executablePath = process.env.CHROMIUM ?? '/usr/bin/chromium'
-  browser = await chromium.launch({ executablePath, args: ['--no-sandbox'] })
+  browser = await openBrowser()
 })
 after(() => browser?.close())
 

@@ -3,13 +3,12 @@
 import assert from 'node:assert/strict'
 import { readFileSync } from 'node:fs'
 import { after, before, test } from 'node:test'
-import { chromium } from 'playwright-core'
+import { openBrowser } from '../../../tests/browser/chromium.mjs'
 import { PASSWORD, ada, held, serve, until, using, wire } from './support.mjs'
 
 let browser
 before(async () => {
-  const executablePath = process.env.CHROMIUM ?? '/usr/bin/chromium'
-  browser = await chromium.launch({ executablePath, args: ['--no-sandbox'] })
+  browser = await openBrowser()
 })
 after(() => browser?.close())
 

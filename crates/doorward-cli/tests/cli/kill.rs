@@ -7,7 +7,11 @@ use serde_json::json;
 
 use crate::support::{Home, PASSWORD, Server, send};
 
-const KILLS: usize = 20;
+/// `./test --long kills` has more.
+fn kills() -> usize {
+    std::env::var("KILLS").map_or(20, |text| text.parse().expect("a number of kills"))
+}
+
 const CLIENTS: usize = 4;
 
 /// What the server acknowledged.
@@ -17,11 +21,11 @@ enum Kept {
 }
 
 #[test]
-fn d01_every_acknowledged_registration_and_logout_survives_twenty_kills() {
+fn d01_every_acknowledged_registration_and_logout_survives_a_kill() {
     // argon2id: a fifth of the time, and it is not the hashing that is tested.
     let home = Home::new().with("DOORWARD_PASSWORD_ALGORITHM", "argon2id");
     let mut kept = Vec::new();
-    for round in 0..KILLS {
+    for round in 0..kills() {
         let server = home.serve(&["--no-throttle"]);
         let begun = kept.len();
         // Killed after one act in some rounds, amid the tenth in others; all clients are at work then.
@@ -30,7 +34,7 @@ fn d01_every_acknowledged_registration_and_logout_survives_twenty_kills() {
         check(&server, &kept[begun..]);
         server.kill();
     }
-    assert!(kept.len() >= KILLS);
+    assert!(kept.len() >= kills());
     check(&home.serve(&["--no-throttle"]), &kept);
 }
 
