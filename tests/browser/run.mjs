@@ -7,7 +7,7 @@ import { once } from 'node:events'
 import { serveBrowser } from './chromium.mjs'
 
 const server = await serveBrowser()
-const flags = ['--test', '--test-concurrency=2', '--test-reporter=spec']
+const flags = ['--test', '--test-concurrency=2', '--test-timeout=300000', '--test-reporter=spec']
 const tests = spawn(process.execPath, [...flags, ...process.argv.slice(2)], {
   stdio: 'inherit',
   env: { ...process.env, BROWSER_AT: server.wsEndpoint() },
