@@ -5,67 +5,16 @@ use std::time::Duration;
 use doorward_core::revocation::RevocationSet;
 use doorward_core::role::Roles;
 use doorward_core::token::{AccessToken, Expected, KeySet, KeySetError, SigningKey};
-use doorward_core::{Mode, OpaqueSecret, Refusal, Secret, SecretError, Timestamp};
+use doorward_core::{Mode, OpaqueSecret, Refusal, Secret, Timestamp};
 
 #[cfg(feature = "remote")]
 use crate::remote::{self, WhenStale};
-use crate::{CookieNames, Guard, Identity, Lookup, LookupFuture, Verifier, Verifying, clock};
+use crate::{BuildError, CookieNames, Guard, Identity, Lookup, LookupFuture, Verifier, Verifying, clock};
 
 /// The longest life of a token unless the builder is told another: what a Doorward warns about.
 const MAX_TTL: Duration = Duration::from_secs(86_400);
 /// How many ended sessions are remembered at most, and as many changes of role.
 const MAX_REVOCATIONS: usize = 1_000_000;
-
-/// Why a guard can't be made, and what to do.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum BuildError {
-    /// Nothing to verify tokens with.
-    #[error("there is nothing to verify tokens with: give the server's URL, its secret or its JWK set")]
-    NoKeys,
-    /// A secret and a JWK set: an attacker would choose which of them a token is checked with (attack J41).
-    #[error("a shared secret and public keys don't go together: give the one that the server signs with")]
-    Mixed,
-    /// The secret is one that an attacker would try.
-    #[error("the shared secret {0}: give the server's JWT_SECRET, at least 32 random bytes")]
-    Secret(#[from] SecretError),
-    /// The JWK set can't be used.
-    #[error("the JWK set can't be used: {0}")]
-    Keys(#[from] KeySetError),
-    /// A role's name isn't one.
-    #[error(
-        "{0:?} is no role: a role's name begins with a lower-case letter and has 1 to 31 of a-z, 0-9, _ and -"
-    )]
-    Role(String),
-    /// The server's address can't be used.
-    #[error("the server's address {0:?} can't be used: {1}")]
-    #[cfg(feature = "remote")]
-    Address(String, &'static str),
-    /// A certificate of an authority can't be read.
-    #[error("the certificates of authorities can't be read: {0}")]
-    #[cfg(feature = "remote")]
-    Certificates(String),
-    /// Revocations would go unnoticed.
-    #[error(
-        "the guard would not hear of logouts: give client(id, secret) from `doorward client create` or feed_secret(…), or \
-         say without_revocations()"
-    )]
-    #[cfg(feature = "remote")]
-    NoFeed,
-    /// A credential for a server, and no server.
-    #[error("there is no server to present the credential to: give server(url)")]
-    #[cfg(feature = "remote")]
-    NoServer,
-    /// The server doesn't answer as it should.
-    #[error("{url}: {problem}")]
-    #[cfg(feature = "remote")]
-    Server {
-        /// What was asked.
-        url: String,
-        /// What came of it.
-        problem: String,
-    },
-}
 
 /// What a [`Guard`] is told: at least where its keys come from, which is one of [`Builder::secret`], [`Builder::jwks`] and,
 /// with the feature `remote`, [`Builder::server`].
@@ -83,6 +32,13 @@ pub struct Builder {
     now: Option<Box<dyn Fn() -> Timestamp + Send + Sync>>,
     #[cfg(feature = "remote")]
     remote: remote::Settings,
+}
+
+impl Guard {
+    /// Begins a guard for an application: [`Builder`] says what it can be told.
+    pub fn builder() -> Builder {
+        Builder::default()
+    }
 }
 
 impl Builder {

@@ -7,9 +7,8 @@ use doorward_core::token::AccessToken;
 use doorward_core::{Mode, OpaqueSecret, Refusal, SessionId, Timestamp};
 use http::HeaderMap;
 
-use crate::builder::Builder;
 use crate::credential::{CookieNames, Credential, Credentials, credentials, strip};
-use crate::{GuardLayer, Health, Identity, Needs, Verifier};
+use crate::{Health, Identity, Needs, Verifier};
 
 /// The answer of a [`Lookup`] that had to leave memory.
 pub type LookupFuture<'a, T = Identity> = Pin<Box<dyn Future<Output = Result<T, Refusal>> + Send + 'a>>;
@@ -78,11 +77,6 @@ struct Parts {
 }
 
 impl Guard {
-    /// Begins a guard for an application: [`Builder`] says what it can be told.
-    pub fn builder() -> Builder {
-        Builder::default()
-    }
-
     /// A guard over a verifier's keys and revocations, and a lookup for the rest; `now` tells it the time. Applications
     /// use [`Guard::builder`].
     pub fn new(
@@ -93,11 +87,6 @@ impl Guard {
         now: impl Fn() -> Timestamp + Send + Sync + 'static,
     ) -> Self {
         Self(Arc::new(Parts { verifier, cookies, lookup, roles, now: Box::new(now) }))
-    }
-
-    /// A tower layer that lets in whom this guard lets in.
-    pub fn layer(&self) -> GuardLayer {
-        GuardLayer::new(self.clone())
     }
 
     /// Checks the credential of a request.
@@ -134,7 +123,7 @@ impl Guard {
 
     /// Takes the cookies of refresh token and device out of a request before the application reads it: only the server
     /// needs them.
-    /// [`GuardLayer`] does this by itself.
+    /// [`GuardLayer`](crate::GuardLayer) does this by itself.
     pub fn strip(&self, headers: &mut HeaderMap) {
         for name in [&self.0.cookies.refresh, &self.0.cookies.device] {
             strip(headers, name);

@@ -32,11 +32,14 @@ struct Rule {
     needs: Vec<Needs>,
 }
 
-impl GuardLayer {
-    pub(crate) fn new(guard: Guard) -> Self {
-        Self { guard, rule: Arc::default() }
+impl Guard {
+    /// A tower layer that lets in whom this guard lets in.
+    pub fn layer(&self) -> GuardLayer {
+        GuardLayer { guard: self.clone(), rule: Arc::default() }
     }
+}
 
+impl GuardLayer {
     /// Lets callers without a credential in too, without an identity. A bad credential is still refused.
     #[must_use]
     pub fn optional(mut self) -> Self {

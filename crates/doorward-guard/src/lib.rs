@@ -2,6 +2,7 @@
 // The pages are made with every feature; with fewer, what they name may not be there.
 #![cfg_attr(not(all(feature = "axum", feature = "remote")), allow(rustdoc::broken_intra_doc_links))]
 
+mod build_error;
 mod builder;
 mod claims;
 mod clock;
@@ -18,7 +19,8 @@ mod remote;
 mod requirement;
 mod verifier;
 
-pub use builder::{BuildError, Builder};
+pub use build_error::BuildError;
+pub use builder::Builder;
 pub use claims::Claims;
 pub use credential::{CookieNames, Credential, Credentials, MOST_COOKIES, credentials, distinct};
 pub use denied::{Denied, challenge};

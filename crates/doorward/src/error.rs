@@ -15,7 +15,6 @@ use http::StatusCode;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use crate::settings::{InvalidTokenStatus, Settings};
 use crate::shape::{and_maybe, described, exactly, like, named, object, of};
 use crate::store::StoreError;
 
@@ -205,13 +204,6 @@ impl Error {
             }
         };
         (status, code, message.into())
-    }
-
-    /// The status that it is answered with: that of its row, unless the settings want the one of older tutorials.
-    pub(crate) fn status(&self, settings: &Settings) -> StatusCode {
-        let bad_token = matches!(self, Self::Refused(Refusal::TokenInvalid | Refusal::TokenExpired));
-        let forbidden = settings.invalid_token_status == InvalidTokenStatus::Forbidden;
-        if bad_token && forbidden { StatusCode::FORBIDDEN } else { self.row().0 }
     }
 
     /// One of each, in the order of their statuses: the rows of the table.

@@ -18,8 +18,8 @@ use prometheus_client::metrics::histogram::Histogram;
 use tokio::sync::oneshot;
 
 use crate::clock::steady;
+use crate::counters;
 use crate::error::{Error, Result};
-use crate::metrics;
 use crate::seldom::seldom;
 
 /// How many hashes one network may have waiting once the queue is half full: it can't be filled by one.
@@ -61,7 +61,7 @@ impl Hashing {
             policy,
             dummy,
             timeout,
-            waited: metrics::seconds(),
+            waited: counters::seconds(),
             refused: Counter::default(),
             #[cfg(feature = "testing")]
             jobs: Mutex::default(),

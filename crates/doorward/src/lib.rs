@@ -10,6 +10,7 @@ pub mod audit;
 mod client;
 pub mod clients;
 mod clock;
+mod counters;
 mod error;
 pub mod features;
 mod feed;

@@ -1,33 +1,19 @@
 //! What is counted, for the operator's monitoring: how many and how long, never who. Every label has few values.
 //!
-//! Each part counts what it does by the kinds here; `serve::metrics` writes all of it down where it is asked for.
+//! These are the counters of the routes. Every other part keeps its own; `serve::metrics` writes all of them.
 
 mod requests;
 
 use std::sync::atomic::AtomicU64;
 
 use prometheus_client::metrics::counter::Counter;
-use prometheus_client::metrics::family::Family;
-use prometheus_client::metrics::histogram::Histogram;
 
+use crate::counters::{Counts, count};
 use crate::error::Error;
 pub(crate) use requests::{Requests, Route};
 
-/// Numbers by the values of one label, all of them written in this program.
-pub(crate) type Counts = Family<[(&'static str, &'static str); 1], Counter>;
-
-/// One more of this kind.
-pub(crate) fn count(counts: &Counts, label: &'static str, value: &'static str) {
-    counts.get_or_create(&[(label, value)]).inc();
-}
-
 /// Lines of the log that were given up, since nobody took the log in time: counted by who writes it.
 pub static LOG_LINES_DROPPED: AtomicU64 = AtomicU64::new(0);
-
-/// How long something takes, in seconds.
-pub(crate) fn seconds() -> Histogram {
-    Histogram::new([0.000_1, 0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0])
-}
 
 /// What the doors count.
 pub(crate) struct Metrics {

@@ -17,8 +17,8 @@ use crate::features::{
     logout, password_reset, profile, refresh, register, revoke, style,
 };
 use crate::settings::Settings;
-use crate::web::answer::{Answers, Front, Readable};
 use crate::web::api::{InMemory, Routes, document};
+use crate::web::front::{Answers, Front, Readable};
 
 /// All routes of Doorward, to be merged into another application.
 pub fn router<S: Clone + Send + Sync + 'static>(app: &App) -> Router<S> {

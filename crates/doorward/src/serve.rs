@@ -33,7 +33,7 @@ use crate::app::App;
 use crate::routes::Served;
 use crate::seldom::seldom;
 use crate::settings::Settings;
-use crate::web::answer::Answers;
+use crate::web::front::Answers;
 use places::Addresses;
 use stream::{ClientStream, Turn};
 pub use tls::Certificate;

@@ -24,11 +24,11 @@ use zeroize::Zeroizing;
 
 use crate::audit::{self, Action, By, Entry};
 use crate::clock::Clock;
+use crate::counters::Counts;
 use crate::error::{Error, Result};
 use crate::hooks::Hooks;
 use crate::keys::Keys;
 use crate::known_devices::{self, Device, Presented};
-use crate::metrics::Counts;
 use crate::revocations::{self, Because, End, Ended, Ending, Revocations};
 use crate::shape::shown;
 use crate::store::{Row, Store, StoreError, Tx, values};

@@ -5,6 +5,7 @@
 
 mod check;
 mod check_hosts;
+mod error;
 mod files;
 mod parse;
 mod secrets;
@@ -25,12 +26,13 @@ use ipnet::IpNet;
 use url::Url;
 
 use crate::store::{Database, PostgresSettings};
+pub use error::SettingsError;
 pub(crate) use files::SecretFile;
 pub use parse::{
     DatabaseUrl, InvalidTokenStatus, LogFormat, LogLevel, PasswordAlgorithm, Registration, SameSite,
 };
 pub use secrets::{RootSource, Secrets};
-pub use sources::{Noticed, Origin, SettingsError, Values};
+pub use sources::{Noticed, Origin, Values};
 
 /// One setting, as the reference page shows it.
 #[derive(Debug, Clone, Copy)]

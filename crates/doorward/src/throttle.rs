@@ -18,9 +18,9 @@ use quick_cache::sync::Cache;
 
 use crate::audit::{self, Action, By, Entry};
 use crate::client;
+use crate::counters::{self, Counts};
 use crate::error::{Error, Result};
 use crate::known_devices::Seen;
-use crate::metrics::{self, Counts};
 use crate::settings::Settings;
 use crate::store::{Store, StoreError, Tx, values};
 
@@ -192,7 +192,7 @@ impl Throttle {
 
     /// The error that answers a refused guess.
     pub fn refuse(&self, refused: Refused) -> Error {
-        metrics::count(&self.refused, "limit", refused.limit);
+        counters::count(&self.refused, "limit", refused.limit);
         Error::TooManyAttempts(refused.wait)
     }
 

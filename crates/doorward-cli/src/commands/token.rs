@@ -2,11 +2,12 @@
 
 use clap::{Args, Subcommand};
 use doorward::App;
+use doorward_core::Refusal;
 use doorward_core::token::{self, AccessToken, Decoded, MAX_LENGTH};
-use doorward_core::{Mode, Refusal};
-use serde_json::{Value, json};
+use serde_json::json;
 
-use super::{Outcome, token_explain, with_app};
+use super::token_explain::{self, judge, parts, pretty};
+use super::{Outcome, with_app};
 use crate::failure::Failure;
 use crate::output::Answer;
 use crate::password::first_line;
@@ -77,19 +78,6 @@ fn decode(token: &str, json: bool) -> Outcome {
     Ok(Answer::text(format!("{}\n{}", pretty("Header", &header), pretty("Payload", &payload))))
 }
 
-/// Header and payload as JSON; what is none is null.
-pub(super) fn parts(decoded: &Decoded) -> (Value, Value) {
-    let parsed = |text: &Option<String>| text.as_deref().and_then(|text| serde_json::from_str(text).ok());
-    (parsed(&decoded.header).unwrap_or_default(), parsed(&decoded.payload).unwrap_or_default())
-}
-
-pub(super) fn pretty(title: &str, part: &Value) -> String {
-    let text = serde_json::to_string_pretty(part).unwrap_or_default();
-    // JSON may hold control characters of the upper range, which some terminals obey.
-    let plain = text.replace(|c: char| c.is_control() && c != '\n', "\u{fffd}");
-    format!("{title} {plain}")
-}
-
 async fn verify(app: &App, token: &str, json: bool) -> Outcome {
     match judge(app, token).await {
         Ok(good) => {
@@ -110,13 +98,6 @@ async fn verify(app: &App, token: &str, json: bool) -> Outcome {
         }
         Err(refusal) => Err(refusal.into()),
     }
-}
-
-/// The verdict of the server: signature and claims, then session and role as the store has them.
-pub(super) async fn judge(app: &App, token: &str) -> Result<AccessToken, Refusal> {
-    let verified = app.keys.verifier().verify(token, app.now())?;
-    app.sessions.memory.confirm(verified, Mode::Bearer).await?;
-    Ok(verified)
 }
 
 impl From<Refusal> for Failure {

@@ -4,12 +4,11 @@ use doorward::App;
 use doorward::sessions::Standing;
 use doorward::users::rfc3339;
 use doorward_core::token::{AccessToken, Decoded, Explanation, Verdict, in_words};
-use doorward_core::{Refusal, Timestamp};
+use doorward_core::{Mode, Refusal, Timestamp};
 use serde::Serialize;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::Outcome;
-use super::token::{judge, parts, pretty};
 use crate::failure::Failure;
 use crate::output::{Answer, Colour, coloured};
 
@@ -104,6 +103,26 @@ fn as_json(
         "payload": payload,
     }))?;
     Ok(answer.good(refusal.is_none()))
+}
+
+/// The verdict of the server: signature and claims, then session and role as the store has them.
+pub(super) async fn judge(app: &App, token: &str) -> Result<AccessToken, Refusal> {
+    let verified = app.keys.verifier().verify(token, app.now())?;
+    app.sessions.memory.confirm(verified, Mode::Bearer).await?;
+    Ok(verified)
+}
+
+/// Header and payload as JSON; what is none is null.
+pub(super) fn parts(decoded: &Decoded) -> (Value, Value) {
+    let parsed = |text: &Option<String>| text.as_deref().and_then(|text| serde_json::from_str(text).ok());
+    (parsed(&decoded.header).unwrap_or_default(), parsed(&decoded.payload).unwrap_or_default())
+}
+
+pub(super) fn pretty(title: &str, part: &Value) -> String {
+    let text = serde_json::to_string_pretty(part).unwrap_or_default();
+    // JSON may hold control characters of the upper range, which some terminals obey.
+    let plain = text.replace(|c: char| c.is_control() && c != '\n', "\u{fffd}");
+    format!("{title} {plain}")
 }
 
 /// How the token's times stand to this machine's clock.

@@ -1,12 +1,13 @@
 use std::borrow::Cow;
 use std::fmt;
+use std::time::Duration;
 
 use serde::de::{Deserialize, Deserializer, Error, MapAccess, Visitor};
 use uuid::Uuid;
 
-use super::explain::{Check, Watch, require};
+use super::checks::{Check, Watch, require};
 use super::strict_json::{self, Members, fill};
-use super::{AccessToken, AppClaims, Expected, KeyError, SigningKey, base64url, jws};
+use super::{AppClaims, KeyError, SigningKey, base64url, jws};
 use crate::role::RoleName;
 use crate::{Refusal, SessionId, Timestamp, UserId};
 
@@ -25,6 +26,32 @@ pub struct Claims {
     pub expires_at: Timestamp,
     /// 16 random bytes that tell two tokens of one second apart (`jti`).
     pub jti: [u8; 16],
+}
+
+/// What a token must say to be for us.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Expected {
+    /// `iss`, exactly.
+    pub issuer: String,
+    /// `aud`, exactly: one string, not a list.
+    pub audience: String,
+    /// The longest life of a token, from `iat` to `exp`; [`LEEWAY`](super::LEEWAY) comes on top.
+    pub max_ttl: Duration,
+}
+
+/// A checked access token: everything that it says, and nothing on the heap.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct AccessToken {
+    /// Whose it is (`sub`).
+    pub user: UserId,
+    /// The sign-in that it came from (`sid`).
+    pub session: SessionId,
+    /// The user's role when it was issued (`role`).
+    pub role: RoleName,
+    /// When it was issued (`iat`), in whole seconds.
+    pub issued_at: Timestamp,
+    /// From when on it is refused (`exp`), in whole seconds.
+    pub expires_at: Timestamp,
 }
 
 /// Makes a signed token (RFC 9068) with the issuer and audience that `names` expects.

@@ -4,7 +4,7 @@
 
 use serde::de::{Error, MapAccess};
 
-use super::explain::{Check, Unwatched, Watch, require};
+use super::checks::{Check, Unwatched, Watch, require};
 use super::strict_json::{self, Members, fill};
 use super::{KeyError, KeySet, MAX_LENGTH, SigningKey, VerifyingKey, base64url};
 use crate::Refusal;

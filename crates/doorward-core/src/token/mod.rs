@@ -29,7 +29,9 @@
 mod algorithm;
 mod app_claims;
 mod base64url;
+mod checks;
 mod claims;
+mod decode;
 mod explain;
 mod jwk;
 pub mod jws;
@@ -44,12 +46,14 @@ mod tests;
 
 pub use algorithm::{Algorithm, AlgorithmError};
 pub use app_claims::{AppClaims, AppClaimsError, app_claims};
-pub use claims::{ASSERTION_TYPE, Claims, assert_identity, issue, issue_with};
-pub use explain::{Check, Decoded, Explanation, Step, Verdict, decode, explain, in_words};
+pub use checks::{Check, in_words};
+pub use claims::{ASSERTION_TYPE, AccessToken, Claims, Expected, assert_identity, issue, issue_with};
+pub use decode::{Decoded, decode};
+pub use explain::{Explanation, Step, Verdict, explain};
 pub use key_set::{KeySet, KeySetError};
 pub use keys::{KeyError, SigningKey, VerifyingKey};
 pub use recognise::recognise;
-pub use verify::{AccessToken, Expected, LEEWAY, verify, verify_ignoring_expiry};
+pub use verify::{LEEWAY, verify, verify_ignoring_expiry};
 
 /// The longest token that is looked at, in bytes; a longer one is refused before any decoding (attack J21).
 pub const MAX_LENGTH: usize = 4096;

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::explain::decode;
+use super::decode::decode;
 use crate::OpaqueSecret;
 use crate::refresh::is_like_one;
 

@@ -1,40 +1,13 @@
 use std::time::Duration;
 
 use super::KeySet;
-use super::claims::Payload;
-use super::explain::{Check, Unwatched, Watch, in_words, require};
+use super::checks::{Check, Unwatched, Watch, in_words, require};
+use super::claims::{AccessToken, Expected, Payload};
 use super::jws::Compact;
-use crate::role::RoleName;
-use crate::{Refusal, SessionId, Timestamp, UserId};
+use crate::{Refusal, Timestamp};
 
 /// How far another machine's clock may be ahead: for `iat` and `nbf`. `exp` has no leeway.
 pub const LEEWAY: Duration = Duration::from_secs(30);
-
-/// What a token must say to be for us.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Expected {
-    /// `iss`, exactly.
-    pub issuer: String,
-    /// `aud`, exactly: one string, not a list.
-    pub audience: String,
-    /// The longest life of a token, from `iat` to `exp`; [`LEEWAY`] comes on top.
-    pub max_ttl: Duration,
-}
-
-/// A checked access token: everything that it says, and nothing on the heap.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct AccessToken {
-    /// Whose it is (`sub`).
-    pub user: UserId,
-    /// The sign-in that it came from (`sid`).
-    pub session: SessionId,
-    /// The user's role when it was issued (`role`).
-    pub role: RoleName,
-    /// When it was issued (`iat`), in whole seconds.
-    pub issued_at: Timestamp,
-    /// From when on it is refused (`exp`), in whole seconds.
-    pub expires_at: Timestamp,
-}
 
 /// Checks an access token.
 ///

@@ -5,8 +5,8 @@ use doorward_guard::Identity;
 
 use super::{Issued, Sessions};
 use crate::audit::{self, Action, By, Entry};
+use crate::counters;
 use crate::error::{Error, Result};
-use crate::metrics;
 use crate::revocations::{self, Because, Ending};
 use crate::store::{Row, StoreError, Tx, values};
 
@@ -61,7 +61,7 @@ impl Sessions {
             Err(Error::RefreshReused) => "reused",
             Err(_) => "refused",
         };
-        metrics::count(&self.refreshes, "outcome", outcome);
+        counters::count(&self.refreshes, "outcome", outcome);
         refreshed
     }
 

@@ -7,7 +7,7 @@ use doorward_core::role::{RoleName, Roles};
 use super::files::SecretFile;
 use super::parse::FromText;
 use super::service_links::is_service_link;
-use super::{SETTINGS, Setting};
+use super::{SETTINGS, Setting, SettingsError};
 use crate::store::is_postgres;
 
 /// Where a value came from.
@@ -34,22 +34,6 @@ impl fmt::Display for Origin {
             Self::Flag(name) => f.write_str(name),
             Self::Code => f.write_str("set in code"),
         }
-    }
-}
-
-/// Why the settings cannot be used, and what to do.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{problem}")]
-pub struct SettingsError {
-    /// What is wrong, and where.
-    pub problem: String,
-    /// What to do; may be empty.
-    pub hint: String,
-}
-
-impl SettingsError {
-    pub(crate) fn new(problem: impl Into<String>, hint: impl Into<String>) -> Self {
-        Self { problem: problem.into(), hint: hint.into() }
     }
 }
 

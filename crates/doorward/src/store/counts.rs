@@ -4,7 +4,7 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::histogram::Histogram;
 
 use super::StoreError;
-use crate::metrics::{self, Counts};
+use crate::counters::{self, Counts};
 
 /// How long acts take, by kind, and what they fail at.
 pub(crate) struct StoreCounts {
@@ -14,7 +14,7 @@ pub(crate) struct StoreCounts {
 
 impl Default for StoreCounts {
     fn default() -> Self {
-        Self { seconds: Family::new_with_constructor(metrics::seconds), errors: Counts::default() }
+        Self { seconds: Family::new_with_constructor(counters::seconds), errors: Counts::default() }
     }
 }
 
@@ -22,7 +22,7 @@ impl StoreCounts {
     pub(super) fn done<T>(&self, kind: &'static str, took: Duration, outcome: &Result<T, StoreError>) {
         self.seconds.get_or_create(&[("kind", kind)]).observe(took.as_secs_f64());
         if let Err(error) = outcome {
-            metrics::count(&self.errors, "reason", error.reason());
+            counters::count(&self.errors, "reason", error.reason());
         }
     }
 }

@@ -69,32 +69,3 @@ pub(super) async fn missing(store: &Store, all: &'static [Migration]) -> Result<
 fn checksum(migration: Migration) -> Vec<u8> {
     digest::digest(&digest::SHA256, migration.sql.as_bytes()).as_ref().to_vec()
 }
-
-/// The same statements for SQLite: its type names, and strict tables, which hold the types that they name. There is
-/// no `;` in a literal, and comments are whole lines.
-pub(super) fn in_sqlite_words(sql: &str) -> String {
-    let code: String =
-        sql.lines().filter(|line| !line.starts_with("--")).flat_map(|line| [line, "\n"]).collect();
-    code.split(';').map(statement_in_sqlite_words).collect()
-}
-
-fn statement_in_sqlite_words(statement: &str) -> String {
-    let statement = statement.trim();
-    if statement.is_empty() {
-        return String::new();
-    }
-    let no_word = |character: char| !(character.is_ascii_alphanumeric() || character == '_');
-    let words = statement.split_inclusive(no_word).flat_map(|piece| {
-        let word = piece.trim_end_matches(no_word);
-        let rest = piece.strip_prefix(word).unwrap_or_default();
-        let word = match word {
-            "BIGINT" => "INTEGER",
-            "BYTEA" => "BLOB",
-            other => other,
-        };
-        [word, rest]
-    });
-    let words: String = words.collect();
-    let strict = if statement.starts_with("CREATE TABLE") { " STRICT" } else { "" };
-    format!("{words}{strict};\n")
-}

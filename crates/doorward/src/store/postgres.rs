@@ -8,13 +8,14 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use deadpool_postgres::{ClientWrapper, Object, Pool};
+use deadpool_postgres::{Object, Pool};
 use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio::task::LocalSet;
 use tokio::time::timeout;
 
-use super::postgres_connect::{self, pool_error, text};
-use super::postgres_query::{self as query, Way, harmless, store_error};
+use super::postgres_connect::{self, pool_error};
+use super::postgres_query::{self as query, Way};
+use super::postgres_session::Session;
 use super::{PostgresSettings, Row, StoreError, Tx, Value};
 
 /// The most acts that are under way or wait for a connection.
@@ -94,7 +95,7 @@ impl Postgres {
         let (pool, way, patience) = (self.pool.clone(), self.way.clone(), self.patience);
         self.apart(async move || {
             let client = pool.get().await.map_err(pool_error)?;
-            attempt(Session { client: Some(client), way: way.clone(), patience }, &act).await
+            attempt(Session::new(client, way.clone(), patience), &act).await
         })
         .await
     }
@@ -186,81 +187,6 @@ where
         Err(error) => {
             session.roll_back().await;
             Err(error)
-        }
-    }
-}
-
-/// A connection with an open transaction. Dropped in the middle of it (a panic, a lost connection), it is closed
-/// rather than given back: the next one to use it would find itself in somebody else's transaction.
-pub(super) struct Session {
-    client: Option<Object>,
-    way: Way,
-    patience: Duration,
-}
-
-impl Session {
-    async fn begin(&self) -> Result<(), StoreError> {
-        // Nothing has been done yet, so a connection that turns out to be dead is worth another try.
-        let begun =
-            async { self.client()?.batch_execute(self.way.begin()).await.map_err(|error| harmless(&error)) };
-        self.in_time(begun).await
-    }
-
-    pub(super) async fn execute(&self, sql: &str, values: &[Value]) -> Result<u64, StoreError> {
-        self.in_time(query::execute(self.client()?, &self.way, sql, values)).await
-    }
-
-    pub(super) async fn list(&self, sql: &str, values: &[Value]) -> Result<Vec<Row>, StoreError> {
-        self.in_time(query::list(self.client()?, &self.way, sql, values)).await
-    }
-
-    /// The statements of a migration, however long they take.
-    pub(super) async fn migrate(&self, sql: &str) -> Result<(), StoreError> {
-        query::migrate(self.client()?, sql).await
-    }
-
-    fn client(&self) -> Result<&ClientWrapper, StoreError> {
-        self.client.as_deref().ok_or_else(StoreError::closed)
-    }
-
-    /// One statement. Where the server stays silent, the ROLLBACK that follows fails by the same limit, and the
-    /// connection is closed.
-    async fn in_time<T>(
-        &self,
-        statement: impl Future<Output = Result<T, StoreError>>,
-    ) -> Result<T, StoreError> {
-        let silent = || StoreError::Unavailable("the server did not answer in time".to_owned());
-        timeout(self.patience, statement).await.unwrap_or_else(|_| Err(silent()))
-    }
-
-    async fn commit(mut self) -> Result<(), StoreError> {
-        let lost = |why: &str| {
-            StoreError::Unavailable(format!("the answer to a commit was lost, it may have been done: {why}"))
-        };
-        let committed = timeout(self.patience, self.client()?.batch_execute("COMMIT")).await;
-        committed.map_err(|_| lost("the server did not answer in time"))?.map_err(|error| {
-            match error.code() {
-                Some(_) => store_error(&error),
-                None => lost(&text(&error)),
-            }
-        })?;
-        self.client.take();
-        Ok(())
-    }
-
-    async fn roll_back(mut self) {
-        if let Ok(client) = self.client()
-            && let Ok(Ok(())) = timeout(SLACK, client.batch_execute("ROLLBACK")).await
-        {
-            self.client.take();
-        }
-    }
-}
-
-impl Drop for Session {
-    fn drop(&mut self) {
-        if let Some(client) = self.client.take() {
-            drop(Object::take(client));
         }
     }
 }

@@ -20,6 +20,7 @@ use tokio_postgres::config::{Host, SslMode};
 use tokio_postgres::error::SqlState;
 use tokio_postgres_rustls::MakeRustlsConnect;
 
+use super::postgres_error::text;
 use super::postgres_proof::{self as proof, Unproven};
 use super::postgres_query::Way;
 use super::postgres_url::{Parameter, Target};
@@ -251,20 +252,6 @@ fn connect_text(error: &tokio_postgres::Error) -> String {
         None => return said,
     };
     format!("{said}: {hint}")
-}
-
-/// What the driver or the server says, without the details that hold values.
-pub(super) fn text(error: &tokio_postgres::Error) -> String {
-    if let Some(said) = error.as_db_error() {
-        return format!("{} ({})", said.message(), said.code().code());
-    }
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(inner) = cause {
-        text = format!("{text}: {inner}");
-        cause = inner.source();
-    }
-    text
 }
 
 #[cfg(test)]

@@ -6,9 +6,9 @@ use std::sync::Arc;
 use deadpool_postgres::ClientWrapper;
 use tokio_postgres::error::SqlState;
 use tokio_postgres::types::private::BytesMut;
-use tokio_postgres::types::{IsNull, ToSql, Type, WrongType, to_sql_checked};
+use tokio_postgres::types::{IsNull, ToSql, Type, to_sql_checked};
 
-use super::postgres_connect::text;
+use super::postgres_error::{harmless, store_error, text};
 use super::{Row, StoreError, Value};
 
 /// How statements go to the server.
@@ -185,48 +185,4 @@ fn row_of(row: &tokio_postgres::Row) -> Result<Row, StoreError> {
         value.map_err(|error| store_error(&error))
     });
     columns.collect::<Result<_, _>>().map(Row)
-}
-
-/// As [`store_error`], for what has had no effect yet: a connection that turns out to be dead, as those of the pool are
-/// after a restart of the server, is worth another try.
-pub(super) fn harmless(error: &tokio_postgres::Error) -> StoreError {
-    let cut = match error.code() {
-        None => true,
-        Some(code) => [&SqlState::ADMIN_SHUTDOWN, &SqlState::CRASH_SHUTDOWN].contains(&code),
-    };
-    match store_error(error) {
-        StoreError::Unavailable(text) if cut => StoreError::Contended(text),
-        other => other,
-    }
-}
-
-pub(super) fn store_error(error: &tokio_postgres::Error) -> StoreError {
-    let Some(code) = error.code() else {
-        let wrong_type = error.source().is_some_and(<dyn Error>::is::<WrongType>);
-        return if wrong_type {
-            StoreError::Corrupt(text(error))
-        } else {
-            StoreError::Unavailable(text(error))
-        };
-    };
-    let text = text(error);
-    match code {
-        &SqlState::T_R_SERIALIZATION_FAILURE | &SqlState::T_R_DEADLOCK_DETECTED => {
-            StoreError::Contended(text)
-        }
-        code if code.code().starts_with("23") => StoreError::Conflict(text),
-        _ if text.contains("statement pooling mode") => StoreError::Refused(format!(
-            "{text}: have the pooler use transaction mode, or session mode without postgres.pooler"
-        )),
-        // Connection, resources, operator intervention (also a statement that took too long), the system itself.
-        code if ["08", "40", "53", "55", "57", "58"].iter().any(|class| code.code().starts_with(class)) => {
-            StoreError::Unavailable(text)
-        }
-        &SqlState::INSUFFICIENT_PRIVILEGE => StoreError::Refused(format!(
-            "{text}: Doorward's tables must belong to the user of the database URL, or be granted to it"
-        )),
-        // A replica that was the primary until just now.
-        &SqlState::READ_ONLY_SQL_TRANSACTION => StoreError::Unavailable(text),
-        _ => StoreError::Corrupt(text),
-    }
 }

@@ -10,11 +10,11 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
-use rusqlite::types::{ToSqlOutput, ValueRef};
-use rusqlite::{CachedStatement, Connection, ErrorCode, OpenFlags, ToSql};
+use rusqlite::{Connection, OpenFlags};
 use tokio::sync::oneshot;
 use tokio::time::timeout;
 
+use super::sqlite_query::{batch, find, list, store_error};
 use super::sqlite_writer::{self, Act, Message};
 use super::{Row, StoreError, Tx, Value};
 
@@ -197,101 +197,4 @@ fn connect(file: &Path, access: OpenFlags) -> Result<Connection, StoreError> {
 fn wait_while_busy(tries: i32) -> bool {
     thread::sleep(Duration::from_millis(1));
     tries < 5_000
-}
-
-pub(super) fn execute(connection: &Connection, sql: &str, values: &[Value]) -> Result<u64, StoreError> {
-    let changed = bound(connection, sql, values).and_then(|mut statement| statement.raw_execute());
-    changed.map(|rows| rows as u64).map_err(|error| store_error(&error))
-}
-
-pub(super) fn find(connection: &Connection, sql: &str, values: &[Value]) -> Result<Option<Row>, StoreError> {
-    let first = bound(connection, sql, values)
-        .and_then(|mut statement| statement.raw_query().next()?.map(row_of).transpose());
-    first.map_err(|error| store_error(&error))
-}
-
-pub(super) fn list(connection: &Connection, sql: &str, values: &[Value]) -> Result<Vec<Row>, StoreError> {
-    let all = bound(connection, sql, values).and_then(|mut statement| {
-        let mut rows = statement.raw_query();
-        let mut list = Vec::new();
-        while let Some(row) = rows.next()? {
-            list.push(row_of(row)?);
-        }
-        Ok(list)
-    });
-    all.map_err(|error| store_error(&error))
-}
-
-pub(super) fn batch(connection: &Connection, sql: &str) -> Result<(), StoreError> {
-    connection.execute_batch(sql).map_err(|error| store_error(&error))
-}
-
-/// The prepared statement with its values bound. SQLite takes `$2` for a *name* and numbers names by their first
-/// appearance, so each parameter is bound by the number in its name: the first one may well be `$2`.
-fn bound<'a>(
-    connection: &'a Connection,
-    sql: &str,
-    values: &[Value],
-) -> rusqlite::Result<CachedStatement<'a>> {
-    let mut statement = connection.prepare_cached(sql)?;
-    let mut highest = 0;
-    for index in 1..=statement.parameter_count() {
-        let name = statement.parameter_name(index).unwrap_or_default();
-        let number = name.strip_prefix('$').and_then(|digits| digits.parse().ok()).unwrap_or(0_usize);
-        let Some(value) = number.checked_sub(1).and_then(|at| values.get(at)) else {
-            return Err(rusqlite::Error::InvalidParameterName(name.to_owned()));
-        };
-        statement.raw_bind_parameter(index, value)?;
-        highest = highest.max(number);
-    }
-    // PostgreSQL refuses a value too many, and so do we.
-    if highest == values.len() {
-        Ok(statement)
-    } else {
-        Err(rusqlite::Error::InvalidParameterCount(values.len(), highest))
-    }
-}
-
-impl ToSql for Value {
-    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
-        Ok(ToSqlOutput::Borrowed(match self {
-            Self::Null => ValueRef::Null,
-            Self::Int(int) => ValueRef::Integer(*int),
-            Self::Text(text) => ValueRef::Text(text.as_bytes()),
-            Self::Bytes(bytes) => ValueRef::Blob(bytes),
-        }))
-    }
-}
-
-fn row_of(row: &rusqlite::Row<'_>) -> rusqlite::Result<Row> {
-    let column = |index| match row.get_ref(index)? {
-        ValueRef::Null => Ok(Value::Null),
-        ValueRef::Integer(int) => Ok(Value::Int(int)),
-        text @ ValueRef::Text(_) => Ok(Value::Text(text.as_str()?.to_owned())),
-        ValueRef::Blob(bytes) => Ok(Value::Bytes(bytes.to_vec())),
-        ValueRef::Real(_) => Err(rusqlite::Error::InvalidQuery),
-    };
-    (0..row.as_ref().column_count()).map(column).collect::<rusqlite::Result<_>>().map(Row)
-}
-
-pub(super) fn store_error(error: &rusqlite::Error) -> StoreError {
-    let text = error.to_string();
-    match error.sqlite_error_code() {
-        Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => {
-            StoreError::Unavailable("another process has kept the database file locked for 5 s".to_owned())
-        }
-        Some(ErrorCode::ConstraintViolation) => StoreError::Conflict(text),
-        Some(
-            ErrorCode::DiskFull
-            | ErrorCode::SystemIoFailure
-            | ErrorCode::CannotOpen
-            | ErrorCode::ReadOnly
-            | ErrorCode::PermissionDenied
-            | ErrorCode::OutOfMemory
-            | ErrorCode::OperationInterrupted
-            | ErrorCode::OperationAborted
-            | ErrorCode::FileLockingProtocolFailed,
-        ) => StoreError::Unavailable(text),
-        _ => StoreError::Corrupt(text),
-    }
 }

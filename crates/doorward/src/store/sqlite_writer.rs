@@ -12,7 +12,7 @@ use crossbeam_channel::Receiver;
 use rusqlite::Connection;
 use tokio::sync::oneshot;
 
-use super::sqlite::store_error;
+use super::sqlite_query::store_error;
 use super::{StoreError, Tx};
 
 /// The most acts that are committed at once, so that the first of them does not wait for ever.

@@ -2,8 +2,8 @@ use std::rc::Rc;
 
 use rusqlite::Connection;
 
-use super::postgres::Session;
-use super::{Row, StoreError, Value, migrate, sqlite};
+use super::postgres_session::Session;
+use super::{Row, StoreError, Value, sqlite_query as sqlite};
 
 /// A transaction that is under way, as its act sees it.
 pub struct Tx {
@@ -88,7 +88,7 @@ impl Tx {
     /// Runs the statements of a migration. It waits for as long as they take.
     pub(super) async fn migrate(&mut self, sql: &'static str) -> Result<(), StoreError> {
         let outcome = match &self.on {
-            On::Sqlite(connection) => sqlite::batch(connection, &migrate::in_sqlite_words(sql)),
+            On::Sqlite(connection) => sqlite::migrate(connection, sql),
             On::Postgres(session) => session.migrate(sql).await,
         };
         self.noted(outcome)

@@ -1,6 +1,5 @@
 //! What all doors share: reading requests, writing answers, cookies, pages.
 
-pub(crate) mod answer;
 pub(crate) mod api;
 pub(crate) mod assets;
 pub(crate) mod caller;
@@ -10,13 +9,13 @@ pub(crate) mod cookies;
 pub(crate) mod credential;
 pub(crate) mod detour;
 pub(crate) mod done;
+pub(crate) mod front;
 pub(crate) mod headers;
 pub(crate) mod home;
 pub(crate) mod input;
 pub(crate) mod media_type;
 pub(crate) mod notice;
 pub(crate) mod oauth;
-mod once;
 pub(crate) mod origins;
 pub(crate) mod page;
 pub(crate) mod proof;

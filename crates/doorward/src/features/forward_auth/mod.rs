@@ -31,13 +31,13 @@ use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 
 use crate::app::App;
+use crate::counters;
 use crate::error::{Cause, Error, Result};
-use crate::metrics;
 use crate::shape::of;
 use crate::users::User;
-use crate::web::answer::ForProxy;
 use crate::web::api::{Routes, Who, says};
 use crate::web::detour::from_application;
+use crate::web::front::ForProxy;
 use original::{Original, is_opened};
 
 const USER: HeaderName = HeaderName::from_static("remote-user");
@@ -82,7 +82,7 @@ async fn judge(State(app): State<App>, request: Request) -> Response {
             response
         }
         Err(Denial::Shut(reason, cause)) => {
-            metrics::count(&app.metrics.denied, "reason", reason);
+            counters::count(&app.metrics.denied, "reason", reason);
             let mut response = refuse(&parts);
             response.extensions_mut().insert(Cause::new("forward-auth denied a request", reason, cause));
             response

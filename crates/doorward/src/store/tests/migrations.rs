@@ -79,7 +79,7 @@ fn only_whole_words_are_put_into_sqlites_language() {
     let sql = "-- BIGINT; here\nCREATE TABLE a (\n    b BIGINT,\n    MY_BIGINT BYTEA\n);\nINSERT INTO a VALUES (1);\n";
     let expected =
         "CREATE TABLE a (\n    b INTEGER,\n    MY_BIGINT BLOB\n) STRICT;\nINSERT INTO a VALUES (1);\n";
-    assert_eq!(migrate::in_sqlite_words(sql), expected);
+    assert_eq!(sqlite_query::in_own_words(sql), expected);
 }
 
 #[test]

@@ -162,7 +162,7 @@ fn busy_for_too_long_is_unavailable() {
     let (one, other) = (Connection::open(place.file()).unwrap(), Connection::open(place.file()).unwrap());
     other.busy_timeout(Duration::ZERO).unwrap();
     one.execute_batch("BEGIN IMMEDIATE").unwrap();
-    let busy = crate::store::sqlite::batch(&other, "BEGIN IMMEDIATE").unwrap_err();
+    let busy = crate::store::sqlite_query::batch(&other, "BEGIN IMMEDIATE").unwrap_err();
     assert!(matches!(&busy, StoreError::Unavailable(text) if text.contains("locked")), "{busy}");
 }
 

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use http::Method;
 use serde_json::{Map, Value, json};
 
-use super::{Answers, BodyField, Operation, Who};
+use super::{Answers, BodyField, Operation, Who, status};
 use crate::error::Problem;
 use crate::settings::Settings;
 use crate::shape::{example, object, put};
@@ -285,7 +285,7 @@ impl Operation {
         for error in self.refusals() {
             let (_, code, message) = error.row();
             let for_proxy = self.says.who == Who::Proxy;
-            let status = if for_proxy { error.row().0 } else { error.status(settings) };
+            let status = if for_proxy { error.row().0 } else { status(&error, settings) };
             let (status, code) = if self.is_oauth() { oauth::row(&error) } else { (status, code) };
             let messages: &mut String = found.entry(status.as_u16()).or_default().entry(code).or_default();
             // There many errors share a code.

@@ -10,12 +10,14 @@ use axum::Router;
 use axum::body::Bytes;
 use axum::handler::Handler;
 use axum::routing::{self, MethodRouter};
-use http::Method;
+use doorward_core::Refusal;
+use http::{Method, StatusCode};
 use serde_json::Value;
 
 use super::input::Field;
 use crate::app::App;
 use crate::error::{Cause, Error};
+use crate::settings::{InvalidTokenStatus, Settings};
 use crate::shape::Shape;
 use crate::users::Cached;
 
@@ -114,6 +116,13 @@ impl Routes {
     pub(crate) fn router(self) -> Router<App> {
         self.router
     }
+}
+
+/// The status that an error is answered with: that of its row, unless the settings want the one of older tutorials.
+pub(crate) fn status(error: &Error, settings: &Settings) -> StatusCode {
+    let bad_token = matches!(error, Error::Refused(Refusal::TokenInvalid | Refusal::TokenExpired));
+    let forbidden = settings.invalid_token_status == InvalidTokenStatus::Forbidden;
+    if bad_token && forbidden { StatusCode::FORBIDDEN } else { error.row().0 }
 }
 
 /// A route: one method of one path.
@@ -351,7 +360,7 @@ impl Says {
 impl Operation {
     /// Everything that it may be refused with.
     pub(crate) fn refusals(&self) -> Vec<Error> {
-        use doorward_core::Refusal as R;
+        use Refusal as R;
         let mut all = self.says.refusals.clone();
         if matches!(self.says.who, Who::SignedIn | Who::May(_) | Who::Proxy) {
             let credential = [

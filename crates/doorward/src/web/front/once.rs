@@ -17,17 +17,18 @@ use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use tokio::time::sleep;
 use tower::ServiceExt;
 
-use super::answer::Answers;
-use super::input::read_body;
-use super::page::{Again, FORM_KEY};
-use super::reader::Reader;
-use super::{credential, proof};
+use super::Answers;
+
 use crate::app::App;
 use crate::client::Client;
 use crate::clock::steady;
 use crate::error::{Cause, Error, Result};
 use crate::posts::{Ended, Hash, Known, Outcome, answering};
 use crate::sessions::{self, Repeat};
+use crate::web::input::read_body;
+use crate::web::page::{Again, FORM_KEY};
+use crate::web::reader::Reader;
+use crate::web::{credential, proof};
 
 /// How long a repeat waits for the first. Hashing a password takes no longer (`hashing.timeout`).
 const PATIENCE: Duration = Duration::from_secs(20);

@@ -1,0 +1,225 @@
+//! What stands before the routes. [`Front::answer`] is the order in which a request is judged, answered and completed:
+//!
+//! 1. [`origins`](crate::web::origins): whose page sent it, and whether it may ask at all
+//! 2. `express`: what memory has for a program is answered here, before the router
+//! 3. the routes; what changes something runs to its end, and a form runs once (`once`)
+//! 4. `refusal`: an error becomes problem details, a page, OAuth's form or a proxy's answer
+//! 5. the headers that every answer has, and the id of the request
+
+mod express;
+mod once;
+mod refusal;
+mod request_id;
+
+use std::any::Any;
+use std::convert::Infallible;
+use std::net::SocketAddr;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+
+use axum::BoxError;
+use axum::body::{Body, Bytes, HttpBody};
+use axum::extract::{ConnectInfo, Request};
+use axum::response::{IntoResponse, Response};
+use doorward_guard::distinct;
+use futures_util::FutureExt;
+use http::header::{self, HeaderMap};
+use http::{Method, StatusCode, Uri};
+use tokio::time::Instant;
+use tower::Service;
+
+use self::once::once;
+use self::request_id::RequestId;
+use super::api::InMemory;
+use super::detour::from_elsewhere;
+use super::origins::Sender;
+use super::page::HasForm;
+use super::reader::Reader;
+use crate::app::App;
+use crate::clock::steady;
+use crate::error::Error;
+use crate::metrics::Route;
+use crate::sign_ins::SignIn;
+
+pub(crate) use self::refusal::{ForProxy, Proved};
+
+/// What answers requests with such a body: a router, and layers around one. Always ready.
+pub(crate) trait Answers<B = Body>:
+    Service<Request<B>, Response = Response, Error = Infallible, Future: Send + 'static>
+    + Clone
+    + Send
+    + Sync
+    + 'static
+{
+}
+
+impl<S, B> Answers<B> for S where
+    S: Service<Request<B>, Response = Response, Error = Infallible, Future: Send + 'static>
+        + Clone
+        + Send
+        + Sync
+        + 'static
+{
+}
+
+/// The body of a request that a router can read.
+pub(crate) trait Readable: HttpBody<Data = Bytes, Error: Into<BoxError>> + Send + 'static {}
+
+impl<B: HttpBody<Data = Bytes, Error: Into<BoxError>> + Send + 'static> Readable for B {}
+
+/// What stands before the routes.
+pub(crate) struct Front<S> {
+    pub(crate) app: App,
+    /// What lies ready, by its whole path.
+    pub(crate) in_memory: Arc<[(String, InMemory)]>,
+    pub(crate) routes: S,
+    /// The methods of a route, as `Allow` writes them. Around a single route, axum adds that header later.
+    pub(crate) methods: fn(&str) -> Option<&'static str>,
+}
+
+impl<S: Answers> Front<S> {
+    /// Answers a request, whatever happens to it. `peer` is who sent it, if axum's extension isn't there already.
+    pub(crate) async fn answer<B: Readable>(
+        self: Arc<Self>,
+        peer: Option<SocketAddr>,
+        mut request: Request<B>,
+    ) -> Result<Response, Infallible> {
+        let app = &self.app;
+        let sender = app.origins.sender(&request);
+        sender.strip(&mut request);
+        app.origins.note(sender, request.headers(), || app.clock.ran());
+        let asked = Asked::by(app, &request);
+        let mut from_memory = false;
+        let mut response = if let Some(response) = app.origins.preflight(sender, &request) {
+            response
+        } else if let Some(response) = caught(|| self.in_memory(&asked, &request)) {
+            from_memory = true;
+            response
+        } else if asked.is_safe() {
+            let answered = async { self.routes.clone().call(for_router(request, peer)).await };
+            let answered = AssertUnwindSafe(answered).catch_unwind().await;
+            answered.map_or_else(|panic| panicked(&*panic), |Ok(response)| response)
+        } else if matches!(sender, Sender::Stranger) && !asked.only_reads() {
+            Error::CrossSite.into_response()
+        } else {
+            self.run_to_the_end(for_router(request, peer)).await
+        };
+        if let Some(sign_in) = response.extensions_mut().remove::<SignIn>() {
+            app.sign_ins.note(sign_in, asked.id, app.clock.ran());
+        }
+        let refused = self.refusal(&asked, &mut response);
+        // What lies ready in memory has no line, and costs no room for an id.
+        if refused || !from_memory {
+            asked.id.put(response.headers_mut());
+        }
+        if response.extensions_mut().remove::<HasForm>().is_some() && !asked.has_form_cookie {
+            let cookie = app.cookies.new_form().into_iter().map(|line| (header::SET_COOKIE, line));
+            response.headers_mut().extend(cookie);
+        }
+        app.headers.complete(response.headers_mut());
+        app.origins.complete(sender, &asked.method, response.headers_mut());
+        asked.count(app, response.status());
+        Ok(response)
+    }
+
+    /// An unsafe method runs to its end in a task of its own, even if the client hangs up: what it changes is whole, and
+    /// in force in memory too (attack H11).
+    async fn run_to_the_end(&self, request: Request) -> Response {
+        let running = tokio::spawn(once(self.app.clone(), request, self.routes.clone()));
+        // Nobody aborts it: only a panic ends it early.
+        running.await.unwrap_or_else(|end| {
+            end.try_into_panic().map_or_else(|_| panicked(&()), |panic| panicked(&*panic))
+        })
+    }
+}
+
+fn caught(answer: impl FnOnce() -> Option<Response>) -> Option<Response> {
+    catch_unwind(AssertUnwindSafe(answer)).unwrap_or_else(|panic| Some(panicked(&*panic)))
+}
+
+/// A panic costs one answer (attack H12).
+fn panicked(payload: &(dyn Any + Send)) -> Response {
+    let text = payload.downcast_ref::<&str>().copied();
+    let text = text.or_else(|| payload.downcast_ref::<String>().map(String::as_str));
+    Error::unavailable("a handler panicked", text.unwrap_or_default()).into_response()
+}
+
+/// The request as the router takes it: its body boxed, the client among the extensions. What memory answers is spared
+/// both.
+fn for_router<B: Readable>(request: Request<B>, peer: Option<SocketAddr>) -> Request {
+    let mut request = request.map(Body::new);
+    if let Some(peer) = peer {
+        request.extensions_mut().insert(ConnectInfo(peer));
+    }
+    request
+}
+
+/// What an answer needs to know of its request.
+struct Asked {
+    id: RequestId,
+    /// Since when and for which route, if that is counted or logged.
+    watched: Option<(Instant, Route)>,
+    reader: Reader,
+    method: Method,
+    uri: Uri,
+    /// What a person asked for.
+    path: Option<String>,
+    from_elsewhere: bool,
+    /// `/refresh` changes things by GET too.
+    is_refresh: bool,
+    /// The cookies of a person.
+    cookies: HeaderMap,
+    has_form_cookie: bool,
+}
+
+impl Asked {
+    fn by<B>(app: &App, request: &Request<B>) -> Self {
+        let (method, headers) = (request.method(), request.headers());
+        let reader = Reader::of(method, headers);
+        let path = || request.uri().path_and_query().map(ToString::to_string);
+        let is_watched = app.settings.metrics_listen.is_some() || tracing::enabled!(tracing::Level::DEBUG);
+        let route = || app.metrics.requests.route(request.uri().path());
+        Self {
+            id: RequestId::next(),
+            watched: is_watched.then(|| (steady(), route())),
+            reader,
+            method: method.clone(),
+            uri: request.uri().clone(),
+            path: (reader.is_person() && matches!(*method, Method::GET | Method::POST)).then(path).flatten(),
+            from_elsewhere: reader.is_person() && from_elsewhere(headers),
+            is_refresh: request.uri().path().ends_with("/refresh"),
+            cookies: if reader.is_person() { only_cookies(headers) } else { HeaderMap::new() },
+            has_form_cookie: reader.is_person()
+                && distinct(headers, app.cookies.form()).is_ok_and(|values| !values.is_empty()),
+        }
+    }
+
+    fn is_safe(&self) -> bool {
+        !self.is_refresh && self.only_reads()
+    }
+
+    /// By its method: what another site's page can always make a browser ask.
+    fn only_reads(&self) -> bool {
+        matches!(self.method, Method::GET | Method::HEAD | Method::OPTIONS)
+    }
+
+    /// Counts and logs the answer, if somebody watches.
+    fn count(&self, app: &App, status: StatusCode) {
+        let Some((since, route)) = self.watched else { return };
+        let took = since.elapsed();
+        app.metrics.requests.answered(route, &self.method, status, took);
+        // The route and never the path: that may hold a secret, and the query too.
+        tracing::debug!(
+            request_id = %self.id,
+            method = %self.method,
+            route = route.name(),
+            status = status.as_u16(),
+            ms = took.as_secs_f64() * 1e3,
+            "answered"
+        );
+    }
+}
+
+fn only_cookies(headers: &HeaderMap) -> HeaderMap {
+    headers.get_all(header::COOKIE).iter().map(|line| (header::COOKIE, line.clone())).collect()
+}

@@ -1,0 +1,168 @@
+//! The form of a refusal: problem details for a program, a page for a person, OAuth's form at OAuth's routes, and for a
+//! proxy the answer that it hands on. What failed inside is logged here, once, with the id of the request.
+
+use std::sync::Arc;
+
+use axum::response::{IntoResponse, Response};
+use doorward_core::{Refusal, SessionId};
+use doorward_guard::challenge;
+use http::header;
+use http::{Extensions, HeaderValue, Method, StatusCode};
+use tracing::Level;
+
+use super::{Asked, Front};
+use crate::app::App;
+use crate::counters;
+use crate::error::{Cause, Error, Problem};
+use crate::seldom;
+use crate::web::api::status;
+use crate::web::credential::go;
+use crate::web::detour::{detour, send_again, to_login};
+use crate::web::oauth::{self, is_oauth};
+use crate::web::page::Again;
+use crate::web::reader::Reader;
+use crate::web::return_to::path_of_ours;
+
+/// Among the extensions of a refusal: the live sessions that the request proved, too many for one.
+#[derive(Debug, Clone)]
+pub(crate) struct Proved(pub(crate) Vec<SessionId>);
+
+/// Among the extensions of a refusal: a proxy reads it, whatever the browser accepts. Its status and headers stay.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct ForProxy {
+    /// The proxy passes it on to a browser, which shows it at another host.
+    pub(crate) is_page: bool,
+}
+
+impl<S> Front<S> {
+    /// Counts and logs a refusal and gives it its form; false for an answer that is none.
+    pub(super) fn refusal(&self, asked: &Asked, response: &mut Response) -> bool {
+        let app = &self.app;
+        let methods = || (self.methods)(app.metrics.requests.route(asked.uri.path()).name());
+        let Some(error) = error_of(response, methods) else { return false };
+        counters::count(&app.metrics.refusals, "code", error.row().1);
+        log(app, asked, &error, response.extensions_mut().remove());
+        let plain = std::mem::take(response);
+        *response = show(app, asked, &error, plain);
+        true
+    }
+}
+
+/// The error behind an answer: ours, the guard's, or what axum itself refuses.
+fn error_of(response: &mut Response, methods: impl Fn() -> Option<&'static str>) -> Option<Arc<Error>> {
+    let status = response.status();
+    if status.is_success() || status.is_redirection() {
+        return None;
+    }
+    if let Some(error) = response.extensions_mut().remove::<Arc<Error>>() {
+        return Some(error);
+    }
+    if let Some(refusal) = response.extensions_mut().remove::<Refusal>() {
+        return Some(Arc::new(Error::Refused(refusal)));
+    }
+    let error = match status {
+        StatusCode::METHOD_NOT_ALLOWED => Error::MethodNotAllowed(methods().unwrap_or_default()),
+        StatusCode::NOT_FOUND => Error::NotFound,
+        StatusCode::BAD_REQUEST => Error::Malformed("The address cannot be read".into()),
+        _ => return None,
+    };
+    Some(Arc::new(error))
+}
+
+/// THE line of a request that failed inside, with its id: at most once a minute for each cause, and at the level of
+/// debugging for each request.
+fn log(app: &App, asked: &Asked, error: &Error, denied: Option<Cause>) {
+    let cause = match error {
+        Error::Unavailable(cause) => cause.clone(),
+        Error::Refused(Refusal::Unavailable) => app.sessions.memory.last_failure(),
+        _ => denied.unwrap_or_default(),
+    };
+    let Some((what, which, why)) = cause.parts() else { return };
+    let (request_id, route) = (asked.id, asked.watched.map(|(_, route)| route.name()));
+    let level = if error.row().0.is_server_error() { Level::ERROR } else { Level::WARN };
+    let due = seldom::due(level, what, which);
+    let [which, why] = [which, why].map(|text| (!text.is_empty()).then_some(text));
+    match due {
+        Some(times) if level == Level::ERROR => {
+            tracing::error!(%request_id, route, which, why, times, "{what}");
+        }
+        Some(times) => tracing::warn!(%request_id, route, which, why, times, "{what}"),
+        None => tracing::debug!(%request_id, route, which, why, "{what}"),
+    }
+}
+
+fn show(app: &App, asked: &Asked, error: &Error, mut plain: Response) -> Response {
+    let for_proxy = plain.extensions_mut().remove::<ForProxy>();
+    let status = if for_proxy.is_some() { plain.status() } else { status(error, &app.settings) };
+    let request_id = asked.id.to_string();
+    let mut response = match (for_proxy, asked.reader) {
+        _ if is_oauth(&app.settings, asked.uri.path()) => oauth::answer(error, &request_id),
+        (Some(ForProxy { is_page: true }), _) => {
+            app.pages.error_elsewhere(error, status, (&request_id, &app.base_url()))
+        }
+        (None, Reader::Person) if !error.is_of_programs() => {
+            page(app, asked, error, (status, plain.extensions_mut()), &request_id)
+        }
+        _ => problem(error, status, &request_id),
+    };
+    let response_status = response.status();
+    let headers = response.headers_mut();
+    for (name, value) in plain.headers() {
+        let of_proxy = for_proxy.is_some() && *name != header::CONTENT_LENGTH;
+        if of_proxy || *name == header::SET_COOKIE {
+            headers.append(name, value.clone());
+        }
+    }
+    if response_status == StatusCode::UNAUTHORIZED {
+        let challenge = match error {
+            Error::Refused(refusal) => challenge(*refusal),
+            Error::InvalidClient => Some(HeaderValue::from_static("Basic realm=\"doorward\"")),
+            _ => None,
+        };
+        headers.insert(header::WWW_AUTHENTICATE, challenge.unwrap_or(HeaderValue::from_static("Bearer")));
+    }
+    if let Error::MethodNotAllowed(methods) = error {
+        headers.insert(header::ALLOW, HeaderValue::from_static(methods));
+    }
+    if let Some(wait) = error.retry_after() {
+        headers.insert(header::RETRY_AFTER, wait.into());
+    }
+    response
+}
+
+fn problem(error: &Error, status: StatusCode, request_id: &str) -> Response {
+    let body = serde_json::to_vec(&Problem::new(error, status, request_id)).unwrap_or_default();
+    (status, [(header::CONTENT_TYPE, "application/problem+json")], body).into_response()
+}
+
+/// A person who isn't signed in goes to the login, and from there back to where they were.
+fn page(
+    app: &App,
+    asked: &Asked,
+    error: &Error,
+    (status, extensions): (StatusCode, &mut Extensions),
+    request_id: &str,
+) -> Response {
+    let again = extensions.remove::<Again>();
+    match error {
+        Error::Refused(Refusal::AmbiguousCookies) => {
+            let proved = extensions.remove::<Proved>().map(|Proved(sessions)| sessions);
+            let proved = proved.unwrap_or_else(|| app.guard.live_in_memory(&asked.cookies));
+            let ticket = app.sessions.tickets.issue(&proved);
+            app.pages.two_sign_ins(error, status, &ticket, request_id)
+        }
+        Error::Refused(Refusal::Unavailable | Refusal::TooManyCookies) => {
+            app.pages.error(error, status, again, request_id)
+        }
+        Error::Refused(refusal) => {
+            let inner =
+                asked.path.as_deref().and_then(|path| path.strip_prefix(app.settings.base_path.as_str()));
+            let Some(path) = inner.and_then(path_of_ours) else { return go(app, "/login") };
+            if asked.method == Method::POST {
+                return send_again(app, *refusal, path).unwrap_or_else(|| go(app, "/login"));
+            }
+            detour(app, *refusal, asked.from_elsewhere, path).unwrap_or_else(|| to_login(app, path))
+        }
+        _ => app.pages.error(error, status, again, request_id),
+    }
+}
