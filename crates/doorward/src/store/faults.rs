@@ -127,13 +127,14 @@ fn failure() -> StoreError {
 }
 
 /// The same act, each statement of which can fail, and its end.
-pub(super) fn within<F, T>(
+pub(super) fn within<F, T, E>(
     faults: Arc<Faults>,
     act: F,
-) -> impl AsyncFn(&mut Tx) -> Result<T, StoreError> + Send + 'static
+) -> impl AsyncFn(&mut Tx) -> Result<T, E> + Send + 'static
 where
-    F: AsyncFn(&mut Tx) -> Result<T, StoreError> + Send + 'static,
+    F: AsyncFn(&mut Tx) -> Result<T, E> + Send + 'static,
     T: Send + 'static,
+    E: From<StoreError> + Send + 'static,
 {
     async move |tx: &mut Tx| {
         tx.faults = Some(faults.clone());

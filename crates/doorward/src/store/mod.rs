@@ -213,7 +213,7 @@ impl Store {
         self.counted("write", async {
             match &self.0.engine {
                 Engine::Sqlite(sqlite) => {
-                    sqlite.transaction(async move |tx: &mut Tx| tx.execute(sql, values.clone()).await).await
+                    sqlite.transaction(async move |tx: &mut Tx| tx.execute(sql, values.clone()).await).await?
                 }
                 Engine::Postgres(postgres) => postgres.execute(sql, values).await,
             }
@@ -221,28 +221,41 @@ impl Store {
         .await
     }
 
-    /// Runs `act` as one transaction: all of it is kept, or, where it fails, nothing.
+    /// Runs `act` as one transaction: all of it is kept, or, if it fails, nothing.
     ///
     /// The act may be run more than once before it is kept, and awaits nothing but its [`Tx`]: ids, times and random
     /// bytes are made before it and moved into it. It is READ COMMITTED: what it depends on, it writes first.
     ///
     /// # Errors
-    /// What `act` fails with, or [`StoreError`] where it could not be kept. After [`StoreError::Unavailable`] on
-    /// PostgreSQL it may have been kept all the same: the answer to the commit can get lost.
+    /// What `act` fails with, or [`StoreError`] if it could not be kept. After [`StoreError::Unavailable`] on PostgreSQL
+    /// it may have been kept all the same: the answer to the commit can get lost.
     pub async fn transaction<F, T>(&self, act: F) -> Result<T, StoreError>
     where
         F: AsyncFn(&mut Tx) -> Result<T, StoreError> + Send + 'static,
         T: Send + 'static,
     {
+        self.attempt(act).await
+    }
+
+    /// As [`Store::transaction`], for an act that can refuse: nothing is kept of one that fails with any error.
+    ///
+    /// # Errors
+    /// As [`Store::transaction`].
+    pub async fn attempt<F, T, E>(&self, act: F) -> Result<T, E>
+    where
+        F: AsyncFn(&mut Tx) -> Result<T, E> + Send + 'static,
+        T: Send + 'static,
+        E: From<StoreError> + Send + 'static,
+    {
         #[cfg(feature = "testing")]
         let act = faults::within(self.0.faults.clone(), act);
-        self.counted("write", async {
+        let outcome = self.counted("write", async {
             match &self.0.engine {
                 Engine::Sqlite(sqlite) => sqlite.transaction(act).await,
                 Engine::Postgres(postgres) => postgres.transaction(act).await,
             }
-        })
-        .await
+        });
+        outcome.await?
     }
 
     async fn counted<T>(

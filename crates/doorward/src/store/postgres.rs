@@ -16,6 +16,7 @@ use tokio::time::timeout;
 use super::postgres_connect::{self, pool_error};
 use super::postgres_query::{self as query, Way};
 use super::postgres_session::Session;
+use super::tx::Outcome;
 use super::{PostgresSettings, Row, StoreError, Tx, Value};
 
 /// The most acts that are under way or wait for a connection.
@@ -87,10 +88,11 @@ impl Postgres {
         self.apart(act).await
     }
 
-    pub(super) async fn transaction<F, T>(&self, act: F) -> Result<T, StoreError>
+    pub(super) async fn transaction<F, T, E>(&self, act: F) -> Outcome<T, E>
     where
-        F: AsyncFn(&mut Tx) -> Result<T, StoreError> + Send + 'static,
+        F: AsyncFn(&mut Tx) -> Result<T, E> + Send + 'static,
         T: Send + 'static,
+        E: Send + 'static,
     {
         let (pool, way, patience) = (self.pool.clone(), self.way.clone(), self.patience);
         self.apart(async move || {
@@ -173,9 +175,9 @@ fn silent(client: Object) -> StoreError {
     StoreError::Unavailable("the server did not answer in time".to_owned())
 }
 
-async fn attempt<F, T>(session: Session, act: &F) -> Result<T, StoreError>
+async fn attempt<F, T, E>(session: Session, act: &F) -> Outcome<T, E>
 where
-    F: AsyncFn(&mut Tx) -> Result<T, StoreError>,
+    F: AsyncFn(&mut Tx) -> Result<T, E>,
 {
     session.begin().await?;
     let mut tx = Tx::on_postgres(session);
@@ -183,10 +185,10 @@ where
     let outcome = tx.outcome(returned);
     let session = tx.into_session().ok_or_else(StoreError::closed)?;
     match outcome {
-        Ok(value) => session.commit().await.map(|()| value),
-        Err(error) => {
+        Ok(Ok(value)) => session.commit().await.map(|()| Ok(value)),
+        refused_or_failed => {
             session.roll_back().await;
-            Err(error)
+            refused_or_failed
         }
     }
 }

@@ -16,6 +16,7 @@ use tokio::time::timeout;
 
 use super::sqlite_query::{batch, find, list, store_error};
 use super::sqlite_writer::{self, Act, Message};
+use super::tx::Outcome;
 use super::{Row, StoreError, Tx, Value};
 
 /// The most acts that wait for the writer, and reads that wait for each kind of reader.
@@ -77,10 +78,11 @@ impl Sqlite {
         in_time(answer).await
     }
 
-    pub(super) async fn transaction<F, T>(&self, act: F) -> Result<T, StoreError>
+    pub(super) async fn transaction<F, T, E>(&self, act: F) -> Outcome<T, E>
     where
-        F: AsyncFn(&mut Tx) -> Result<T, StoreError> + Send + 'static,
+        F: AsyncFn(&mut Tx) -> Result<T, E> + Send + 'static,
         T: Send + 'static,
+        E: Send + 'static,
     {
         let (reply, mut answer) = oneshot::channel();
         let act = Act::new(act, reply);

@@ -13,6 +13,7 @@ use rusqlite::Connection;
 use tokio::sync::oneshot;
 
 use super::sqlite_query::store_error;
+use super::tx::Outcome;
 use super::{StoreError, Tx};
 
 /// The most acts that are committed at once, so that the first of them does not wait for ever.
@@ -40,24 +41,25 @@ pub(super) trait Job: Send {
 }
 
 /// What a caller wants done in a transaction, and where the answer goes.
-pub(super) struct Act<F, T> {
+pub(super) struct Act<F, T, E> {
     act: F,
     /// Set by the first of the two who come: the writer, who runs it then, or the caller, who has waited too long.
     pub(super) taken: Arc<AtomicBool>,
-    outcome: Result<T, StoreError>,
-    reply: oneshot::Sender<Result<T, StoreError>>,
+    outcome: Outcome<T, E>,
+    reply: oneshot::Sender<Outcome<T, E>>,
 }
 
-impl<F, T> Act<F, T> {
-    pub(super) fn new(act: F, reply: oneshot::Sender<Result<T, StoreError>>) -> Self {
+impl<F, T, E> Act<F, T, E> {
+    pub(super) fn new(act: F, reply: oneshot::Sender<Outcome<T, E>>) -> Self {
         Self { act, taken: Arc::default(), outcome: Err(StoreError::closed()), reply }
     }
 }
 
-impl<F, T> Job for Act<F, T>
+impl<F, T, E> Job for Act<F, T, E>
 where
-    F: AsyncFn(&mut Tx) -> Result<T, StoreError> + Send,
+    F: AsyncFn(&mut Tx) -> Result<T, E> + Send,
     T: Send,
+    E: Send,
 {
     fn take(&self) -> bool {
         !self.taken.swap(true, Ordering::SeqCst)
@@ -66,11 +68,11 @@ where
     fn run(&mut self, mut tx: Tx) -> bool {
         // A panic ends the act, not the thread: its savepoint is rolled back like that of any act that failed.
         let ran = catch_unwind(AssertUnwindSafe(|| {
-            let returned = poll_once((self.act)(&mut tx));
+            let returned = poll_once((self.act)(&mut tx))?;
             tx.outcome(returned)
         }));
         self.outcome = ran.unwrap_or_else(|_| Err(StoreError::Corrupt("an act panicked".to_owned())));
-        self.outcome.is_ok()
+        matches!(self.outcome, Ok(Ok(_)))
     }
 
     fn answer(self: Box<Self>, end: Result<(), StoreError>) {
@@ -81,9 +83,9 @@ where
 
 /// Every method of a SQLite [`Tx`] is done when it returns, so an act that awaits nothing else is done at the first
 /// poll. One that isn't would hold up every other writer.
-fn poll_once<T>(act: impl Future<Output = Result<T, StoreError>>) -> Result<T, StoreError> {
+fn poll_once<T>(act: impl Future<Output = T>) -> Result<T, StoreError> {
     match pin!(act).poll(&mut Context::from_waker(Waker::noop())) {
-        Poll::Ready(returned) => returned,
+        Poll::Ready(returned) => Ok(returned),
         Poll::Pending => Err(StoreError::Corrupt("an act awaited something else than its Tx".to_owned())),
     }
 }

@@ -101,6 +101,41 @@ async fn parameters_go_by_their_number_out_of_order_and_repeated() {
 }
 
 #[tokio::test]
+async fn an_act_that_refuses_keeps_nothing_and_leaves_its_neighbours_alone() {
+    #[derive(Debug, PartialEq, Eq)]
+    enum Refusal {
+        Taken,
+        Store(StoreError),
+    }
+    impl From<StoreError> for Refusal {
+        fn from(error: StoreError) -> Self {
+            Self::Store(error)
+        }
+    }
+    on_each_engine(async |place| {
+        let store = place.open().await;
+        let refused = store.attempt(async |tx: &mut Tx| {
+            tx.execute(ADD, values!["refused", 1]).await?;
+            Err::<(), _>(Refusal::Taken)
+        });
+        let kept = store.attempt(async |tx: &mut Tx| {
+            tx.execute(ADD, values!["kept", 1]).await?;
+            Ok::<_, Refusal>(())
+        });
+        assert_eq!(tokio::join!(refused, kept), (Err(Refusal::Taken), Ok(())));
+        assert_eq!((value_of(&store, "refused").await, value_of(&store, "kept").await), (None, Some(1)));
+        // A failed statement wins over what the act makes of it.
+        let overlooked = store.attempt(async |tx: &mut Tx| {
+            let _ = tx.execute(ADD, values!["kept", 2]).await;
+            Err::<(), _>(Refusal::Taken)
+        });
+        assert!(matches!(overlooked.await, Err(Refusal::Store(StoreError::Conflict(_)))));
+        store.close().await;
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn a_statement_tells_how_many_rows_it_changed_and_returns_them() {
     on_each_engine(async |place| {
         let store = place.open().await;

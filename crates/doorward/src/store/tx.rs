@@ -13,6 +13,9 @@ pub struct Tx {
     pub(super) faults: Option<std::sync::Arc<super::Faults>>,
 }
 
+/// What came of an act: what it returned, of which only `Ok` is kept; or the failure of the store.
+pub(super) type Outcome<T, E> = Result<Result<T, E>, StoreError>;
+
 enum On {
     Sqlite(Rc<Connection>),
     Postgres(Box<Session>),
@@ -104,8 +107,8 @@ impl Tx {
     }
 
     /// What came of the act: its first failed statement, or else what it returned.
-    pub(super) fn outcome<T>(&mut self, returned: Result<T, StoreError>) -> Result<T, StoreError> {
-        self.failed.take().map_or(returned, Err)
+    pub(super) fn outcome<T, E>(&mut self, returned: Result<T, E>) -> Outcome<T, E> {
+        self.failed.take().map_or(Ok(returned), Err)
     }
 
     pub(super) fn into_session(self) -> Option<Session> {
