@@ -32,10 +32,10 @@ use crate::sign_ins::SignIns;
 use crate::store::{Store, StoreError, StoreSettings, Tx, values};
 use crate::throttle::{self, Throttle};
 use crate::users::Users;
-use crate::web::cookies::CookieJar;
-use crate::web::headers::Headers;
-use crate::web::origins::Origins;
-use crate::web::page::Pages;
+use crate::wire::cookies::CookieJar;
+use crate::wire::headers::Headers;
+use crate::wire::origins::Origins;
+use crate::wire::page::Pages;
 use crate::{audit, links, posts};
 
 /// How often the table of revocations and the keys are looked at for what other processes wrote.

@@ -5,9 +5,9 @@ use std::net::IpAddr;
 use doorward_core::{SessionId, Timestamp, UserId};
 
 use crate::posts;
-use crate::shape::shown;
 use crate::store::{Row, Store, StoreError, Tx, values};
 use crate::users::rfc3339;
+use crate::wire::shape::shown;
 
 /// What happened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

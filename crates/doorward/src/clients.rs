@@ -17,9 +17,9 @@ use crate::actors::{Actor, Standing};
 use crate::audit::{self, Action, Entry};
 use crate::clock::Clock;
 use crate::error::{Error, Result};
-use crate::shape::shown;
 use crate::store::{Store, StoreError, Tx, values};
 use crate::users::rfc3339;
+use crate::wire::shape::shown;
 
 /// How many there may be: all are in memory.
 const MOST: i64 = 1_000;

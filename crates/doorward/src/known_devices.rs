@@ -8,18 +8,12 @@
 use std::time::Duration;
 
 use doorward_core::{OpaqueSecret, Timestamp, UserId};
-use zeroize::Zeroizing;
 
 use crate::store::{Store, StoreError, Tx, Value, values};
+use crate::wire::device::{ACCOUNTS, Device};
 
 /// How long a device is known from its last sign-in: as long as browsers keep a cookie.
 pub(crate) const TTL: Duration = Duration::from_secs(400 * 86_400);
-/// For how many accounts a device keeps a secret.
-const ACCOUNTS: usize = 5;
-
-/// What a device shows: its secrets, that of the last sign-in first.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct Device(Vec<OpaqueSecret>);
 
 /// A device that some account knows.
 #[derive(Debug, Clone, Copy)]
@@ -47,44 +41,18 @@ const KEEP_TEN: &str = "DELETE FROM devices WHERE user_id = $1 AND hash IN (SELE
 const VOID: &str = "DELETE FROM devices WHERE user_id = $1";
 const SWEEP: &str = "DELETE FROM devices WHERE used_at < $1";
 
-impl Device {
-    /// Reads the texts that a request has in this place. What can't be read is passed over.
-    pub(crate) fn read<'a>(texts: impl IntoIterator<Item = &'a str>) -> Self {
-        // Cut first: a long text costs no more than a full one.
-        let parts = texts.into_iter().flat_map(|text| text.splitn(ACCOUNTS + 1, '.').take(ACCOUNTS));
-        Self(parts.take(ACCOUNTS).filter_map(OpaqueSecret::parse).collect())
-    }
-
-    /// Whether it shows nothing.
-    pub(crate) fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
-
-    /// As the client holds it.
-    pub(crate) fn to_text(&self) -> Zeroizing<String> {
-        let secrets: Vec<_> = self.0.iter().map(OpaqueSecret::to_text).collect();
-        Zeroizing::new(secrets.iter().map(|secret| secret.as_str()).collect::<Vec<_>>().join("."))
-    }
-
-    /// As many hashes as there can be; the last one stands for those that aren't there.
-    fn hashes(&self) -> Option<Vec<Value>> {
-        let last = self.0.last()?;
-        let all = self.0.iter().chain(std::iter::repeat(last)).take(ACCOUNTS);
-        Some(all.map(|secret| Value::from(secret.hash())).collect())
-    }
-
-    fn with_first(&self, first: OpaqueSecret) -> Self {
-        let others =
-            self.0.iter().filter(|secret| secret.hash() != first.hash()).cloned().collect::<Vec<_>>();
-        Self(std::iter::once(first).chain(others).take(ACCOUNTS).collect())
-    }
-}
-
 impl Presented {
     /// A sign-in by this device.
     pub(crate) fn new(device: Device) -> Self {
         Self { device, fresh: OpaqueSecret::new(crate::random::bytes()) }
     }
+}
+
+/// As many hashes as there can be; the last one stands for those that aren't there.
+fn hashes(device: &Device) -> Option<Vec<Value>> {
+    let secrets = device.secrets();
+    let all = secrets.iter().chain(std::iter::repeat(secrets.last()?)).take(ACCOUNTS);
+    Some(all.map(|secret| Value::from(secret.hash())).collect())
 }
 
 /// The device, if any account knows it. An account that nobody has takes the same work.
@@ -93,7 +61,7 @@ pub(crate) async fn find(
     device: &Device,
     account: Option<UserId>,
 ) -> Result<Option<Seen>, StoreError> {
-    let Some(hashes) = device.hashes() else { return Ok(None) };
+    let Some(hashes) = hashes(device) else { return Ok(None) };
     let Some(row) = store.find(SEEN, hashes.clone()).await? else { return Ok(None) };
     let account = account.unwrap_or(UserId::from_bytes([0; 16]));
     let known = store.find(KNOWN, [hashes, values![account]].concat()).await?;
@@ -107,11 +75,11 @@ pub(crate) async fn note(
     presented: &Presented,
     now: Timestamp,
 ) -> Result<Device, StoreError> {
-    if let Some(hashes) = presented.device.hashes()
+    if let Some(hashes) = hashes(&presented.device)
         && let Some(row) = tx.find(USE, [hashes, values![user, now]].concat()).await?
     {
         let hash: [u8; 32] = row.get(0)?;
-        let known = presented.device.0.iter().find(|secret| secret.hash() == hash);
+        let known = presented.device.secrets().iter().find(|secret| secret.hash() == hash);
         return Ok(presented.device.with_first(known.unwrap_or(&presented.fresh).clone()));
     }
     let hash = presented.fresh.hash();

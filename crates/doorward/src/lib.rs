@@ -7,7 +7,6 @@ pub mod accounts;
 mod actors;
 mod app;
 pub mod audit;
-mod client;
 pub mod clients;
 mod clock;
 mod counters;
@@ -30,7 +29,6 @@ mod seldom;
 mod serve;
 pub mod sessions;
 pub mod settings;
-mod shape;
 mod sign_ins;
 pub mod store;
 #[cfg(feature = "testing")]
@@ -38,6 +36,7 @@ pub mod testing;
 pub mod throttle;
 pub mod users;
 mod web;
+mod wire;
 
 pub use app::{App, OpenError, Parts};
 pub use clock::Clock;

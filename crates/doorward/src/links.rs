@@ -10,9 +10,9 @@ use doorward_core::email::Email;
 use doorward_core::role::{RoleName, Roles, permission};
 use doorward_core::{LinkId, OpaqueSecret, SessionId, Timestamp, UserId};
 
-use crate::shape::shown;
 use crate::store::{Row, Store, StoreError, Tx, values};
 use crate::users;
+use crate::wire::shape::shown;
 
 /// How long a reset link works.
 pub(crate) const RESET_TTL: Duration = Duration::from_secs(3_600);

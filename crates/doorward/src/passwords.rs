@@ -10,7 +10,6 @@ use doorward_core::password::Password;
 use doorward_core::{Purpose, RootSecret, Timestamp, UserId};
 
 use crate::audit::{self, Action, By, Entry};
-use crate::client::{self, Client};
 use crate::clock::Clock;
 use crate::error::{Error, Result};
 use crate::hashing::Hashing;
@@ -18,6 +17,7 @@ use crate::known_devices;
 use crate::store::{Store, StoreError, Tx};
 use crate::throttle::{Guess, Refused, Throttle};
 use crate::users::{User, Users, WithHash};
+use crate::wire::client::{self, Client};
 
 /// Checks passwords.
 pub struct Passwords {

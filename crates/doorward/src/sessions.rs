@@ -28,11 +28,12 @@ use crate::counters::Counts;
 use crate::error::{Error, Result};
 use crate::hooks::Hooks;
 use crate::keys::Keys;
-use crate::known_devices::{self, Device, Presented};
+use crate::known_devices::{self, Presented};
 use crate::revocations::{self, Because, End, Ended, Ending, Revocations};
-use crate::shape::shown;
 use crate::store::{Row, Store, StoreError, Tx, values};
 use crate::users::{User, rfc3339};
+use crate::wire::device::Device;
+use crate::wire::shape::shown;
 
 pub(crate) use again::Repeat;
 pub use memory::Memory;

@@ -11,8 +11,8 @@ use std::time::Duration;
 
 use doorward_core::{Mode, SessionId, UserId};
 
-use crate::client::network;
 use crate::error::Error;
+use crate::wire::client::network;
 
 const MINUTE: Duration = Duration::from_secs(60);
 /// How many networks are told apart in a minute.

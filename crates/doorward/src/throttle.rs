@@ -17,12 +17,12 @@ use ipnet::IpNet;
 use quick_cache::sync::Cache;
 
 use crate::audit::{self, Action, By, Entry};
-use crate::client;
 use crate::counters::{self, Counts};
 use crate::error::{Error, Result};
 use crate::known_devices::Seen;
 use crate::settings::Settings;
 use crate::store::{Store, StoreError, Tx, values};
+use crate::wire::client;
 
 /// How many accounts one device may try, beyond those that it is known at: each such try costs a hash for nothing.
 const ACCOUNTS_OF_DEVICE: u32 = 5;

@@ -16,8 +16,8 @@ use time::format_description::well_known::Rfc3339;
 use unicode_normalization::UnicodeNormalization;
 
 use crate::error::{Error, Result};
-use crate::shape::shown;
 use crate::store::{Row, Store, StoreError, values};
+use crate::wire::shape::shown;
 
 /// How many users are kept in memory for signed-in pages.
 const CACHED: usize = 10_000;

@@ -9,9 +9,9 @@ use ipnet::IpNet;
 use prometheus_client::metrics::counter::Counter;
 use rustix::process::{Resource, getrlimit, setrlimit};
 
-use crate::client::network;
 use crate::seldom::seldom;
 use crate::settings::Settings;
+use crate::wire::client::network;
 
 /// Descriptors that are not for connections: the database's, the listener, the log, files of the moment.
 const KEPT_BACK: usize = 256;

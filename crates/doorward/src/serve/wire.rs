@@ -3,7 +3,7 @@
 use http::header::{HOST, TRANSFER_ENCODING};
 use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, Version, header};
 
-use crate::web::headers::POLICY;
+use crate::wire::headers::POLICY;
 
 /// Whether two readers of this head could take it for two things (attack H05): it must have exactly one valid `Host`
 /// (RFC 9112 section 3.2; HTTP/1.0 may have none), and no transfer coding but `chunked`, since hyper undoes no other.

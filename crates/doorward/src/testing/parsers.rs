@@ -16,8 +16,8 @@ use super::Site;
 use crate::error::Result;
 use crate::web::client::Client;
 use crate::web::input::Input;
-use crate::web::query::Query;
-use crate::web::reader::Reader;
+use crate::wire::query::Query;
+use crate::wire::reader::Reader;
 
 /// The parsers that need a server around them.
 pub struct Parsers {
@@ -53,7 +53,7 @@ impl Parsers {
 
     /// The place that a sign-in may go on to.
     pub fn return_to<'t>(&self, text: &'t str) -> Option<&'t str> {
-        crate::web::return_to::return_to(&self.site.app.settings, text)
+        crate::wire::return_to::return_to(&self.site.app.settings, text)
     }
 
     /// Reads a body of this media type, and of its fields those of a sign-up and `text`.

@@ -11,8 +11,8 @@ use http::request::Parts;
 
 use crate::accounts::{Actor, Admin, Confirmation};
 use crate::app::App;
-use crate::client::Client;
 use crate::error::{Error, Result};
+use crate::wire::client::Client;
 
 /// A caller whose session is live and whose account is enabled, as the store has it now. For password change, deletion
 /// and everything that admins do (attacks J33, R11).

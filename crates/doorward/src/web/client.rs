@@ -7,12 +7,12 @@ use doorward_guard::distinct;
 use http::header::USER_AGENT;
 use http::request::Parts;
 
-use super::reader::Reader;
 use crate::app::App;
-pub(crate) use crate::client::Client;
-use crate::client::client_ip;
 use crate::error::Error;
-use crate::known_devices::Device;
+pub(crate) use crate::wire::client::Client;
+use crate::wire::client::client_ip;
+use crate::wire::device::Device;
+use crate::wire::reader::Reader;
 
 impl FromRequestParts<App> for Client {
     type Rejection = Error;

@@ -14,11 +14,11 @@ use serde::Serialize;
 
 use super::caller::Caller;
 use super::input::Input;
-use super::page::FORM_KEY;
 use crate::accounts::{Actor, Confirmation};
 use crate::app::App;
-use crate::client::Client;
 use crate::error::{Error, Result};
+use crate::wire::client::Client;
+use crate::wire::page::FORM_KEY;
 
 /// The field with the password of who asks.
 pub(crate) const CURRENT_PASSWORD: &str = "current_password";

@@ -7,14 +7,14 @@ use http::{HeaderMap, StatusCode};
 use serde::Serialize;
 use serde_json::Value;
 
-use super::cookies::SetCookies;
 use crate::app::App;
-use crate::client::Client;
 use crate::error::{Error, Result};
 use crate::known_devices;
 use crate::sessions::{Content, Issued};
-use crate::shape::{and_maybe, described, exactly, like, object, of};
 use crate::users;
+use crate::wire::client::Client;
+use crate::wire::cookies::SetCookies;
+use crate::wire::shape::{and_maybe, described, exactly, like, object, of};
 use doorward_core::Mode;
 
 /// `{success, message, user, …credential}`.

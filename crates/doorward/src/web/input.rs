@@ -18,12 +18,12 @@ use serde::de::{self, Deserialize, Deserializer, MapAccess};
 use serde_json::Value;
 use serde_json::error::Category;
 
-use super::media_type::MediaType;
 use crate::app::App;
 use crate::error::{Error, FieldError, Result};
 use crate::posts;
 use crate::settings::Settings;
-use crate::shape::Shape;
+use crate::wire::media_type::MediaType;
+use crate::wire::shape::Shape;
 
 /// The fields of a request's body. Unknown ones are passed over: they have no effect (attack A03).
 #[derive(Debug, Default)]

@@ -4,8 +4,8 @@ use axum::extract::FromRequestParts;
 use http::request::Parts;
 use serde_json::{Value, json};
 
-use super::query::Query;
 use crate::error::{Error, Result};
+use crate::wire::query::Query;
 
 /// Something was done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -7,23 +7,14 @@ use super::sources::{Modules, Source, sources, uses};
 /// `args` lists the commands, and the commands take what is said for all of them: clap's own shape.
 const ALLOWED: [(&str, &str, &str); 1] = [("doorward-cli", "args", "commands")];
 
-/// These files of web stand below App: `web::page` is `page` here.
-fn beside(module: String) -> String {
-    let of_app = ["cookies", "headers", "origins", "page", "assets", "words"];
-    match module.strip_prefix("web::") {
-        Some(file) if of_app.contains(&file) => file.to_owned(),
-        _ => module,
-    }
-}
-
 /// For each folder (a module's path), which of its modules uses which.
 type Arrows = BTreeMap<String, BTreeMap<String, BTreeSet<String>>>;
 
 fn arrows(krate: &str, sources: &[Source]) -> Arrows {
     let (modules, mut all) = (Modules::of(sources), Arrows::new());
     for source in sources {
-        let own = beside(source.module());
-        for used in uses(source).iter().map(|path| beside(modules.of_path(path))) {
+        let own = source.module();
+        for used in uses(source).iter().map(|path| modules.of_path(path)) {
             let (from, to) = (own.split("::"), used.split("::"));
             let shared: Vec<_> = from.zip(to).take_while(|(a, b)| a == b).map(|(a, _)| a).collect();
             let below = |module: &str| module.split("::").nth(shared.len()).unwrap_or_default().to_owned();

@@ -22,12 +22,12 @@ use crate::web::caller::{Caller, ReadsClients, WritesClients};
 use crate::web::client::Client;
 use crate::web::confirm;
 use crate::web::credential::go;
-use crate::web::done::done;
 use crate::web::home::may_see;
 use crate::web::input::Input;
 use crate::web::notice::{Notice, Said};
-use crate::web::query::Query;
-use crate::web::reader::Reader;
+use crate::wire::done::done;
+use crate::wire::query::Query;
+use crate::wire::reader::Reader;
 
 const LIST: &str = "clients.html";
 

@@ -19,11 +19,11 @@ use crate::web::caller::{Caller, EndsSessions, ReadsSessions, ReadsUsers, Writes
 use crate::web::client::Client;
 use crate::web::confirm::{self, Waiting};
 use crate::web::credential::go;
-use crate::web::done::done;
 use crate::web::input::Input;
 use crate::web::notice::{Notice, Said};
-use crate::web::query::Query;
-use crate::web::reader::Reader;
+use crate::wire::done::done;
+use crate::wire::query::Query;
+use crate::wire::reader::Reader;
 
 /// How many rows a page has, and at most.
 pub(super) const PAGE: u32 = 50;

@@ -4,9 +4,9 @@ use doorward_core::{Mode, SessionId, UserId};
 
 use crate::app::App;
 use crate::error::Result;
-use crate::shape::shown;
 use crate::store::{Row, StoreError, values};
 use crate::users::{self, folded, rfc3339};
+use crate::wire::shape::shown;
 
 /// Which users to list.
 #[derive(Debug, Clone, Default)]

@@ -22,11 +22,11 @@ use crate::error::{Error, Result};
 use crate::web::caller::{Caller, EndsSessions, ReadsAudit, ReadsSessions};
 use crate::web::client::Client;
 use crate::web::credential::go;
-use crate::web::done::done;
 use crate::web::home::may_see;
 use crate::web::notice::{Notice, Said};
-use crate::web::query::Query;
-use crate::web::reader::Reader;
+use crate::wire::done::done;
+use crate::wire::query::Query;
+use crate::wire::reader::Reader;
 
 const SESSIONS: &str = "sessions.html";
 const LOG: &str = "audit.html";

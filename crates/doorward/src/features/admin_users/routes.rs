@@ -17,11 +17,11 @@ use crate::clients::Shown as Client;
 use crate::error::Error;
 use crate::links::ListedInvitation;
 use crate::sessions::Shown;
-use crate::shape::{Shape, described, exactly, object, of};
 use crate::web::api::Who::May;
 use crate::web::api::{Routes, Says, optional, required, says};
-use crate::web::done::Done;
 use crate::web::notice::Notice;
+use crate::wire::done::Done;
+use crate::wire::shape::{Shape, described, exactly, object, of};
 
 pub(crate) fn routes() -> Routes {
     users().merge(links()).merge(sessions_and_log()).merge(registered_clients())

@@ -17,8 +17,8 @@ use crate::web::caller::Confirmed;
 use crate::web::client::Client;
 use crate::web::confirm::CURRENT_PASSWORD;
 use crate::web::credential::go;
-use crate::web::done::{Done, done};
 use crate::web::input::Input;
+use crate::wire::done::{Done, done};
 
 pub(crate) fn routes() -> Routes {
     let confirm_says = says("Confirm the session by the password", Who::SignedIn)

@@ -10,13 +10,13 @@ use minijinja::context;
 
 use crate::app::App;
 use crate::error::Result;
-use crate::shape::{like, object, of};
 use crate::users;
 use crate::web::api::{Routes, Who, says};
 use crate::web::credential::go;
 use crate::web::home::{HOME, home};
 use crate::web::notice::{Notice, Said};
-use crate::web::reader::Reader;
+use crate::wire::reader::Reader;
+use crate::wire::shape::{like, object, of};
 
 pub(crate) fn routes() -> Routes {
     let user = object([

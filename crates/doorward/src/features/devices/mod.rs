@@ -15,13 +15,13 @@ use crate::audit::{Action, By, Entry};
 use crate::error::{Error, Result};
 use crate::revocations::Because;
 use crate::sessions;
-use crate::shape::{object, of};
 use crate::web::api::{Routes, Who, says};
 use crate::web::client::Client;
 use crate::web::credential::go;
-use crate::web::done::{Done, done};
 use crate::web::notice::Notice;
-use crate::web::reader::Reader;
+use crate::wire::done::{Done, done};
+use crate::wire::reader::Reader;
+use crate::wire::shape::{object, of};
 
 pub(crate) fn routes() -> Routes {
     let listed = object([("sessions", of::<Vec<sessions::Shown>>())]);

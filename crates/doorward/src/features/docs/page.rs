@@ -4,8 +4,8 @@ use minijinja::context;
 use minijinja::value::Value;
 
 use crate::app::App;
-use crate::shape::example;
 use crate::web::api::{Operation, Who};
+use crate::wire::shape::example;
 
 /// The page of these operations, by topic.
 pub(super) fn show(app: &App, operations: &[Operation]) -> Response {

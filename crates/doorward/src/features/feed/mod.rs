@@ -19,9 +19,9 @@ use serde_json::{Value, json};
 use crate::app::App;
 use crate::error::{Error, Result};
 use crate::feed::{PAGE, entries};
-use crate::shape::{described, like, object, of};
 use crate::web::api::{Routes, Who, says};
-use crate::web::query::Query;
+use crate::wire::query::Query;
+use crate::wire::shape::{described, like, object, of};
 use caller::Caller;
 
 pub(crate) fn routes() -> Routes {

@@ -33,11 +33,11 @@ use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use crate::app::App;
 use crate::counters;
 use crate::error::{Cause, Error, Result};
-use crate::shape::of;
 use crate::users::User;
 use crate::web::api::{Routes, Who, says};
 use crate::web::detour::from_application;
 use crate::web::front::ForProxy;
+use crate::wire::shape::of;
 use original::{Original, is_opened};
 
 const USER: HeaderName = HeaderName::from_static("remote-user");

@@ -10,8 +10,8 @@ use url::Url;
 
 use crate::settings::Settings;
 use crate::web::detour::is_navigation;
-use crate::web::reader::Reader;
-use crate::web::return_to::{application, return_to};
+use crate::wire::reader::Reader;
+use crate::wire::return_to::{application, return_to};
 
 /// The request that the proxy holds back.
 pub(super) struct Original<'a> {

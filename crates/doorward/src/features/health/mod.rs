@@ -7,8 +7,8 @@ use serde_json::{Value, json};
 
 use crate::app::App;
 use crate::error::Result;
-use crate::shape::{exactly, object};
 use crate::web::api::{Routes, Who, says};
+use crate::wire::shape::{exactly, object};
 
 pub(crate) fn routes() -> Routes {
     let status = |word: &str| object([("status", exactly(word))]);

@@ -18,10 +18,10 @@ use zeroize::Zeroizing;
 
 use crate::app::App;
 use crate::error::{Error, Result};
-use crate::shape::{and_maybe, like, named, object, of};
 use crate::web::api::{Routes, Who, optional, says};
 use crate::web::input::Input;
 use crate::web::registered::Registered;
+use crate::wire::shape::{and_maybe, like, named, object, of};
 
 pub(crate) fn routes() -> Routes {
     let alive = and_maybe(

@@ -8,8 +8,8 @@ use serde_json::json;
 
 use crate::app::App;
 use crate::keys::JWKS_MAX_AGE;
-use crate::shape::object;
 use crate::web::api::{Routes, Who, says};
+use crate::wire::shape::object;
 
 pub(crate) fn routes() -> Routes {
     let key = json!({ "type": "object", "required": ["kty", "kid", "alg", "use"], "properties": {

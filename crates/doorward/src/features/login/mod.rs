@@ -23,9 +23,7 @@ use crate::app::App;
 use crate::audit::Action;
 use crate::error::{Error, Result};
 use crate::hooks::SigningIn;
-use crate::known_devices::Device;
 use crate::sessions::{self, Issued};
-use crate::shape::of;
 use crate::sign_ins::{Outcome, SignIn};
 use crate::store::{Tx, values};
 use crate::users::User;
@@ -34,10 +32,12 @@ use crate::web::client::Client;
 use crate::web::detour::{detour, from_elsewhere};
 use crate::web::input::Input;
 use crate::web::notice::{Notice, Said};
-use crate::web::query::Query;
-use crate::web::reader::Reader;
-use crate::web::return_to::{RETURN_TO, reaches, return_to};
 use crate::web::{credential, proof};
+use crate::wire::device::Device;
+use crate::wire::query::Query;
+use crate::wire::reader::Reader;
+use crate::wire::return_to::{RETURN_TO, reaches, return_to};
+use crate::wire::shape::of;
 
 pub(crate) fn routes() -> Routes {
     let form_says = says("The form to sign in", Who::Anybody)

@@ -24,11 +24,11 @@ use crate::revocations::Because;
 use crate::web::api::{Routes, Who, optional, says};
 use crate::web::client::Client;
 use crate::web::credential::go;
-use crate::web::done::{Done, done};
 use crate::web::input::Input;
 use crate::web::notice::Notice;
 use crate::web::proof::{self, InBody};
-use crate::web::reader::Reader;
+use crate::wire::done::{Done, done};
+use crate::wire::reader::Reader;
 
 pub(crate) fn routes() -> Routes {
     let logout_says = says("Sign out", Who::Anybody)

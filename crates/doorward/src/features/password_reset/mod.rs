@@ -18,15 +18,15 @@ use crate::app::App;
 use crate::audit::{Action, By, Entry};
 use crate::error::{Error, Result};
 use crate::links;
-use crate::shape::of;
 use crate::web::api::{Routes, Who, required, says};
 use crate::web::client::Client;
 use crate::web::credential::go;
-use crate::web::done::{Done, done};
 use crate::web::input::Input;
 use crate::web::notice::Notice;
-use crate::web::query::Query;
-use crate::web::reader::Reader;
+use crate::wire::done::{Done, done};
+use crate::wire::query::Query;
+use crate::wire::reader::Reader;
+use crate::wire::shape::of;
 
 pub(crate) fn routes() -> Routes {
     let form_says = says("The form to set a new password", Who::Anybody)

@@ -25,17 +25,17 @@ use crate::app::App;
 use crate::audit::{Action, By, Entry};
 use crate::error::{Error, Result};
 use crate::sessions::Issued;
-use crate::shape::{exactly, object, of};
 use crate::users::{self, User, check_new_password};
 use crate::web::api::{Routes, Says, Who, optional, required, says};
 use crate::web::caller::Confirmed;
 use crate::web::client::Client;
 use crate::web::credential::{self, go};
-use crate::web::done::{Done, done};
 use crate::web::home::{HOME, home};
 use crate::web::input::Input;
 use crate::web::notice::Notice;
-use crate::web::reader::Reader;
+use crate::wire::done::{Done, done};
+use crate::wire::reader::Reader;
+use crate::wire::shape::{exactly, object, of};
 
 pub(crate) fn routes() -> Routes {
     let user = || ("user", of::<users::Shown<'_>>());

@@ -15,9 +15,7 @@ use zeroize::Zeroizing;
 
 use crate::app::App;
 use crate::error::{Error, Result};
-use crate::known_devices::Device;
 use crate::sessions::{self, Issued};
-use crate::shape::of;
 use crate::web::api::{Routes, Who, optional, says};
 use crate::web::client::Client;
 use crate::web::credential::{self, cookies, go_as};
@@ -25,9 +23,11 @@ use crate::web::detour::{is_navigation, to_login};
 use crate::web::front::Proved;
 use crate::web::input::Input;
 use crate::web::proof::{self, RefreshCookie};
-use crate::web::query::Query;
-use crate::web::reader::Reader;
-use crate::web::return_to::{RETURN_TO, path_of_ours, reaches, return_to};
+use crate::wire::device::Device;
+use crate::wire::query::Query;
+use crate::wire::reader::Reader;
+use crate::wire::return_to::{RETURN_TO, path_of_ours, reaches, return_to};
+use crate::wire::shape::of;
 
 pub(crate) fn routes() -> Routes {
     let refresh_says = says("Renew the credential", Who::RefreshToken)

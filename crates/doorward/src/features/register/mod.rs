@@ -28,16 +28,16 @@ use crate::hooks::SigningIn;
 use crate::links;
 use crate::sessions::{self, Begun, Issued};
 use crate::settings::Registration;
-use crate::shape::of;
 use crate::store::Tx;
 use crate::users::{User, VouchedBy};
 use crate::web::api::{Routes, Who, optional, required, says};
 use crate::web::client::Client;
 use crate::web::input::Input;
-use crate::web::query::Query;
-use crate::web::reader::Reader;
-use crate::web::return_to::{RETURN_TO, reaches, return_to};
 use crate::web::{credential, proof};
+use crate::wire::query::Query;
+use crate::wire::reader::Reader;
+use crate::wire::return_to::{RETURN_TO, reaches, return_to};
+use crate::wire::shape::of;
 
 pub(crate) fn routes() -> Routes {
     let form_says = says("The form to register", Who::Anybody)

@@ -12,10 +12,10 @@ use crate::error::Result;
 use crate::revocations::Because;
 use crate::web::api::{Routes, Who, optional, required, says};
 use crate::web::client::Client;
-use crate::web::done::{Done, done};
 use crate::web::input::Input;
 use crate::web::proof;
 use crate::web::registered::Registered;
+use crate::wire::done::{Done, done};
 
 pub(crate) fn routes() -> Routes {
     let revoke_says = says("Revoke a token", Who::Client)

@@ -4,9 +4,9 @@ use axum::extract::RawQuery;
 use axum::response::IntoResponse;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE, VARY};
 
-use crate::shape::of;
 use crate::web::api::{Routes, Who, says};
-use crate::web::assets::{FAVICON, STYLE, version};
+use crate::wire::assets::{FAVICON, STYLE, version};
+use crate::wire::shape::of;
 
 pub(crate) fn routes() -> Routes {
     let kept = |summary, media| {

@@ -6,11 +6,11 @@ use http::Method;
 use serde_json::{Map, Value, json};
 
 use super::{Answers, BodyField, Operation, Who, status};
-use crate::error::Problem;
 use crate::settings::Settings;
-use crate::shape::{example, object, put};
-use crate::web::cookies::CookieJar;
-use crate::web::oauth;
+use crate::wire::cookies::CookieJar;
+use crate::wire::oauth;
+use crate::wire::problem::Problem;
+use crate::wire::shape::{example, object, put};
 
 const ABOUT: &str = "Register, sign in, sessions, tokens, refresh, roles and instant logout.\n\n\
     JSON goes in and comes out; browsers send forms to the same paths, and get pages and redirects. A form is what \
@@ -119,7 +119,7 @@ impl Writer<'_> {
     fn parameters(&mut self, operation: &Operation) -> Vec<Value> {
         let mut parameters = Vec::new();
         if operation.path.contains("{id}") {
-            let schema = crate::shape::of::<doorward_core::UserId>();
+            let schema = crate::wire::shape::of::<doorward_core::UserId>();
             parameters.push(json!({ "name": "id", "in": "path", "required": true, "schema": schema }));
         }
         for one in &operation.says.query {
@@ -259,7 +259,7 @@ fn schema(fields: &[BodyField], form: bool) -> Value {
     let known = fields.iter().filter(|field| form || !field.only_forms);
     let shape = |field: &BodyField| match field.required {
         true => field.shape.clone(),
-        false => crate::shape::or_null(field.shape.clone()),
+        false => crate::wire::shape::or_null(field.shape.clone()),
     };
     let mut schema = object(known.map(|field| (field.name, shape(field))));
     let needed: Vec<_> = fields.iter().filter(|field| field.required).map(|field| field.name).collect();

@@ -18,8 +18,8 @@ use super::input::Field;
 use crate::app::App;
 use crate::error::{Cause, Error};
 use crate::settings::{InvalidTokenStatus, Settings};
-use crate::shape::Shape;
 use crate::users::Cached;
+use crate::wire::shape::Shape;
 
 pub(crate) use document::document;
 

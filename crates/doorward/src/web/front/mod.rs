@@ -1,6 +1,6 @@
 //! What stands before the routes. [`Front::answer`] is the order in which a request is judged, answered and completed:
 //!
-//! 1. [`origins`](crate::web::origins): whose page sent it, and whether it may ask at all
+//! 1. [`origins`](crate::wire::origins): whose page sent it, and whether it may ask at all
 //! 2. `express`: what memory has for a program is answered here, before the router
 //! 3. the routes; what changes something runs to its end, and a form runs once (`once`)
 //! 4. `refusal`: an error becomes problem details, a page, OAuth's form or a proxy's answer
@@ -32,14 +32,14 @@ use self::once::once;
 use self::request_id::RequestId;
 use super::api::InMemory;
 use super::detour::from_elsewhere;
-use super::origins::Sender;
-use super::page::HasForm;
-use super::reader::Reader;
 use crate::app::App;
 use crate::clock::steady;
 use crate::error::Error;
 use crate::metrics::Route;
 use crate::sign_ins::SignIn;
+use crate::wire::origins::Sender;
+use crate::wire::page::HasForm;
+use crate::wire::reader::Reader;
 
 pub(crate) use self::refusal::{ForProxy, Proved};
 

@@ -20,15 +20,15 @@ use tower::ServiceExt;
 use super::Answers;
 
 use crate::app::App;
-use crate::client::Client;
 use crate::clock::steady;
 use crate::error::{Cause, Error, Result};
 use crate::posts::{Ended, Hash, Known, Outcome, answering};
 use crate::sessions::{self, Repeat};
 use crate::web::input::read_body;
-use crate::web::page::{Again, FORM_KEY};
-use crate::web::reader::Reader;
 use crate::web::{credential, proof};
+use crate::wire::client::Client;
+use crate::wire::page::{Again, FORM_KEY};
+use crate::wire::reader::Reader;
 
 /// How long a repeat waits for the first. Hashing a password takes no longer (`hashing.timeout`).
 const PATIENCE: Duration = Duration::from_secs(20);

@@ -13,15 +13,16 @@ use tracing::Level;
 use super::{Asked, Front};
 use crate::app::App;
 use crate::counters;
-use crate::error::{Cause, Error, Problem};
+use crate::error::{Cause, Error};
 use crate::seldom;
 use crate::web::api::status;
 use crate::web::credential::go;
 use crate::web::detour::{detour, send_again, to_login};
-use crate::web::oauth::{self, is_oauth};
-use crate::web::page::Again;
-use crate::web::reader::Reader;
-use crate::web::return_to::path_of_ours;
+use crate::wire::oauth::{self, is_oauth};
+use crate::wire::page::Again;
+use crate::wire::problem::Problem;
+use crate::wire::reader::Reader;
+use crate::wire::return_to::path_of_ours;
 
 /// Among the extensions of a refusal: the live sessions that the request proved, too many for one.
 #[derive(Debug, Clone)]

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use crate::error::Error;
 use crate::settings::Settings;
-use crate::shape::{described, like, named, object, of};
+use crate::wire::shape::{described, like, named, object, of};
 
 /// The routes.
 pub(crate) const PATHS: [&str; 2] = ["/introspect", "/revoke"];

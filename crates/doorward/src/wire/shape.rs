@@ -204,13 +204,13 @@ macro_rules! shown {
             $($(#[doc = $doc])+ $field_vis $field: $type,)+
         }
 
-        impl $(<$life>)? $crate::shape::Shape for $name $(<$life>)? {
+        impl $(<$life>)? $crate::wire::shape::Shape for $name $(<$life>)? {
             fn shape() -> serde_json::Value {
-                let object = $crate::shape::object([$(
-                    (stringify!($field), $crate::shape::described(
-                        $crate::shape::of::<$type>(), concat!($($doc),+))),
+                let object = $crate::wire::shape::object([$(
+                    (stringify!($field), $crate::wire::shape::described(
+                        $crate::wire::shape::of::<$type>(), concat!($($doc),+))),
                 )+]);
-                $crate::shape::named($title, concat!($($about),+), object)
+                $crate::wire::shape::named($title, concat!($($about),+), object)
             }
         }
     };

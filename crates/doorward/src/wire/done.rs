@@ -5,7 +5,7 @@ use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::shape::{exactly, like, object, of};
+use crate::wire::shape::{exactly, like, object, of};
 
 /// `{success, message, sessions?}`.
 #[derive(Debug, Serialize)]

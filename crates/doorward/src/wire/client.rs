@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use http::HeaderMap;
 use ipnet::IpNet;
 
-use crate::known_devices::Device;
+use crate::wire::device::Device;
 
 /// Who sent a request, as far as the network tells.
 #[derive(Debug, Clone)]

@@ -1,0 +1,43 @@
+//! What a device shows of earlier sign-ins, in its cookie or field.
+
+use doorward_core::OpaqueSecret;
+use zeroize::Zeroizing;
+
+/// For how many accounts a device keeps a secret.
+pub(crate) const ACCOUNTS: usize = 5;
+
+/// What a device shows: its secrets, that of the last sign-in first.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Device(Vec<OpaqueSecret>);
+
+impl Device {
+    /// Reads the texts that a request has in this place. What can't be read is passed over.
+    pub(crate) fn read<'a>(texts: impl IntoIterator<Item = &'a str>) -> Self {
+        // Cut first: a long text costs no more than a full one.
+        let parts = texts.into_iter().flat_map(|text| text.splitn(ACCOUNTS + 1, '.').take(ACCOUNTS));
+        Self(parts.take(ACCOUNTS).filter_map(OpaqueSecret::parse).collect())
+    }
+
+    /// Whether it shows nothing.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// As the client holds it.
+    pub(crate) fn to_text(&self) -> Zeroizing<String> {
+        let secrets: Vec<_> = self.0.iter().map(OpaqueSecret::to_text).collect();
+        Zeroizing::new(secrets.iter().map(|secret| secret.as_str()).collect::<Vec<_>>().join("."))
+    }
+
+    /// Its secrets, that of the last sign-in first.
+    pub(crate) fn secrets(&self) -> &[OpaqueSecret] {
+        &self.0
+    }
+
+    /// The same device after a sign-in that gave it this secret.
+    pub(crate) fn with_first(&self, first: OpaqueSecret) -> Self {
+        let others =
+            self.0.iter().filter(|secret| secret.hash() != first.hash()).cloned().collect::<Vec<_>>();
+        Self(std::iter::once(first).chain(others).take(ACCOUNTS).collect())
+    }
+}

@@ -1,0 +1,65 @@
+//! Refusals as problem details (RFC 9457).
+
+use std::borrow::Cow;
+use std::collections::BTreeSet;
+
+use http::StatusCode;
+use serde::Serialize;
+use serde_json::{Value, json};
+
+use super::shape::{and_maybe, described, exactly, like, named, object, of};
+use crate::error::{Error, FieldError};
+
+/// An error as RFC 9457 writes it.
+#[derive(Debug, Serialize)]
+pub(crate) struct Problem<'a> {
+    r#type: &'static str,
+    title: &'static str,
+    status: u16,
+    success: bool,
+    code: &'static str,
+    message: Cow<'static, str>,
+    request_id: &'a str,
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    fields: &'a [FieldError],
+}
+
+impl Problem<'_> {
+    /// Its shape; which codes there can be, each route says.
+    pub(crate) fn shape() -> Value {
+        let (text, row) = (of::<&str>, |error: &Error| error.row().1);
+        let codes: BTreeSet<_> = Error::every().iter().map(row).collect();
+        let refused = object([
+            ("type", exactly("about:blank")),
+            ("title", like(text(), "Unauthorized")),
+            ("status", like(of::<u32>(), 401)),
+            ("success", exactly(false)),
+            ("code", json!({ "type": "string", "enum": codes, "examples": ["token_expired"] })),
+            ("message", like(described(text(), "What happened, for people."), "jwt expired")),
+            (
+                "request_id",
+                like(
+                    described(text(), "The same as in `X-Request-Id` and in the log."),
+                    "6b0e5d1f2a93c8470000002a",
+                ),
+            ),
+        ]);
+        let field = object([
+            ("field", like(text(), "email")),
+            ("message", like(described(text(), "What is wrong and what to do."), "is required")),
+        ]);
+        let fields =
+            json!({ "type": "array", "items": named("FieldError", "What is wrong with one field.", field) });
+        named("Problem", "Why a request was refused (RFC 9457).", and_maybe(refused, [("fields", fields)]))
+    }
+}
+
+impl<'a> Problem<'a> {
+    /// The error under this status, for this request.
+    pub(crate) fn new(error: &'a Error, status: StatusCode, request_id: &'a str) -> Self {
+        let (_, code, message) = error.row();
+        let title = status.canonical_reason().unwrap_or_default();
+        let (status, fields) = (status.as_u16(), error.fields());
+        Self { r#type: "about:blank", title, status, success: false, code, message, request_id, fields }
+    }
+}
