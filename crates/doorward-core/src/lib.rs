@@ -1,7 +1,4 @@
-//! Doorward's rules, decidable with pen and paper: no async, no I/O, no clock, no HTTP, no SQL.
-//!
-//! Time is handed in as a [`Timestamp`], chance as bytes. What a caller decides with these rules it does elsewhere:
-//! `doorward-guard` checks requests, `doorward` keeps accounts and speaks HTTP.
+#![doc = include_str!("../README.md")]
 
 pub mod device;
 pub mod email;

@@ -1,7 +1,4 @@
-//! Doorward as a library: accounts, sessions, tokens, and the HTTP routes over them.
-//!
-//! [`Doorward`] is all of it inside an axum application of your own. [`App`] is what its routes stand on, for a server or a
-//! command line of your own.
+#![doc = include_str!("../README.md")]
 
 pub mod accounts;
 mod actors;
