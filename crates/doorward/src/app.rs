@@ -42,6 +42,8 @@ use crate::{audit, links, posts};
 const FOLLOW_EVERY: Duration = Duration::from_millis(250);
 /// How often what is over is forgotten.
 const SWEEP_EVERY: Duration = Duration::from_secs(60);
+/// How long the writer may take to say whether another process wrote; then it may have.
+const VERSION_TIMEOUT: Duration = Duration::from_secs(1);
 /// How long following may take. The next try begins anew.
 const FOLLOW_TIMEOUT: Duration = Duration::from_secs(4);
 
@@ -290,7 +292,9 @@ impl App {
     }
 
     async fn follow_where_changed(&self, seen: &mut Option<i64>) -> Result<(), StoreError> {
-        let version = self.store.data_version().await?;
+        // A writer that is too busy to say keeps nobody from reading.
+        let asked = tokio::time::timeout(VERSION_TIMEOUT, self.store.data_version()).await;
+        let version = asked.ok().and_then(Result::ok).flatten();
         if version.is_none() || version != *seen {
             self.follow().await?;
             if version.is_some() {

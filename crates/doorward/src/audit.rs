@@ -259,13 +259,18 @@ shown! {
 const PAGE: &str = "SELECT id, created_at, action, actor, occurrences, user_id, actor_id, session_id, ip, detail \
      FROM audit WHERE id < $1 ORDER BY id DESC LIMIT $2";
 
-/// A page of entries, the newest first, older than `before`.
+/// A page of entries, the newest first, older than `before`, in the share of the user who asks.
 ///
 /// # Errors
 /// The store's.
-pub async fn page(store: &Store, before: Option<SessionId>, limit: u32) -> Result<Vec<Shown>, StoreError> {
+pub async fn page(
+    store: &Store,
+    before: Option<SessionId>,
+    limit: u32,
+    asked_by: Option<UserId>,
+) -> Result<Vec<Shown>, StoreError> {
     let before = before.unwrap_or(SessionId::from_bytes([0xff; 16]));
-    let rows = store.list(PAGE, values![before, limit]).await?;
+    let rows = store.scan(asked_by, PAGE, values![before, limit]).await?;
     rows.iter().map(shown).collect()
 }
 

@@ -9,7 +9,7 @@ use arc_swap::ArcSwap;
 use aws_lc_rs::constant_time;
 use doorward_core::name::DisplayName;
 use doorward_core::role::{Roles, permission};
-use doorward_core::{ClientId, OpaqueSecret, Timestamp};
+use doorward_core::{ClientId, OpaqueSecret, Timestamp, UserId};
 use tokio::sync::Mutex;
 use zeroize::Zeroizing;
 
@@ -186,16 +186,21 @@ impl Clients {
     /// # Errors
     /// The store's.
     pub async fn list(&self) -> Result<Vec<Shown>> {
-        self.page(None, u32::try_from(MOST).unwrap_or(u32::MAX)).await
+        self.page(None, u32::try_from(MOST).unwrap_or(u32::MAX), None).await
     }
 
-    /// Some of them, the oldest first.
+    /// Some of them, the oldest first, in the share of the user who asks.
     ///
     /// # Errors
     /// The store's.
-    pub async fn page(&self, after: Option<ClientId>, limit: u32) -> Result<Vec<Shown>> {
+    pub async fn page(
+        &self,
+        after: Option<ClientId>,
+        limit: u32,
+        asked_by: Option<UserId>,
+    ) -> Result<Vec<Shown>> {
         let after = after.unwrap_or(ClientId::from_bytes([0; 16]));
-        let rows = self.store.list(LIST, values![after, limit]).await?;
+        let rows = self.store.scan(asked_by, LIST, values![after, limit]).await?;
         let shown = rows.iter().map(|row| {
             let created_at: Timestamp = row.get(2)?;
             Ok(Shown { client_id: row.get(0)?, name: row.get(1)?, created_at: rfc3339(created_at) })
@@ -209,9 +214,9 @@ impl Clients {
     /// The store's; what is known stays.
     pub(crate) async fn follow(&self) -> Result<(), StoreError> {
         let _one = self.reading.lock().await;
-        let version = self.store.find(VERSION, values![]).await?.map_or(Ok(0), |row| row.get(0))?;
+        let version = self.store.follow(VERSION, values![]).await?.first().map_or(Ok(0), |row| row.get(0))?;
         if version != self.known.load().version {
-            let rows = self.store.list(HASHES, values![]).await?;
+            let rows = self.store.follow(HASHES, values![]).await?;
             let hashes = rows.iter().map(|row| Ok((row.get(0)?, row.get(1)?)));
             let hashes = hashes.collect::<Result<_, StoreError>>()?;
             self.known.store(Known { version, hashes }.into());

@@ -374,7 +374,7 @@ impl New {
 }
 
 async fn read(store: &Store, root: &RootSecret) -> Result<Vec<Stored>, StoreError> {
-    store.list(LIST, values![]).await?.iter().map(|row| stored(row, root)).collect()
+    store.follow(LIST, values![]).await?.iter().map(|row| stored(row, root)).collect()
 }
 
 fn stored(row: &Row, root: &RootSecret) -> Result<Stored, StoreError> {

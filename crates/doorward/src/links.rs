@@ -204,15 +204,16 @@ shown! {
     }
 }
 
-/// Invitations that wait to be used, by id.
+/// Invitations that wait to be used, by id, in the share of the user who asks.
 pub(crate) async fn invitations(
     store: &Store,
     after: Option<LinkId>,
     limit: u32,
     now: Timestamp,
+    asked_by: Option<UserId>,
 ) -> Result<Vec<ListedInvitation>, StoreError> {
     let after = after.unwrap_or(LinkId::from_bytes([0; 16]));
-    let rows = store.list(OPEN, values![after, now, limit]).await?;
+    let rows = store.scan(asked_by, OPEN, values![after, now, limit]).await?;
     let listed = rows.iter().map(|row| {
         Ok(ListedInvitation {
             id: row.get(0)?,

@@ -306,19 +306,19 @@ impl Revocations {
     /// # Errors
     /// The store's; the next call reads it again.
     pub async fn follow(&self, now: Timestamp) -> Result<Vec<UserId>, StoreError> {
-        if let Some(row) = self.store.find(MAX_TTL, values![]).await? {
+        for row in self.store.follow(MAX_TTL, values![]).await? {
             self.max_access_ttl.fetch_max(row.get::<i64>(0)?.unsigned_abs(), Ordering::AcqRel);
         }
         let (whole, mark) = (!self.set.has_overflowed(), self.set.mark());
         let since = |read_to: &AtomicI64| if whole { read_to.load(Ordering::SeqCst) } else { BEGINNING };
         let (mut ended_to, mut roles_to) = (since(&self.ended_to), since(&self.roles_to));
         let mut users = Vec::new();
-        for row in self.store.list(SINCE, values![ended_to, now]).await? {
+        for row in self.store.follow(SINCE, values![ended_to, now]).await? {
             self.set.end_session(row.get(0)?, row.get(3)?);
             ended_to = ended_to.max(row.get(2)?);
             users.push(row.get(1)?);
         }
-        for row in self.store.list(ROLES_SINCE, values![roles_to, now]).await? {
+        for row in self.store.follow(ROLES_SINCE, values![roles_to, now]).await? {
             let user = row.get(0)?;
             self.set.change_role(user, row.get(1)?, row.get(2)?, row.get(4)?);
             roles_to = roles_to.max(row.get(3)?);

@@ -434,12 +434,17 @@ impl Sessions {
         self.revocations.apply(&ended.sessions, ending);
     }
 
-    /// The live sessions of a user, the newest first.
+    /// The live sessions of a user, the newest first, in the share of the user who asks.
     ///
     /// # Errors
     /// The store's.
-    pub async fn list(&self, user: UserId, current: Option<SessionId>) -> Result<Vec<Shown>> {
-        let rows = self.store.list(OF_USER, values![user, self.clock.now()]).await?;
+    pub async fn list(
+        &self,
+        user: UserId,
+        current: Option<SessionId>,
+        asked_by: Option<UserId>,
+    ) -> Result<Vec<Shown>> {
+        let rows = self.store.scan(asked_by, OF_USER, values![user, self.clock.now()]).await?;
         Ok(rows.iter().map(|row| shown(row, current)).collect::<Result<_, _>>()?)
     }
 

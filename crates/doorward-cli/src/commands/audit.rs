@@ -27,7 +27,7 @@ impl Audit {
     pub(crate) async fn run(self, place: &Place) -> Outcome {
         let Self::List(List { limit, json }) = self;
         with_app(place, async |app| {
-            let entries = audit::page(&app.store, None, limit).await?;
+            let entries = audit::page(&app.store, None, limit, None).await?;
             let columns = ["at", "action", "actor", "occurrences", "user_id", "actor_id", "ip", "detail"];
             Answer::rows(&entries, &columns, json)
         })

@@ -59,14 +59,14 @@ impl Session {
 }
 
 async fn of_user(app: &App, user: &Who, json: bool) -> Outcome {
-    let sessions = admin_users::sessions_of(app, user.find(app).await?.id).await?;
+    let sessions = admin_users::sessions_of(app, user.find(app).await?.id, None).await?;
     Answer::rows(&sessions, &["id", "mode", "created_at", "last_seen_at", "expires_at", "ip", "device"], json)
 }
 
 async fn all(app: &App, json: bool) -> Outcome {
     let (mut after, mut sessions) = (None, Vec::new());
     loop {
-        let (page, next) = admin_users::list_sessions(app, after, PAGE).await?;
+        let (page, next) = admin_users::list_sessions(app, after, PAGE, None).await?;
         sessions.extend(page);
         match next {
             Some(_) => after = next,

@@ -196,7 +196,7 @@ impl List {
         let mut search = Search { text: self.search, role: self.role, after: None };
         let mut users = Vec::new();
         loop {
-            let (page, next) = admin_users::list_users(app, &search, PAGE).await?;
+            let (page, next) = admin_users::list_users(app, &search, PAGE, None).await?;
             users.extend(page);
             match next {
                 Some(_) => search.after = next,

@@ -38,7 +38,7 @@ impl Revocations {
     pub(crate) async fn since(&self, after: i64, most: u32) -> Result<Page, StoreError> {
         let mut limit = most;
         loop {
-            let rows = self.store.list(SINCE, values![after, limit]).await?;
+            let rows = self.store.follow(SINCE, values![after, limit]).await?;
             let more = rows.len() >= limit as usize;
             let last = rows.last().map_or(Ok(after), position)?;
             // An act's rows share a position, and a page ends with a whole act.
@@ -60,8 +60,8 @@ impl Revocations {
     /// # Errors
     /// The store's.
     pub(crate) async fn last_position(&self) -> Result<i64, StoreError> {
-        let row = self.store.find(POSITION, values![]).await?;
-        row.map_or(Ok(0), |row| row.get(0))
+        let rows = self.store.follow(POSITION, values![]).await?;
+        rows.first().map_or(Ok(0), |row| row.get(0))
     }
 }
 

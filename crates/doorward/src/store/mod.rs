@@ -24,6 +24,7 @@ mod postgres_proof;
 mod postgres_query;
 mod postgres_session;
 mod postgres_url;
+mod shares;
 mod sqlite;
 mod sqlite_query;
 mod sqlite_writer;
@@ -35,11 +36,12 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use doorward_core::{Secret, Timestamp};
+use doorward_core::{Secret, Timestamp, UserId};
 
 use crate::clock::steady;
 use counts::StoreCounts;
 use postgres::Postgres;
+use shares::Shares;
 use sqlite::Sqlite;
 
 pub use condition::Condition;
@@ -118,6 +120,7 @@ struct Inner {
     engine: Engine,
     counts: StoreCounts,
     written: LastWrite,
+    shares: Arc<Shares>,
     #[cfg(feature = "testing")]
     faults: Arc<Faults>,
 }
@@ -172,6 +175,7 @@ impl Store {
             engine,
             counts: StoreCounts::default(),
             written: LastWrite::default(),
+            shares: Arc::default(),
             #[cfg(feature = "testing")]
             faults: Arc::default(),
         })))
@@ -191,15 +195,54 @@ impl Store {
         .await
     }
 
-    /// All rows of the answer, for scans; the query limits their number.
+    /// All rows of the answer, for reads of few rows by an index, and of tables that stay small.
     ///
     /// # Errors
     /// [`StoreError`], as of every act.
     pub async fn list(&self, sql: &'static str, values: Vec<Value>) -> Result<Vec<Row>, StoreError> {
-        self.counted("scan", async {
+        self.counted("read", async {
             match &self.0.engine {
                 Engine::Sqlite(sqlite) => sqlite.list(sql, values).await,
                 Engine::Postgres(postgres) => postgres.list(sql, &values).await,
+            }
+        })
+        .await
+    }
+
+    /// The same for the loop that follows what other processes write. On SQLite it has a reader of its own: what ended
+    /// elsewhere is heard while every other reader is busy.
+    ///
+    /// # Errors
+    /// [`StoreError`], as of every act.
+    pub(crate) async fn follow(&self, sql: &'static str, values: Vec<Value>) -> Result<Vec<Row>, StoreError> {
+        self.counted("read", async {
+            match &self.0.engine {
+                Engine::Sqlite(sqlite) => sqlite.follow(sql, values).await,
+                Engine::Postgres(postgres) => postgres.list(sql, &values).await,
+            }
+        })
+        .await
+    }
+
+    /// All rows of the answer, for whatever else a user asks for: scans, whose number of rows the query limits. A user has
+    /// one at a time; `None` for who needs no share, such as the command line.
+    ///
+    /// # Errors
+    /// [`StoreError`], as of every act; [`StoreError::Overloaded`] if too many of this user's scans wait.
+    pub async fn scan(
+        &self,
+        user: Option<UserId>,
+        sql: &'static str,
+        values: Vec<Value>,
+    ) -> Result<Vec<Row>, StoreError> {
+        self.counted("scan", async {
+            let turn = match user {
+                Some(user) => Some(self.0.shares.turn(user).await?),
+                None => None,
+            };
+            match &self.0.engine {
+                Engine::Sqlite(sqlite) => sqlite.scan(sql, values, turn).await,
+                Engine::Postgres(postgres) => postgres.scan(sql, values, turn).await,
             }
         })
         .await

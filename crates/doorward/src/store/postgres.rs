@@ -16,6 +16,7 @@ use tokio::time::timeout;
 use super::postgres_connect::{self, pool_error};
 use super::postgres_query::{self as query, Way};
 use super::postgres_session::Session;
+use super::shares::Turn;
 use super::tx::Outcome;
 use super::{PostgresSettings, Row, StoreError, Tx, Value};
 
@@ -27,13 +28,19 @@ const TRIES: u32 = 10;
 const SLACK: Duration = Duration::from_secs(2);
 
 pub(super) struct Postgres {
-    pool: Pool,
-    way: Way,
+    connections: Connections,
     /// Acts for the thread that runs them; `None` asks it to end.
     acts: mpsc::UnboundedSender<Option<Act>>,
     room: Arc<Semaphore>,
-    patience: Duration,
     thread: Mutex<Option<JoinHandle<()>>>,
+}
+
+/// Where statements run, how they are sent, and how long the server may take to answer one.
+#[derive(Clone)]
+struct Connections {
+    pool: Pool,
+    way: Way,
+    patience: Duration,
 }
 
 type Act = Box<dyn FnOnce() -> Pin<Box<dyn Future<Output = ()>>> + Send>;
@@ -49,35 +56,41 @@ impl Postgres {
         let thread = start(queue)
             .map_err(|error| StoreError::Unavailable(format!("no thread for the database: {error}")))?;
         let (room, patience) = (Arc::new(Semaphore::new(QUEUE)), settings.statement_timeout + SLACK);
-        Ok(Self { pool, way, acts, room, patience, thread: Mutex::new(Some(thread)) })
+        let connections = Connections { pool, way, patience };
+        Ok(Self { connections, acts, room, thread: Mutex::new(Some(thread)) })
     }
 
     pub(super) async fn find(&self, sql: &str, values: &[Value]) -> Result<Option<Row>, StoreError> {
-        Ok(self.list(sql, values).await?.into_iter().next())
+        Ok(self.connections.list(sql, values).await?.into_iter().next())
     }
 
-    pub(super) async fn list(&self, sql: &str, values: &[Value]) -> Result<Vec<Row>, StoreError> {
-        // A loop and not `retried`: the compiler can't see that a closure which borrows may go from thread to thread.
-        for tried in 1..TRIES {
-            match self.list_once(sql, values).await {
-                Err(StoreError::Contended(_)) => tokio::time::sleep(pause(tried)).await,
-                outcome => return outcome,
-            }
-        }
-        self.list_once(sql, values).await
+    pub(super) fn list(
+        &self,
+        sql: &str,
+        values: &[Value],
+    ) -> impl Future<Output = Result<Vec<Row>, StoreError>> {
+        self.connections.list(sql, values)
     }
 
-    async fn list_once(&self, sql: &str, values: &[Value]) -> Result<Vec<Row>, StoreError> {
-        let client = self.pool.get().await.map_err(pool_error)?;
-        match timeout(self.patience, query::read(&client, &self.way, sql, values)).await {
-            Ok(rows) => rows,
-            Err(_) => Err(silent(client)),
-        }
+    /// In a task of its own: if the caller goes away, the server goes on with the statement, and it still has its turn.
+    pub(super) async fn scan(
+        &self,
+        sql: &'static str,
+        values: Vec<Value>,
+        turn: Option<Turn>,
+    ) -> Result<Vec<Row>, StoreError> {
+        let connections = self.connections.clone();
+        let scanned = tokio::spawn(async move {
+            let rows = connections.list(sql, &values).await;
+            drop(turn);
+            rows
+        });
+        scanned.await.map_err(|_| StoreError::closed())?
     }
 
     /// One statement needs no BEGIN and COMMIT around it.
     pub(super) async fn execute(&self, sql: &'static str, values: Vec<Value>) -> Result<u64, StoreError> {
-        let (pool, way, patience) = (self.pool.clone(), self.way.clone(), self.patience);
+        let Connections { pool, way, patience } = self.connections.clone();
         let act = async move || {
             let client = pool.get().await.map_err(pool_error)?;
             match timeout(patience, query::execute_alone(&client, &way, sql, &values)).await {
@@ -94,7 +107,7 @@ impl Postgres {
         T: Send + 'static,
         E: Send + 'static,
     {
-        let (pool, way, patience) = (self.pool.clone(), self.way.clone(), self.patience);
+        let Connections { pool, way, patience } = self.connections.clone();
         self.apart(async move || {
             let client = pool.get().await.map_err(pool_error)?;
             attempt(Session::new(client, way.clone(), patience), &act).await
@@ -131,7 +144,28 @@ impl Postgres {
         if let Some(thread) = thread {
             drop(tokio::task::spawn_blocking(move || drop(thread.join())).await);
         }
-        self.pool.close();
+        self.connections.pool.close();
+    }
+}
+
+impl Connections {
+    async fn list(&self, sql: &str, values: &[Value]) -> Result<Vec<Row>, StoreError> {
+        // A loop and not `retried`: the compiler can't see that a closure which borrows may go from thread to thread.
+        for tried in 1..TRIES {
+            match self.list_once(sql, values).await {
+                Err(StoreError::Contended(_)) => tokio::time::sleep(pause(tried)).await,
+                outcome => return outcome,
+            }
+        }
+        self.list_once(sql, values).await
+    }
+
+    async fn list_once(&self, sql: &str, values: &[Value]) -> Result<Vec<Row>, StoreError> {
+        let client = self.pool.get().await.map_err(pool_error)?;
+        match timeout(self.patience, query::read(&client, &self.way, sql, values)).await {
+            Ok(rows) => rows,
+            Err(_) => Err(silent(client)),
+        }
     }
 }
 

@@ -1,5 +1,6 @@
-//! SQLite: one writer thread, two threads for point reads and one for scans, each with a connection of its own and a
-//! bounded queue, so that no runtime worker ever waits for the disk and no long scan delays a sign-in.
+//! SQLite: one thread that writes, two for point reads, two for scans, and one that follows what other processes write. Each
+//! has a connection of its own and each kind a bounded queue, so that no runtime worker ever waits for the disk, no long
+//! scan delays a sign-in, and nothing delays what ended elsewhere.
 
 use std::fs::OpenOptions;
 use std::os::unix::fs::OpenOptionsExt;
@@ -14,6 +15,7 @@ use rusqlite::{Connection, OpenFlags};
 use tokio::sync::oneshot;
 use tokio::time::timeout;
 
+use super::shares::Turn;
 use super::sqlite_query::{batch, find, list, store_error};
 use super::sqlite_writer::{self, Act, Message};
 use super::tx::Outcome;
@@ -24,6 +26,8 @@ pub(super) const QUEUE: usize = 1024;
 /// Prepared statements that a connection keeps: all that the program has.
 const STATEMENTS: usize = 256;
 const POINT_READERS: usize = 2;
+/// Two: one user scans one at a time, so that a long scan keeps nobody else from theirs.
+const SCAN_READERS: usize = 2;
 /// How long a read may take, and an act may wait until it is begun. A disk that hangs must not hold up everybody who asks.
 pub(super) const PATIENCE: Duration = Duration::from_secs(10);
 
@@ -31,12 +35,13 @@ pub(super) struct Sqlite {
     writer: Sender<Message>,
     points: Sender<Read>,
     scans: Sender<Read>,
+    follower: Sender<Read>,
     threads: Mutex<Vec<JoinHandle<()>>>,
 }
 
 enum Read {
     First(&'static str, Vec<Value>, oneshot::Sender<Result<Option<Row>, StoreError>>),
-    All(&'static str, Vec<Value>, oneshot::Sender<Result<Vec<Row>, StoreError>>),
+    All(&'static str, Vec<Value>, oneshot::Sender<Result<Vec<Row>, StoreError>>, Option<Turn>),
     Stop,
 }
 
@@ -50,16 +55,19 @@ impl Sqlite {
         // The connection that writes comes first: it makes the file and the write-ahead log that readers need.
         let writing = connect_writer(file)?;
         let (writer, acts) = bounded(QUEUE);
-        let (points, asked_points) = bounded(QUEUE);
-        let (scans, asked_scans) = bounded(QUEUE);
         let mut threads = vec![spawn("store-write", move || sqlite_writer::run(writing, &acts))?];
-        for _ in 0..POINT_READERS {
-            let (reading, asked) = (connect_reader(file)?, asked_points.clone());
-            threads.push(spawn("store-read", move || answer(&reading, &asked))?);
-        }
-        let reading = connect_reader(file)?;
-        threads.push(spawn("store-scan", move || answer(&reading, &asked_scans))?);
-        Ok(Self { writer, points, scans, threads: Mutex::new(threads) })
+        let mut readers = |name: &str, number: usize| {
+            let (queue, asked) = bounded(QUEUE);
+            for _ in 0..number {
+                let (reading, asked) = (connect_reader(file)?, asked.clone());
+                threads.push(spawn(name, move || answer(&reading, &asked))?);
+            }
+            Ok(queue)
+        };
+        let points = readers("store-read", POINT_READERS)?;
+        let scans = readers("store-scan", SCAN_READERS)?;
+        let follower = readers("store-follow", 1)?;
+        Ok(Self { writer, points, scans, follower, threads: Mutex::new(threads) })
     }
 
     pub(super) async fn find(
@@ -72,10 +80,29 @@ impl Sqlite {
         in_time(answer).await
     }
 
-    pub(super) async fn list(&self, sql: &'static str, values: Vec<Value>) -> Result<Vec<Row>, StoreError> {
-        let (reply, answer) = oneshot::channel();
-        offer(&self.scans, Read::All(sql, values, reply))?;
-        in_time(answer).await
+    pub(super) fn list(
+        &self,
+        sql: &'static str,
+        values: Vec<Value>,
+    ) -> impl Future<Output = Result<Vec<Row>, StoreError>> {
+        all(&self.points, sql, values, None)
+    }
+
+    pub(super) fn follow(
+        &self,
+        sql: &'static str,
+        values: Vec<Value>,
+    ) -> impl Future<Output = Result<Vec<Row>, StoreError>> {
+        all(&self.follower, sql, values, None)
+    }
+
+    pub(super) fn scan(
+        &self,
+        sql: &'static str,
+        values: Vec<Value>,
+        turn: Option<Turn>,
+    ) -> impl Future<Output = Result<Vec<Row>, StoreError>> {
+        all(&self.scans, sql, values, turn)
     }
 
     pub(super) async fn transaction<F, T, E>(&self, act: F) -> Outcome<T, E>
@@ -106,16 +133,30 @@ impl Sqlite {
 
     pub(super) async fn close(&self) {
         let threads = std::mem::take(&mut *self.threads.lock().unwrap_or_else(PoisonError::into_inner));
-        let (writer, points, scans) = (self.writer.clone(), self.points.clone(), self.scans.clone());
+        let readers = [(&self.points, POINT_READERS), (&self.scans, SCAN_READERS), (&self.follower, 1)];
+        let readers = readers.map(|(queue, number)| (queue.clone(), number));
+        let writer = self.writer.clone();
         let closed = tokio::task::spawn_blocking(move || {
             // A queue whose thread is gone already has nothing left to stop.
-            (0..POINT_READERS).for_each(|_| drop(points.send(Read::Stop)));
-            drop(scans.send(Read::Stop));
+            for (queue, number) in readers {
+                (0..number).for_each(|_| drop(queue.send(Read::Stop)));
+            }
             drop(writer.send(Message::Stop));
             threads.into_iter().for_each(|thread| drop(thread.join()));
         });
         drop(closed.await);
     }
+}
+
+async fn all(
+    queue: &Sender<Read>,
+    sql: &'static str,
+    values: Vec<Value>,
+    turn: Option<Turn>,
+) -> Result<Vec<Row>, StoreError> {
+    let (reply, answer) = oneshot::channel();
+    offer(queue, Read::All(sql, values, reply, turn))?;
+    in_time(answer).await
 }
 
 async fn in_time<T>(answer: oneshot::Receiver<Result<T, StoreError>>) -> Result<T, StoreError> {
@@ -140,11 +181,17 @@ fn spawn(name: &str, work: impl FnOnce() + Send + 'static) -> Result<JoinHandle<
 }
 
 fn answer(connection: &Connection, asked: &Receiver<Read>) {
-    // Whoever asked may be gone: nobody misses the answer then.
+    // The caller may be gone: then nothing is read, or nobody misses the answer.
     while let Ok(read) = asked.recv() {
         match read {
+            Read::First(_, _, reply) if reply.is_closed() => {}
+            Read::All(_, _, reply, _) if reply.is_closed() => {}
             Read::First(sql, values, reply) => drop(reply.send(find(connection, sql, &values))),
-            Read::All(sql, values, reply) => drop(reply.send(list(connection, sql, &values))),
+            Read::All(sql, values, reply, turn) => {
+                let rows = list(connection, sql, &values);
+                drop(turn);
+                drop(reply.send(rows));
+            }
             Read::Stop => return,
         }
     }

@@ -334,3 +334,34 @@ async fn hold_the_acts(store: &Store) -> mpsc::Sender<()> {
     has_begun.await.unwrap();
     release
 }
+
+/// Counts for some seconds.
+const SLOW: &str = "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 2000000) \
+     SELECT CAST(count(*) AS BIGINT) FROM n";
+const QUICK: &str = "SELECT CAST(1 AS BIGINT)";
+
+/// Whether this isn't done yet, after a look at it.
+async fn is_waiting(what: impl Future) -> bool {
+    tokio::select! {
+        biased;
+        _ = what => false,
+        () = std::future::ready(()) => true,
+    }
+}
+
+#[tokio::test]
+async fn a_scan_is_in_its_users_share_until_it_is_done_also_when_its_caller_is_gone() {
+    on_each_engine(async |place| {
+        let store = place.open().await;
+        let [ada, ben] = [1, 2].map(|byte| Some(UserId::from_bytes([byte; 16])));
+        for _ in 0..3 {
+            let mut scan = Box::pin(store.scan(ada, SLOW, values![]));
+            assert!(is_waiting(&mut scan).await);
+        }
+        let mut next = Box::pin(store.scan(ada, QUICK, values![]));
+        assert!(is_waiting(&mut next).await);
+        assert_eq!(store.scan(ben, QUICK, values![]).await.unwrap().len(), 1);
+        assert!(is_waiting(&mut next).await, "two scans of one user at a time");
+    })
+    .await;
+}

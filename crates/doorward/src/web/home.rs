@@ -15,7 +15,7 @@ pub(crate) const HOME: &str = "home.html";
 /// What the home shows; `typed` is what stands in its fields.
 pub(crate) async fn home(app: &App, identity: &Identity, typed: Value) -> Result<Value> {
     let cached = app.users.cached(identity.user).await?.ok_or(Refusal::SessionEnded)?;
-    let mut sessions = app.sessions.list(identity.user, Some(identity.session)).await?;
+    let mut sessions = app.sessions.list(identity.user, Some(identity.session), Some(identity.user)).await?;
     sessions.sort_by_key(|session| !session.current);
     let (user, sessions) = (Value::from(Serde(cached.user.shown())), Value::from(Serde(sessions)));
     Ok(context! { user, sessions, typed, may => may_see(app, identity), now => app.now().as_secs() })

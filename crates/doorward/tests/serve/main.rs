@@ -10,6 +10,7 @@ mod form;
 mod memory;
 mod metrics;
 mod places;
+mod scans;
 mod size;
 mod store;
 mod time;

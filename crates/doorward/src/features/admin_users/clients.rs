@@ -43,7 +43,7 @@ pub(super) async fn list(
         let shown = page(&app, &caller, (after, limit), "").await?;
         return Ok(app.pages.show(LIST, StatusCode::OK, context! { notice => said, ..shown }));
     }
-    let mut clients = app.clients.page(after, limit + 1).await?;
+    let mut clients = app.clients.page(after, limit + 1, Some(caller.user)).await?;
     let next = cut(&mut clients, limit).map(|last| last.client_id);
     Ok(Json(json!({ "clients": clients, "next": next })).into_response())
 }
@@ -54,7 +54,7 @@ async fn page(
     (after, limit): (Option<ClientId>, u32),
     typed: &str,
 ) -> Result<Value> {
-    let mut clients = app.clients.page(after, limit + 1).await?;
+    let mut clients = app.clients.page(after, limit + 1, Some(caller.user)).await?;
     let next = cut(&mut clients, limit).map(|last| pages::next(last.client_id, limit));
     let write = app.settings.roles.grants(caller.role, permission::CLIENTS_WRITE);
     Ok(context! {

@@ -54,7 +54,7 @@ pub(super) async fn list(
         let context = context! { notice => said, ..shown };
         return Ok(app.pages.show(pages::LIST, StatusCode::OK, context));
     }
-    let (users, next) = super::list_users(&app, &search, limit).await?;
+    let (users, next) = super::list_users(&app, &search, limit, Some(caller.user)).await?;
     Ok(Json(json!({ "users": users, "next": next })).into_response())
 }
 
@@ -259,10 +259,10 @@ pub(super) fn waiting(
 
 pub(super) async fn sessions_of(
     State(app): State<App>,
-    _: ReadsSessions,
+    ReadsSessions(caller): ReadsSessions,
     Path(user): Path<String>,
 ) -> Result<Response> {
-    let sessions = super::sessions_of(&app, id(&user)?).await?;
+    let sessions = super::sessions_of(&app, id(&user)?, Some(caller.user)).await?;
     Ok(Json(json!({ "sessions": sessions })).into_response())
 }
 

@@ -46,7 +46,8 @@ pub(super) async fn list(
         let shown = page(&app, &caller, (after, limit), typed(None)).await?;
         return Ok(app.pages.show(LIST, StatusCode::OK, context! { notice => said, ..shown }));
     }
-    let mut invitations = links::invitations(&app.store, after, limit + 1, app.now()).await?;
+    let mut invitations =
+        links::invitations(&app.store, after, limit + 1, app.now(), Some(caller.user)).await?;
     let next = cut(&mut invitations, limit).map(|last| last.id);
     Ok(Json(json!({ "invitations": invitations, "next": next })).into_response())
 }
@@ -66,7 +67,8 @@ async fn page(
     (after, limit): (Option<LinkId>, u32),
     typed: Value,
 ) -> Result<Value> {
-    let mut invitations = links::invitations(&app.store, after, limit + 1, app.now()).await?;
+    let mut invitations =
+        links::invitations(&app.store, after, limit + 1, app.now(), Some(caller.user)).await?;
     let next = cut(&mut invitations, limit).map(|last| pages::next(last.id, limit));
     let roles = &app.settings.roles;
     let write = roles.grants(caller.role, permission::USERS_WRITE);

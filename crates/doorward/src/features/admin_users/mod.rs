@@ -94,13 +94,13 @@ pub async fn set_password(app: &App, user: UserId, password: Password) -> Result
     app.accounts.set_password(user.id, hash, entry).await
 }
 
-/// The live sessions of a user.
+/// The live sessions of a user, in the share of the user who asks.
 ///
 /// # Errors
 /// [`Error::NotFound`].
-pub async fn sessions_of(app: &App, user: UserId) -> Result<Vec<sessions::Shown>> {
+pub async fn sessions_of(app: &App, user: UserId, asked_by: Option<UserId>) -> Result<Vec<sessions::Shown>> {
     app.users.find(user).await?.ok_or(Error::NotFound)?;
-    app.sessions.list(user, None).await
+    app.sessions.list(user, None, asked_by).await
 }
 
 /// Logs a user out everywhere; gives the number of sessions that ended.

@@ -21,7 +21,7 @@ pub(super) async fn list(
     (search, limit): (&Search, u32),
     typed: Value,
 ) -> Result<Value> {
-    let (users, next) = list_users(app, search, limit).await?;
+    let (users, next) = list_users(app, search, limit, Some(caller.user)).await?;
     let text = search.text.clone().unwrap_or_default();
     let role = search.role.map(|role| role.to_string()).unwrap_or_default();
     let next = next.map(|after| {
@@ -51,7 +51,7 @@ pub(super) async fn user(app: &App, caller: &Identity, id: UserId, typed: Value)
         ..may_see(app, caller)
     };
     let sessions = match roles.grants(caller.role, permission::SESSIONS_READ) {
-        true => app.sessions.list(id, own.then_some(caller.session)).await?,
+        true => app.sessions.list(id, own.then_some(caller.session), Some(caller.user)).await?,
         false => Vec::new(),
     };
     Ok(context! {

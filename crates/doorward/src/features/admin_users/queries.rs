@@ -59,17 +59,23 @@ const USERS: &str = "SELECT id, name, email, role, created_at, disabled_at, emai
      OR email_folded LIKE $2 ESCAPE '!' OR email = $5) \
      AND (CAST($3 AS TEXT) IS NULL OR role = $3) ORDER BY id LIMIT $4";
 
-/// A page of users by id, and whether there are more.
+/// A page of users by id, in the share of the user who asks, and whether there are more.
 ///
 /// # Errors
 /// The store's.
-pub async fn list_users(app: &App, search: &Search, limit: u32) -> Result<(Vec<Listed>, Option<UserId>)> {
+pub async fn list_users(
+    app: &App,
+    search: &Search,
+    limit: u32,
+    asked_by: Option<UserId>,
+) -> Result<(Vec<Listed>, Option<UserId>)> {
     let after = search.after.unwrap_or(UserId::from_bytes([0; 16]));
     let pattern = search.text.as_deref().map(pattern);
     // A whole address may be typed in ways that its own form doesn't contain.
     let email = search.text.as_deref().and_then(|text| Email::parse(text).ok());
     let email = email.as_ref().map(Email::as_str).map(str::to_owned);
-    let rows = app.store.list(USERS, values![after, pattern, search.role, limit + 1, email]).await?;
+    let rows =
+        app.store.scan(asked_by, USERS, values![after, pattern, search.role, limit + 1, email]).await?;
     let mut users = Vec::new();
     for row in &rows {
         users.push(Listed::from(&users::read(row)?));
@@ -109,7 +115,7 @@ shown! {
 const SESSIONS: &str = "SELECT id, user_id, mode, created_at, last_seen_at, expires_at, ip, user_agent FROM sessions \
      WHERE id > $1 AND ended_at IS NULL AND expires_at > $2 ORDER BY id LIMIT $3";
 
-/// A page of everybody's live sessions by id, and where the next one begins.
+/// A page of everybody's live sessions by id, in the share of the user who asks, and where the next one begins.
 ///
 /// # Errors
 /// The store's.
@@ -117,9 +123,10 @@ pub async fn list_sessions(
     app: &App,
     after: Option<SessionId>,
     limit: u32,
+    asked_by: Option<UserId>,
 ) -> Result<(Vec<ListedSession>, Option<SessionId>)> {
     let after = after.unwrap_or(SessionId::from_bytes([0; 16]));
-    let rows = app.store.list(SESSIONS, values![after, app.now(), limit + 1]).await?;
+    let rows = app.store.scan(asked_by, SESSIONS, values![after, app.now(), limit + 1]).await?;
     let mut sessions = rows.iter().map(listed).collect::<Result<Vec<_>, _>>()?;
     let next = cut(&mut sessions, limit).map(|last| last.id);
     Ok((sessions, next))

@@ -43,7 +43,7 @@ pub(super) async fn sessions(
         let shown = sessions_page(&app, &caller, (after, limit)).await?;
         return Ok(app.pages.show(SESSIONS, StatusCode::OK, context! { notice => said, ..shown }));
     }
-    let (sessions, next) = super::list_sessions(&app, after, limit).await?;
+    let (sessions, next) = super::list_sessions(&app, after, limit, Some(caller.user)).await?;
     Ok(Json(json!({ "sessions": sessions, "next": next })).into_response())
 }
 
@@ -62,7 +62,7 @@ async fn sessions_page(
     caller: &Caller,
     (after, limit): (Option<SessionId>, u32),
 ) -> Result<Value> {
-    let (sessions, next) = super::list_sessions(app, after, limit).await?;
+    let (sessions, next) = super::list_sessions(app, after, limit, Some(caller.user)).await?;
     let roles = &app.settings.roles;
     let may_end = roles.grants(caller.role, permission::SESSIONS_END);
     let mut rows = Vec::new();
@@ -105,7 +105,7 @@ pub(super) async fn log(
     query: Query,
 ) -> Result<Response> {
     let (after, limit) = (query.parse("after", "is no entry's id")?, query.limit(PAGE, MOST)?);
-    let mut entries = audit::page(&app.store, after, limit + 1).await?;
+    let mut entries = audit::page(&app.store, after, limit + 1, Some(caller.user)).await?;
     let next = cut(&mut entries, limit).map(|last| last.id);
     if !reader.is_person() {
         return Ok(Json(json!({ "entries": entries, "next": next })).into_response());

@@ -47,7 +47,7 @@ async fn list(State(app): State<App>, identity: Identity, reader: Reader) -> Res
     if reader.is_person() {
         return Ok(go(&app, "/dashboard"));
     }
-    let sessions = app.sessions.list(identity.user, Some(identity.session)).await?;
+    let sessions = app.sessions.list(identity.user, Some(identity.session), Some(identity.user)).await?;
     if !sessions.iter().any(|session| session.current) {
         return Err(Refusal::SessionEnded.into());
     }

@@ -19,7 +19,7 @@ const OF_ADMIN: [u8; 4] = [198, 51, 100, 2];
 
 /// The last entry of this action: who did it, and from where.
 async fn last(site: &Site, action: &str) -> (String, Option<String>, Option<String>) {
-    let entries = doorward::audit::page(&site.app.store, None, 1_000).await.unwrap();
+    let entries = doorward::audit::page(&site.app.store, None, 1_000, None).await.unwrap();
     let entries = serde_json::to_value(&entries).unwrap();
     let entry = entries.as_array().unwrap().iter().find(|entry| entry["action"] == action);
     let entry = entry.unwrap_or_else(|| panic!("no {action} in {entries}"));
