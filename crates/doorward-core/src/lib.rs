@@ -16,6 +16,7 @@ pub mod role;
 mod root;
 mod secret;
 pub mod seldom;
+pub mod session;
 mod settled;
 pub mod throttle;
 pub mod ticket;

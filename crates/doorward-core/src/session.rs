@@ -1,0 +1,77 @@
+//! Whether a session is alive: the one rule, for every credential and every door.
+
+use crate::{Refusal, Timestamp};
+
+/// What decides whether a session is alive, as the store has it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SessionState {
+    /// When it was ended, by whatever act.
+    pub ended_at: Option<Timestamp>,
+    /// Since when its user is disabled.
+    pub disabled_at: Option<Timestamp>,
+    /// When it ends unless it is used again.
+    pub expires_at: Timestamp,
+    /// When it ends whatever its use.
+    pub absolute_expires_at: Timestamp,
+}
+
+impl SessionState {
+    /// Lets a live session pass.
+    ///
+    /// # Errors
+    /// [`Refusal::SessionEnded`] if it was ended or its user is disabled; otherwise [`Refusal::SessionExpired`] if one of
+    /// its two ends has come. A session is over at the very moment of its end.
+    pub fn check(&self, now: Timestamp) -> Result<(), Refusal> {
+        if self.ended_at.is_some() || self.disabled_at.is_some() {
+            return Err(Refusal::SessionEnded);
+        }
+        if now >= self.expires_at.min(self.absolute_expires_at) {
+            return Err(Refusal::SessionExpired);
+        }
+        Ok(())
+    }
+
+    /// Whether it is alive.
+    pub fn is_alive(&self, now: Timestamp) -> bool {
+        self.check(now).is_ok()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_case_of_alive() {
+        let at = Timestamp::from_secs;
+        let (now, past, future) = (at(100), at(99), at(101));
+        let (ended, expired) = (Err(Refusal::SessionEnded), Err(Refusal::SessionExpired));
+        // ended_at, disabled_at, expires_at, absolute_expires_at
+        let table = [
+            (None, None, future, future, Ok(())),
+            (None, None, now, future, expired),
+            (None, None, future, now, expired),
+            (None, None, past, future, expired),
+            (None, None, future, past, expired),
+            (None, None, past, past, expired),
+            (Some(past), None, future, future, ended),
+            (Some(past), None, past, future, ended),
+            (Some(past), None, future, past, ended),
+            (Some(past), None, past, past, ended),
+            (None, Some(past), future, future, ended),
+            (None, Some(past), past, future, ended),
+            (None, Some(past), future, past, ended),
+            (None, Some(past), past, past, ended),
+            (Some(past), Some(past), future, future, ended),
+            (Some(past), Some(past), past, past, ended),
+            // An end or a disabling that another machine's clock dates later counts all the same: no times are compared.
+            (Some(future), None, future, future, ended),
+            (None, Some(future), future, future, ended),
+        ];
+        for (ended_at, disabled_at, expires_at, absolute_expires_at, expected) in table {
+            let state = SessionState { ended_at, disabled_at, expires_at, absolute_expires_at };
+            assert_eq!(state.check(now), expected, "{state:?}");
+            assert_eq!(state.is_alive(now), expected.is_ok(), "{state:?}");
+        }
+    }
+}
