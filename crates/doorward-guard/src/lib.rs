@@ -15,6 +15,9 @@ mod health;
 mod identity;
 mod layer;
 #[cfg(feature = "remote")]
+#[doc(hidden)]
+pub mod outgoing;
+#[cfg(feature = "remote")]
 mod remote;
 mod requirement;
 mod verifier;

@@ -16,7 +16,7 @@ use tokio::sync::Semaphore;
 use tokio::time::{Instant, timeout};
 
 use super::Shared;
-use super::http::{Failure, PATIENCE, finished};
+use super::http::{Failure, REQUEST_TIMEOUT, finished};
 use super::seldom::seldom;
 use crate::Identity;
 use crate::clock::steady;
@@ -106,7 +106,7 @@ impl Shared {
         if !self.is_client {
             return Err(Refusal::TokenInvalid);
         }
-        let asked = timeout(PATIENCE, self.session_of(secret, now)).await;
+        let asked = timeout(REQUEST_TIMEOUT, self.session_of(secret, now)).await;
         match asked.unwrap_or(Err(Refusal::Unavailable)) {
             Err(Refusal::Unavailable) => self.go_by_the_last_answer(secret.hash(), now),
             answered => answered,
@@ -152,7 +152,8 @@ impl Shared {
         if !self.is_client {
             return Ok(vec![Err(Refusal::TokenInvalid); secrets.len()]);
         }
-        let asked = timeout(PATIENCE, self.introspect_all(secrets)).await.unwrap_or(Err(Failure::Silent));
+        let asked =
+            timeout(REQUEST_TIMEOUT, self.introspect_all(secrets)).await.unwrap_or(Err(Failure::Silent));
         let Ok(answers) = asked.map_err(unavailable) else {
             let last = |secret: &OpaqueSecret| self.go_by_the_last_answer(secret.hash(), now);
             return Ok(secrets.iter().map(last).collect());

@@ -12,7 +12,7 @@ use tokio::sync::Mutex;
 use tokio::time::{Instant, sleep, timeout};
 
 use super::Shared;
-use super::http::{Failure, PATIENCE, finished};
+use super::http::{Failure, REQUEST_TIMEOUT, finished};
 use super::seldom::seldom;
 use crate::Verifying;
 use crate::clock::steady;
@@ -34,7 +34,7 @@ impl Shared {
     /// Waits no longer than for one answer; what could not be fetched lately is our own failure.
     pub(super) async fn newer_keys(&self) -> Result<bool, Refusal> {
         let since = steady();
-        let locked = timeout(PATIENCE, self.asked.0.lock()).await;
+        let locked = timeout(REQUEST_TIMEOUT, self.asked.0.lock()).await;
         let mut asked = locked.map_err(|_| Refusal::Unavailable)?;
         let good = match *asked {
             // Somebody else's question was answered while this one waited.
