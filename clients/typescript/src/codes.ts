@@ -2,10 +2,10 @@
 
 /** The stable `code` of each refusal. */
 export type Code =
-  /** 400: The request cannot be read. Mend the request: the message says where. */
-  | 'malformed'
   /** 400: Too many cookies of one name: delete the cookies of this site. Delete the cookies of this site in the browser. */
   | 'too_many_cookies'
+  /** 400: The request cannot be read. Mend the request: the message says where. */
+  | 'malformed'
   /** 400: This link is unknown, used or too old: ask for a new one. Ask for a new link. */
   | 'link_invalid'
   /** 400: Cookies need https here: open this site with https. Use https, or bearer mode. */

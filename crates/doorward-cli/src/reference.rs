@@ -133,6 +133,9 @@ const ERRORS_INTRODUCTION: &str = r#"
 A refusal is `application/problem+json` (RFC 9457) with `status`, `code`, `message`, `request_id` and, for wrong fields,
 `fields`. Decide by `code`, which is stable; show `message`, which is for people. The `request_id` stands in the log too.
 
+`/introspect` and `/revoke` refuse in OAuth's form (RFC 6749 section 5.2): `application/json` with `error`,
+`error_description`, `code` and `request_id`. A wrong field is 400 there, since OAuth knows no finer status.
+
 | status | code | message | what to do |
 |---|---|---|---|
 "#;

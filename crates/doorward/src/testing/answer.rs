@@ -91,7 +91,7 @@ impl Answer {
         };
         assert!(self.status.is_client_error() || self.status.is_server_error(), "{}", self.text());
         let body = self.json();
-        assert_eq!(body["error"], error, "{body}");
+        assert_eq!((&body["error"], &body["code"]), (&error.into(), &code.into()), "{body}");
         assert_eq!(body["request_id"].as_str(), self.header("x-request-id"), "{body}");
         assert!(!body["error_description"].as_str().unwrap().is_empty());
         body

@@ -1,5 +1,5 @@
-//! Refusals of the routes that RFC 7662 and RFC 7009 describe, in OAuth's form (RFC 6749 section 5.2): what libraries for
-//! them read.
+//! Refusals of the routes that RFC 7662 and RFC 7009 describe, in OAuth's form (RFC 6749 section 5.2), which libraries for
+//! them read. Beside it stands our own code, which says more than the few that OAuth knows.
 
 use axum::response::{IntoResponse, Response};
 use http::{StatusCode, header};
@@ -20,6 +20,7 @@ const CODES: [&str; 3] = ["invalid_request", "invalid_client", "temporarily_unav
 struct OAuthError<'a> {
     error: &'static str,
     error_description: String,
+    code: &'static str,
     request_id: &'a str,
 }
 
@@ -41,10 +42,11 @@ pub(crate) fn row(error: &Error) -> (StatusCode, &'static str) {
 
 /// The answer to this request.
 pub(crate) fn answer(error: &Error, request_id: &str) -> Response {
-    let (status, code) = row(error);
+    let (status, oauth_code) = row(error);
+    let (_, code, message) = error.row();
     let fields = error.fields().iter().map(|at| format!("{} {}", at.field, at.message)).collect::<Vec<_>>();
-    let text = if fields.is_empty() { error.row().2.into_owned() } else { fields.join("; ") };
-    let error = OAuthError { error: code, error_description: printable(&text), request_id };
+    let text = if fields.is_empty() { message.into_owned() } else { fields.join("; ") };
+    let error = OAuthError { error: oauth_code, error_description: printable(&text), code, request_id };
     let body = serde_json::to_vec(&error).unwrap_or_default();
     (status, [(header::CONTENT_TYPE, "application/json")], body).into_response()
 }
@@ -61,6 +63,7 @@ pub(crate) fn shape() -> Value {
     let fields = object([
         ("error", json!({ "type": "string", "enum": CODES, "examples": ["invalid_client"] })),
         ("error_description", like(described(text(), "What happened, for people."), "token is required")),
+        ("code", described(text(), "The code that other routes give, which says more.")),
         (
             "request_id",
             like(

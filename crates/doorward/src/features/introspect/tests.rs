@@ -176,21 +176,35 @@ async fn oauths_routes_refuse_in_oauths_form_whoever_reads_and_whatever_is_wrong
         let request = || site.visitor().request(Method::POST, path).header(header::CONTENT_TYPE, form);
         let known = || request().header(header::AUTHORIZATION, &client);
         let too_long = format!("token={}", "x".repeat(70_000));
-        for (request, body, status, error) in [
+        for (request, body, status, error, code) in [
             // As a browser's form would come: still no page.
-            (request().header(header::ACCEPT, "text/html"), "token=x", 401, "invalid_client"),
-            (request(), "", 401, "invalid_client"),
-            (known(), "", 400, "invalid_request"),
-            (known(), "token=a&token=b", 400, "invalid_request"),
-            (known(), too_long.as_str(), 413, "invalid_request"),
-            (known().header("sec-fetch-site", "cross-site"), "token=x", 403, "invalid_request"),
-            (site.visitor().request(Method::GET, path), "", 405, "invalid_request"),
+            (
+                request().header(header::ACCEPT, "text/html"),
+                "token=x",
+                401,
+                "invalid_client",
+                "invalid_client",
+            ),
+            (request(), "", 401, "invalid_client", "invalid_client"),
+            (known(), "", 400, "invalid_request", "invalid_input"),
+            (known(), "token=a&token=b", 400, "invalid_request", "malformed"),
+            (known(), too_long.as_str(), 413, "invalid_request", "too_large"),
+            (
+                known().header("sec-fetch-site", "cross-site"),
+                "token=x",
+                403,
+                "invalid_request",
+                "cross_site_request",
+            ),
+            (site.visitor().request(Method::GET, path), "", 405, "invalid_request", "method_not_allowed"),
         ] {
             let answer = site.visitor().send(request, body.to_owned()).await;
             let refused = answer.has_status(status).json();
             assert_eq!(answer.header("content-type"), Some("application/json"));
             assert_eq!(answer.header("cache-control"), Some("no-store"));
-            assert_eq!(refused["error"], error, "{refused}");
+            assert_eq!((&refused["error"], &refused["code"]), (&error.into(), &code.into()), "{refused}");
+            let challenge = (status == 401).then_some("Basic realm=\"doorward\"");
+            assert_eq!(answer.header("www-authenticate"), challenge, "{refused}");
             assert_eq!(refused["request_id"].as_str(), answer.header("x-request-id"));
             let text = refused["error_description"].as_str().unwrap();
             assert!(

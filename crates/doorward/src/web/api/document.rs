@@ -188,7 +188,7 @@ impl Writer<'_> {
             headers.insert("Retry-After".into(), header(seconds, true));
         }
         let (shape, narrower) = match is_oauth {
-            true => (oauth::shape(), json!({ "error": { "enum": codes } })),
+            true => (oauth::shape(), json!({ "code": { "enum": codes } })),
             false => (Problem::shape(), json!({ "status": { "const": status }, "code": { "enum": codes } })),
         };
         let mut schema = self.named(shape);
@@ -286,15 +286,8 @@ impl Operation {
             let (_, code, message) = error.row();
             let for_proxy = self.says.who == Who::Proxy;
             let status = if for_proxy { error.row().0 } else { status(&error, settings) };
-            let (status, code) = if self.is_oauth() { oauth::row(&error) } else { (status, code) };
-            let messages: &mut String = found.entry(status.as_u16()).or_default().entry(code).or_default();
-            // There many errors share a code.
-            if self.is_oauth() && !messages.is_empty() {
-                messages.push_str("; ");
-                messages.push_str(&message);
-            } else {
-                *messages = message.into_owned();
-            }
+            let status = if self.is_oauth() { oauth::row(&error).0 } else { status };
+            found.entry(status.as_u16()).or_default().insert(code, message.into_owned());
         }
         found
     }

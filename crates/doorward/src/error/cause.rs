@@ -1,0 +1,41 @@
+use std::fmt;
+use std::sync::Arc;
+
+/// What failed inside, and why: for the log alone, where the answer layer writes it with the id of the request. No part of
+/// what is answered, so all causes are equal.
+#[derive(Debug, Clone, Default)]
+pub struct Cause(Option<Arc<Failure>>);
+
+#[derive(Debug)]
+struct Failure {
+    what: &'static str,
+    which: &'static str,
+    why: String,
+}
+
+impl Cause {
+    /// What failed, and for which part of ours; both stand in this program, and each pair has a line of the log a minute.
+    pub(crate) fn new(what: &'static str, which: &'static str, why: impl fmt::Display) -> Self {
+        Self(Some(Arc::new(Failure { what, which, why: why.to_string() })))
+    }
+
+    /// What, which, and why, where there is anything to say.
+    pub(crate) fn parts(&self) -> Option<(&'static str, &'static str, &str)> {
+        self.0.as_ref().map(|failure| (failure.what, failure.which, failure.why.as_str()))
+    }
+}
+
+impl PartialEq for Cause {
+    fn eq(&self, _: &Self) -> bool {
+        true
+    }
+}
+
+impl Eq for Cause {}
+
+impl fmt::Display for Cause {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let said = self.parts().into_iter().flat_map(|(what, which, why)| [what, which, why]);
+        f.write_str(&said.filter(|part| !part.is_empty()).collect::<Vec<_>>().join(": "))
+    }
+}
