@@ -17,6 +17,7 @@ use crate::actors::{Actor, Standing};
 use crate::audit::{self, Action, Entry};
 use crate::clock::Clock;
 use crate::error::{Error, Result};
+use crate::posts;
 use crate::store::{Store, StoreError, Tx, values};
 use crate::users::rfc3339;
 use crate::wire::shape::shown;
@@ -44,6 +45,8 @@ pub struct New {
     name: String,
     secret: OpaqueSecret,
     now: Timestamp,
+    /// The form that registers it.
+    form: Option<posts::Hash>,
 }
 
 impl New {
@@ -114,34 +117,48 @@ impl Clients {
     /// A client that is none before [`Clients::register`]: so its secret can be shown first.
     pub fn prepare(&self, name: &DisplayName) -> New {
         let (now, secret) = (self.clock.now(), OpaqueSecret::new(crate::random::bytes()));
-        New { id: ClientId::new(now, crate::random::bytes()), name: name.to_string(), secret, now }
+        let id = ClientId::new(now, crate::random::bytes());
+        New { id, name: name.to_string(), secret, now, form: posts::current() }
     }
 
-    /// Registers a client.
+    /// Registers a client, in place of the one that the same form registered when it was sent before.
     ///
     /// # Errors
     /// There are too many; [`Error::ConfirmationRequired`], [`Error::Forbidden`]; the store's.
-    pub async fn register(&self, New { id, name, secret, now }: New, actor: &Actor) -> Result<()> {
+    pub async fn register(&self, New { id, name, secret, now, form }: New, actor: &Actor) -> Result<()> {
         let (hash, entry) =
             (secret.hash(), Entry::new(Action::ClientCreated, actor.by(), now).detail(id.to_string()));
         let (actor, roles) = (actor.clone(), self.roles.clone());
-        self.store
+        let former = self
+            .store
             .transaction(async move |tx: &mut Tx| {
                 let asked = actor.stands(tx, (&roles, permission::CLIENTS_WRITE), now).await?;
                 if let Err(error) = asked.and_then(Standing::is_confirmed) {
                     return Ok(Err(error));
                 }
                 tx.execute(CHANGE, values![]).await?;
+                let former = posts::made(tx, form, id).await?;
+                if let Some(former) = former
+                    && tx.find(DELETE, values![former]).await?.is_some()
+                {
+                    let gone = Entry::new(Action::ClientDeleted, actor.by(), now).detail(former.to_string());
+                    audit::record(tx, &gone).await?;
+                }
                 let count = tx.find(COUNT, values![]).await?.map_or(Ok(0), |row| row.get::<i64>(0))?;
                 if count >= MOST {
                     let full = format!("cannot be registered: there are {MOST} clients already");
                     return Ok(Err(Error::field("name", full)));
                 }
                 tx.execute(INSERT, values![id, &name, hash, now]).await?;
-                audit::record(tx, &entry).await.map(Ok)
+                audit::record(tx, &entry).await?;
+                Ok(Ok(former))
             })
             .await??;
-        self.take_over(|hashes| _ = hashes.insert(id, hash)).await;
+        self.take_over(|hashes| {
+            former.map(|former| hashes.remove(&former));
+            hashes.insert(id, hash);
+        })
+        .await;
         Ok(())
     }
 

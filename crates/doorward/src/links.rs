@@ -10,6 +10,7 @@ use doorward_core::email::Email;
 use doorward_core::role::{RoleName, Roles, permission};
 use doorward_core::{LinkId, OpaqueSecret, SessionId, Timestamp, UserId};
 
+use crate::posts;
 use crate::store::{Row, Store, StoreError, Tx, values};
 use crate::users;
 use crate::wire::shape::shown;
@@ -73,6 +74,8 @@ pub(crate) struct New {
     now: Timestamp,
     maker: Option<Maker>,
     opens: Opens,
+    /// The form that makes it.
+    form: Option<posts::Hash>,
 }
 
 #[derive(Debug, Clone)]
@@ -97,7 +100,7 @@ impl New {
     fn link(opens: Opens, maker: Option<Maker>, now: Timestamp, ttl: Duration) -> Self {
         let secret = OpaqueSecret::new(crate::random::bytes());
         let id = LinkId::new(now, crate::random::bytes());
-        Self { secret, expires_at: now + ttl, id, now, maker, opens }
+        Self { secret, expires_at: now + ttl, id, now, maker, opens, form: posts::current() }
     }
 }
 
@@ -114,6 +117,9 @@ pub(crate) async fn make(tx: &mut Tx, new: &New) -> Result<(), StoreError> {
             (Purpose::Invite, None, email.as_ref().map(ToString::to_string), Some(*role))
         }
     };
+    if let Some(former) = posts::made(tx, new.form, new.id).await? {
+        withdraw(tx, former).await?;
+    }
     let (maker, session) = (new.maker.map(|maker| maker.user), new.maker.and_then(|maker| maker.session));
     let (hash, purpose) = (new.secret.hash(), purpose.as_str());
     let values = values![hash, purpose, user, email, role, maker, session, new.now, new.expires_at, new.id];

@@ -1,5 +1,5 @@
 //! Forms that are sent twice, by a double click or a reload: what was sent is remembered for a minute with how it ended, so
-//! that a repeat ends the same way and runs nothing again (attack X23).
+//! that a repeat ends the same way and runs nothing again (attack X23). What showed a secret runs again, in place of the first.
 //!
 //! A row has the keyed hash of what was sent, and no credential. Without the root secret nobody can try passwords on it.
 
@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::clock::Clock;
 use crate::error::{Error, FieldError};
-use crate::store::{Store, StoreError, Tx, values};
+use crate::store::{Column, Store, StoreError, Tx, Value, values};
 
 /// How long a form is remembered.
 const TTL: Duration = Duration::from_secs(60);
@@ -24,15 +24,20 @@ const LOST_AFTER: Duration = Duration::from_secs(5);
 const CLAIM: &str = "INSERT INTO form_posts (hash, owner, created_at, expires_at) \
      SELECT $1, $2, $3, $4 WHERE (SELECT COUNT(*) FROM form_posts WHERE owner = $2 AND expires_at > $3) < $5 \
      ON CONFLICT (hash) DO UPDATE SET owner = excluded.owner, created_at = excluded.created_at, \
-     expires_at = excluded.expires_at, done_at = NULL, session_id = NULL, outcome = NULL \
-     WHERE form_posts.expires_at <= $3";
-const FIND: &str =
-    "SELECT created_at, done_at, session_id, outcome FROM form_posts WHERE hash = $1 AND expires_at > $2";
+     expires_at = excluded.expires_at, done_at = NULL, session_id = NULL, outcome = NULL, \
+     made_id = CASE WHEN form_posts.created_at > $6 THEN form_posts.made_id END WHERE form_posts.expires_at <= $3";
+const FIND: &str = "SELECT created_at, done_at, session_id, outcome, made_id FROM form_posts \
+     WHERE hash = $1 AND expires_at > $2";
+const FIND_MADE: &str = "SELECT made_id FROM form_posts WHERE hash = $1";
+const NOTE_MADE: &str = "UPDATE form_posts SET made_id = $2 WHERE hash = $1";
 const COMMITTED: &str =
     "UPDATE form_posts SET done_at = $2, session_id = COALESCE($3, session_id) WHERE hash = $1";
 const ENDED: &str = "UPDATE form_posts SET outcome = $3 WHERE hash = $1 AND created_at = $2";
-const FORGET: &str =
-    "DELETE FROM form_posts WHERE hash = $1 AND created_at = $2 AND (session_id = $3 OR $3 IS NULL)";
+const FORGET: &str = "DELETE FROM form_posts \
+     WHERE hash = $1 AND created_at = $2 AND (session_id = $3 OR $3 IS NULL) AND made_id IS NULL";
+/// A repeat runs, and finds what the first made.
+const RUN_AGAIN: &str = "UPDATE form_posts SET expires_at = created_at \
+     WHERE hash = $1 AND created_at = $2 AND made_id IS NOT NULL";
 
 /// The keyed hash of a form that was sent: its address, key, cookie and fields.
 pub(crate) type Hash = [u8; 32];
@@ -80,6 +85,8 @@ pub(crate) struct Ended {
     pub(crate) done_at: Option<Timestamp>,
     /// The session whose credential it handed out.
     pub(crate) session: Option<SessionId>,
+    /// Whether its page showed a secret, which nobody can show again.
+    pub(crate) showed_secret: bool,
     /// How; `None` if the process that ran it died between its act and the answer.
     pub(crate) outcome: Option<Outcome>,
 }
@@ -135,6 +142,21 @@ pub(crate) async fn committed(
     tx.execute(COMMITTED, values![form, now, session]).await.map(drop)
 }
 
+/// Notes within an act's transaction the link or client that a form makes, whose secret its page shows. Gives what it made
+/// when it was sent before: nobody saw that page, so that one goes.
+pub(crate) async fn made<Id: Column + Into<Value>>(
+    tx: &mut Tx,
+    form: Option<Hash>,
+    id: Id,
+) -> Result<Option<Id>, StoreError> {
+    let Some(form) = form else { return Ok(None) };
+    let former = tx.find(FIND_MADE, values![form]).await?;
+    let former = former.map(|row| row.get::<Option<Id>>(0)).transpose()?.flatten();
+    let id: Value = id.into();
+    tx.execute(NOTE_MADE, values![form, id]).await?;
+    Ok(former)
+}
+
 /// The forms that were sent within the last minute.
 pub(crate) struct Posts {
     store: Store,
@@ -166,13 +188,21 @@ impl Posts {
     /// The store's.
     pub(crate) async fn claim(&self, hash: Hash, owner: &str) -> Result<Known, StoreError> {
         let now = self.clock.now();
-        if self.store.execute(CLAIM, values![hash, owner.to_owned(), now, now + TTL, PER_OWNER]).await? == 1 {
+        let values = values![hash, owner.to_owned(), now, now + TTL, PER_OWNER, now - TTL];
+        if self.store.execute(CLAIM, values).await? == 1 {
             return Ok(Known::First(now));
         }
         let Some(row) = self.store.find(FIND, values![hash, now]).await? else { return Ok(Known::Unknown) };
         let outcome: Option<String> = row.get(3)?;
         let outcome = outcome.and_then(|text| serde_json::from_str(&text).ok());
-        let ended = Ended { created_at: row.get(0)?, done_at: row.get(1)?, session: row.get(2)?, outcome };
+        let showed_secret = row.get::<Option<Vec<u8>>>(4)?.is_some();
+        let ended = Ended {
+            created_at: row.get(0)?,
+            done_at: row.get(1)?,
+            session: row.get(2)?,
+            showed_secret,
+            outcome,
+        };
         let is_lost = ended.done_at.is_some_and(|done_at| now >= done_at + LOST_AFTER);
         Ok(if ended.outcome.is_some() || is_lost { Known::Ended(ended) } else { Known::Runs })
     }
@@ -201,11 +231,13 @@ impl Posts {
         created_at: Timestamp,
         session: Option<SessionId>,
     ) -> Result<(), StoreError> {
+        self.store.execute(RUN_AGAIN, values![hash, created_at]).await?;
         self.store.execute(FORGET, values![hash, created_at, session]).await.map(drop)
     }
 }
 
 /// Deletes what is too old.
 pub(crate) async fn sweep(store: &Store, now: Timestamp) -> Result<u64, StoreError> {
-    store.execute("DELETE FROM form_posts WHERE expires_at <= $1", values![now]).await
+    let sql = "DELETE FROM form_posts WHERE expires_at <= $1 AND created_at <= $2";
+    store.execute(sql, values![now, now - TTL]).await
 }

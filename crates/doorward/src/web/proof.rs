@@ -31,6 +31,17 @@ pub(crate) async fn by_cookies(app: &App, headers: &HeaderMap) -> Result<Vec<Ses
     Ok(proved)
 }
 
+/// Whether a cookie is what this live session was handed out last: neither an access token, whose copies outlive a renewal,
+/// nor what the renewal superseded.
+pub(crate) async fn holds(app: &App, headers: &HeaderMap, session: SessionId) -> Result<bool> {
+    let names = &app.cookies.names;
+    let secrets = distinct(headers, &names.session)?.into_iter().filter_map(OpaqueSecret::parse);
+    let refresh = distinct(headers, &names.refresh)?.into_iter().filter_map(RefreshToken::parse);
+    let (secrets, refresh): (Vec<_>, Vec<_>) = (secrets.collect(), refresh.collect());
+    let live = app.sessions.live(&secrets, &refresh, &[]).await?;
+    Ok(live.iter().any(|live| live.id == session))
+}
+
 /// What the body of a request may prove.
 #[derive(Debug, Default)]
 pub(crate) struct InBody {

@@ -305,3 +305,108 @@ async fn x23_a_repeat_never_ends_in_a_page_with_the_first_ones_secret() {
     assert!(!works(&links[0]).await && works(&links[1]).await);
     assert!(!site.stolen_database().await.contains(&links[1]));
 }
+
+/// What stands in the field of this id on a page.
+fn shown(page: &Answer, id: &str) -> String {
+    let text = page.text().replace("&#x2f;", "/");
+    let (_, rest) = text.split_once(&format!("<input id=\"{id}\"")).unwrap();
+    rest.split_once("value=\"").unwrap().1.split('"').next().unwrap().to_owned()
+}
+
+#[tokio::test]
+async fn x23_a_repeat_of_a_form_that_shows_a_secret_leaves_one_and_shows_it() {
+    let site = Site::new().await;
+    let other = site.restarted().await;
+    site.user("root", RoleName::ADMIN).await;
+    let root = site.logged_in_by("root", Mode::Session).await;
+    let path = "/admin/invitations";
+    let key = opened(&root, path, path).await;
+    let fields = [("email", "ada@example.org"), ("role", "user"), ("current_password", PASSWORD)];
+    let invite = async |visitor: Visitor, key: &str| {
+        let page = send(&visitor, path, key, &fields).await;
+        shown(page.has_status(201), "url").split_once("invite=").unwrap().1.to_owned()
+    };
+    // At the same time, at two nodes, and once more: as an impatient person clicks.
+    let clicks = (0..4).map(|n| invite(root.copy().at(if n % 2 == 0 { &site } else { &other }), &key));
+    let mut links = futures_util::future::join_all(clicks).await;
+    links.push(invite(root.copy(), &key).await);
+    let open = "SELECT COUNT(*) FROM one_time_links WHERE used_at IS NULL AND purpose = 'invite'";
+    assert_eq!(count(&site, open).await, 1);
+    let last = links.pop().unwrap();
+    let register = async |invite: &str| {
+        site.visitor().form("/register", &[&REGISTER[..], &[("invite", invite)]].concat()).await
+    };
+    for voided in links {
+        assert_eq!(register(&voided).await.status, 400);
+    }
+    register(&last).await.goes_to("/dashboard");
+
+    // One that was used stays, and so does one of another form, or of more than a minute ago.
+    let second = invite(root.copy(), &key).await;
+    let key = opened(&root, path, path).await;
+    let third = invite(root.copy(), &key).await;
+    assert_ne!(second, third);
+    site.clock.advance(Duration::from_secs(61));
+    invite(root.copy(), &key).await;
+    assert_eq!(count(&site, open).await, 3);
+    assert_eq!(count(&site, "SELECT COUNT(*) FROM one_time_links").await, 4);
+}
+
+#[tokio::test]
+async fn x23_two_clicks_make_one_client_whose_secret_is_shown() {
+    let site = Site::new().await;
+    site.user("root", RoleName::ADMIN).await;
+    let root = site.logged_in_by("root", Mode::Session).await;
+    let key = opened(&root, "/admin/clients", "/admin/clients").await;
+    let fields = [("name", "the shop"), ("current_password", PASSWORD)];
+    let mut made = Vec::new();
+    for _ in 0..3 {
+        let page = send(&root, "/admin/clients", &key, &fields).await;
+        made.push(["client_id", "client_secret"].map(|id| shown(page.has_status(201), id)));
+    }
+    assert_eq!(count(&site, "SELECT COUNT(*) FROM clients").await, 1);
+    let ask = async |[id, secret]: &[String; 2]| {
+        let program = site.visitor();
+        let request = program.request(Method::POST, "/introspect");
+        let basic = base64::Engine::encode(&base64::prelude::BASE64_STANDARD, format!("{id}:{secret}"));
+        let request = request.header("authorization", format!("Basic {basic}"));
+        program
+            .send(request.header("content-type", "application/x-www-form-urlencoded"), "token=x")
+            .await
+            .status
+    };
+    let answers = [ask(&made[0]).await, ask(&made[1]).await, ask(&made[2]).await];
+    assert_eq!(answers, [401, 401, 200]);
+    for (action, times) in [("client_created", 3), ("client_deleted", 2)] {
+        let query = format!("SELECT COUNT(*) FROM audit WHERE action = '{action}'");
+        let row = site.app.store.find(query.leak(), Vec::<Stored>::new()).await.unwrap().unwrap();
+        assert_eq!(row.get::<i64>(0).unwrap(), times, "{action}");
+    }
+}
+
+#[tokio::test]
+async fn x23_two_clicks_on_a_new_password_leave_their_person_in_and_every_copy_out() {
+    for mode in [Mode::Session, Mode::Cookie] {
+        let site = Site::new().await;
+        let ada = site.logged_in_by("ada", mode).await;
+        let copy = ada.copy();
+        let phone = site.logged_in_by("ada", Mode::Bearer).await;
+        let key = opened(&ada, "/dashboard", "/profile/password").await;
+        let fields = [("current_password", PASSWORD), ("new_password", NEW)];
+        // A browser drops the answer to its first click, and sends the second with the cookies of before.
+        let clicks = [ada.copy(), ada.copy(), ada.copy()];
+        for click in &clicks {
+            send(click, "/profile/password", &key, &fields).await.goes_to("/dashboard?done=password-changed");
+        }
+        clicks[2].page("/dashboard").await.has_status(200);
+        if mode == Mode::Cookie {
+            clicks[2].refresh().await.is_ok();
+        }
+        for out in [&copy, &phone, &clicks[0], &clicks[1]] {
+            out.copy().get("/profile").await.is_refused("session_ended");
+        }
+        assert_eq!(live_sessions(&site).await, 1);
+        assert_eq!(count(&site, "SELECT COUNT(*) FROM audit WHERE action = 'password_changed'").await, 1);
+        site.visitor().form("/login", &[LOGIN[0], ("password", NEW)]).await.goes_to("/dashboard");
+    }
+}

@@ -117,6 +117,8 @@ CREATE TABLE form_posts (
     expires_at BIGINT NOT NULL,
     done_at BIGINT,
     session_id BYTEA,
+    -- The link or client that it made, whose secret was on its page and is nowhere else.
+    made_id BYTEA,
     outcome TEXT
 );
 CREATE INDEX form_posts_by_owner ON form_posts (owner);

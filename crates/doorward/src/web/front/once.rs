@@ -123,6 +123,7 @@ async fn again(app: &App, ended: Ended, headers: &HeaderMap, client: &Client) ->
             }));
         }
         Some(Outcome::Went { place, is_out, is_in }) => (place, is_out, is_in),
+        None if ended.showed_secret => return Ok(None),
         None => (home(), false, ended.session.is_some()),
     };
     let Ok(place) = HeaderValue::try_from(place) else { return Ok(None) };
@@ -135,7 +136,7 @@ async fn again(app: &App, ended: Ended, headers: &HeaderMap, client: &Client) ->
                 device: client.device.clone(),
             };
             // The browser kept the first answer, and may throw this one away: its session goes on.
-            if app.guard.check(headers).await.is_ok_and(|identity| identity.session == first) {
+            if proof::holds(app, headers, first).await? {
                 return Ok(Some(Turn::Answered(on.into_response())));
             }
             let replaced = proof::by_cookies(app, headers).await?;
@@ -153,7 +154,8 @@ async fn again(app: &App, ended: Ended, headers: &HeaderMap, client: &Client) ->
 }
 
 /// How a form ended, where a repeat can end like that. What was not about the form itself isn't kept: no sign-in, too many
-/// attempts, our own failure. Nor is what hands out a secret on a page: then a repeat makes another.
+/// attempts, our own failure. Nor is what hands out a secret on a page: a repeat makes another, and the first is
+/// void.
 fn outcome(app: &App, response: &Response, asked: bool) -> Option<Outcome> {
     if let Some(error) = response.extensions().get::<Arc<Error>>() {
         let (_, code, message) = error.row();
