@@ -64,7 +64,8 @@ fn log_panic(panic: &PanicHookInfo<'_>) {
         let backtrace = Backtrace::capture();
         let backtrace = (backtrace.status() == BacktraceStatus::Captured).then(|| backtrace.to_string());
         let message = panic.payload_as_str();
-        tracing::error!(place, times, why = message, backtrace, "a thread panicked");
+        let request_id = doorward::current_request_id().map(tracing::field::display);
+        tracing::error!(request_id, place, times, why = message, backtrace, "a thread panicked");
     }
     // With this thread the process ends, past the end of `main`.
     if std::thread::current().name() == Some("main") {

@@ -20,6 +20,7 @@ mod metrics;
 pub mod passwords;
 mod posts;
 mod random;
+mod request_id;
 pub mod revocations;
 mod routes;
 mod seldom;
@@ -43,5 +44,7 @@ pub use hooks::Hooks;
 pub use library::{Builder, Doorward};
 #[doc(hidden)]
 pub use metrics::LOG_LINES_DROPPED;
+#[doc(hidden)]
+pub use request_id::current as current_request_id;
 pub use routes::{openapi, router};
 pub use serve::{Certificate, Listening, serve};

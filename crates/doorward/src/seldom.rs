@@ -53,16 +53,19 @@ fn write(counted: Vec<(Kind, u64)>) {
 }
 
 /// Writes a line at most once a minute, with the number of `times`: `seldom!(WARN, "what happened", %error)`. Between
-/// brackets after it, what it happened to, each of which has a line of its own.
+/// brackets after it, what it happened to, each of which has a line of its own. While a request is answered, the line has
+/// its id.
 macro_rules! seldom {
     ($level:ident, $what:literal [$which:expr] $(, $($fields:tt)*)?) => {
         if let Some(times) = $crate::seldom::due(tracing::Level::$level, $what, $which) {
-            tracing::event!(tracing::Level::$level, $($($fields)*,)? which = $which, times, $what);
+            let request_id = $crate::request_id::current().map(tracing::field::display);
+            tracing::event!(tracing::Level::$level, request_id, $($($fields)*,)? which = $which, times, $what);
         }
     };
     ($level:ident, $what:literal $(, $($fields:tt)*)?) => {
         if let Some(times) = $crate::seldom::due(tracing::Level::$level, $what, "") {
-            tracing::event!(tracing::Level::$level, $($($fields)*,)? times, $what);
+            let request_id = $crate::request_id::current().map(tracing::field::display);
+            tracing::event!(tracing::Level::$level, request_id, $($($fields)*,)? times, $what);
         }
     };
 }

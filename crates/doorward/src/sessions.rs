@@ -45,6 +45,8 @@ pub struct Issued {
     pub mode: Mode,
     /// The session that it belongs to.
     pub session: SessionId,
+    /// Whose it is.
+    pub user: UserId,
     /// Now, by which spans are counted.
     pub now: Timestamp,
     /// Whether the same was handed out before: to another tab, or in an answer that was lost.
@@ -333,6 +335,7 @@ impl Sessions {
         Ok(Issued {
             mode: new.mode,
             session: new.id,
+            user: begun.user,
             now: new.now,
             again: false,
             ends_at,

@@ -12,6 +12,7 @@ use std::time::Duration;
 use doorward_core::{Mode, SessionId, UserId};
 
 use crate::error::Error;
+use crate::sessions::Issued;
 use crate::wire::client::network;
 
 const MINUTE: Duration = Duration::from_secs(60);
@@ -20,7 +21,7 @@ const NETWORKS: usize = 1_000;
 /// How many failures of one network have lines of their own in a minute, also where no limit refuses them.
 const LINES: u64 = 100;
 
-/// What came of a sign-in with a password. Among the extensions of an answer: only the answer layer knows the request's id.
+/// What came of a sign-in: with a password, by a registration, or by a form that came before. Among the extensions of an answer: only the answer layer knows the request's id.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct SignIn {
     /// Who tried.
@@ -36,6 +37,13 @@ pub(crate) enum Outcome {
     SignedIn(UserId, SessionId, Mode),
     /// It was refused, with this code; by a limit, or by what else.
     Refused { code: &'static str, limited: bool },
+}
+
+impl SignIn {
+    /// One that gave this credential.
+    pub(crate) fn done(ip: IpAddr, issued: &Issued) -> Self {
+        Self { ip, outcome: Outcome::SignedIn(issued.user, issued.session, issued.mode) }
+    }
 }
 
 impl Outcome {

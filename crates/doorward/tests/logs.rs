@@ -5,9 +5,10 @@ use std::io::Write;
 use std::sync::{LazyLock, Mutex};
 
 use doorward::settings::{Origin, Secrets, Settings, Values};
-use doorward::testing::{PASSWORD, Site, Visitor};
-use doorward::{App, Clock};
+use doorward::testing::{Answer, PASSWORD, Site, Visitor};
+use doorward::{App, Clock, Hooks};
 use doorward_core::Mode;
+use doorward_core::role::RoleName;
 use http::{Method, header};
 use serde_json::{Value, json};
 use tracing::level_filters::LevelFilter;
@@ -211,4 +212,78 @@ async fn i03_nobody_writes_a_line_of_the_log_or_colours_it() {
     assert!(!log.contains(['\u{1b}', '\r', '\u{85}', '\u{2028}']), "{log}");
     let torn = log.lines().find(|line| !(line.starts_with('{') || line.starts_with("20")));
     assert_eq!(torn, None, "a line that is none of ours");
+}
+
+/// The lines of the log with this message, as JSON.
+fn said(message: &str) -> Vec<Value> {
+    let log = written();
+    let lines = log.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+    lines.filter(|line| line["fields"]["message"] == message).collect()
+}
+
+fn id(answer: &Answer) -> &str {
+    answer.header("x-request-id").unwrap()
+}
+
+#[tokio::test]
+async fn what_goes_wrong_beside_an_answer_is_a_line_with_the_id_of_its_request() {
+    listen_in();
+    let hooks =
+        Hooks::new().after_login(async |_| panic!("the hook breaks")).after_register(async |_| panic!("too"));
+    let site = Site::with_hooks(&[], hooks).await;
+    let registered = site.visitor();
+    let ada = json!({ "name": "Ada", "email": "ada@example.org", "password": PASSWORD });
+    let registration = registered.post("/register", ada.clone()).await;
+    let sign_in = site.visitor().post("/login", ada.clone()).await;
+    let lines = said("a hook of the application failed");
+    let of = |hook: &str| lines.iter().find(|line| line["fields"]["which"] == hook).unwrap();
+    assert_eq!(of("after_register")["fields"]["request_id"], id(&registration));
+    assert_eq!(of("after_login")["fields"]["request_id"], id(&sign_in));
+
+    let broken = "UPDATE users SET password_hash = 'broken'";
+    site.app.store.execute(broken, Vec::<doorward::store::Value>::new()).await.unwrap();
+    let refused = site.visitor().post("/login", ada).await;
+    refused.has_status(401);
+    let line = &said("a stored password hash cannot be verified: its user needs a reset link")[0];
+    assert_eq!(line["fields"]["request_id"], id(&refused));
+
+    let elsewhere = site.visitor();
+    let request =
+        elsewhere.request(Method::GET, "/profile").header(header::ORIGIN, "https://ids.example.net");
+    let asked = elsewhere.send(request, "").await;
+    let lines = said("a page of this origin asked, which is not listed in the setting origins");
+    let line = lines.iter().find(|line| line["fields"]["origin"] == "https://ids.example.net").unwrap();
+    assert_eq!(line["fields"]["request_id"], id(&asked));
+}
+
+#[tokio::test]
+async fn a_form_that_signs_in_again_is_one_line_with_the_session_that_it_began() {
+    listen_in();
+    let site = Site::with(&[("mode_form", "session")]).await;
+    site.user("grace", RoleName::USER).await;
+    let browser = site.visitor();
+    let page = browser.page("/login").await.text();
+    let key = page.split("name=\"form_key\" value=\"").nth(1).unwrap()[..32].to_owned();
+    let fields = [("form_key", &*key), ("email", "grace@example.org"), ("password", PASSWORD)];
+    let clicks = [browser.copy(), browser.copy()];
+    let mut answers = Vec::new();
+    for click in &clicks {
+        answers.push(click.form("/login", &fields).await);
+    }
+    let lines = said("signed in");
+    let lines = answers.iter().map(|answer| {
+        answer.goes_to("/dashboard");
+        let mut of = lines.iter().filter(|line| line["fields"]["request_id"] == id(answer));
+        let line = of.next().unwrap();
+        assert_eq!((of.next(), &line["level"]), (None, &json!("INFO")));
+        line["fields"].clone()
+    });
+    let lines: Vec<_> = lines.collect();
+    assert_eq!(lines[1]["session"], clicks[1].session_id().await);
+    assert_eq!(lines[1]["user"], clicks[1].user_id().await);
+    assert_ne!(lines[0]["session"], lines[1]["session"]);
+    // A repeat that begins no session has none.
+    let answer = clicks[1].copy().form("/login", &fields).await;
+    answer.goes_to("/dashboard");
+    assert!(said("signed in").iter().all(|line| line["fields"]["request_id"] != id(&answer)));
 }

@@ -144,14 +144,17 @@ fn sign_ins_are_lines_with_the_ids_of_their_answers_until_their_network_is_limit
     assert_eq!(read_answer(&mut stream).unwrap().status, 401);
     let log = server.stop();
 
+    // A registration signs in too.
     let succeeded = said(&log, "signed in");
-    assert_eq!(succeeded.len(), 1, "{log}");
-    let expected = json!({
-        "timestamp": succeeded[0]["timestamp"], "level": "INFO", "message": "signed in", "ip": "127.0.0.1",
-        "user": registered.body["user"]["id"], "session": succeeded[0]["session"], "mode": "bearer",
-        "request_id": good.request_id, "target": "doorward::sign_in",
+    let expected = [&registered, &good].into_iter().zip(&succeeded).map(|(answer, line)| {
+        json!({
+            "timestamp": line["timestamp"], "level": "INFO", "message": "signed in", "ip": "127.0.0.1",
+            "user": registered.body["user"]["id"], "session": line["session"], "mode": "bearer",
+            "request_id": answer.request_id, "target": "doorward::sign_in",
+        })
     });
-    assert_eq!(succeeded[0], expected);
+    assert_eq!(succeeded, expected.collect::<Vec<_>>(), "{log}");
+    assert_ne!(succeeded[0]["session"], succeeded[1]["session"]);
     let failed = said(&log, "sign-in failed");
     let expected = answers[..lines].iter().zip(&failed).map(|(answer, line)| {
         json!({

@@ -118,6 +118,7 @@ impl Sessions {
                 Ok(Issued {
                     mode: stored.mode,
                     session,
+                    user: stored.user,
                     now,
                     again,
                     ends_at: stored.expires_at,

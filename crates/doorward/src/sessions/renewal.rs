@@ -169,7 +169,7 @@ impl Sessions {
         };
         let ends_at = if new.mode == Mode::Session { done.absolute_end } else { done.expires_at };
         let (mode, session, now) = (new.mode, new.session, new.now);
-        Ok(Issued { mode, session, now, again: false, ends_at, content, device: None })
+        Ok(Issued { mode, session, user: new.user, now, again: false, ends_at, content, device: None })
     }
 
     /// What a correctly signed former refresh token is refused as.

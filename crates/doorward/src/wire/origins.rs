@@ -19,6 +19,7 @@ use http::{Method, Request};
 use url::{Host, Url};
 
 use crate::error::{Error, Result};
+use crate::request_id::RequestId;
 use crate::settings::Settings;
 
 /// How many request headers a preflight may ask for.
@@ -247,7 +248,13 @@ struct Strangers {
 
 impl Origins {
     /// Names the origin of a request that is not listed, or counts it. `ran` is steady time.
-    pub(crate) fn note(&self, sender: Sender<'_>, headers: &HeaderMap, ran: impl Fn() -> Duration) {
+    pub(crate) fn note(
+        &self,
+        sender: Sender<'_>,
+        headers: &HeaderMap,
+        request_id: RequestId,
+        ran: impl Fn() -> Duration,
+    ) {
         let (Sender::Stranger, Some(origin)) = (sender, headers.get(ORIGIN)) else { return };
         let origin = origin.as_bytes().get(..MOST_BYTES).unwrap_or(origin.as_bytes());
         let mut strangers = self.strangers.lock().unwrap_or_else(PoisonError::into_inner);
@@ -262,7 +269,7 @@ impl Origins {
         strangers.named.push(origin.into());
         drop(strangers);
         let origin = origin.escape_ascii().to_string().replace(' ', "\\x20");
-        tracing::info!(%origin, "a page of this origin asked, which is not listed in the setting origins");
+        tracing::info!(%origin, %request_id, "a page of this origin asked, which is not listed in the setting origins");
     }
 
     /// Says how many further ones there were, once their hour is over.

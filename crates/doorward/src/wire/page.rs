@@ -1,5 +1,8 @@
-//! Pages: templates in the program, escaped by the engine, without a script.
+//! Pages: templates in the program, escaped by the engine. Forms have a script that they can do without.
 
+use std::sync::Arc;
+
+use axum::Extension;
 use axum::response::{Html, IntoResponse, Response};
 use http::StatusCode;
 use http::header::{CONTENT_SECURITY_POLICY, HeaderName, HeaderValue};
@@ -8,8 +11,7 @@ use minijinja::{Environment, UndefinedBehavior, Value, context};
 
 use super::assets;
 use super::words;
-use crate::error::{Error, Result};
-use crate::seldom::seldom;
+use crate::error::{Cause, Error, Result};
 use crate::settings::{Registration, Settings};
 
 /// No window of another site keeps a hold on a page of ours (ASVS 3.4.8).
@@ -46,6 +48,8 @@ const TEMPLATES: &[(&str, &str)] = &[
 pub(crate) struct Pages {
     engine: Environment<'static>,
     policy: HeaderValue,
+    /// Of pages that load the script.
+    policy_with_script: HeaderValue,
     /// Over plain http browsers pass it over, and complain.
     opener_policy: Option<HeaderValue>,
 }
@@ -110,27 +114,33 @@ impl Pages {
             },
         );
         let opener_policy = (!settings.plain_http).then_some(SAME_ORIGIN);
-        Self { engine, policy: policy(settings), opener_policy }
+        let [policy, policy_with_script] = ["", "; script-src 'self'"].map(|more| policy(settings, more));
+        Self { engine, policy, policy_with_script, opener_policy }
     }
 
     /// The page of this template; `context` is what it shows.
-    pub(crate) fn show(&self, template: &str, status: StatusCode, context: Value) -> Response {
+    pub(crate) fn show(&self, template: &'static str, status: StatusCode, context: Value) -> Response {
         let context = context! { ..context, ..context! { trouble => (), notice => () } };
         match self.engine.get_template(template).and_then(|page| page.render(context)) {
             Ok(page) => {
                 let has_form = page.contains("method=\"post\"");
+                // What people typed is escaped: a page has no other.
+                let has_script = page.contains("<script src=");
+                let policy = if has_script { &self.policy_with_script } else { &self.policy };
                 let mut response = (status, Html(page)).into_response();
                 if has_form {
                     response.extensions_mut().insert(HasForm);
                 }
                 let headers = response.headers_mut();
-                headers.insert(CONTENT_SECURITY_POLICY, self.policy.clone());
+                headers.insert(CONTENT_SECURITY_POLICY, policy.clone());
                 headers.extend(self.opener_policy.clone().map(|policy| (OPENER_POLICY, policy)));
                 response
             }
             Err(error) => {
-                seldom!(ERROR, "a page could not be rendered", %error, template);
-                (StatusCode::SERVICE_UNAVAILABLE, "Temporarily unavailable: try again").into_response()
+                let error = Error::Unavailable(Cause::new("a page could not be rendered", template, error));
+                // For the page of this error, if that is the one.
+                let text = "Temporarily unavailable: try again";
+                (StatusCode::SERVICE_UNAVAILABLE, Extension(Arc::new(error)), text).into_response()
             }
         }
     }
@@ -202,10 +212,10 @@ impl Pages {
 }
 
 /// Browsers hold `form-action` against the redirects after a form too: the login leads on to the applications.
-fn policy(settings: &Settings) -> HeaderValue {
+fn policy(settings: &Settings, more: &str) -> HeaderValue {
     let scheme = settings.public_scheme();
     let hosts = settings.forward_auth_hosts.iter().map(|host| format!(" {scheme}://{host}"));
-    let policy = format!("{POLICY}{}", hosts.collect::<String>());
+    let policy = format!("{POLICY}{}{more}", hosts.collect::<String>());
     HeaderValue::try_from(policy).unwrap_or(HeaderValue::from_static(POLICY))
 }
 
@@ -276,7 +286,7 @@ mod tests {
                     roles => [HOSTILE], all_roles => [HOSTILE], has_password => true, own => false, purpose => HOSTILE, action => HOSTILE, back => HOSTILE, fields => [hostile()], notice => HOSTILE, trouble, now,
                 };
                 let page = pages.engine.get_template(name).unwrap().render(context).unwrap();
-                assert!(!page.contains("<script") && !page.contains("1)</script>\"'"), "{name}: {page}");
+                assert!(!page.contains("<script>") && !page.contains("1)</script>\"'"), "{name}: {page}");
                 assert!(page.contains("<title>") && page.matches("<h1").count() == 1, "{name}: {page}");
                 let count = |text: &str| page.matches(text).count();
                 assert_eq!(
@@ -286,6 +296,18 @@ mod tests {
                 );
             }
         }
+    }
+
+    #[test]
+    fn a_page_that_cannot_be_rendered_says_why_to_who_logs_it() {
+        let pages = Pages::new(&Settings::read(&Values::default()).unwrap());
+        let response = pages.show("login.html", StatusCode::OK, context! { email => "" });
+        assert_eq!(response.status(), 503);
+        let error = response.extensions().get::<Arc<Error>>().unwrap();
+        let cause = error.as_ref().clone().into_cause();
+        let (what, which, why) = cause.parts().unwrap();
+        assert_eq!((what, which), ("a page could not be rendered", "login.html"));
+        assert!(why.contains("undefined"), "{why}");
     }
 
     #[test]

@@ -14,6 +14,7 @@ use super::caller::Caller;
 use crate::app::App;
 use crate::error::{Cause, Error, Result};
 use crate::feed::{News, PAGE, Place};
+use crate::request_id::{self, RequestId};
 use crate::seldom::seldom;
 
 /// Keeps nginx from holding events back, wherever it stands.
@@ -31,6 +32,8 @@ struct Follower {
     anew: bool,
     /// There is more in the table than was sent.
     behind: bool,
+    /// Of the request that the stream answers.
+    request_id: Option<RequestId>,
     _place: Place,
 }
 
@@ -48,10 +51,22 @@ pub(super) async fn open(app: &App, caller: Caller, headers: &HeaderMap) -> Resu
         None => None,
     };
     let (at, anew) = (resumed.unwrap_or(0), resumed.is_none());
-    let follower =
-        Follower { app: app.clone(), caller, news, at, resets: anew, anew, behind: true, _place: place };
+    let follower = Follower {
+        app: app.clone(),
+        caller,
+        news,
+        at,
+        resets: anew,
+        anew,
+        behind: true,
+        request_id: request_id::current(),
+        _place: place,
+    };
     let events = unfold(follower, async |mut follower| {
-        let bytes = follower.next().await?;
+        let bytes = match follower.request_id {
+            Some(id) => id.names(follower.next()).await?,
+            None => follower.next().await?,
+        };
         Some((Ok::<_, Infallible>(bytes), follower))
     });
     let headers = [

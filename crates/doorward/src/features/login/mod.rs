@@ -108,7 +108,10 @@ async fn login(State(app): State<App>, client: Client, headers: HeaderMap, mut i
     let (is_form, typed, back) = (input.is_form, input.typed("email"), input.typed("return_to"));
     let (back, ip) = (return_to(&app.settings, &back), client.ip);
     let signed_in = read_and_sign_in(&app, &mut input, client, &headers).await;
-    let outcome = outcome(&signed_in);
+    let line = match &signed_in {
+        Ok((_, issued)) => Some(SignIn::done(ip, issued)),
+        Err(error) => Outcome::of(error).map(|outcome| SignIn { ip, outcome }),
+    };
     let mut response = match signed_in {
         Ok((_, issued)) if is_form => {
             credential::hand_out_and_go(&app, &issued, back.unwrap_or("/dashboard"))
@@ -121,17 +124,10 @@ async fn login(State(app): State<App>, client: Client, headers: HeaderMap, mut i
         Err(error) if is_form => error.in_form("login.html", "login", shown(back, &typed)),
         Err(error) => error.into_response(),
     };
-    if let Some(outcome) = outcome {
-        response.extensions_mut().insert(SignIn { ip, outcome });
+    if let Some(line) = line {
+        response.extensions_mut().insert(line);
     }
     response
-}
-
-fn outcome(signed_in: &Result<(User, Issued)>) -> Option<Outcome> {
-    match signed_in {
-        Ok((user, issued)) => Some(Outcome::SignedIn(user.id, issued.session, issued.mode)),
-        Err(error) => Outcome::of(error),
-    }
 }
 
 async fn read_and_sign_in(

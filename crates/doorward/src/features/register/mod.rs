@@ -10,6 +10,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum::Extension;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use doorward_core::email::Email;
@@ -28,6 +29,7 @@ use crate::hooks::SigningIn;
 use crate::links;
 use crate::sessions::{self, Begun, Issued};
 use crate::settings::Registration;
+use crate::sign_ins::SignIn;
 use crate::store::Tx;
 use crate::users::{User, VouchedBy};
 use crate::web::api::{Routes, Who, optional, required, says};
@@ -108,14 +110,18 @@ async fn register(
     let (is_form, typed) = (input.is_form, ["name", "email", "invite"].map(|field| input.typed(field)));
     let back = input.typed("return_to");
     let back = return_to(&app.settings, &back);
+    let ip = client.ip;
     match read_and_make(&app, &mut input, client, &headers).await {
         Ok((_, issued)) if is_form => {
-            Ok(credential::hand_out_and_go(&app, &issued, back.unwrap_or("/dashboard")))
+            let line = Extension(SignIn::done(ip, &issued));
+            let answer = credential::hand_out_and_go(&app, &issued, back.unwrap_or("/dashboard"));
+            Ok((line, answer).into_response())
         }
         Ok((user, issued)) => {
             let message = (StatusCode::CREATED, Some("Registered"));
             let answer = credential::hand_out(&app, &issued, message, Some(user.shown()));
-            Ok((credential::leftovers(&app, &issued, &headers), answer).into_response())
+            let line = Extension(SignIn::done(ip, &issued));
+            Ok((line, credential::leftovers(&app, &issued, &headers), answer).into_response())
         }
         Err(error) if is_form => {
             Ok(error.in_form("register.html", "register", shown(typed.each_ref().map(String::as_str), back)))

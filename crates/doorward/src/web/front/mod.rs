@@ -9,7 +9,6 @@
 mod express;
 mod once;
 mod refusal;
-mod request_id;
 
 use std::any::Any;
 use std::convert::Infallible;
@@ -29,13 +28,13 @@ use tokio::time::Instant;
 use tower::Service;
 
 use self::once::once;
-use self::request_id::RequestId;
 use super::api::InMemory;
 use super::detour::from_elsewhere;
 use crate::app::App;
 use crate::clock::steady;
 use crate::error::Error;
 use crate::metrics::Route;
+use crate::request_id::RequestId;
 use crate::sign_ins::SignIn;
 use crate::wire::origins::Sender;
 use crate::wire::page::HasForm;
@@ -87,8 +86,8 @@ impl<S: Answers> Front<S> {
         let app = &self.app;
         let sender = app.origins.sender(&request);
         sender.strip(&mut request);
-        app.origins.note(sender, request.headers(), || app.clock.ran());
         let asked = Asked::by(app, &request);
+        app.origins.note(sender, request.headers(), asked.id, || app.clock.ran());
         let mut from_memory = false;
         let mut response = if let Some(response) = app.origins.preflight(sender, &request) {
             response
@@ -96,13 +95,14 @@ impl<S: Answers> Front<S> {
             from_memory = true;
             response
         } else if asked.is_safe() {
-            let answered = async { self.routes.clone().call(for_router(request, peer)).await };
+            let answered =
+                async { asked.id.names(self.routes.clone().call(for_router(request, peer))).await };
             let answered = AssertUnwindSafe(answered).catch_unwind().await;
             answered.map_or_else(|panic| panicked(&*panic), |Ok(response)| response)
         } else if matches!(sender, Sender::Stranger) && !asked.only_reads() {
             Error::CrossSite.into_response()
         } else {
-            self.run_to_the_end(for_router(request, peer)).await
+            self.run_to_the_end(asked.id, for_router(request, peer)).await
         };
         if let Some(sign_in) = response.extensions_mut().remove::<SignIn>() {
             app.sign_ins.note(sign_in, asked.id, app.clock.ran());
@@ -124,8 +124,8 @@ impl<S: Answers> Front<S> {
 
     /// An unsafe method runs to its end in a task of its own, even if the client hangs up: what it changes is whole, and
     /// in force in memory too (attack H11).
-    async fn run_to_the_end(&self, request: Request) -> Response {
-        let running = tokio::spawn(once(self.app.clone(), request, self.routes.clone()));
+    async fn run_to_the_end(&self, id: RequestId, request: Request) -> Response {
+        let running = tokio::spawn(id.names(once(self.app.clone(), request, self.routes.clone())));
         // Nobody aborts it: only a panic ends it early.
         running.await.unwrap_or_else(|end| {
             end.try_into_panic().map_or_else(|_| panicked(&()), |panic| panicked(&*panic))

@@ -6,6 +6,7 @@ use std::panic::{AssertUnwindSafe, resume_unwind};
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum::Extension;
 use axum::body::{Body, Bytes};
 use axum::extract::{FromRequestParts, Request};
 use axum::response::{IntoResponse, Response};
@@ -24,6 +25,7 @@ use crate::clock::steady;
 use crate::error::{Cause, Error, Result};
 use crate::posts::{Ended, Hash, Known, Outcome, answering};
 use crate::sessions::{self, Repeat};
+use crate::sign_ins::SignIn;
 use crate::web::input::read_body;
 use crate::web::{credential, proof};
 use crate::wire::client::Client;
@@ -142,7 +144,10 @@ async fn again(app: &App, ended: Ended, headers: &HeaderMap, client: &Client) ->
             let replaced = proof::by_cookies(app, headers).await?;
             let repeat = Repeat { first, done_at };
             match app.sessions.begin_again(repeat, from, replaced).await? {
-                Some(issued) => (credential::cookies(app, &issued), on).into_response(),
+                Some(issued) => {
+                    let line = Extension(SignIn::done(client.ip, &issued));
+                    (credential::cookies(app, &issued), line, on).into_response()
+                }
                 None => return Ok(None),
             }
         }

@@ -45,6 +45,10 @@ impl<S> Front<S> {
         log(app, asked, &error, response.extensions_mut().remove());
         let plain = std::mem::take(response);
         *response = show(app, asked, &error, plain);
+        // Its page could not be rendered.
+        if let Some(error) = response.extensions_mut().remove::<Arc<Error>>() {
+            log(app, asked, &error, None);
+        }
         true
     }
 }

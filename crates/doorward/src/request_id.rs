@@ -1,4 +1,5 @@
-//! The id of a request: in its answer, in the bodies of refusals and in the log.
+//! The id of a request: it stands in the header of its answer, in the body of an error, and in each line of the log that is
+//! written while the request is answered.
 
 use std::fmt;
 use std::sync::LazyLock;
@@ -10,20 +11,30 @@ use http::header::{HeaderMap, HeaderName, HeaderValue};
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// Unique among all processes, without asking the generator for each request: 64 random bits of the process, and a count.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct RequestId(u64);
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RequestId(u64);
+
+tokio::task_local! {
+    static CURRENT: RequestId;
+}
 
 impl RequestId {
-    pub(super) fn next() -> Self {
+    /// The next one of this process.
+    pub(crate) fn next() -> Self {
         static COUNTER: AtomicU64 = AtomicU64::new(0);
         Self(COUNTER.fetch_add(1, Ordering::Relaxed))
     }
 
     /// Puts it into the headers of an answer.
-    pub(super) fn put(self, headers: &mut HeaderMap) {
+    pub(crate) fn put(self, headers: &mut HeaderMap) {
         if let Ok(id) = HeaderValue::try_from(self.to_string()) {
             headers.insert(REQUEST_ID, id);
         }
+    }
+
+    /// Runs what belongs to the request, so that its lines have the id.
+    pub(crate) async fn names<T>(self, work: impl Future<Output = T>) -> T {
+        CURRENT.scope(self, work).await
     }
 }
 
@@ -32,4 +43,9 @@ impl fmt::Display for RequestId {
         static PROCESS: LazyLock<u64> = LazyLock::new(|| u64::from_be_bytes(crate::random::bytes()));
         write!(f, "{:016x}{:08x}", *PROCESS, self.0)
     }
+}
+
+/// The id of the request that this task answers; `None` outside of one.
+pub fn current() -> Option<RequestId> {
+    CURRENT.try_with(|id| *id).ok()
 }
