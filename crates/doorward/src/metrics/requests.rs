@@ -34,6 +34,7 @@ pub(crate) const ROUTES: &[&str] = &[
     "/admin/users/{id}/reset-link",
     "/admin/users/{id}/sessions",
     "/admin/users/{id}/sessions/end",
+    "/assets/forms.js",
     "/confirm",
     "/dashboard",
     "/docs",

@@ -7,13 +7,15 @@ use aws_lc_rs::digest::{SHA256, digest};
 
 /// The style of all pages.
 pub(crate) const STYLE: &str = include_str!("style.css");
+/// The script of pages with forms, which all of them can do without.
+pub(crate) const SCRIPT: &str = include_str!("forms.js");
 /// The mark in a browser's tab.
 pub(crate) const FAVICON: &str = include_str!("favicon.svg");
 
 /// Changes with the files, so that browsers may keep them for good.
 pub(crate) fn version() -> &'static str {
     static VERSION: LazyLock<String> = LazyLock::new(|| {
-        let hash = digest(&SHA256, [STYLE, FAVICON].concat().as_bytes());
+        let hash = digest(&SHA256, [STYLE, SCRIPT, FAVICON].concat().as_bytes());
         hash.as_ref().iter().take(6).fold(String::new(), |mut text, byte| {
             let _ = write!(text, "{byte:02x}");
             text

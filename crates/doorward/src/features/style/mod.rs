@@ -1,26 +1,29 @@
-//! What pages load: `GET /style.css`, `GET /favicon.svg`. Browsers keep what they asked for by its version for good.
+//! What pages load: `GET /style.css`, `GET /assets/forms.js`, `GET /favicon.svg`. Browsers keep what they asked for by its version for good.
 
 use axum::extract::RawQuery;
 use axum::response::IntoResponse;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE, VARY};
 
 use crate::web::api::{Routes, Who, says};
-use crate::wire::assets::{FAVICON, STYLE, version};
+use crate::wire::assets::{FAVICON, SCRIPT, STYLE, version};
 use crate::wire::shape::of;
 
 pub(crate) fn routes() -> Routes {
     let kept = |summary, media| {
         says(summary, Who::Anybody).content(200, "to be kept for good by its version", media, of::<&str>())
     };
-    Routes::of("Pages").get("/style.css", style, kept("The style of all pages", "text/css")).get(
-        "/favicon.svg",
-        favicon,
-        kept("The icon of all pages", "image/svg+xml"),
-    )
+    Routes::of("Pages")
+        .get("/style.css", style, kept("The style of all pages", "text/css"))
+        .get("/assets/forms.js", script, kept("The script of pages with forms", "text/javascript"))
+        .get("/favicon.svg", favicon, kept("The icon of all pages", "image/svg+xml"))
 }
 
 async fn style(RawQuery(query): RawQuery) -> impl IntoResponse {
     kept("text/css; charset=utf-8", query.as_deref(), STYLE)
+}
+
+async fn script(RawQuery(query): RawQuery) -> impl IntoResponse {
+    kept("text/javascript; charset=utf-8", query.as_deref(), SCRIPT)
 }
 
 async fn favicon(RawQuery(query): RawQuery) -> impl IntoResponse {

@@ -11,7 +11,11 @@ fn loaded(page: &Answer, name: &str) -> String {
 async fn what_a_page_loads_is_kept_for_good_by_its_version_and_has_no_address_of_others() {
     let site = Site::new().await;
     let page = site.visitor().page("/login").await;
-    for (name, content_type) in [("style.css", "text/css; charset=utf-8"), ("favicon.svg", "image/svg+xml")] {
+    for (name, content_type) in [
+        ("style.css", "text/css; charset=utf-8"),
+        ("assets/forms.js", "text/javascript; charset=utf-8"),
+        ("favicon.svg", "image/svg+xml"),
+    ] {
         let answer = site.visitor().get(&loaded(&page, name)).await;
         answer.has_status(200);
         assert_eq!(answer.header("content-type"), Some(content_type));
@@ -23,5 +27,28 @@ async fn what_a_page_loads_is_kept_for_good_by_its_version_and_has_no_address_of
             let answer = site.visitor().get(&other).await;
             assert_eq!(answer.header("cache-control"), Some("public, max-age=3600"), "{other}");
         }
+    }
+}
+
+#[tokio::test]
+async fn only_a_page_with_a_form_may_run_a_script_and_only_ours() {
+    let site = Site::with(&[("base_path", "/auth")]).await;
+    let ada = site.logged_in_by("ada", doorward_core::Mode::Session).await;
+    let pages = [
+        (site.visitor().page("/auth/login").await, true),
+        (site.visitor().page("/auth/register").await, true),
+        (ada.page("/auth/dashboard").await, true),
+        (ada.page("/auth/logout").await, true),
+        (ada.page("/auth/docs").await, false),
+        (ada.page("/auth/nothing").await, false),
+        (ada.page("/auth/password/reset?token=x").await, false),
+    ];
+    for (page, has_script) in pages {
+        let (text, policy) = (page.text(), page.header("content-security-policy").unwrap());
+        assert_eq!(policy.contains("; script-src 'self'"), has_script, "{policy} {text}");
+        assert_eq!(policy.matches("script-src").count(), usize::from(has_script));
+        assert_eq!(text.matches("<script").count(), usize::from(has_script), "{text}");
+        assert_eq!(text.contains("<script src=\"/auth/assets/forms.js?v="), has_script, "{text}");
+        assert!(!policy.contains("unsafe") && !text.contains(" onclick") && !text.contains("javascript:"));
     }
 }

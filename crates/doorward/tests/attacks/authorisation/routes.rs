@@ -35,6 +35,7 @@ POST   /admin/users/{id}/reset-link     users:write
 DELETE /admin/users/{id}/sessions       sessions:end
 GET    /admin/users/{id}/sessions       sessions:read
 POST   /admin/users/{id}/sessions/end   sessions:end
+GET    /assets/forms.js                 anybody
 POST   /confirm                         signed in
 GET    /dashboard                       signed in
 GET    /docs                            anybody
