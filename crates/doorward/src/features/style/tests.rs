@@ -32,23 +32,23 @@ async fn what_a_page_loads_is_kept_for_good_by_its_version_and_has_no_address_of
 
 #[tokio::test]
 async fn only_a_page_with_a_form_may_run_a_script_and_only_ours() {
-    let site = Site::with(&[("base_path", "/auth")]).await;
+    let site = Site::new().await;
     let ada = site.logged_in_by("ada", doorward_core::Mode::Session).await;
     let pages = [
-        (site.visitor().page("/auth/login").await, true),
-        (site.visitor().page("/auth/register").await, true),
-        (ada.page("/auth/dashboard").await, true),
-        (ada.page("/auth/logout").await, true),
-        (ada.page("/auth/docs").await, false),
-        (ada.page("/auth/nothing").await, false),
-        (ada.page("/auth/password/reset?token=x").await, false),
+        (site.visitor().page("/login").await, true),
+        (site.visitor().page("/register").await, true),
+        (ada.page("/dashboard").await, true),
+        (ada.page("/logout").await, true),
+        (ada.page("/docs").await, false),
+        (ada.page("/nothing").await, false),
+        (ada.page("/password/reset?token=x").await, false),
     ];
     for (page, has_script) in pages {
         let (text, policy) = (page.text(), page.header("content-security-policy").unwrap());
         assert_eq!(policy.contains("; script-src 'self'"), has_script, "{policy} {text}");
         assert_eq!(policy.matches("script-src").count(), usize::from(has_script));
         assert_eq!(text.matches("<script").count(), usize::from(has_script), "{text}");
-        assert_eq!(text.contains("<script src=\"/auth/assets/forms.js?v="), has_script, "{text}");
+        assert_eq!(text.contains("<script src=\"/assets/forms.js?v="), has_script, "{text}");
         assert!(!policy.contains("unsafe") && !text.contains(" onclick") && !text.contains("javascript:"));
     }
 }
