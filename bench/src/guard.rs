@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use doorward_core::role::RoleName;
 use doorward_core::token::{self, Claims, Expected, SigningKey};
-use doorward_core::{Secret, SessionId, Timestamp, UserId};
+use doorward_core::{ClaimsVersion, Secret, SessionId, Timestamp, UserId};
 use doorward_guard::{Guard, RevocationSet};
 use http::{HeaderMap, HeaderValue, header};
 
@@ -73,6 +73,7 @@ fn requests(now: Timestamp) -> Result<Vec<HeaderMap>> {
             user: UserId::new(now, [1; 10]),
             session: session(n, 0),
             role: RoleName::USER,
+            version: ClaimsVersion::ZERO,
             issued_at: now,
             expires_at: now + max_ttl,
             jti: [3; 16],

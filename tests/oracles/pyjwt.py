@@ -54,8 +54,11 @@ def shared_secret():
         server.refuses("an expired one", minted(iat=now - 1000, exp=now - 100), "token_expired")
         server.refuses("one that begins tomorrow", minted(nbf=now + 86_400))
         server.refuses("one from tomorrow", minted(iat=now + 86_400, exp=now + 86_500))
-        for name in claims:
+        server.accepts("one without ver", minted(ver=None))
+        for name in claims.keys() - {"ver"}:
             server.refuses(f"one without {name}", minted(**{name: None}))
+        for value in "0", -1, 0.5, True, [], {}, 2**53, 1e300:
+            server.refuses(f"ver {value!r}", minted(ver=value))
         for name in "iss", "aud":
             for value in "other", NAME.upper(), NAME + "/", "", [NAME], ["other"], []:
                 server.refuses(f"{name} {value!r}", minted(**{name: value}))

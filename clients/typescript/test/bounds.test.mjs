@@ -16,11 +16,11 @@ const token = (name) => {
   return new Headers({ authorization })
 }
 const GOOD = token('a good token')
-const AFTER = token('the role after the change')
-const [[CAROL, ROLE, VERSION, UNTIL]] = table.revoked.roles
+const AFTER = token('the least version')
+const [[CAROL, VERSION, KEEP]] = table.revoked.users
 const SID = '01890a5d-ac96-774b-bcce-b302099a8059'
 const TIMES = { iat: table.now - 10, exp: table.now + 600 }
-const LIVE = { active: true, token_type: 'session_secret', sub: CAROL, sid: SID, role: ROLE, ...TIMES }
+const LIVE = { active: true, token_type: 'session_secret', sub: CAROL, sid: SID, role: 'admin', ver: VERSION, ...TIMES }
 const client = { id: 'guard', secret: 'of the test' }
 const settings = { issuer: table.issuer, audience: table.audience, client, now: () => table.now * 1000 }
 
@@ -77,19 +77,19 @@ function later(use, seconds) {
   use({ stop: () => void (Date.now = now) })
 }
 
-story('x14_after_a_reset_only_the_roles_of_the_new_telling_are_in_force', async (use) => {
+story('x14_after_a_reset_only_the_versions_of_the_new_telling_are_in_force', async (use) => {
   const server = use(await publisher())
   const { guard, verdict } = await guarding(use, server)
-  const role = (role, version) => ['revoked', { sessions: [], roles: [[CAROL, role, version, UNTIL]] }, 'e-2']
-  server.say(role('user', VERSION + 7))
-  await until('the new role', async () => (await verdict(AFTER)) === 'token_stale')
+  const least = (version) => ['revoked', { sessions: [], users: [[CAROL, version, KEEP]] }, 'e-2']
+  server.say(least(VERSION + 7))
+  await until('the new version', async () => (await verdict(AFTER)) === 'token_stale')
 
   // A restored database begins with lower versions. Until all is told, what was known stays in force.
-  server.say(['reset', {}], role(ROLE, 1))
+  server.say(['reset', {}], least(1))
   await until('the reset', () => guard.health().position === 'e-2')
   assert.equal(await verdict(AFTER), 'token_stale')
   server.say(['current', { keys: 'one' }, 'e-3'])
-  await until('the role of now', async () => (await verdict(AFTER)) === 'ok')
+  await until('the version of now', async () => (await verdict(AFTER)) === 'ok')
   server.say(['reset', {}], ['current', { keys: 'one' }, 'e-4'])
   await until('the end', () => guard.health().position === 'e-4')
   assert.equal(guard.health().revocations, 0)
@@ -99,8 +99,7 @@ story('x14_what_is_no_revocation_cuts_the_feed_and_counts_for_nothing', async (u
   const server = use(await publisher())
   const { guard, verdict } = await guarding(use, server)
   for (const [n, data] of [
-    { sessions: [[SID]] }, { sessions: [[SID, 'soon']] }, { sessions: ['x'] }, { sessions: {} }, { sessions: [[7, UNTIL]] },
-    { roles: [[CAROL, ROLE, VERSION]] }, { roles: [[CAROL, 'No Role', 1, UNTIL]] }, { roles: [[null, ROLE, 1, UNTIL]] }, null,
+    { sessions: [[SID]] }, { sessions: ['x'] }, { sessions: {} }, { users: [[CAROL, VERSION]] }, { users: [CAROL] }, null,
   ].entries()) {
     server.say(['revoked', data, `e-${n + 10}`])
     await until('the cut', () => guard.health().reconnects > n)
@@ -136,9 +135,9 @@ story('x08_a_remembered_secret_is_asked_about_again_once_its_user_has_changed', 
   const server = use(await publisher({ '/introspect': (_, outgoing) => outgoing.end(JSON.stringify(LIVE)) }))
   const { guard, verdict } = await guarding(use, server)
   assert.deepEqual([await verdict(secret(1)), await verdict(secret(1)), server.count('/introspect')], ['ok', 'ok', 1])
-  // A new password leaves the role as it is, and replaces the secret.
+  // A new password replaces the secret.
   server.routes['/introspect'] = (_, outgoing) => outgoing.end(JSON.stringify({ active: false }))
-  server.say(['revoked', { roles: [[CAROL, ROLE, VERSION + 1, UNTIL]] }, 'e-2'])
+  server.say(['revoked', { users: [[CAROL, VERSION + 1, KEEP]] }, 'e-2'])
   await until('the change', () => guard.health().revocations === 1)
   assert.deepEqual([await verdict(secret(1)), server.count('/introspect')], ['token_invalid', 2])
 })
@@ -276,8 +275,7 @@ story('j43_a_clock_that_was_put_ahead_forgets_no_revocation', async (use) => {
   mock.timers.enable({ apis: ['setInterval'] })
   use({ stop: () => mock.timers.reset() })
   const { guard } = await guarding(use, server, { staleAfter: 1e9 })
-  const soon = Math.floor(Date.now() / 1000) + 600
-  server.say(['revoked', { sessions: [[SID, soon]] }, 'e-2'])
+  server.say(['revoked', { sessions: [[SID, 600]] }, 'e-2'])
   await until('the logout', () => guard.health().revocations === 1)
   later(use, 86_400)
   mock.timers.tick(60_000)
@@ -295,8 +293,7 @@ story('x14_what_found_no_room_is_missing_until_everything_was_read_again', async
   use({ stop: () => mock.timers.reset() })
   const { guard, verdict } = await guarding(use, server, { maxRevocations: 1 })
   const [other, last] = ['01890a5d-ac96-774b-bcce-b302099a8060', '01890a5d-ac96-774b-bcce-b302099a8061']
-  const [past, soon] = [1, Math.floor(Date.now() / 1000) + 600]
-  server.say(['revoked', { sessions: [[other, past], [last, soon]] }, 'e-2'], ['current', { keys: 'one' }, 'e-3'])
+  server.say(['revoked', { sessions: [[other, 0], [last, 600]] }, 'e-2'], ['current', { keys: 'one' }, 'e-3'])
   await until('the overflow', async () => (await verdict(GOOD)) === 'unavailable')
   assert.match(guard.health().problem, /maxRevocations/)
   // There is room again; and while it reads everything anew, a miss is still no answer.
@@ -309,7 +306,7 @@ story('x14_what_found_no_room_is_missing_until_everything_was_read_again', async
   await until('the second telling', () => held)
   assert.equal(server.asked.at(-1).last, undefined)
   assert.deepEqual([guard.health().revocations, await verdict(GOOD)], [0, 'unavailable'])
-  held.write(`event: revoked\ndata: ${JSON.stringify({ sessions: [[last, soon]] })}\n\n`)
+  held.write(`event: revoked\ndata: ${JSON.stringify({ sessions: [[last, 600]] })}\n\n`)
   held.write('event: current\nid: e-4\ndata: {"keys":"one"}\n\n')
   await until('the room', async () => (await verdict(GOOD)) === 'ok')
   assert.equal(guard.health().revocations, 1)

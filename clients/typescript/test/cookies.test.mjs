@@ -27,14 +27,14 @@ function introspected(secret) {
   const { id, user, state } = table.sessions.find((one) => one.secret === secret) ?? {}
   if (state !== 'live') return { active: false }
   const { role } = table.users.find((one) => one.id === user)
-  return { active: true, token_type: 'session_secret', sub: user, sid: id, role, iat: table.now - 100, exp: LATER }
+  return { active: true, token_type: 'session_secret', sub: user, sid: id, role, ver: 1, iat: table.now - 100, exp: LATER }
 }
 
 /** Its feed, and its answers about secrets, which it counts. */
 async function publisher() {
-  const sessions = table.sessions.filter(({ state }) => state === 'ended').map(({ id }) => [id, LATER])
-  const roles = table.roles.map((role) => [...role, LATER])
-  const feed = [['reset', {}], ['revoked', { sessions, roles }], ['current', { now: table.now, keys: 'one' }]]
+  const sessions = table.sessions.filter(({ state }) => state === 'ended').map(({ id }) => [id, 800])
+  const users = table.least_versions.map((least) => [...least, 800])
+  const feed = [['reset', {}], ['revoked', { sessions, users }], ['current', { keys: 'one' }]]
   const asked = []
   const server = createServer(async (incoming, outgoing) => {
     if (incoming.url === '/revocations') {

@@ -1,7 +1,9 @@
 #![doc = include_str!("../README.md")]
 
+mod claims_version;
 pub mod device;
 pub mod email;
+pub mod feed;
 mod ids;
 mod lifetime;
 mod mode;
@@ -23,6 +25,7 @@ pub mod ticket;
 mod timestamp;
 pub mod token;
 
+pub use claims_version::ClaimsVersion;
 pub use ids::{ClientId, IdError, LinkId, SessionId, UserId};
 pub use lifetime::Lifetimes;
 pub use mode::Mode;

@@ -1,16 +1,16 @@
-//! The set of revocations: which sessions are over and whose role has changed, as everybody who checks credentials
-//! keeps it in memory.
+//! The set of revocations: which sessions are over and which tokens are stale, as everybody who checks credentials keeps
+//! it in memory.
 //!
 //! Look-ups take no lock that a writer can hold. They come after the signature was verified, so an attacker chooses
-//! none of the keys. An entry is kept until the last token that it concerns is dead.
+//! none of the keys. An entry is kept until the last token that it concerns is dead. Entries may come twice and in any
+//! order: of two for one user the greater version counts, and of two ends the later.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use foldhash::fast::RandomState;
 
-use crate::role::RoleName;
-use crate::{SessionId, Timestamp, UserId};
+use crate::{ClaimsVersion, SessionId, Timestamp, UserId};
 
 /// How a credential stands with the set.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -19,17 +19,27 @@ pub enum Standing {
     Good,
     /// Its session has ended.
     Ended,
-    /// Its user has another role by now.
+    /// It was made before the user's least version.
     Stale,
     /// The set doesn't hold every revocation at the moment: ask the store.
     Unknown,
 }
 
-#[derive(Debug, Clone, Copy)]
-struct RoleChange {
-    role: RoleName,
-    version: i64,
-    expires_at: Timestamp,
+/// The least version of a user's tokens that is not stale, and until when that is remembered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Least {
+    /// The version.
+    pub version: ClaimsVersion,
+    /// Until when a token of a lower one could live.
+    pub expires_at: Timestamp,
+}
+
+impl Least {
+    /// What two entries for one user say together, in whatever order they came.
+    pub fn and(self, other: Self) -> Self {
+        let (version, expires_at) = (self.version.max(other.version), self.expires_at.max(other.expires_at));
+        Self { version, expires_at }
+    }
 }
 
 /// The revocations that this process knows, bounded by `max` entries.
@@ -37,7 +47,7 @@ struct RoleChange {
 pub struct RevocationSet {
     // Ids are the server's own and looked up after the signature: nobody chooses them to collide.
     sessions: papaya::HashMap<SessionId, Timestamp, RandomState>,
-    roles: papaya::HashMap<UserId, RoleChange, RandomState>,
+    users: papaya::HashMap<UserId, Least, RandomState>,
     max: usize,
     overflows: AtomicU64,
     whole_at: AtomicU64,
@@ -50,7 +60,7 @@ impl RevocationSet {
         let (overflows, whole_at) = (AtomicU64::new(0), AtomicU64::new(0));
         Self {
             sessions: papaya::HashMap::default(),
-            roles: papaya::HashMap::default(),
+            users: papaya::HashMap::default(),
             max,
             overflows,
             whole_at,
@@ -58,13 +68,13 @@ impl RevocationSet {
         }
     }
 
-    /// Judges a credential of `user` in `session` that says `role`.
-    pub fn check(&self, user: UserId, session: SessionId, role: RoleName) -> Standing {
+    /// Judges a credential of `user` in `session` that was made from this version of the user's claims.
+    pub fn check(&self, user: UserId, session: SessionId, version: ClaimsVersion) -> Standing {
         if self.sessions.pin().contains_key(&session) {
             return Standing::Ended;
         }
-        match self.roles.pin().get(&user) {
-            Some(change) if change.role != role => Standing::Stale,
+        match self.users.pin().get(&user) {
+            Some(least) if version < least.version => Standing::Stale,
             _ if self.is_whole() => Standing::Good,
             _ => Standing::Unknown,
         }
@@ -75,54 +85,49 @@ impl RevocationSet {
         self.sessions.pin().contains_key(&session)
     }
 
-    /// The role that the user has by the latest change in the set, and the version of that change.
-    pub fn role_of(&self, user: UserId) -> Option<(RoleName, i64)> {
-        self.roles.pin().get(&user).map(|change| (change.role, change.version))
+    /// The least version of the user's tokens that is not stale, if the set has one.
+    pub fn least_version(&self, user: UserId) -> Option<ClaimsVersion> {
+        self.users.pin().get(&user).map(|least| least.version)
     }
 
-    /// Refuses everything of this session until `expires_at`.
+    /// Refuses everything of this session until `expires_at` at the earliest.
     pub fn end_session(&self, session: SessionId, expires_at: Timestamp) {
         let sessions = self.sessions.pin();
-        if sessions.len() < self.max {
-            sessions.insert(session, expires_at);
-        } else if !sessions.contains_key(&session) {
-            self.overflows.fetch_add(1, Ordering::SeqCst);
-        }
-    }
-
-    /// Makes every token of this user stale that says another role. Of two changes the one with the higher `version`
-    /// stands, in whatever order they arrive.
-    pub fn change_role(&self, user: UserId, role: RoleName, version: i64, expires_at: Timestamp) {
-        let roles = self.roles.pin();
-        if roles.len() >= self.max && !roles.contains_key(&user) {
+        if sessions.len() >= self.max && !sessions.contains_key(&session) {
             self.overflows.fetch_add(1, Ordering::SeqCst);
             return;
         }
-        let new = RoleChange { role, version, expires_at };
-        roles.update_or_insert(user, |old| if old.version < version { new } else { *old }, new);
+        sessions.update_or_insert(session, |known| expires_at.max(*known), expires_at);
     }
 
-    /// Takes these changes of roles in place of all before: those of another store, beside whose versions the old ones
-    /// say nothing.
-    pub fn replace_roles(&self, changes: impl IntoIterator<Item = (UserId, (RoleName, i64, Timestamp))>) {
-        let changes: HashMap<_, _> = changes.into_iter().collect();
-        let roles = self.roles.pin();
-        for (user, (role, version, expires_at)) in &changes {
-            let (role, version, expires_at) = (*role, *version, *expires_at);
-            roles.insert(*user, RoleChange { role, version, expires_at });
+    /// Makes every token of this user stale that is of a lower version.
+    pub fn require_version(&self, user: UserId, least: Least) {
+        let users = self.users.pin();
+        if users.len() >= self.max && !users.contains_key(&user) {
+            self.overflows.fetch_add(1, Ordering::SeqCst);
+            return;
         }
-        roles.retain(|user, _| changes.contains_key(user));
+        users.update_or_insert(user, |known| known.and(least), least);
+    }
+
+    /// Takes these least versions in place of all before: those of another store, beside which the old ones say nothing.
+    pub fn replace_versions(&self, least: &HashMap<UserId, Least>) {
+        let users = self.users.pin();
+        for (user, least) in least {
+            users.insert(*user, *least);
+        }
+        users.retain(|user, _| least.contains_key(user));
     }
 
     /// Drops the entries whose last token is dead, and says how many there were. What has grown gets room, which keeps
     /// look-ups short: a table that is nearly full makes them several times as long.
     pub fn sweep(&self, now: Timestamp) -> usize {
         let before = self.len();
-        let (sessions, roles) = (self.sessions.pin(), self.roles.pin());
+        let (sessions, users) = (self.sessions.pin(), self.users.pin());
         sessions.retain(|_, expires_at| *expires_at > now);
-        roles.retain(|_, change| change.expires_at > now);
+        users.retain(|_, least| least.expires_at > now);
         sessions.reserve(sessions.len());
-        roles.reserve(roles.len());
+        users.reserve(users.len());
         before.saturating_sub(self.len())
     }
 
@@ -133,7 +138,7 @@ impl RevocationSet {
 
     /// How many entries there are.
     pub fn len(&self) -> usize {
-        self.sessions.len() + self.roles.len()
+        self.sessions.len() + self.users.len()
     }
 
     /// Whether there is no entry.
@@ -180,6 +185,8 @@ impl RevocationSet {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     const ADA: UserId = UserId::from_bytes([1; 16]);
@@ -189,50 +196,85 @@ mod tests {
         SessionId::from_bytes([n; 16])
     }
 
+    fn version(number: i64) -> ClaimsVersion {
+        ClaimsVersion::new(number).unwrap()
+    }
+
+    fn least(number: i64, expires_at: Timestamp) -> Least {
+        Least { version: version(number), expires_at }
+    }
+
     #[test]
     fn an_ended_session_is_refused_until_its_last_token_is_dead() {
         let set = RevocationSet::new(10);
         set.end_session(session(1), LATER);
-        assert_eq!(set.check(ADA, session(1), RoleName::USER), Standing::Ended);
-        assert_eq!(set.check(ADA, session(2), RoleName::USER), Standing::Good);
+        set.end_session(session(1), Timestamp::from_secs(7));
+        assert_eq!(set.check(ADA, session(1), version(0)), Standing::Ended);
+        assert_eq!(set.check(ADA, session(2), version(0)), Standing::Good);
         assert_eq!(set.sweep(Timestamp::from_secs(99)), 0);
         assert_eq!(set.sweep(LATER), 1);
-        assert_eq!(set.check(ADA, session(1), RoleName::USER), Standing::Good);
+        assert_eq!(set.check(ADA, session(1), version(0)), Standing::Good);
     }
 
     #[test]
-    fn the_latest_role_stands_in_whatever_order_changes_arrive() {
+    fn tokens_below_the_least_version_are_stale_and_those_of_it_and_above_are_good() {
         let set = RevocationSet::new(10);
-        set.change_role(ADA, RoleName::ADMIN, 2, LATER);
-        set.change_role(ADA, RoleName::USER, 1, LATER);
-        assert_eq!(set.role_of(ADA), Some((RoleName::ADMIN, 2)));
-        assert_eq!(set.check(ADA, session(1), RoleName::USER), Standing::Stale);
-        assert_eq!(set.check(ADA, session(1), RoleName::ADMIN), Standing::Good);
+        set.require_version(ADA, least(5, LATER));
+        for (number, standing) in
+            [(0, Standing::Stale), (4, Standing::Stale), (5, Standing::Good), (6, Standing::Good)]
+        {
+            assert_eq!(set.check(ADA, session(1), version(number)), standing, "{number}");
+        }
+        assert_eq!(set.check(UserId::from_bytes([2; 16]), session(1), version(0)), Standing::Good);
+    }
+
+    proptest! {
+        #[test]
+        fn entries_say_the_same_in_whatever_order_and_however_often_they_come(
+            entries in prop::collection::vec((0..9_i64, 0..200_i64), 1..9), seed: u64,
+        ) {
+            let of = |entries: &[(i64, i64)]| {
+                let set = RevocationSet::new(10);
+                for (number, secs) in entries {
+                    set.require_version(ADA, least(*number, Timestamp::from_secs(*secs)));
+                    set.end_session(session(1), Timestamp::from_secs(*secs));
+                }
+                let seen = [0, 50, 100, 150, 199].map(|now| {
+                    set.sweep(Timestamp::from_secs(now));
+                    (set.least_version(ADA), set.has_ended(session(1)))
+                });
+                (seen, set.len())
+            };
+            let mut other = [entries.clone(), entries.clone()].concat();
+            let turn = usize::try_from(seed % 9).unwrap() % other.len();
+            other.rotate_left(turn);
+            other.reverse();
+            prop_assert_eq!(of(&entries), of(&other));
+        }
     }
 
     #[test]
-    fn the_roles_of_another_store_take_the_place_of_all_before() {
+    fn the_versions_of_another_store_take_the_place_of_all_before() {
         let set = RevocationSet::new(10);
         let grace = UserId::from_bytes([2; 16]);
-        set.change_role(ADA, RoleName::ADMIN, 9, LATER);
-        set.change_role(grace, RoleName::ADMIN, 1, LATER);
-        set.replace_roles([(ADA, (RoleName::USER, 1, LATER))]);
-        assert_eq!(set.role_of(ADA), Some((RoleName::USER, 1)));
-        assert_eq!(set.role_of(grace), None);
+        set.require_version(ADA, least(9, LATER));
+        set.require_version(grace, least(1, LATER));
+        set.replace_versions(&HashMap::from([(ADA, least(1, LATER))]));
+        assert_eq!((set.least_version(ADA), set.least_version(grace)), (Some(version(1)), None));
     }
 
     #[test]
-    fn a_change_of_role_is_in_force_until_its_last_token_is_dead_and_a_full_set_takes_the_next_one_of_the_same_user()
-     {
+    fn a_full_set_takes_the_next_version_of_a_user_that_it_has() {
         let set = RevocationSet::new(1);
-        set.change_role(ADA, RoleName::ADMIN, 1, LATER);
-        set.change_role(ADA, RoleName::USER, 2, LATER);
-        assert_eq!(set.check(ADA, session(1), RoleName::ADMIN), Standing::Stale);
-        assert_eq!(set.check(ADA, session(1), RoleName::USER), Standing::Good);
-        set.change_role(UserId::from_bytes([2; 16]), RoleName::ADMIN, 1, LATER);
+        set.require_version(ADA, least(1, LATER));
+        set.require_version(ADA, least(2, LATER));
+        assert!(!set.has_overflowed());
+        assert_eq!(set.check(ADA, session(1), version(1)), Standing::Stale);
+        set.require_version(UserId::from_bytes([2; 16]), least(1, LATER));
         assert!(set.has_overflowed());
+        assert_eq!(set.check(ADA, session(1), version(2)), Standing::Unknown);
         assert_eq!((set.sweep(Timestamp::from_secs(99)), set.sweep(LATER)), (0, 1));
-        assert_eq!(set.role_of(ADA), None);
+        assert_eq!(set.least_version(ADA), None);
     }
 
     #[test]
@@ -240,10 +282,10 @@ mod tests {
         let set = RevocationSet::new(10);
         set.end_session(session(1), LATER);
         set.fall_behind();
-        assert_eq!(set.check(ADA, session(1), RoleName::USER), Standing::Ended);
-        assert_eq!(set.check(ADA, session(2), RoleName::USER), Standing::Unknown);
+        assert_eq!(set.check(ADA, session(1), version(0)), Standing::Ended);
+        assert_eq!(set.check(ADA, session(2), version(0)), Standing::Unknown);
         set.caught_up();
-        assert_eq!(set.check(ADA, session(2), RoleName::USER), Standing::Good);
+        assert_eq!(set.check(ADA, session(2), version(0)), Standing::Good);
     }
 
     #[test]
@@ -251,12 +293,12 @@ mod tests {
         let set = RevocationSet::new(1);
         set.end_session(session(1), LATER);
         set.end_session(session(2), LATER);
-        assert_eq!(set.check(ADA, session(1), RoleName::USER), Standing::Ended);
-        assert_eq!(set.check(ADA, session(2), RoleName::USER), Standing::Unknown);
+        assert_eq!(set.check(ADA, session(1), version(0)), Standing::Ended);
+        assert_eq!(set.check(ADA, session(2), version(0)), Standing::Unknown);
         let mark = set.mark();
         set.sweep(LATER);
         set.end_session(session(2), LATER + std::time::Duration::from_secs(9));
         set.loaded(mark);
-        assert_eq!(set.check(ADA, session(3), RoleName::USER), Standing::Good);
+        assert_eq!(set.check(ADA, session(3), version(0)), Standing::Good);
     }
 }

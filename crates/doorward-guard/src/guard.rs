@@ -177,7 +177,8 @@ impl Guard {
     /// Whether this token is one of the identity's session.
     pub(crate) fn is_session_of(&self, token: &str, identity: &Identity) -> bool {
         let verified = self.0.verifier.verify(token, (self.0.now)());
-        verified.is_ok_and(|token| token.session == identity.session && token.role == identity.role)
+        verified
+            .is_ok_and(|token| token.session == identity.session && token.version == identity.claims_version)
     }
 
     fn may_be_of_a_newer_key(&self, token: &str) -> bool {
@@ -193,7 +194,7 @@ impl Guard {
     }
 
     fn standing(&self, token: AccessToken, mode: Mode) -> Told<'static> {
-        match self.0.verifier.revocations.check(token.user, token.session, token.role) {
+        match self.0.verifier.revocations.check(token.user, token.session, token.version) {
             Standing::Good => Told::Verdict(Ok(Identity::of_token(token, mode))),
             Standing::Ended => Told::Verdict(Err(Refusal::SessionEnded)),
             Standing::Stale => Told::Verdict(Err(Refusal::TokenStale)),

@@ -1,6 +1,6 @@
 use doorward_core::role::RoleName;
 use doorward_core::token::AccessToken;
-use doorward_core::{Mode, SessionId, Timestamp, UserId};
+use doorward_core::{ClaimsVersion, Mode, SessionId, Timestamp, UserId};
 
 /// What a checked request carries on to the handler.
 ///
@@ -15,6 +15,8 @@ pub struct Identity {
     pub session: SessionId,
     /// What they may do.
     pub role: RoleName,
+    /// From which version of the user's claims the credential was made.
+    pub claims_version: ClaimsVersion,
     /// How the credential came.
     pub mode: Mode,
     /// When the credential was issued.
@@ -26,7 +28,7 @@ pub struct Identity {
 impl Identity {
     /// The identity that a verified token gives.
     pub fn of_token(token: AccessToken, mode: Mode) -> Self {
-        let AccessToken { user, session, role, issued_at, expires_at } = token;
-        Self { user, session, role, mode, issued_at, expires_at }
+        let AccessToken { user, session, role, version: claims_version, issued_at, expires_at } = token;
+        Self { user, session, role, claims_version, mode, issued_at, expires_at }
     }
 }

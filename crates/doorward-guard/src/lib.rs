@@ -27,9 +27,9 @@ pub use builder::Builder;
 pub use claims::Claims;
 pub use credential::{CookieNames, Credential, Credentials, MOST_COOKIES, credentials, distinct};
 pub use denied::{Denied, challenge};
-pub use doorward_core::revocation::RevocationSet;
+pub use doorward_core::revocation::{Least, RevocationSet};
 pub use doorward_core::role::RoleName;
-pub use doorward_core::{Mode, Refusal, SessionId, Timestamp, UserId};
+pub use doorward_core::{ClaimsVersion, Mode, Refusal, SessionId, Timestamp, UserId};
 #[cfg(feature = "axum")]
 pub use extract::Require;
 pub use guard::{Guard, Lookup, LookupFuture};

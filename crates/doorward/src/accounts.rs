@@ -23,10 +23,10 @@ use crate::links::{self, Invitation};
 use crate::revocations::{self, Because, Revocations};
 use crate::sessions::renewal::{Renewal, keep_over, renew};
 use crate::sessions::{Issued, Sessions};
-use crate::store::{Store, StoreError, Tx, values};
+use crate::store::{Store, Tx, values};
 use crate::users::{self, User, Users};
-pub(crate) use steps::insert;
-use steps::{Doing, Locked, Needs, WITH_HASH, after_new_password, apply, is_last_admin, locked};
+use steps::{Doing, Locked, Needs, WITH_HASH, after_new_password, apply, end_all, is_last_admin, locked};
+pub(crate) use steps::{Inserted, insert};
 
 /// What is to be changed; `None` stays as it is.
 #[derive(Debug, Clone, Default)]
@@ -109,8 +109,6 @@ pub struct Accounts {
 }
 
 const SET_PASSWORD: &str = "UPDATE users SET password_hash = $2, updated_at = $3 WHERE id = $1";
-const CHANGE_PASSWORD: &str = "UPDATE users SET password_hash = $2, updated_at = $3, role_version = role_version + 1 \
-     WHERE id = $1 RETURNING role, role_version";
 const DELETE: &str = "DELETE FROM users WHERE id = $1";
 
 impl Accounts {
@@ -146,7 +144,7 @@ impl Accounts {
             if let Err(error) = may {
                 return Ok(Err(error));
             }
-            let Some(user) = insert(tx, id, (&new, actor.vouches()), now).await? else {
+            let Some(Inserted { user, .. }) = insert(tx, id, (&new, actor.vouches()), now).await? else {
                 return Ok(Err(Error::EmailTaken));
             };
             audit::record(tx, &entry).await?;
@@ -178,22 +176,20 @@ impl Accounts {
             .transaction(async move |tx: &mut Tx| {
                 let needs =
                     Needs { admins: change.may_remove_admin(), permission: permission::USERS_WRITE, now };
-                let Locked { user, version, standing } = match locked(tx, id, (&actor, &roles), needs).await?
-                {
+                let locked = match locked(tx, id, (&actor, &roles), needs).await? {
                     Ok(found) => found,
                     Err(error) => return Ok(Err(error)),
                 };
-                if let Err(error) = change.may_be_made(&user, standing, &roles) {
+                if let Err(error) = change.may_be_made(&locked.user, locked.standing, &roles) {
                     return Ok(Err(error));
                 }
                 let doing = Doing { now, ending, admin_ttl, roles: &roles, vouches: actor.vouches() };
-                apply(tx, (user, version), &change, doing, &entry).await
+                apply(tx, locked, &change, doing, &entry).await
             })
             .await??;
-        if let Some(role) = done.role {
-            self.revocations.apply_role(id, role, ending);
+        if let Some(subject) = done.claims {
+            self.revocations.apply_version(subject, ending);
         }
-        self.sessions.apply_all(&done.ended, ending);
         self.users.read_again(id);
         Ok(done.user)
     }
@@ -214,7 +210,7 @@ impl Accounts {
                 after_new_password(tx, id, None, (ending, &entry)).await.map(Ok)
             })
             .await??;
-        self.sessions.apply_all(&ended, ending);
+        self.revocations.apply_version(ended.subject, ending);
         Ok(ended.live)
     }
 
@@ -228,9 +224,9 @@ impl Accounts {
         change: PasswordChange,
         entry: Entry,
     ) -> Result<(u32, Issued)> {
-        let (id, renewal, now) = (change.user, change.renewal.clone(), self.clock.now());
+        let (renewal, now) = (change.renewal.clone(), self.clock.now());
         let ending = self.revocations.ending(now, Because::PasswordChanged);
-        let (ended, renewed, role) = self
+        let (ended, renewed) = self
             .store
             .transaction(async move |tx: &mut Tx| {
                 let PasswordChange { user, hash, current, renewal } = &change;
@@ -243,19 +239,13 @@ impl Accounts {
                 let Some(renewed) = renew(tx, renewal).await? else {
                     return Ok(Err(Refusal::SessionEnded.into()));
                 };
-                let Some(row) = tx.find(CHANGE_PASSWORD, values![*user, hash, now]).await? else {
-                    return Err(StoreError::Corrupt("a user is gone whose row is locked".into()));
-                };
-                let role: (RoleName, i64) = (row.get(0)?, row.get(1)?);
-                // Others forget the former secret as they do after a change of role.
-                revocations::note_role(tx, *user, role, ending).await?;
+                tx.execute(SET_PASSWORD, values![*user, hash, now]).await?;
                 let ended = after_new_password(tx, *user, Some(renewal.session), (ending, &entry)).await?;
-                Ok(Ok((ended, renewed, role)))
+                Ok(Ok((ended, renewed)))
             })
             .await??;
-        self.revocations.apply_role(id, role, ending);
-        self.sessions.apply_all(&ended, ending);
-        Ok((ended.live, self.sessions.issue_renewed(&renewal, role.0, &renewed)?))
+        self.revocations.apply_version(ended.subject, ending);
+        Ok((ended.live, self.sessions.issue_renewed(&renewal, ended.subject, &renewed)?))
     }
 
     /// Sets a new password hash by a reset link, which is used up, and ends every session of its user.
@@ -275,7 +265,7 @@ impl Accounts {
                 after_new_password(tx, id, None, (ending, &entry)).await.map(Ok)
             })
             .await??;
-        self.sessions.apply_all(&ended, ending);
+        self.revocations.apply_version(ended.subject, ending);
         Ok(ended.live)
     }
 
@@ -304,7 +294,7 @@ impl Accounts {
                 if is_last_admin(tx, &user).await? {
                     return Ok(Err(Error::LastAdmin));
                 }
-                let ended = revocations::end_all(tx, id, None, ending).await?;
+                let ended = end_all(tx, id, None, ending).await?;
                 keep_over(tx, id).await?;
                 tx.execute(DELETE, values![id]).await?;
                 audit::record(tx, &entry).await?;
@@ -312,7 +302,7 @@ impl Accounts {
                 Ok(Ok(ended))
             })
             .await??;
-        self.sessions.apply_all(&ended, ending);
+        self.revocations.apply_version(ended.subject, ending);
         self.users.forget(id);
         Ok(())
     }
@@ -333,12 +323,12 @@ impl Accounts {
                     return Ok(Err(error));
                 }
                 known_devices::void(tx, id).await?;
-                let ended = revocations::end_all(tx, id, None, ending).await?;
+                let ended = end_all(tx, id, None, ending).await?;
                 audit::record(tx, &entry).await?;
                 Ok(Ok(ended))
             })
             .await??;
-        self.sessions.apply_all(&ended, ending);
+        self.revocations.apply_version(ended.subject, ending);
         Ok(ended.live)
     }
 

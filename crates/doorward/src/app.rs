@@ -186,7 +186,7 @@ impl App {
             metrics: Metrics::new(&settings.base_path),
             sign_ins: SignIns::default(),
             clients: Clients::load(store.clone(), clock.clone(), settings.roles.clone()).await?,
-            feed: Arc::new(Feed::open(&store, told, clock.clone(), follows).await?),
+            feed: Arc::new(Feed::open(&store, told, follows).await?),
             draining: watch::Sender::new(false),
             settled: Mutex::new(SettledTime::new(now, clock.ran())),
             settings,

@@ -14,12 +14,11 @@ use aws_lc_rs::{constant_time, digest};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use bytes::Bytes;
-use doorward_core::{ClientId, Secret, Timestamp};
-use serde_json::{Value, json};
+use doorward_core::{ClientId, Secret};
+use serde_json::json;
 use tokio::sync::broadcast;
 use tokio::time::{interval, sleep};
 
-use crate::clock::Clock;
 use crate::error::Error;
 use crate::keys::Keys;
 use crate::revocations::{Page, Revocations};
@@ -48,7 +47,6 @@ pub(crate) struct News {
 pub(crate) struct Feed {
     revocations: Arc<Revocations>,
     keys: Arc<Keys>,
-    clock: Clock,
     /// Names the database: positions of another one mean nothing here.
     epoch: String,
     /// The hash of the secret that opens the feed.
@@ -125,7 +123,6 @@ impl Feed {
     pub(crate) async fn open(
         store: &Store,
         (revocations, keys): (Arc<Revocations>, Arc<Keys>),
-        clock: Clock,
         (secret, followers): (Option<&Secret>, Followers),
     ) -> Result<Self, StoreError> {
         let new = i64::from_be_bytes(crate::random::bytes());
@@ -139,7 +136,6 @@ impl Feed {
         Ok(Self {
             revocations,
             keys,
-            clock,
             epoch: format!("{epoch:016x}"),
             secret: secret.map(|secret| hash(secret.expose())),
             at: AtomicI64::new(0),
@@ -232,7 +228,7 @@ impl Feed {
 
     /// The event that nothing up to this position is missing. To be sent only where the table was read just now.
     pub(crate) fn current(&self, position: i64) -> String {
-        let data = json!({ "now": self.clock.now().as_secs(), "keys": self.keys() });
+        let data = json!({ "keys": self.keys() });
         format!("event: current\nid: {}\ndata: {data}\n\n", self.id(position))
     }
 
@@ -242,8 +238,7 @@ impl Feed {
         if with_id {
             let _ = writeln!(event, "id: {}", self.id(page.to));
         }
-        let (sessions, roles) = entries(page);
-        let _ = write!(event, "data: {}\n\n", json!({ "sessions": sessions, "roles": roles }));
+        let _ = write!(event, "data: {}\n\n", json!(page.revoked));
         event
     }
 
@@ -274,7 +269,7 @@ impl Feed {
             let last = self.revocations.last_position().await?;
             News { from: last, to: last, bytes: Bytes::new() }
         } else {
-            let mut bytes = if page.is_empty() { String::new() } else { self.revoked(&page, true) };
+            let mut bytes = if page.revoked.is_empty() { String::new() } else { self.revoked(&page, true) };
             if beats {
                 bytes += &self.current(page.to);
             }
@@ -286,20 +281,6 @@ impl Feed {
         }
         Ok(())
     }
-}
-
-/// The entries of a page as they are written: `[sid, expires_at]` and `[user id, role, version, expires_at]`.
-pub(crate) fn entries(page: &Page) -> (Vec<Value>, Vec<Value>) {
-    let sessions = page.sessions.iter().map(|(session, end)| json!([session, rounded_up(*end)]));
-    let roles = page
-        .roles
-        .iter()
-        .map(|(user, role, version, end)| json!([user, role.as_str(), version, rounded_up(*end)]));
-    (sessions.collect(), roles.collect())
-}
-
-fn rounded_up(at: Timestamp) -> i64 {
-    at.as_secs().saturating_add(i64::from(at.as_micros().rem_euclid(1_000_000) > 0))
 }
 
 fn hash(bytes: &[u8]) -> [u8; 32] {

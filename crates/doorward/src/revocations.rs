@@ -1,7 +1,11 @@
-//! Revocations: written with the act that ends a session or changes a role, kept in memory by everybody who checks.
+//! Revocations: written with the act that ends sessions or changes a user's claims, kept in memory by everybody who checks.
+//!
+//! One session that ends is one row. The end of many sessions of a user, a new role and a new password are one row too: the
+//! user's claims version rises, and tokens of a lower one are stale. Their clients refresh, and learn from the session's row
+//! whether it is over.
 //!
 //! The act's transaction writes the row; after its commit, and before the answer, the set in memory is written. Other
-//! processes on the same database (the command line, another node) follow the table.
+//! processes on the same database (the command line, another node) follow the tables.
 
 mod since;
 
@@ -10,8 +14,7 @@ use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use doorward_core::revocation::RevocationSet;
-use doorward_core::role::RoleName;
+use doorward_core::revocation::{Least, RevocationSet};
 use doorward_core::{SessionId, Timestamp, UserId};
 use tokio::sync::Notify;
 use tokio::time::Instant;
@@ -19,6 +22,7 @@ use tokio::time::Instant;
 use crate::clock::steady;
 use crate::links;
 use crate::store::{Store, StoreError, Tx, values};
+use crate::users::Subject;
 pub(crate) use since::Page;
 
 /// Before every position.
@@ -91,10 +95,6 @@ const REVOKE_ONE: &str = "INSERT INTO revocations (session_id, user_id, reason, 
      VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (session_id) DO NOTHING";
 const END_ALL: &str = "UPDATE sessions SET ended_at = $2, end_reason = $3 \
      WHERE user_id = $1 AND ended_at IS NULL AND id <> $4 RETURNING expires_at";
-const OVER: &str = "SELECT id FROM sessions WHERE user_id = $1 AND ended_at > $2 AND id <> $3";
-const REVOKE_ALL: &str = "INSERT INTO revocations (session_id, user_id, reason, position, created_at, expires_at) \
-     SELECT id, user_id, end_reason, CAST($4 AS BIGINT), ended_at, CAST($3 AS BIGINT) FROM sessions \
-     WHERE user_id = $1 AND ended_at = $2 ON CONFLICT (session_id) DO NOTHING";
 const NEXT: &str = "INSERT INTO facts (name, value) VALUES ('revocation_position', 1) \
      ON CONFLICT (name) DO UPDATE SET value = facts.value + 1 RETURNING value";
 
@@ -150,59 +150,54 @@ pub(crate) async fn end_in_order(
     Ok(ended.into_iter().map(|(session, user, _)| (session, user)).collect())
 }
 
-/// The sessions of a user that are over after an act that ends them all.
-#[derive(Debug, Default, Clone)]
-pub struct Ended {
-    /// Each that a token could still be alive of, whoever ended it: the commit of another act, here or in another process,
-    /// may be in no set in memory yet, and the answer to this one says that they are over (attack R05).
-    pub sessions: Vec<SessionId>,
+/// What an act that ends the sessions of a user came to.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Ended {
     /// How many of them this act ended while they were still of use.
-    pub live: u32,
+    pub(crate) live: u32,
+    /// The user from now on: tokens of a lower version are stale.
+    pub(crate) subject: Subject,
 }
 
-/// Ends every session of a user except `keep`, within its act's transaction. The act wrote the user's row first, so that
-/// no sign-in slips in between (attack R05).
+/// Ends every session of a user except `keep`, within its act's transaction, and makes all their tokens stale; `None` if
+/// there is no such user. The act wrote the user's row first, so that no sign-in slips in between (attack R05).
 pub(crate) async fn end_all(
     tx: &mut Tx,
     user: UserId,
     keep: Option<SessionId>,
     ending: Ending,
-) -> Result<Ended, StoreError> {
+) -> Result<Option<Ended>, StoreError> {
     let kept = keep.unwrap_or(SessionId::from_bytes([0; 16]));
     let rows = tx.list(END_ALL, values![user, ending.at, ending.because.as_str(), kept]).await?;
     if ending.because.is_for_cause() {
         links::void_of_maker(tx, user, keep).await?;
     }
-    if !rows.is_empty() {
-        let position = next_position(tx).await?;
-        tx.execute(REVOKE_ALL, values![user, ending.at, ending.remembered_until, position]).await?;
-    }
-    let mut ended = Ended::default();
+    let mut live = 0;
     for row in rows {
-        ended.live += u32::from(row.get::<Timestamp>(0)? > ending.at);
+        live += u32::from(row.get::<Timestamp>(0)? > ending.at);
     }
-    let since = ending.at - ending.remembered_until.since(ending.at);
-    for row in tx.list(OVER, values![user, since, kept]).await? {
-        ended.sessions.push(row.get(0)?);
-    }
-    Ok(ended)
+    Ok(raise_version(tx, user, ending).await?.map(|subject| Ended { live, subject }))
 }
 
-const CHANGE_ROLE: &str = "INSERT INTO role_changes (user_id, role, version, position, created_at, expires_at) \
+const RAISE: &str =
+    "UPDATE users SET role_version = role_version + 1 WHERE id = $1 RETURNING role, role_version";
+const REQUIRE: &str = "INSERT INTO role_changes (user_id, role, version, position, created_at, expires_at) \
      VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (user_id) DO UPDATE SET role = excluded.role, \
      version = excluded.version, position = excluded.position, created_at = excluded.created_at, \
      expires_at = excluded.expires_at";
 
-/// Notes a change of role within its act's transaction.
-pub(crate) async fn note_role(
+/// Makes every token of a user stale that was made before, within its act's transaction; `None` if there is no such user.
+pub(crate) async fn raise_version(
     tx: &mut Tx,
     user: UserId,
-    (role, version): (RoleName, i64),
     ending: Ending,
-) -> Result<(), StoreError> {
+) -> Result<Option<Subject>, StoreError> {
+    let Some(row) = tx.find(RAISE, values![user]).await? else { return Ok(None) };
+    let subject = Subject::of(user, &row)?;
     let position = next_position(tx).await?;
-    let values = values![user, role, version, position, ending.at, ending.remembered_until];
-    tx.execute(CHANGE_ROLE, values).await.map(drop)
+    let (role, version) = (subject.role, subject.version);
+    tx.execute(REQUIRE, values![user, role, version, position, ending.at, ending.remembered_until]).await?;
+    Ok(Some(subject))
 }
 
 /// The set in memory and the table behind it.
@@ -214,7 +209,7 @@ pub struct Revocations {
     max_access_ttl: AtomicU64,
     /// How far each table was read. One mark for both would pass over what is committed between the two readings.
     ended_to: AtomicI64,
-    roles_to: AtomicI64,
+    versions_to: AtomicI64,
     /// When it was last known that nothing is missing.
     followed_at: ArcSwap<Instant>,
     /// How long what other processes revoke may go unread.
@@ -224,8 +219,9 @@ pub struct Revocations {
 }
 
 const SINCE: &str = "SELECT session_id, user_id, position, expires_at FROM revocations WHERE position > $1 AND expires_at > $2";
-const ROLES_SINCE: &str = "SELECT user_id, role, version, position, expires_at FROM role_changes \
-     WHERE position > $1 AND expires_at > $2";
+const VERSIONS_SINCE: &str =
+    "SELECT user_id, version, position, expires_at FROM role_changes WHERE position > $1 AND expires_at > $2";
+const RAISED_AT: &str = "SELECT created_at FROM role_changes WHERE user_id = $1";
 const REASON: &str = "SELECT reason, created_at FROM revocations WHERE session_id = $1";
 const MAX_TTL: &str = "SELECT value FROM facts WHERE name = 'max_access_ttl'";
 const LARGEST_TTL: &str = "UPDATE facts SET value = CASE WHEN value < $1 THEN $1 ELSE value END \
@@ -254,7 +250,7 @@ impl Revocations {
             store,
             max_access_ttl,
             ended_to: AtomicI64::new(BEGINNING),
-            roles_to: AtomicI64::new(BEGINNING),
+            versions_to: AtomicI64::new(BEGINNING),
             stale_after,
             followed_at: ArcSwap::from_pointee(steady()),
             news: Notify::new(),
@@ -286,9 +282,10 @@ impl Revocations {
         }
     }
 
-    /// Makes tokens with another role stale from here on. Called after the commit and before the answer.
-    pub fn apply_role(&self, user: UserId, (role, version): (RoleName, i64), ending: Ending) {
-        self.set.change_role(user, role, version, ending.remembered_until);
+    /// Makes tokens of a lower version stale from here on. Called after the commit and before the answer.
+    pub(crate) fn apply_version(&self, subject: Subject, ending: Ending) {
+        let least = Least { version: subject.version, expires_at: ending.remembered_until };
+        self.set.require_version(subject.user, least);
         self.news.notify_one();
     }
 
@@ -301,6 +298,14 @@ impl Revocations {
         row.map(|row| Ok((row.get(0)?, row.get(1)?))).transpose()
     }
 
+    /// When all tokens of a user of then became stale, as long as that is remembered: also of one who is no more.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn raised_at(&self, user: UserId) -> Result<Option<Timestamp>, StoreError> {
+        self.store.find(RAISED_AT, values![user]).await?.map(|row| row.get(0)).transpose()
+    }
+
     /// Reads what is new in the table, and gives the users whom it concerns.
     ///
     /// # Errors
@@ -311,21 +316,21 @@ impl Revocations {
         }
         let (whole, mark) = (!self.set.has_overflowed(), self.set.mark());
         let since = |read_to: &AtomicI64| if whole { read_to.load(Ordering::SeqCst) } else { BEGINNING };
-        let (mut ended_to, mut roles_to) = (since(&self.ended_to), since(&self.roles_to));
+        let (mut ended_to, mut versions_to) = (since(&self.ended_to), since(&self.versions_to));
         let mut users = Vec::new();
         for row in self.store.follow(SINCE, values![ended_to, now]).await? {
             self.set.end_session(row.get(0)?, row.get(3)?);
             ended_to = ended_to.max(row.get(2)?);
             users.push(row.get(1)?);
         }
-        for row in self.store.follow(ROLES_SINCE, values![roles_to, now]).await? {
+        for row in self.store.follow(VERSIONS_SINCE, values![versions_to, now]).await? {
             let user = row.get(0)?;
-            self.set.change_role(user, row.get(1)?, row.get(2)?, row.get(4)?);
-            roles_to = roles_to.max(row.get(3)?);
+            self.set.require_version(user, Least { version: row.get(1)?, expires_at: row.get(3)? });
+            versions_to = versions_to.max(row.get(2)?);
             users.push(user);
         }
         self.ended_to.fetch_max(ended_to, Ordering::SeqCst);
-        self.roles_to.fetch_max(roles_to, Ordering::SeqCst);
+        self.versions_to.fetch_max(versions_to, Ordering::SeqCst);
         if !whole {
             self.set.loaded(mark);
         }
@@ -363,7 +368,7 @@ impl Revocations {
 
     /// How far the table was read.
     pub(crate) fn position(&self) -> i64 {
-        self.ended_to.load(Ordering::Relaxed).max(self.roles_to.load(Ordering::Relaxed))
+        self.ended_to.load(Ordering::Relaxed).max(self.versions_to.load(Ordering::Relaxed))
     }
 
     /// Forgets what no token needs any more, in memory and in the table.

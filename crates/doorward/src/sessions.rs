@@ -17,7 +17,7 @@ use doorward_core::role::RoleName;
 use doorward_core::ticket::TicketKey;
 use doorward_core::token::{AppClaims, Claims};
 use doorward_core::{
-    Lifetimes, Mode, OpaqueSecret, Purpose, Refusal, RootSecret, SessionId, Timestamp, UserId,
+    ClaimsVersion, Lifetimes, Mode, OpaqueSecret, Purpose, Refusal, RootSecret, SessionId, Timestamp, UserId,
 };
 use doorward_guard::MOST_COOKIES;
 use zeroize::Zeroizing;
@@ -29,9 +29,9 @@ use crate::error::{Error, Result};
 use crate::hooks::Hooks;
 use crate::keys::Keys;
 use crate::known_devices::{self, Presented};
-use crate::revocations::{self, Because, End, Ended, Ending, Revocations};
+use crate::revocations::{self, Because, End, Ending, Revocations};
 use crate::store::{Row, Store, StoreError, Tx, values};
-use crate::users::{User, rfc3339};
+use crate::users::{Subject, User, rfc3339};
 use crate::wire::device::Device;
 use crate::wire::shape::shown;
 
@@ -111,8 +111,7 @@ pub struct Beginning {
 /// A session that began within a transaction: what must be done and handed out after its commit.
 #[derive(Debug)]
 pub struct Begun {
-    user: UserId,
-    role: RoleName,
+    subject: Subject,
     /// Whoever ended them.
     over: Vec<SessionId>,
     absolute_end: Timestamp,
@@ -145,13 +144,10 @@ const LIVE: &str = "SELECT id FROM sessions WHERE user_id = $1 AND ended_at IS N
 
 /// Begins the session within its act's transaction. The act wrote the user's row first, so that sign-ins of one user
 /// and ends of their sessions come one after the other.
-pub(crate) async fn begin(
-    tx: &mut Tx,
-    (user, role): (UserId, RoleName),
-    new: &Beginning,
-) -> Result<Begun, StoreError> {
+pub(crate) async fn begin(tx: &mut Tx, subject: Subject, new: &Beginning) -> Result<Begun, StoreError> {
+    let user = subject.user;
     let over = end_replaced_and_surplus(tx, user, new).await?;
-    let absolute_end = new.lifetimes.absolute_end(role, new.now);
+    let absolute_end = new.lifetimes.absolute_end(subject.role, new.now);
     let expires_at = new.lifetimes.idle_end(new.mode, new.now, absolute_end);
     let (ip, hash) = (new.from.ip.to_string(), new.secret.as_ref().map(OpaqueSecret::hash));
     let agent = new.from.user_agent.clone();
@@ -162,7 +158,7 @@ pub(crate) async fn begin(
     .await?;
     let device = known_devices::note(tx, user, &new.device, new.now).await?;
     audit::record(tx, &new.entry.clone().user(user).session(new.id)).await?;
-    Ok(Begun { user, role, over, absolute_end, device })
+    Ok(Begun { subject, over, absolute_end, device })
 }
 
 /// Ends the sessions that this one replaces, and those over the limit, the one longest unused first. In one act, so that
@@ -220,7 +216,7 @@ const LOCK_WITH_HASH: &str = "UPDATE users SET updated_at = updated_at \
 const CONFIRM: &str =
     "UPDATE sessions SET confirmed_at = $3 WHERE id = $1 AND user_id = $2 AND ended_at IS NULL";
 const USER_OF: &str = "SELECT user_id FROM sessions WHERE id = $1 AND ended_at IS NULL";
-const STANDING: &str = "SELECT s.id, s.ended_at, s.expires_at, s.absolute_expires_at, s.end_reason, u.role, u.disabled_at, s.mode \
+const STANDING: &str = "SELECT s.id, s.ended_at, s.expires_at, s.absolute_expires_at, s.end_reason, u.role, u.disabled_at, s.mode, u.role_version \
      FROM sessions s JOIN users u ON u.id = s.user_id WHERE s.id = $1 AND s.user_id = $2";
 
 /// What the store says of a session.
@@ -236,6 +232,8 @@ pub struct Standing {
     pub end_reason: Option<String>,
     /// The user's role now.
     pub role: RoleName,
+    /// The version of the user's claims now: tokens of a lower one are stale.
+    pub version: ClaimsVersion,
     /// Since when the user may not sign in.
     pub disabled_at: Option<Timestamp>,
     /// How the client holds its credential.
@@ -324,7 +322,7 @@ impl Sessions {
         let content = match &new.secret {
             Some(secret) => Content::Secret(secret.to_text(), ends_at),
             None => self.tokens(
-                (begun.user, new.id, begun.role),
+                (begun.subject, new.id),
                 (0, &new.salt),
                 new.now,
                 (ends_at, begun.absolute_end),
@@ -346,14 +344,15 @@ impl Sessions {
 
     fn tokens(
         &self,
-        (user, session, role): (UserId, SessionId, RoleName),
+        (subject, session): (Subject, SessionId),
         (generation, salt): (u64, &[u8]),
         now: Timestamp,
         (refresh_end, absolute_end): (Timestamp, Timestamp),
         app: &AppClaims,
     ) -> Result<Content> {
         let expires_at = self.lifetimes.access_end(now, absolute_end);
-        let claims = Claims { user, session, role, issued_at: now, expires_at, jti: crate::random::bytes() };
+        let (Subject { user, role, version }, jti) = (subject, crate::random::bytes());
+        let claims = Claims { user, session, role, version, issued_at: now, expires_at, jti };
         let access = (self.keys.issue(&claims, app)?, expires_at);
         let refresh = Zeroizing::new(self.refresh_key.issue(session, generation, salt));
         Ok(Content::Tokens { access, refresh: (refresh, refresh_end) })
@@ -405,12 +404,14 @@ impl Sessions {
                 if tx.execute(crate::users::LOCK, values![user]).await? == 0 {
                     return Ok(Err(Refusal::SessionEnded));
                 }
-                let ended = revocations::end_all(tx, user, keep, ending).await?;
+                let Some(ended) = revocations::end_all(tx, user, keep, ending).await? else {
+                    return Ok(Err(Refusal::SessionEnded));
+                };
                 audit::record(tx, &entry).await?;
                 Ok(Ok(ended))
             })
             .await??;
-        self.apply_all(&ended, ending);
+        self.revocations.apply_version(ended.subject, ending);
         Ok(ended.live)
     }
 
@@ -430,11 +431,6 @@ impl Sessions {
                 Ok(if noted { Ok(()) } else { Err(Refusal::SessionEnded.into()) })
             })
             .await?
-    }
-
-    /// Refuses the sessions that an act of another foundation ended. Called after its commit.
-    pub(crate) fn apply_all(&self, ended: &Ended, ending: Ending) {
-        self.revocations.apply(&ended.sessions, ending);
     }
 
     /// The live sessions of a user, the newest first, in the share of the user who asks.
@@ -536,6 +532,7 @@ impl Sessions {
             role: row.get(5)?,
             disabled_at: row.get(6)?,
             mode: row.get(7)?,
+            version: row.get(8)?,
         }))
     }
 

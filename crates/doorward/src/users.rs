@@ -8,7 +8,7 @@ use doorward_core::email::Email;
 use doorward_core::name::DisplayName;
 use doorward_core::password::{Password, check_policy};
 use doorward_core::role::RoleName;
-use doorward_core::{Timestamp, UserId};
+use doorward_core::{ClaimsVersion, Timestamp, UserId};
 use quick_cache::sync::Cache;
 use serde::Serialize;
 use time::OffsetDateTime;
@@ -101,6 +101,22 @@ impl User {
     pub fn shown(&self) -> Shown<'_> {
         let (name, email) = (self.name.as_str(), self.email.as_str());
         Shown { id: self.id, name, email, role: self.role, created_at: rfc3339(self.created_at) }
+    }
+}
+
+/// What the token of a user is made from. Always read from the row that the act itself has written or read in its
+/// transaction: a version beside another version's role would keep the old role in force.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Subject {
+    pub(crate) user: UserId,
+    pub(crate) role: RoleName,
+    pub(crate) version: ClaimsVersion,
+}
+
+impl Subject {
+    /// The subject of a row that begins with `role, role_version`.
+    pub(crate) fn of(user: UserId, row: &Row) -> Result<Self, StoreError> {
+        Ok(Self { user, role: row.get(0)?, version: row.get(1)? })
     }
 }
 

@@ -60,8 +60,8 @@ class Revocations:
 
     def __init__(self, url, feed_secret, every=1.0, stale_after=120.0):
         self.url, self.secret, self.every, self.stale_after = url, feed_secret, every, stale_after
-        self.sessions, self.roles, self.position, self.current_at = {}, {}, "", -1000.0
-        self.anew = None  # the roles of a telling that began anew, until it is whole
+        self.sessions, self.users, self.position, self.current_at = {}, {}, "", -1000.0
+        self.snapshot = None  # the users that are told from the beginning, until all are there
 
     def follow(self):
         """Asks for what is new, for ever; run it in a thread: threading.Thread(target=it.follow, daemon=True).start()"""
@@ -69,7 +69,7 @@ class Revocations:
             try:
                 while self.ask():
                     pass
-            except (OSError, ValueError) as error:
+            except (OSError, ValueError, TypeError, KeyError) as error:
                 logging.warning("revocations: %s; trying again", error)
             time.sleep(self.every)
 
@@ -79,22 +79,26 @@ class Revocations:
         headers = {"Authorization": f"Bearer {self.secret}", "Accept": "application/json"}
         request = urllib.request.Request(f"{self.url}/revocations?{query}", headers=headers)
         with urllib.request.urlopen(request, timeout=10) as answer:
-            page = json.load(answer)
-        for session, until in page["sessions"]:
-            self.sessions[session] = until
+            return self.take(json.load(answer))
+
+    def take(self, page):
+        """Each entry is kept for its seconds from now; the later end and the greater version count."""
+        now = time.monotonic()
+        for session, seconds, *_ in page["sessions"]:
+            self.sessions[session] = max(self.sessions.get(session, 0.0), now + seconds)
         if page["reset"]:
-            self.anew = {}
-        for roles in (self.roles, self.anew):
-            for user, role, version, until in page["roles"]:
-                if roles is not None and version >= roles.get(user, ("", 0, 0))[1]:
-                    roles[user] = (role, version, until)
+            self.snapshot = {}
+        for users in (self.users, self.snapshot):
+            for user, version, seconds, *_ in page["users"] if users is not None else []:
+                known = users.get(user, (0, 0.0))
+                users[user] = max(known[0], version), max(known[1], now + seconds)
         self.position = page["position"]
         if not page["more"]:
-            if self.anew is not None:  # perhaps of a restored database, beside whose versions the old ones say nothing
-                self.roles, self.anew = self.anew, None
-            now, self.current_at = time.time(), time.monotonic()
+            if self.snapshot is not None:  # perhaps of a restored database: the versions of before say nothing beside it
+                self.users, self.snapshot = self.snapshot, None
+            self.current_at = now
             self.sessions = {session: until for session, until in self.sessions.items() if until > now}
-            self.roles = {user: row for user, row in self.roles.items() if row[2] > now}
+            self.users = {user: least for user, least in self.users.items() if least[1] > now}
         return page["more"]
 
     def check(self, claims):
@@ -103,7 +107,7 @@ class Revocations:
             raise Unavailable("the revocations are out of date")
         if claims["sid"] in self.sessions:
             raise jwt.InvalidTokenError("session ended")
-        if self.roles.get(claims["sub"], (claims["role"],))[0] != claims["role"]:
+        if claims.get("ver", 0) < self.users.get(claims["sub"], (0,))[0]:
             raise jwt.InvalidTokenError("token stale: refresh it")
 
 

@@ -1,4 +1,4 @@
-import { type Changes, type Revocations, batch, merge } from './revocations.js'
+import { type LeastVersions, type Revocations, batch, keysOfCurrent, merge } from './revocations.js'
 
 /** The server speaks every 5 s: so long without a word, and the connection counts as dead, in milliseconds. */
 const SILENCE = 15_000
@@ -7,8 +7,8 @@ const FIRST_WAIT = 100
 const MAX_WAIT = 5_000
 /** A client that was registered a moment ago is known to every server within a second. */
 const TRIES = 4
-/** What a header can carry back. */
-const POSITION = /^[\x21-\x7e]{1,200}$/
+/** The id of an event, which a header carries back: at most 1 KiB of visible ASCII. */
+const POSITION = /^[\x21-\x7e]{1,1024}$/
 
 /** Follows the revocations of a server: from where it was, through restarts and cut connections. */
 export class Feed {
@@ -18,8 +18,8 @@ export class Feed {
   problem?: string
   /** When the server last said that nothing is missing. One clock goes on while a machine sleeps, nobody sets the other. */
   #heard?: { monotonic: number; wall: number }
-  /** The roles of a telling that began anew, until it is whole; with the mark from before it. */
-  #anew?: { mark: number; roles: Changes }
+  /** The least versions that are told from the beginning, until all are there; with the mark from before. */
+  #snapshot?: { mark: number; users: LeastVersions }
   #isStopped = false
   #connection?: AbortController
   #pause?: { timer: NodeJS.Timeout; end: () => void }
@@ -58,8 +58,8 @@ export class Feed {
   }
 
   /** Forgets what is dead. Where there was no room for something and now is, everything is read once more. */
-  sweep(now: number): void {
-    if (this.revocations.sweep(now) === 0 || this.revocations.isWhole) return
+  sweep(): void {
+    if (this.revocations.sweep() === 0 || this.revocations.isWhole) return
     this.position = undefined
     this.#connection?.abort(new Error('there is room again for all revocations'))
   }
@@ -93,7 +93,7 @@ export class Feed {
     try {
       const headers: Record<string, string> = { accept: 'text/event-stream', authorization: this.authorization }
       if (this.position) headers['last-event-id'] = this.position
-      this.#anew = this.position ? undefined : this.#beginning()
+      this.#snapshot = this.position ? undefined : this.#beginning()
       const response = await fetch(this.url, { headers, signal: connection.signal, redirect: 'error' })
       if (response.status === 401) throw new Refused('it answered 401 to the client or the feed secret')
       if (!response.ok || !response.body) throw new Error(`it answered ${response.status}`)
@@ -111,33 +111,34 @@ export class Feed {
   }
 
   #beginning() {
-    return { mark: this.revocations.mark(), roles: new Map() }
+    return { mark: this.revocations.mark(), users: new Map() }
   }
 
+  /** Takes one event. A kind that is not known here is passed over, and its id counts as every other. */
   #take({ event, id, data }: Event) {
     // What is known stays in force until everything has been told again.
     if (event === 'reset') {
-      this.#anew = this.#beginning()
+      this.#snapshot = this.#beginning()
       this.position = undefined
       return
     }
     if (event === 'revoked') {
       const revoked = batch(data)
       this.revocations.take(revoked)
-      if (this.#anew) merge(this.#anew.roles, revoked.roles, this.revocations.max)
+      if (this.#snapshot) merge(this.#snapshot.users, revoked.users, this.revocations.max)
     }
-    if (event === 'current') this.#complete(String(JSON.parse(data).keys))
+    if (event === 'current') this.#complete(keysOfCurrent(data))
     // An id counts once what it stands for is known.
     if (POSITION.test(id)) this.position = id
   }
 
   /** Everything is told. */
-  #complete(keys: string) {
-    if (this.#anew) this.revocations.loaded(this.#anew.mark, this.#anew.roles)
-    this.#anew = undefined
+  #complete(keys?: string) {
+    if (this.#snapshot) this.revocations.loaded(this.#snapshot.mark, this.#snapshot.users)
+    this.#snapshot = undefined
     this.#heard = { monotonic: performance.now(), wall: Date.now() }
     this.problem = this.revocations.isWhole ? undefined : 'more revocations than maxRevocations'
-    this.keysAre(keys)
+    if (keys !== undefined) this.keysAre(keys)
     if (this.problem) this.#isRefused?.()
     else this.#isCurrent?.()
   }
@@ -162,9 +163,11 @@ async function* events(body: ReadableStream<Uint8Array>): AsyncGenerator<Event> 
     if (rest.length > MAX_LINE) throw new Error('a line is too long')
     for (const line of lines) {
       const [, name, value = ''] = /^(event|id|data): ?(.*?)\r?$/.exec(line) ?? []
-      if (name) event[name as keyof Event] = value
+      if (name === 'data') event.data += (event.data && '\n') + value
+      else if (name) event[name as 'event' | 'id'] = value
+      if (event.data.length > MAX_LINE) throw new Error('an event is too long')
       if (line !== '' && line !== '\r') continue
-      if (event.event) yield event
+      if (event.event || event.id || event.data) yield event
       event = { event: '', id: '', data: '' }
     }
   }

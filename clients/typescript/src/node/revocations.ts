@@ -1,64 +1,101 @@
-import { ID, ROLE } from './token.js'
+import { ID } from './token.js'
 
 /** How a credential stands with the revocations. */
 export type Standing = 'good' | 'session_ended' | 'token_stale'
 
-/** Role, version of the user, the second until when to remember it, and when it was heard, by the steady clock. */
-interface Change {
-  role: string
+/** The least version of a user's tokens that is not stale, and until when to keep it, by the steady clock in milliseconds. */
+interface Least {
   version: number
-  expiresAt: number
-  heardAt: number
+  until: number
 }
 
-export type Changes = Map<string, Change>
+export type LeastVersions = Map<string, Least>
 
-/** What one event of the feed says. */
+/** What one event of the feed says: until when each session is kept, and what is required of users. */
 export interface Batch {
   sessions: Map<string, number>
-  roles: Changes
+  users: LeastVersions
 }
 
-/** Reads it. Throws where it is none: what can't be read must not count as heard. */
+/** The longest id, in bytes. */
+const MAX_ID = 1024
+
+/**
+ * Reads the data of a `revoked` event: `{sessions: [[id, seconds]], users: [[id, version, seconds]]}`, each to be kept for
+ * so many seconds from now. Other members, further elements of an entry, and ids that no token here can have are passed
+ * over. Throws if it can't be read: that must not count as heard.
+ */
 export function batch(text: string): Batch {
-  const { sessions = [], roles = [] }: { sessions?: unknown; roles?: unknown } = JSON.parse(text)
-  if (!Array.isArray(sessions) || !Array.isArray(roles)) throw new TypeError('an event of the feed cannot be read')
-  const read: Batch = { sessions: new Map(), roles: new Map() }
-  for (const [session, expiresAt] of sessions) {
-    expect(ID.test(session) && Number.isSafeInteger(expiresAt))
-    read.sessions.set(session, expiresAt)
+  const now = performance.now()
+  const data = object(text)
+  const read: Batch = { sessions: new Map(), users: new Map() }
+  for (const [id, keep] of entries(data['sessions'])) {
+    const until = now + whole(keep) * 1000
+    if (isOurs(id)) later(read.sessions, id, until)
   }
-  for (const [user, role, version, expiresAt] of roles) {
-    expect(ID.test(user) && ROLE.test(role) && Number.isSafeInteger(version) && Number.isSafeInteger(expiresAt))
-    change(read.roles, user, { role, version, expiresAt, heardAt: performance.now() })
+  for (const [id, version, keep] of entries(data['users'])) {
+    const least = { version: whole(version), until: now + whole(keep) * 1000 }
+    if (isOurs(id)) raise(read.users, id, least)
   }
   return read
 }
 
-function expect(isGood: boolean) {
-  if (!isGood) throw new TypeError('an entry of the feed cannot be read')
+/** The server's name for its published keys, as the data of a `current` event has it. Throws if it can't be read. */
+export function keysOfCurrent(text: string): string | undefined {
+  const { keys } = object(text)
+  if (keys === undefined || typeof keys === 'string') return keys
+  throw unreadable()
 }
 
-/** Of two changes the one with the higher version stands, in whatever order they come. */
-function change(changes: Changes, user: string, one: Change) {
-  const known = changes.get(user)
-  if (!known || known.version < one.version) changes.set(user, one)
+function object(text: string): Record<string, unknown> {
+  const data: unknown = JSON.parse(text)
+  if (typeof data !== 'object' || data === null || Array.isArray(data)) throw unreadable()
+  return data as Record<string, unknown>
+}
+
+function entries(list: unknown = []): unknown[][] {
+  if (!Array.isArray(list) || !list.every(Array.isArray)) throw unreadable()
+  return list
+}
+
+/** Whether an id can be one of a token here. */
+function isOurs(id: unknown): id is string {
+  if (typeof id !== 'string' || Buffer.byteLength(id) > MAX_ID) throw unreadable()
+  return ID.test(id)
+}
+
+function whole(number: unknown): number {
+  if (Number.isSafeInteger(number) && (number as number) >= 0) return number as number
+  throw unreadable()
+}
+
+const unreadable = () => new TypeError('an event of the feed cannot be read')
+
+/** Of two ends the later one counts, in whatever order they come. */
+function later(ends: Map<string, number>, id: string, until: number) {
+  ends.set(id, Math.max(ends.get(id) ?? until, until))
+}
+
+/** Of two versions the greater one counts, and of two ends the later. */
+function raise(users: LeastVersions, id: string, { version, until }: Least) {
+  const known = users.get(id) ?? { version, until }
+  users.set(id, { version: Math.max(known.version, version), until: Math.max(known.until, until) })
 }
 
 /** Puts in what finds room; says how many did not. */
-export function merge(changes: Changes, more: Changes, max: number): number {
+export function merge(users: LeastVersions, more: LeastVersions, max: number): number {
   let left = 0
-  for (const [user, one] of more) {
-    if (changes.size < max || changes.has(user)) change(changes, user, one)
+  for (const [id, least] of more) {
+    if (users.size < max || users.has(id)) raise(users, id, least)
     else left += 1
   }
   return left
 }
 
-/** The sessions that are over and the roles that have changed, until the last token that they concern is dead. */
+/** The sessions that are over and the least versions of users, until the last token that they concern is dead. */
 export class Revocations {
   #sessions = new Map<string, number>()
-  #roles: Changes = new Map()
+  #users: LeastVersions = new Map()
   #overflows = 0
   #wholeAt = 0
 
@@ -66,7 +103,7 @@ export class Revocations {
   constructor(readonly max: number) {}
 
   get size(): number {
-    return this.#sessions.size + this.#roles.size
+    return this.#sessions.size + this.#users.size
   }
 
   /** Whether everything found room; otherwise a miss says nothing. */
@@ -74,23 +111,18 @@ export class Revocations {
     return this.#overflows === this.#wholeAt
   }
 
-  check(user: string, session: string, role: string): Standing {
+  /** Judges a credential of this user and session that was made from this version of the user's claims. */
+  check(user: string, session: string, version: number): Standing {
     if (this.#sessions.has(session)) return 'session_ended'
-    const change = this.#roles.get(user)
-    return change && change.role !== role ? 'token_stale' : 'good'
+    return version < (this.#users.get(user)?.version ?? 0) ? 'token_stale' : 'good'
   }
 
-  /** When the last change of a user was heard: of the role, or of the password, which replaces session secrets. */
-  changedAt(user: string): number {
-    return this.#roles.get(user)?.heardAt ?? -Infinity
-  }
-
-  take({ sessions, roles }: Batch): void {
-    for (const [session, expiresAt] of sessions) {
-      if (this.#sessions.size < this.max || this.#sessions.has(session)) this.#sessions.set(session, expiresAt)
+  take({ sessions, users }: Batch): void {
+    for (const [session, until] of sessions) {
+      if (this.#sessions.size < this.max || this.#sessions.has(session)) later(this.#sessions, session, until)
       else this.#overflows += 1
     }
-    this.#overflows += merge(this.#roles, roles, this.max)
+    this.#overflows += merge(this.#users, users, this.max)
   }
 
   /** A mark to take before everything is told again, for `loaded`. */
@@ -99,19 +131,19 @@ export class Revocations {
   }
 
   /**
-   * Everything was told since `mark`. The roles take the place of those before: they may be of a restored database, beside
-   * whose versions the old ones say nothing.
+   * Everything was told since `mark`. The least versions take the place of those before: they may be of a restored
+   * database, beside whose versions the old ones say nothing.
    */
-  loaded(mark: number, roles: Changes): void {
-    this.#roles = roles
+  loaded(mark: number, users: LeastVersions): void {
+    this.#users = users
     this.#wholeAt = mark
   }
 
-  /** Forgets what concerns no live token any more, and says how many there were; `now` in seconds. */
-  sweep(now: number): number {
-    const before = this.size
-    for (const [session, expiresAt] of this.#sessions) if (expiresAt <= now) this.#sessions.delete(session)
-    for (const [user, { expiresAt }] of this.#roles) if (expiresAt <= now) this.#roles.delete(user)
+  /** Forgets what concerns no live token any more, and says how many there were. */
+  sweep(): number {
+    const [before, now] = [this.size, performance.now()]
+    for (const [session, until] of this.#sessions) if (until <= now) this.#sessions.delete(session)
+    for (const [user, { until }] of this.#users) if (until <= now) this.#users.delete(user)
     return before - this.size
   }
 }

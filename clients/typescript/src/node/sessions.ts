@@ -109,13 +109,13 @@ function put<T>(map: Map<string, T>, name: string, one: T) {
   if (map.size > MAX && oldest !== undefined) map.delete(oldest)
 }
 
-function known({ active, token_type, sub, sid, role, iat, exp }: Said): Known {
+function known({ active, token_type, sub, sid, role, ver = 0, iat, exp }: Said): Known {
   if (active === false) return 'token_invalid'
-  const isWhole = ID.test(sub) && ID.test(sid) && ROLE.test(role) && Number.isSafeInteger(iat) && Number.isSafeInteger(exp)
+  const isWhole = ID.test(sub) && ID.test(sid) && ROLE.test(role) && [ver, iat, exp].every(Number.isSafeInteger)
   if (active !== true || !isWhole) throw new Error('the answer about a session cannot be read')
   // A token in the place of a session secret is none.
   if (token_type !== 'session_secret') return 'token_invalid'
-  return { user: sub, session: sid, role, issuedAt: iat, expiresAt: exp }
+  return { user: sub, session: sid, role, claimsVersion: ver, issuedAt: iat, expiresAt: exp }
 }
 
 /** Only the hash is kept: whoever reads this memory finds no credential. */
@@ -127,6 +127,7 @@ interface Said {
   sub: string
   sid: string
   role: string
+  ver?: number
   iat: number
   exp: number
 }

@@ -46,6 +46,12 @@ export function text(found: Map<string, string>, name: string): string | undefin
   return written?.startsWith('"') ? (JSON.parse(written) as string) : undefined
 }
 
+/** The claims version (`ver`): 0 if it is not there, NaN if it is no integer from 0 to 2^53 - 1. */
+export function version(found: Map<string, string>): number {
+  const written = found.get('ver') ?? '0'
+  return /^\d{1,16}$/.test(written) && Number.isSafeInteger(Number(written)) ? Number(written) : NaN
+}
+
 /** The whole seconds since 1970 of a member; `undefined` where it is not there, NaN where it is none. */
 export function seconds(found: Map<string, string>, name: string): number | undefined {
   const written = found.get(name)

@@ -1,7 +1,7 @@
 import { compactVerify } from 'jose'
 
 import type { Key, Keys } from './keys.js'
-import { members, seconds, text } from './strict.js'
+import { members, seconds, text, version } from './strict.js'
 
 /** What a token must say to be for this application. */
 export interface Expected {
@@ -16,6 +16,8 @@ export interface Token {
   user: string
   session: string
   role: string
+  /** From which version of the user's claims it was made. */
+  claimsVersion: number
   issuedAt: number
   expiresAt: number
 }
@@ -76,9 +78,10 @@ function judge(claims: Map<string, string>, expected: Expected, now: number): Ve
   const [issuedAt = NaN, expiresAt = NaN, notBefore = 0] = ['iat', 'exp', 'nbf'].map((name) => seconds(claims, name))
   if (iss !== expected.issuer || aud !== expected.audience) return 'token_invalid'
   if (!user || !ID.test(user) || !session || !ID.test(session) || !role || !ROLE.test(role)) return 'token_invalid'
-  if (!jti || Buffer.byteLength(jti) > 128) return 'token_invalid'
+  const claimsVersion = version(claims)
+  if (Number.isNaN(claimsVersion) || !jti || Buffer.byteLength(jti) > 128) return 'token_invalid'
   const begun = issuedAt <= now + LEEWAY && notBefore <= now + LEEWAY
   const fits = issuedAt < expiresAt && expiresAt <= issuedAt + expected.maxTtl + LEEWAY
   if (!begun || !fits) return 'token_invalid'
-  return now < expiresAt ? { user, session, role, issuedAt, expiresAt } : 'token_expired'
+  return now < expiresAt ? { user, session, role, claimsVersion, issuedAt, expiresAt } : 'token_expired'
 }

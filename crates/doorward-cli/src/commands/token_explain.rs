@@ -148,7 +148,7 @@ fn times(explanation: &Explanation, now: Timestamp) -> Vec<String> {
 async fn in_store(app: &App, token: &str) -> Result<Vec<Shown>, Failure> {
     let Ok(token) = app.keys.verifier().verify_ignoring_expiry(token, app.now()) else {
         let unseen = |check| Shown::new(check, Verdict::NotReached, String::new());
-        return Ok(["session", "user", "role"].map(unseen).into());
+        return Ok(["session", "user", "version"].map(unseen).into());
     };
     let Some(standing) = app.sessions.standing(token.session, token.user).await? else {
         return no_session(app, token).await;
@@ -161,27 +161,39 @@ async fn in_store(app: &App, token: &str) -> Result<Vec<Shown>, Failure> {
         Some(at) => (Verdict::Failed, format!("disabled since {}", rfc3339(at))),
         None => (Verdict::Passed, "enabled".to_owned()),
     };
-    let role = if standing.role == token.role {
-        (Verdict::Passed, format!("{}, as in the token", token.role))
+    let (version, least) = (token.version, standing.version);
+    let version = if version >= least {
+        (Verdict::Passed, format!("{version}, and nothing that makes it stale came since"))
     } else {
-        let detail = format!("the token says {}, the user is {} now: refresh it", token.role, standing.role);
-        (Verdict::Failed, detail)
+        let role = standing.role;
+        (
+            Verdict::Failed,
+            format!("{version}, and the user is at {least} now, with the role {role}: refresh it"),
+        )
     };
-    let rows = [("session", session), ("user", user), ("role", role)];
+    let rows = [("session", session), ("user", user), ("version", version)];
     Ok(rows.map(|(check, (verdict, detail))| Shown::new(check, verdict, detail)).into())
 }
 
 async fn no_session(app: &App, token: AccessToken) -> Result<Vec<Shown>, Failure> {
-    let session = match app.revocations.reason(token.session).await? {
-        Some((reason, at)) => ended(&reason, &rfc3339(at)),
-        None => "this database has no such session: it belongs to another one, or ended long ago".to_owned(),
+    let user = app.users.find(token.user).await?;
+    let deleted_at = match user {
+        Some(_) => None,
+        None => app.revocations.raised_at(token.user).await?,
     };
-    let user = match app.users.find(token.user).await? {
+    let session = match (app.revocations.reason(token.session).await?, deleted_at) {
+        (Some((reason, at)), _) => ended(&reason, &rfc3339(at)),
+        (None, Some(at)) => ended("deleted", &rfc3339(at)),
+        (None, None) => {
+            "this database has no such session: it belongs to another one, or ended long ago".to_owned()
+        }
+    };
+    let user = match user {
         Some(_) => Shown::new("user", Verdict::Passed, "exists".into()),
         None => Shown::new("user", Verdict::Failed, "there is no such user".into()),
     };
-    let role = Shown::new("role", Verdict::NotReached, String::new());
-    Ok(vec![Shown::new("session", Verdict::Failed, session), user, role])
+    let version = Shown::new("version", Verdict::NotReached, String::new());
+    Ok(vec![Shown::new("session", Verdict::Failed, session), user, version])
 }
 
 fn live(app: &App, standing: &Standing) -> String {

@@ -20,14 +20,17 @@ fn an_account_made_beside_a_server_can_sign_in_there() {
 fn disabling_somebody_ends_their_sessions_and_enabling_lets_them_sign_in_again() {
     let home = Home::new();
     let server = home.serve(&[]);
-    let token = server.register("ada").token();
+    let signed_in = server.register("ada");
+    let token = signed_in.token();
     server.soon(&token, "ok");
     assert!(home.run(&["user", "disable", "ada@example.org"]).ok().contains("yes"));
-    server.soon(&token, "session_ended");
+    server.soon(&token, "token_stale");
+    assert_eq!(server.refresh(&signed_in).code(), "session_ended");
     assert_eq!(server.login("ada").code(), "user_disabled");
     home.run(&["user", "enable", "ada@example.org"]).ok();
     assert_eq!(server.login("ada").status, 200);
-    assert_eq!(server.get("/profile", &token).code(), "session_ended");
+    assert_eq!(server.get("/profile", &token).code(), "token_stale");
+    assert_eq!(server.refresh(&signed_in).code(), "session_ended");
 }
 
 #[test]
@@ -37,7 +40,7 @@ fn a_new_role_makes_the_old_token_stale_and_a_refresh_brings_the_new_one() {
     let answer = server.register("ada");
     home.run(&["user", "role", "ADA@example.org", "admin"]).ok();
     server.soon(&answer.token(), "token_stale");
-    let refreshed = server.post("/refresh", "", json!({ "refresh_token": answer.body["refresh_token"] }));
+    let refreshed = server.refresh(&answer);
     assert_eq!(server.get("/admin/users", &refreshed.token()).status, 200);
 }
 
@@ -68,7 +71,8 @@ fn a_deleted_account_is_gone_with_its_sessions() {
     let answer = server.register("ada");
     let id = answer.body["user"]["id"].as_str().unwrap();
     assert_eq!(home.run(&["user", "delete", id, "--json"]).json(), json!({ "deleted": id }));
-    server.soon(&answer.token(), "session_ended");
+    server.soon(&answer.token(), "token_stale");
+    assert_eq!(server.refresh(&answer).code(), "session_ended");
     assert_eq!(server.login("ada").code(), "invalid_credentials");
     home.run(&["user", "show", id]).fails("there is no user", "user list");
 }
@@ -77,7 +81,8 @@ fn a_deleted_account_is_gone_with_its_sessions() {
 fn one_session_ends_and_the_other_goes_on_until_all_are_ended() {
     let home = Home::new();
     let server = home.serve(&[]);
-    let (laptop, phone) = (server.register("ada").token(), server.login("ada").token());
+    let (laptop, on_phone) = (server.register("ada").token(), server.login("ada"));
+    let phone = on_phone.token();
     let sid = |token: &str| home.run(&["token", "decode", token, "--json"]).json()["payload"]["sid"].clone();
     let ended = sid(&laptop);
     let ended = ended.as_str().unwrap();
@@ -92,17 +97,19 @@ fn one_session_ends_and_the_other_goes_on_until_all_are_ended() {
         home.run(&["session", "end", "--user", "ada@example.org", "--json"]).json(),
         json!({ "sessions": 1 })
     );
-    server.soon(&phone, "session_ended");
+    server.soon(&phone, "token_stale");
+    assert_eq!(server.refresh(&on_phone).code(), "session_ended");
 }
 
 #[test]
 fn a_password_set_from_the_command_line_replaces_the_old_one_and_ends_the_sessions() {
     let home = Home::new();
     let server = home.serve(&[]);
-    let token = server.register("ada").token();
+    let signed_in = server.register("ada");
     let set = ["user", "password", "ada@example.org", "--password-stdin"];
     assert!(home.run_with(&set, "another promise\n").ok().ends_with("sessions ended: 1\n"));
-    server.soon(&token, "session_ended");
+    server.soon(&signed_in.token(), "token_stale");
+    assert_eq!(server.refresh(&signed_in).code(), "session_ended");
     assert_eq!(server.login("ada").code(), "invalid_credentials");
     let new = json!({ "email": "ada@example.org", "password": "another promise" });
     assert_eq!(server.post("/login", "", new).status, 200);

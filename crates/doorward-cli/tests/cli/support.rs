@@ -345,6 +345,11 @@ impl Server {
         answer
     }
 
+    /// Uses the refresh token that came with this sign-in.
+    pub(crate) fn refresh(&self, signed_in: &Answer) -> Answer {
+        self.post("/refresh", "", serde_json::json!({ "refresh_token": signed_in.body["refresh_token"] }))
+    }
+
     /// Waits until `GET /profile` with this token is answered so; a second is enough.
     #[track_caller]
     pub(crate) fn soon(&self, token: &str, code: &str) {

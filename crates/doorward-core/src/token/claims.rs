@@ -9,7 +9,7 @@ use super::checks::{Check, Watch, require};
 use super::strict_json::{self, Members, fill};
 use super::{AppClaims, KeyError, SigningKey, base64url, jws};
 use crate::role::RoleName;
-use crate::{Refusal, SessionId, Timestamp, UserId};
+use crate::{ClaimsVersion, Refusal, SessionId, Timestamp, UserId};
 
 /// What an access token or an assertion says, besides the issuer and the audience.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -20,6 +20,8 @@ pub struct Claims {
     pub session: SessionId,
     /// The user's role now (`role`).
     pub role: RoleName,
+    /// The version of the user's claims that this is (`ver`).
+    pub version: ClaimsVersion,
     /// When it is issued (`iat`), rounded down to the second.
     pub issued_at: Timestamp,
     /// From when on it is refused (`exp`), rounded down to the second.
@@ -48,6 +50,8 @@ pub struct AccessToken {
     pub session: SessionId,
     /// The user's role when it was issued (`role`).
     pub role: RoleName,
+    /// The version of the user's claims when it was issued (`ver`); 0 where it names none.
+    pub version: ClaimsVersion,
     /// When it was issued (`iat`), in whole seconds.
     pub issued_at: Timestamp,
     /// From when on it is refused (`exp`), in whole seconds.
@@ -119,6 +123,8 @@ fn payload(
     serde_json::to_writer(&mut json, &claims.issued_at.as_secs())?;
     json.extend_from_slice(br#","exp":"#);
     serde_json::to_writer(&mut json, &claims.expires_at.as_secs())?;
+    json.extend_from_slice(br#","ver":"#);
+    serde_json::to_writer(&mut json, &claims.version)?;
     if let Some(app) = app.as_json() {
         json.extend_from_slice(br#","app":"#);
         json.extend_from_slice(app.as_bytes());
@@ -188,6 +194,7 @@ struct Present<'a> {
     iat: Option<i64>,
     exp: Option<i64>,
     nbf: Option<i64>,
+    ver: Option<i64>,
 }
 
 impl<'de> Members<'de> for Present<'de> {
@@ -202,13 +209,15 @@ impl<'de> Members<'de> for Present<'de> {
             "iat" => fill(&mut self.iat, name, map),
             "exp" => fill(&mut self.exp, name, map),
             "nbf" => fill(&mut self.nbf, name, map),
+            "ver" => fill(&mut self.ver, name, map),
             _ => Ok(false),
         }
     }
 }
 
 impl<'a> Present<'a> {
-    /// Each claim that Doorward issues is required (attack J27), and each id in its one spelling (attack J28).
+    /// Each claim that Doorward issues is required (attack J27), and each id in its one spelling (attack J28). Only `ver` may
+    /// be missing, which is the lowest there is.
     #[inline]
     fn complete(self) -> Result<Payload<'a>, &'static str> {
         let jti = self.jti.ok_or("missing claim: jti")?.0;
@@ -220,6 +229,7 @@ impl<'a> Present<'a> {
             user: self.sub.ok_or("missing claim: sub")?.parse().map_err(|_| "sub: not a user's id")?,
             session: self.sid.ok_or("missing claim: sid")?.parse().map_err(|_| "sid: not a session's id")?,
             role: self.role.ok_or("missing claim: role")?.parse().map_err(|_| "role: not a role's name")?,
+            version: ClaimsVersion::new(self.ver.unwrap_or(0)).ok_or("ver: out of range")?,
             issued_at: time(self.iat.ok_or("missing claim: iat")?).ok_or("iat: before 1970")?,
             expires_at: time(self.exp.ok_or("missing claim: exp")?).ok_or("exp: before 1970")?,
         };

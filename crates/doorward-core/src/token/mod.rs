@@ -6,19 +6,21 @@
 //! - The algorithm is the key's, the key is the one with exactly the header's `kid`, and the signature is checked
 //!   before a claim is looked at.
 //! - One token has one spelling: canonical base64url, no duplicate member, no escaped name, three parts, 4 KiB.
-//! - Every claim that Doorward issues is required, with its type; further claims are allowed and not looked at.
+//! - Every claim that Doorward issues is required, with its type (but `ver`, which counts as 0 where it is missing);
+//!   further claims are allowed and not looked at.
 //!
 //! ```
 //! use std::time::Duration;
 //! use doorward_core::token::{self, Claims, Expected, KeySet, SigningKey};
-//! use doorward_core::{Refusal, Secret, SessionId, Timestamp, UserId, role::RoleName};
+//! use doorward_core::{ClaimsVersion, Refusal, Secret, SessionId, Timestamp, UserId, role::RoleName};
 //!
 //! let key = SigningKey::hs256(&Secret::new("T9k2vQ8xW4mZ7rB1nL6cH3yJ5dF0gS-p"))?;
 //! let keys = KeySet::new(vec![key.verifying_key()])?;
 //! let names = Expected { issuer: "doorward".into(), audience: "doorward".into(), max_ttl: Duration::from_secs(900) };
 //! let now = Timestamp::from_secs(1_800_000_000);
 //! let (user, session) = (UserId::new(now, [1; 10]), SessionId::new(now, [2; 10]));
-//! let claims = Claims { user, session, role: RoleName::USER, issued_at: now, expires_at: now + names.max_ttl, jti: [3; 16] };
+//! let (role, version) = (RoleName::USER, ClaimsVersion::ZERO);
+//! let claims = Claims { user, session, role, version, issued_at: now, expires_at: now + names.max_ttl, jti: [3; 16] };
 //!
 //! let token = token::issue(&key, &names, &claims)?;
 //! assert_eq!(token::verify(&token, &keys, &names, now)?.user, user);

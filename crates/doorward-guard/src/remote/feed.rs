@@ -5,13 +5,13 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use doorward_core::role::RoleName;
-use doorward_core::{SessionId, Timestamp, UserId};
+use doorward_core::UserId;
+use doorward_core::feed::{Revoked, is_event_id, keys_of_current};
+use doorward_core::revocation::Least;
 use http::header::CONTENT_TYPE;
 use http::{HeaderValue, Method};
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
-use serde::Deserialize;
 use tokio::time::{sleep, timeout};
 
 use super::Shared;
@@ -19,35 +19,31 @@ use super::http::{Failure, finished};
 use super::seldom::seldom;
 use super::sse::{Event, Reader};
 
+const UNREADABLE: Failure = Failure::Unreadable("an event of the feed can't be read");
 /// The server says every 5 s that it is there; after so long without a byte it isn't.
 const SILENCE: Duration = Duration::from_secs(15);
 /// The waits between two connections: each twice the one before, and a random part of it on top.
 const FIRST_WAIT: Duration = Duration::from_millis(100);
 const LAST_WAIT: Duration = Duration::from_secs(5);
 
-#[derive(Deserialize)]
-struct Revoked {
-    #[serde(default)]
-    sessions: Vec<(SessionId, i64)>,
-    #[serde(default)]
-    roles: Vec<(UserId, RoleName, i64, i64)>,
+/// What a connection tells from the beginning, until it is whole.
+struct Snapshot {
+    /// The set's mark from before it.
+    mark: u64,
+    least_versions: HashMap<UserId, Least>,
 }
 
-#[derive(Deserialize)]
-struct Current {
-    #[serde(default)]
-    keys: Option<String>,
+impl Snapshot {
+    fn begin(shared: &Shared) -> Self {
+        Self { mark: shared.verifier.revocations.mark(), least_versions: HashMap::new() }
+    }
 }
-
-/// Roles with version and end, as a snapshot tells them.
-type Roles = HashMap<UserId, (RoleName, i64, Timestamp)>;
 
 /// A connection to the feed.
 pub(super) struct Feed {
     body: Incoming,
     reader: Reader,
-    /// The roles of a snapshot that begins anew, until it is whole; with the set's mark from before it.
-    anew: Option<(u64, Roles)>,
+    snapshot: Option<Snapshot>,
 }
 
 impl Feed {
@@ -59,14 +55,13 @@ impl Feed {
             request = request.header("last-event-id", value);
         }
         let request = finished(request, shared.authorization.as_ref(), "text/event-stream", String::new())?;
-        let mark = shared.verifier.revocations.mark();
+        let snapshot = last.is_none().then(|| Snapshot::begin(shared));
         let response = shared.server.open(request).await?;
         let kind = response.headers().get(CONTENT_TYPE).map_or(&[][..], HeaderValue::as_bytes);
         if !kind.starts_with(b"text/event-stream") {
             return Err(Failure::Unreadable("its feed is no stream of events"));
         }
-        let anew = last.is_none().then(|| (mark, Roles::new()));
-        Ok(Self { body: response.into_body(), reader: Reader::default(), anew })
+        Ok(Self { body: response.into_body(), reader: Reader::default(), snapshot })
     }
 
     /// Takes what comes, until everything is known that the server knows.
@@ -90,27 +85,27 @@ impl Feed {
         Ok(current)
     }
 
+    /// Takes one event. A kind that is not known here is passed over, and its id counts as every other.
     fn take(&mut self, event: Event, shared: &Arc<Shared>) -> Result<bool, Failure> {
-        let unreadable = |_| Failure::Unreadable("an event of the feed can't be read");
-        let current = match event.name.as_str() {
+        let mut current = false;
+        match event.name.as_str() {
+            // What is known stays in force until everything has been told again.
             "reset" => {
-                self.anew = Some((shared.verifier.revocations.mark(), Roles::new()));
+                self.snapshot = Some(Snapshot::begin(shared));
+                shared.position.store(None);
                 return Ok(false);
             }
-            "revoked" => {
-                self.revoke(serde_json::from_str(&event.data).map_err(unreadable)?, shared);
-                false
-            }
+            "revoked" => self.revoke(&Revoked::read(&event.data).map_err(|_| UNREADABLE)?, shared),
             "current" => {
-                let current: Current = serde_json::from_str(&event.data).map_err(unreadable)?;
+                let keys = keys_of_current(&event.data).map_err(|_| UNREADABLE)?;
                 self.complete(shared);
-                shared.keys_are(current.keys);
-                true
+                shared.keys_are(keys);
+                current = true;
             }
-            _ => return Ok(false),
-        };
+            _ => {}
+        }
         // An id counts once what it stands for is in the set.
-        if let Some(id) = event.id {
+        if let Some(id) = event.id.filter(|id| is_event_id(id)) {
             shared.position.store(Some(Arc::new(id)));
         }
         if current {
@@ -119,29 +114,27 @@ impl Feed {
         Ok(current)
     }
 
-    fn revoke(&mut self, revoked: Revoked, shared: &Arc<Shared>) {
-        let set = &shared.verifier.revocations;
-        for (session, expires_at) in revoked.sessions {
-            set.end_session(session, Timestamp::from_secs(expires_at));
+    fn revoke(&mut self, revoked: &Revoked, shared: &Shared) {
+        let (set, now) = (&shared.verifier.revocations, shared.ran());
+        for ended in &revoked.sessions {
+            set.end_session(ended.session, now + ended.keep);
         }
-        let changes = !revoked.roles.is_empty();
-        for (user, role, version, expires_at) in revoked.roles {
-            let expires_at = Timestamp::from_secs(expires_at);
-            set.change_role(user, role, version, expires_at);
-            if let Some((_, roles)) = self.anew.as_mut().filter(|(_, roles)| roles.len() < shared.max_roles) {
-                roles.insert(user, (role, version, expires_at));
+        for one in &revoked.users {
+            let least = Least { version: one.version, expires_at: now + one.keep };
+            set.require_version(one.user, least);
+            let Some(snapshot) = &mut self.snapshot else { continue };
+            let told = &mut snapshot.least_versions;
+            if told.len() < set.max() || told.contains_key(&one.user) {
+                told.entry(one.user).and_modify(|known| *known = known.and(least)).or_insert(least);
             }
-        }
-        if changes {
-            shared.role_events.fetch_add(1, Ordering::SeqCst);
         }
     }
 
-    /// Everything is told. A feed that began anew may be that of a restored database, beside whose versions the old ones
-    /// say nothing: its roles take the place of those before.
-    fn complete(&mut self, shared: &Arc<Shared>) {
-        if let Some((mark, roles)) = self.anew.take() {
-            shared.verifier.revocations.replace_roles(roles);
+    /// Everything is told. A feed from the beginning may be that of a restored database, beside whose versions the old ones
+    /// say nothing: its versions take the place of those before.
+    fn complete(&mut self, shared: &Shared) {
+        if let Some(Snapshot { mark, least_versions }) = self.snapshot.take() {
+            shared.verifier.revocations.replace_versions(&least_versions);
             shared.verifier.revocations.loaded(mark);
         }
     }

@@ -1,14 +1,13 @@
 //! Session secrets, which only the server knows: asked for by `POST /introspect` (RFC 7662) and remembered for 5 s. The
-//! revocations are looked at on each check all the same. While the server can't be asked, a good answer stands for as long
+//! revocations are looked at on each check all the same: after a change of the user the answer is asked for again. While the server can't be asked, a good answer stands for as long
 //! as the guard isn't stale, as a token does.
 
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use bytes::Bytes;
 use doorward_core::revocation::Standing;
 use doorward_core::role::RoleName;
-use doorward_core::{Mode, OpaqueSecret, Refusal, SessionId, Timestamp, UserId};
+use doorward_core::{ClaimsVersion, Mode, OpaqueSecret, Refusal, SessionId, Timestamp, UserId};
 use http::Method;
 use quick_cache::sync::Cache;
 use serde::Deserialize;
@@ -40,8 +39,6 @@ struct Answer {
     at: Instant,
     /// `None` for a secret of nobody, or of a session that is over.
     identity: Option<Identity>,
-    /// How many changes of users the feed had told when it was asked for.
-    role_events: u64,
 }
 
 #[derive(Deserialize)]
@@ -51,6 +48,7 @@ struct Introspected<'a> {
     sub: Option<&'a str>,
     sid: Option<&'a str>,
     role: Option<RoleName>,
+    ver: Option<i64>,
     iat: Option<i64>,
     exp: Option<i64>,
 }
@@ -60,13 +58,6 @@ struct Introspected<'a> {
 struct Several<'a> {
     #[serde(borrow)]
     tokens: Vec<Introspected<'a>>,
-}
-
-/// When a question was asked.
-#[derive(Debug, Clone, Copy)]
-struct Asked {
-    at: Instant,
-    role_events: u64,
 }
 
 const UNREADABLE: Failure = Failure::Unreadable("its answer about a session can't be read");
@@ -84,17 +75,7 @@ impl Shared {
     }
 
     fn remembered(&self, answer: Answer, now: Timestamp) -> Option<Result<Identity, Refusal>> {
-        if answer.at.elapsed() < REMEMBERED && !self.is_outdated(&answer) {
-            self.judged(answer, now)
-        } else {
-            None
-        }
-    }
-
-    /// Whether its user has changed since: the session may have been renewed, under another secret.
-    fn is_outdated(&self, answer: &Answer) -> bool {
-        let changed = |identity: Identity| self.verifier.revocations.role_of(identity.user).is_some();
-        answer.role_events != self.role_events.load(Ordering::SeqCst) && answer.identity.is_some_and(changed)
+        if answer.at.elapsed() < REMEMBERED { self.judged(answer, now) } else { None }
     }
 
     /// Asks the server about a secret; many checks of one secret make one question.
@@ -115,8 +96,7 @@ impl Shared {
 
     /// Repeats the last good answer, and remembers it as if it were new: not every check waits for a silent server.
     fn go_by_the_last_answer(&self, hash: [u8; 32], now: Timestamp) -> Result<Identity, Refusal> {
-        let last = self.answers.good.get(&hash).filter(|last| !self.is_outdated(last));
-        let last = last.ok_or(Refusal::Unavailable)?;
+        let last = self.answers.good.get(&hash).ok_or(Refusal::Unavailable)?;
         let judged = self.judged(last, now).ok_or(Refusal::Unavailable)?;
         self.answers.known.insert(hash, Answer { at: steady(), ..last });
         judged
@@ -172,51 +152,57 @@ impl Shared {
         }
     }
 
-    /// The server has said so just now: where memory can't, that is enough.
+    /// The server has said so just now: where memory doesn't hold every revocation, that is enough. An answer from before
+    /// what the feed has told is none: the server's nodes may be of two minds for a moment.
     fn told(&self, answer: Answer, now: Timestamp) -> Result<Identity, Refusal> {
-        self.judged(answer, now).unwrap_or(match answer.identity {
-            Some(identity) if !self.verifier.revocations.is_whole() => Ok(identity),
-            _ => Err(Refusal::Unavailable),
-        })
+        let Some(identity) = answer.identity else { return Err(Refusal::TokenInvalid) };
+        match self.standing(&identity) {
+            Standing::Good | Standing::Unknown if now >= identity.expires_at => Err(Refusal::SessionExpired),
+            Standing::Good | Standing::Unknown => Ok(identity),
+            Standing::Ended => Err(Refusal::SessionEnded),
+            Standing::Stale => Err(Refusal::Unavailable),
+        }
     }
 
+    /// What memory tells of an answer; `None` if the server has to be asked again.
     fn judged(&self, answer: Answer, now: Timestamp) -> Option<Result<Identity, Refusal>> {
-        let Some(identity) = answer.identity else { return Some(Err(Refusal::TokenInvalid)) };
-        match self.verifier.revocations.check(identity.user, identity.session, identity.role) {
-            Standing::Good if now < identity.expires_at => Some(Ok(identity)),
-            Standing::Good => Some(Err(Refusal::SessionExpired)),
-            Standing::Ended => Some(Err(Refusal::SessionEnded)),
-            Standing::Stale | Standing::Unknown => None,
-        }
+        let standing = answer.identity.map(|identity| self.standing(&identity));
+        let is_open = matches!(standing, Some(Standing::Stale | Standing::Unknown));
+        (!is_open).then(|| self.told(answer, now))
+    }
+
+    fn standing(&self, identity: &Identity) -> Standing {
+        let Identity { user, session, claims_version, .. } = *identity;
+        self.verifier.revocations.check(user, session, claims_version)
     }
 
     async fn introspect(&self, secret: &OpaqueSecret) -> Result<Answer, Failure> {
         // Base64url needs no escapes in a form.
         let form = format!("token={}&token_type_hint=session_secret", *secret.to_text());
-        let (asked, body) = self.question(form).await?;
+        let (asked_at, body) = self.question(form).await?;
         serde_json::from_slice::<Introspected<'_>>(&body)
             .ok()
-            .and_then(|said| said.answer(asked))
+            .and_then(|said| said.answer(asked_at))
             .ok_or(UNREADABLE)
     }
 
     async fn introspect_all(&self, secrets: &[OpaqueSecret]) -> Result<Vec<Answer>, Failure> {
         let texts: Vec<_> = secrets.iter().map(OpaqueSecret::to_text).collect();
         let texts: Vec<_> = texts.iter().map(|text| text.as_str()).collect();
-        let (asked, body) = self.question(format!("tokens={}", texts.join("+"))).await?;
+        let (asked_at, body) = self.question(format!("tokens={}", texts.join("+"))).await?;
         let said = serde_json::from_slice::<Several<'_>>(&body).map_err(|_| UNREADABLE)?;
-        let answers: Option<Vec<_>> = said.tokens.iter().map(|one| one.answer(asked)).collect();
+        let answers: Option<Vec<_>> = said.tokens.iter().map(|one| one.answer(asked_at)).collect();
         answers.filter(|answers| answers.len() == secrets.len()).ok_or(UNREADABLE)
     }
 
     /// Sends one question, and says when.
-    async fn question(&self, form: String) -> Result<(Asked, Bytes), Failure> {
+    async fn question(&self, form: String) -> Result<(Instant, Bytes), Failure> {
         let _turn = self.answers.questions.acquire().await.map_err(|_| Failure::Silent)?;
         let request = self.server.request(Method::POST, "/introspect");
         let request = finished(request, self.authorization.as_ref(), "application/json", form)?;
-        let asked = Asked { at: steady(), role_events: self.role_events.load(Ordering::SeqCst) };
+        let asked_at = steady();
         let (_, body) = self.server.ask(request).await?;
-        Ok((asked, body))
+        Ok((asked_at, body))
     }
 }
 
@@ -227,14 +213,16 @@ fn unavailable(failure: Failure) -> Refusal {
 
 impl Introspected<'_> {
     /// `None` for what no answer should say.
-    fn answer(&self, asked: Asked) -> Option<Answer> {
+    fn answer(&self, at: Instant) -> Option<Answer> {
         let identity = if self.active { Some(self.identity()?) } else { None };
-        Some(Answer { at: asked.at, identity, role_events: asked.role_events })
+        Some(Answer { at, identity })
     }
 
     fn identity(&self) -> Option<Identity> {
         let (user, session): (UserId, SessionId) = (self.sub?.parse().ok()?, self.sid?.parse().ok()?);
         let (issued_at, expires_at) = (Timestamp::from_secs(self.iat?), Timestamp::from_secs(self.exp?));
-        Some(Identity { user, session, role: self.role?, mode: Mode::Session, issued_at, expires_at })
+        let claims_version = ClaimsVersion::new(self.ver.unwrap_or(0))?;
+        let (role, mode) = (self.role?, Mode::Session);
+        Some(Identity { user, session, role, claims_version, mode, issued_at, expires_at })
     }
 }

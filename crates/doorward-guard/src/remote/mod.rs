@@ -105,7 +105,6 @@ struct Shared {
     verifier: Arc<Verifier>,
     when_stale: WhenStale,
     stale_after: Duration,
-    max_roles: usize,
     /// Whether revocations come from the server.
     follows: bool,
     /// Whether keys come from the server.
@@ -117,8 +116,6 @@ struct Shared {
     /// The server's name for its keys of now.
     fingerprint: ArcSwapOption<String>,
     began_at: Instant,
-    /// The same by the system's clock.
-    began_at_by_clock: Timestamp,
     /// Until when what is known counts as fresh, in microseconds: after `began_at`, and by the system's clock, which goes
     /// on while a machine sleeps.
     fresh_until: AtomicU64,
@@ -126,8 +123,6 @@ struct Shared {
     /// Whether to read all revocations again, since there was no room for some.
     anew: AtomicBool,
     reconnects: AtomicU64,
-    /// How often the feed told of changed users: what was said of their sessions before may be outdated.
-    role_events: AtomicU64,
     problem: ArcSwapOption<String>,
 }
 
@@ -157,7 +152,6 @@ pub(crate) async fn open(
         when_stale: settings.when_stale,
         stale_after: settings.stale_after,
         follows,
-        max_roles: verifier.revocations.max(),
         fetches_keys: !has_keys,
         verifier,
         asked: Asked::default(),
@@ -165,12 +159,10 @@ pub(crate) async fn open(
         position: ArcSwapOption::empty(),
         fingerprint: ArcSwapOption::empty(),
         began_at: steady(),
-        began_at_by_clock: clock::now(),
         fresh_until: AtomicU64::new(0),
         fresh_until_by_clock: AtomicI64::new(0),
         anew: AtomicBool::new(false),
         reconnects: AtomicU64::new(0),
-        role_events: AtomicU64::new(0),
         problem: ArcSwapOption::empty(),
     });
     let mut remote = Remote { shared: shared.clone(), tasks: Vec::new() };
@@ -211,7 +203,7 @@ async fn watch(shared: Arc<Shared>) {
         }
         if swept_at.elapsed() >= SWEEP_EVERY {
             swept_at = steady();
-            let freed = set.sweep(shared.trusted_now());
+            let freed = set.sweep(shared.ran());
             shared.anew.store(freed > 0 && set.has_overflowed(), Ordering::Relaxed);
         }
     }
@@ -242,10 +234,10 @@ impl Shared {
         self.verifier.revocations.caught_up();
     }
 
-    /// Now, or earlier where the clock was put ahead since the beginning: what is forgotten by a clock that is wrong would
-    /// let ended sessions in when it is right again (attack J43).
-    fn trusted_now(&self) -> Timestamp {
-        clock::now().min(self.began_at_by_clock + self.began_at.elapsed())
+    /// Steady time, by which revocations are kept and forgotten: no clock that is set lets an ended session in again
+    /// (attack J43).
+    fn ran(&self) -> Timestamp {
+        Timestamp::default() + self.began_at.elapsed()
     }
 
     fn is_fresh(&self) -> bool {

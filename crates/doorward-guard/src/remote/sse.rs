@@ -3,7 +3,7 @@
 /// The longest line, and the most data of one event: ten times what the feed sends at once.
 const MAX: usize = 1024 * 1024;
 
-/// One event.
+/// One event; its name is empty where it says none.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Event {
     pub(super) name: String,
@@ -43,7 +43,7 @@ impl Reader {
     fn take(&mut self, line: &str) -> Result<Option<Event>, NoEvents> {
         if line.is_empty() {
             let event = std::mem::take(&mut self.event);
-            return Ok(Some(event).filter(|event| !event.name.is_empty()));
+            return Ok(Some(event).filter(|event| *event != Event::default()));
         }
         let (field, value) = line.split_once(':').unwrap_or((line, ""));
         let value = value.strip_prefix(' ').unwrap_or(value);
@@ -51,7 +51,12 @@ impl Reader {
             "event" => value.clone_into(&mut self.event.name),
             "id" => self.event.id = Some(value.to_owned()),
             "data" if self.event.data.len() + value.len() > MAX => return Err(NoEvents),
-            "data" => self.event.data.push_str(value),
+            "data" => {
+                if !self.event.data.is_empty() {
+                    self.event.data.push('\n');
+                }
+                self.event.data.push_str(value);
+            }
             // A comment, or a field that we have no use for.
             _ => {}
         }
@@ -76,6 +81,8 @@ mod tests {
             data: data.into(),
         };
         assert_eq!(whole, [named("revoked", Some("e-7"), "{\"sessions\":[]}"), named("current", None, "{}")]);
+        let unnamed = Reader::default().read(b": only a comment\n\nid: e-8\n\ndata: {\ndata: }\n\n").unwrap();
+        assert_eq!(unnamed, [named("", Some("e-8"), ""), named("", None, "{\n}")]);
     }
 
     #[test]

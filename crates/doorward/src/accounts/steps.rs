@@ -1,7 +1,7 @@
 //! The steps of acts on accounts, each within its act's transaction.
 
 use doorward_core::role::{RoleName, Roles};
-use doorward_core::{SessionId, Timestamp, UserId};
+use doorward_core::{ClaimsVersion, SessionId, Timestamp, UserId};
 
 use super::{Actor, Change, NewUser, Owner};
 use crate::actors::Standing;
@@ -9,16 +9,16 @@ use crate::audit::{self, Entry};
 use crate::error::{Error, Result};
 use crate::revocations::{self, Ended, Ending};
 use crate::store::{StoreError, Tx, values};
-use crate::users::{self, User, VouchedBy, folded};
+use crate::users::{self, Subject, User, VouchedBy, folded};
 use crate::{known_devices, links};
 
 const INSERT: &str = "INSERT INTO users (id, name, name_folded, email, role, password_hash, created_at, updated_at, \
      email_vouched_by, email_folded) VALUES ($1, $2, $3, $4, $5, $6, $7, $7, $8, $9) \
-     ON CONFLICT (email) DO NOTHING RETURNING id";
+     ON CONFLICT (email) DO NOTHING RETURNING role, role_version";
 const FIND: &str = "SELECT id, name, email, role, created_at, disabled_at, email_vouched_by, role_version \
      FROM users WHERE id = $1";
-const UPDATE: &str = "UPDATE users SET name = $2, name_folded = $3, email = $4, role = $5, role_version = $6, \
-     disabled_at = $7, updated_at = $8, email_vouched_by = $9, email_folded = $10 WHERE id = $1";
+const UPDATE: &str = "UPDATE users SET name = $2, name_folded = $3, email = $4, role = $5, disabled_at = $6, \
+     updated_at = $7, email_vouched_by = $8, email_folded = $9 WHERE id = $1";
 pub(super) const WITH_HASH: &str = "SELECT id FROM users WHERE id = $1 AND password_hash = $2";
 const UNCONFIRM: &str =
     "UPDATE sessions SET confirmed_at = NULL WHERE user_id = $1 AND confirmed_at IS NOT NULL";
@@ -30,6 +30,13 @@ const SHORTEN: &str = "UPDATE sessions SET absolute_expires_at = CASE WHEN absol
      THEN created_at + $2 ELSE absolute_expires_at END, expires_at = CASE WHEN expires_at > created_at + $2 \
      THEN created_at + $2 ELSE expires_at END WHERE user_id = $1 AND ended_at IS NULL";
 
+/// A user who was inserted.
+#[derive(Debug, Clone)]
+pub(crate) struct Inserted {
+    pub(crate) user: User,
+    pub(crate) subject: Subject,
+}
+
 /// Inserts a user within its act's transaction, whose address somebody vouched for or nobody; `None` where somebody has
 /// the address.
 pub(crate) async fn insert(
@@ -37,14 +44,14 @@ pub(crate) async fn insert(
     id: UserId,
     (new, email_vouched_by): (&NewUser, Option<VouchedBy>),
     now: Timestamp,
-) -> Result<Option<User>, StoreError> {
+) -> Result<Option<Inserted>, StoreError> {
     let (name, email) = (new.name.as_str(), &new.email);
     let hash = new.password_hash.clone();
     let vouched = email_vouched_by.map(|by| by.as_str().to_owned());
     let searched = folded(&email.searched());
     let values = values![id, name, folded(name), email, new.role, hash, now, vouched, searched];
-    let inserted = tx.find(INSERT, values).await?;
-    Ok(inserted.map(|_| User {
+    let Some(row) = tx.find(INSERT, values).await? else { return Ok(None) };
+    let user = User {
         id,
         name: name.to_owned(),
         email: email.clone(),
@@ -52,14 +59,15 @@ pub(crate) async fn insert(
         role: new.role,
         created_at: now,
         disabled_at: None,
-    }))
+    };
+    Ok(Some(Inserted { user, subject: Subject::of(id, &row)? }))
 }
 
 /// What an act did, to be put in force after its commit.
 pub(super) struct Done {
     pub(super) user: User,
-    pub(super) role: Option<(RoleName, i64)>,
-    pub(super) ended: Ended,
+    /// If tokens from before may be stale now: the user's claims since.
+    pub(super) claims: Option<Subject>,
 }
 
 /// What an act on a user needs.
@@ -74,8 +82,7 @@ pub(super) struct Needs {
 /// The user that an act is about, and what its actor may do.
 pub(super) struct Locked {
     pub(super) user: User,
-    /// Of the role.
-    pub(super) version: i64,
+    pub(super) version: ClaimsVersion,
     pub(super) standing: Standing,
 }
 
@@ -120,9 +127,23 @@ pub(super) async fn after_new_password(
     if keep.is_none() {
         known_devices::void(tx, id).await?;
     }
-    let ended = revocations::end_all(tx, id, keep, ending).await?;
+    let ended = end_all(tx, id, keep, ending).await?;
     audit::record(tx, entry).await?;
     Ok(ended)
+}
+
+/// Ends the sessions of a user whose row the act has written.
+pub(super) async fn end_all(
+    tx: &mut Tx,
+    id: UserId,
+    keep: Option<SessionId>,
+    ending: Ending,
+) -> Result<Ended, StoreError> {
+    revocations::end_all(tx, id, keep, ending).await?.ok_or_else(gone)
+}
+
+fn gone() -> StoreError {
+    StoreError::Corrupt("a user is gone whose row is locked".into())
 }
 
 pub(super) async fn is_last_admin(tx: &mut Tx, user: &User) -> Result<bool, StoreError> {
@@ -143,7 +164,7 @@ pub(super) struct Doing<'a> {
 
 pub(super) async fn apply(
     tx: &mut Tx,
-    (old, version): (User, i64),
+    Locked { user: old, version, .. }: Locked,
     change: &Change,
     doing: Doing<'_>,
     entry: &Entry,
@@ -174,36 +195,35 @@ pub(super) async fn apply(
     if new.email != old.email && tx.find(OTHER_WITH_EMAIL, values![&new.email, id]).await?.is_some() {
         return Ok(Err(Error::EmailTaken));
     }
-    let role = (new.role != old.role).then_some((new.role, version + 1));
-    let version = role.map_or(version, |(_, version)| version);
+    let has_new_role = new.role != old.role;
     let name = new.name.as_str();
     let vouched = new.email_vouched_by.map(|by| by.as_str().to_owned());
     let (email, searched) = (&new.email, folded(&new.email.searched()));
     let name_folded = folded(name);
-    let values =
-        values![id, name, name_folded, email, new.role, version, new.disabled_at, now, vouched, searched];
+    let values = values![id, name, name_folded, email, new.role, new.disabled_at, now, vouched, searched];
     tx.execute(UPDATE, values).await?;
-    if role.is_some() && new.role == RoleName::ADMIN {
+    if has_new_role && new.role == RoleName::ADMIN {
         let ttl = i64::try_from(admin_ttl.as_micros()).unwrap_or(i64::MAX / 2);
         tx.execute(SHORTEN, values![id, ttl]).await?;
     }
     let disabled = old.disabled_at.is_none() && new.disabled_at.is_some();
     // A reset link that somebody kept opens the account as it was, never one that may do more by now (attack A06).
-    if new.email != old.email || role.is_some() || disabled {
+    if new.email != old.email || has_new_role || disabled {
         links::void_resets(tx, id).await?;
     }
     // Those that they made go where they lose anything; disabling ends their sessions, and the links with them.
-    if role.is_some() && !roles.covers(new.role, old.role) {
+    if has_new_role && !roles.covers(new.role, old.role) {
         links::void_of_maker(tx, id, None).await?;
     }
-    // Also where another act did both already: what it wrote may be in no set in memory yet.
-    let ended = match change.disabled {
-        Some(true) => revocations::end_all(tx, id, None, ending).await?,
-        _ => Ended::default(),
+    // Also if another act did it already: what it wrote may be in no set in memory yet.
+    let claims = match (change.disabled, change.role) {
+        (Some(true), _) => Some(end_all(tx, id, None, ending).await?.subject),
+        (_, Some(_)) if has_new_role => {
+            Some(revocations::raise_version(tx, id, ending).await?.ok_or_else(gone)?)
+        }
+        (_, Some(role)) => Some(Subject { user: id, role, version }),
+        _ => None,
     };
-    if let Some(role) = role {
-        revocations::note_role(tx, id, role, ending).await?;
-    }
     audit::record(tx, entry).await?;
-    Ok(Ok(Done { role: change.role.map(|role| (role, version)), user: new, ended }))
+    Ok(Ok(Done { user: new, claims }))
 }

@@ -1,7 +1,9 @@
 //! The tables as others follow them: by position, a page at a time.
 
-use doorward_core::role::RoleName;
-use doorward_core::{SessionId, Timestamp, UserId};
+use std::time::Duration;
+
+use doorward_core::ClaimsVersion;
+use doorward_core::feed::{EndedSession, LeastVersion, Revoked};
 
 use super::Revocations;
 use crate::store::{Row, StoreError, values};
@@ -9,10 +11,8 @@ use crate::store::{Row, StoreError, values};
 /// What was revoked after one position, and up to another.
 #[derive(Debug, Default)]
 pub(crate) struct Page {
-    /// Sessions that ended, and until when that must be remembered.
-    pub(crate) sessions: Vec<(SessionId, Timestamp)>,
-    /// Users with their role since, its version, and until when that must be remembered.
-    pub(crate) roles: Vec<(UserId, RoleName, i64, Timestamp)>,
+    /// What it was.
+    pub(crate) revoked: Revoked,
     /// Up to and with this position nothing is missing.
     pub(crate) to: i64,
     /// Whether more comes after it.
@@ -20,23 +20,24 @@ pub(crate) struct Page {
 }
 
 /// Each table gives its first rows by its index, or PostgreSQL sorts all that come after.
-const SINCE: &str = "SELECT id, role, version, position, expires_at FROM \
-     (SELECT session_id AS id, CAST(NULL AS TEXT) AS role, CAST(0 AS BIGINT) AS version, position, expires_at \
+const SINCE: &str = "SELECT id, version, position FROM \
+     (SELECT session_id AS id, CAST(NULL AS BIGINT) AS version, position \
      FROM revocations WHERE position > $1 ORDER BY position LIMIT $2) AS ended \
-     UNION ALL SELECT user_id, role, version, position, expires_at FROM \
-     (SELECT user_id, role, version, position, expires_at FROM role_changes WHERE position > $1 \
-     ORDER BY position LIMIT $2) AS changed ORDER BY 4 LIMIT $2";
+     UNION ALL SELECT user_id, version, position FROM \
+     (SELECT user_id, version, position FROM role_changes WHERE position > $1 \
+     ORDER BY position LIMIT $2) AS required ORDER BY 3 LIMIT $2";
 const POSITION: &str = "SELECT value FROM facts WHERE name = 'revocation_position'";
 
 impl Revocations {
     /// What was revoked after this position, about `most` of it. One statement, so one moment of both tables; positions
     /// rise in the order of commits, so nothing can come later that belongs before its last row. What has expired is told
-    /// until it is swept: no clock that jumps hides anything.
+    /// until it is swept, and each entry is to be kept for the whole span from reading it: no clock, here or there, that is
+    /// wrong hides anything or lets it be forgotten too early.
     ///
     /// # Errors
     /// The store's.
     pub(crate) async fn since(&self, after: i64, most: u32) -> Result<Page, StoreError> {
-        let mut limit = most;
+        let (mut limit, keep) = (most, self.remembered_for());
         loop {
             let rows = self.store.follow(SINCE, values![after, limit]).await?;
             let more = rows.len() >= limit as usize;
@@ -45,7 +46,7 @@ impl Revocations {
             let mut page = Page { to: after, more, ..Page::default() };
             for row in &rows {
                 if !more || position(row)? < last {
-                    page.take(row)?;
+                    page.take(row, keep)?;
                 }
             }
             if !more || page.to > after {
@@ -66,22 +67,16 @@ impl Revocations {
 }
 
 impl Page {
-    fn take(&mut self, row: &Row) -> Result<(), StoreError> {
-        let expires_at = row.get(4)?;
-        match row.get::<Option<RoleName>>(1)? {
-            None => self.sessions.push((row.get(0)?, expires_at)),
-            Some(role) => self.roles.push((row.get(0)?, role, row.get(2)?, expires_at)),
+    fn take(&mut self, row: &Row, keep: Duration) -> Result<(), StoreError> {
+        match row.get::<Option<ClaimsVersion>>(1)? {
+            None => self.revoked.sessions.push(EndedSession { session: row.get(0)?, keep }),
+            Some(version) => self.revoked.users.push(LeastVersion { user: row.get(0)?, version, keep }),
         }
         self.to = position(row)?;
         Ok(())
     }
-
-    /// Whether nothing is in it.
-    pub(crate) fn is_empty(&self) -> bool {
-        self.sessions.is_empty() && self.roles.is_empty()
-    }
 }
 
 fn position(row: &Row) -> Result<i64, StoreError> {
-    row.get(3)
+    row.get(2)
 }

@@ -1,12 +1,12 @@
 //! A sign-in by a form that was sent twice: the browser threw the first answer away, and the credential with it.
 
-use doorward_core::role::RoleName;
 use doorward_core::{Mode, SessionId, Timestamp, UserId};
 
 use super::{From, Issued, Sessions, begin};
 use crate::audit::Action;
 use crate::error::Result;
 use crate::store::{Tx, values};
+use crate::users::Subject;
 
 /// A sign-in that is repeated.
 #[derive(Debug, Clone, Copy)]
@@ -19,8 +19,7 @@ pub(crate) struct Repeat {
 
 const FIRST: &str = "SELECT user_id, mode, secret_hash FROM sessions WHERE id = $1";
 /// Writes the user's row first, as every sign-in does.
-const ENABLED: &str =
-    "UPDATE users SET updated_at = updated_at WHERE id = $1 AND disabled_at IS NULL RETURNING role";
+const ENABLED: &str = "UPDATE users SET updated_at = updated_at WHERE id = $1 AND disabled_at IS NULL RETURNING role, role_version";
 const UNUSED: &str = "UPDATE sessions SET replays = replays WHERE id = $1 AND ended_at IS NULL AND expires_at > $2 \
      AND last_seen_at <= $3 AND (rotated_at IS NULL OR rotated_at <= $3)";
 
@@ -53,11 +52,11 @@ impl Sessions {
             .store
             .transaction(async move |tx: &mut Tx| {
                 let Some(row) = tx.find(ENABLED, values![user]).await? else { return Ok(None) };
-                let role: RoleName = row.get(0)?;
+                let subject = Subject::of(user, &row)?;
                 if tx.execute(UNUSED, values![first, now, done_at]).await? == 0 {
                     return Ok(None);
                 }
-                begin(tx, (user, role), &session).await.map(Some)
+                begin(tx, subject, &session).await.map(Some)
             })
             .await?;
         begun.map(|begun| self.issue(&beginning, &begun)).transpose()

@@ -5,7 +5,7 @@ use std::time::Duration;
 use doorward_core::revocation::{RevocationSet, Standing};
 use doorward_core::role::RoleName;
 use doorward_core::token::AccessToken;
-use doorward_core::{Mode, OpaqueSecret, Refusal, SessionId, Timestamp, UserId};
+use doorward_core::{ClaimsVersion, Mode, OpaqueSecret, Refusal, SessionId, Timestamp, UserId};
 use doorward_guard::{Identity, Lookup, LookupFuture};
 use quick_cache::sync::Cache;
 use tokio::sync::mpsc;
@@ -18,7 +18,7 @@ use crate::store::{Row, Store, StoreError, Tx, values};
 
 /// A session's last use is written at most this often.
 const WRITE_EVERY: Duration = Duration::from_secs(60);
-/// How often a session is read whose user's role changes meanwhile.
+/// How often a session is read whose user changes meanwhile.
 const TRIES: usize = 3;
 /// How many uses may wait to be written; beyond that they are written with a later one.
 const WAITING: usize = 10_000;
@@ -29,7 +29,7 @@ struct Remembered {
     user: UserId,
     role: RoleName,
     /// Of the user's claims when the row was read.
-    version: i64,
+    version: ClaimsVersion,
     began_at: Timestamp,
     absolute_end: Timestamp,
     last_seen: AtomicI64,
@@ -63,7 +63,7 @@ pub struct Writes {
 
 const BY_SECRET: &str = "SELECT s.id, s.user_id, u.role, u.role_version, s.created_at, s.absolute_expires_at, s.last_seen_at, \
      s.ended_at, u.disabled_at FROM sessions s JOIN users u ON u.id = s.user_id WHERE s.secret_hash = $1";
-const BY_ID: &str = "SELECT s.ended_at, u.role, u.disabled_at FROM sessions s JOIN users u ON u.id = s.user_id \
+const BY_ID: &str = "SELECT s.ended_at, u.role_version, u.disabled_at FROM sessions s JOIN users u ON u.id = s.user_id \
      WHERE s.id = $1 AND s.user_id = $2";
 /// Guarded: a use that is written late neither wakes an ended session nor turns time back.
 const WRITE: &str = "UPDATE sessions SET last_seen_at = $2, \
@@ -78,13 +78,10 @@ impl Memory {
         (Self { known: Cache::new(capacity), set, store, idle_ttl, seen, failure: Mutex::default() }, writes)
     }
 
-    /// Drops what has ended or changed its role. Called before the revocations that say so are forgotten.
+    /// Drops what has ended or is outdated. Called before the revocations that say so are forgotten.
     pub fn sweep(&self, now: Timestamp) {
-        self.known.retain(|_, session| {
-            self.set.check(session.user, session.id, session.role) == Standing::Good
-                && !self.is_outdated(session)
-                && !self.is_over(session, now)
-        });
+        self.known
+            .retain(|_, session| self.standing(session) == Standing::Good && !self.is_over(session, now));
     }
 
     /// Writes the last use of every session that memory knows, before the process ends.
@@ -103,12 +100,16 @@ impl Memory {
 
     /// The session of the secret with this hash, of whatever standing.
     pub(crate) fn session_of(&self, hash: &[u8; 32]) -> Option<SessionId> {
-        self.known.get(hash).filter(|session| !self.is_outdated(session)).map(|session| session.id)
+        self.known
+            .get(hash)
+            .filter(|session| self.standing(session) != Standing::Stale)
+            .map(|session| session.id)
     }
 
-    /// Whether the user's row has changed since: the session may have been renewed, under another secret.
-    fn is_outdated(&self, session: &Remembered) -> bool {
-        self.set.role_of(session.user).is_some_and(|(_, newer)| newer > session.version)
+    /// How the session stands with the revocations. A stale one is read again: since its row was read the user's sessions
+    /// may have ended, the role may be another, and the session may have been renewed under another secret.
+    fn standing(&self, session: &Remembered) -> Standing {
+        self.set.check(session.user, session.id, session.version)
     }
 
     /// How many it knows.
@@ -149,6 +150,7 @@ impl Memory {
             user: session.user,
             session: session.id,
             role: session.role,
+            claims_version: session.version,
             mode: Mode::Session,
             issued_at: session.began_at,
             expires_at: session.absolute_end,
@@ -172,7 +174,7 @@ impl Memory {
                 return Ok(identity);
             }
         }
-        Err(self.unavailable(StoreError::Contended("its role changed over and over".into())))
+        Err(self.unavailable(StoreError::Contended("its user changed over and over".into())))
     }
 
     /// The same of several secrets, in one statement.
@@ -195,7 +197,7 @@ impl Memory {
                 return Ok(answers);
             }
         }
-        Err(self.unavailable(StoreError::Contended("its role changed over and over".into())))
+        Err(self.unavailable(StoreError::Contended("its user changed over and over".into())))
     }
 
     fn answer_from(
@@ -226,14 +228,14 @@ impl Memory {
         let session = Arc::new(remembered(row).map_err(|error| self.unavailable(error))?);
         // Remembered first, looked up after: a session that ends in between is refused here, and from memory too.
         self.known.insert(hash, session.clone());
-        if self.set.has_ended(session.id) {
-            return Err(Refusal::SessionEnded);
+        match self.standing(&session) {
+            Standing::Ended => Err(Refusal::SessionEnded),
+            Standing::Stale => Ok(None),
+            Standing::Good | Standing::Unknown => self.answer(&session, now).map(Some),
         }
-        // Where the role was changed since the row was read, so was the end of the session: read it again.
-        if self.is_outdated(&session) { Ok(None) } else { self.answer(&session, now).map(Some) }
     }
 
-    /// Whether the store lets a verified token stand: session live, user enabled, role the same.
+    /// Whether the store lets a verified token stand: session live, user enabled, claims no older than theirs.
     ///
     /// # Errors
     /// [`Refusal::SessionEnded`], [`Refusal::TokenStale`], or our own failure.
@@ -246,9 +248,9 @@ impl Memory {
         let row = row.ok_or(Refusal::SessionEnded)?;
         let over = row.get::<Option<Timestamp>>(0).map_err(|error| self.unavailable(error))?.is_some();
         let disabled = row.get::<Option<Timestamp>>(2).map_err(|error| self.unavailable(error))?.is_some();
-        match row.get::<RoleName>(1).map_err(|error| self.unavailable(error))? {
+        match row.get::<ClaimsVersion>(1).map_err(|error| self.unavailable(error))? {
             _ if over || disabled => Err(Refusal::SessionEnded),
-            role if role != token.role => Err(Refusal::TokenStale),
+            version if token.version < version => Err(Refusal::TokenStale),
             _ => Ok(Identity::of_token(token, mode)),
         }
     }
@@ -267,14 +269,14 @@ impl Memory {
             let over = row.get::<Option<Timestamp>>(7).map_err(|error| self.unavailable(error))?.is_some();
             let disabled =
                 row.get::<Option<Timestamp>>(8).map_err(|error| self.unavailable(error))?.is_some();
-            match row.get::<RoleName>(2).map_err(|error| self.unavailable(error))? {
+            match row.get::<ClaimsVersion>(3).map_err(|error| self.unavailable(error))? {
                 _ if over
                     || disabled
                     || row.get::<UserId>(1).map_err(|error| self.unavailable(error))? != token.user =>
                 {
                     Err(Refusal::SessionEnded)
                 }
-                role if role != token.role => Err(Refusal::TokenStale),
+                version if token.version < version => Err(Refusal::TokenStale),
                 _ => Ok(Identity::of_token(*token, mode)),
             }
         };
@@ -299,8 +301,7 @@ fn remembered(row: &Row) -> Result<Remembered, StoreError> {
 impl Lookup for Memory {
     fn session_in_memory(&self, hash: &[u8; 32], now: Timestamp) -> Option<Result<Identity, Refusal>> {
         let session = self.known.get(hash)?;
-        match self.set.check(session.user, session.id, session.role) {
-            Standing::Good if self.is_outdated(&session) => None,
+        match self.standing(&session) {
             Standing::Good => Some(self.answer(&session, now)),
             Standing::Ended => Some(Err(Refusal::SessionEnded)),
             Standing::Stale | Standing::Unknown => None,

@@ -1,6 +1,5 @@
 use doorward_core::refresh::{RefreshToken, Use, judge};
-use doorward_core::role::RoleName;
-use doorward_core::{Mode, Refusal, SessionId, Timestamp, UserId};
+use doorward_core::{Mode, Refusal, SessionId, Timestamp};
 use doorward_guard::Identity;
 
 use super::{Issued, Sessions};
@@ -9,8 +8,9 @@ use crate::counters;
 use crate::error::{Error, Result};
 use crate::revocations::{self, Because, Ending};
 use crate::store::{Row, StoreError, Tx, values};
+use crate::users::Subject;
 
-const FIND: &str = "SELECT s.user_id, u.role, s.mode, s.salt, s.generation, s.rotated_at, s.expires_at, \
+const FIND: &str = "SELECT u.role, u.role_version, s.user_id, s.mode, s.salt, s.generation, s.rotated_at, s.expires_at, \
      s.absolute_expires_at, s.ended_at, u.disabled_at, s.created_at FROM sessions s JOIN users u ON u.id = s.user_id WHERE s.id = $1";
 /// The compare-and-swap: of any number of requests with one token, one finds this generation.
 const ROTATE: &str = "UPDATE sessions SET generation = generation + 1, rotated_at = $3, last_seen_at = $3, \
@@ -20,8 +20,7 @@ const REPEAT: &str = "UPDATE sessions SET replays = replays + 1 WHERE id = $1 AN
 
 /// The row of a session with tokens.
 struct Stored {
-    user: UserId,
-    role: RoleName,
+    subject: Subject,
     mode: Mode,
     salt: Vec<u8>,
     generation: u64,
@@ -82,12 +81,12 @@ impl Sessions {
         };
         // Before the rotation: a refusal after it would lose the successor, and the next try would look like a theft.
         allows(before.mode)?;
-        let claims = self.hooks.claims_of(before.user).await?;
+        let claims = self.hooks.claims_of(before.subject.user).await?;
         let (now, session, presented) = (self.clock.now(), token.session, token.generation);
         let expires_at = self.lifetimes.idle_end(before.mode, now, before.absolute_end);
         let ending = self.revocations.ending(now, Because::RefreshReused);
         let entry = Entry::new(Action::RefreshReused, By::Visitor(from.ip), now);
-        let entry = entry.user(before.user).session(session);
+        let entry = entry.user(before.subject.user).session(session);
         let salt = before.salt;
         let outcome = self
             .store
@@ -113,7 +112,7 @@ impl Sessions {
         match outcome {
             Outcome::Go(stored, again) => {
                 let ends = (stored.expires_at, stored.absolute_end);
-                let subject = (stored.user, session, stored.role);
+                let subject = (stored.subject, session);
                 let content = self.tokens(subject, (stored.generation, &stored.salt), now, ends, &claims)?;
                 Ok(Issued {
                     mode: stored.mode,
@@ -152,9 +151,10 @@ impl Sessions {
             && stored.expires_at > now
             && judge(token.generation, stored.generation, stored.rotated_at, now) != Use::Reuse;
         Ok(alive.then(|| Identity {
-            user: stored.user,
+            user: stored.subject.user,
             session: token.session,
-            role: stored.role,
+            role: stored.subject.role,
+            claims_version: stored.subject.version,
             mode: stored.mode,
             issued_at: stored.rotated_at.unwrap_or(stored.created_at),
             expires_at: stored.expires_at,
@@ -205,16 +205,15 @@ fn go(stored: Stored, again: bool) -> Outcome {
 
 fn read(row: &Row) -> Result<Stored, StoreError> {
     Ok(Stored {
-        user: row.get(0)?,
-        role: row.get(1)?,
-        mode: row.get(2)?,
-        salt: row.get::<Option<Vec<u8>>>(3)?.unwrap_or_default(),
-        generation: row.get::<i64>(4)?.unsigned_abs(),
-        rotated_at: row.get(5)?,
-        expires_at: row.get(6)?,
-        absolute_end: row.get(7)?,
-        ended_at: row.get(8)?,
-        disabled_at: row.get(9)?,
-        created_at: row.get(10)?,
+        subject: Subject::of(row.get(2)?, row)?,
+        mode: row.get(3)?,
+        salt: row.get::<Option<Vec<u8>>>(4)?.unwrap_or_default(),
+        generation: row.get::<i64>(5)?.unsigned_abs(),
+        rotated_at: row.get(6)?,
+        expires_at: row.get(7)?,
+        absolute_end: row.get(8)?,
+        ended_at: row.get(9)?,
+        disabled_at: row.get(10)?,
+        created_at: row.get(11)?,
     })
 }

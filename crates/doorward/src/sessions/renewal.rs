@@ -4,7 +4,6 @@
 use std::time::Duration;
 
 use doorward_core::refresh::RefreshToken;
-use doorward_core::role::RoleName;
 use doorward_core::token::AppClaims;
 use doorward_core::{Mode, OpaqueSecret, Refusal, SessionId, Timestamp, UserId};
 use doorward_guard::MOST_COOKIES;
@@ -12,6 +11,7 @@ use doorward_guard::MOST_COOKIES;
 use super::{Content, Issued, Sessions};
 use crate::error::Result;
 use crate::store::{Row, Store, StoreError, Tx, Value, values};
+use crate::users::Subject;
 
 /// How long a former credential is answered as `token_stale`.
 const SUPERSEDED_TTL: Duration = Duration::from_secs(60);
@@ -156,11 +156,11 @@ impl Sessions {
     ///
     /// # Errors
     /// The token could not be signed: our own failure.
-    pub(crate) fn issue_renewed(&self, new: &Renewal, role: RoleName, done: &Renewed) -> Result<Issued> {
+    pub(crate) fn issue_renewed(&self, new: &Renewal, subject: Subject, done: &Renewed) -> Result<Issued> {
         let content = match new.mode {
             Mode::Session => Content::Secret(new.secret.to_text(), done.expires_at),
             Mode::Bearer | Mode::Cookie => self.tokens(
-                (new.user, new.session, role),
+                (subject, new.session),
                 (done.generation, &new.salt),
                 new.now,
                 (done.expires_at, done.absolute_end),

@@ -2,7 +2,7 @@ use std::fmt;
 
 use doorward_core::email::Email;
 use doorward_core::role::RoleName;
-use doorward_core::{ClientId, LinkId, Mode, SessionId, Timestamp, UserId};
+use doorward_core::{ClaimsVersion, ClientId, LinkId, Mode, SessionId, Timestamp, UserId};
 
 use super::StoreError;
 
@@ -64,6 +64,7 @@ value_from! {
     LinkId => |id| Self::Bytes(id.as_bytes().to_vec()),
     Timestamp => |at| Self::Int(at.as_micros()),
     RoleName => |role| Self::Text(role.as_str().to_owned()),
+    ClaimsVersion => |version| Self::Int(version.get()),
     Mode => |mode| Self::Text(mode.as_str().to_owned()),
     &Email => |email| Self::Text(email.as_str().to_owned()),
 }
@@ -128,6 +129,7 @@ column! {
     Timestamp: Value::Int(micros) => Some(Self::from_micros(*micros)),
     String: Value::Text(text) => Some(text.clone()),
     RoleName: Value::Text(text) => text.parse().ok(),
+    ClaimsVersion: Value::Int(number) => Self::new(*number),
     Mode: Value::Text(text) => text.parse().ok(),
     Email: Value::Text(text) => Self::parse(text).ok(),
     Vec<u8>: Value::Bytes(bytes) => Some(bytes.clone()),

@@ -208,6 +208,20 @@ impl Visitor {
         Self { ip: ip.into(), ..self }
     }
 
+    /// Sees that the session has ended with others of its user. A session secret is told so; access tokens are stale, and
+    /// the refresh says why.
+    pub async fn ended_with_others(&self) {
+        let answer = self.copy().get("/profile").await;
+        let in_cookie = self.cookies.lock().unwrap().keys().any(|name| name.ends_with("refresh_token"));
+        if in_cookie || self.refresh_token().is_some() {
+            answer.has_status(401).is_refused("token_stale");
+            assert!(answer.set_cookies().is_empty(), "{:?}", answer.set_cookies());
+            self.copy().refresh().await.has_status(401).is_refused("session_ended");
+        } else {
+            answer.has_status(401).is_refused("session_ended");
+        }
+    }
+
     /// The id of the signed-in user.
     pub async fn user_id(&self) -> String {
         self.get("/profile").await.is_ok()["user"]["id"].as_str().unwrap().to_owned()

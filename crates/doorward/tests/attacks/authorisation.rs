@@ -83,6 +83,7 @@ async fn a02_ids_in_query_body_and_headers_say_nothing_about_who_asks() {
         ada.patch("/profile", with(json!({ "name": "Countess" }), &smuggled(&bob_id))).await.is_ok();
     assert_eq!(renamed["user"]["id"], ada_id.as_str());
     ada.delete("/sessions", smuggled(&bob_id)).await.is_ok();
+    ada.refresh().await.is_ok();
     ada.post("/logout/all", smuggled(&bob_id)).await.is_ok();
     assert_eq!(user_of(&bob).await["name"], "bob");
 }

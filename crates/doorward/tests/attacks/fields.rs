@@ -13,6 +13,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use doorward::testing::{Answer, PASSWORD, Site, Visitor};
+use doorward_core::Mode;
 use http::{Method, header};
 use serde_json::{Map, Value, json};
 
@@ -109,6 +110,8 @@ impl Door {
 struct House {
     site: Site,
     admin: Visitor,
+    /// Somebody whose other sessions may end: what stays of them in session mode needs no refresh.
+    other: Visitor,
     id: String,
 }
 
@@ -116,13 +119,18 @@ impl House {
     async fn new() -> Self {
         let site = Site::with(&[("throttle.enabled", "false")]).await;
         let admin = site.admin("ada").await;
+        let other = site.logged_in_by("joan", Mode::Session).await;
         let id = site.user("grace", "user".parse().unwrap()).await;
-        Self { site, admin, id }
+        Self { site, admin, other, id }
     }
 
     /// Whoever may call this route: the logout without a credential, which it would end.
     fn caller(&self, path: &str) -> Visitor {
-        if path.starts_with("/logout") { self.site.visitor() } else { self.admin.copy() }
+        match path {
+            _ if path.starts_with("/logout") => self.site.visitor(),
+            "/sessions" | "/sessions/end-others" => self.other.copy(),
+            _ => self.admin.copy(),
+        }
     }
 
     /// The routes of one kind, with the id of a user in their paths.

@@ -8,19 +8,20 @@ use std::path::Path;
 use std::sync::Arc;
 
 use doorward::testing::Site;
-use doorward_core::revocation::RevocationSet;
+use doorward_core::feed::{LeastVersion, Revoked};
+use doorward_core::revocation::{Least, RevocationSet};
 use doorward_core::token::KeySet;
-use doorward_core::{SessionId, Timestamp, UserId};
+use doorward_core::{Timestamp, UserId};
 use doorward_guard::{Denied, Guard, Refusal, Verifying};
 use http::{HeaderMap, Method};
 use serde_json::Value;
 
 const NOW: i64 = 1_800_000_000;
-const UNTIL: i64 = NOW + 1_500;
+const KEEP: u64 = 1_500;
 const SECRET: &str = "T9k2vQ8xW4mZ7rB1nL6cH3yJ5dF0gS-p";
 /// Somebody whose role is `user`.
 const ADA: &str = "01890a5d-ac96-774b-bcce-b302099a8057";
-/// Somebody whose role was changed to `admin`.
+/// Somebody whose tokens below version 3 are stale, since the role was changed to `admin`.
 const CAROL: &str = "01890a5d-ac96-774b-bcce-b302099a8058";
 const SESSION: &str = "01890a5d-ac96-774b-bcce-b302099a8059";
 /// A session that has ended.
@@ -57,14 +58,12 @@ fn text(value: &Value) -> String {
 }
 
 fn revoke(table: &Value, set: &RevocationSet) {
-    let until = |row: &Value, at: usize| Timestamp::from_secs(row[at].as_i64().unwrap());
-    for row in table["revoked"]["sessions"].as_array().unwrap() {
-        let session: SessionId = text(&row[0]).parse().unwrap();
-        set.end_session(session, until(row, 1));
+    let revoked = Revoked::read(&table["revoked"].to_string()).unwrap();
+    for one in revoked.sessions {
+        set.end_session(one.session, Timestamp::from_secs(NOW) + one.keep);
     }
-    for row in table["revoked"]["roles"].as_array().unwrap() {
-        let (user, role): (UserId, _) = (text(&row[0]).parse().unwrap(), text(&row[1]).parse().unwrap());
-        set.change_role(user, role, row[2].as_i64().unwrap(), until(row, 3));
+    for LeastVersion { user, version, keep } in revoked.users {
+        set.require_version(user, Least { version, expires_at: Timestamp::from_secs(NOW) + keep });
     }
 }
 

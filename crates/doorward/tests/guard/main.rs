@@ -7,6 +7,7 @@ mod keys;
 mod requests;
 mod secrets;
 mod tls;
+mod vectors;
 mod way;
 
 use std::net::SocketAddr;

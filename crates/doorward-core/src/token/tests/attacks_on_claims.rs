@@ -134,6 +134,22 @@ fn j27_jti_is_a_text_of_some_length() {
 }
 
 #[test]
+fn j27_the_claims_version_is_a_whole_number_that_every_reader_has_exactly_and_0_where_it_is_missing() {
+    let version = |value| judge(&signed_payload(payload("ver", value)), &only(&HS256)).unwrap().version;
+    assert_eq!(version(None), ClaimsVersion::ZERO);
+    assert_eq!(version(Some("0")), ClaimsVersion::ZERO);
+    assert_eq!(version(Some("9007199254740991")), ClaimsVersion::MAX);
+    for ver in ["-1", "-0", "7.0", "7e0", "0.5", "9007199254740992", "18446744073709551616", "1e300"] {
+        claim_refused("ver", Some(ver), Check::Claims);
+    }
+    for ver in ["\"7\"", "null", "true", "[7]", "{}", "\"\""] {
+        claim_refused("ver", Some(ver), Check::Claims);
+    }
+    let twice = payload("", None).replacen('{', "{\"ver\":99,", 1);
+    refused(&signed_payload(twice), &only(&HS256), Check::Claims);
+}
+
+#[test]
 fn j28_sub_and_sid_are_ids_in_their_one_spelling() {
     let id = claims().user.to_string();
     for spelling in [

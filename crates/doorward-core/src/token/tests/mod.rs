@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use super::*;
 use crate::role::RoleName;
-use crate::{Refusal, Secret, SessionId, Timestamp, UserId};
+use crate::{ClaimsVersion, Refusal, Secret, SessionId, Timestamp, UserId};
 
 pub(super) const SECRET: &[u8] = b"T9k2vQ8xW4mZ7rB1nL6cH3yJ5dF0gS-p";
 
@@ -48,6 +48,7 @@ pub(super) fn claims() -> Claims {
         user: UserId::new(NOW, [1; 10]),
         session: SessionId::new(NOW, [2; 10]),
         role: RoleName::USER,
+        version: ClaimsVersion::new(7).unwrap(),
         issued_at: NOW,
         expires_at: NOW + MAX_TTL,
         jti: [3; 16],
@@ -78,6 +79,7 @@ pub(super) fn payload(name: &str, value: Option<&str>) -> String {
         ("jti", "\"AwMDAwMDAwMDAwMDAwMDAw\""),
         ("iat", &iat),
         ("exp", &exp),
+        ("ver", "7"),
     ];
     object(&usual, name, value)
 }
@@ -129,8 +131,8 @@ pub(super) fn refused(token: &str, keys: &KeySet, by: Check) {
 fn a_token_of_every_algorithm_says_who_and_until_when() {
     for key in every_key() {
         let token = judge(&good(key), &only(key)).unwrap();
-        let Claims { user, session, role, issued_at, expires_at, .. } = claims();
-        assert_eq!(token, AccessToken { user, session, role, issued_at, expires_at });
+        let Claims { user, session, role, version, issued_at, expires_at, .. } = claims();
+        assert_eq!(token, AccessToken { user, session, role, version, issued_at, expires_at });
     }
 }
 

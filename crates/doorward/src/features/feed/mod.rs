@@ -1,4 +1,4 @@
-//! The feed: `GET /revocations` → which sessions are over and whose role has changed, for programs that check credentials
+//! The feed: `GET /revocations` → which sessions are over and which tokens are stale, for programs that check credentials
 //! elsewhere.
 //!
 //! Where `Accept` lists `text/event-stream` it goes on: first what there is, then each end within the moment that it
@@ -18,7 +18,7 @@ use serde_json::{Value, json};
 
 use crate::app::App;
 use crate::error::{Error, Result};
-use crate::feed::{PAGE, entries};
+use crate::feed::PAGE;
 use crate::web::api::{Routes, Who, says};
 use crate::wire::query::Query;
 use crate::wire::shape::{described, like, object, of};
@@ -26,10 +26,10 @@ use caller::Caller;
 
 pub(crate) fn routes() -> Routes {
     let feed_says = says("The feed of revocations", Who::Client)
-        .more("Which sessions are over and whose role has changed, until the last token that it concerns is dead. \
-            As server-sent events where `Accept` lists text/event-stream: `reset` where the follower begins anew, \
-            `revoked` with `{sessions, roles}` as in JSON, and `current` with `{now, keys}` where nothing up to its id \
-            is missing, again every 5 s. `Last-Event-ID` goes on after that id. Also opened by \
+        .more("Which sessions are over, and below which version the tokens of a user are stale, until the last token that \
+            it concerns is dead. As server-sent events if `Accept` lists text/event-stream: `reset` if the follower has \
+            to start over, `revoked` with `{sessions, users}` as in JSON, and `current` with `{keys}` when nothing up to \
+            its id is missing, again every 5 s. Pass over kinds of events that you don't know. `Last-Event-ID` goes on after that id. Also opened by \
             `Authorization: Bearer` and the feed's secret.")
         .query("after", json!({ "type": "string" }), "the `position` of the page before")
         .query("limit", json!({ "type": "integer", "minimum": 1, "maximum": PAGE }), "about how many entries")
@@ -46,8 +46,14 @@ fn page_shape() -> Value {
     };
     let (session, user) = ("01979a3d-1b02-7c94-8a16-52e0c3f7d9ab", "01979a3c-8f4e-7b21-9c55-0d7f6a2b41e8");
     object([
-        ("sessions", rows("Session and second until when to remember it.", json!([session, 1_773_481_613]))),
-        ("roles", rows("User, role, version and that second.", json!([user, "user", 2, 1_773_481_613]))),
+        ("sessions", rows("Session, and how many seconds to keep it from reading.", json!([session, 1_500]))),
+        (
+            "users",
+            rows(
+                "User, least version (`ver`) that is not stale, and the same seconds.",
+                json!([user, 1_773_480_413_000_i64, 1_500]),
+            ),
+        ),
         ("position", like(of::<&str>(), "8d1f0c27a4b3e596-4711")),
         ("more", described(of::<bool>(), "Whether there is a next page.")),
         (
@@ -73,11 +79,10 @@ async fn follow(
         None => None,
     };
     let page = app.feed.page(after.unwrap_or(0), limit).await?;
-    let (sessions, roles) = entries(&page);
     let (position, keys) = (app.feed.id(page.to), app.feed.keys());
     Ok(Json(json!({
-        "sessions": sessions,
-        "roles": roles,
+        "sessions": page.revoked.sessions,
+        "users": page.revoked.users,
         "position": position,
         "more": page.more,
         "reset": after.is_none(),

@@ -112,7 +112,7 @@ impl Follower {
             page.inspect_err(|error| seldom!(WARN, "a follower of the revocations was left", %error)).ok()?;
         (self.at, self.behind) = (page.to, page.more);
         let mut events = String::new();
-        if !page.is_empty() {
+        if !page.revoked.is_empty() {
             events = self.app.feed.revoked(&page, !self.anew);
         }
         if !page.more {

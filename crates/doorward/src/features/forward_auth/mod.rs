@@ -159,6 +159,7 @@ fn headers(app: &App, host: &str, identity: &Identity, user: &User) -> Result<He
         user: identity.user,
         session: identity.session,
         role: identity.role,
+        version: identity.claims_version,
         issued_at,
         expires_at: issued_at + ASSERTION_TTL,
         jti: crate::random::bytes(),

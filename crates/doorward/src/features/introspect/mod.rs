@@ -1,7 +1,7 @@
 //! Introspection (RFC 7662): `POST /introspect` with `token` tells a registered client whether it is alive, and whose.
 //!
 //! Access tokens, refresh tokens and session secrets, which are told apart by their form: `token_type_hint` changes
-//! nothing. Whatever isn't alive is `{active: false}` and no more: unknown, expired, of an ended session, with an old role.
+//! nothing. Whatever isn't alive is `{active: false}` and no more: unknown, expired, of an ended session, stale.
 //! `token_type` says which kind it is; only `Bearer` opens something as an access token. Asking about a session secret
 //! uses its session, as a request to this server would. Never told: name and address.
 
@@ -10,7 +10,7 @@ use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use doorward_core::revocation::Standing;
 use doorward_core::role::RoleName;
-use doorward_core::{Mode, OpaqueSecret, Refusal, SessionId, Timestamp, UserId};
+use doorward_core::{ClaimsVersion, Mode, OpaqueSecret, Refusal, SessionId, Timestamp, UserId};
 use doorward_guard::{Identity, Lookup, MOST_COOKIES};
 use serde::Serialize;
 use serde_json::json;
@@ -31,6 +31,7 @@ pub(crate) fn routes() -> Routes {
             ("sub", of::<UserId>()),
             ("sid", of::<SessionId>()),
             ("role", of::<RoleName>()),
+            ("ver", like(of::<u64>(), 1_773_480_413_000_i64)),
             ("mode", of::<Mode>()),
             ("iat", like(of::<u64>(), 1_773_480_413)),
             ("exp", like(of::<u64>(), 1_773_481_313)),
@@ -62,6 +63,7 @@ struct Alive {
     sub: UserId,
     sid: SessionId,
     role: RoleName,
+    ver: ClaimsVersion,
     mode: Mode,
     iat: i64,
     exp: i64,
@@ -128,6 +130,7 @@ fn shown(app: &App, token_type: &'static str, identity: Identity) -> Alive {
         sub: identity.user,
         sid: identity.session,
         role: identity.role,
+        ver: identity.claims_version,
         mode: identity.mode,
         iat: identity.issued_at.as_secs(),
         exp: identity.expires_at.as_secs(),
@@ -139,12 +142,12 @@ fn shown(app: &App, token_type: &'static str, identity: Identity) -> Alive {
 /// By the store, which alone knows the mode; memory refuses before it.
 async fn of_access_token(app: &App, token: &str, now: Timestamp) -> Result<Option<Identity>> {
     let Ok(token) = app.keys.verifier().verify(token, now) else { return Ok(None) };
-    let standing = app.revocations.set.check(token.user, token.session, token.role);
+    let standing = app.revocations.set.check(token.user, token.session, token.version);
     if matches!(standing, Standing::Ended | Standing::Stale) {
         return Ok(None);
     }
     let Some(stored) = app.sessions.standing(token.session, token.user).await? else { return Ok(None) };
-    let alive = stored.ended_at.is_none() && stored.disabled_at.is_none() && stored.role == token.role;
+    let alive = stored.ended_at.is_none() && stored.disabled_at.is_none() && stored.version <= token.version;
     Ok(alive.then(|| Identity::of_token(token, stored.mode)))
 }
 

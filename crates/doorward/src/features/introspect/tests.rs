@@ -46,6 +46,7 @@ async fn a_client_learns_whose_token_it_is_and_nothing_of_the_person() {
             "sid": visitor.session_id().await,
             "role": "user",
             "mode": mode,
+            "ver": 0,
             "iat": now,
             "exp": now + ttl,
             "iss": "doorward",

@@ -13,7 +13,6 @@ use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use doorward_core::email::Email;
 use doorward_core::password::Password;
-use doorward_core::role::RoleName;
 use doorward_core::{Mode, Refusal, UserId, password_hash};
 use http::{HeaderMap, StatusCode};
 use minijinja::{Value, context};
@@ -26,7 +25,7 @@ use crate::hooks::SigningIn;
 use crate::sessions::{self, Issued};
 use crate::sign_ins::{Outcome, SignIn};
 use crate::store::{Tx, values};
-use crate::users::User;
+use crate::users::{Subject, User};
 use crate::web::api::{Routes, Who, optional, required, says};
 use crate::web::client::Client;
 use crate::web::detour::{detour, from_elsewhere};
@@ -156,7 +155,7 @@ async fn read_and_sign_in(
 /// Writes the user's row, and finds it as the password check left it: the hash still the same, not disabled. A password
 /// that was changed, or an account that was disabled in between, lets nobody in. Raises the hash in the same statement.
 const STILL: &str = "UPDATE users SET password_hash = $3 \
-     WHERE id = $1 AND password_hash = $2 AND disabled_at IS NULL RETURNING role";
+     WHERE id = $1 AND password_hash = $2 AND disabled_at IS NULL RETURNING role, role_version";
 
 async fn sign_in(
     app: &App,
@@ -177,8 +176,7 @@ async fn sign_in(
         .store
         .transaction(async move |tx: &mut Tx| {
             let Some(row) = tx.find(STILL, values![id, &stored, &raised]).await? else { return Ok(None) };
-            let role: RoleName = row.get(0)?;
-            sessions::begin(tx, (id, role), &session).await.map(Some)
+            sessions::begin(tx, Subject::of(id, &row)?, &session).await.map(Some)
         })
         .await?
         .ok_or(Error::InvalidCredentials)?;

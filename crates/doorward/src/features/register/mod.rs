@@ -209,9 +209,9 @@ async fn make(app: &App, new: Registering, client: Client, headers: &HeaderMap) 
                     None => return Ok(Err(Error::LinkInvalid)),
                 }
             }
-            if let Some(user) = accounts::insert(tx, id, (&account, vouched), now).await? {
-                let begun = sessions::begin(tx, (user.id, user.role), &session).await?;
-                return Ok(Ok((user, begun)));
+            if let Some(made) = accounts::insert(tx, id, (&account, vouched), now).await? {
+                let begun = sessions::begin(tx, made.subject, &session).await?;
+                return Ok(Ok((made.user, begun)));
             }
             if let Some(hash) = invite {
                 links::give_back(tx, hash).await?;

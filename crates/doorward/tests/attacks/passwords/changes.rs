@@ -105,6 +105,6 @@ async fn p15_with_the_current_password_everything_changes() {
     signs_in(&site, "new", NEW).await.is_ok();
     let held = ada.copy();
     ada.post(delete, json!({ "password": NEW })).await.is_ok();
-    held.get("/profile").await.is_refused("session_ended");
+    held.ended_with_others().await;
     signs_in(&site, "new", NEW).await.is_refused("invalid_credentials");
 }

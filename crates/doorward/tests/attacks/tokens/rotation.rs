@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use doorward_core::token::{self, Algorithm, Claims, SigningKey};
-use doorward_core::{RootSecret, Secret};
+use doorward_core::{ClaimsVersion, RootSecret, Secret};
 use serde_json::{Value, json};
 
 use super::*;
@@ -32,6 +32,7 @@ fn signed(target: &Target, key: &SigningKey, of: &Forger) -> String {
         user: text("sub").parse().unwrap(),
         session: text("sid").parse().unwrap(),
         role: text("role").parse().unwrap(),
+        version: ClaimsVersion::new(of.member("ver").parse().unwrap()).unwrap(),
         issued_at: now,
         expires_at: now + Duration::from_secs(900),
         jti: [7; 16],

@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 use super::table::Signer;
 use super::{ADA, CAROL, NOW, SECRET, text};
 
-const CLAIMS: &str = r#"{"iss":"ISS","aud":"doorward","sub":"SUB","sid":"SID","role":"ROLE","jti":"AAAAAAAAAAAAAAAAAAAAAA","iat":1799999900,"exp":EXP}"#;
+const CLAIMS: &str = r#"{"iss":"ISS","aud":"doorward","sub":"SUB","sid":"SID","role":"ROLE","jti":"AAAAAAAAAAAAAAAAAAAAAA","iat":1799999900,"exp":EXP,"ver":VER}"#;
 const LATER: i64 = NOW + 800;
 const PAST: i64 = NOW - 1;
 
@@ -85,20 +85,22 @@ struct Values {
 impl Values {
     fn of([t, s, r]: [&'static str; 3], issuer: &str) -> Self {
         let signer = Signer::hs256(SECRET);
-        let token = |user: &str, session: &str, role: &str, until: i64| {
+        let token = |user: &str, session: &str, (role, version): (&str, &str), until: i64| {
             let claims = CLAIMS.replace("ISS", issuer).replace("SUB", user).replace("SID", session);
-            signer.signed(&claims.replace("ROLE", role).replace("EXP", &until.to_string()))
+            let claims = claims.replace("ROLE", role).replace("VER", version);
+            signer.signed(&claims.replace("EXP", &until.to_string()))
         };
+        let user = ("user", "1");
         Self {
             t,
             s,
             r,
-            ada: token(ADA, OF_ADA, "user", LATER),
-            ada_again: token(ADA, OF_ADA, "user", LATER - 1),
-            ada_late: token(ADA, OF_ADA, "user", PAST),
-            carol: token(CAROL, OF_CAROL, "admin", LATER),
-            carol_stale: token(CAROL, OF_CAROL, "user", LATER),
-            ended: token(ADA, ENDED, "user", LATER),
+            ada: token(ADA, OF_ADA, user, LATER),
+            ada_again: token(ADA, OF_ADA, user, LATER - 1),
+            ada_late: token(ADA, OF_ADA, user, PAST),
+            carol: token(CAROL, OF_CAROL, ("admin", "1"), LATER),
+            carol_stale: token(CAROL, OF_CAROL, ("user", "0"), LATER),
+            ended: token(ADA, ENDED, user, LATER),
         }
     }
 }
@@ -341,7 +343,7 @@ fn made() -> Value {
             { "id": ADA, "name": "Ada", "email": "ada@example.org", "role": "user" },
             { "id": CAROL, "name": "Carol", "email": "carol@example.org", "role": "admin" },
         ],
-        "roles": [[CAROL, "admin", 1]],
+        "least_versions": [[CAROL, 1]],
         "sessions": sessions(),
         "rows": lines,
     })
@@ -373,7 +375,7 @@ fn headers(row: &Value) -> HeaderMap {
     lines.map(|line| (header::COOKIE, HeaderValue::from_bytes(&bytes(line)).unwrap())).collect()
 }
 
-/// A server with these settings, and the users, sessions and roles of the table.
+/// A server with these settings, and the users, sessions and least versions of the table.
 async fn server(table: &Value, settings: &[(&str, &str)]) -> Site {
     let fixed = [
         ("JWT_SECRET", SECRET),
@@ -423,13 +425,13 @@ async fn server(table: &Value, settings: &[(&str, &str)]) -> Site {
             site.app.store.execute(revoke, values).await.unwrap();
         }
     }
-    for role in table["roles"].as_array().unwrap() {
-        let user: UserId = text(&role[0]).parse().unwrap();
-        let change = "INSERT INTO role_changes (user_id, role, version, position, created_at, expires_at) \
-             VALUES ($1, $2, 1, 2, $3, $4)";
+    for least in table["least_versions"].as_array().unwrap() {
+        let user: UserId = text(&least[0]).parse().unwrap();
+        let require = "INSERT INTO role_changes (user_id, role, version, position, created_at, expires_at) \
+             VALUES ($1, 'admin', $2, 2, $3, $4)";
         let until = now + std::time::Duration::from_secs(1_500);
-        let values = vec![user.into(), (&*text(&role[1])).into(), now.into(), until.into()];
-        site.app.store.execute(change, values).await.unwrap();
+        let values = vec![user.into(), least[1].as_i64().unwrap().into(), now.into(), until.into()];
+        site.app.store.execute(require, values).await.unwrap();
     }
     site.app.follow().await.unwrap();
     site

@@ -9,10 +9,10 @@ use doorward_core::Secret;
 use doorward_core::token::{Algorithm, KeySet, SigningKey};
 use serde_json::{Value, json};
 
-use super::{ADA, CAROL, ENDED, NOW, SECRET, SESSION, UNTIL};
+use super::{ADA, CAROL, ENDED, KEEP, NOW, SECRET, SESSION};
 use crate::support::encode;
 
-const PAYLOAD: &str = r#"{"iss":"doorward","aud":"doorward","sub":"SUB","sid":"SID","role":"user","jti":"AAAAAAAAAAAAAAAAAAAAAA","iat":1799999900,"exp":1800000800}"#;
+const PAYLOAD: &str = r#"{"iss":"doorward","aud":"doorward","sub":"SUB","sid":"SID","role":"user","jti":"AAAAAAAAAAAAAAAAAAAAAA","iat":1799999900,"exp":1800000800,"ver":2}"#;
 
 type Sign = Box<dyn Fn(&[u8]) -> Vec<u8>>;
 
@@ -103,7 +103,7 @@ pub(super) fn made() -> Value {
             { "id": ADA, "name": "Ada", "email": "ada@example.org", "role": "user" },
             { "id": CAROL, "name": "Carol", "email": "carol@example.org", "role": "admin" },
         ],
-        "revoked": { "sessions": [[ENDED, UNTIL]], "roles": [[CAROL, "admin", 1, UNTIL]] },
+        "revoked": { "sessions": [[ENDED, KEEP]], "users": [[CAROL, 3, KEEP]] },
         "tokens": tokens,
     })
 }
@@ -208,7 +208,10 @@ fn good(own: &Signer) -> Vec<Judged> {
         ("J25: nbf has passed", own.payload("{", r#"{"nbf":1799999900,"#), "ok"),
         ("J24: the last second", own.payload("1800000800", "1800000001"), "ok"),
         ("typ as a media type", own.header("at+jwt", "application/at+jwt"), "ok"),
-        ("the role after the change", of_carol(own, "admin"), "ok"),
+        ("the least version", of_carol(own, "admin", r#","ver":3"#), "ok"),
+        ("a later version", of_carol(own, "admin", r#","ver":1790000000000"#), "ok"),
+        ("the greatest version", of_carol(own, "admin", r#","ver":9007199254740991"#), "ok"),
+        ("no version, of a user without a least one", own.payload(r#","ver":2"#, ""), "ok"),
     ]
 }
 
@@ -222,13 +225,15 @@ fn late(own: &Signer) -> Vec<Judged> {
         ("J23: expired", own.payload("1800000800", "1799999990"), "token_expired"),
         ("R11: the session has ended", of_ended, "session_ended"),
         ("R11: expired, and the session has ended", own.token(&own.header, &both), "token_expired"),
-        ("R11: the role has changed", of_carol(own, "user"), "token_stale"),
-        ("R11: a role that Carol never had", of_carol(own, "editor"), "token_stale"),
+        ("R11: the version before the least one", of_carol(own, "user", r#","ver":2"#), "token_stale"),
+        ("R11: the same with the role of now", of_carol(own, "admin", r#","ver":2"#), "token_stale"),
+        ("R11: version 0", of_carol(own, "admin", r#","ver":0"#), "token_stale"),
+        ("R11: no version", of_carol(own, "admin", ""), "token_stale"),
     ]
 }
 
-fn of_carol(own: &Signer, role: &str) -> String {
-    let payload = changed(&payload(), ADA, CAROL);
+fn of_carol(own: &Signer, role: &str, version: &str) -> String {
+    let payload = changed(&changed(&payload(), ADA, CAROL), r#","ver":2"#, version);
     own.token(&own.header, &changed(&payload, r#""role":"user""#, &format!(r#""role":"{role}""#)))
 }
 
@@ -330,6 +335,7 @@ fn claims(own: &Signer) -> Vec<Refused> {
     let without = |claim: &str| own.payload(claim, "");
     let sub = format!("\"sub\":\"{ADA}\"");
     let exp = |value: &str| own.payload(r#""exp":1800000800"#, &format!("\"exp\":{value}"));
+    let ver = |value: &str| own.payload(r#""ver":2"#, &format!("\"ver\":{value}"));
     vec![
         ("J14: sub twice", own.payload("{", &format!("{{\"sub\":\"{CAROL}\","))),
         ("J14: role twice", own.payload("{", r#"{"role":"admin","#)),
@@ -363,6 +369,17 @@ fn claims(own: &Signer) -> Vec<Refused> {
         ("J30: another audience", own.payload(r#""aud":"doorward""#, r#""aud":"other""#)),
         ("J30: a list with our audience", own.payload(r#""aud":"doorward""#, r#""aud":["doorward"]"#)),
         ("J30: aud an object", own.payload(r#""aud":"doorward""#, r#""aud":{}"#)),
+        ("J27: ver twice", own.payload("{", r#"{"ver":9,"#)),
+        ("J27: ver as text", ver("\"2\"")),
+        ("J27: ver null", ver("null")),
+        ("J27: ver true", ver("true")),
+        ("J27: ver a list", ver("[2]")),
+        ("J27: ver negative", ver("-1")),
+        ("J27: ver with a fraction", ver("2.5")),
+        ("J27: ver with a fraction of nothing", ver("2.0")),
+        ("J27: ver with an exponent", ver("2e3")),
+        ("J27: ver 2^53", ver("9007199254740992")),
+        ("J27: ver 2^64", ver("18446744073709551616")),
         ("A04: a role in upper case", own.payload(r#""role":"user""#, r#""role":"ADMIN""#)),
         ("no JSON", own.token(&own.header, "no JSON")),
         ("a JSON text", own.token(&own.header, "\"text\"")),

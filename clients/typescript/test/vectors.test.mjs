@@ -1,0 +1,52 @@
+// The shared table of feeds: this guard takes from each what the one in Rust takes, and refuses the same.
+
+import assert from 'node:assert/strict'
+import { once } from 'node:events'
+import { readFileSync } from 'node:fs'
+import { createServer } from 'node:http'
+import { test } from 'node:test'
+import { createGuard } from 'doorward/node'
+import { until, using } from './support.mjs'
+
+const table = JSON.parse(readFileSync(new URL('../../../tests/verdicts/feed.json', import.meta.url)))
+const BEGIN = 'event: reset\ndata: {}\n\nevent: current\nid: e-0\ndata: {}\n\n'
+const { sid } = JSON.parse(Buffer.from(table.tokens.end.split('.')[1], 'base64url'))
+const END = `event: revoked\ndata: {"sessions":[["${sid}",60]]}\n\n`
+
+/** A feed that begins for the first who comes, and says nothing to those after. */
+async function feed() {
+  const followers = []
+  const server = createServer((_, outgoing) => {
+    followers.push(outgoing)
+    if (followers.length === 1) outgoing.writeHead(200, { 'content-type': 'text/event-stream' }).write(BEGIN)
+  })
+  server.listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  return {
+    url: `http://127.0.0.1:${server.address().port}`,
+    say: (text) => followers[0].write(text),
+    stop: () => (server.closeAllConnections(), server.close()),
+  }
+}
+
+test('the guard takes from a feed what the table says', { timeout: 120_000 }, async () => {
+  assert.ok(table.rows.length > 100)
+  for (const { name, stream, verdicts, position, unreadable } of table.rows) {
+    await using(async (use) => {
+      const server = use(await feed())
+      const { secret, now } = table
+      const guard = await createGuard({ server: server.url, secret, feedSecret: 'of the test', now: () => now * 1000 })
+      use({ stop: () => guard.close() })
+      const verdict = async (token) => {
+        const found = await guard.check({ headers: new Headers({ authorization: `Bearer ${table.tokens[token]}` }) })
+        return typeof found === 'string' ? found : 'ok'
+      }
+      server.say(stream + END)
+      if (unreadable) await until(`the cut by ${name}`, () => guard.health().problem !== undefined)
+      else await until(`the end of ${name}`, async () => (await verdict('end')) === 'session_ended')
+      if (unreadable) assert.equal(await verdict('end'), 'ok', name)
+      assert.deepEqual(await Promise.all(['ada_5', 'ada_7', 'carol_0'].map(verdict)), verdicts, name)
+      assert.equal(guard.health().position ?? null, position, name)
+    })
+  }
+})

@@ -1,0 +1,193 @@
+//! The feed of revocations as it goes over the wire: what the data of an event says.
+//!
+//! ```json
+//! {"sessions": [["01979a3d-1b02-7c94-8a16-52e0c3f7d9ab", 1500]],
+//!  "users": [["01979a3c-8f4e-7b21-9c55-0d7f6a2b41e8", 1773480413000, 1500]]}
+//! ```
+//!
+//! A session is `[id, seconds]`, a user `[id, least version, seconds]`. The seconds are a span: how long to keep the entry
+//! from the moment that it is read. No time is sent, so no reader depends on another machine's clock. Ids are opaque texts
+//! of at most 1 KiB. What a reader doesn't know it passes over: other kinds of events, other members, further elements of an
+//! entry, and ids that no token here can have. What it can't read is an error: nobody may count it as heard.
+//!
+//! Every guard is held to `tests/verdicts/feed.json`.
+
+use std::time::Duration;
+
+use serde::{Serialize, Serializer};
+use serde_json::Value;
+
+use crate::claims_version::whole;
+use crate::{ClaimsVersion, SessionId, UserId};
+
+/// The longest id, in bytes.
+pub const MAX_ID: usize = 1024;
+
+/// What one event revokes.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct Revoked {
+    /// Sessions that are over.
+    pub sessions: Vec<EndedSession>,
+    /// Users whose older tokens are stale.
+    pub users: Vec<LeastVersion>,
+}
+
+/// A session that is over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct EndedSession {
+    /// Which.
+    pub session: SessionId,
+    /// How long to keep the entry from reading it, in whole seconds.
+    pub keep: Duration,
+}
+
+/// A user whose tokens below a version are stale.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LeastVersion {
+    /// Who.
+    pub user: UserId,
+    /// The least version of their tokens that is not stale.
+    pub version: ClaimsVersion,
+    /// How long to keep the entry from reading it, in whole seconds.
+    pub keep: Duration,
+}
+
+/// The data is not that of a `revoked` event.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("an event of the feed can't be read")]
+pub struct Unreadable;
+
+impl Revoked {
+    /// Reads the data of a `revoked` event.
+    ///
+    /// # Errors
+    /// [`Unreadable`], if any entry of it is.
+    pub fn read(data: &str) -> Result<Self, Unreadable> {
+        let data: Value = serde_json::from_str(data).map_err(|_| Unreadable)?;
+        let mut revoked = Self::default();
+        for entry in entries(&data, "sessions")? {
+            let (id, keep) = (text(entry, 0)?, span(entry, 1)?);
+            revoked.sessions.extend(id.parse().ok().map(|session| EndedSession { session, keep }));
+        }
+        for entry in entries(&data, "users")? {
+            let (id, keep) = (text(entry, 0)?, span(entry, 2)?);
+            let version = ClaimsVersion::new(number(entry, 1)?).ok_or(Unreadable)?;
+            revoked.users.extend(id.parse().ok().map(|user| LeastVersion { user, version, keep }));
+        }
+        Ok(revoked)
+    }
+
+    /// Whether nothing is in it.
+    pub fn is_empty(&self) -> bool {
+        self.sessions.is_empty() && self.users.is_empty()
+    }
+}
+
+impl Serialize for EndedSession {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        (self.session, self.keep.as_secs()).serialize(serializer)
+    }
+}
+
+impl Serialize for LeastVersion {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        (self.user, self.version, self.keep.as_secs()).serialize(serializer)
+    }
+}
+
+/// The server's name for its published keys, as the data of a `current` event has it: another name, other keys.
+///
+/// # Errors
+/// [`Unreadable`].
+pub fn keys_of_current(data: &str) -> Result<Option<String>, Unreadable> {
+    let data: Value = serde_json::from_str(data).map_err(|_| Unreadable)?;
+    match data.as_object().ok_or(Unreadable)?.get("keys") {
+        None => Ok(None),
+        Some(keys) => keys.as_str().map(|keys| Some(keys.to_owned())).ok_or(Unreadable),
+    }
+}
+
+/// Whether a text can be the id of an event, which a follower sends back in `Last-Event-ID`: 1 to 1,024 characters of
+/// visible ASCII. A follower passes over any other and keeps the one before.
+pub fn is_event_id(text: &str) -> bool {
+    (1..=MAX_ID).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic())
+}
+
+fn entries<'a>(data: &'a Value, name: &str) -> Result<&'a [Value], Unreadable> {
+    match data.as_object().ok_or(Unreadable)?.get(name) {
+        None => Ok(&[]),
+        Some(entries) => entries.as_array().map(Vec::as_slice).ok_or(Unreadable),
+    }
+}
+
+fn text(entry: &Value, at: usize) -> Result<&str, Unreadable> {
+    entry.get(at).and_then(Value::as_str).filter(|text| text.len() <= MAX_ID).ok_or(Unreadable)
+}
+
+fn number(entry: &Value, at: usize) -> Result<i64, Unreadable> {
+    entry.get(at).and_then(whole).ok_or(Unreadable)
+}
+
+fn span(entry: &Value, at: usize) -> Result<Duration, Unreadable> {
+    Ok(Duration::from_secs(number(entry, at)?.unsigned_abs()))
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const SESSION: &str = "01979a3d-1b02-7c94-8a16-52e0c3f7d9ab";
+
+    proptest! {
+        #[test]
+        fn what_is_written_is_read(
+            sessions in prop::collection::vec((any::<[u8; 16]>(), 0..1_000_000_u64), 0..9),
+            users in prop::collection::vec((any::<[u8; 16]>(), 0..=ClaimsVersion::MAX.get(), 0..1_000_000_u64), 0..9),
+        ) {
+            let (id, secs) = (SessionId::from_bytes, Duration::from_secs);
+            let written = Revoked {
+                sessions: sessions.into_iter().map(|(session, keep)| EndedSession { session: id(session), keep: secs(keep) }).collect(),
+                users: users.into_iter().map(|(user, version, keep)| LeastVersion {
+                    user: UserId::from_bytes(user), version: ClaimsVersion::new(version).unwrap(), keep: secs(keep),
+                }).collect(),
+            };
+            prop_assert_eq!(Revoked::read(&serde_json::to_string(&written).unwrap()), Ok(written));
+        }
+
+        #[test]
+        fn no_text_panics(text in ".{0,200}", number in any::<f64>()) {
+            let _ = Revoked::read(&text);
+            let _ = Revoked::read(&format!(r#"{{"sessions":[["{SESSION}",{number}]]}}"#));
+        }
+    }
+
+    #[test]
+    fn a_whole_number_is_one_however_it_is_written() {
+        let keep = |number: &str| {
+            let data = format!(r#"{{"sessions":[["{SESSION}",{number}]]}}"#);
+            Revoked::read(&data).ok().map(|revoked| revoked.sessions[0].keep.as_secs())
+        };
+        for sixty in ["60", "60.0", "6e1", "600e-1"] {
+            assert_eq!(keep(sixty), Some(60), "{sixty}");
+        }
+        assert_eq!((keep("0"), keep("-0")), (Some(0), Some(0)));
+        assert_eq!(keep("9007199254740991"), Some((1 << 53) - 1));
+        for none in
+            ["9007199254740992", "1e16", "1e300", "-1", "0.5", "-0.5", "\"60\"", "null", "true", "[60]"]
+        {
+            assert_eq!(keep(none), None, "{none}");
+        }
+    }
+
+    #[test]
+    fn an_event_id_is_any_text_that_a_header_can_carry() {
+        for good in ["7", "6f966d00f4281c1a-0", "!~", &"x".repeat(MAX_ID)] {
+            assert!(is_event_id(good), "{good}");
+        }
+        for bad in ["", " ", "a b", "a\tb", "a\0", "ä", "\u{7f}", &"x".repeat(MAX_ID + 1)] {
+            assert!(!is_event_id(bad), "{bad}");
+        }
+    }
+}
