@@ -337,21 +337,34 @@ impl Accounts {
     /// # Errors
     /// [`Error::NotFound`], [`Error::Forbidden`], [`Error::ConfirmationRequired`].
     pub async fn reset_link(&self, id: UserId, actor: Actor) -> Result<(OpaqueSecret, Timestamp)> {
+        let link = self.prepare_reset(id, &actor);
+        let shown = (link.secret.clone(), link.expires_at);
+        self.make_reset(link, id, actor).await?;
+        Ok(shown)
+    }
+
+    /// A reset link that opens nothing before [`Accounts::make_reset`]: so it can be shown first.
+    pub(crate) fn prepare_reset(&self, id: UserId, actor: &Actor) -> links::New {
+        links::New::reset(id, actor.maker(), self.clock.now())
+    }
+
+    /// Makes the link that was prepared for this user.
+    ///
+    /// # Errors
+    /// As [`Accounts::reset_link`].
+    pub(crate) async fn make_reset(&self, link: links::New, id: UserId, actor: Actor) -> Result<()> {
         let (now, roles) = (self.clock.now(), self.roles.clone());
-        let link = links::New::reset(id, actor.maker(), now);
         let entry = Entry::new(Action::ResetLinkMade, actor.by(), now).user(id);
-        let made = link.clone();
         let act = async move |tx: &mut Tx| {
             let needs = Needs { admins: false, permission: permission::USERS_WRITE, now };
             let locked = locked(tx, id, (&actor, &roles), needs).await?;
             if let Err(error) = locked.and_then(|locked| locked.standing.is_confirmed()) {
                 return Ok(Err(error));
             }
-            links::make(tx, &made).await?;
+            links::make(tx, &link).await?;
             audit::record(tx, &entry).await.map(Ok)
         };
-        self.store.transaction(act).await??;
-        Ok((link.secret, link.expires_at))
+        self.store.transaction(act).await?
     }
 
     /// Makes an invitation to register with this role, for one address or for anybody.
@@ -363,11 +376,32 @@ impl Accounts {
         (email, role): (Option<Email>, RoleName),
         actor: Actor,
     ) -> Result<(OpaqueSecret, Timestamp)> {
+        let link = self.prepare_invitation((email, role), &actor)?;
+        let shown = (link.secret.clone(), link.expires_at);
+        self.make_invitation(link, role, actor).await?;
+        Ok(shown)
+    }
+
+    /// An invitation that opens nothing before [`Accounts::make_invitation`]: so it can be shown first.
+    ///
+    /// # Errors
+    /// An unknown role.
+    pub(crate) fn prepare_invitation(
+        &self,
+        (email, role): (Option<Email>, RoleName),
+        actor: &Actor,
+    ) -> Result<links::New> {
         self.check_role(role)?;
-        let now = self.clock.now();
-        let link = links::New::invitation(Invitation { email, role }, actor.maker(), now);
+        Ok(links::New::invitation(Invitation { email, role }, actor.maker(), self.clock.now()))
+    }
+
+    /// Makes the invitation that was prepared with this role.
+    ///
+    /// # Errors
+    /// As [`Accounts::invite`].
+    pub(crate) async fn make_invitation(&self, link: links::New, role: RoleName, actor: Actor) -> Result<()> {
+        let (now, roles) = (self.clock.now(), self.roles.clone());
         let entry = Entry::new(Action::InvitationMade, actor.by(), now).detail(format!("role {role}"));
-        let (roles, made) = (self.roles.clone(), link.clone());
         let act = async move |tx: &mut Tx| {
             let asked = actor.stands(tx, (&roles, permission::USERS_WRITE), now).await?;
             let may = asked.and_then(|standing| {
@@ -377,11 +411,10 @@ impl Accounts {
             if let Err(error) = may {
                 return Ok(Err(error));
             }
-            links::make(tx, &made).await?;
+            links::make(tx, &link).await?;
             audit::record(tx, &entry).await.map(Ok)
         };
-        self.store.transaction(act).await??;
-        Ok((link.secret, link.expires_at))
+        self.store.transaction(act).await?
     }
 
     /// Withdraws an invitation.

@@ -3,7 +3,6 @@
 use clap::{Args, Subcommand};
 use doorward::accounts::Actor;
 use doorward::features::admin_users;
-use doorward::users::rfc3339;
 use doorward_core::email::Email;
 use doorward_core::role::RoleName;
 
@@ -33,8 +32,10 @@ impl Invite {
     pub(crate) async fn run(self, place: &Place) -> Outcome {
         let Self::Create(Create { email, role, json }) = self;
         with_app(place, async |app| {
-            let (url, expires_at) = admin_users::invite(app, (email, role), Actor::CommandLine).await?;
-            user::link(&url, &rfc3339(expires_at), json)
+            let actor = Actor::CommandLine;
+            let new = admin_users::prepare_invitation(app, (email, role), &actor)?;
+            user::show_link(&new, json)?;
+            user::made(admin_users::make_invitation(app, new, role, actor).await)
         })
         .await
     }

@@ -1,10 +1,10 @@
 //! `doorward user`: accounts.
 
 use clap::{Args, Subcommand};
-use doorward::App;
 use doorward::accounts::{Actor, Change};
-use doorward::features::admin_users::{self, Listed, Search};
+use doorward::features::admin_users::{self, Listed, NewLink, Search};
 use doorward::users::{User as Account, rfc3339};
+use doorward::{App, Error};
 use doorward_core::email::Email;
 use doorward_core::name::DisplayName;
 use doorward_core::role::RoleName;
@@ -12,7 +12,7 @@ use serde_json::json;
 
 use super::{Outcome, with_app};
 use crate::failure::Failure;
-use crate::output::Answer;
+use crate::output::{Answer, show_first};
 use crate::password;
 use crate::place::Place;
 
@@ -232,18 +232,33 @@ async fn set_password(app: &App, new: Password) -> Outcome {
 
 async fn reset_link(app: &App, One { user, json }: One) -> Outcome {
     let user = user.find(app).await?;
-    let (url, expires_at) = admin_users::reset_link(app, user.id, Actor::CommandLine).await?;
-    link(&url, &rfc3339(expires_at), json)
+    let actor = Actor::CommandLine;
+    let new = admin_users::prepare_reset(app, user.id, &actor);
+    show_link(&new, json)?;
+    made(admin_users::make_reset(app, new, user.id, actor).await)
 }
 
-/// A one-time link on its first line, so that a program can take it from there.
-pub(super) fn link(url: &str, expires_at: &str, json: bool) -> Outcome {
-    if json {
-        return Answer::json(&json!({ "url": url, "expires_at": expires_at }));
-    }
-    Ok(Answer::text(format!(
-        "{url}\nIt works once, until {expires_at}. Who has it can use it: send it safely."
-    )))
+/// Shows a one-time link before it is made: one that nobody saw opens nothing, and voids no older one. It stands on the
+/// first line, so that a program can take it from there.
+pub(super) fn show_link(new: &NewLink, json: bool) -> Result<(), Failure> {
+    let (url, expires_at) = (&new.url, rfc3339(new.expires_at));
+    show_first(&match json {
+        true => Answer::json(&json!({ "url": url, "expires_at": expires_at }))?,
+        false => Answer::text(format!(
+            "{url}\nIt works once, until {expires_at}. Who has it can use it: send it safely."
+        )),
+    })
+}
+
+/// What came of making the link that was shown.
+pub(super) fn made(outcome: Result<(), Error>) -> Outcome {
+    outcome.map_err(|error| {
+        Failure::new(
+            Failure::from(error).problem,
+            "nothing was made: the link above opens nothing; try again",
+        )
+    })?;
+    Ok(Answer::text(""))
 }
 
 fn shown(user: &Account, json: bool) -> Outcome {

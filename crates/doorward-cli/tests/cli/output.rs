@@ -137,6 +137,33 @@ fn a_secret_that_nobody_saw_belongs_to_no_client() {
 }
 
 #[test]
+fn a_link_that_nobody_saw_is_not_made_and_voids_no_older_one() {
+    let home = Home::new();
+    home.create("ada", "admin");
+    let older = home.run(&["user", "reset-link", "ada@example.org", "--json"]).json();
+    let made = || {
+        let entries = home.run(&["audit", "list", "--json"]).json();
+        let actions = entries.as_array().unwrap().iter().map(|entry| entry["action"].as_str().unwrap());
+        let links = actions.filter(|action| ["reset_link_made", "invitation_made"].contains(action));
+        links.count()
+    };
+    assert_eq!(made(), 1);
+    for arguments in [&["user", "reset-link", "ada@example.org"][..], &["invite", "create"]] {
+        for json in [&[][..], &["--json"]] {
+            for (stdout, _) in unwritable() {
+                let mut command = home.command(&[arguments, json].concat());
+                assert_eq!(command.stdout(stdout).spawn().unwrap().wait().unwrap().code(), Some(1));
+            }
+        }
+    }
+    assert_eq!(made(), 1);
+    let server = home.serve(&[]);
+    let token = older["url"].as_str().unwrap().split_once("token=").unwrap().1;
+    let body = serde_json::json!({ "token": token, "new_password": "another good phrase" });
+    assert_eq!(server.post("/password/reset", "", body).status, 200);
+}
+
+#[test]
 fn usage_errors_exit_with_2_and_help_with_0() {
     let home = Home::sqlite();
     for wrong in [

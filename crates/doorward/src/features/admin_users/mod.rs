@@ -32,6 +32,7 @@ use crate::accounts::{Actor, NewUser};
 use crate::app::App;
 use crate::audit::{Action, By, Entry};
 use crate::error::{Error, Result};
+use crate::links;
 use crate::sessions;
 use crate::users::{User, check_new_password};
 
@@ -79,6 +80,50 @@ pub async fn invite(
 ) -> Result<(String, Timestamp)> {
     let (secret, expires_at) = app.accounts.invite((email, role), actor).await?;
     Ok((url(app, "/register?invite=", &secret), expires_at))
+}
+
+/// A one-time link that opens nothing before it is made: so that it can be shown first.
+pub struct NewLink {
+    /// What is handed out.
+    pub url: String,
+    /// Until when it works, once it is made.
+    pub expires_at: Timestamp,
+    link: links::New,
+}
+
+/// Prepares what [`reset_link`] makes.
+pub fn prepare_reset(app: &App, user: UserId, actor: &Actor) -> NewLink {
+    let link = app.accounts.prepare_reset(user, actor);
+    NewLink { url: url(app, "/password/reset?token=", &link.secret), expires_at: link.expires_at, link }
+}
+
+/// Makes the link that was prepared for this user.
+///
+/// # Errors
+/// As [`reset_link`].
+pub async fn make_reset(app: &App, new: NewLink, user: UserId, actor: Actor) -> Result<()> {
+    app.accounts.make_reset(new.link, user, actor).await
+}
+
+/// Prepares what [`invite`] makes.
+///
+/// # Errors
+/// An unknown role.
+pub fn prepare_invitation(
+    app: &App,
+    (email, role): (Option<Email>, RoleName),
+    actor: &Actor,
+) -> Result<NewLink> {
+    let link = app.accounts.prepare_invitation((email, role), actor)?;
+    Ok(NewLink { url: url(app, "/register?invite=", &link.secret), expires_at: link.expires_at, link })
+}
+
+/// Makes the invitation that was prepared with this role.
+///
+/// # Errors
+/// As [`invite`].
+pub async fn make_invitation(app: &App, new: NewLink, role: RoleName, actor: Actor) -> Result<()> {
+    app.accounts.make_invitation(new.link, role, actor).await
 }
 
 /// Sets a password for a user, and ends all of the user's sessions. For the command line only: an admin makes a link, and
