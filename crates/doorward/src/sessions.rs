@@ -333,7 +333,7 @@ impl Sessions {
         Ok(Issued {
             mode: new.mode,
             session: new.id,
-            user: begun.user,
+            user: begun.subject.user,
             now: new.now,
             again: false,
             ends_at,

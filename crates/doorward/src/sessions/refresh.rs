@@ -117,7 +117,7 @@ impl Sessions {
                 Ok(Issued {
                     mode: stored.mode,
                     session,
-                    user: stored.user,
+                    user: stored.subject.user,
                     now,
                     again,
                     ends_at: stored.expires_at,
