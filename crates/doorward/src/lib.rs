@@ -1,4 +1,11 @@
 #![doc = include_str!("../README.md")]
+#![cfg_attr(
+    not(feature = "serve"),
+    allow(dead_code, unused_imports, reason = "the listener alone reads what is counted")
+)]
+
+#[cfg(not(any(feature = "sqlite", feature = "postgres")))]
+compile_error!("doorward needs a database: turn on the feature \"sqlite\" or \"postgres\"");
 
 pub mod accounts;
 mod actors;
@@ -24,6 +31,7 @@ mod request_id;
 pub mod revocations;
 mod routes;
 mod seldom;
+#[cfg(feature = "serve")]
 mod serve;
 pub mod sessions;
 pub mod settings;
@@ -47,4 +55,5 @@ pub use metrics::LOG_LINES_DROPPED;
 #[doc(hidden)]
 pub use request_id::current as current_request_id;
 pub use routes::{openapi, router};
+#[cfg(feature = "serve")]
 pub use serve::{Certificate, Listening, serve};

@@ -77,7 +77,9 @@ impl Store {
     }
 
     async fn of_sqlite(&self) -> Result<Condition, StoreError> {
-        let engine = format!("SQLite {}", rusqlite::version());
+        let version = self.find("SELECT CAST(sqlite_version() AS TEXT)", values![]).await?;
+        let version = version.map_or(Ok(String::new()), |row| row.get::<String>(0))?;
+        let engine = format!("SQLite {version}");
         let mode = self.find("PRAGMA journal_mode", values![]).await?;
         let mode = mode.map_or(Ok(String::new()), |row| row.get::<String>(0))?;
         let hint = "put the data folder on a local disk: without a write-ahead log readers and writers wait for each other";

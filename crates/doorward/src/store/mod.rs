@@ -11,22 +11,34 @@
 //! A change is one guarded statement ([`Store::execute`]) or one [`Store::transaction`]; both are answered after
 //! the durable commit and go on to their end where the caller is dropped meanwhile.
 
+#[cfg(not(all(feature = "sqlite", feature = "postgres")))]
+mod absent;
 mod condition;
 mod counts;
 mod error;
 #[cfg(feature = "testing")]
 mod faults;
 mod migrate;
+#[cfg(feature = "postgres")]
 mod postgres;
+#[cfg(feature = "postgres")]
 mod postgres_connect;
+#[cfg(feature = "postgres")]
 mod postgres_error;
+#[cfg(feature = "postgres")]
 mod postgres_proof;
+#[cfg(feature = "postgres")]
 mod postgres_query;
+#[cfg(feature = "postgres")]
 mod postgres_session;
+#[cfg(feature = "postgres")]
 mod postgres_url;
 mod shares;
+#[cfg(feature = "sqlite")]
 mod sqlite;
+#[cfg(feature = "sqlite")]
 mod sqlite_query;
+#[cfg(feature = "sqlite")]
 mod sqlite_writer;
 mod tx;
 mod value;
@@ -39,16 +51,21 @@ use std::time::Duration;
 use doorward_core::{Secret, Timestamp, UserId};
 
 use crate::clock::steady;
+#[cfg(not(feature = "postgres"))]
+use absent::Absent as Postgres;
+#[cfg(not(feature = "sqlite"))]
+use absent::Absent as Sqlite;
 use counts::StoreCounts;
+#[cfg(feature = "postgres")]
 use postgres::Postgres;
 use shares::Shares;
+#[cfg(feature = "sqlite")]
 use sqlite::Sqlite;
 
 pub use condition::Condition;
 pub use error::StoreError;
 #[cfg(feature = "testing")]
 pub use faults::{Fault, Faults, Outage};
-pub(crate) use postgres_url::is_postgres;
 pub use tx::Tx;
 pub(crate) use value::values;
 pub use value::{Column, Row, Value};
@@ -96,8 +113,17 @@ impl Database {
     /// [`StoreError::Refused`], with what to do.
     pub fn check(&self) -> Result<(), StoreError> {
         match self {
+            Self::Sqlite(_) if !cfg!(feature = "sqlite") => Err(StoreError::Refused(
+                "this build has no SQLite: set a PostgreSQL URL, or compile it with the feature \"sqlite\""
+                    .into(),
+            )),
             Self::Sqlite(_) => Ok(()),
+            #[cfg(feature = "postgres")]
             Self::Postgres(settings) => postgres_url::Target::read(&settings.url, settings.pooler).map(drop),
+            #[cfg(not(feature = "postgres"))]
+            Self::Postgres(_) => Err(StoreError::Refused(
+                "this build has no PostgreSQL: compile it with the feature \"postgres\"".into(),
+            )),
         }
     }
 
@@ -110,6 +136,11 @@ impl Database {
             }
         }
     }
+}
+
+/// Whether a text is the URL of a PostgreSQL server.
+pub(crate) fn is_postgres(text: &str) -> bool {
+    text.starts_with("postgres://") || text.starts_with("postgresql://")
 }
 
 /// The open database. Cheap to clone; the last clone that is dropped closes it once what was queued is done.
@@ -167,6 +198,7 @@ impl Store {
     }
 
     async fn connect(settings: &StoreSettings) -> Result<Self, StoreError> {
+        settings.database.check()?;
         let engine = match &settings.database {
             Database::Sqlite(file) => Engine::Sqlite(Sqlite::open(file.clone()).await?),
             Database::Postgres(settings) => Engine::Postgres(Postgres::open(settings).await?),

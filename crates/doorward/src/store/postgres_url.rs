@@ -8,7 +8,7 @@ use tokio_postgres::Config;
 use tokio_postgres::config::SslMode;
 use url::form_urlencoded;
 
-use super::StoreError;
+use super::{StoreError, is_postgres};
 
 /// What the driver understands by itself.
 const OF_THE_DRIVER: [&str; 14] = [
@@ -160,11 +160,6 @@ fn ssl_mode(text: &str) -> Result<SslMode, StoreError> {
         "require" | "verify-ca" | "verify-full" => Ok(SslMode::Require),
         _ => Err(refused("sslmode must be verify-full, verify-ca, require, prefer or disable")),
     }
-}
-
-/// Whether a text is the URL of a PostgreSQL server.
-pub(crate) fn is_postgres(text: &str) -> bool {
-    text.starts_with("postgres://") || text.starts_with("postgresql://")
 }
 
 fn with_query(login: &str, place: &str, query: &str) -> String {

@@ -1,9 +1,14 @@
+#[cfg(feature = "sqlite")]
 use std::rc::Rc;
 
+#[cfg(feature = "sqlite")]
 use rusqlite::Connection;
 
+#[cfg(feature = "postgres")]
 use super::postgres_session::Session;
-use super::{Row, StoreError, Value, sqlite_query as sqlite};
+#[cfg(feature = "sqlite")]
+use super::sqlite_query as sqlite;
+use super::{Row, StoreError, Value};
 
 /// A transaction that is under way, as its act sees it.
 pub struct Tx {
@@ -17,15 +22,19 @@ pub struct Tx {
 pub(super) type Outcome<T, E> = Result<Result<T, E>, StoreError>;
 
 enum On {
+    #[cfg(feature = "sqlite")]
     Sqlite(Rc<Connection>),
+    #[cfg(feature = "postgres")]
     Postgres(Box<Session>),
 }
 
 impl Tx {
+    #[cfg(feature = "sqlite")]
     pub(super) fn on_sqlite(connection: Rc<Connection>) -> Self {
         Self::on(On::Sqlite(connection))
     }
 
+    #[cfg(feature = "postgres")]
     pub(super) fn on_postgres(session: Session) -> Self {
         Self::on(On::Postgres(Box::new(session)))
     }
@@ -47,7 +56,9 @@ impl Tx {
         #[cfg(feature = "testing")]
         self.interrupted()?;
         let outcome = match &self.on {
+            #[cfg(feature = "sqlite")]
             On::Sqlite(connection) => sqlite::execute(connection, sql, &values),
+            #[cfg(feature = "postgres")]
             On::Postgres(session) => session.execute(sql, &values).await,
         };
         self.noted(outcome)
@@ -61,7 +72,9 @@ impl Tx {
         #[cfg(feature = "testing")]
         self.interrupted()?;
         let outcome = match &self.on {
+            #[cfg(feature = "sqlite")]
             On::Sqlite(connection) => sqlite::find(connection, sql, &values),
+            #[cfg(feature = "postgres")]
             On::Postgres(session) => session.list(sql, &values).await.map(|rows| rows.into_iter().next()),
         };
         self.noted(outcome)
@@ -75,7 +88,9 @@ impl Tx {
         #[cfg(feature = "testing")]
         self.interrupted()?;
         let outcome = match &self.on {
+            #[cfg(feature = "sqlite")]
             On::Sqlite(connection) => sqlite::list(connection, sql, &values),
+            #[cfg(feature = "postgres")]
             On::Postgres(session) => session.list(sql, &values).await,
         };
         self.noted(outcome)
@@ -91,7 +106,9 @@ impl Tx {
     /// Runs the statements of a migration. It waits for as long as they take.
     pub(super) async fn migrate(&mut self, sql: &'static str) -> Result<(), StoreError> {
         let outcome = match &self.on {
+            #[cfg(feature = "sqlite")]
             On::Sqlite(connection) => sqlite::migrate(connection, sql),
+            #[cfg(feature = "postgres")]
             On::Postgres(session) => session.migrate(sql).await,
         };
         self.noted(outcome)
@@ -111,9 +128,12 @@ impl Tx {
         self.failed.take().map_or(Ok(returned), Err)
     }
 
+    #[cfg(feature = "postgres")]
     pub(super) fn into_session(self) -> Option<Session> {
         match self.on {
+            #[cfg(feature = "postgres")]
             On::Postgres(session) => Some(*session),
+            #[cfg(feature = "sqlite")]
             On::Sqlite(_) => None,
         }
     }
