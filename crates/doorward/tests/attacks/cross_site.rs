@@ -239,6 +239,49 @@ async fn x22_a_hidden_origin_is_refused_whatever_else_the_browser_says() {
     }
 }
 
+/// A browser that opens a page names no origin, so a GET that changes something is refused to everybody who does.
+#[tokio::test]
+async fn x22_no_get_changes_anything_for_a_hidden_or_foreign_origin() {
+    let reads = || routes().into_iter().filter(|route| route.method == "GET" && route.path != "/revocations");
+    for settings in [&[][..], &HTTPS, &PLAIN] {
+        let site = Site::with(settings).await;
+        for headers in [
+            &[("origin", "null")][..],
+            &[("origin", "NULL")],
+            &[("origin", "null"), ("sec-fetch-site", "same-origin")],
+            &[("origin", "null"), ("sec-fetch-site", "none")],
+            &[("origin", "null"), ("sec-fetch-site", "cross-site")],
+            &[("origin", "null"), ("origin", "null")],
+            &[("origin", "https://evil.example")],
+            &[("origin", "https://evil.example"), ("sec-fetch-site", "same-origin"), ("origin", "null")],
+        ] {
+            let ada = site.logged_in_by("ada", Mode::Cookie).await;
+            let before = state(&site).await;
+            for route in reads() {
+                let path = route.path.replace("{id}", "01890000-0000-7000-8000-000000000000");
+                let opened = [("sec-fetch-mode", "navigate"), ("sec-fetch-dest", "document")];
+                let request = ada.request(Method::GET, &path).header(header::ACCEPT, "text/html");
+                let said = headers.iter().chain(&opened);
+                let request = said.fold(request, |request, (name, value)| request.header(*name, *value));
+                let answer = ada.send(request, "").await;
+                if path == "/refresh" {
+                    assert_eq!(answer.status, 403, "{headers:?}: {}", answer.text());
+                    assert!(answer.set_cookies().is_empty(), "{headers:?}");
+                }
+            }
+            assert_eq!(state(&site).await, before, "{headers:?}");
+            ada.get("/profile").await.is_ok();
+        }
+        // As a person opens it, also from a page of another site.
+        for from in ["same-origin", "none", "cross-site"] {
+            let ada = site.logged_in_by("ada", Mode::Cookie).await;
+            let request = ada.request(Method::GET, "/refresh").header(header::ACCEPT, "text/html");
+            let request = request.header("sec-fetch-site", from).header("sec-fetch-mode", "navigate");
+            ada.send(request.header("sec-fetch-dest", "document"), "").await.goes_to("/dashboard");
+        }
+    }
+}
+
 #[tokio::test]
 async fn c08_a_second_sign_in_leaves_one_credential_in_the_browser() {
     let site = Site::new().await;

@@ -51,7 +51,7 @@ pub(crate) fn routes() -> Routes {
         .query("return_to", of::<&str>(), RETURN_TO)
         .goes("to `return_to` or /dashboard, or else to /login")
         .sets_cookies()
-        .refuses([Error::HttpsRequired, Error::RefusedByApplication(String::new())])
+        .refuses([Error::HttpsRequired, Error::CrossSite, Error::RefusedByApplication(String::new())])
         .refuses([Refusal::AmbiguousCookies, Refusal::TooManyCookies].map(Error::Refused));
     Routes::of("Signing in").get("/refresh", go_on, go_on_says).post("/refresh", refresh, refresh_says)
 }

@@ -99,7 +99,10 @@ impl<S: Answers> Front<S> {
                 async { asked.id.names(self.routes.clone().call(for_router(request, peer))).await };
             let answered = AssertUnwindSafe(answered).catch_unwind().await;
             answered.map_or_else(|panic| panicked(&*panic), |Ok(response)| response)
-        } else if matches!(sender, Sender::Stranger) && !asked.only_reads() {
+        } else if matches!(sender, Sender::Stranger)
+            // A browser that opens a page names no origin: what does is a script, a frame or nobody (attack X22).
+            && (!asked.only_reads() || request.headers().contains_key(header::ORIGIN))
+        {
             Error::CrossSite.into_response()
         } else {
             self.run_to_the_end(asked.id, for_router(request, peer)).await
