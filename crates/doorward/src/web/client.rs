@@ -6,7 +6,9 @@ use axum::extract::{ConnectInfo, FromRequestParts};
 use doorward_guard::distinct;
 use http::header::USER_AGENT;
 use http::request::Parts;
+use zeroize::Zeroizing;
 
+use super::input::Input;
 use crate::app::App;
 use crate::error::Error;
 pub(crate) use crate::wire::client::Client;
@@ -37,5 +39,14 @@ impl FromRequestParts<App> for Client {
                 .loses_cookies(&parts.headers, Reader::of(&parts.method, &parts.headers).is_person()),
             device: Device::read(distinct(&parts.headers, &app.cookies.names.device).unwrap_or_default()),
         })
+    }
+}
+
+impl Client {
+    /// Reads the device that a program sends in the body: it has no cookies.
+    pub(crate) fn read_device(&mut self, input: &mut Input) {
+        if let Some(device) = input.optional::<String>("device").map(Zeroizing::new) {
+            self.device = Device::read([device.as_str()]);
+        }
     }
 }

@@ -79,6 +79,25 @@ async fn x11_a_program_that_sends_its_device_gets_in() {
 }
 
 #[tokio::test]
+async fn x11_a_program_that_registers_with_its_device_is_known_to_both_accounts() {
+    let site = Site::new().await;
+    site.user("ada", RoleName::USER).await;
+    let device = ada_tries(&site.visitor(), PASSWORD).await.is_ok()["device"].as_str().unwrap().to_owned();
+    let ben = json!({ "name": "Ben", "email": "ben@example.org", "password": PASSWORD, "device": device });
+    let made = site.visitor().post("/register", ben.clone()).await.has_status(201).json();
+    let both = made["device"].as_str().unwrap();
+    assert!(both.len() > device.len() && both.ends_with(&device), "{both}");
+    storm(&site, 20, false).await;
+    for email in ["ada@example.org", "ben@example.org"] {
+        let body = json!({ "email": email, "password": PASSWORD, "device": both });
+        site.visitor().post("/login", body).await.is_ok();
+    }
+    let mut wrong = ben;
+    wrong["device"] = json!(7);
+    site.visitor().post("/register", wrong).await.is_refused("invalid_input");
+}
+
+#[tokio::test]
 async fn x11_the_cookie_lives_for_400_days_and_no_page_or_answer_shows_it() {
     let site = Site::new().await;
     site.user("ada", RoleName::USER).await;

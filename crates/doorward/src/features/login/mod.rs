@@ -16,7 +16,6 @@ use doorward_core::password::Password;
 use doorward_core::{Mode, Refusal, UserId, password_hash};
 use http::{HeaderMap, StatusCode};
 use minijinja::{Value, context};
-use zeroize::Zeroizing;
 
 use crate::app::App;
 use crate::audit::Action;
@@ -138,10 +137,7 @@ async fn read_and_sign_in(
     let (email, password) = (input.required::<Email>("email"), input.required::<Password>("password"));
     let default = if input.is_form { app.settings.mode_form } else { app.settings.mode_json };
     let mode = input.optional("mode").unwrap_or(default);
-    // A program has no cookies.
-    if let Some(device) = input.optional::<String>("device").map(Zeroizing::new) {
-        client.device = Device::read([device.as_str()]);
-    }
+    client.read_device(input);
     // Only a form goes anywhere afterwards, but a field that is no text is wrong for all.
     let _ = input.optional::<String>("return_to");
     input.check()?;

@@ -54,6 +54,7 @@ pub(crate) fn routes() -> Routes {
         required::<Password>("password"),
         optional::<Mode>("mode"),
         optional::<OpaqueSecret>("invite"),
+        optional::<String>("device"),
         optional::<String>("return_to").in_forms(),
     ];
     let register_says = says("Make an account, and sign in", Who::Anybody)
@@ -133,9 +134,10 @@ async fn register(
 async fn read_and_make(
     app: &App,
     input: &mut Input,
-    client: Client,
+    mut client: Client,
     headers: &HeaderMap,
 ) -> Result<(User, Issued)> {
+    client.read_device(input);
     let registering = read(app, input)?;
     credential::check_mode(app, registering.mode, (&client, input.is_form))?;
     make(app, registering, client, headers).await
