@@ -1,58 +1,7 @@
-import { DoorwardError, codeOf, isAway, isUndecided } from './error.js'
-
-/** How a sign-in is held: tokens in memory, tokens in HttpOnly cookies, or one session cookie. */
-export type Mode = 'bearer' | 'cookie' | 'session'
-
-export interface User {
-  id: string
-  name: string
-  email: string
-  role: string
-  created_at: string
-}
-
-/** One sign-in. */
-export interface Device {
-  id: string
-  /** Whether it is the one that asks. */
-  current: boolean
-  mode: Mode
-  created_at: string
-  last_seen_at: string
-  expires_at: string
-  ip: string | null
-  user_agent: string | null
-  device: string
-}
-
-export interface Credentials {
-  email: string
-  password: string
-}
-
-export interface Registration extends Credentials {
-  name: string
-  /** The secret of an invitation, where registration needs one. */
-  invite?: string
-}
-
-/** Where the tokens of bearer mode are kept, as one text. Clients that share a store share the sign-in. */
-export interface Store {
-  get(): string | null | undefined | Promise<string | null | undefined>
-  set(tokens: string | null): void | Promise<void>
-}
-
-export interface Options {
-  /** Where Doorward is, with its base path; in a browser the page's own origin where it is not given. */
-  url?: string
-  /** `bearer` where it is not given. */
-  mode?: Mode
-  /** The other origins that get the credential; everybody else gets a plain request. */
-  apis?: string[]
-  /** For bearer mode; in memory where it is not given. */
-  store?: Store
-  fetch?: typeof fetch
-}
+import { DoorwardError, codeOf, isAway, isUndecided, read, unreachable } from './error.js'
+import { type Held, type Issued, KnownDevice, memory } from './kept.js'
+import { Origins, isAboutToken } from './origins.js'
+import type { Credentials, Device, Mode, Options, Registration, Store, User } from './types.js'
 
 export const createClient = (options: Options = {}): Client => new Client(options)
 
@@ -61,28 +10,21 @@ const GRACE = 60_000
 /** How long a refresh may take, and how long one of another tab is waited for. */
 const ANSWER = 10_000
 const COURTESY = 2_000
-/**
- * For how long an origin that refused a new token as well gets no other one, in milliseconds; each time twice as long.
- * A changed role may change again between a refresh and its request, so `token_stale` waits less.
- */
-const PAUSE = 60_000
-const PAUSE_STALE = 1_000
-const MAX_PAUSE = 3_600_000
-
 /** The waits for the successor of a credential, whose answer may be on its way, in milliseconds. */
 const SUCCESSOR = [0, 250, 500, 1_000, 2_000]
 
 const sleep = (time: number) => new Promise((wake) => setTimeout(wake, time))
 
-/** Signs in and out, and sends requests as whoever is signed in. */
+/** Signs in and out, and sends requests with the credential. */
 export class Client {
   readonly mode: Mode
   #url: URL
   /** Where the password is changed. */
   #password: string
-  #trusted: Set<string>
+  #origins: Origins
   #send: typeof fetch
   #store: Store
+  #device: KnownDevice
   /** Whether other tabs hold the same sign-in. */
   #shared: boolean
   #tabs?: BroadcastChannel
@@ -98,22 +40,18 @@ export class Client {
   #unansweredSince = 0
   /** Until when another tab's refresh, or a password change, is waited for. */
   #elsewhere = 0
-  /** The origins for which a refresh changed nothing. */
-  #useless = new Map<string, { pause: number; until: number }>()
 
-  constructor({ url, mode = 'bearer', apis = [], store, fetch }: Options) {
+  constructor({ url, mode = 'bearer', apis = [], store, device, fetch }: Options) {
     const page = globalThis.location?.href
     if (!url && !page) throw new TypeError('Outside of a page, createClient needs the url of Doorward')
     this.#url = new URL((url ?? '/').replace(/\/*$/, '/'), page)
-    this.#trusted = new Set([this.#url.href, page ?? this.#url.href, ...apis].map((one) => new URL(one, page).origin))
-    // A page without an origin trusts nobody like it.
-    this.#trusted.delete('null')
+    this.#origins = new Origins([this.#url.href, page ?? this.#url.href, ...apis.map((api) => new URL(api, page).href)])
     this.mode = mode
     this.#password = new URL('profile/password', this.#url).href
     this.#send = fetch ?? ((input, init) => globalThis.fetch(input, init))
     this.#shared = mode !== 'bearer' || !!store
-    let held: string | null = null
-    this.#store = store ?? { get: () => held, set: (tokens) => void (held = tokens) }
+    this.#store = store ?? memory()
+    this.#device = new KnownDevice(device ?? memory())
     // In tabs alone: on a server it would tell one person's sign-in to the others.
     if (globalThis.document && globalThis.BroadcastChannel) {
       this.#tabs = new BroadcastChannel(`doorward ${this.#url}`)
@@ -158,7 +96,7 @@ export class Client {
   /** Renews the credential now. Requests do that by themselves when they have to. */
   async refresh(): Promise<void> {
     if (this.mode === 'session') return
-    this.#hope()
+    this.#origins.tryAll()
     await this.#read()
     const refused = await this.#renew(this.#version).catch(unreachable)
     if (refused) throw await DoorwardError.of(refused.clone())
@@ -204,7 +142,7 @@ export class Client {
   fetch: typeof fetch = async (input, init) => {
     const url = new URL(input instanceof Request ? input.url : input, globalThis.location?.href ?? this.#url)
     const request = () => new Request(input instanceof Request ? input.clone() : url, init)
-    if (!this.#trusted.has(url.origin)) return this.#send(request())
+    if (!this.#origins.trusts(url.origin)) return this.#send(request())
     const isStream = init?.body instanceof ReadableStream
     if (url.href !== this.#password) return this.#request(request, url, isStream)
 
@@ -231,7 +169,7 @@ export class Client {
     const isOurs = !first.headers.has('authorization')
     const response = await this.#as(first)
     const { origin } = new URL(response.url || url)
-    const code = isOurs && this.#trusted.has(origin) ? await codeOf(response) : ''
+    const code = isOurs && this.#origins.trusts(origin) ? await codeOf(response) : ''
     if (code.startsWith('session_')) await this.#over(version)
     if (code === 'token_stale' && this.mode === 'session' && !isStream) return this.#again(request, response)
     if (!this.#mayHelp(code, version, origin)) return response
@@ -257,7 +195,7 @@ export class Client {
     return response
   }
 
-  /** A password change hands out the credential anew. */
+  /** A password change hands out a new credential. */
   async #changed(response: Response) {
     const issued: Partial<Issued> = await response.json().catch(() => ({}))
     if (issued.expires_in === undefined) return
@@ -269,23 +207,12 @@ export class Client {
   #mayHelp(code: string, version: number, origin: string) {
     if (!isAboutToken(code) || this.mode === 'session') return false
     if (this.#user === null && (code === 'token_missing' || code === 'hidden')) return false
-    return version !== this.#version || performance.now() >= (this.#useless.get(origin)?.until ?? 0)
+    return version !== this.#version || this.#origins.mayHelp(origin)
   }
 
-  /** Remembers what an origin said after a refresh. One that refuses still gets no other for a while. */
   #learn(code: string, origin: string) {
-    const { pause, until } = this.#useless.get(origin) ?? { pause: -1, until: 0 }
-    if (!isAboutToken(code)) return void (until && this.#useless.set(origin, { pause: 0, until: 0 }))
-    if (performance.now() < until) return
-    const first = code === 'token_stale' ? PAUSE_STALE : PAUSE
-    const next = pause > 0 ? Math.min(pause * 2, MAX_PAUSE) : first
-    this.#useless.set(origin, { pause: next, until: performance.now() + next })
-    if (pause < 0 && this.#user !== null) console.warn(`doorward: after a refresh ${origin} still refuses the token: it stops refreshing for it`)
-  }
-
-  /** After a sign-in every origin is asked as if for the first time. */
-  #hope() {
-    for (const one of this.#useless.values()) one.until = 0
+    const isNew = this.#origins.learn(code, origin)
+    if (isNew && this.#user !== null) console.warn(`doorward: after a refresh ${origin} still refuses the token: it stops refreshing for it`)
   }
 
   /** Sends it with the credential of now. */
@@ -314,9 +241,13 @@ export class Client {
   async #enter(path: string, body: object): Promise<User> {
     // An answer to the sign-in before must not come after this one's and replace its cookies.
     await this.#renewing?.catch(() => {})
-    const entered = await read<Issued & { user: User }>(this.#plain(path, { ...body, mode: this.mode }))
+    // Cookies hold the device by themselves.
+    const device = this.mode === 'bearer' ? await this.#device.read() : undefined
+    const asked = this.#plain(path, { ...body, mode: this.mode, device })
+    const entered = await read<Issued & { user: User; device?: string }>(asked)
     await this.#keep(entered)
-    this.#hope()
+    if (entered.device) await this.#device.keep(entered.device)
+    this.#origins.tryAll()
     this.#tell({ kind: 'in', user: entered.user })
     this.#is(entered.user)
     return entered.user
@@ -362,7 +293,7 @@ export class Client {
 
   async #exchange(version: number): Promise<Response | undefined> {
     const current = () => version === this.#version
-    // No lock: whoever waits goes on alone if nothing is heard. But two tabs that refresh one after the other would make
+    // No lock: a tab that waits goes on alone if it hears nothing. But two tabs that refresh one after the other would make
     // the token of a third, whose request is still on its way, look like a copy.
     while (current() && Date.now() < this.#elsewhere) await sleep(20)
     const before = await this.#load()
@@ -446,29 +377,14 @@ export class Client {
   async #heard(message: Message) {
     const out = message.kind === 'out'
     if (out && this.#user?.id !== message.user) return
-    // A sign-in of this tab's own; but whoever leaves means all tabs.
+    // A sign-in of this tab's own; but a sign-out means all tabs.
     if (!this.#shared) return void (out && (await this.logout().catch(() => {})))
     if (message.kind === 'renewing') return void (this.#elsewhere = Date.now() + COURTESY)
     this.#elsewhere = 0
     this.#take(undefined)
-    if (message.kind === 'in') this.#hope()
+    if (message.kind === 'in') this.#origins.tryAll()
     if (message.kind !== 'renewed') this.#is(out ? null : message.user)
   }
-}
-
-const isAboutToken = (code: string) => code === 'hidden' || code.startsWith('token_')
-
-interface Issued {
-  token?: string
-  refresh_token?: string
-  expires_in: number
-}
-
-interface Held {
-  token?: string
-  refresh_token?: string
-  /** When the access token runs out, by the clock of this machine. */
-  expires: number
 }
 
 type Message = { kind: 'in'; user: User } | { kind: 'renewing' } | { kind: 'renewed' } | { kind: 'out'; user: string }
@@ -476,15 +392,4 @@ type Message = { kind: 'in'; user: User } | { kind: 'renewing' } | { kind: 'rene
 const nothing = () => {
   const problem = { code: 'refresh_invalid', message: 'Nobody is signed in' }
   return new Response(JSON.stringify(problem), { status: 401, headers: { 'content-type': 'application/problem+json' } })
-}
-
-function unreachable(cause: unknown): never {
-  if ((cause as Error)?.name === 'AbortError') throw cause
-  throw new DoorwardError('The server cannot be reached: try again', 'network', 0, [], undefined, { cause })
-}
-
-async function read<T>(asked: Promise<Response>): Promise<T> {
-  const response = await asked.catch(unreachable)
-  if (!response.ok) throw await DoorwardError.of(response)
-  return response.json().catch(unreachable)
 }

@@ -58,6 +58,18 @@ export const isAway = (status: number): boolean => status >= 502 && status <= 50
 /** Nothing was decided: also a timeout, or too many attempts. */
 export const isUndecided = (status: number): boolean => isAway(status) || status === 408 || status === 429
 
+export function unreachable(cause: unknown): never {
+  if ((cause as Error)?.name === 'AbortError') throw cause
+  throw new DoorwardError('The server cannot be reached: try again', 'network', 0, [], undefined, { cause })
+}
+
+/** What the answer to a named call says. */
+export async function read<T>(asked: Promise<Response>): Promise<T> {
+  const response = await asked.catch(unreachable)
+  if (!response.ok) throw await DoorwardError.of(response)
+  return response.json().catch(unreachable)
+}
+
 async function problem(response: Response): Promise<Problem> {
   return (await response.json().catch(() => {})) ?? {}
 }

@@ -1,5 +1,5 @@
 export { createClient, Client } from './client.js'
-export type { Credentials, Device, Mode, Options, Registration, Store, User } from './client.js'
 export type { Code } from './codes.js'
 export { DoorwardError } from './error.js'
 export type { FieldError } from './error.js'
+export type { Credentials, Device, Mode, Options, Registration, Store, User } from './types.js'

@@ -1,7 +1,8 @@
 import { useEffect, useSyncExternalStore } from 'react'
 
-import type { Client, User } from './client.js'
+import type { Client } from './client.js'
 import { DoorwardError } from './error.js'
+import type { User } from './types.js'
 
 /**
  * Who is signed in: a user, `null` for nobody, `undefined` while that is not known yet. It asks the server by itself, and

@@ -1,5 +1,6 @@
-import { type Client, type Options, createClient } from './client.js'
+import { type Client, createClient } from './client.js'
 import { halves, trimmed } from './cookies.js'
+import type { Options } from './types.js'
 
 /**
  * A client for one request that a server answers, in the name of whoever sent it: their cookies go to Doorward and to

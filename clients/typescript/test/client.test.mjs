@@ -41,7 +41,7 @@ async function echo() {
 }
 
 test('the core stays under 5 kB', () => {
-  const files = ['index', 'client', 'error'].map((name) => readFileSync(new URL(`../dist/${name}.js`, import.meta.url)))
+  const files = ['index', 'client', 'kept', 'origins', 'error'].map((name) => readFileSync(new URL(`../dist/${name}.js`, import.meta.url)))
   assert.ok(gzipSync(Buffer.concat(files)).length < 5_000)
 })
 
@@ -292,4 +292,68 @@ story('a body that is a stream is sent once', async (use) => {
   assert.equal(answer.status, 401)
   assert.deepEqual(line.seen.slice(before).map(({ path }) => path), ['/profile', '/refresh'])
   assert.equal((await client.fetch('/profile')).status, 200)
+})
+
+/** Uses up the guesses at Ada's account from this network. */
+async function storm(url) {
+  const guess = { method: 'POST', headers: { 'content-type': 'application/json' }, body: JSON.stringify({ ...ada, password: 'wrong' }) }
+  await until('the limit', async () => (await fetch(`${url}/login`, guess)).status === 429)
+}
+
+story('who signed in before gets in while strangers use up the guesses', async (use) => {
+  const server = use(await serve(['--set', 'throttle.account=2/1h'], {}, { isLimited: true }))
+  const bob = { name: 'bob', email: 'bob@example.org', password: ada.password }
+  const shared = shelf()
+  const [kept, inMemory] = [{ url: server.url, device: shared }, { url: server.url }].map(createClient)
+  await kept.register(ada)
+  const alone = shared.get()
+  await kept.logout()
+  assert.equal(shared.get(), alone)
+  // Another account in the same program: it knows both from then on.
+  await kept.register(bob)
+  await kept.logout()
+  await inMemory.login(ada)
+  await inMemory.logout()
+  await storm(server.url)
+  await assert.rejects(createClient({ url: server.url }).login(ada), { code: 'too_many_attempts', tryAgain: true })
+  for (const client of [kept, inMemory, createClient({ url: server.url, device: shared })]) {
+    assert.equal((await client.login(ada)).name, 'ada')
+    await client.logoutAll()
+  }
+  assert.deepEqual(shared.get().split('.').length, 2)
+})
+
+story('the device goes to Doorward alone, and only with a sign-in', async (use) => {
+  const server = use(await serve())
+  const [line, api] = [use(await wire(server.url)), use(await echo())]
+  const [device, store] = [shelf(), shelf()]
+  const client = createClient({ url: line.url, apis: [api.url], device, store })
+  await client.register(ada)
+  const secret = device.get()
+  assert.match(secret, /^[\w-]{43}$/)
+  await client.fetch(`${api.url}/things`)
+  await client.profile()
+  await client.refresh()
+  await client.changePassword(ada.password, 'another door, another promise')
+  await client.logout()
+  await client.login({ ...ada, password: 'another door, another promise' })
+  const withIt = line.seen.filter((request) => JSON.stringify(request).includes(secret))
+  assert.deepEqual(withIt.map(({ path }) => path), ['/login'])
+  assert.ok(![JSON.stringify(api.seen), store.get(), JSON.stringify(client.user)].join().includes(secret))
+})
+
+story('a place for the device that fails or holds something else keeps nobody out', async (use) => {
+  const server = use(await serve())
+  await createClient({ url: server.url }).register(ada)
+  const broken = () => {
+    throw new Error('no storage here')
+  }
+  const places = [undefined, 7, {}, '', 'x', 'x'.repeat(5_000_000)].map((kept) => ({ get: () => kept, set: broken }))
+  for (const device of [...places, { get: broken, set: broken }, { get: async () => broken(), set: async () => broken() }]) {
+    assert.equal((await createClient({ url: server.url, device }).login(ada)).name, 'ada')
+  }
+  // With cookies the browser keeps it by itself.
+  for (const mode of ['cookie', 'session']) {
+    assert.equal((await createClient({ url: server.url, mode, device: { get: assert.fail, set: assert.fail } }).login(ada)).name, 'ada')
+  }
 })

@@ -39,7 +39,7 @@ test('a component shows who is signed in, and follows', { timeout: 60_000 }, () 
       context.route(`${line.url}${path}`, (route) => route.fulfill({ body, contentType }))
     await give('/page', 'text/html', PAGE)
     await give('/shim.js', 'text/javascript', 'export const { useEffect, useSyncExternalStore } = globalThis.React')
-    for (const name of ['index', 'client', 'error', 'react']) {
+    for (const name of ['index', 'client', 'kept', 'origins', 'error', 'react']) {
       await give(`/${name}.js`, 'text/javascript', readFileSync(new URL(`../dist/${name}.js`, import.meta.url), 'utf8'))
     }
     const page = await context.newPage()

@@ -27,7 +27,7 @@ export async function using(body) {
   }
 }
 
-export async function serve(flags = [], env = {}) {
+export async function serve(flags = [], env = {}, { isLimited = false } = {}) {
   const data = mkdtempSync(join(tmpdir(), 'doorward-client-'))
   const at = ['--data', data]
   const given = { env: { PATH: process.env.PATH, NO_COLOR: '1', ...env } }
@@ -38,7 +38,8 @@ export async function serve(flags = [], env = {}) {
     role: (name, role) => run('user', 'role', email(name), role),
     async start(port = 0) {
       const line = ['serve', ...at, '--listen', `127.0.0.1:${port}`, '--metrics-listen', '127.0.0.1:0', ...flags]
-      child = spawn(PROGRAM, [...line, '--dev', '--no-throttle', '--log-level', 'warn'], {
+      const limits = isLimited ? [] : ['--no-throttle']
+      child = spawn(PROGRAM, [...line, '--dev', ...limits, '--log-level', 'warn'], {
         ...given,
         stdio: ['ignore', 'pipe', 'inherit'],
       })
@@ -92,7 +93,7 @@ export async function wire(url, answer = async () => true) {
     ask.end(body)
     const [response] = await once(ask, 'response').catch(() => [])
     if (!response) return
-    seen.push({ path: incoming.url, status: response.statusCode, headers })
+    seen.push({ path: incoming.url, status: response.statusCode, headers, body: String(body) })
     const text = await buffer(response)
     const sent = await wires.answer(incoming.url, response.statusCode)
     if (typeof sent === 'number') return fail(outgoing, sent)

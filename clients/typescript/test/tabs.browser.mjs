@@ -211,3 +211,26 @@ for (const kind of ['cookie', 'store']) {
     assert.deepEqual([reused, refused], [0, 0])
   })
 }
+
+story('the device of bearer mode is in the memory of its page and nowhere else', async (use) => {
+  const { line, tab } = await visiting(use, 'bearer')
+  const [page, other] = [await tab(), await tab()]
+  await other.evaluate(() => {
+    window.heard = []
+    window.channel = new BroadcastChannel(`doorward ${location.origin}/`)
+    window.channel.onmessage = ({ data }) => heard.push(data)
+  })
+  await page.evaluate(async (ada) => {
+    await client.register(ada)
+    await client.logout()
+    await client.login(ada)
+  }, ada)
+  const { device } = JSON.parse(line.seen.findLast(({ path }) => path === '/login').body)
+  assert.match(device, /^[\w-]{43}$/)
+  await until('what other tabs hear', () => other.evaluate(() => heard.length >= 3))
+  const places = await page.evaluate(async () => [
+    { ...localStorage }, { ...sessionStorage }, document.cookie, location.href, history.state, window.name,
+    await indexedDB.databases(), await caches.keys(), client.user,
+  ])
+  assert.ok(!JSON.stringify([places, await other.evaluate(() => heard)]).includes(device))
+})
