@@ -24,6 +24,9 @@ const LIVE = { active: true, token_type: 'session_secret', sub: CAROL, sid: SID,
 const client = { id: 'guard', secret: 'of the test' }
 const settings = { issuer: table.issuer, audience: table.audience, client, now: () => table.now * 1000 }
 
+/** The answer about one secret. */
+const says = (said) => (_, outgoing) => outgoing.end(JSON.stringify({ tokens: [said] }))
+
 /** A secret of nobody; each number is another. */
 const secret = (n) => new Headers({ cookie: `__Host-sessionId=${String(n).padStart(42, 'x')}A` })
 
@@ -34,7 +37,7 @@ async function publisher(answers = {}) {
   const event = (name, data, id) => `event: ${name}\n${id ? `id: ${id}\n` : ''}data: ${JSON.stringify(data)}\n\n`
   const routes = {
     '/.well-known/jwks.json': (_, outgoing) => outgoing.end(JSON.stringify(table.jwks)),
-    '/introspect': (_, outgoing) => outgoing.end(JSON.stringify({ active: false })),
+    '/introspect': says({ active: false }),
     '/revocations': (_, outgoing) => {
       outgoing.writeHead(200, { 'content-type': 'text/event-stream' })
       outgoing.write(event('reset', {}) + event('current', { keys: 'one' }, 'e-1'))
@@ -121,25 +124,25 @@ story('x14_made_up_session_secrets_are_so_many_questions_at_a_time_and_no_more',
   assert.deepEqual(new Set(over), new Set(['unavailable']))
   const again = verdict(secret(0))
   assert.equal(server.count('/introspect'), 32)
-  server.routes['/introspect'] = (_, outgoing) => outgoing.end(JSON.stringify({ active: false }))
+  server.routes['/introspect'] = says({ active: false })
   for (const outgoing of waiting) server.routes['/introspect'](undefined, outgoing)
   assert.deepEqual(new Set(await Promise.all(answers.slice(0, 32 + 256))), new Set(['token_invalid']))
   assert.equal(await again, 'token_invalid')
   assert.equal(server.count('/introspect'), 32 + 256)
   // They cost the server a question each, once, and push nobody out whose session is live.
-  server.routes['/introspect'] = (_, outgoing) => outgoing.end(JSON.stringify(LIVE))
+  server.routes['/introspect'] = says(LIVE)
   assert.equal(await verdict(secret('live')), 'ok')
 })
 
 story('x08_a_remembered_secret_is_asked_about_again_once_its_user_has_changed', async (use) => {
-  const server = use(await publisher({ '/introspect': (_, outgoing) => outgoing.end(JSON.stringify(LIVE)) }))
+  const server = use(await publisher({ '/introspect': says(LIVE) }))
   const { guard, verdict } = await guarding(use, server)
   assert.deepEqual([await verdict(secret(1)), await verdict(secret(1)), server.count('/introspect')], ['ok', 'ok', 1])
   // A new password replaces the secret.
-  server.routes['/introspect'] = (_, outgoing) => outgoing.end(JSON.stringify({ active: false }))
+  server.routes['/introspect'] = says({ active: false, code: 'token_stale' })
   server.say(['revoked', { users: [[CAROL, VERSION + 1, KEEP]] }, 'e-2'])
   await until('the change', () => guard.health().revocations === 1)
-  assert.deepEqual([await verdict(secret(1)), server.count('/introspect')], ['token_invalid', 2])
+  assert.deepEqual([await verdict(secret(1)), server.count('/introspect')], ['token_stale', 2])
 })
 
 story('x14_a_secret_that_can_be_none_is_no_question', async (use) => {
@@ -158,19 +161,20 @@ for (const [name, answer] of Object.entries({
     const timer = setInterval(() => outgoing.write('x'.repeat(65_536)), 1)
     outgoing.on('close', () => clearInterval(timer))
   },
-  'that names nobody': (_, outgoing) => outgoing.end(JSON.stringify({ active: true, token_type: 'session_secret' })),
-  'of another shape': (_, outgoing) => outgoing.end(JSON.stringify({ ...LIVE, sub: 'carol' })),
-  'without an end of the session': (_, outgoing) => outgoing.end(JSON.stringify({ ...LIVE, exp: undefined })),
+  'that names nobody': says({ active: true, token_type: 'session_secret' }),
+  'of another shape': says({ ...LIVE, sub: 'carol' }),
+  'without an end of the session': says({ ...LIVE, exp: undefined }),
   'that is no JSON': (_, outgoing) => outgoing.end('<html>'),
   'that is null': (_, outgoing) => outgoing.end('null'),
-  'of a failure': (_, outgoing) => outgoing.writeHead(500).end(JSON.stringify(LIVE)),
+  'about none': (_, outgoing) => outgoing.end(JSON.stringify({ tokens: [] })),
+  'of a failure': (_, outgoing) => outgoing.writeHead(500).end(JSON.stringify({ tokens: [LIVE] })),
   'of somewhere else': (_, outgoing) => outgoing.writeHead(307, { location: 'http://127.0.0.1:1/' }).end(),
 })) {
   story(`x14_an_answer_about_a_session_is_no_answer: one ${name}`, async (use) => {
     const server = use(await publisher({ '/introspect': answer }))
     const { verdict } = await guarding(use, server)
     assert.equal(await verdict(secret(1)), 'unavailable')
-    server.routes['/introspect'] = (_, outgoing) => outgoing.end(JSON.stringify(LIVE))
+    server.routes['/introspect'] = says(LIVE)
     assert.equal(await verdict(secret(1)), 'ok')
   })
 }

@@ -28,7 +28,7 @@ async function publisher(said = { active: false }, asked = []) {
   const server = createServer((incoming, outgoing) => {
     asked.push(`${incoming.method} ${incoming.url}`)
     if (incoming.url === '/.well-known/jwks.json') return outgoing.end(JSON.stringify(table.jwks))
-    if (incoming.url === '/introspect') return outgoing.end(JSON.stringify(said))
+    if (incoming.url === '/introspect') return outgoing.end(JSON.stringify({ tokens: [said] }))
     outgoing.writeHead(200, { 'content-type': 'text/event-stream' })
     for (const [event, data] of feed) outgoing.write(`event: ${event}\nid: e-1\ndata: ${JSON.stringify(data)}\n\n`)
   })

@@ -11,7 +11,10 @@ const ANSWER = 5_000
 const QUESTIONS = 32
 const WAITING = 256
 
-type Known = Token | 'token_invalid'
+/** A live session, or why its secret is refused. */
+type Known = Token | Dead
+type Dead = (typeof DEAD)[number]
+const DEAD = ['token_invalid', 'token_stale', 'session_ended', 'session_expired'] as const
 
 /** What the server said about a secret, and when it was asked. */
 export interface Answer {
@@ -76,12 +79,12 @@ export class Sessions {
       const response = await fetch(this.url, {
         method: 'POST',
         headers: { authorization: this.authorization },
-        body: new URLSearchParams(secrets.length > 1 ? { tokens: secrets.join(' ') } : { token: secrets[0]! }),
+        body: new URLSearchParams({ tokens: secrets.join(' ') }),
         redirect: 'error',
         signal,
       })
       const said = JSON.parse(await read(response))
-      const each: Said[] = secrets.length > 1 ? said.tokens : [said]
+      const each: Said[] = said.tokens
       if (each.length !== secrets.length) throw new Error('an answer about a session is missing')
       return each.map(known)
     } finally {
@@ -109,8 +112,8 @@ function put<T>(map: Map<string, T>, name: string, one: T) {
   if (map.size > MAX && oldest !== undefined) map.delete(oldest)
 }
 
-function known({ active, token_type, sub, sid, role, ver = 0, iat, exp }: Said): Known {
-  if (active === false) return 'token_invalid'
+function known({ active, code, token_type, sub, sid, role, ver = 0, iat, exp }: Said): Known {
+  if (active === false) return DEAD.find((why) => why === code) ?? 'token_invalid'
   const isWhole = ID.test(sub) && ID.test(sid) && ROLE.test(role) && [ver, iat, exp].every(Number.isSafeInteger)
   if (active !== true || !isWhole) throw new Error('the answer about a session cannot be read')
   // A token in the place of a session secret is none.
@@ -123,6 +126,7 @@ const hashOf = (secret: string) => createHash('sha256').update(secret).digest('b
 
 interface Said {
   active: boolean
+  code?: string
   token_type: string
   sub: string
   sid: string

@@ -37,14 +37,15 @@ pub(super) struct Answers {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Answer {
     at: Instant,
-    /// `None` for a secret of nobody, or of a session that is over.
-    identity: Option<Identity>,
+    /// Or why it is refused: a secret of nobody, a former one, or one of a session that is over.
+    said: Result<Identity, Refusal>,
 }
 
 #[derive(Deserialize)]
 struct Introspected<'a> {
     active: bool,
     #[serde(borrow)]
+    code: Option<&'a str>,
     sub: Option<&'a str>,
     sid: Option<&'a str>,
     role: Option<RoleName>,
@@ -53,7 +54,7 @@ struct Introspected<'a> {
     exp: Option<i64>,
 }
 
-/// The answer about several.
+/// The answer about each.
 #[derive(Deserialize)]
 struct Several<'a> {
     #[serde(borrow)]
@@ -112,7 +113,9 @@ impl Shared {
                     continue;
                 }
                 Err(place) => {
-                    let answer = self.introspect(secret).await.map_err(unavailable)?;
+                    let answers = self.introspect(std::slice::from_ref(secret)).await;
+                    let answer = answers.and_then(|all| all.first().copied().ok_or(UNREADABLE));
+                    let answer = answer.map_err(unavailable)?;
                     self.remember_good(hash, answer);
                     // Somebody may have put another answer there: ours is as good.
                     place.insert(answer).ok();
@@ -132,8 +135,7 @@ impl Shared {
         if !self.is_client {
             return Ok(vec![Err(Refusal::TokenInvalid); secrets.len()]);
         }
-        let asked =
-            timeout(REQUEST_TIMEOUT, self.introspect_all(secrets)).await.unwrap_or(Err(Failure::Silent));
+        let asked = timeout(REQUEST_TIMEOUT, self.introspect(secrets)).await.unwrap_or(Err(Failure::Silent));
         let Ok(answers) = asked.map_err(unavailable) else {
             let last = |secret: &OpaqueSecret| self.go_by_the_last_answer(secret.hash(), now);
             return Ok(secrets.iter().map(last).collect());
@@ -146,16 +148,16 @@ impl Shared {
     }
 
     fn remember_good(&self, hash: [u8; 32], answer: Answer) {
-        match answer.identity {
-            Some(_) => self.answers.good.insert(hash, answer),
-            None => drop(self.answers.good.remove(&hash)),
+        match answer.said {
+            Ok(_) => self.answers.good.insert(hash, answer),
+            Err(_) => drop(self.answers.good.remove(&hash)),
         }
     }
 
     /// The server has said so just now: where memory doesn't hold every revocation, that is enough. An answer from before
     /// what the feed has told is none: the server's nodes may be of two minds for a moment.
     fn told(&self, answer: Answer, now: Timestamp) -> Result<Identity, Refusal> {
-        let Some(identity) = answer.identity else { return Err(Refusal::TokenInvalid) };
+        let identity = answer.said?;
         match self.standing(&identity) {
             Standing::Good | Standing::Unknown if now >= identity.expires_at => Err(Refusal::SessionExpired),
             Standing::Good | Standing::Unknown => Ok(identity),
@@ -166,8 +168,8 @@ impl Shared {
 
     /// What memory tells of an answer; `None` if the server has to be asked again.
     fn judged(&self, answer: Answer, now: Timestamp) -> Option<Result<Identity, Refusal>> {
-        let standing = answer.identity.map(|identity| self.standing(&identity));
-        let is_open = matches!(standing, Some(Standing::Stale | Standing::Unknown));
+        let standing = answer.said.map(|identity| self.standing(&identity));
+        let is_open = matches!(standing, Ok(Standing::Stale | Standing::Unknown));
         (!is_open).then(|| self.told(answer, now))
     }
 
@@ -176,17 +178,8 @@ impl Shared {
         self.verifier.revocations.check(user, session, claims_version)
     }
 
-    async fn introspect(&self, secret: &OpaqueSecret) -> Result<Answer, Failure> {
+    async fn introspect(&self, secrets: &[OpaqueSecret]) -> Result<Vec<Answer>, Failure> {
         // Base64url needs no escapes in a form.
-        let form = format!("token={}&token_type_hint=session_secret", *secret.to_text());
-        let (asked_at, body) = self.question(form).await?;
-        serde_json::from_slice::<Introspected<'_>>(&body)
-            .ok()
-            .and_then(|said| said.answer(asked_at))
-            .ok_or(UNREADABLE)
-    }
-
-    async fn introspect_all(&self, secrets: &[OpaqueSecret]) -> Result<Vec<Answer>, Failure> {
         let texts: Vec<_> = secrets.iter().map(OpaqueSecret::to_text).collect();
         let texts: Vec<_> = texts.iter().map(|text| text.as_str()).collect();
         let (asked_at, body) = self.question(format!("tokens={}", texts.join("+"))).await?;
@@ -214,8 +207,13 @@ fn unavailable(failure: Failure) -> Refusal {
 impl Introspected<'_> {
     /// `None` for what no answer should say.
     fn answer(&self, at: Instant) -> Option<Answer> {
-        let identity = if self.active { Some(self.identity()?) } else { None };
-        Some(Answer { at, identity })
+        let said = if self.active { Ok(self.identity()?) } else { Err(self.refusal()) };
+        Some(Answer { at, said })
+    }
+
+    fn refusal(&self) -> Refusal {
+        let whys = [Refusal::TokenStale, Refusal::SessionEnded, Refusal::SessionExpired];
+        whys.into_iter().find(|why| self.code == Some(why.code())).unwrap_or(Refusal::TokenInvalid)
     }
 
     fn identity(&self) -> Option<Identity> {

@@ -1,9 +1,10 @@
 //! Session secrets, about which the guard asks the server.
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use doorward::accounts::Actor;
-use doorward::testing::{Site, Visitor};
+use doorward::testing::{PASSWORD, Site, Visitor};
 use doorward_core::name::DisplayName;
 use doorward_core::role::RoleName;
 use doorward_core::token::Algorithm;
@@ -208,6 +209,37 @@ async fn x08_a_copy_is_out_at_a_guard_once_the_feed_tells_of_the_new_password() 
     assert_eq!(verdict_on(&guard, &copy).await, "ok");
     let passwords = json!({ "current_password": doorward::testing::PASSWORD, "new_password": "another door, another key" });
     ada.post("/profile/password", passwords).await.is_ok();
-    eventually("the copy is out", async || verdict_on(&guard, &copy).await == "token_invalid").await;
+    // As the server says it for a minute, so that a request in flight is sent again.
+    eventually("the copy is out", async || verdict_on(&guard, &copy).await == "token_stale").await;
     assert_eq!(verdict_on(&guard, &ada).await, "ok");
+    let both = format!("{}; {}", cookie(&copy), cookie(&ada));
+    assert_eq!(verdict_of(&guard, "cookie", &both).await, "ok");
+}
+
+/// Of a secret that it asks about for the first time, too.
+#[tokio::test]
+async fn a_guard_refuses_a_session_secret_for_the_reason_that_the_server_has() {
+    let (site, address) = server().await;
+    let (ended, over, renewed) = (
+        site.logged_in_by("ada", Mode::Session).await,
+        site.logged_in_by("bob", Mode::Session).await,
+        site.logged_in_by("eve", Mode::Session).await,
+    );
+    let stale = renewed.copy();
+    ended.copy().post("/logout", json!({})).await.is_ok();
+    over.copy().post("/profile/delete", json!({ "password": PASSWORD })).await.is_ok();
+    let passwords = json!({ "current_password": PASSWORD, "new_password": "another door, another key" });
+    renewed.post("/profile/password", passwords).await.is_ok();
+    let told = guard(&site, address).await;
+    for (visitor, expected) in [(&ended, "session_ended"), (&over, "session_ended"), (&stale, "token_stale")]
+    {
+        for _ in 0..2 {
+            assert_eq!(verdict_on(&told, visitor).await, expected);
+        }
+        visitor.get("/profile").await.is_refused(expected);
+    }
+    // A minute later it is nobody's.
+    site.clock.advance(Duration::from_secs(61));
+    assert_eq!(verdict_on(&guard(&site, address).await, &stale).await, "token_invalid");
+    stale.get("/profile").await.is_refused("token_invalid");
 }

@@ -1,7 +1,9 @@
 //! Introspection (RFC 7662): `POST /introspect` with `token` tells a registered client whether it is alive, and whose.
 //!
 //! Access tokens, refresh tokens and session secrets, which are told apart by their form: `token_type_hint` changes
-//! nothing. Whatever isn't alive is `{active: false}` and no more: unknown, expired, of an ended session, stale.
+//! nothing. Whatever isn't alive is `{active: false}` and no more: unknown, expired, of an ended session, with an old role. Only of
+//! `tokens`, which are session secrets and the question of our guards, the answer says why: a guard then refuses as this
+//! server does. Who holds a session secret can learn it by a request of their own.
 //! `token_type` says which kind it is; only `Bearer` opens something as an access token. Asking about a session secret
 //! uses its session, as a request to this server would. Never told: name and address.
 
@@ -37,13 +39,14 @@ pub(crate) fn routes() -> Routes {
             ("exp", like(of::<u64>(), 1_773_481_313)),
             ("iss", like(of::<&str>(), "https://accounts.example.org")),
             ("aud", like(of::<&str>(), "doorward")),
+            ("code", like(of::<&str>(), "token_stale")),
         ],
     );
     let alive = named("Introspected", "Whether a token is alive, and whose.", alive);
     let told =
         json!({ "anyOf": [alive.clone(), object([("tokens", json!({ "type": "array", "items": alive }))])] });
     let introspect_says = says("Ask about a token", Who::Client)
-        .more("RFC 7662. Whatever isn't alive is `{\"active\": false}` and no more. `tokens` in place of `token` asks about up to 64 session secrets at once, with one space between them; the answers stand in their order.")
+        .more("RFC 7662. Whatever isn't alive is `{\"active\": false}` and no more. `tokens` in place of `token` asks about up to 64 session secrets at once, with one space between them; the answers stand in their order, and where one isn't alive, `code` says why.")
         .body([optional::<String>("token"), optional::<String>("tokens"), optional::<String>("token_type_hint")])
         .json(200, "whether it is alive, and whose", told);
     Routes::of("For other programs").post("/introspect", introspect, introspect_says)
@@ -55,6 +58,9 @@ struct Told {
     active: bool,
     #[serde(flatten)]
     alive: Option<Alive>,
+    /// Why it isn't alive.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    code: Option<&'static str>,
 }
 
 #[derive(Serialize)]
@@ -79,7 +85,7 @@ struct Several {
 
 impl Told {
     fn of(alive: Option<Alive>) -> Self {
-        Self { active: alive.is_some(), alive }
+        Self { active: alive.is_some(), alive, code: None }
     }
 }
 
@@ -102,11 +108,10 @@ async fn several(app: &App, tokens: &str) -> Result<Vec<Told>> {
             format!("must be session secrets, {MOST_COOKIES} at most, with one space between them");
         return Err(Error::field("tokens", expected));
     };
-    let answers = app.sessions.memory.sessions(&secrets, app.now()).await?;
-    let told = answers.into_iter().map(|answer| match answer {
+    let told = of_secrets(app, &secrets, app.now()).await?.into_iter().map(|answer| match answer {
         Ok(identity) => Ok(Told::of(Some(shown(app, "session_secret", identity)))),
         Err(Refusal::Unavailable) => Err(Refusal::Unavailable.into()),
-        Err(_) => Ok(Told::of(None)),
+        Err(refusal) => Ok(Told { code: Some(refusal.code()), ..Told::of(None) }),
     });
     told.collect()
 }
@@ -114,7 +119,7 @@ async fn several(app: &App, tokens: &str) -> Result<Vec<Told>> {
 async fn alive(app: &App, token: &str) -> Result<Option<Alive>> {
     let now = app.now();
     let (token_type, identity) = if let Some(secret) = OpaqueSecret::parse(token) {
-        ("session_secret", of_secret(app, &secret, now).await?)
+        ("session_secret", of_secret(app, secret, now).await?)
     } else if token.contains('.') && !token.starts_with("dr1.") {
         ("Bearer", of_access_token(app, token, now).await?)
     } else {
@@ -151,17 +156,28 @@ async fn of_access_token(app: &App, token: &str, now: Timestamp) -> Result<Optio
     Ok(alive.then(|| Identity::of_token(token, stored.mode)))
 }
 
-async fn of_secret(app: &App, secret: &OpaqueSecret, now: Timestamp) -> Result<Option<Identity>> {
-    let (hash, memory) = (secret.hash(), &app.sessions.memory);
-    let checked = match memory.session_in_memory(&hash, now) {
-        Some(checked) => checked,
-        None => memory.session(secret, now).await,
-    };
-    match checked {
-        Ok(identity) => Ok(Some(identity)),
-        Err(Refusal::Unavailable) => Err(Refusal::Unavailable.into()),
-        Err(_) => Ok(None),
+async fn of_secret(app: &App, secret: OpaqueSecret, now: Timestamp) -> Result<Option<Identity>> {
+    match of_secrets(app, &[secret], now).await?.pop() {
+        Some(Ok(identity)) => Ok(Some(identity)),
+        Some(Err(Refusal::Unavailable)) => Err(Refusal::Unavailable.into()),
+        _ => Ok(None),
     }
+}
+
+/// By memory, where it knows them all.
+async fn of_secrets(
+    app: &App,
+    secrets: &[OpaqueSecret],
+    now: Timestamp,
+) -> Result<Vec<Result<Identity, Refusal>>> {
+    let memory = &app.sessions.memory;
+    let known: Option<Vec<_>> =
+        secrets.iter().map(|secret| memory.session_in_memory(&secret.hash(), now)).collect();
+    Ok(match (known, secrets) {
+        (Some(known), _) => known,
+        (None, [one]) => vec![memory.session(one, now).await],
+        (None, several) => memory.sessions(several, now).await?,
+    })
 }
 
 #[cfg(test)]

@@ -31,7 +31,6 @@ use crate::web::detour::{detour, from_elsewhere};
 use crate::web::input::Input;
 use crate::web::notice::{Notice, Said};
 use crate::web::{credential, proof};
-use crate::wire::device::Device;
 use crate::wire::query::Query;
 use crate::wire::reader::Reader;
 use crate::wire::return_to::{RETURN_TO, reaches, return_to};
