@@ -1,5 +1,6 @@
 //! Email addresses in their one canonical form, for uniqueness, look-up, rate limits and mail alike.
 
+mod lookalikes;
 mod shown;
 
 use std::fmt;
