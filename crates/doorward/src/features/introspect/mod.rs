@@ -1,11 +1,11 @@
 //! Introspection (RFC 7662): `POST /introspect` with `token` tells a registered client whether it is alive, and whose.
 //!
 //! Access tokens, refresh tokens and session secrets, which are told apart by their form: `token_type_hint` changes
-//! nothing. Whatever isn't alive is `{active: false}` and no more: unknown, expired, of an ended session, with an old role. Only of
-//! `tokens`, which are session secrets and the question of our guards, the answer says why: a guard then refuses as this
-//! server does. Who holds a session secret can learn it by a request of their own.
-//! `token_type` says which kind it is; only `Bearer` opens something as an access token. Asking about a session secret
-//! uses its session, as a request to this server would. Never told: name and address.
+//! nothing. Whatever isn't alive is `{active: false}` and no more: unknown, expired, of an ended session, with an old
+//! role. `tokens` are session secrets, the question of our guards: there the answer says why, so that a guard refuses as
+//! this server does. Who holds a session secret can learn that by a request of their own. `token_type` says which kind it
+//! is; only `Bearer` opens something as an access token. Asking about a session secret uses its session, as a request to
+//! this server would. Never told: name and address.
 
 use axum::Json;
 use axum::extract::State;
