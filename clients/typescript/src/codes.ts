@@ -64,6 +64,8 @@ export type Code =
   | 'invalid_input'
   /** 429: Too many attempts: try again in 30 seconds. Wait as long as `Retry-After` says. */
   | 'too_many_attempts'
+  /** 503: The server's disk is nearly full, so nothing new is stored: try again later. Try again after `Retry-After`. Signing out, refreshing and a new password go on meanwhile. */
+  | 'no_room'
   /** 503: Too busy at the moment: try again. Keep what you hold, and try again after `Retry-After`. */
   | 'overloaded'
   /** 503: Temporarily unavailable: try again. Keep what you hold, and try again after `Retry-After`. */

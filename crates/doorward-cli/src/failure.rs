@@ -35,6 +35,7 @@ impl From<OpenError> for Failure {
 impl From<StoreError> for Failure {
     fn from(error: StoreError) -> Self {
         let hint = match &error {
+            StoreError::Full(_) => "make room on its disk",
             StoreError::Unavailable(_) => "see whether the database runs and may be used: `doorward doctor`",
             StoreError::Overloaded | StoreError::Contended(_) => "try again",
             StoreError::Corrupt(_) => "`doorward doctor` looks closer",
@@ -58,6 +59,9 @@ impl From<Error> for Failure {
         let hint = match error {
             Error::EmailTaken => "`doorward user show` with this address shows the account",
             Error::LastAdmin => "`doorward user role OTHER admin` makes somebody else one",
+            Error::NoRoom => {
+                "make room on the disk of the data folder: `doorward doctor` says how much is free"
+            }
             Error::Unavailable(_) => "`doorward doctor` looks closer",
             _ => "",
         };

@@ -15,17 +15,20 @@ use doorward_core::{LinkId, OpaqueSecret, Refusal, SessionId, Timestamp, UserId}
 
 use crate::actors::Standing;
 pub use crate::actors::{Actor, Admin, Confirmation, Owner};
-use crate::audit::{self, Action, Entry};
+use crate::audit::{self, Action, Entry, Log};
 use crate::clock::Clock;
 use crate::error::{Error, Result};
 use crate::known_devices;
 use crate::links::{self, Invitation};
-use crate::revocations::{self, Because, Revocations};
+use crate::revocations::{self, Because, Ending, Revocations};
 use crate::sessions::renewal::{Renewal, keep_over, renew};
 use crate::sessions::{Issued, Sessions};
 use crate::store::{Store, Tx, values};
-use crate::users::{self, User, Users};
-use steps::{Doing, Locked, Needs, WITH_HASH, after_new_password, apply, end_all, is_last_admin, locked};
+use crate::throttle::{Kind, Throttle};
+use crate::users::{self, Subject, User, Users, VouchedBy};
+use steps::{
+    Doing, Done, Found, Needs, WITH_HASH, after_new_password, apply, end_all, is_last_admin, locked, seen,
+};
 pub(crate) use steps::{Inserted, insert};
 
 /// What is to be changed; `None` stays as it is.
@@ -42,6 +45,21 @@ pub struct Change {
 }
 
 impl Change {
+    /// Whether it takes access away and does nothing else, so that neither a limit nor a full disk stops it.
+    pub(crate) fn only_disables(&self) -> bool {
+        self.disabled == Some(true) && self.name.is_none() && self.email.is_none() && self.role.is_none()
+    }
+
+    /// Whether this user is like that already, also in who vouches for the address.
+    fn is_in(&self, user: &User, vouches: Option<VouchedBy>) -> bool {
+        self.name.as_ref().is_none_or(|name| name.as_str() == user.name)
+            && self.email.as_ref().is_none_or(|email| {
+                *email == user.email && (vouches.is_none() || vouches == user.email_vouched_by)
+            })
+            && self.role.is_none_or(|role| role == user.role)
+            && self.disabled.is_none_or(|disabled| disabled == user.disabled_at.is_some())
+    }
+
     /// Whether it could leave fewer admins than before.
     fn may_remove_admin(&self) -> bool {
         self.role.is_some() || self.disabled == Some(true)
@@ -86,6 +104,18 @@ pub struct NewUser {
     pub password_hash: Option<String>,
 }
 
+impl NewUser {
+    /// Whether it may be made by who stands so.
+    fn may_be_made(&self, standing: Standing, roles: &Roles) -> Result<()> {
+        standing.covers(roles, self.role)?;
+        // Who sets a password knows it.
+        match self.password_hash {
+            Some(_) => standing.is_confirmed(),
+            None => standing.is_confirmed_for(roles, &[self.role]),
+        }
+    }
+}
+
 /// The owner's own change of a password.
 #[derive(Debug, Clone)]
 pub(crate) struct PasswordChange {
@@ -106,6 +136,7 @@ pub struct Accounts {
     users: Arc<Users>,
     sessions: Arc<Sessions>,
     revocations: Arc<Revocations>,
+    throttle: Arc<Throttle>,
 }
 
 const SET_PASSWORD: &str = "UPDATE users SET password_hash = $2, updated_at = $3 WHERE id = $1";
@@ -114,11 +145,15 @@ const DELETE: &str = "DELETE FROM users WHERE id = $1";
 impl Accounts {
     pub(crate) fn new(
         (store, clock, roles): (Store, Clock, Roles),
-        users: Arc<Users>,
-        sessions: Arc<Sessions>,
-        revocations: Arc<Revocations>,
+        (users, sessions, revocations): (Arc<Users>, Arc<Sessions>, Arc<Revocations>),
+        throttle: Arc<Throttle>,
     ) -> Self {
-        Self { store, clock, roles, users, sessions, revocations }
+        Self { store, clock, roles, users, sessions, revocations, throttle }
+    }
+
+    /// Counts an act that adds to the database.
+    fn count(&self, actor: &Actor, now: Timestamp) -> Result<()> {
+        actor.user().map_or(Ok(()), |user| self.throttle.act(Kind::Change, user, now))
     }
 
     /// Makes an account.
@@ -131,17 +166,12 @@ impl Accounts {
         let (id, roles) = (UserId::new(now, crate::random::bytes()), self.roles.clone());
         let entry = Entry::new(Action::UserCreated, actor.by(), now).user(id);
         let entry = entry.detail(format!("role {}", new.role));
+        let asked = actor.is_seen_to_stand(&self.store, (&roles, permission::USERS_WRITE), now).await?;
+        new.may_be_made(asked?, &roles)?;
+        self.count(&actor, now)?;
         let created = self.store.transaction(async move |tx: &mut Tx| {
             let asked = actor.stands(tx, (&roles, permission::USERS_WRITE), now).await?;
-            let may = asked.and_then(|standing| {
-                standing.covers(&roles, new.role)?;
-                // Who sets a password knows it.
-                match new.password_hash {
-                    Some(_) => standing.is_confirmed(),
-                    None => standing.is_confirmed_for(&roles, &[new.role]),
-                }
-            });
-            if let Err(error) = may {
+            if let Err(error) = asked.and_then(|standing| new.may_be_made(standing, &roles)) {
                 return Ok(Err(error));
             }
             let Some(Inserted { user, .. }) = insert(tx, id, (&new, actor.vouches()), now).await? else {
@@ -158,7 +188,7 @@ impl Accounts {
     ///
     /// # Errors
     /// [`Error::NotFound`], [`Error::EmailTaken`], [`Error::LastAdmin`], [`Error::Forbidden`],
-    /// [`Error::ConfirmationRequired`], [`Error::WrongPassword`], or an unknown role.
+    /// [`Error::ConfirmationRequired`], [`Error::WrongPassword`], [`Error::TooManyAttempts`], or an unknown role.
     pub async fn change(&self, id: UserId, change: Change, actor: Actor) -> Result<User> {
         if let Some(role) = change.role {
             self.check_role(role)?;
@@ -171,27 +201,58 @@ impl Accounts {
         let entry = entry.user(id).detail(change.summary());
         let ending = self.revocations.ending(now, Because::Disabled);
         let admin_ttl = self.sessions.admin_absolute_ttl();
-        let done = self
-            .store
-            .transaction(async move |tx: &mut Tx| {
-                let needs =
-                    Needs { admins: change.may_remove_admin(), permission: permission::USERS_WRITE, now };
-                let locked = match locked(tx, id, (&actor, &roles), needs).await? {
-                    Ok(found) => found,
-                    Err(error) => return Ok(Err(error)),
-                };
-                if let Err(error) = change.may_be_made(&locked.user, locked.standing, &roles) {
-                    return Ok(Err(error));
-                }
-                let doing = Doing { now, ending, admin_ttl, roles: &roles, vouches: actor.vouches() };
-                apply(tx, locked, &change, doing, &entry).await
-            })
-            .await??;
+        let needs = Needs { admins: change.may_remove_admin(), permission: permission::USERS_WRITE, now };
+        let seen = seen(&self.store, id, (&actor, &roles), needs).await?;
+        change.may_be_made(&seen.user, seen.standing, &roles)?;
+        let left = match change.disabled {
+            Some(true) => revocations::left_to_end(&self.store, id, None).await?.map_or(0, |left| left.rows),
+            _ => 0,
+        };
+        if left == 0 && change.is_in(&seen.user, actor.vouches()) {
+            return self.changed_already(seen, &change, ending).await;
+        }
+        let is_end = change.only_disables();
+        if !is_end {
+            self.count(&actor, now)?;
+        }
+        let act = async move |tx: &mut Tx, log: &Log| {
+            let locked = match locked(tx, id, (&actor, &roles), needs).await? {
+                Ok(found) => found,
+                Err(error) => return Ok(Err(error)),
+            };
+            if let Err(error) = change.may_be_made(&locked.user, locked.standing, &roles) {
+                return Ok(Err(error));
+            }
+            let doing = Doing { now, ending, admin_ttl, roles: &roles, vouches: actor.vouches() };
+            apply(tx, locked, &change, doing, (log, &entry)).await
+        };
+        let done = if is_end {
+            audit::even_without(&self.store, act).await??
+        } else {
+            audit::together(&self.store, act).await??
+        };
+        self.put_in_force(id, &done, ending);
+        Ok(done.user)
+    }
+
+    /// The user is like that: another act may have done it, here or in another process, and may not have come to put it in
+    /// force here.
+    async fn changed_already(&self, seen: Found, change: &Change, ending: Ending) -> Result<User> {
+        let id = seen.user.id;
+        let subject = Subject { user: id, role: seen.user.role, version: seen.version };
+        if change.disabled == Some(true) {
+            self.revocations.apply_over(subject, None, ending).await?;
+        }
+        let done = Done { user: seen.user, claims: change.role.map(|_| subject) };
+        self.put_in_force(id, &done, ending);
+        Ok(done.user)
+    }
+
+    fn put_in_force(&self, id: UserId, done: &Done, ending: Ending) {
         if let Some(subject) = done.claims {
             self.revocations.apply_version(subject, ending);
         }
         self.users.read_again(id);
-        Ok(done.user)
     }
 
     /// Sets a new password hash, and ends the user's sessions.
@@ -201,15 +262,13 @@ impl Accounts {
     pub async fn set_password(&self, id: UserId, hash: String, entry: Entry) -> Result<u32> {
         let now = self.clock.now();
         let ending = self.revocations.ending(now, Because::PasswordChanged);
-        let ended = self
-            .store
-            .transaction(async move |tx: &mut Tx| {
-                if tx.execute(SET_PASSWORD, values![id, &hash, now]).await? == 0 {
-                    return Ok(Err(Error::NotFound));
-                }
-                after_new_password(tx, id, None, (ending, &entry)).await.map(Ok)
-            })
-            .await??;
+        let act = async move |tx: &mut Tx, log: &Log| {
+            if tx.execute(SET_PASSWORD, values![id, &hash, now]).await? == 0 {
+                return Ok(Err(Error::NotFound));
+            }
+            after_new_password(tx, id, None, ending, (log, &entry)).await.map(Ok)
+        };
+        let ended = audit::even_without(&self.store, act).await??;
         self.revocations.apply_version(ended.subject, ending);
         Ok(ended.live)
     }
@@ -226,24 +285,23 @@ impl Accounts {
     ) -> Result<(u32, Issued)> {
         let (renewal, now) = (change.renewal.clone(), self.clock.now());
         let ending = self.revocations.ending(now, Because::PasswordChanged);
-        let (ended, renewed) = self
-            .store
-            .transaction(async move |tx: &mut Tx| {
-                let PasswordChange { user, hash, current, renewal } = &change;
-                if tx.execute(users::LOCK, values![*user]).await? == 0 {
-                    return Ok(Err(Refusal::SessionEnded.into()));
-                }
-                if tx.find(WITH_HASH, values![*user, current]).await?.is_none() {
-                    return Ok(Err(Error::WrongPassword));
-                }
-                let Some(renewed) = renew(tx, renewal).await? else {
-                    return Ok(Err(Refusal::SessionEnded.into()));
-                };
-                tx.execute(SET_PASSWORD, values![*user, hash, now]).await?;
-                let ended = after_new_password(tx, *user, Some(renewal.session), (ending, &entry)).await?;
-                Ok(Ok((ended, renewed)))
-            })
-            .await??;
+        self.throttle.act(Kind::Password, change.user, now)?;
+        let act = async move |tx: &mut Tx, log: &Log| {
+            let PasswordChange { user, hash, current, renewal } = &change;
+            if tx.execute(users::LOCK, values![*user]).await? == 0 {
+                return Ok(Err(Refusal::SessionEnded.into()));
+            }
+            if tx.find(WITH_HASH, values![*user, current]).await?.is_none() {
+                return Ok(Err(Error::WrongPassword));
+            }
+            let Some(renewed) = renew(tx, renewal).await? else {
+                return Ok(Err(Refusal::SessionEnded.into()));
+            };
+            tx.execute(SET_PASSWORD, values![*user, hash, now]).await?;
+            let ended = after_new_password(tx, *user, Some(renewal.session), ending, (log, &entry)).await?;
+            Ok(Ok((ended, renewed)))
+        };
+        let (ended, renewed) = audit::even_without(&self.store, act).await??;
         self.revocations.apply_version(ended.subject, ending);
         Ok((ended.live, self.sessions.issue_renewed(&renewal, ended.subject, &renewed)?))
     }
@@ -255,16 +313,14 @@ impl Accounts {
     pub async fn reset_password(&self, link: [u8; 32], hash: String, entry: Entry) -> Result<u32> {
         let now = self.clock.now();
         let (roles, ending) = (self.roles.clone(), self.revocations.ending(now, Because::PasswordChanged));
-        let ended = self
-            .store
-            .transaction(async move |tx: &mut Tx| {
-                let Some(id) = links::use_reset(tx, &roles, link, now).await? else {
-                    return Ok(Err(Error::LinkInvalid));
-                };
-                tx.execute(SET_PASSWORD, values![id, &hash, now]).await?;
-                after_new_password(tx, id, None, (ending, &entry)).await.map(Ok)
-            })
-            .await??;
+        let act = async move |tx: &mut Tx, log: &Log| {
+            let Some(id) = links::use_reset(tx, &roles, link, now).await? else {
+                return Ok(Err(Error::LinkInvalid));
+            };
+            tx.execute(SET_PASSWORD, values![id, &hash, now]).await?;
+            after_new_password(tx, id, None, ending, (log, &entry)).await.map(Ok)
+        };
+        let ended = audit::even_without(&self.store, act).await??;
         self.revocations.apply_version(ended.subject, ending);
         Ok(ended.live)
     }
@@ -280,11 +336,13 @@ impl Accounts {
         // An owner's own entry is about them, so nothing that names them stays in it.
         let entry = if let Actor::Owner(_) = actor { entry.user(id) } else { entry };
         let ending = self.revocations.ending(now, Because::Deleted);
+        let needs = Needs { admins: true, permission: permission::USERS_WRITE, now };
+        let Found { user, standing, .. } = seen(&self.store, id, (&actor, &roles), needs).await?;
+        standing.is_confirmed_for(&roles, &[user.role])?;
         let ended = self
             .store
             .transaction(async move |tx: &mut Tx| {
-                let needs = Needs { admins: true, permission: permission::USERS_WRITE, now };
-                let Locked { user, standing, .. } = match locked(tx, id, (&actor, &roles), needs).await? {
+                let Found { user, standing, .. } = match locked(tx, id, (&actor, &roles), needs).await? {
                     Ok(found) => found,
                     Err(error) => return Ok(Err(error)),
                 };
@@ -315,19 +373,23 @@ impl Accounts {
         let (now, roles) = (self.clock.now(), self.roles.clone());
         let ending = self.revocations.ending(now, Because::EndedByAdmin);
         let entry = Entry::new(Action::SessionsEnded, actor.by(), now).user(id);
-        let ended = self
-            .store
-            .transaction(async move |tx: &mut Tx| {
-                let needs = Needs { admins: false, permission: permission::SESSIONS_END, now };
-                if let Err(error) = locked(tx, id, (&actor, &roles), needs).await? {
-                    return Ok(Err(error));
-                }
-                known_devices::void(tx, id).await?;
-                let ended = end_all(tx, id, None, ending).await?;
-                audit::record(tx, &entry).await?;
-                Ok(Ok(ended))
-            })
-            .await??;
+        let needs = Needs { admins: false, permission: permission::SESSIONS_END, now };
+        seen(&self.store, id, (&actor, &roles), needs).await?;
+        let left = revocations::left_to_end(&self.store, id, None).await?.ok_or(Error::NotFound)?;
+        if left.rows == 0 && !known_devices::has_any(&self.store, id).await? {
+            self.revocations.apply_over(left.subject, None, ending).await?;
+            return Ok(0);
+        }
+        let act = async move |tx: &mut Tx, log: &Log| {
+            if let Err(error) = locked(tx, id, (&actor, &roles), needs).await? {
+                return Ok(Err(error));
+            }
+            known_devices::void(tx, id).await?;
+            let ended = end_all(tx, id, None, ending).await?;
+            log.record(tx, &entry).await?;
+            Ok(Ok(ended))
+        };
+        let ended = audit::even_without(&self.store, act).await??;
         self.revocations.apply_version(ended.subject, ending);
         Ok(ended.live)
     }
@@ -355,8 +417,10 @@ impl Accounts {
     pub(crate) async fn make_reset(&self, link: links::New, id: UserId, actor: Actor) -> Result<()> {
         let (now, roles) = (self.clock.now(), self.roles.clone());
         let entry = Entry::new(Action::ResetLinkMade, actor.by(), now).user(id);
+        let needs = Needs { admins: false, permission: permission::USERS_WRITE, now };
+        seen(&self.store, id, (&actor, &roles), needs).await?.standing.is_confirmed()?;
+        self.count(&actor, now)?;
         let act = async move |tx: &mut Tx| {
-            let needs = Needs { admins: false, permission: permission::USERS_WRITE, now };
             let locked = locked(tx, id, (&actor, &roles), needs).await?;
             if let Err(error) = locked.and_then(|locked| locked.standing.is_confirmed()) {
                 return Ok(Err(error));
@@ -402,13 +466,16 @@ impl Accounts {
     pub(crate) async fn make_invitation(&self, link: links::New, role: RoleName, actor: Actor) -> Result<()> {
         let (now, roles) = (self.clock.now(), self.roles.clone());
         let entry = Entry::new(Action::InvitationMade, actor.by(), now).detail(format!("role {role}"));
+        let may = move |standing: Standing, roles: &Roles| {
+            standing.covers(roles, role)?;
+            standing.is_confirmed_for(roles, &[role])
+        };
+        let asked = actor.is_seen_to_stand(&self.store, (&roles, permission::USERS_WRITE), now).await?;
+        may(asked?, &roles)?;
+        self.count(&actor, now)?;
         let act = async move |tx: &mut Tx| {
             let asked = actor.stands(tx, (&roles, permission::USERS_WRITE), now).await?;
-            let may = asked.and_then(|standing| {
-                standing.covers(&roles, role)?;
-                standing.is_confirmed_for(&roles, &[role])
-            });
-            if let Err(error) = may {
+            if let Err(error) = asked.and_then(|standing| may(standing, &roles)) {
                 return Ok(Err(error));
             }
             links::make(tx, &link).await?;
@@ -424,12 +491,15 @@ impl Accounts {
     pub async fn withdraw(&self, invitation: LinkId, actor: Actor) -> Result<()> {
         let (now, roles) = (self.clock.now(), self.roles.clone());
         let entry = Entry::new(Action::InvitationWithdrawn, actor.by(), now);
+        let asked = actor.is_seen_to_stand(&self.store, (&roles, permission::USERS_WRITE), now).await?;
+        let role = links::role_of_invitation(&self.store, invitation, now).await?;
+        asked?.covers(&roles, role.ok_or(Error::NotFound)?)?;
         let act = async move |tx: &mut Tx| {
             let standing = match actor.stands(tx, (&roles, permission::USERS_WRITE), now).await? {
                 Ok(standing) => standing,
                 Err(error) => return Ok(Err(error)),
             };
-            let Some(role) = links::role_of_invitation(tx, invitation, now).await? else {
+            let Some(role) = links::role_of_invitation(&mut *tx, invitation, now).await? else {
                 return Ok(Err(Error::NotFound));
             };
             if let Err(error) = standing.covers(&roles, role) {
@@ -452,20 +522,19 @@ impl Accounts {
         let (now, roles) = (self.clock.now(), self.roles.clone());
         let ending = self.revocations.ending(now, Because::EndedByAdmin);
         let entry = Entry::new(Action::SessionsEnded, actor.by(), now).user(user).session(session);
-        let ended = self
-            .store
-            .transaction(async move |tx: &mut Tx| {
-                let needs = Needs { admins: false, permission: permission::SESSIONS_END, now };
-                if let Err(error) = locked(tx, user, (&actor, &roles), needs).await? {
-                    return Ok(Err(error));
-                }
-                let ended = revocations::end_each(tx, &[session], ending).await?;
-                if !ended.is_empty() {
-                    audit::record(tx, &entry).await?;
-                }
-                Ok(Ok(u32::from(!ended.is_empty())))
-            })
-            .await??;
+        let needs = Needs { admins: false, permission: permission::SESSIONS_END, now };
+        seen(&self.store, user, (&actor, &roles), needs).await?;
+        let act = async move |tx: &mut Tx, log: &Log| {
+            if let Err(error) = locked(tx, user, (&actor, &roles), needs).await? {
+                return Ok(Err(error));
+            }
+            let ended = revocations::end_each(tx, &[session], ending).await?;
+            if !ended.is_empty() {
+                log.record(tx, &entry).await?;
+            }
+            Ok(Ok(u32::from(!ended.is_empty())))
+        };
+        let ended = audit::even_without(&self.store, act).await??;
         self.revocations.apply(&[session], ending);
         Ok(ended)
     }

@@ -10,7 +10,7 @@ use doorward_core::{Refusal, SessionId, Timestamp, UserId};
 use crate::audit::By;
 use crate::error::{Error, Result};
 use crate::links::Maker;
-use crate::store::{StoreError, Tx, values};
+use crate::store::{Reads, StoreError, Tx, values};
 use crate::users::{self, VouchedBy};
 
 /// Who acts, and from where: each act asks for it, so that the audit log always has both.
@@ -27,6 +27,8 @@ pub enum Actor {
 /// A user who acts on their own account.
 #[derive(Debug, Clone)]
 pub struct Owner {
+    /// The id.
+    pub user: UserId,
     /// The session of the request.
     pub session: SessionId,
     /// The address of the request.
@@ -66,10 +68,9 @@ pub enum Confirmation {
 pub(crate) const CONFIRMED_FOR: Duration = Duration::from_secs(600);
 
 const ROLE: &str = "SELECT role, password_hash FROM users WHERE id = $1 AND disabled_at IS NULL";
-const LIVE: &str = "SELECT id FROM sessions WHERE id = $1 AND ended_at IS NULL";
+const LIVE: &str = "SELECT confirmed_at FROM sessions WHERE id = $1 AND ended_at IS NULL";
 /// Writes the session's row without changing it, as [`users::LOCK`] does the user's.
-const HOLD: &str =
-    "UPDATE sessions SET ended_at = ended_at WHERE id = $1 AND ended_at IS NULL RETURNING confirmed_at";
+const HOLD: &str = "UPDATE sessions SET ended_at = ended_at WHERE id = $1 AND ended_at IS NULL";
 
 impl Actor {
     /// As the audit log has it.
@@ -98,6 +99,15 @@ impl Actor {
         }
     }
 
+    /// The user who acts; `None` for the command line.
+    pub(crate) fn user(&self) -> Option<UserId> {
+        match self {
+            Self::Owner(owner) => Some(owner.user),
+            Self::Admin(admin) => Some(admin.user),
+            Self::CommandLine => None,
+        }
+    }
+
     /// The actor as the store has them now, within the act's transaction: enabled, in a live session, with a role that
     /// grants `permission`. Somebody who was disabled, demoted or logged out while their request was on its way does
     /// nothing any more. Writes the rows of an acting admin and of their session first, so that an act against either and
@@ -105,16 +115,32 @@ impl Actor {
     pub(crate) async fn stands(
         &self,
         tx: &mut Tx,
+        needs: (&Roles, &str),
+        now: Timestamp,
+    ) -> Result<Result<Standing>, StoreError> {
+        if let Self::Admin(admin) = self {
+            tx.execute(users::LOCK, values![admin.user]).await?;
+            if let Some(session) = admin.session {
+                tx.execute(HOLD, values![session]).await?;
+            }
+        }
+        self.is_seen_to_stand(tx, needs, now).await
+    }
+
+    /// The same without these writes, before the transaction: an act that is refused or changes nothing begins none.
+    pub(crate) async fn is_seen_to_stand(
+        &self,
+        mut reads: impl Reads,
         (roles, permission): (&Roles, &str),
         now: Timestamp,
     ) -> Result<Result<Standing>, StoreError> {
         match self {
             Self::CommandLine => Ok(Ok(Standing::Trusted)),
-            Self::Owner(owner) => match tx.find(LIVE, values![owner.session]).await? {
+            Self::Owner(owner) => match reads.find(LIVE, values![owner.session]).await? {
                 Some(_) => Ok(Ok(Standing::Trusted)),
                 None => Ok(Err(Refusal::SessionEnded.into())),
             },
-            Self::Admin(admin) => admin.stands(tx, (roles, permission), now).await,
+            Self::Admin(admin) => admin.stands(reads, (roles, permission), now).await,
         }
     }
 }
@@ -122,12 +148,11 @@ impl Actor {
 impl Admin {
     async fn stands(
         &self,
-        tx: &mut Tx,
+        mut reads: impl Reads,
         (roles, permission): (&Roles, &str),
         now: Timestamp,
     ) -> Result<Result<Standing>, StoreError> {
-        tx.execute(users::LOCK, values![self.user]).await?;
-        let Some(row) = tx.find(ROLE, values![self.user]).await? else {
+        let Some(row) = reads.find(ROLE, values![self.user]).await? else {
             return Ok(Err(Refusal::SessionEnded.into()));
         };
         let (role, hash) = (row.get(0)?, row.get::<Option<String>>(1)?);
@@ -136,7 +161,7 @@ impl Admin {
         }
         let mut confirmed_at: Option<Timestamp> = None;
         if let Some(session) = self.session {
-            let Some(row) = tx.find(HOLD, values![session]).await? else {
+            let Some(row) = reads.find(LIVE, values![session]).await? else {
                 return Ok(Err(Refusal::SessionEnded.into()));
             };
             confirmed_at = row.get(0)?;

@@ -15,6 +15,7 @@ use tokio::sync::watch;
 use crate::accounts::Accounts;
 use crate::clients::Clients;
 use crate::clock::{Clock, steady};
+use crate::disk::Disk;
 use crate::error::{Cause, Error};
 use crate::feed::{Feed, Followers};
 use crate::hashing::Hashing;
@@ -40,6 +41,8 @@ use crate::{audit, links, posts};
 
 /// How often the table of revocations and the keys are looked at for what other processes wrote.
 const FOLLOW_EVERY: Duration = Duration::from_millis(250);
+/// How often the room on the disk is looked at.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// How often what is over is forgotten.
 const SWEEP_EVERY: Duration = Duration::from_secs(60);
 /// How long the writer may take to say whether another process wrote; then it may have.
@@ -69,6 +72,8 @@ pub struct Parts {
     pub passwords: Passwords,
     /// Hashing passwords.
     pub hashing: Arc<Hashing>,
+    /// The room on the disk.
+    pub disk: Disk,
     /// Limits.
     pub throttle: Arc<Throttle>,
     /// Signing keys.
@@ -175,9 +180,11 @@ impl App {
         let follows = (secrets.feed.as_ref(), Followers::of(&settings));
         let told = (revocations.clone(), keys.clone());
         let base = (store.clone(), clock.clone(), settings.roles.clone());
+        let acting = (users.clone(), sessions.clone(), revocations.clone());
         let (timed, limited) = ((store.clone(), clock.clone()), (hashing.clone(), throttle.clone()));
         Ok(Self(Arc::new(Parts {
-            accounts: Accounts::new(base, users.clone(), sessions.clone(), revocations.clone()),
+            disk: Disk::of(&settings),
+            accounts: Accounts::new(base.clone(), acting, throttle.clone()),
             passwords: Passwords::new(timed, users.clone(), limited, &root),
             pages: Pages::new(&settings),
             posts: Posts::new(store.clone(), clock.clone(), &root),
@@ -185,7 +192,7 @@ impl App {
             origins: Origins::new(&settings),
             metrics: Metrics::new(&settings.base_path),
             sign_ins: SignIns::default(),
-            clients: Clients::load(store.clone(), clock.clone(), settings.roles.clone()).await?,
+            clients: Clients::load(base, throttle.clone()).await?,
             feed: Arc::new(Feed::open(&store, told, follows).await?),
             draining: watch::Sender::new(false),
             settled: Mutex::new(SettledTime::new(now, clock.ran())),
@@ -264,10 +271,30 @@ impl App {
             };
             tokio::select! {
                 () = Self::keep_following(&app) => {}
+                () = Self::keep_looking(&app) => {}
                 () = sweeping => {}
                 never = feed.run() => match never {},
             }
         })
+    }
+
+    /// Looks at the disk again and again. On a thread of its own: a disk may hang.
+    async fn keep_looking(app: &Weak<Parts>) {
+        let mut look = tokio::time::interval(LOOK_EVERY);
+        loop {
+            look.tick().await;
+            let Some(app) = app.upgrade().map(Self) else { break };
+            app.look_at_the_disk().await;
+        }
+    }
+
+    /// Looks how much room the disk has.
+    pub async fn look_at_the_disk(&self) {
+        let app = self.clone();
+        // After a panic there, which is logged, the next look comes in a second.
+        let _ = tokio::task::spawn_blocking(move || app.disk.look()).await;
+        self.disk.tell();
+        self.disk.balance(&self.store).await;
     }
 
     /// Follows what other processes write, and notes when that fails for long: also where the store says nothing at all.

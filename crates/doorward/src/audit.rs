@@ -1,10 +1,13 @@
 //! The audit log: who signed in, who failed to, what admins did. Entries are written in the transaction of their act.
 
 use std::net::IpAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use doorward_core::{SessionId, Timestamp, UserId};
 
 use crate::posts;
+use crate::seldom::seldom;
 use crate::store::{Row, Store, StoreError, Tx, values};
 use crate::users::rfc3339;
 use crate::wire::shape::shown;
@@ -206,6 +209,57 @@ pub(crate) async fn record(tx: &mut Tx, entry: &Entry) -> Result<(), StoreError>
         }
         (Some(form), _) => posts::committed(tx, form, entry.at, None).await,
     }
+}
+
+/// The audit log, as an act that ends something writes to it.
+pub(crate) struct Log {
+    is_written: bool,
+    failed: AtomicBool,
+}
+
+impl Log {
+    /// Writes an entry within its act's transaction, if entries are written.
+    pub(crate) async fn record(&self, tx: &mut Tx, entry: &Entry) -> Result<(), StoreError> {
+        if !self.is_written {
+            return Ok(());
+        }
+        let recorded = record(tx, entry).await;
+        self.failed.fetch_or(recorded.is_err(), Ordering::Relaxed);
+        recorded
+    }
+}
+
+/// Runs an act as one transaction with its entry.
+pub(crate) async fn together<F, T>(store: &Store, act: F) -> Result<T, StoreError>
+where
+    F: AsyncFn(&mut Tx, &Log) -> Result<T, StoreError> + Send + Sync + 'static,
+    T: Send + 'static,
+{
+    let log = Log { is_written: true, failed: AtomicBool::new(false) };
+    store.transaction(async move |tx: &mut Tx| act(tx, &log).await).await
+}
+
+/// Runs an act that ends something as one transaction. If its entry can't be written, or nothing more fits on the disk, it
+/// is repeated without the entry: where no row can be added, people still sign out (attack X10).
+pub(crate) async fn even_without<F, T>(store: &Store, act: F) -> Result<T, StoreError>
+where
+    F: AsyncFn(&mut Tx, &Log) -> Result<T, StoreError> + Send + Sync + 'static,
+    T: Send + 'static,
+{
+    let act = Arc::new(act);
+    let run = async |is_written| {
+        let log = Arc::new(Log { is_written, failed: AtomicBool::new(false) });
+        let (act, kept) = (act.clone(), log.clone());
+        let outcome = store.transaction(async move |tx: &mut Tx| act(tx, &kept).await).await;
+        (outcome, log.failed.load(Ordering::Relaxed))
+    };
+    let error = match run(true).await {
+        (Err(error), failed) if failed || matches!(error, StoreError::Full(_)) => error,
+        (outcome, _) => return outcome,
+    };
+    let outcome = run(false).await.0?;
+    seldom!(ERROR, "an end was not written into the audit log, and was done all the same", %error);
+    Ok(outcome)
 }
 
 /// Removes what names a user from all entries: the acts stay, the person goes. What others did to them stays with the

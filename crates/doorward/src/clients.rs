@@ -4,6 +4,7 @@
 //! process's changes are taken over as the table of revocations is followed.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use aws_lc_rs::constant_time;
@@ -19,6 +20,7 @@ use crate::clock::Clock;
 use crate::error::{Error, Result};
 use crate::posts;
 use crate::store::{Store, StoreError, Tx, values};
+use crate::throttle::{Kind, Throttle};
 use crate::users::rfc3339;
 use crate::wire::shape::shown;
 
@@ -61,6 +63,7 @@ pub struct Clients {
     store: Store,
     clock: Clock,
     roles: Roles,
+    throttle: Arc<Throttle>,
     known: ArcSwap<Known>,
     /// One reading at a time, so that the last one stands.
     reading: Mutex<()>,
@@ -77,6 +80,7 @@ const CHANGE: &str = "INSERT INTO facts (name, value) VALUES ('clients_version',
 const VERSION: &str = "SELECT value FROM facts WHERE name = 'clients_version'";
 const COUNT: &str = "SELECT CAST(count(*) AS BIGINT) FROM clients";
 const INSERT: &str = "INSERT INTO clients (id, name, secret_hash, created_at) VALUES ($1, $2, $3, $4)";
+const FIND: &str = "SELECT id FROM clients WHERE id = $1";
 const DELETE: &str = "DELETE FROM clients WHERE id = $1 RETURNING name";
 const HASHES: &str = "SELECT id, secret_hash FROM clients";
 const LIST: &str = "SELECT id, name, created_at FROM clients WHERE id > $1 ORDER BY id LIMIT $2";
@@ -86,8 +90,12 @@ impl Clients {
     ///
     /// # Errors
     /// The store's.
-    pub(crate) async fn load(store: Store, clock: Clock, roles: Roles) -> Result<Self, StoreError> {
-        let clients = Self { store, clock, roles, known: ArcSwap::default(), reading: Mutex::new(()) };
+    pub(crate) async fn load(
+        (store, clock, roles): (Store, Clock, Roles),
+        throttle: Arc<Throttle>,
+    ) -> Result<Self, StoreError> {
+        let clients =
+            Self { store, clock, roles, throttle, known: ArcSwap::default(), reading: Mutex::new(()) };
         clients.follow().await?;
         Ok(clients)
     }
@@ -129,6 +137,11 @@ impl Clients {
         let (hash, entry) =
             (secret.hash(), Entry::new(Action::ClientCreated, actor.by(), now).detail(id.to_string()));
         let (actor, roles) = (actor.clone(), self.roles.clone());
+        let asked = actor.is_seen_to_stand(&self.store, (&roles, permission::CLIENTS_WRITE), now).await?;
+        asked?.is_confirmed()?;
+        if let Some(user) = actor.user() {
+            self.throttle.act(Kind::Change, user, now)?;
+        }
         let former = self
             .store
             .transaction(async move |tx: &mut Tx| {
@@ -170,6 +183,11 @@ impl Clients {
         let now = self.clock.now();
         let entry = Entry::new(Action::ClientDeleted, actor.by(), now).detail(client.to_string());
         let (actor, roles) = (actor.clone(), self.roles.clone());
+        actor.is_seen_to_stand(&self.store, (&roles, permission::CLIENTS_WRITE), now).await??;
+        if self.store.find(FIND, values![client]).await?.is_none() {
+            self.take_over(|hashes| _ = hashes.remove(&client)).await;
+            return Ok(false);
+        }
         let deleted = self
             .store
             .transaction(async move |tx: &mut Tx| {

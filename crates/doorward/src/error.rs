@@ -165,6 +165,9 @@ errors! {
     /// Too many failures: wait.
     TooManyAttempts(wait: Duration, such as Duration::from_secs(30)):
         TOO_MANY_REQUESTS "too_many_attempts", try_again(*wait), do "Wait as long as `Retry-After` says.";
+    /// The disk is nearly full: what adds to the database has to wait.
+    NoRoom: SERVICE_UNAVAILABLE "no_room", "The server's disk is nearly full, so nothing new is stored: try again later",
+        do "Try again after `Retry-After`. Signing out, refreshing and a new password go on meanwhile.";
     /// More work is waiting than can be done in time.
     Overloaded: SERVICE_UNAVAILABLE "overloaded", "Too busy at the moment: try again",
         do "Keep what you hold, and try again after `Retry-After`.";
@@ -217,6 +220,7 @@ impl Error {
     pub fn retry_after(&self) -> Option<u64> {
         match self {
             Self::TooManyAttempts(wait) => Some(in_seconds(*wait)),
+            Self::NoRoom => Some(30),
             Self::Overloaded => Some(2),
             Self::Unavailable(_) | Self::Refused(Refusal::Unavailable) => Some(1),
             _ => None,

@@ -38,6 +38,7 @@ const USE: &str =
 const INSERT: &str = "INSERT INTO devices (hash, user_id, used_at) VALUES ($1, $2, $3)";
 const KEEP_TEN: &str = "DELETE FROM devices WHERE user_id = $1 AND hash IN (SELECT hash FROM devices \
      WHERE user_id = $1 AND hash <> $2 ORDER BY used_at DESC, hash LIMIT 1000 OFFSET 9)";
+const ANY: &str = "SELECT hash FROM devices WHERE user_id = $1 LIMIT 1";
 const VOID: &str = "DELETE FROM devices WHERE user_id = $1";
 const SWEEP: &str = "DELETE FROM devices WHERE used_at < $1";
 
@@ -86,6 +87,11 @@ pub(crate) async fn note(
     tx.execute(INSERT, values![hash, user, now]).await?;
     tx.execute(KEEP_TEN, values![user, hash]).await?;
     Ok(presented.device.with_first(presented.fresh.clone()))
+}
+
+/// Whether the account knows any device.
+pub(crate) async fn has_any(store: &Store, user: UserId) -> Result<bool, StoreError> {
+    Ok(store.find(ANY, values![user]).await?.is_some())
 }
 
 /// Makes the account know no device, within its act's transaction.

@@ -14,6 +14,7 @@ pub mod audit;
 pub mod clients;
 mod clock;
 mod counters;
+pub mod disk;
 mod error;
 pub mod features;
 mod feed;

@@ -11,7 +11,7 @@ use doorward_core::role::{RoleName, Roles, permission};
 use doorward_core::{LinkId, OpaqueSecret, SessionId, Timestamp, UserId};
 
 use crate::posts;
-use crate::store::{Row, Store, StoreError, Tx, values};
+use crate::store::{Reads, Row, Store, StoreError, Tx, values};
 use crate::users;
 use crate::wire::shape::shown;
 
@@ -235,11 +235,11 @@ pub(crate) async fn invitations(
 
 /// The role of an invitation that waits to be used.
 pub(crate) async fn role_of_invitation(
-    tx: &mut Tx,
+    mut reads: impl Reads,
     id: LinkId,
     now: Timestamp,
 ) -> Result<Option<RoleName>, StoreError> {
-    let row = tx.find(ROLE_OF, values![id, now]).await?;
+    let row = reads.find(ROLE_OF, values![id, now]).await?;
     row.map(|row| Ok(row.get::<Option<RoleName>>(0)?.unwrap_or(RoleName::USER))).transpose()
 }
 

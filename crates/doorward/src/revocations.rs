@@ -21,7 +21,7 @@ use tokio::time::Instant;
 
 use crate::clock::steady;
 use crate::links;
-use crate::store::{Store, StoreError, Tx, values};
+use crate::store::{Reads, Store, StoreError, Tx, values};
 use crate::users::Subject;
 pub(crate) use since::Page;
 
@@ -95,6 +95,13 @@ const REVOKE_ONE: &str = "INSERT INTO revocations (session_id, user_id, reason, 
      VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (session_id) DO NOTHING";
 const END_ALL: &str = "UPDATE sessions SET ended_at = $2, end_reason = $3 \
      WHERE user_id = $1 AND ended_at IS NULL AND id <> $4 RETURNING expires_at";
+const OVER: &str = "SELECT id FROM sessions WHERE user_id = $1 AND ended_at > $2 AND id <> $3";
+const IS_LEFT: &str = "SELECT id FROM sessions WHERE id = $1 AND ended_at IS NULL";
+const IS_LEFT_WITH_LINKS: &str = "SELECT id FROM sessions WHERE id = $1 AND (ended_at IS NULL OR id IN \
+     (SELECT maker_session_id FROM one_time_links WHERE maker_session_id = $1))";
+const LEFT: &str = "SELECT role, role_version, CAST((SELECT COUNT(*) FROM sessions \
+     WHERE user_id = $1 AND ended_at IS NULL AND id <> $2) + (SELECT COUNT(*) FROM one_time_links \
+     WHERE maker_id = $1 AND (maker_session_id IS NULL OR maker_session_id <> $2)) AS BIGINT) FROM users WHERE id = $1";
 const NEXT: &str = "INSERT INTO facts (name, value) VALUES ('revocation_position', 1) \
      ON CONFLICT (name) DO UPDATE SET value = facts.value + 1 RETURNING value";
 
@@ -177,6 +184,53 @@ pub(crate) async fn end_all(
         live += u32::from(row.get::<Timestamp>(0)? > ending.at);
     }
     Ok(raise_version(tx, user, ending).await?.map(|subject| Ended { live, subject }))
+}
+
+/// The sessions of a user that are over, except `keep`, of which a token could still be alive.
+async fn over(
+    mut reads: impl Reads,
+    user: UserId,
+    keep: Option<SessionId>,
+    ending: Ending,
+) -> Result<Vec<SessionId>, StoreError> {
+    let kept = keep.unwrap_or(SessionId::from_bytes([0; 16]));
+    let since = ending.at - ending.remembered_until.since(ending.at);
+    reads.list(OVER, values![user, since, kept]).await?.iter().map(|row| row.get(0)).collect()
+}
+
+/// What an end of all sessions of a user would find.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Left {
+    /// How many rows it would change, links that were made in the sessions too. If it is 0, nothing is to be written
+    /// (attack X10).
+    pub(crate) rows: i64,
+    pub(crate) subject: Subject,
+}
+
+/// What an end of all sessions of a user except `keep` would find; `None` if there is no such user.
+pub(crate) async fn left_to_end(
+    mut reads: impl Reads,
+    user: UserId,
+    keep: Option<SessionId>,
+) -> Result<Option<Left>, StoreError> {
+    let kept = keep.unwrap_or(SessionId::from_bytes([0; 16]));
+    let row = reads.find(LEFT, values![user, kept]).await?;
+    row.map(|row| Ok(Left { rows: row.get(2)?, subject: Subject::of(user, &row)? })).transpose()
+}
+
+/// Whether an end of these sessions would change anything.
+pub(crate) async fn is_any_left(
+    mut reads: impl Reads,
+    sessions: &[SessionId],
+    because: Because,
+) -> Result<bool, StoreError> {
+    let is_left = if because.is_for_cause() { IS_LEFT_WITH_LINKS } else { IS_LEFT };
+    for session in sessions {
+        if reads.find(is_left, values![*session]).await?.is_some() {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 const RAISE: &str =
@@ -287,6 +341,22 @@ impl Revocations {
         let least = Least { version: subject.version, expires_at: ending.remembered_until };
         self.set.require_version(subject.user, least);
         self.news.notify_one();
+    }
+
+    /// Puts in force here what another act did before, perhaps in another process: every session of the user except `keep`
+    /// is over, and tokens of a lower version are stale (attacks R04, R05).
+    ///
+    /// # Errors
+    /// The store's.
+    pub(crate) async fn apply_over(
+        &self,
+        subject: Subject,
+        keep: Option<SessionId>,
+        ending: Ending,
+    ) -> Result<(), StoreError> {
+        self.apply(&over(&self.store, subject.user, keep, ending).await?, ending);
+        self.apply_version(subject, ending);
+        Ok(())
     }
 
     /// Why and when a session was ended, also where the session itself is no more.

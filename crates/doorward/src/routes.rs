@@ -67,8 +67,8 @@ fn routes<S>(app: &App) -> (Router<S>, Arc<[(String, InMemory)]>) {
     let in_memory = features.in_memory(base);
     // No fallback: beside somebody's own routes theirs holds. Alone, the answer layer gives the 404 our form.
     let routes = match base {
-        "" => features.router(),
-        _ => Router::new().nest(base, features.router()).route(&format!("{base}/"), get(dashboard::start)),
+        "" => features.router(app),
+        _ => Router::new().nest(base, features.router(app)).route(&format!("{base}/"), get(dashboard::start)),
     };
     (routes.with_state(app.clone()), in_memory)
 }

@@ -22,7 +22,7 @@ use doorward_core::{
 use doorward_guard::MOST_COOKIES;
 use zeroize::Zeroizing;
 
-use crate::audit::{self, Action, By, Entry};
+use crate::audit::{self, Action, By, Entry, Log};
 use crate::clock::Clock;
 use crate::counters::Counts;
 use crate::error::{Error, Result};
@@ -371,16 +371,18 @@ impl Sessions {
         let entries: Vec<Entry> =
             sessions.iter().filter_map(|_| entry.as_ref().map(Entry::another)).collect();
         let over = sessions.clone();
-        let ended = self
-            .store
-            .transaction(async move |tx: &mut Tx| {
-                let ended = revocations::end_each(tx, &sessions, ending).await?;
-                for ((session, user), entry) in ended.iter().zip(&entries) {
-                    audit::record(tx, &entry.clone().user(*user).session(*session)).await?;
-                }
-                Ok(ended.len())
-            })
-            .await?;
+        if !revocations::is_any_left(&self.store, &sessions, because).await? {
+            self.revocations.apply(&over, ending);
+            return Ok(0);
+        }
+        let act = async move |tx: &mut Tx, log: &Log| {
+            let ended = revocations::end_each(tx, &sessions, ending).await?;
+            for ((session, user), entry) in ended.iter().zip(&entries) {
+                log.record(tx, &entry.clone().user(*user).session(*session)).await?;
+            }
+            Ok(ended.len())
+        };
+        let ended = audit::even_without(&self.store, act).await?;
         self.revocations.apply(&over, ending);
         Ok(u32::try_from(ended).unwrap_or(u32::MAX))
     }
@@ -397,20 +399,23 @@ impl Sessions {
         entry: Entry,
     ) -> Result<u32> {
         let ending = self.revocations.ending(self.clock.now(), because);
-        let ended = self
-            .store
-            .transaction(async move |tx: &mut Tx| {
-                // Deleted while the request was in flight: nothing names them any more.
-                if tx.execute(crate::users::LOCK, values![user]).await? == 0 {
-                    return Ok(Err(Refusal::SessionEnded));
-                }
-                let Some(ended) = revocations::end_all(tx, user, keep, ending).await? else {
-                    return Ok(Err(Refusal::SessionEnded));
-                };
-                audit::record(tx, &entry).await?;
-                Ok(Ok(ended))
-            })
-            .await??;
+        // Deleted while the request was in flight: nothing names them any more.
+        let left = revocations::left_to_end(&self.store, user, keep).await?.ok_or(Refusal::SessionEnded)?;
+        if left.rows == 0 {
+            self.revocations.apply_over(left.subject, keep, ending).await?;
+            return Ok(0);
+        }
+        let act = async move |tx: &mut Tx, log: &Log| {
+            if tx.execute(crate::users::LOCK, values![user]).await? == 0 {
+                return Ok(Err(Refusal::SessionEnded));
+            }
+            let Some(ended) = revocations::end_all(tx, user, keep, ending).await? else {
+                return Ok(Err(Refusal::SessionEnded));
+            };
+            log.record(tx, &entry).await?;
+            Ok(Ok(ended))
+        };
+        let ended = audit::even_without(&self.store, act).await??;
         self.revocations.apply_version(ended.subject, ending);
         Ok(ended.live)
     }

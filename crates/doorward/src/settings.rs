@@ -88,6 +88,8 @@ settings! {
     listen: SocketAddr = "listen", "127.0.0.1:8080";
     /// The folder of the secret and of the SQLite database.
     data: PathBuf = "data", "./doorward-data";
+    /// How many bytes are kept free on the disk of the data folder with SQLite. Below that, 503 is answered to all but reads, endings, refreshes and new passwords. 0 for none. In a file that sets `data`, write the name in quotes.
+    data_reserve: u64 = "data.reserve", "67108864";
     /// A PostgreSQL URL (`postgres://user:password@host/name?sslmode=require`); empty for SQLite in the data folder. Beyond this machine TLS is required, unless the URL says `sslmode=disable`. A parameter that it can't have is refused by its name.
     database: Option<DatabaseUrl> = "database", "";
     /// The URL under which people reach Doorward, needed beyond loopback. It decides origin, issuer, `Secure` and links.
@@ -162,6 +164,8 @@ settings! {
     throttle_device: Limit = "throttle.device", "10/6m";
     /// Registrations from one network without a valid invitation.
     throttle_registrations: Limit = "throttle.registrations", "30/1m";
+    /// Acts of one user that add to the database: changes, and of admins also what they make. Sign-ins and new passwords are counted in the same way, each for themselves. Endings are not counted.
+    throttle_acts: Limit = "throttle.acts", "1000/1s";
     /// Networks that `throttle.network` doesn't count, such as the one of a school. Every other limit counts there too.
     throttle_exempt: Vec<IpNet> = "throttle.exempt", "";
     /// How many accounts and networks the limits keep count of.

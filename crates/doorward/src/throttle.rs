@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use doorward_core::throttle::{Bucket, Limit};
-use doorward_core::{OpaqueSecret, Timestamp, email::Email};
+use doorward_core::{OpaqueSecret, Timestamp, UserId, email::Email};
 use ipnet::IpNet;
 use quick_cache::sync::Cache;
 
@@ -36,6 +36,7 @@ pub struct Limits {
     network: Limit,
     device: Limit,
     registrations: Limit,
+    acts: Limit,
     exempt: Vec<IpNet>,
 }
 
@@ -47,6 +48,7 @@ impl Limits {
             network: settings.throttle_network,
             device: settings.throttle_device,
             registrations: settings.throttle_registrations,
+            acts: settings.throttle_acts,
             exempt: settings.throttle_exempt.clone(),
         }
     }
@@ -92,6 +94,17 @@ impl Guess {
 pub struct Refused {
     limit: &'static str,
     wait: Duration,
+}
+
+/// What an act is.
+#[derive(Debug, Clone, Copy, Hash)]
+pub(crate) enum Kind {
+    /// It changes or makes something.
+    Change,
+    /// A sign-in by the right password.
+    SignIn,
+    /// A new password.
+    Password,
 }
 
 const CLEAR: &str = "INSERT INTO facts (name, value) VALUES ('limits_cleared', 1) \
@@ -187,6 +200,17 @@ impl Throttle {
     pub(crate) fn invitation(&self, invite: &OpaqueSecret, now: Timestamp) -> Result<()> {
         let bucket = self.of_account(("invitation", invite.hash()));
         let counted = Self::take([(INVITATION, bucket, "invitation")], now);
+        counted.map(drop).map_err(|refused| self.refuse(refused))
+    }
+
+    /// Counts an act of a user that adds to the database. Kinds of acts are counted apart: who has a stolen token keeps its
+    /// owner neither from a sign-in nor from a new password.
+    ///
+    /// # Errors
+    /// [`Error::TooManyAttempts`].
+    pub(crate) fn act(&self, kind: Kind, user: UserId, now: Timestamp) -> Result<()> {
+        let bucket = self.of_account(("act", kind, user));
+        let counted = Self::take([(self.limits.acts, bucket, "acts")], now);
         counted.map(drop).map_err(|refused| self.refuse(refused))
     }
 

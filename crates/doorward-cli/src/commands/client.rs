@@ -53,6 +53,7 @@ impl Client {
     pub(crate) async fn run(self, place: &Place) -> Outcome {
         with_app(place, async |app| match self {
             Self::Create(Create { name, json }) => {
+                app.disk.has_room()?;
                 let new = app.clients.prepare(&name);
                 let (id, secret) = (new.id, new.secret());
                 show_first(&match json {
@@ -69,6 +70,7 @@ impl Client {
                 Answer::rows(&app.clients.list().await?, &["client_id", "name", "created_at"], json)
             }
             Self::Delete(Delete { client, json }) => {
+                app.disk.has_room()?;
                 if !app.clients.delete(client, &Actor::CommandLine).await? {
                     let problem = format!("there is no client {client}");
                     return Err(Failure::new(problem, "`doorward client list` shows them"));

@@ -102,7 +102,7 @@ async fn examine(place: &Place, report: &mut Report) {
     surroundings::settings_file(place, report);
     surroundings::certificate(&settings, report).await;
     surroundings::addresses(&settings, report).await;
-    let usable = settings.database.is_some() || folder(&settings.data, report);
+    let usable = settings.database.is_some() || folder(&settings.data, settings.data_reserve, report);
     let secrets = match secrets_given(&settings) {
         Ok(Some(secrets)) => secrets,
         Ok(None) => {
@@ -135,7 +135,7 @@ fn about_settings(settings: &Settings, report: &mut Report) {
 }
 
 /// Whether the data folder is there and may be used.
-fn folder(path: &Path, report: &mut Report) -> bool {
+fn folder(path: &Path, reserve: u64, report: &mut Report) -> bool {
     let shown = path.display();
     let found = match std::fs::metadata(path) {
         Ok(found) if found.is_dir() => found,
@@ -176,7 +176,7 @@ fn folder(path: &Path, report: &mut Report) -> bool {
             );
         }
     }
-    surroundings::disk(path, report);
+    surroundings::disk(path, reserve, report);
     surroundings::clock_of_files(path, report);
     true
 }

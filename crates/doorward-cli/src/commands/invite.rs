@@ -6,7 +6,7 @@ use doorward::features::admin_users;
 use doorward_core::email::Email;
 use doorward_core::role::RoleName;
 
-use super::{Outcome, user, with_app};
+use super::{Outcome, user, with_room};
 use crate::place::Place;
 
 #[derive(Debug, Subcommand)]
@@ -31,7 +31,7 @@ pub(crate) struct Create {
 impl Invite {
     pub(crate) async fn run(self, place: &Place) -> Outcome {
         let Self::Create(Create { email, role, json }) = self;
-        with_app(place, async |app| {
+        with_room(place, async |app| {
             let actor = Actor::CommandLine;
             let new = admin_users::prepare_invitation(app, (email, role), &actor)?;
             user::show_link(&new, json)?;

@@ -58,6 +58,10 @@ impl Key {
 
 impl Rotate {
     async fn run(self, app: &App) -> Outcome {
+        // A key that somebody else knows is replaced at any time.
+        if !self.now {
+            app.disk.has_room()?;
+        }
         let (algorithm, now) = (app.settings.access_algorithm, app.now());
         let wait = if self.now { Duration::ZERO } else { self.activate_in.unwrap_or(PUBLISH_BEFORE_USE) };
         let activates_at = now + wait;

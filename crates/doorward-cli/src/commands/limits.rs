@@ -3,7 +3,7 @@
 use clap::{Args, Subcommand};
 use serde_json::json;
 
-use super::{Outcome, with_app};
+use super::{Outcome, with_room};
 use crate::output::Answer;
 use crate::place::Place;
 
@@ -23,7 +23,7 @@ pub(crate) struct Clear {
 impl Limits {
     pub(crate) async fn run(self, place: &Place) -> Outcome {
         let Self::Clear(Clear { json }) = self;
-        with_app(place, async |app| {
+        with_room(place, async |app| {
             app.clear_limits().await?;
             if json {
                 return Answer::json(&json!({ "cleared": true }));

@@ -59,6 +59,15 @@ fn wait_for(act: impl Future<Output = Outcome>) -> Outcome {
     outcome
 }
 
+/// The same for what adds to the database: it is refused where the disk is nearly full, as the server refuses it.
+async fn with_room(place: &Place, act: impl AsyncFnOnce(&App) -> Outcome) -> Outcome {
+    with_app(place, async |app| {
+        app.disk.has_room()?;
+        act(app).await
+    })
+    .await
+}
+
 /// Opens what is there, acts on it, and closes it.
 async fn with_app(place: &Place, act: impl AsyncFnOnce(&App) -> Outcome) -> Outcome {
     let app = place.open().await?;

@@ -10,7 +10,7 @@ use doorward_core::name::DisplayName;
 use doorward_core::role::RoleName;
 use serde_json::json;
 
-use super::{Outcome, with_app};
+use super::{Outcome, with_app, with_room};
 use crate::failure::Failure;
 use crate::output::{Answer, show_first};
 use crate::password;
@@ -153,7 +153,7 @@ impl User {
             }
             Self::Role(Role { user, role, json }) => {
                 let wanted = Change { role: Some(role), ..Change::default() };
-                with_app(place, async |app| change(app, &user, wanted, json).await).await
+                with_room(place, async |app| change(app, &user, wanted, json).await).await
             }
             Self::Disable(One { user, json }) => {
                 let wanted = Change { disabled: Some(true), ..Change::default() };
@@ -161,11 +161,11 @@ impl User {
             }
             Self::Enable(One { user, json }) => {
                 let wanted = Change { disabled: Some(false), ..Change::default() };
-                with_app(place, async |app| change(app, &user, wanted, json).await).await
+                with_room(place, async |app| change(app, &user, wanted, json).await).await
             }
-            Self::Delete(one) => with_app(place, async |app| delete(app, one).await).await,
+            Self::Delete(one) => with_room(place, async |app| delete(app, one).await).await,
             Self::Password(new) => with_app(place, async |app| set_password(app, new).await).await,
-            Self::ResetLink(one) => with_app(place, async |app| reset_link(app, one).await).await,
+            Self::ResetLink(one) => with_room(place, async |app| reset_link(app, one).await).await,
         }
     }
 }
@@ -175,7 +175,10 @@ async fn create(new: Create, place: &Place) -> Outcome {
     let without = password.is_none();
     let app = place.open_or_make().await?;
     let person = (new.name, new.email, new.role);
-    let created = admin_users::create(&app, person, password, Actor::CommandLine).await;
+    let created = match app.disk.has_room() {
+        Ok(()) => admin_users::create(&app, person, password, Actor::CommandLine).await,
+        Err(error) => Err(error),
+    };
     app.store.close().await;
     let user = created?;
     if new.json {

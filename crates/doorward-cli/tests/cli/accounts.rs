@@ -100,3 +100,25 @@ fn what_the_command_line_did_stands_in_the_audit_log() {
     assert_eq!(entries[1]["detail"], "role admin");
     assert!(home.run(&["audit", "list"]).ok().contains("user_created"));
 }
+
+#[test]
+fn x10_a_command_that_changes_nothing_is_no_entry_of_the_audit_log() {
+    let home = Home::new();
+    home.create("ada", "user");
+    home.create("ben", "user");
+    home.run(&["user", "disable", "ben@example.org"]).ok();
+    let entries = || home.run(&["audit", "list", "--json"]).json().as_array().unwrap().len();
+    let before = entries();
+    for command in [
+        &["user", "role", "ada@example.org", "user"][..],
+        &["user", "enable", "ada@example.org"],
+        &["user", "disable", "ben@example.org"],
+        &["session", "end", "--user", "ada@example.org"],
+    ] {
+        home.run(command).ok();
+        home.run(command).ok();
+    }
+    home.run(&["client", "delete", "01890a5d-ac96-774b-bcce-b302099a8057"])
+        .fails("there is no client", "client list");
+    assert_eq!(entries(), before);
+}

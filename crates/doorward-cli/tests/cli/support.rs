@@ -113,6 +113,43 @@ impl Home {
         Some(Run { code: output.status.code(), out: text(output.stdout), err: text(output.stderr) })
     }
 
+    /// Starts a server whose data folder is a small disk of its own, of so many megabytes; `None`, said aloud, if this
+    /// machine allows no such view of the files.
+    pub(crate) fn serve_on_a_disk(&self, megabytes: u32, arguments: &[&str]) -> Option<Server> {
+        self.run_mounted("true", "A=b", &["completions", "bash"])?;
+        let arguments = [&["serve", "--listen", "127.0.0.1:0"], arguments].concat();
+        let program = self.command(&arguments);
+        let script = format!(
+            "mkdir -p data && mount -t tmpfs -o mode=0700,size={megabytes}m none data && exec \"$0\" \"$@\""
+        );
+        let mut command = Command::new("unshare");
+        command.args(["--mount", "sh", "-ec", &script]).arg(program.get_program()).args(program.get_args());
+        command.env_clear().env("PATH", std::env::var_os("PATH").unwrap_or_default());
+        command.envs(self.environment.iter().cloned()).current_dir(self.path());
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        Some(Server::of(command.spawn().unwrap()).started())
+    }
+
+    /// Runs a command in this server's view of the files.
+    pub(crate) fn run_beside(&self, server: &Server, arguments: &[&str]) -> Run {
+        let program = self.command(arguments);
+        let mut command = Command::new("nsenter");
+        command.args([
+            "--mount",
+            "--target",
+            &server.child.id().to_string(),
+            "sh",
+            "-ec",
+            "cd \"$0\"; exec \"$@\"",
+        ]);
+        command.arg(self.path()).arg(program.get_program()).args(program.get_args());
+        command.env_clear().env("PATH", std::env::var_os("PATH").unwrap_or_default());
+        command.envs(self.environment.iter().cloned()).stdin(Stdio::null());
+        let output = command.output().unwrap();
+        let text = |bytes| String::from_utf8(bytes).unwrap();
+        Run { code: output.status.code(), out: text(output.stdout), err: text(output.stderr) }
+    }
+
     /// Runs a copy of the program as another user, with a variable more; `None`, said aloud, if that user cannot come here.
     pub(crate) fn run_as(&self, user: u32, variable: &str, arguments: &[&str]) -> Option<Run> {
         let program = self.path().join("doorward");
@@ -252,6 +289,14 @@ impl Server {
             .unwrap_or_else(|_| panic!("no start: {:?}", self.log.iter().collect::<Vec<_>>()));
         first.split_once("http://").unwrap().1.split('/').next().unwrap().clone_into(&mut self.address);
         self
+    }
+
+    /// A path as this server sees it.
+    pub(crate) fn sees(&self, path: &Path) -> PathBuf {
+        Path::new("/proc")
+            .join(self.child.id().to_string())
+            .join("root")
+            .join(path.strip_prefix("/").unwrap())
     }
 
     /// The next line on standard output.

@@ -5,10 +5,10 @@ use doorward_core::{ClaimsVersion, SessionId, Timestamp, UserId};
 
 use super::{Actor, Change, NewUser, Owner};
 use crate::actors::Standing;
-use crate::audit::{self, Entry};
+use crate::audit::{Entry, Log};
 use crate::error::{Error, Result};
 use crate::revocations::{self, Ended, Ending};
-use crate::store::{StoreError, Tx, values};
+use crate::store::{Reads, Store, StoreError, Tx, values};
 use crate::users::{self, Subject, User, VouchedBy, folded};
 use crate::{known_devices, links};
 
@@ -80,7 +80,7 @@ pub(super) struct Needs {
 }
 
 /// The user that an act is about, and what its actor may do.
-pub(super) struct Locked {
+pub(super) struct Found {
     pub(super) user: User,
     pub(super) version: ClaimsVersion,
     pub(super) standing: Standing,
@@ -92,7 +92,7 @@ pub(super) async fn locked(
     id: UserId,
     (actor, roles): (&Actor, &Roles),
     needs: Needs,
-) -> Result<Result<Locked>, StoreError> {
+) -> Result<Result<Found>, StoreError> {
     if needs.admins {
         tx.execute(LOCK_ADMINS, values![]).await?;
     }
@@ -101,17 +101,38 @@ pub(super) async fn locked(
         Err(error) => return Ok(Err(error)),
     };
     tx.execute(users::LOCK, values![id]).await?;
-    let Some(row) = tx.find(FIND, values![id]).await? else { return Ok(Err(Error::NotFound)) };
+    found(tx, id, (actor, roles), standing).await
+}
+
+/// The same without the locks, before the transaction: an act that is refused or changes nothing begins none, and so
+/// writes nothing (attack X10).
+pub(super) async fn seen(
+    store: &Store,
+    id: UserId,
+    (actor, roles): (&Actor, &Roles),
+    needs: Needs,
+) -> Result<Found> {
+    let standing = actor.is_seen_to_stand(store, (roles, needs.permission), needs.now).await??;
+    found(store, id, (actor, roles), standing).await?
+}
+
+async fn found(
+    mut reads: impl Reads,
+    id: UserId,
+    (actor, roles): (&Actor, &Roles),
+    standing: Standing,
+) -> Result<Result<Found>, StoreError> {
+    let Some(row) = reads.find(FIND, values![id]).await? else { return Ok(Err(Error::NotFound)) };
     let (user, version) = (users::read(&row)?, row.get(7)?);
     if let Err(error) = standing.covers(roles, user.role) {
         return Ok(Err(error));
     }
     if let Actor::Owner(Owner { confirmed_by: Some(hash), .. }) = actor
-        && tx.find(WITH_HASH, values![id, hash]).await?.is_none()
+        && reads.find(WITH_HASH, values![id, hash]).await?.is_none()
     {
         return Ok(Err(Error::WrongPassword));
     }
-    Ok(Ok(Locked { user, version, standing }))
+    Ok(Ok(Found { user, version, standing }))
 }
 
 /// What every new password brings with it: reset links are void, the other sessions end, and the one that stays has to
@@ -120,7 +141,8 @@ pub(super) async fn after_new_password(
     tx: &mut Tx,
     id: UserId,
     keep: Option<SessionId>,
-    (ending, entry): (Ending, &Entry),
+    ending: Ending,
+    (log, entry): (&Log, &Entry),
 ) -> Result<Ended, StoreError> {
     links::void_resets(tx, id).await?;
     tx.execute(UNCONFIRM, values![id]).await?;
@@ -128,7 +150,7 @@ pub(super) async fn after_new_password(
         known_devices::void(tx, id).await?;
     }
     let ended = end_all(tx, id, keep, ending).await?;
-    audit::record(tx, entry).await?;
+    log.record(tx, entry).await?;
     Ok(ended)
 }
 
@@ -164,10 +186,10 @@ pub(super) struct Doing<'a> {
 
 pub(super) async fn apply(
     tx: &mut Tx,
-    Locked { user: old, version, .. }: Locked,
+    Found { user: old, version, .. }: Found,
     change: &Change,
     doing: Doing<'_>,
-    entry: &Entry,
+    (log, entry): (&Log, &Entry),
 ) -> Result<Result<Done>, StoreError> {
     let Doing { now, ending, admin_ttl, roles, vouches } = doing;
     let id = old.id;
@@ -224,6 +246,6 @@ pub(super) async fn apply(
         (_, Some(role)) => Some(Subject { user: id, role, version }),
         _ => None,
     };
-    audit::record(tx, entry).await?;
+    log.record(tx, entry).await?;
     Ok(Ok(Done { user: new, claims }))
 }

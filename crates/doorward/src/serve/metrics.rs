@@ -76,6 +76,9 @@ async fn answer(registry: &Registry, app: &App, request: &Request<Incoming>) -> 
         }
         (&Method::GET, "/healthz") => (StatusCode::OK, "text/plain", "ok\n".into()),
         (&Method::GET, "/readyz") => match app.ready().await {
+            Ok(()) if app.disk.is_low() => {
+                (StatusCode::OK, "text/plain", "ready, without room on the disk\n".into())
+            }
             Ok(()) => (StatusCode::OK, "text/plain", "ready\n".into()),
             Err(_) => (StatusCode::SERVICE_UNAVAILABLE, "text/plain", "not ready\n".into()),
         },
@@ -155,6 +158,11 @@ impl Collector for AtThisMoment {
             ),
             ("feed_followers", "Programs that follow the revocations", app.feed.followers() as f64),
             ("feed_position", "How far they were told", app.feed.position() as f64),
+            (
+                "disk_low",
+                "1 where the disk has less than data.reserve free, so that most writes are refused",
+                f64::from(app.disk.is_low()),
+            ),
             ("draining", "1 from the signal to stop on", f64::from(app.is_draining())),
         ];
         let (name, help) = ("log_lines_dropped", "Lines of the log that nobody took in time");
@@ -162,6 +170,14 @@ impl Collector for AtThisMoment {
         ConstCounter::new(LOG_LINES_DROPPED.load(Ordering::Relaxed)).encode(dropped)?;
         for (name, help, value) in gauges {
             gauge(&mut encoder, name, help, value)?;
+        }
+        if let Some(free) = app.disk.free() {
+            gauge(
+                &mut encoder,
+                "disk_free_bytes",
+                "What is free on the disk of the data folder",
+                free as f64,
+            )?;
         }
         Ok(())
     }

@@ -3,7 +3,7 @@ use doorward_core::{Mode, Refusal, SessionId, Timestamp};
 use doorward_guard::Identity;
 
 use super::{Issued, Sessions};
-use crate::audit::{self, Action, By, Entry};
+use crate::audit::{self, Action, By, Entry, Log};
 use crate::counters;
 use crate::error::{Error, Result};
 use crate::revocations::{self, Because, Ending};
@@ -88,27 +88,24 @@ impl Sessions {
         let entry = Entry::new(Action::RefreshReused, By::Visitor(from.ip), now);
         let entry = entry.user(before.subject.user).session(session);
         let salt = before.salt;
-        let outcome = self
-            .store
-            .transaction(async move |tx: &mut Tx| {
-                let known = i64::try_from(presented).unwrap_or(i64::MAX);
-                let rotated =
-                    tx.execute(ROTATE, values![session, known, now, expires_at, &*salt]).await? == 1;
-                let Some(row) = tx.find(FIND, values![session]).await? else {
-                    // It was there just now: its user was deleted.
-                    return Ok(Outcome::Refused(Refusal::SessionEnded.into()));
-                };
-                let stored = read(&row)?;
-                if rotated {
-                    Ok(go(stored, false))
-                } else if stored.salt != salt && stored.ended_at.is_none() {
-                    // Renewed since it was read: the owner holds the new one.
-                    Ok(Outcome::Refused(Refusal::TokenStale.into()))
-                } else {
-                    lost(tx, session, presented, stored, (now, ending), &entry).await
-                }
-            })
-            .await?;
+        let act = async move |tx: &mut Tx, log: &Log| {
+            let known = i64::try_from(presented).unwrap_or(i64::MAX);
+            let rotated = tx.execute(ROTATE, values![session, known, now, expires_at, &*salt]).await? == 1;
+            let Some(row) = tx.find(FIND, values![session]).await? else {
+                // It was there just now: its user was deleted.
+                return Ok(Outcome::Refused(Refusal::SessionEnded.into()));
+            };
+            let stored = read(&row)?;
+            if rotated {
+                Ok(go(stored, false))
+            } else if stored.salt != salt && stored.ended_at.is_none() {
+                // Renewed since it was read: the owner holds the new one.
+                Ok(Outcome::Refused(Refusal::TokenStale.into()))
+            } else {
+                lost(tx, session, presented, stored, (now, ending), (log, &entry)).await
+            }
+        };
+        let outcome = audit::even_without(&self.store, act).await?;
         match outcome {
             Outcome::Go(stored, again) => {
                 let ends = (stored.expires_at, stored.absolute_end);
@@ -174,7 +171,7 @@ async fn lost(
     presented: u64,
     stored: Stored,
     (now, ending): (Timestamp, Ending),
-    entry: &Entry,
+    (log, entry): (&Log, &Entry),
 ) -> Result<Outcome, StoreError> {
     if stored.ended_at.is_some() {
         return Ok(Outcome::Refused(Refusal::SessionEnded.into()));
@@ -189,7 +186,7 @@ async fn lost(
         }
         Use::Reuse => {
             if !revocations::end_each(tx, &[session], ending).await?.is_empty() {
-                audit::record(tx, entry).await?;
+                log.record(tx, entry).await?;
             }
             Ok(Outcome::Reused(ending))
         }

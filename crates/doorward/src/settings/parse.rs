@@ -30,6 +30,7 @@ from_str! {
     SocketAddr: "is not an address with a port, such as 127.0.0.1:8080";
     bool: "must be true or false";
     u32: "is not a whole number";
+    u64: "is not a whole number";
     usize: "is not a whole number";
     Mode: "must be bearer, cookie or session";
     Algorithm: "must be ES256, EdDSA or RS256";

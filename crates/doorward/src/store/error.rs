@@ -7,6 +7,9 @@ pub enum StoreError {
     /// The database can't be reached, or can't write just now. Worth a later try.
     #[error("the database is unavailable: {0}")]
     Unavailable(String),
+    /// There is no room left on the disk of the database.
+    #[error("the disk of the database is full: {0}")]
+    Full(String),
     /// Too many acts are waiting already; this one was not begun.
     #[error("the database is overloaded: too many acts are waiting for it")]
     Overloaded,
@@ -28,7 +31,7 @@ pub enum StoreError {
 impl StoreError {
     /// Whether the same act may well succeed a little later.
     pub fn is_transient(&self) -> bool {
-        matches!(self, Self::Unavailable(_) | Self::Overloaded | Self::Contended(_))
+        matches!(self, Self::Unavailable(_) | Self::Full(_) | Self::Overloaded | Self::Contended(_))
     }
 
     /// Whether the act was turned away because too many were waiting.
@@ -45,6 +48,7 @@ impl StoreError {
     pub(super) fn reason(&self) -> &'static str {
         match self {
             Self::Unavailable(_) => "unavailable",
+            Self::Full(_) => "full",
             Self::Overloaded => "overloaded",
             Self::Contended(_) => "contended",
             Self::Conflict(_) => "conflict",

@@ -13,6 +13,7 @@
 
 #[cfg(not(all(feature = "sqlite", feature = "postgres")))]
 mod absent;
+mod ballast;
 mod condition;
 mod counts;
 mod error;
@@ -33,6 +34,7 @@ mod postgres_query;
 mod postgres_session;
 #[cfg(feature = "postgres")]
 mod postgres_url;
+mod reads;
 mod shares;
 #[cfg(feature = "sqlite")]
 mod sqlite;
@@ -62,10 +64,12 @@ use shares::Shares;
 #[cfg(feature = "sqlite")]
 use sqlite::Sqlite;
 
+pub(crate) use ballast::BALLAST;
 pub use condition::Condition;
 pub use error::StoreError;
 #[cfg(feature = "testing")]
 pub use faults::{Fault, Faults, Outage};
+pub(crate) use reads::Reads;
 pub use tx::Tx;
 pub(crate) use value::values;
 pub use value::{Column, Row, Value};

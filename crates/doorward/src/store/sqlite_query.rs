@@ -121,9 +121,9 @@ pub(super) fn store_error(error: &rusqlite::Error) -> StoreError {
             StoreError::Unavailable("another process has kept the database file locked for 5 s".to_owned())
         }
         Some(ErrorCode::ConstraintViolation) => StoreError::Conflict(text),
+        Some(ErrorCode::DiskFull) => StoreError::Full(text),
         Some(
-            ErrorCode::DiskFull
-            | ErrorCode::SystemIoFailure
+            ErrorCode::SystemIoFailure
             | ErrorCode::CannotOpen
             | ErrorCode::ReadOnly
             | ErrorCode::PermissionDenied

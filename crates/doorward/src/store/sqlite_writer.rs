@@ -143,7 +143,7 @@ fn run_apart(connection: &Rc<Connection>, act: &mut dyn Job) -> Result<(), Store
     let keep = act.run(Tx::on_sqlite(Rc::clone(connection)));
     if connection.is_autocommit() {
         // SQLite gives up the whole transaction by itself on a full disk, an I/O error or a lack of memory.
-        return Err(StoreError::Unavailable("the transaction was cut: disk full or failing?".to_owned()));
+        return Err(StoreError::Full("the transaction was cut, or the disk fails".to_owned()));
     }
     if !keep {
         statement(connection, "ROLLBACK TO act")?;

@@ -32,6 +32,7 @@ const FLOORS: [&[&str]; 6] = [
         "links",
         "known_devices",
         "clients",
+        "disk",
         "feed",
         "sign_ins",
     ],

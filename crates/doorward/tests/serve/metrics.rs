@@ -52,6 +52,7 @@ async fn what_happened_is_counted_and_nobody_is_named() {
         "doorward_refreshes_total{outcome=\"repeated\"} 1",
         "doorward_revocations_whole 1",
         "doorward_hashing_waiting 0",
+        "doorward_disk_low 0",
         "doorward_draining 0",
         "doorward_build_info{version=\"",
         "doorward_store_seconds_count{kind=\"write\"}",

@@ -11,8 +11,7 @@ use super::super::serve::cannot_listen;
 use super::{Health, Report};
 use crate::place::Place;
 
-/// Less than this and sign-ins are about to fail; less than the other and somebody should know.
-const FULL: u64 = 64 * 1024 * 1024;
+/// Less than this and somebody should know.
 const NEARLY_FULL: u64 = 1024 * 1024 * 1024;
 /// How far two clocks may be apart.
 const DRIFT: Duration = Duration::from_secs(5);
@@ -75,15 +74,20 @@ pub(super) async fn addresses(settings: &Settings, report: &mut Report) {
 }
 
 /// Room for the database to grow.
-pub(super) fn disk(folder: &Path, report: &mut Report) {
+pub(super) fn disk(folder: &Path, reserve: u64, report: &mut Report) {
     let Ok(found) = rustix::fs::statvfs(folder) else { return };
     let (free, shown) = (found.f_bavail.saturating_mul(found.f_frsize), folder.display());
     let megabytes = free / (1024 * 1024);
-    let hint = "make room: on a full disk nobody can sign in";
-    match free {
-        ..FULL => report.say(Health::Fail, format!("disk: {megabytes} MB free for {shown}"), hint),
-        FULL..NEARLY_FULL => report.say(Health::Warn, format!("disk: {megabytes} MB free for {shown}"), hint),
-        _ => report.ok(format!("disk: {megabytes} MB free for {shown}")),
+    let hint = "make room: below data.reserve nobody can sign in";
+    if free < reserve {
+        let what = format!(
+            "disk: {free} bytes free for {shown}, less than data.reserve ({reserve}): only endings, refreshes and new passwords go on"
+        );
+        report.say(Health::Fail, what, "make room");
+    } else if free < NEARLY_FULL {
+        report.say(Health::Warn, format!("disk: {megabytes} MB free for {shown}"), hint);
+    } else {
+        report.ok(format!("disk: {megabytes} MB free for {shown}"));
     }
 }
 

@@ -156,6 +156,9 @@ async fn change_by(
         disabled: input.optional_bool("disabled"),
     };
     input.check()?;
+    if !change.only_disables() {
+        app.disk.has_room()?;
+    }
     if change.email.is_some() && caller.user == user {
         // One's own address is changed in the profile, with the password: a stolen session must not become the account.
         return Err(Error::Forbidden);

@@ -58,11 +58,12 @@ fn users() -> Routes {
         optional::<Password>("current_password"),
     ];
     let change_says = says("Change a user", May(USERS_WRITE))
+        .without_room()
         .more("Nobody gives, or acts on, more than they have. One's own address is changed in the profile. An address, and the role or access of somebody who may do as much as oneself or change users, need a confirmation.")
         .body(fields)
         .json(200, "changed", changed())
         .goes("after a form, to the user's page")
-        .refuses([Error::NotFound, Error::EmailTaken, Error::LastAdmin]);
+        .refuses([Error::NotFound, Error::EmailTaken, Error::LastAdmin, Error::NoRoom]);
     let change_says = confirmed(change_says);
     let delete_says = says("Delete a user", May(USERS_WRITE))
         .more("Somebody who may do as much as oneself, or change users, needs a confirmation. One's own account is deleted in the profile.")
@@ -131,10 +132,12 @@ fn sessions_and_log() -> Routes {
         .json(200, "the live ones, the newest first", object([("sessions", of::<Vec<Shown>>())]))
         .refuses([Error::NotFound]);
     let end_says = says("Sign a user out everywhere", May(SESSIONS_END))
+        .without_room()
         .json(200, "ended", Done::shape_of_sessions("Logged out from all devices"))
         .goes("after a form, to the user's page")
         .refuses([Error::NotFound]);
     let end_one_says = says("End a session", May(SESSIONS_END))
+        .without_room()
         .json(200, "ended", Done::shape("Session ended"))
         .goes("after a form, to /admin/sessions")
         .refuses([Error::NotFound]);

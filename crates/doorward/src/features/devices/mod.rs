@@ -29,10 +29,12 @@ pub(crate) fn routes() -> Routes {
         .json(200, "my live sessions, the newest first", listed)
         .goes("a browser, to /dashboard");
     let end_says = says("End one of my sessions", Who::SignedIn)
+        .without_room()
         .json(200, "ended", Done::shape("Session ended"))
         .goes("after a form, to /dashboard")
         .refuses([Error::NotFound]);
     let others_say = says("End all my sessions but this one", Who::SignedIn)
+        .without_room()
         .json(200, "ended", Done::shape_of_sessions("Other sessions ended"))
         .goes("after a form, to /dashboard");
     Routes::of("My sessions")

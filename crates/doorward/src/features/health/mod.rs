@@ -1,5 +1,6 @@
 //! Health: `GET /healthz` → 200 while the process answers. `GET /readyz` → 200 while the store answers too and nobody
-//! asked the process to stop, else 503, so that a balancer sends its requests elsewhere.
+//! asked the process to stop, else 503, so that a balancer sends its requests elsewhere. `room` is false while the disk is
+//! nearly full: most writes are refused then, and reads go on.
 
 use axum::Json;
 use axum::extract::State;
@@ -8,7 +9,7 @@ use serde_json::{Value, json};
 use crate::app::App;
 use crate::error::Result;
 use crate::web::api::{Routes, Who, says};
-use crate::wire::shape::{exactly, object};
+use crate::wire::shape::{and_maybe, exactly, object};
 
 pub(crate) fn routes() -> Routes {
     let status = |word: &str| object([("status", exactly(word))]);
@@ -19,7 +20,7 @@ pub(crate) fn routes() -> Routes {
     Routes::of("Operation").get("/healthz", healthz, alive.json(200, "it does", status("ok"))).get(
         "/readyz",
         readyz,
-        ready.json(200, "it does", status("ready")),
+        ready.json(200, "it does", and_maybe(status("ready"), [("room", exactly(false))])),
     )
 }
 
@@ -29,7 +30,10 @@ async fn healthz() -> Json<Value> {
 
 async fn readyz(State(app): State<App>) -> Result<Json<Value>> {
     app.ready().await?;
-    Ok(Json(json!({ "status": "ready" })))
+    Ok(Json(match app.disk.has_room() {
+        Ok(()) => json!({ "status": "ready" }),
+        Err(_) => json!({ "status": "ready", "room": false }),
+    }))
 }
 
 #[cfg(test)]

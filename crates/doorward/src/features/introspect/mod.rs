@@ -46,6 +46,7 @@ pub(crate) fn routes() -> Routes {
     let told =
         json!({ "anyOf": [alive.clone(), object([("tokens", json!({ "type": "array", "items": alive }))])] });
     let introspect_says = says("Ask about a token", Who::Client)
+        .without_room()
         .more("RFC 7662. Whatever isn't alive is `{\"active\": false}` and no more. `tokens` in place of `token` asks about up to 64 session secrets at once, with one space between them; the answers stand in their order, and where one isn't alive, `code` says why.")
         .body([optional::<String>("token"), optional::<String>("tokens"), optional::<String>("token_type_hint")])
         .json(200, "whether it is alive, and whose", told);

@@ -24,6 +24,7 @@ use crate::hooks::SigningIn;
 use crate::sessions::{self, Issued};
 use crate::sign_ins::{Outcome, SignIn};
 use crate::store::{Tx, values};
+use crate::throttle::Kind;
 use crate::users::{Subject, User};
 use crate::web::api::{Routes, Who, optional, required, says};
 use crate::web::client::Client;
@@ -160,6 +161,7 @@ async fn sign_in(
     headers: &HeaderMap,
 ) -> Result<(User, Issued)> {
     let (user, stored) = app.passwords.sign_in(email, password.clone(), &client).await?;
+    app.throttle.act(Kind::SignIn, user.id, app.now())?;
     let who = who(&user, mode, &client);
     app.hooks.may_log_in(&who).await?;
     let raised = raised(app, password, &stored, &client).await;

@@ -34,6 +34,7 @@ pub(crate) fn routes() -> Routes {
         .page(200, "the form")
         .refuses([Error::LinkInvalid]);
     let reset_says = says("Set a new password by a link", Who::Anybody)
+        .without_room()
         .more("Ends every session of the user, and voids all links.")
         .body([required::<OpaqueSecret>("token"), required::<Password>("new_password")])
         .json(200, "set", Done::shape_of_sessions("Password reset: sign in with it"))

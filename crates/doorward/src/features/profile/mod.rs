@@ -52,6 +52,7 @@ pub(crate) fn routes() -> Routes {
         .goes("after a form, to /dashboard")
         .refuses([Error::EmailTaken]);
     let password_says = says("Change my password", Who::SignedIn)
+        .without_room()
         .more("Ends all other sessions, and renews this one: the answer has its new credential, and copies of the former one are refused.")
         .body([required::<Password>("current_password"), required::<Password>("new_password")])
         .json(200, "changed", credential::shape_of_renewed("Password changed"))
@@ -204,7 +205,7 @@ async fn delete_by(app: &App, identity: &Identity, client: &Client, input: &mut 
 }
 
 fn owner(identity: &Identity, client: &Client, confirmed_by: Option<String>) -> Actor {
-    Actor::Owner(Owner { session: identity.session, ip: client.ip, confirmed_by })
+    Actor::Owner(Owner { user: identity.user, session: identity.session, ip: client.ip, confirmed_by })
 }
 
 fn nothing_typed() -> Value {

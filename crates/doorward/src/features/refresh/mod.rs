@@ -31,6 +31,7 @@ use crate::wire::shape::of;
 
 pub(crate) fn routes() -> Routes {
     let refresh_says = says("Renew the credential", Who::RefreshToken)
+        .without_room()
         .more("The refresh token comes in the body or in the cookie; its successor goes the same way.")
         .body([optional::<String>("refresh_token")])
         .json(200, "renewed", credential::shape(None))

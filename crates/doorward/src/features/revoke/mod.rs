@@ -19,6 +19,7 @@ use crate::wire::done::{Done, done};
 
 pub(crate) fn routes() -> Routes {
     let revoke_says = says("Revoke a token", Who::Client)
+        .without_room()
         .more("RFC 7009. Ends the session behind the token, and says the same where there is none.")
         .body([required::<String>("token"), optional::<String>("token_type_hint")])
         .json(200, "it opens nothing any more", Done::shape("Revoked"));

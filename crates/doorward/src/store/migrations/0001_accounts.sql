@@ -162,3 +162,9 @@ CREATE TABLE facts (
     value BIGINT NOT NULL
 );
 INSERT INTO facts (name, value) VALUES ('admins_lock', 0), ('max_access_ttl', 0), ('trial_writes', 0);
+
+-- At most one row, in SQLite: room that is given to other rows when the disk is nearly full.
+CREATE TABLE ballast (
+    id BIGINT PRIMARY KEY,
+    content BYTEA NOT NULL
+);

@@ -8,7 +8,10 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::body::Bytes;
+use axum::extract::{Request, State};
 use axum::handler::Handler;
+use axum::middleware::{Next, from_fn_with_state};
+use axum::response::{IntoResponse, Response};
 use axum::routing::{self, MethodRouter};
 use doorward_core::Refusal;
 use http::{Method, StatusCode};
@@ -26,7 +29,8 @@ pub(crate) use document::document;
 /// Routes, each with what it says of itself.
 pub(crate) struct Routes {
     topic: &'static str,
-    router: Router<App>,
+    /// Each with what serves it, in the same place.
+    handlers: Vec<MethodRouter<App>>,
     operations: Vec<Operation>,
 }
 
@@ -36,7 +40,7 @@ pub(crate) type InMemory = fn(&Cached) -> &Bytes;
 impl Routes {
     /// None yet; those that come belong to this topic.
     pub(crate) fn of(topic: &'static str) -> Self {
-        Self { topic, router: Router::new(), operations: Vec::new() }
+        Self { topic, handlers: Vec::new(), operations: Vec::new() }
     }
 
     pub(crate) fn get<H: Handler<T, App>, T: 'static>(
@@ -76,14 +80,14 @@ impl Routes {
     }
 
     fn on(mut self, method: Method, path: &'static str, route: MethodRouter<App>, says: Says) -> Self {
-        self.router = self.router.route(path, route);
+        self.handlers.push(route);
         self.operations.push(Operation { topic: self.topic, method, path, says });
         self
     }
 
     /// These, and others.
     pub(crate) fn merge(mut self, others: Self) -> Self {
-        self.router = self.router.merge(others.router);
+        self.handlers.extend(others.handlers);
         self.operations.extend(others.operations);
         self
     }
@@ -113,8 +117,24 @@ impl Routes {
     }
 
     /// What serves them.
-    pub(crate) fn router(self) -> Router<App> {
-        self.router
+    pub(crate) fn router(self, app: &App) -> Router<App> {
+        let mut router = Router::new();
+        for (handler, operation) in self.handlers.into_iter().zip(&self.operations) {
+            let handler = match operation.needs_room() {
+                true => handler.route_layer(from_fn_with_state(app.clone(), with_room)),
+                false => handler,
+            };
+            router = router.route(operation.path, handler);
+        }
+        router
+    }
+}
+
+/// Lets a request through where the disk has room for what it adds.
+async fn with_room(State(app): State<App>, request: Request, next: Next) -> Response {
+    match app.disk.has_room() {
+        Ok(()) => next.run(request).await,
+        Err(error) => error.into_response(),
     }
 }
 
@@ -181,6 +201,8 @@ pub(crate) struct Says {
     reads_strictly: bool,
     answers: Vec<Answers>,
     refusals: Vec<Error>,
+    /// Whether it goes on where the disk is nearly full.
+    needs_room: bool,
     in_memory: Option<InMemory>,
 }
 
@@ -220,6 +242,7 @@ pub(crate) fn says(summary: &'static str, who: Who) -> Says {
         reads_strictly: true,
         answers,
         refusals,
+        needs_room: true,
         in_memory: None,
     }
 }
@@ -350,6 +373,12 @@ impl Says {
         self
     }
 
+    /// It goes on where the disk is nearly full: it ends something, renews a credential, sets a password, or only reads.
+    /// Any other route that is not a GET is refused then, before it reads anything.
+    pub(crate) fn without_room(self) -> Self {
+        Self { needs_room: false, ..self }
+    }
+
     /// It refuses with these, beside what every such route refuses with.
     pub(crate) fn refuses<const N: usize>(mut self, errors: [Error; N]) -> Self {
         self.refusals.extend(errors);
@@ -358,6 +387,11 @@ impl Says {
 }
 
 impl Operation {
+    /// Whether it is refused where the disk is nearly full.
+    fn needs_room(&self) -> bool {
+        self.says.needs_room && self.method != Method::GET
+    }
+
     /// Everything that it may be refused with.
     pub(crate) fn refusals(&self) -> Vec<Error> {
         use Refusal as R;
@@ -383,6 +417,9 @@ impl Operation {
         }
         if self.method != Method::GET {
             all.push(Error::CrossSite);
+        }
+        if self.needs_room() {
+            all.push(Error::NoRoom);
         }
         if self.says.body.is_some() && self.says.reads_strictly {
             all.extend([

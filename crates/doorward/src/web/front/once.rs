@@ -44,7 +44,8 @@ pub(super) async fn once<S: Answers>(app: App, request: Request, routes: S) -> R
         Err(error) => return error.into_response(),
     };
     let run = |request| routes.oneshot(request).map(|Ok(response)| response);
-    let Some(hash) = hash else { return run(request).await };
+    // A nearly full disk has no room to remember forms.
+    let Some(hash) = hash.filter(|_| !app.disk.is_low()) else { return run(request).await };
     let (mut parts, body) = request.into_parts();
     let client = match Client::from_request_parts(&mut parts, &app).await {
         Ok(client) => client,

@@ -8,6 +8,8 @@ use serde_json::{Value, json};
 
 use crate::authorisation::routes::Route;
 
+/// Before the entries of the audit log.
+pub(super) const AUDIT: &str = "audit:\n";
 pub(super) const NEW_PASSWORD: &str = "a door is a threshold";
 
 /// An admin, a user on three devices, and the request that is made by one of them.
@@ -199,8 +201,11 @@ impl Scene {
         ];
         let mut text = String::new();
         for table in TABLES {
+            if table.contains("FROM audit") {
+                text += AUDIT;
+            }
             for row in self.site.app.store.list(table, Vec::new()).await.unwrap() {
-                text += &row.for_tests();
+                text += &row.for_tests().replace('\n', " ");
                 text += "\n";
             }
             text += "--\n";
