@@ -88,8 +88,6 @@ settings! {
     listen: SocketAddr = "listen", "127.0.0.1:8080";
     /// The folder of the secret and of the SQLite database.
     data: PathBuf = "data", "./doorward-data";
-    /// How many bytes are kept free on the disk of the data folder with SQLite. Below that, 503 is answered to all but reads, endings, refreshes and new passwords. 0 for none. In a file that sets `data`, write the name in quotes.
-    data_reserve: u64 = "data.reserve", "67108864";
     /// A PostgreSQL URL (`postgres://user:password@host/name?sslmode=require`); empty for SQLite in the data folder. Beyond this machine TLS is required, unless the URL says `sslmode=disable`. A parameter that it can't have is refused by its name.
     database: Option<DatabaseUrl> = "database", "";
     /// The URL under which people reach Doorward, needed beyond loopback. It decides origin, issuer, `Secure` and links.
@@ -112,6 +110,8 @@ settings! {
     mode_json: Mode = "mode_json", "bearer";
     /// The mode of a form sign-in that names none.
     mode_form: Mode = "mode_form", "session";
+    /// How many bytes are kept free on the disk of the data folder with SQLite. Below that, 503 is answered to all but reads, endings, refreshes and new passwords. 0 for none. In a file that sets `data`, write the name in quotes.
+    data_reserve: u64 = "data.reserve", "67108864";
     /// The algorithm of access tokens: `ES256`, `EdDSA` or `RS256`. With a `JWT_SECRET` it is HS256.
     access_algorithm: Algorithm = "access.algorithm", "ES256";
     /// How long an access token lives, from 1 s.

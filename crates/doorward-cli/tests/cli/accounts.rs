@@ -91,14 +91,15 @@ fn the_last_admin_stays() {
 #[test]
 fn what_the_command_line_did_stands_in_the_audit_log() {
     let home = Home::new();
-    home.create("ada", "user");
+    let server = home.serve(&[]);
+    server.register("ada");
     home.run(&["user", "role", "ada@example.org", "admin"]).ok();
     home.run(&["session", "end", "--user", "ada@example.org"]).ok();
     let entries = home.run(&["audit", "list", "--json", "--limit", "2"]).json();
     let actions: Vec<_> = entries.as_array().unwrap().iter().map(|entry| entry["action"].clone()).collect();
     assert_eq!(actions, ["sessions_ended", "user_changed"]);
     assert_eq!(entries[1]["detail"], "role admin");
-    assert!(home.run(&["audit", "list"]).ok().contains("user_created"));
+    assert!(home.run(&["audit", "list"]).ok().contains("register"));
 }
 
 #[test]
