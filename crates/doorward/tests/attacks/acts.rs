@@ -414,5 +414,6 @@ async fn x10_an_end_whose_audit_row_fails_is_done_without_it_and_no_other_act_is
     ended(&gone).await;
     let body = json!({ "current_password": PASSWORD, "new_password": "another good phrase" });
     gus.post("/profile/password", body).await.is_ok();
+    fay.refresh().await.is_ok();
     fay.get("/profile").await.is_ok();
 }
