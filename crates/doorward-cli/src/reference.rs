@@ -4,7 +4,7 @@ use std::fmt::Write;
 use std::path::Path;
 
 use clap::CommandFactory;
-use doorward::settings::{SETTINGS, Settings, Values};
+use doorward::settings::{Settings, Values};
 
 use crate::args::Cli;
 
@@ -28,6 +28,11 @@ fn the_page_of_the_api_is_its_document() {
 #[test]
 fn the_page_of_errors_is_the_table_of_errors() {
     check("errors.md", &errors());
+}
+
+#[test]
+fn the_page_of_the_audit_log_is_the_list_of_actions() {
+    check("audit.md", &audit());
 }
 
 #[test]
@@ -63,7 +68,7 @@ fn check_file(name: &str, made: &str) {
 fn settings() -> String {
     let mut page = format!("# Settings\n\n<!-- Made by: {REGENERATE} -->\n{SETTINGS_INTRODUCTION}");
     let mut section = "";
-    for setting in SETTINGS {
+    for setting in Values::default().rows() {
         let (named, _) = setting.key.split_once('.').unwrap_or(("", setting.key));
         if named != section {
             section = named;
@@ -128,6 +133,21 @@ fn codes() -> String {
     }
     module
 }
+
+fn audit() -> String {
+    let mut page = format!("# The audit log\n\n<!-- Made by: {REGENERATE} -->\n{AUDIT_INTRODUCTION}");
+    for action in doorward::actions() {
+        writeln!(page, "| `{}` | {} |", action.name, action.meaning.trim()).unwrap();
+    }
+    page
+}
+
+const AUDIT_INTRODUCTION: &str = r#"
+What `GET /admin/audit` and `doorward audit` show as `action`. Entries are kept for `audit.retention`.
+
+| action | what happened |
+|---|---|
+"#;
 
 const ERRORS_INTRODUCTION: &str = r#"
 A refusal is `application/problem+json` (RFC 9457) with `status`, `code`, `message`, `request_id` and, for wrong fields,

@@ -1,5 +1,7 @@
 //! What every handler may reach.
 
+mod contributions;
+
 use std::net::SocketAddr;
 use std::ops::Deref;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
@@ -37,7 +39,8 @@ use crate::wire::cookies::CookieJar;
 use crate::wire::headers::Headers;
 use crate::wire::origins::Origins;
 use crate::wire::page::Pages;
-use crate::{audit, links, posts};
+use crate::{audit, posts};
+pub(crate) use contributions::{Boxed, Card, Contributions, Express, Sweep};
 
 /// How often the table of revocations and the keys are looked at for what other processes wrote.
 const FOLLOW_EVERY: Duration = Duration::from_millis(250);
@@ -89,6 +92,7 @@ pub struct Parts {
     /// What the application around it does at sign-ins.
     pub hooks: Hooks,
     pub(crate) metrics: Metrics,
+    pub(crate) contributions: Contributions,
     pub(crate) sign_ins: SignIns,
     pub(crate) cookies: CookieJar,
     pub(crate) pages: Pages,
@@ -115,45 +119,12 @@ pub enum OpenError {
 }
 
 impl App {
-    /// Opens the database, applies migrations, loads keys and revocations. Only then may requests be accepted.
-    ///
-    /// # Errors
-    /// What cannot be used, and why.
-    pub async fn open(settings: Settings, secrets: Secrets, clock: Clock) -> Result<Self, OpenError> {
-        let policy = settings.hash_policy()?;
-        Self::open_with(settings, secrets, (clock, policy), Hooks::new()).await
-    }
-
-    /// Opens the application beside a running server, as the command line does. Its settings may be others: the signing
-    /// keys stay as they are.
-    ///
-    /// # Errors
-    /// What cannot be used, and why.
-    pub async fn join(settings: Settings, secrets: Secrets, clock: Clock) -> Result<Self, OpenError> {
-        let policy = settings.hash_policy()?;
-        Self::assemble(settings, secrets, (clock, policy, Hooks::new()), Algorithms::AsStored).await
-    }
-
-    pub(crate) async fn open_with(
-        settings: Settings,
-        secrets: Secrets,
-        (clock, policy): (Clock, HashPolicy),
-        hooks: Hooks,
-    ) -> Result<Self, OpenError> {
-        for name in &settings.noticed.service_links {
-            tracing::debug!(%name, "this variable is Kubernetes' and no setting");
-        }
-        for warning in settings.noticed.warnings.iter().chain(&secrets.warnings) {
-            tracing::warn!("{warning}");
-        }
-        Self::assemble(settings, secrets, (clock, policy, hooks), Algorithms::AsSet).await
-    }
-
-    async fn assemble(
+    pub(crate) async fn assemble(
         settings: Settings,
         secrets: Secrets,
         (clock, policy, hooks): (Clock, HashPolicy, Hooks),
         algorithms: Algorithms,
+        contributions: Contributions,
     ) -> Result<Self, OpenError> {
         let now = clock.now();
         let store = database(&settings, algorithms, now).await?;
@@ -165,7 +136,8 @@ impl App {
         let (jwt, algorithm) = (secrets.jwt.as_ref(), (settings.access_algorithm, algorithms));
         let keys = Arc::new(Keys::load(store.clone(), root.clone(), jwt, algorithm, shared, now).await?);
         let memory = memory(&store, &revocations, &settings);
-        let users = Arc::new(Users::new(store.clone()));
+        let users =
+            Arc::new(Users::new(store.clone(), contributions.express.iter().map(|one| one.json).collect()));
         let sessions = Arc::new(Sessions::new(
             (store.clone(), clock.clone()),
             (keys.clone(), revocations.clone(), hooks.clone()),
@@ -186,16 +158,17 @@ impl App {
             disk: Disk::of(&settings),
             accounts: Accounts::new(base.clone(), acting, throttle.clone()),
             passwords: Passwords::new(timed, users.clone(), limited, &root),
-            pages: Pages::new(&settings),
+            pages: Pages::new(&settings, &contributions.templates),
             posts: Posts::new(store.clone(), clock.clone(), &root),
             headers: Headers::new(&settings),
             origins: Origins::new(&settings),
-            metrics: Metrics::new(&settings.base_path),
+            metrics: Metrics::new(&settings.base_path, &contributions.paths),
             sign_ins: SignIns::default(),
             clients: Clients::load(base, throttle.clone()).await?,
             feed: Arc::new(Feed::open(&store, told, follows).await?),
             draining: watch::Sender::new(false),
             settled: Mutex::new(SettledTime::new(now, clock.ran())),
+            contributions,
             settings,
             clock,
             store,
@@ -242,7 +215,9 @@ impl App {
         self.sessions.memory.sweep(now);
         self.revocations.sweep(now).await?;
         self.keys.sweep(now - self.settings.absolute_ttl).await?;
-        links::sweep(&self.store, now).await?;
+        for sweep in &self.contributions.sweeps {
+            sweep(self, now).await?;
+        }
         known_devices::sweep(&self.store, now).await?;
         posts::sweep(&self.store, now).await?;
         audit::sweep(&self.store, now - self.settings.audit_retention).await?;

@@ -12,80 +12,72 @@ use crate::store::{Row, Store, StoreError, Tx, values};
 use crate::users::rfc3339;
 use crate::wire::shape::shown;
 
-/// What happened.
+/// What happened: a kind of entry. A feature has its own ones in its folder.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Action {
-    /// An account was made by its owner.
-    Register,
-    /// Somebody signed in.
-    Login,
-    /// Somebody failed to sign in, or to give the current password.
-    LoginFailed,
-    /// A session was ended by its owner.
-    Logout,
-    /// All sessions of a user were ended by their owner.
-    LogoutAll,
-    /// A session was ended because its refresh token was used twice.
-    RefreshReused,
-    /// Name or email was changed by the owner.
-    ProfileChanged,
-    /// A password was changed by its owner.
-    PasswordChanged,
-    /// A password was set by a reset link.
-    PasswordReset,
-    /// An account was deleted.
-    UserDeleted,
-    /// An admin or the command line made an account.
-    UserCreated,
-    /// An admin or the command line changed an account; the detail says what.
-    UserChanged,
-    /// An admin or the command line ended sessions.
-    SessionsEnded,
-    /// A reset link was made.
-    ResetLinkMade,
-    /// An invitation was made.
-    InvitationMade,
-    /// An invitation was withdrawn.
-    InvitationWithdrawn,
-    /// A signing key was made.
-    KeyRotated,
-    /// The command line cleared the limits on guesses and registrations.
-    LimitsCleared,
-    /// A client was registered.
-    ClientCreated,
-    /// A client was deleted.
-    ClientDeleted,
-    /// A client revoked a token, which ended its session.
-    TokenRevoked,
+pub struct Action {
+    /// Its name in the log and the API.
+    pub name: &'static str,
+    /// What it means, in a sentence.
+    pub meaning: &'static str,
 }
 
 impl Action {
-    /// The action's name in the log and the API.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Register => "register",
-            Self::Login => "login",
-            Self::LoginFailed => "login_failed",
-            Self::Logout => "logout",
-            Self::LogoutAll => "logout_all",
-            Self::RefreshReused => "refresh_reused",
-            Self::ProfileChanged => "profile_changed",
-            Self::PasswordChanged => "password_changed",
-            Self::PasswordReset => "password_reset",
-            Self::UserDeleted => "user_deleted",
-            Self::UserCreated => "user_created",
-            Self::UserChanged => "user_changed",
-            Self::SessionsEnded => "sessions_ended",
-            Self::ResetLinkMade => "reset_link_made",
-            Self::InvitationMade => "invitation_made",
-            Self::InvitationWithdrawn => "invitation_withdrawn",
-            Self::KeyRotated => "key_rotated",
-            Self::LimitsCleared => "limits_cleared",
-            Self::ClientCreated => "client_created",
-            Self::ClientDeleted => "client_deleted",
-            Self::TokenRevoked => "token_revoked",
-        }
+    pub(crate) const fn new(name: &'static str, meaning: &'static str) -> Self {
+        Self { name, meaning }
     }
+}
+
+macro_rules! actions {
+    ($(#[doc = $doc:literal] $name:ident = $text:literal;)+) => {
+        #[allow(non_upper_case_globals, reason = "they read as the kinds that they are")]
+        impl Action {
+            $(#[doc = $doc] pub const $name: Self = Self::new($text, $doc);)+
+        }
+
+        /// Those that are no feature's own.
+        pub(crate) const ACTIONS: &[Action] = &[$(Action::$name),+];
+    };
+}
+
+actions! {
+    /// An account was made by its owner.
+    Register = "register";
+    /// Somebody signed in.
+    Login = "login";
+    /// Somebody failed to sign in, or to give the current password.
+    LoginFailed = "login_failed";
+    /// A session was ended by its owner.
+    Logout = "logout";
+    /// All sessions of a user were ended by their owner.
+    LogoutAll = "logout_all";
+    /// A session was ended because its refresh token was used twice.
+    RefreshReused = "refresh_reused";
+    /// Name or email was changed by the owner.
+    ProfileChanged = "profile_changed";
+    /// A password was changed by its owner.
+    PasswordChanged = "password_changed";
+    /// An account was deleted.
+    UserDeleted = "user_deleted";
+    /// An admin or the command line made an account.
+    UserCreated = "user_created";
+    /// An admin or the command line changed an account; the detail says what.
+    UserChanged = "user_changed";
+    /// An admin or the command line ended sessions.
+    SessionsEnded = "sessions_ended";
+    /// A reset link was made.
+    ResetLinkMade = "reset_link_made";
+    /// An invitation was made.
+    InvitationMade = "invitation_made";
+    /// An invitation was withdrawn.
+    InvitationWithdrawn = "invitation_withdrawn";
+    /// A signing key was made.
+    KeyRotated = "key_rotated";
+    /// The command line cleared the limits on guesses and registrations.
+    LimitsCleared = "limits_cleared";
+    /// A client was registered.
+    ClientCreated = "client_created";
+    /// A client was deleted.
+    ClientDeleted = "client_deleted";
 }
 
 /// Who did what an entry says, and from which address.
@@ -187,7 +179,7 @@ const RECORD: &str = "INSERT INTO audit (id, created_at, action, actor, user_id,
 
 /// Writes an entry within its act's transaction.
 pub(crate) async fn record(tx: &mut Tx, entry: &Entry) -> Result<(), StoreError> {
-    let (ip, action) = (entry.by.ip().map(|ip| ip.to_string()), entry.action.as_str());
+    let (ip, action) = (entry.by.ip().map(|ip| ip.to_string()), entry.action.name);
     let actor = if let By::Admin(user, _) = entry.by { Some(user) } else { None };
     let values = values![
         entry.id,

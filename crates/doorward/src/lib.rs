@@ -25,6 +25,7 @@ mod known_devices;
 mod library;
 mod links;
 mod metrics;
+mod open;
 pub mod passwords;
 mod posts;
 mod random;
@@ -49,6 +50,7 @@ pub use app::{App, OpenError, Parts};
 pub use clock::Clock;
 pub use doorward_guard::{Claims, Guard, Identity};
 pub use error::{Error, FieldError, Result};
+pub use features::actions;
 pub use hooks::Hooks;
 pub use library::{Builder, Doorward};
 #[doc(hidden)]

@@ -29,9 +29,10 @@ pub(crate) struct Metrics {
 }
 
 impl Metrics {
-    pub(crate) fn new(base_path: &str) -> Self {
+    /// Counters of these routes, which stand below the base path.
+    pub(crate) fn new(base_path: &str, paths: &[&'static str]) -> Self {
         Self {
-            requests: Requests::new(base_path),
+            requests: Requests::new(base_path, paths),
             refusals: Counts::default(),
             sign_ins: Counts::default(),
             denied: Counts::default(),

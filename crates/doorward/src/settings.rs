@@ -5,6 +5,7 @@
 
 mod check;
 mod check_hosts;
+mod contributed;
 mod error;
 mod files;
 mod parse;
@@ -12,6 +13,7 @@ mod secrets;
 mod service_links;
 mod sources;
 
+use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::PathBuf;
@@ -26,6 +28,7 @@ use ipnet::IpNet;
 use url::Url;
 
 use crate::store::{Database, PostgresSettings};
+pub(crate) use contributed::{Contributed, Own};
 pub use error::SettingsError;
 pub(crate) use files::SecretFile;
 pub use parse::{
@@ -62,10 +65,12 @@ macro_rules! settings {
             pub roles: Roles,
             /// What was noticed while they were read.
             pub noticed: Noticed,
+            /// The values of the features' own settings, by key.
+            pub(crate) contributed: BTreeMap<&'static str, String>,
         }
 
-        /// The table of all settings, in the order of the reference page.
-        pub const SETTINGS: &[Setting] =
+        /// The table of the settings that are no feature's own.
+        const SETTINGS: &[Setting] =
             &[$(Setting { key: $key, default: $default, doc: concat!($($doc),+) },)+];
 
         impl Settings {
@@ -75,7 +80,8 @@ macro_rules! settings {
             /// The first setting that cannot be, with where it came from and what to do.
             pub fn read(values: &Values) -> Result<Self, SettingsError> {
                 let (roles, noticed) = (values.roles()?, values.noticed.clone());
-                let settings = Self { $($field: values.parse($key)?,)+ roles, noticed };
+                let contributed = values.contributed()?;
+                let settings = Self { $($field: values.parse($key)?,)+ roles, noticed, contributed };
                 settings.check()?;
                 Ok(settings)
             }
@@ -142,10 +148,6 @@ settings! {
     cookie_domain: String = "cookie.domain", "";
     /// The hosts of applications that a proxy protects with `/forward-auth`, exactly as browsers write them: `app.example.com`, or `localhost:8443`. Only these are answered for and returned to.
     forward_auth_hosts: Vec<String> = "forward_auth.hosts", "";
-    /// Whether `/forward-auth` tells applications the address of people (`Remote-Email`). Only addresses that an admin, an invitation for that address or the command line vouched for are told.
-    forward_auth_email: bool = "forward_auth.email", "false";
-    /// Whether `/forward-auth` lets the preflights of browsers (CORS) through to applications, which then answer them. Nobody is signed in to those.
-    forward_auth_preflights: bool = "forward_auth.preflights", "false";
     /// How passwords are hashed: `bcrypt` (argon2id for those over 72 bytes) or `argon2id`.
     password_algorithm: PasswordAlgorithm = "password.algorithm", "bcrypt";
     /// The cost of bcrypt: 10 to 16. Each step doubles the time.

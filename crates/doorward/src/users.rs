@@ -10,7 +10,6 @@ use doorward_core::password::{Password, check_policy};
 use doorward_core::role::RoleName;
 use doorward_core::{ClaimsVersion, Timestamp, UserId};
 use quick_cache::sync::Cache;
-use serde::Serialize;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 use unicode_normalization::UnicodeNormalization;
@@ -83,19 +82,6 @@ shown! {
     }
 }
 
-/// `{message, user}`.
-#[derive(Serialize)]
-struct Welcome<'a> {
-    message: String,
-    user: Shown<'a>,
-}
-
-/// `{user}`.
-#[derive(Serialize)]
-struct Profile<'a> {
-    user: Shown<'a>,
-}
-
 impl User {
     /// What the owner may see.
     pub fn shown(&self) -> Shown<'_> {
@@ -152,6 +138,7 @@ pub type WithHash = (User, Option<String>);
 pub struct Users {
     store: Store,
     cache: Cache<UserId, Arc<Cached>>,
+    ready: Vec<fn(&User) -> Bytes>,
     /// How many changes of users were noted.
     changes: AtomicU64,
     /// Rises when every user is to be read again.
@@ -161,22 +148,21 @@ pub struct Users {
 /// The round of a user who was changed: to be read again at once.
 const CHANGED: u64 = u64::MAX;
 
-/// A user in memory, with the answers of `/profile` and `/dashboard` ready.
+/// A user in memory, with the answers ready that programs ask for most.
 pub struct Cached {
     /// The user.
     pub user: User,
-    /// `{"user":{…}}`.
-    pub profile: Bytes,
-    /// `{"message":"Welcome NAME!","user":{…}}`.
-    pub welcome: Bytes,
+    /// Those answers, in the order of what makes them.
+    pub(crate) ready: Box<[Bytes]>,
     /// The round that it is good for.
     round: AtomicU64,
 }
 
 impl Users {
-    /// Users of this store.
-    pub fn new(store: Store) -> Self {
-        Self { store, cache: Cache::new(CACHED), changes: AtomicU64::new(0), round: AtomicU64::new(0) }
+    /// Users of this store; `ready` makes the answers that are kept with each user in memory.
+    pub(crate) fn new(store: Store, ready: Vec<fn(&User) -> Bytes>) -> Self {
+        let (changes, round) = (AtomicU64::new(0), AtomicU64::new(0));
+        Self { store, cache: Cache::new(CACHED), ready, changes, round }
     }
 
     /// Reads a user from the store.
@@ -231,10 +217,8 @@ impl Users {
             }
             Err(error) => return self.cache.get(&id).map(|old| Some(old.kept_for(round))).ok_or(error),
         };
-        let profile = serde_json::to_vec(&Profile { user: user.shown() }).unwrap_or_default().into();
-        let message = format!("Welcome {}!", user.name);
-        let welcome = serde_json::to_vec(&Welcome { message, user: user.shown() }).unwrap_or_default().into();
-        let cached = Arc::new(Cached { user, profile, welcome, round: AtomicU64::new(round) });
+        let ready = self.ready.iter().map(|json| json(&user)).collect();
+        let cached = Arc::new(Cached { user, ready, round: AtomicU64::new(round) });
         self.cache.insert(id, cached.clone());
         // Somebody changed a user while this one was read: it may be the old one.
         if self.changes.load(Ordering::SeqCst) != changes {

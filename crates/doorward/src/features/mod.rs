@@ -1,20 +1,87 @@
-//! The features: what Doorward does, one folder each.
+//! The features: what Doorward does, one folder each. Router, metrics, pages, flash texts, audit actions, settings and
+//! account page are folds over [`FEATURES`].
 
 pub mod admin_users;
 pub(crate) mod confirm;
 pub(crate) mod dashboard;
-pub(crate) mod devices;
-pub(crate) mod docs;
-pub(crate) mod feed;
-pub(crate) mod forward_auth;
-pub(crate) mod health;
-pub(crate) mod introspect;
-pub(crate) mod jwks;
-pub(crate) mod login;
-pub(crate) mod logout;
-pub(crate) mod password_reset;
+mod devices;
+mod docs;
+mod feed;
+mod forward_auth;
+mod health;
+mod introspect;
+mod jwks;
+mod login;
+mod logout;
+mod password_reset;
 pub(crate) mod profile;
-pub(crate) mod refresh;
-pub(crate) mod register;
-pub(crate) mod revoke;
-pub(crate) mod style;
+mod refresh;
+mod register;
+mod revoke;
+mod style;
+
+use crate::app::Contributions;
+use crate::audit::{ACTIONS, Action};
+use crate::settings::Values;
+use crate::web::TEMPLATES;
+use crate::web::api::Routes;
+use crate::web::feature::Feature;
+
+/// Every feature. The API document, the reference and the account page have them in this order.
+const FEATURES: &[&Feature] = &[
+    &register::FEATURE,
+    &login::FEATURE,
+    &refresh::FEATURE,
+    &logout::FEATURE,
+    &devices::FEATURE,
+    &profile::FEATURE,
+    &confirm::FEATURE,
+    &dashboard::FEATURE,
+    &password_reset::FEATURE,
+    &admin_users::FEATURE,
+    &jwks::FEATURE,
+    &forward_auth::FEATURE,
+    &feed::FEATURE,
+    &introspect::FEATURE,
+    &revoke::FEATURE,
+    &health::FEATURE,
+    &style::FEATURE,
+    &docs::FEATURE,
+];
+
+/// All routes.
+pub(crate) fn routes() -> Routes {
+    let codes: Vec<_> = FEATURES.iter().flat_map(|feature| feature.flashes).map(|flash| flash.code).collect();
+    let all = FEATURES.iter().fold(Routes::of(""), |all, feature| all.merge((feature.routes)()));
+    all.with_flashes(&codes).published()
+}
+
+/// What all features bring to the parts below them.
+pub(crate) fn contributions() -> Contributions {
+    let mut all = Contributions { templates: TEMPLATES.to_vec(), ..Contributions::default() };
+    for feature in FEATURES {
+        all.templates.extend(feature.templates);
+        all.flashes.extend(feature.flashes);
+        all.express.extend(feature.express);
+        all.cards.extend(feature.card);
+        all.sweeps.extend(feature.sweep);
+    }
+    all.paths = routes().operations().iter().map(|operation| operation.path).collect();
+    all.paths.sort_unstable();
+    all.paths.dedup();
+    all
+}
+
+/// Every action of the audit log.
+pub fn actions() -> Vec<Action> {
+    ACTIONS.iter().chain(FEATURES.iter().flat_map(|feature| feature.actions)).copied().collect()
+}
+
+impl Default for Values {
+    fn default() -> Self {
+        Self::with(FEATURES.iter().flat_map(|feature| feature.settings).copied().collect())
+    }
+}
+
+#[cfg(test)]
+mod tests;

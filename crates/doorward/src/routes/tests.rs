@@ -82,9 +82,9 @@ async fn what_memory_has_for_a_program_is_answered_before_the_routes() {
     let site = Site::new().await;
     let ada = site.logged_in("ada").await;
     ada.get("/profile").await.is_ok();
-    let (_, in_memory) = super::routes::<()>(&site.app);
+    let (_, paths) = super::routes::<()>(&site.app);
     let no_route = service_fn(|_: Request| async { Ok(StatusCode::IM_A_TEAPOT.into_response()) });
-    let front = super::front(&site.app, no_route, in_memory);
+    let front = super::front(&site.app, no_route, paths);
     for (status, method, path, accept) in [
         (200, Method::GET, "/profile", "*/*"),
         (200, Method::GET, "/dashboard", "application/json"),

@@ -11,7 +11,7 @@ use url::Url;
 use crate::store::is_postgres;
 
 /// A type that a setting can have.
-pub(super) trait FromText: Sized {
+pub(crate) trait FromText: Sized {
     /// Reads the value, or says what is wrong with it.
     fn from_text(text: &str) -> Result<Self, String>;
 }

@@ -7,7 +7,7 @@ use doorward_core::role::{RoleName, Roles};
 use super::files::SecretFile;
 use super::parse::FromText;
 use super::service_links::is_service_link;
-use super::{SETTINGS, Setting, SettingsError};
+use super::{Contributed, SETTINGS, Setting, SettingsError};
 use crate::store::is_postgres;
 
 /// Where a value came from.
@@ -41,6 +41,7 @@ impl fmt::Display for Origin {
 #[derive(Debug, Clone)]
 pub struct Values {
     all: BTreeMap<String, (String, Origin)>,
+    contributed: Vec<Contributed>,
     /// What was noticed on the way, and stops nothing.
     pub(super) noticed: Noticed,
 }
@@ -54,21 +55,36 @@ pub struct Noticed {
     pub warnings: Vec<String>,
 }
 
-impl Default for Values {
-    fn default() -> Self {
-        let defaults = SETTINGS.iter().map(|s| (s.key.to_owned(), (s.default.to_owned(), Origin::Default)));
-        Self { all: defaults.collect(), noticed: Noticed::default() }
-    }
-}
-
 impl Values {
+    /// The defaults, with the settings that features bring along.
+    pub(crate) fn with(contributed: Vec<Contributed>) -> Self {
+        let mut values = Self { all: BTreeMap::new(), contributed, noticed: Noticed::default() };
+        let default = |row: &Setting| (row.key.to_owned(), (row.default.to_owned(), Origin::Default));
+        values.all = values.rows().iter().map(default).collect();
+        values
+    }
+
+    /// The table of all settings, in the order of the reference page: those of a section stand together.
+    pub fn rows(&self) -> Vec<Setting> {
+        let section = |row: &Setting| row.key.split_once('.').map(|(section, _)| section);
+        let mut rows = SETTINGS.to_vec();
+        for Contributed { row, .. } in &self.contributed {
+            let end = rows.iter().rposition(|other| section(other) == section(row));
+            rows.insert(end.map_or(rows.len(), |at| at + 1), *row);
+        }
+        rows
+    }
+
     /// Sets one value.
     ///
     /// # Errors
     /// There is no such setting; the hint names the nearest one.
     pub fn set(&mut self, key: &str, text: impl Into<String>, origin: Origin) -> Result<(), SettingsError> {
-        if !key.starts_with("roles.") && !SETTINGS.iter().any(|setting| setting.key == key) {
-            return Err(SettingsError::new(format!("{origin}: there is no setting {key:?}"), nearest(key)));
+        if !key.starts_with("roles.") && !self.rows().iter().any(|setting| setting.key == key) {
+            return Err(SettingsError::new(
+                format!("{origin}: there is no setting {key:?}"),
+                self.nearest(key),
+            ));
         }
         self.all.insert(key.to_owned(), (text.into(), origin));
         Ok(())
@@ -119,8 +135,9 @@ impl Values {
                 self.noticed.service_links.push(name);
                 continue;
             }
-            let known = SETTINGS.iter().find(|setting| setting.variable() == name);
-            let in_file = SETTINGS.iter().find(|setting| format!("{}_FILE", setting.variable()) == name);
+            let rows = self.rows();
+            let known = rows.iter().find(|setting| setting.variable() == name);
+            let in_file = rows.iter().find(|setting| format!("{}_FILE", setting.variable()) == name);
             match (name.strip_prefix("DOORWARD_"), known, in_file) {
                 (
                     None | Some("SECRET" | "SECRET_FILE" | "FEED_SECRET" | "FEED_SECRET_FILE" | "CONFIG"),
@@ -143,7 +160,7 @@ impl Values {
                     None => {
                         let key = rest.to_lowercase().replacen('_', ".", 1);
                         let problem = format!("{name}: there is no such setting");
-                        return Err(SettingsError::new(problem, nearest(&key)));
+                        return Err(SettingsError::new(problem, self.nearest(&key)));
                     }
                 },
             }
@@ -191,16 +208,43 @@ impl Values {
     pub(super) fn parse<T: FromText>(&self, key: &str) -> Result<T, SettingsError> {
         let (text, origin) =
             self.all.get(key).map_or(("", &Origin::Default), |(text, origin)| (text.as_str(), origin));
-        T::from_text(text.trim()).map_err(|problem| {
-            // A database URL may hold a password: the text that was refused is not repeated for it.
-            let shown = if key == "database" { String::new() } else { format!(" {text:?}") };
-            let hint = match SETTINGS.iter().find(|setting| setting.key == key && !setting.default.is_empty())
-            {
-                Some(setting) => format!("the default is {:?}", setting.default),
-                None => String::new(),
-            };
-            SettingsError::new(format!("{key} ({origin}):{shown} {problem}"), hint)
-        })
+        T::from_text(text.trim()).map_err(|problem| self.wrong(key, text, origin, &problem))
+    }
+
+    /// The values of the features' own settings, each checked.
+    pub(super) fn contributed(&self) -> Result<BTreeMap<&'static str, String>, SettingsError> {
+        let mut values = BTreeMap::new();
+        for Contributed { row, check } in &self.contributed {
+            let Some((text, origin)) = self.all.get(row.key) else { continue };
+            check(text.trim()).map_err(|problem| self.wrong(row.key, text, origin, &problem))?;
+            values.insert(row.key, text.trim().to_owned());
+        }
+        Ok(values)
+    }
+
+    fn wrong(&self, key: &str, text: &str, origin: &Origin, problem: &str) -> SettingsError {
+        // A database URL may hold a password: the text that was refused is not repeated for it.
+        let shown = if key == "database" { String::new() } else { format!(" {text:?}") };
+        let rows = self.rows();
+        let row = rows.iter().find(|setting| setting.key == key && !setting.default.is_empty());
+        let hint = row.map_or(String::new(), |setting| format!("the default is {:?}", setting.default));
+        SettingsError::new(format!("{key} ({origin}):{shown} {problem}"), hint)
+    }
+
+    fn nearest(&self, key: &str) -> String {
+        /// Below this a likeness is chance.
+        const ALIKE: f64 = 0.7;
+        let key = key.to_lowercase();
+        if key.contains("secret") {
+            return "secrets come from the variables DOORWARD_SECRET, JWT_SECRET and DOORWARD_FEED_SECRET, or files named by …_FILE".into();
+        }
+        let likeness = |setting: &Setting| strsim::jaro_winkler(setting.key, &key);
+        let rows = self.rows();
+        let nearest = rows.iter().max_by(|a, b| likeness(a).total_cmp(&likeness(b)));
+        match nearest.filter(|setting| likeness(setting) >= ALIKE) {
+            Some(setting) => format!("did you mean {}? `doorward config print` lists all", setting.key),
+            None => "`doorward config print` lists all".into(),
+        }
     }
 
     pub(super) fn roles(&self) -> Result<Roles, SettingsError> {
@@ -265,20 +309,5 @@ fn scalar(key: &str, value: &toml::Value, origin: &Origin) -> Result<String, Set
             let problem = format!("{origin}: {key} cannot be a {}", other.type_str());
             Err(SettingsError::new(problem, "write a text, a number or a list of texts"))
         }
-    }
-}
-
-fn nearest(key: &str) -> String {
-    /// Below this a likeness is chance.
-    const ALIKE: f64 = 0.7;
-    let key = key.to_lowercase();
-    if key.contains("secret") {
-        return "secrets come from the variables DOORWARD_SECRET, JWT_SECRET and DOORWARD_FEED_SECRET, or files named by …_FILE".into();
-    }
-    let likeness = |setting: &&Setting| strsim::jaro_winkler(setting.key, &key);
-    let nearest = SETTINGS.iter().max_by(|a, b| likeness(a).total_cmp(&likeness(b)));
-    match nearest.filter(|setting| likeness(setting) >= ALIKE) {
-        Some(setting) => format!("did you mean {}? `doorward config print` lists all", setting.key),
-        None => "`doorward config print` lists all".into(),
     }
 }

@@ -1,4 +1,4 @@
-//! The signed-in home: who I am, my devices, and the forms that change my account.
+//! The signed-in home: who I am, and a card of each feature that has one.
 
 use doorward_core::Refusal;
 use doorward_core::role::permission;
@@ -12,13 +12,17 @@ use crate::error::Result;
 /// The template of the home.
 pub(crate) const HOME: &str = "home.html";
 
-/// What the home shows; `typed` is what stands in its fields.
+/// What the home shows: the cards of all features. `typed` is what stands in its fields.
 pub(crate) async fn home(app: &App, identity: &Identity, typed: Value) -> Result<Value> {
     let cached = app.users.cached(identity.user).await?.ok_or(Refusal::SessionEnded)?;
-    let mut sessions = app.sessions.list(identity.user, Some(identity.session), Some(identity.user)).await?;
-    sessions.sort_by_key(|session| !session.current);
-    let (user, sessions) = (Value::from(Serde(cached.user.shown())), Value::from(Serde(sessions)));
-    Ok(context! { user, sessions, typed, may => may_see(app, identity), now => app.now().as_secs() })
+    let user = Value::from(Serde(cached.user.shown()));
+    let cards: Vec<_> = app.contributions.cards.iter().map(|card| card.template).collect();
+    let mut shown =
+        context! { user, cards, typed, may => may_see(app, identity), now => app.now().as_secs() };
+    for card in &app.contributions.cards {
+        shown = context! { ..(card.context)(app, identity).await?, ..shown };
+    }
+    Ok(shown)
 }
 
 /// Which pages of admins this caller may see, and the ticket with which every page signs out of the session that it shows:

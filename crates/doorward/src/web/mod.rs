@@ -6,9 +6,17 @@ pub(crate) mod client;
 pub(crate) mod confirm;
 pub(crate) mod credential;
 pub(crate) mod detour;
+pub(crate) mod feature;
+pub(crate) mod flash;
 pub(crate) mod front;
 pub(crate) mod home;
 pub(crate) mod input;
-pub(crate) mod notice;
 pub(crate) mod proof;
 pub(crate) mod registered;
+
+/// The templates of pages that several features show.
+pub(crate) const TEMPLATES: [(&str, &str); 3] = [
+    ("arrival.html", include_str!("arrival.html")),
+    ("confirm.html", include_str!("confirm.html")),
+    ("home.html", include_str!("home.html")),
+];

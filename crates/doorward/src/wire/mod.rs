@@ -6,6 +6,7 @@ pub(crate) mod client;
 pub(crate) mod cookies;
 pub(crate) mod device;
 pub(crate) mod done;
+pub(crate) mod flash;
 pub(crate) mod headers;
 pub(crate) mod media_type;
 pub(crate) mod oauth;

@@ -7,11 +7,8 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use crate::error::Error;
-use crate::settings::Settings;
 use crate::wire::shape::{described, like, named, object, of};
 
-/// The routes.
-pub(crate) const PATHS: [&str; 2] = ["/introspect", "/revoke"];
 /// The codes that there can be.
 const CODES: [&str; 3] = ["invalid_request", "invalid_client", "temporarily_unavailable"];
 
@@ -22,11 +19,6 @@ struct OAuthError<'a> {
     error_description: String,
     code: &'static str,
     request_id: &'a str,
-}
-
-/// Whether this path, below the base path, is one of theirs.
-pub(crate) fn is_oauth(settings: &Settings, path: &str) -> bool {
-    path.strip_prefix(settings.base_path.as_str()).is_some_and(|path| PATHS.contains(&path))
 }
 
 /// Its status and code: for requests that can't be used 400, where OAuth knows no finer one.

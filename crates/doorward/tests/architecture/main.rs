@@ -12,7 +12,7 @@ use sources::{Source, sources, uses};
 
 /// The floors of this crate, from the top. A file uses its own floor and those below it; a feature no other feature.
 const FLOORS: [&[&str]; 6] = [
-    &["library", "routes", "serve"],
+    &["library", "open", "routes", "serve"],
     &["features"],
     &["web"],
     &["app"],
@@ -165,7 +165,7 @@ fn core_is_decidable_with_pen_and_paper() {
 }
 
 #[test]
-fn paths_are_read_as_the_compiler_reads_them() {
+fn paths_and_includes_are_read_as_the_compiler_reads_them() {
     let in_file = |path: &str, code: &str| {
         let source = Source { path: path.into(), code: code.into() };
         uses(&source).into_iter().collect::<Vec<_>>()
@@ -180,6 +180,8 @@ fn paths_are_read_as_the_compiler_reads_them() {
     assert_eq!(read("use super::{b::B, c}; super::super::users::f()"), ["users::f", "web::b::B", "web::c"]);
     assert_eq!(in_file("web/mod.rs", "use self::b::B;"), ["web::b::B"]);
     assert_eq!(read("let x = crate::random::bytes(); mycrate::z"), ["random::bytes"]);
+    assert_eq!(read("include_str!(\"../features/login/login.html\")"), ["features::login"]);
+    assert_eq!(in_file("features/login/mod.rs", "include_str!(\"login.html\")"), ["features::login"]);
     assert_eq!(
         (floor("web::client"), floor("wire::page"), floor("users::User")),
         (Some(2), Some(5), Some(4))

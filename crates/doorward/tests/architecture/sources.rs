@@ -1,4 +1,4 @@
-//! Reads sources: which modules a file names.
+//! Reads sources: which modules a file names, in paths and by `include_str!`.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -63,7 +63,9 @@ pub(crate) fn uses(source: &Source) -> BTreeSet<String> {
             }
         }
     }
-    found.into_iter().map(|path| absolute(source, &path)).collect()
+    let mut found: BTreeSet<_> = found.into_iter().map(|path| absolute(source, &path)).collect();
+    found.extend(included(source));
+    found
 }
 
 /// Reads a path, or a tree of paths in braces.
@@ -117,6 +119,24 @@ fn absolute(source: &Source, path: &str) -> String {
             _ => return format!("{base}::{rest}").trim_end_matches(':').to_owned(),
         }
     }
+}
+
+/// The modules whose files this one includes: `features::login` for `include_str!("../features/login/login.html")`.
+fn included(source: &Source) -> Vec<String> {
+    let folder = Path::new(&source.path).parent().unwrap();
+    let texts = source.code.split("include_str!(\"").skip(1).map(|rest| rest.split('"').next().unwrap());
+    let module = |text: &str| {
+        let mut parts: Vec<_> = folder.iter().map(|part| part.to_str().unwrap()).collect();
+        for part in text.split('/') {
+            match part {
+                ".." => drop(parts.pop()),
+                part => parts.push(part),
+            }
+        }
+        parts.pop();
+        parts.join("::")
+    };
+    texts.map(module).collect()
 }
 
 /// The modules of a crate, and what each of them hands on from its submodules.

@@ -22,9 +22,9 @@ use crate::web::caller::{Caller, ReadsClients, WritesClients};
 use crate::web::client::Client;
 use crate::web::confirm;
 use crate::web::credential::go;
+use crate::web::flash::Flashed;
 use crate::web::home::may_see;
 use crate::web::input::Input;
-use crate::web::notice::{Notice, Said};
 use crate::wire::done::done;
 use crate::wire::query::Query;
 use crate::wire::reader::Reader;
@@ -35,7 +35,7 @@ pub(super) async fn list(
     State(app): State<App>,
     ReadsClients(caller): ReadsClients,
     reader: Reader,
-    Said(said): Said,
+    Flashed(said): Flashed,
     query: Query,
 ) -> Result<Response> {
     let (after, limit) = (query.parse("after", "is no client's id")?, query.limit(PAGE, MOST)?);
@@ -117,7 +117,7 @@ pub(super) async fn delete(
         return Err(Error::NotFound);
     }
     if reader.is_person() {
-        return Ok(go(&app, &Notice::ClientDeleted.at("/admin/clients")));
+        return Ok(go(&app, &super::CLIENT_DELETED.at("/admin/clients")));
     }
     Ok(done("Client deleted").into_response())
 }

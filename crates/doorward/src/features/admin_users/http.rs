@@ -19,8 +19,8 @@ use crate::web::caller::{Caller, EndsSessions, ReadsSessions, ReadsUsers, Writes
 use crate::web::client::Client;
 use crate::web::confirm::{self, Waiting};
 use crate::web::credential::go;
+use crate::web::flash::Flashed;
 use crate::web::input::Input;
-use crate::web::notice::{Notice, Said};
 use crate::wire::done::done;
 use crate::wire::query::Query;
 use crate::wire::reader::Reader;
@@ -37,7 +37,7 @@ pub(super) async fn list(
     State(app): State<App>,
     ReadsUsers(caller): ReadsUsers,
     reader: Reader,
-    Said(said): Said,
+    Flashed(said): Flashed,
     query: Query,
 ) -> Result<Response> {
     let search = Search {
@@ -67,7 +67,7 @@ pub(super) async fn create(
     let (is_form, typed) = (input.is_form, typed(Some(&input)));
     let waiting = waiting(&app, "A new user", ("/admin/users", "/admin/users"), &input);
     match create_by(&app, &caller, &client, &mut input).await {
-        Ok(user) if is_form => Ok(go(&app, &Notice::UserCreated.at(&format!("/admin/users/{}", user.id)))),
+        Ok(user) if is_form => Ok(go(&app, &super::USER_CREATED.at(&format!("/admin/users/{}", user.id)))),
         Ok(user) => {
             let body = json!({ "success": true, "user": Listed::from(&user) });
             Ok((StatusCode::CREATED, Json(body)).into_response())
@@ -104,7 +104,7 @@ pub(super) async fn find(
     State(app): State<App>,
     ReadsUsers(caller): ReadsUsers,
     reader: Reader,
-    Said(said): Said,
+    Flashed(said): Flashed,
     Path(user): Path<String>,
 ) -> Result<Response> {
     let user = id(&user)?;
@@ -130,7 +130,7 @@ pub(super) async fn change(
     let (is_form, typed, path) = (input.is_form, typed(Some(&input)), format!("/admin/users/{user}"));
     let waiting = waiting(&app, "This change", (&path, &path), &input);
     match change_by(&app, &caller, user, &client, &mut input).await {
-        Ok(_) if is_form => Ok(go(&app, &Notice::UserChanged.at(&path))),
+        Ok(_) if is_form => Ok(go(&app, &super::USER_CHANGED.at(&path))),
         Ok(user) => Ok(Json(json!({ "success": true, "user": Listed::from(&user) })).into_response()),
         Err(error) if is_form => match waiting.ask(&app, &caller, error).await {
             Ok(page) => Ok(page),
@@ -178,7 +178,7 @@ pub(super) async fn delete(
     let (is_form, path) = (input.is_form, format!("/admin/users/{user}"));
     let waiting = waiting(&app, "Deleting this user", (&format!("{path}/delete"), &path), &input);
     match delete_by(&app, &caller, user, &client, &mut input).await {
-        Ok(()) if is_form => Ok(go(&app, &Notice::UserDeleted.at("/admin/users"))),
+        Ok(()) if is_form => Ok(go(&app, &super::USER_DELETED.at("/admin/users"))),
         Ok(()) => Ok(done("User deleted").into_response()),
         Err(error) if is_form => match waiting.ask(&app, &caller, error).await {
             Ok(page) => Ok(page),
@@ -278,7 +278,7 @@ pub(super) async fn end_sessions(
     let user = id(&user)?;
     let sessions = super::end_sessions(&app, user, caller.actor(&client, Confirmation::None)).await?;
     if reader.is_person() {
-        return Ok(go(&app, &Notice::UserSignedOut.at(&format!("/admin/users/{user}"))));
+        return Ok(go(&app, &super::USER_SIGNED_OUT.at(&format!("/admin/users/{user}"))));
     }
     Ok(done("Logged out from all devices").sessions(sessions).into_response())
 }

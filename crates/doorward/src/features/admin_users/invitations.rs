@@ -25,9 +25,9 @@ use crate::web::caller::{Caller, ReadsUsers, WritesUsers};
 use crate::web::client::Client;
 use crate::web::confirm;
 use crate::web::credential::go;
+use crate::web::flash::Flashed;
 use crate::web::home::may_see;
 use crate::web::input::Input;
-use crate::web::notice::{Notice, Said};
 use crate::wire::done::done;
 use crate::wire::query::Query;
 use crate::wire::reader::Reader;
@@ -38,7 +38,7 @@ pub(super) async fn list(
     State(app): State<App>,
     ReadsUsers(caller): ReadsUsers,
     reader: Reader,
-    Said(said): Said,
+    Flashed(said): Flashed,
     query: Query,
 ) -> Result<Response> {
     let (after, limit) = (query.parse("after", "is no invitation's id")?, query.limit(PAGE, MOST)?);
@@ -135,7 +135,7 @@ pub(super) async fn withdraw(
     let link: LinkId = link.parse().map_err(|_| Error::NotFound)?;
     app.accounts.withdraw(link, caller.actor(&client, Confirmation::None)).await?;
     if reader.is_person() {
-        return Ok(go(&app, &Notice::InvitationWithdrawn.at("/admin/invitations")));
+        return Ok(go(&app, &super::INVITATION_WITHDRAWN.at("/admin/invitations")));
     }
     Ok(done("Invitation withdrawn").into_response())
 }

@@ -35,9 +35,39 @@ use crate::error::{Error, Result};
 use crate::links;
 use crate::sessions;
 use crate::users::{User, check_new_password};
+use crate::web::feature::Feature;
+use crate::wire::flash::Flash;
 
 pub use queries::{Listed, ListedSession, Search, list_sessions, list_users};
-pub(crate) use routes::routes;
+
+const USER_CREATED: Flash = Flash::new("user-created", "User created.");
+const USER_CHANGED: Flash = Flash::new("user-changed", "Changes saved.");
+const USER_SIGNED_OUT: Flash = Flash::new("user-signed-out", "The user is signed out on all devices.");
+const USER_DELETED: Flash = Flash::new("user-deleted", "User deleted.");
+const SESSION_ENDED: Flash = Flash::new("session-ended", "The user is signed out there.");
+const INVITATION_WITHDRAWN: Flash = Flash::new("invitation-withdrawn", "The invitation is withdrawn.");
+const CLIENT_DELETED: Flash = Flash::new("client-deleted", "The client is deleted.");
+
+pub(crate) const FEATURE: Feature = Feature {
+    templates: &[
+        ("users.html", include_str!("users.html")),
+        ("user.html", include_str!("user.html")),
+        ("sessions.html", include_str!("sessions.html")),
+        ("invitations.html", include_str!("invitations.html")),
+        ("clients.html", include_str!("clients.html")),
+        ("audit.html", include_str!("audit.html")),
+    ],
+    flashes: &[
+        USER_CREATED,
+        USER_CHANGED,
+        USER_SIGNED_OUT,
+        USER_DELETED,
+        SESSION_ENDED,
+        INVITATION_WITHDRAWN,
+        CLIENT_DELETED,
+    ],
+    ..Feature::new("admin_users", routes::routes)
+};
 
 /// Makes an account, with or without a password.
 ///

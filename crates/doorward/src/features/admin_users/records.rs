@@ -22,8 +22,8 @@ use crate::error::{Error, Result};
 use crate::web::caller::{Caller, EndsSessions, ReadsAudit, ReadsSessions};
 use crate::web::client::Client;
 use crate::web::credential::go;
+use crate::web::flash::Flashed;
 use crate::web::home::may_see;
-use crate::web::notice::{Notice, Said};
 use crate::wire::done::done;
 use crate::wire::query::Query;
 use crate::wire::reader::Reader;
@@ -35,7 +35,7 @@ pub(super) async fn sessions(
     State(app): State<App>,
     ReadsSessions(caller): ReadsSessions,
     reader: Reader,
-    Said(said): Said,
+    Flashed(said): Flashed,
     query: Query,
 ) -> Result<Response> {
     let (after, limit) = (query.parse("after", "is no session's id")?, query.limit(PAGE, MOST)?);
@@ -93,7 +93,7 @@ pub(super) async fn end_session(
         return Err(Error::NotFound);
     }
     if reader.is_person() {
-        return Ok(go(&app, &Notice::SessionEnded.at("/admin/sessions")));
+        return Ok(go(&app, &super::SESSION_ENDED.at("/admin/sessions")));
     }
     Ok(done("Session ended").into_response())
 }

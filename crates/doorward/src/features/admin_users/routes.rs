@@ -19,7 +19,6 @@ use crate::links::ListedInvitation;
 use crate::sessions::Shown;
 use crate::web::api::Who::May;
 use crate::web::api::{Routes, Says, optional, required, says};
-use crate::web::notice::Notice;
 use crate::wire::done::Done;
 use crate::wire::shape::{Shape, described, exactly, object, of};
 
@@ -34,7 +33,7 @@ fn users() -> Routes {
     let list_says = page::<Listed, UserId>("List users", USERS_READ, "users", "by id")
         .query("search", of::<&str>(), "A part of the name or address, at most 200 bytes.")
         .query("role", of::<RoleName>(), "Only this role.")
-        .query("done", Notice::shape(), Notice::MEANING)
+        .flashes()
         .page(200, "the same for a browser");
     let fields = [
         required::<DisplayName>("name"),
@@ -73,7 +72,7 @@ fn users() -> Routes {
         .refuses([Error::NotFound, Error::LastAdmin]);
     let delete_says = confirmed(delete_says);
     let find_says = says("Show a user", May(USERS_READ))
-        .query("done", Notice::shape(), Notice::MEANING)
+        .flashes()
         .json(200, "the user", object([user()]))
         .page(200, "the same for a browser");
     Routes::of("Administration")
@@ -107,7 +106,7 @@ fn links() -> Routes {
         "invitations",
         "the oldest first",
     )
-    .query("done", Notice::shape(), Notice::MEANING)
+    .flashes()
     .page(200, "the same for a browser");
     let withdraw_says = says("Withdraw an invitation", May(USERS_WRITE))
         .json(200, "withdrawn", Done::shape("Invitation withdrawn"))
@@ -143,7 +142,7 @@ fn sessions_and_log() -> Routes {
         .refuses([Error::NotFound]);
     let sessions_say =
         page::<ListedSession, SessionId>("List everybody's sessions", SESSIONS_READ, "sessions", "by id")
-            .query("done", Notice::shape(), Notice::MEANING)
+            .flashes()
             .page(200, "the same for a browser");
     let log_says =
         page::<audit::Shown, SessionId>("The audit log", AUDIT_READ, "entries", "the newest first")
@@ -162,7 +161,7 @@ fn registered_clients() -> Routes {
     use permission::{CLIENTS_READ, CLIENTS_WRITE};
     let list_says =
         page::<Client, ClientId>("List the registered clients", CLIENTS_READ, "clients", "the oldest first")
-            .query("done", Notice::shape(), Notice::MEANING)
+            .flashes()
             .page(200, "the same for a browser");
     let secret = [
         ("success", exactly(true)),

@@ -17,10 +17,13 @@ use crate::web::caller::Confirmed;
 use crate::web::client::Client;
 use crate::web::confirm::CURRENT_PASSWORD;
 use crate::web::credential::go;
+use crate::web::feature::Feature;
 use crate::web::input::Input;
 use crate::wire::done::{Done, done};
 
-pub(crate) fn routes() -> Routes {
+pub(crate) const FEATURE: Feature = Feature::new("confirm", routes);
+
+fn routes() -> Routes {
     let confirm_says = says("Confirm the session by the password", Who::SignedIn)
         .more("For ten minutes, acts of admins that need `current_password` do without it, if they come with the session's cookie. A bearer token is 400: send the password with the act.")
         .body([required::<Password>(CURRENT_PASSWORD)])

@@ -1,35 +1,51 @@
 //! The dashboard: `GET /dashboard` → {message: "Welcome NAME!", user}; as a page, the signed-in home with the devices.
 //! `GET /` goes there.
 
+use axum::body::Bytes;
 use axum::extract::State;
 use axum::response::Response;
 use doorward_core::Refusal;
 use doorward_guard::Identity;
 use http::StatusCode;
 use minijinja::context;
+use serde::Serialize;
 
-use crate::app::App;
+use crate::app::{App, Express};
 use crate::error::Result;
-use crate::users;
+use crate::users::{self, User};
 use crate::web::api::{Routes, Who, says};
 use crate::web::credential::go;
+use crate::web::feature::Feature;
+use crate::web::flash::Flashed;
 use crate::web::home::{HOME, home};
-use crate::web::notice::{Notice, Said};
 use crate::wire::reader::Reader;
 use crate::wire::shape::{like, object, of};
 
-pub(crate) fn routes() -> Routes {
+pub(crate) const FEATURE: Feature =
+    Feature { express: &[Express { path: "/dashboard", json }], ..Feature::new("dashboard", routes) };
+
+fn routes() -> Routes {
     let user = object([
         ("message", like(of::<&str>(), "Welcome Ada Lovelace!")),
         ("user", of::<users::Shown<'_>>()),
     ]);
     let dashboard_says = says("The dashboard", Who::SignedIn)
-        .query("done", Notice::shape(), Notice::MEANING)
-        .in_memory(|user| &user.welcome)
+        .flashes()
         .json(200, "who is signed in", user)
         .page(200, "as a page, with the devices");
     let start_says = says("The way in", Who::Anybody).goes("to /dashboard");
     Routes::of("My account").get("/dashboard", dashboard, dashboard_says).get("/", start, start_says)
+}
+
+/// What a program is told.
+fn json(user: &User) -> Bytes {
+    #[derive(Serialize)]
+    struct Welcome<'a> {
+        message: String,
+        user: users::Shown<'a>,
+    }
+    let welcome = Welcome { message: format!("Welcome {}!", user.name), user: user.shown() };
+    serde_json::to_vec(&welcome).unwrap_or_default().into()
 }
 
 pub(crate) async fn start(State(app): State<App>) -> Response {
@@ -40,17 +56,17 @@ async fn dashboard(
     State(app): State<App>,
     identity: Identity,
     reader: Reader,
-    said: Said,
+    said: Flashed,
 ) -> Result<Response> {
     if reader.is_person() {
         // Boxed: a program's way carries no room for the page's.
         return Box::pin(page(&app, &identity, said)).await;
     }
     let cached = app.users.cached(identity.user).await?.ok_or(Refusal::SessionEnded)?;
-    Ok(app.headers.json(cached.welcome.clone()))
+    Ok(app.headers.json(json(&cached.user)))
 }
 
-async fn page(app: &App, identity: &Identity, Said(said): Said) -> Result<Response> {
+async fn page(app: &App, identity: &Identity, Flashed(said): Flashed) -> Result<Response> {
     let shown = home(app, identity, context! { name => "", email => "" }).await?;
     Ok(app.pages.show(HOME, StatusCode::OK, context! { notice => said, ..shown }))
 }

@@ -8,9 +8,11 @@ use axum::extract::{Path, State};
 use axum::response::{IntoResponse, Response};
 use doorward_core::{Refusal, SessionId};
 use doorward_guard::Identity;
+use minijinja::context;
+use minijinja::value::{Serde, Value};
 use serde_json::json;
 
-use crate::app::App;
+use crate::app::{App, Boxed, Card};
 use crate::audit::{Action, By, Entry};
 use crate::error::{Error, Result};
 use crate::revocations::Because;
@@ -18,12 +20,23 @@ use crate::sessions;
 use crate::web::api::{Routes, Who, says};
 use crate::web::client::Client;
 use crate::web::credential::go;
-use crate::web::notice::Notice;
+use crate::web::feature::Feature;
 use crate::wire::done::{Done, done};
+use crate::wire::flash::Flash;
 use crate::wire::reader::Reader;
 use crate::wire::shape::{object, of};
 
-pub(crate) fn routes() -> Routes {
+const DEVICE_SIGNED_OUT: Flash = Flash::new("device-signed-out", "The device is signed out.");
+const OTHERS_SIGNED_OUT: Flash = Flash::new("others-signed-out", "All other devices are signed out.");
+
+pub(crate) const FEATURE: Feature = Feature {
+    templates: &[("devices.html", include_str!("devices.html"))],
+    flashes: &[DEVICE_SIGNED_OUT, OTHERS_SIGNED_OUT],
+    card: Some(Card { template: "devices.html", context: card }),
+    ..Feature::new("devices", routes)
+};
+
+fn routes() -> Routes {
     let listed = object([("sessions", of::<Vec<sessions::Shown>>())]);
     let list_says = says("List my sessions", Who::SignedIn)
         .json(200, "my live sessions, the newest first", listed)
@@ -43,6 +56,15 @@ pub(crate) fn routes() -> Routes {
         .post("/sessions/end-others", end_others, others_say)
         .delete("/sessions/{id}", end, end_says.clone())
         .post("/sessions/{id}/end", end, end_says)
+}
+
+fn card<'a>(app: &'a App, identity: &'a Identity) -> Boxed<'a, Result<Value>> {
+    Box::pin(async {
+        let mut sessions =
+            app.sessions.list(identity.user, Some(identity.session), Some(identity.user)).await?;
+        sessions.sort_by_key(|session| !session.current);
+        Ok(context! { sessions => Value::from(Serde(sessions)) })
+    })
 }
 
 async fn list(State(app): State<App>, identity: Identity, reader: Reader) -> Result<Response> {
@@ -73,7 +95,7 @@ async fn end(
     let because = if id == identity.session { Because::Logout } else { Because::EndedByUser };
     app.sessions.end(vec![id], because, Some(entry)).await?;
     if reader.is_person() {
-        return Ok(go(&app, &Notice::DeviceSignedOut.at("/dashboard")));
+        return Ok(go(&app, &DEVICE_SIGNED_OUT.at("/dashboard")));
     }
     Ok(done("Session ended").into_response())
 }
@@ -91,7 +113,7 @@ async fn end_others(
         .end_all(identity.user, Some(identity.session), Because::EndedByUser, entry.detail("others"))
         .await?;
     if reader.is_person() {
-        return Ok(go(&app, &Notice::OthersSignedOut.at("/dashboard")));
+        return Ok(go(&app, &OTHERS_SIGNED_OUT.at("/dashboard")));
     }
     Ok(done("Other sessions ended").sessions(sessions).into_response())
 }

@@ -11,44 +11,30 @@ use axum::extract::State;
 use serde_json::json;
 
 use crate::app::App;
-use crate::web::api::{Operation, Routes, Who, document, says};
+use crate::web::api::{self, Routes, Who, all, says};
+use crate::web::feature::Feature;
 
-/// Adds the routes that describe all routes, themselves included.
-pub(crate) fn add(routes: Routes) -> Routes {
-    let api = Arc::new(Api::default());
-    let for_programs = api.clone();
+pub(crate) const FEATURE: Feature =
+    Feature { templates: &[("docs.html", include_str!("docs.html"))], ..Feature::new("docs", routes) };
+
+fn routes() -> Routes {
+    let document = Arc::new(OnceLock::new());
     let document_says = says("The API, as OpenAPI 3.1", Who::Anybody).json(
         200,
         "this document",
         json!({ "type": "object", "examples": [{ "openapi": "3.1.0" }] }),
     );
-    let own = Routes::of("Operation").get(
-        "/openapi.json",
-        move |State(app): State<App>| async move { app.headers.json(for_programs.document(&app)) },
-        document_says,
-    );
-    let for_people = api.clone();
+    let for_programs = move |State(app): State<App>| async move { app.headers.json(made(&document, &app)) };
     let page_says = says("The API, as a page", Who::Anybody).page(200, "the page");
-    let page = move |State(app): State<App>| async move { page::show(&app, for_people.operations()) };
-    let routes = routes.merge(own.get("/docs", page, page_says));
-    let _ = api.operations.set(routes.operations().to_vec());
-    routes
+    let for_people = |State(app): State<App>| async move { page::show(&app, all()) };
+    Routes::of("Operation")
+        .get("/openapi.json", for_programs, document_says)
+        .get("/docs", for_people, page_says)
 }
 
-#[derive(Default)]
-struct Api {
-    operations: OnceLock<Vec<Operation>>,
-    document: OnceLock<Bytes>,
-}
-
-impl Api {
-    fn operations(&self) -> &[Operation] {
-        self.operations.get().map_or(&[], Vec::as_slice)
-    }
-
-    fn document(&self, app: &App) -> Bytes {
-        self.document.get_or_init(|| document(self.operations(), &app.settings).to_string().into()).clone()
-    }
+/// The document of the API, made at the first request.
+fn made(document: &OnceLock<Bytes>, app: &App) -> Bytes {
+    document.get_or_init(|| api::document(all(), &app.settings).to_string().into()).clone()
 }
 
 #[cfg(test)]

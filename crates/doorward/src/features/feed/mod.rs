@@ -20,11 +20,14 @@ use crate::app::App;
 use crate::error::{Error, Result};
 use crate::feed::PAGE;
 use crate::web::api::{Routes, Who, says};
+use crate::web::feature::Feature;
 use crate::wire::query::Query;
 use crate::wire::shape::{described, like, object, of};
 use caller::Caller;
 
-pub(crate) fn routes() -> Routes {
+pub(crate) const FEATURE: Feature = Feature::new("feed", routes);
+
+fn routes() -> Routes {
     let feed_says = says("The feed of revocations", Who::Client)
         .more("Which sessions are over, and below which version the tokens of a user are stale, until the last token that \
             it concerns is dead. As server-sent events if `Accept` lists text/event-stream: `reset` if the follower has \

@@ -33,9 +33,11 @@ use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use crate::app::App;
 use crate::counters;
 use crate::error::{Cause, Error, Result};
+use crate::settings::Own;
 use crate::users::User;
 use crate::web::api::{Routes, Who, says};
 use crate::web::detour::from_application;
+use crate::web::feature::Feature;
 use crate::web::front::ForProxy;
 use crate::wire::shape::of;
 use original::{Original, is_opened};
@@ -48,7 +50,23 @@ const ASSERTION: HeaderName = HeaderName::from_static("doorward-identity");
 /// How long an application may take an assertion for fresh.
 const ASSERTION_TTL: Duration = Duration::from_secs(60);
 
-pub(crate) fn routes() -> Routes {
+const EMAIL_SHOWN: Own<bool> = Own::new(
+    "forward_auth.email",
+    "false",
+    "Whether `/forward-auth` tells applications the address of people (`Remote-Email`). Only addresses that an admin, an invitation for that address or the command line vouched for are told.",
+);
+const PREFLIGHTS: Own<bool> = Own::new(
+    "forward_auth.preflights",
+    "false",
+    "Whether `/forward-auth` lets the preflights of browsers (CORS) through to applications, which then answer them. Nobody is signed in to those.",
+);
+
+pub(crate) const FEATURE: Feature = Feature {
+    settings: &[EMAIL_SHOWN.contributed(), PREFLIGHTS.contributed()],
+    ..Feature::new("forward_auth", routes)
+};
+
+fn routes() -> Routes {
     let judge_says = says("Whether a request may go through to an application", Who::Proxy)
         .more("For proxies in `trusted_proxies`, which say the original address in `X-Forwarded-Proto`, `-Host`, `-Uri` and `-Method`. Who it is stands in `Remote-User`, `Remote-Name`, `Remote-Role`, `Remote-Email` and, signed, in `Doorward-Identity`.")
         .query("role", of::<&str>(), "The role that is needed; or several, with commas, one of which is enough.")
@@ -121,7 +139,7 @@ async fn identify(app: &App, parts: &Parts) -> Result<HeaderMap, Denial> {
         return Err(Denial::Again);
     }
     // It carries no credential: the application answers it, and its browser decides by that answer.
-    if app.settings.forward_auth_preflights && original.is_preflight {
+    if app.settings.get(&PREFLIGHTS) && original.is_preflight {
         return Ok(nobody());
     }
     let not_there = |refusal| match refusal {
@@ -165,7 +183,7 @@ fn headers(app: &App, host: &str, identity: &Identity, user: &User) -> Result<He
         jti: crate::random::bytes(),
     };
     // What its owner typed is no proof of anything: nobody becomes the boss by it (attack X12).
-    let is_told = app.settings.forward_auth_email && user.email_vouched_by.is_some();
+    let is_told = app.settings.get(&EMAIL_SHOWN) && user.email_vouched_by.is_some();
     let email = if is_told { user.email.as_str() } else { "" };
     let mut headers = HeaderMap::with_capacity(16);
     for (name, value) in [

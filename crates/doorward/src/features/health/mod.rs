@@ -9,9 +9,12 @@ use serde_json::{Value, json};
 use crate::app::App;
 use crate::error::Result;
 use crate::web::api::{Routes, Who, says};
+use crate::web::feature::Feature;
 use crate::wire::shape::{and_maybe, exactly, object};
 
-pub(crate) fn routes() -> Routes {
+pub(crate) const FEATURE: Feature = Feature::new("health", routes);
+
+fn routes() -> Routes {
     let status = |word: &str| object([("status", exactly(word))]);
     let (alive, ready) = (
         says("Whether the process answers", Who::Anybody),

@@ -21,11 +21,14 @@ use zeroize::Zeroizing;
 use crate::app::App;
 use crate::error::{Error, Result};
 use crate::web::api::{Routes, Who, optional, says};
+use crate::web::feature::Feature;
 use crate::web::input::Input;
 use crate::web::registered::Registered;
 use crate::wire::shape::{and_maybe, like, named, object, of};
 
-pub(crate) fn routes() -> Routes {
+pub(crate) const FEATURE: Feature = Feature::new("introspect", routes);
+
+fn routes() -> Routes {
     let alive = and_maybe(
         object([("active", of::<bool>())]),
         [
@@ -47,6 +50,7 @@ pub(crate) fn routes() -> Routes {
         json!({ "anyOf": [alive.clone(), object([("tokens", json!({ "type": "array", "items": alive }))])] });
     let introspect_says = says("Ask about a token", Who::Client)
         .without_room()
+        .in_oauths_form()
         .more("RFC 7662. Whatever isn't alive is `{\"active\": false}` and no more. `tokens` in place of `token` asks about up to 64 session secrets at once, with one space between them; the answers stand in their order, and where one isn't alive, `code` says why.")
         .body([optional::<String>("token"), optional::<String>("tokens"), optional::<String>("token_type_hint")])
         .json(200, "whether it is alive, and whose", told);

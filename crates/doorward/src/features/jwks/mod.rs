@@ -9,9 +9,12 @@ use serde_json::json;
 use crate::app::App;
 use crate::keys::JWKS_MAX_AGE;
 use crate::web::api::{Routes, Who, says};
+use crate::web::feature::Feature;
 use crate::wire::shape::object;
 
-pub(crate) fn routes() -> Routes {
+pub(crate) const FEATURE: Feature = Feature::new("jwks", routes);
+
+fn routes() -> Routes {
     let key = json!({ "type": "object", "required": ["kty", "kid", "alg", "use"], "properties": {
         "kty": { "type": "string", "enum": ["EC", "OKP", "RSA"] },
         "kid": { "type": "string", "examples": ["NzbLsXh8uDCcd-6MNwXF4W_7noWXFZAfHkxZsRGC9Xs"] },

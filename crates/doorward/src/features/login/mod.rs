@@ -29,18 +29,22 @@ use crate::users::{Subject, User};
 use crate::web::api::{Routes, Who, optional, required, says};
 use crate::web::client::Client;
 use crate::web::detour::{detour, from_elsewhere};
+use crate::web::feature::Feature;
+use crate::web::flash::Flashed;
 use crate::web::input::Input;
-use crate::web::notice::{Notice, Said};
 use crate::web::{credential, proof};
 use crate::wire::query::Query;
 use crate::wire::reader::Reader;
 use crate::wire::return_to::{RETURN_TO, reaches, return_to};
 use crate::wire::shape::of;
 
-pub(crate) fn routes() -> Routes {
+pub(crate) const FEATURE: Feature =
+    Feature { templates: &[("login.html", include_str!("login.html"))], ..Feature::new("login", routes) };
+
+fn routes() -> Routes {
     let form_says = says("The form to sign in", Who::Anybody)
         .query("return_to", of::<&str>(), RETURN_TO)
-        .query("done", Notice::shape(), Notice::MEANING)
+        .flashes()
         .page(200, "the form")
         .goes("whoever is signed in, to /dashboard");
     let fields = [
@@ -66,7 +70,7 @@ async fn form(
     State(app): State<App>,
     reader: Reader,
     headers: HeaderMap,
-    Said(mut said): Said,
+    Flashed(mut said): Flashed,
     query: Query,
 ) -> Response {
     let back = query.text("return_to").and_then(|text| return_to(&app.settings, text));

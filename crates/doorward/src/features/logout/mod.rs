@@ -24,13 +24,24 @@ use crate::revocations::Because;
 use crate::web::api::{Routes, Who, optional, says};
 use crate::web::client::Client;
 use crate::web::credential::go;
+use crate::web::feature::Feature;
 use crate::web::input::Input;
-use crate::web::notice::Notice;
 use crate::web::proof::{self, InBody};
 use crate::wire::done::{Done, done};
+use crate::wire::flash::Flash;
 use crate::wire::reader::Reader;
 
-pub(crate) fn routes() -> Routes {
+const SIGNED_OUT: Flash = Flash::new("signed-out", "You are signed out.");
+const SIGNED_OUT_EVERYWHERE: Flash =
+    Flash::new("signed-out-everywhere", "You are signed out on all devices.");
+
+pub(crate) const FEATURE: Feature = Feature {
+    templates: &[("logout.html", include_str!("logout.html"))],
+    flashes: &[SIGNED_OUT, SIGNED_OUT_EVERYWHERE],
+    ..Feature::new("logout", routes)
+};
+
+fn routes() -> Routes {
     let logout_says = says("Sign out", Who::Anybody)
         .more("Ends every session that the request proves to be its own, and refuses for no bad or missing credential or body.")
         .body([optional::<String>("refresh_token"), optional::<String>("ticket").in_forms()])
@@ -79,7 +90,7 @@ async fn logout(
     app.sessions.end(sessions, Because::Logout, Some(entry)).await?;
     let cleared = app.cookies.sign_out();
     if reader.is_person() {
-        return Ok((cleared, go(&app, &Notice::SignedOut.at("/login"))).into_response());
+        return Ok((cleared, go(&app, &SIGNED_OUT.at("/login"))).into_response());
     }
     Ok((cleared, done("Logged out")).into_response())
 }
@@ -108,7 +119,7 @@ async fn logout_all(
     app.sessions.end(beside, Because::Logout, Some(by(Action::Logout))).await?;
     let cleared = app.cookies.sign_out();
     if reader.is_person() {
-        return Ok((cleared, go(&app, &Notice::SignedOutEverywhere.at("/login"))).into_response());
+        return Ok((cleared, go(&app, &SIGNED_OUT_EVERYWHERE.at("/login"))).into_response());
     }
     Ok((cleared, done("Logged out from all devices").sessions(sessions)).into_response())
 }

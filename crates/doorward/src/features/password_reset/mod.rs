@@ -9,26 +9,39 @@ use std::sync::Arc;
 
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
-use doorward_core::OpaqueSecret;
 use doorward_core::password::Password;
+use doorward_core::{OpaqueSecret, Timestamp};
 use http::StatusCode;
 use minijinja::context;
 
-use crate::app::App;
+use crate::app::{App, Boxed};
 use crate::audit::{Action, By, Entry};
 use crate::error::{Error, Result};
 use crate::links;
+use crate::store::StoreError;
 use crate::web::api::{Routes, Who, required, says};
 use crate::web::client::Client;
 use crate::web::credential::go;
+use crate::web::feature::Feature;
 use crate::web::input::Input;
-use crate::web::notice::Notice;
 use crate::wire::done::{Done, done};
+use crate::wire::flash::Flash;
 use crate::wire::query::Query;
 use crate::wire::reader::Reader;
 use crate::wire::shape::of;
 
-pub(crate) fn routes() -> Routes {
+const PASSWORD_RESET: Action = Action::new("password_reset", "A password was set by a reset link.");
+const RESET: Flash = Flash::new("password-reset", "The new password is set. Sign in with it.");
+
+pub(crate) const FEATURE: Feature = Feature {
+    templates: &[("ask.html", include_str!("ask.html")), ("reset.html", include_str!("reset.html"))],
+    flashes: &[RESET],
+    actions: &[PASSWORD_RESET],
+    sweep: Some(sweep),
+    ..Feature::new("password_reset", routes)
+};
+
+fn routes() -> Routes {
     let form_says = says("The form to set a new password", Who::Anybody)
         .query("token", of::<OpaqueSecret>(), "The secret of the link.")
         .page(200, "the form")
@@ -48,6 +61,11 @@ pub(crate) fn routes() -> Routes {
     )
 }
 
+/// The table has the links of invitations too, which end by the same time.
+fn sweep(app: &App, now: Timestamp) -> Boxed<'_, Result<(), StoreError>> {
+    Box::pin(async move { links::sweep(&app.store, now).await.map(drop) })
+}
+
 async fn form(State(app): State<App>, reader: Reader, query: Query) -> Result<Response> {
     let token = query.text("token").unwrap_or_default();
     if token.is_empty() && reader.is_person() {
@@ -64,7 +82,7 @@ async fn reset(State(app): State<App>, client: Client, mut input: Input) -> Resu
     let (is_form, token) = (input.is_form, input.typed("token"));
     match set_password(&app, &client, &mut input).await {
         Ok(_) if is_form => {
-            let said = go(&app, &Notice::PasswordReset.at("/login"));
+            let said = go(&app, &RESET.at("/login"));
             Ok((app.cookies.clear_all(), said).into_response())
         }
         Ok(sessions) => {
@@ -88,7 +106,7 @@ async fn set_password(app: &App, client: &Client, input: &mut Input) -> Result<u
     let (user, _) = app.users.find(user).await?.ok_or(Error::LinkInvalid)?;
     crate::users::check_new_password(&new, &user)?;
     let hash = app.hashing.hash(Arc::new(new), client.network()).await?;
-    let entry = Entry::new(Action::PasswordReset, By::Visitor(client.ip), app.now()).user(user.id);
+    let entry = Entry::new(PASSWORD_RESET, By::Visitor(client.ip), app.now()).user(user.id);
     app.accounts.reset_password(secret.hash(), hash, entry).await
 }
 

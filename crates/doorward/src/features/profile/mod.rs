@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Json;
+use axum::body::Bytes;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use doorward_core::Refusal;
@@ -18,10 +19,11 @@ use doorward_core::name::DisplayName;
 use doorward_core::password::Password;
 use doorward_guard::Identity;
 use minijinja::{Value, context};
+use serde::Serialize;
 use serde_json::json;
 
 use crate::accounts::{Actor, Change, Owner, PasswordChange};
-use crate::app::App;
+use crate::app::{App, Boxed, Card, Express};
 use crate::audit::{Action, By, Entry};
 use crate::error::{Error, Result};
 use crate::sessions::Issued;
@@ -30,17 +32,31 @@ use crate::web::api::{Routes, Says, Who, optional, required, says};
 use crate::web::caller::Confirmed;
 use crate::web::client::Client;
 use crate::web::credential::{self, go};
+use crate::web::feature::Feature;
 use crate::web::home::{HOME, home};
 use crate::web::input::Input;
-use crate::web::notice::Notice;
 use crate::wire::done::{Done, done};
+use crate::wire::flash::Flash;
 use crate::wire::reader::Reader;
 use crate::wire::shape::{exactly, object, of};
 
-pub(crate) fn routes() -> Routes {
+const NAME_CHANGED: Flash = Flash::new("name-changed", "Name changed.");
+const EMAIL_CHANGED: Flash = Flash::new("email-changed", "Email changed.");
+const PASSWORD_CHANGED: Flash =
+    Flash::new("password-changed", "Password changed. All other devices are signed out.");
+const ACCOUNT_DELETED: Flash = Flash::new("account-deleted", "The account is deleted.");
+
+pub(crate) const FEATURE: Feature = Feature {
+    templates: &[("profile.html", include_str!("profile.html"))],
+    flashes: &[NAME_CHANGED, EMAIL_CHANGED, PASSWORD_CHANGED, ACCOUNT_DELETED],
+    card: Some(Card { template: "profile.html", context: card }),
+    express: &[Express { path: "/profile", json }],
+    ..Feature::new("profile", routes)
+};
+
+fn routes() -> Routes {
     let user = || ("user", of::<users::Shown<'_>>());
     let show_says = says("Who I am", Who::SignedIn)
-        .in_memory(|user| &user.profile)
         .json(200, "the user", object([user()]))
         .goes("a browser, to /dashboard");
     // The current password counts as a guess, and is asked for again.
@@ -85,12 +101,26 @@ pub(crate) async fn to_password(State(app): State<App>) -> Response {
     go(&app, "/dashboard#change-password")
 }
 
+/// What a program is told.
+fn json(user: &User) -> Bytes {
+    #[derive(Serialize)]
+    struct Profile<'a> {
+        user: users::Shown<'a>,
+    }
+    serde_json::to_vec(&Profile { user: user.shown() }).unwrap_or_default().into()
+}
+
+/// The forms that change the account show what the page itself knows.
+fn card<'a>(_: &'a App, _: &'a Identity) -> Boxed<'a, Result<Value>> {
+    Box::pin(async { Ok(context! {}) })
+}
+
 async fn show(State(app): State<App>, identity: Identity, reader: Reader) -> Result<Response> {
     if reader.is_person() {
         return Ok(go(&app, "/dashboard"));
     }
     let cached = app.users.cached(identity.user).await?.ok_or(Refusal::SessionEnded)?;
-    Ok(app.headers.json(cached.profile.clone()))
+    Ok(app.headers.json(json(&cached.user)))
 }
 
 async fn change(
@@ -102,8 +132,8 @@ async fn change(
     let is_form = input.is_form;
     // Of the two forms of the page only one asks for the password.
     let (form, notice) = match input.has("password") {
-        true => ("email", Notice::EmailChanged),
-        false => ("name", Notice::NameChanged),
+        true => ("email", EMAIL_CHANGED),
+        false => ("name", NAME_CHANGED),
     };
     let typed = context! { name => input.typed("name"), email => input.typed("email") };
     match change_by(&app, &identity, &client, &mut input).await {
@@ -143,7 +173,7 @@ async fn change_password(
     let is_form = input.is_form;
     match change_password_by(&app, &identity, &client, &mut input).await {
         Ok((_, issued)) if is_form => {
-            Ok(credential::hand_out_and_go(&app, &issued, &Notice::PasswordChanged.at("/dashboard")))
+            Ok(credential::hand_out_and_go(&app, &issued, &PASSWORD_CHANGED.at("/dashboard")))
         }
         Ok((ended, issued)) => Ok(credential::hand_out_renewed(&app, &issued, "Password changed", ended)),
         Err(error) if is_form => {
@@ -185,7 +215,7 @@ async fn delete(
     let is_form = input.is_form;
     match delete_by(&app, &identity, &client, &mut input).await {
         Ok(()) if is_form => {
-            let said = go(&app, &Notice::AccountDeleted.at("/login"));
+            let said = go(&app, &ACCOUNT_DELETED.at("/login"));
             Ok((app.cookies.clear_all(), said).into_response())
         }
         Ok(()) => Ok((app.cookies.clear_all(), done("Account deleted")).into_response()),

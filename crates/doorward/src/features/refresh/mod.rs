@@ -20,6 +20,7 @@ use crate::web::api::{Routes, Who, optional, says};
 use crate::web::client::Client;
 use crate::web::credential::{self, cookies, go_as};
 use crate::web::detour::{is_navigation, to_login};
+use crate::web::feature::Feature;
 use crate::web::front::Proved;
 use crate::web::input::Input;
 use crate::web::proof::{self, RefreshCookie};
@@ -29,7 +30,9 @@ use crate::wire::reader::Reader;
 use crate::wire::return_to::{RETURN_TO, path_of_ours, reaches, return_to};
 use crate::wire::shape::of;
 
-pub(crate) fn routes() -> Routes {
+pub(crate) const FEATURE: Feature = Feature::new("refresh", routes);
+
+fn routes() -> Routes {
     let refresh_says = says("Renew the credential", Who::RefreshToken)
         .without_room()
         .more("The refresh token comes in the body or in the cookie; its successor goes the same way.")
@@ -50,6 +53,7 @@ pub(crate) fn routes() -> Routes {
     let go_on_says = says("Renew the cookies, and go on", Who::Browser)
         .more("For a browser that opens a page; scripts, frames and programs get a 405.")
         .query("return_to", of::<&str>(), RETURN_TO)
+        .changes_by_get()
         .goes("to `return_to` or /dashboard, or else to /login")
         .sets_cookies()
         .refuses([Error::HttpsRequired, Error::CrossSite, Error::RefusedByApplication(String::new())])

@@ -34,6 +34,7 @@ use crate::store::Tx;
 use crate::users::{User, VouchedBy};
 use crate::web::api::{Routes, Who, optional, required, says};
 use crate::web::client::Client;
+use crate::web::feature::Feature;
 use crate::web::input::Input;
 use crate::web::{credential, proof};
 use crate::wire::query::Query;
@@ -41,7 +42,12 @@ use crate::wire::reader::Reader;
 use crate::wire::return_to::{RETURN_TO, reaches, return_to};
 use crate::wire::shape::of;
 
-pub(crate) fn routes() -> Routes {
+pub(crate) const FEATURE: Feature = Feature {
+    templates: &[("register.html", include_str!("register.html"))],
+    ..Feature::new("register", routes)
+};
+
+fn routes() -> Routes {
     let form_says = says("The form to register", Who::Anybody)
         .query("invite", of::<OpaqueSecret>(), "The secret of an invitation.")
         .query("return_to", of::<&str>(), RETURN_TO)

@@ -12,14 +12,21 @@ use crate::error::Result;
 use crate::revocations::Because;
 use crate::web::api::{Routes, Who, optional, required, says};
 use crate::web::client::Client;
+use crate::web::feature::Feature;
 use crate::web::input::Input;
 use crate::web::proof;
 use crate::web::registered::Registered;
 use crate::wire::done::{Done, done};
 
-pub(crate) fn routes() -> Routes {
+const TOKEN_REVOKED: Action =
+    Action::new("token_revoked", "A client revoked a token, which ended its session.");
+
+pub(crate) const FEATURE: Feature = Feature { actions: &[TOKEN_REVOKED], ..Feature::new("revoke", routes) };
+
+fn routes() -> Routes {
     let revoke_says = says("Revoke a token", Who::Client)
         .without_room()
+        .in_oauths_form()
         .more("RFC 7009. Ends the session behind the token, and says the same where there is none.")
         .body([required::<String>("token"), optional::<String>("token_type_hint")])
         .json(200, "it opens nothing any more", Done::shape("Revoked"));
@@ -36,8 +43,7 @@ async fn revoke(
         return Err(input.refuse());
     };
     let sessions = proof::by_text(&app, &token).await?;
-    let entry =
-        Entry::new(Action::TokenRevoked, By::Client(client.ip), app.now()).detail(format!("client {by}"));
+    let entry = Entry::new(TOKEN_REVOKED, By::Client(client.ip), app.now()).detail(format!("client {by}"));
     app.sessions.end(sessions, Because::Revoked, Some(entry)).await?;
     Ok(done("Revoked"))
 }

@@ -5,10 +5,13 @@ use axum::response::IntoResponse;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE, VARY};
 
 use crate::web::api::{Routes, Who, says};
+use crate::web::feature::Feature;
 use crate::wire::assets::{FAVICON, SCRIPT, STYLE, version};
 use crate::wire::shape::of;
 
-pub(crate) fn routes() -> Routes {
+pub(crate) const FEATURE: Feature = Feature::new("style", routes);
+
+fn routes() -> Routes {
     let kept = |summary, media| {
         says(summary, Who::Anybody).content(200, "to be kept for good by its version", media, of::<&str>())
     };

@@ -141,7 +141,7 @@ impl Writer<'_> {
             self.answer(response, &answer);
         }
         for (status, errors) in operation.refusals_by_status(self.settings) {
-            responses.insert(status.to_string(), self.refusal(status, &errors, operation.is_oauth()));
+            responses.insert(status.to_string(), self.refusal(status, &errors, operation.says.oauth));
         }
         responses.into()
     }
@@ -286,15 +286,10 @@ impl Operation {
             let (_, code, message) = error.row();
             let for_proxy = self.says.who == Who::Proxy;
             let status = if for_proxy { error.row().0 } else { status(&error, settings) };
-            let status = if self.is_oauth() { oauth::row(&error).0 } else { status };
+            let status = if self.says.oauth { oauth::row(&error).0 } else { status };
             found.entry(status.as_u16()).or_default().insert(code, message.into_owned());
         }
         found
-    }
-
-    /// Whether it refuses in OAuth's form.
-    fn is_oauth(&self) -> bool {
-        oauth::PATHS.contains(&self.path)
     }
 
     /// A name for programs, also the anchor on the page: `get_sessions`, `delete_sessions_id`.

@@ -4,10 +4,9 @@
 mod document;
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{LazyLock, OnceLock};
 
 use axum::Router;
-use axum::body::Bytes;
 use axum::extract::{Request, State};
 use axum::handler::Handler;
 use axum::middleware::{Next, from_fn_with_state};
@@ -15,13 +14,13 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{self, MethodRouter};
 use doorward_core::Refusal;
 use http::{Method, StatusCode};
-use serde_json::Value;
+use serde_json::{Value, json};
 
+use super::flash::MEANING;
 use super::input::Field;
 use crate::app::App;
 use crate::error::{Cause, Error};
 use crate::settings::{InvalidTokenStatus, Settings};
-use crate::users::Cached;
 use crate::wire::shape::Shape;
 
 pub(crate) use document::document;
@@ -34,8 +33,37 @@ pub(crate) struct Routes {
     operations: Vec<Operation>,
 }
 
-/// What lies ready for each user in memory: the JSON with which the handler answers a program.
-pub(crate) type InMemory = fn(&Cached) -> &Bytes;
+/// Every operation of the program, however it is set.
+static ALL: OnceLock<Vec<Operation>> = OnceLock::new();
+
+/// Every operation of the program; none before its routes are made.
+pub(crate) fn all() -> &'static [Operation] {
+    ALL.get().map_or(&[], Vec::as_slice)
+}
+
+/// The methods of a path, as `Allow` writes them.
+pub(crate) fn methods(path: &str) -> &'static str {
+    static METHODS: LazyLock<BTreeMap<&str, String>> = LazyLock::new(|| {
+        let mut found = BTreeMap::<_, Vec<&str>>::new();
+        for one in all() {
+            let methods = found.entry(one.path).or_default();
+            methods.push(one.method.as_str());
+            if one.method == Method::GET {
+                methods.push("HEAD");
+            }
+        }
+        found.into_iter().map(|(path, methods)| (path, methods.join(","))).collect()
+    });
+    METHODS.get(path).map_or("", String::as_str)
+}
+
+/// Whether the route of this path refuses in OAuth's form.
+pub(crate) fn is_oauth(path: &str) -> bool {
+    all().iter().any(|one| one.path == path && one.says.oauth)
+}
+
+/// The name in a query that says what was done.
+const DONE: &str = "done";
 
 impl Routes {
     /// None yet; those that come belong to this topic.
@@ -97,23 +125,25 @@ impl Routes {
         &self.operations
     }
 
-    /// What lies ready in memory, each with its whole path.
-    pub(crate) fn in_memory(&self, base_path: &str) -> Arc<[(String, InMemory)]> {
-        let ready = |one: &Operation| Some((format!("{base_path}{}", one.path), one.says.in_memory?));
-        self.operations.iter().filter_map(ready).collect()
+    /// These routes, as all that the program has: [`all`] gives them.
+    pub(crate) fn published(self) -> Self {
+        let _ = ALL.set(self.operations.clone());
+        self
     }
 
-    /// The methods of each path, as `Allow` writes them.
-    pub(crate) fn methods(&self) -> BTreeMap<&'static str, String> {
-        let mut all = BTreeMap::<_, Vec<&str>>::new();
-        for one in &self.operations {
-            let methods = all.entry(one.path).or_default();
-            methods.push(one.method.as_str());
-            if one.method == Method::GET {
-                methods.push("HEAD");
+    /// The codes that `done` may have.
+    pub(crate) fn with_flashes(mut self, codes: &[&str]) -> Self {
+        for parameter in self.operations.iter_mut().flat_map(|one| &mut one.says.query) {
+            if parameter.name == DONE {
+                parameter.shape = json!({ "type": "string", "enum": codes });
             }
         }
-        all.into_iter().map(|(path, methods)| (path, methods.join(","))).collect()
+        self
+    }
+
+    /// The path of each, below the base path, if it changes something by `GET`.
+    pub(crate) fn changing(&self) -> impl Iterator<Item = &'static str> {
+        self.operations.iter().filter(|one| one.says.changes_by_get).map(|one| one.path)
     }
 
     /// What serves them.
@@ -203,7 +233,10 @@ pub(crate) struct Says {
     refusals: Vec<Error>,
     /// Whether it goes on where the disk is nearly full.
     needs_room: bool,
-    in_memory: Option<InMemory>,
+    /// Its `GET` changes something.
+    changes_by_get: bool,
+    /// It refuses in OAuth's form, whoever reads.
+    oauth: bool,
 }
 
 #[derive(Debug, Clone)]
@@ -243,7 +276,8 @@ pub(crate) fn says(summary: &'static str, who: Who) -> Says {
         answers,
         refusals,
         needs_room: true,
-        in_memory: None,
+        changes_by_get: false,
+        oauth: false,
     }
 }
 
@@ -307,10 +341,19 @@ impl Says {
         Self { text, ..self }
     }
 
-    /// A program's GET without a query is answered with this before the router, where memory has it: for what is asked
-    /// most.
-    pub(crate) fn in_memory(self, json: InMemory) -> Self {
-        Self { in_memory: Some(json), ..self }
+    /// Its `GET` changes something: it runs to its end, even if the client hangs up.
+    pub(crate) fn changes_by_get(self) -> Self {
+        Self { changes_by_get: true, ..self }
+    }
+
+    /// It refuses in OAuth's form (RFC 6749 section 5.2), whoever reads.
+    pub(crate) fn in_oauths_form(self) -> Self {
+        Self { oauth: true, ..self }
+    }
+
+    /// Its page says what was done, by `done` in the query.
+    pub(crate) fn flashes(self) -> Self {
+        self.query(DONE, json!({ "type": "string" }), MEANING)
     }
 
     /// It reads this from the query.
@@ -336,7 +379,7 @@ impl Says {
 
     /// It shows a page.
     pub(crate) fn page(self, status: u16, text: &'static str) -> Self {
-        self.content(status, text, "text/html", serde_json::json!({ "type": "string" }))
+        self.content(status, text, "text/html", json!({ "type": "string" }))
     }
 
     /// It answers with this type.

@@ -28,7 +28,6 @@ use tokio::time::Instant;
 use tower::Service;
 
 use self::once::once;
-use super::api::InMemory;
 use super::detour::from_elsewhere;
 use crate::app::App;
 use crate::clock::steady;
@@ -69,11 +68,16 @@ impl<B: HttpBody<Data = Bytes, Error: Into<BoxError>> + Send + 'static> Readable
 /// What stands before the routes.
 pub(crate) struct Front<S> {
     pub(crate) app: App,
-    /// What lies ready, by its whole path.
-    pub(crate) in_memory: Arc<[(String, InMemory)]>,
+    pub(crate) paths: Arc<Paths>,
     pub(crate) routes: S,
-    /// The methods of a route, as `Allow` writes them. Around a single route, axum adds that header later.
-    pub(crate) methods: fn(&str) -> Option<&'static str>,
+}
+
+/// The paths that the front itself knows, each with the base path before it.
+pub(crate) struct Paths {
+    /// What memory answers, in the order in which each user's answers stand there.
+    pub(crate) express: Vec<String>,
+    /// What changes something by `GET`.
+    pub(crate) changing: Vec<String>,
 }
 
 impl<S: Answers> Front<S> {
@@ -86,12 +90,12 @@ impl<S: Answers> Front<S> {
         let app = &self.app;
         let sender = app.origins.sender(&request);
         sender.strip(&mut request);
-        let asked = Asked::by(app, &request);
+        let asked = Asked::by(app, &self.paths, &request);
         app.origins.note(sender, request.headers(), asked.id, || app.clock.ran());
         let mut from_memory = false;
         let mut response = if let Some(response) = app.origins.preflight(sender, &request) {
             response
-        } else if let Some(response) = caught(|| self.in_memory(&asked, &request)) {
+        } else if let Some(response) = caught(|| self.express(&asked, &request)) {
             from_memory = true;
             response
         } else if asked.is_safe() {
@@ -168,15 +172,15 @@ struct Asked {
     /// What a person asked for.
     path: Option<String>,
     from_elsewhere: bool,
-    /// `/refresh` changes things by GET too.
-    is_refresh: bool,
+    /// The route changes something by GET too.
+    changes_by_get: bool,
     /// The cookies of a person.
     cookies: HeaderMap,
     has_form_cookie: bool,
 }
 
 impl Asked {
-    fn by<B>(app: &App, request: &Request<B>) -> Self {
+    fn by<B>(app: &App, paths: &Paths, request: &Request<B>) -> Self {
         let (method, headers) = (request.method(), request.headers());
         let reader = Reader::of(method, headers);
         let path = || request.uri().path_and_query().map(ToString::to_string);
@@ -190,7 +194,7 @@ impl Asked {
             uri: request.uri().clone(),
             path: (reader.is_person() && matches!(*method, Method::GET | Method::POST)).then(path).flatten(),
             from_elsewhere: reader.is_person() && from_elsewhere(headers),
-            is_refresh: request.uri().path().ends_with("/refresh"),
+            changes_by_get: paths.changing.iter().any(|path| path == request.uri().path()),
             cookies: if reader.is_person() { only_cookies(headers) } else { HeaderMap::new() },
             has_form_cookie: reader.is_person()
                 && distinct(headers, app.cookies.form()).is_ok_and(|values| !values.is_empty()),
@@ -198,7 +202,7 @@ impl Asked {
     }
 
     fn is_safe(&self) -> bool {
-        !self.is_refresh && self.only_reads()
+        !self.changes_by_get && self.only_reads()
     }
 
     /// By its method: what another site's page can always make a browser ask.

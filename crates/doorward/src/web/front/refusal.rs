@@ -15,10 +15,10 @@ use crate::app::App;
 use crate::counters;
 use crate::error::{Cause, Error};
 use crate::seldom;
-use crate::web::api::status;
+use crate::web::api::{is_oauth, methods, status};
 use crate::web::credential::go;
 use crate::web::detour::{detour, send_again, to_login};
-use crate::wire::oauth::{self, is_oauth};
+use crate::wire::oauth;
 use crate::wire::page::Again;
 use crate::wire::problem::Problem;
 use crate::wire::reader::Reader;
@@ -39,12 +39,12 @@ impl<S> Front<S> {
     /// Counts and logs a refusal and gives it its form; false for an answer that is none.
     pub(super) fn refusal(&self, asked: &Asked, response: &mut Response) -> bool {
         let app = &self.app;
-        let methods = || (self.methods)(app.metrics.requests.route(asked.uri.path()).name());
-        let Some(error) = error_of(response, methods) else { return false };
+        let route = || app.metrics.requests.route(asked.uri.path()).name();
+        let Some(error) = error_of(response, route) else { return false };
         counters::count(&app.metrics.refusals, "code", error.row().1);
         log(app, asked, &error, response.extensions_mut().remove());
         let plain = std::mem::take(response);
-        *response = show(app, asked, &error, plain);
+        *response = show(app, asked, &error, is_oauth(route()), plain);
         // Its page could not be rendered.
         if let Some(error) = response.extensions_mut().remove::<Arc<Error>>() {
             log(app, asked, &error, None);
@@ -54,7 +54,7 @@ impl<S> Front<S> {
 }
 
 /// The error behind an answer: ours, the guard's, or what axum itself refuses.
-fn error_of(response: &mut Response, methods: impl Fn() -> Option<&'static str>) -> Option<Arc<Error>> {
+fn error_of(response: &mut Response, route: impl Fn() -> &'static str) -> Option<Arc<Error>> {
     let status = response.status();
     if status.is_success() || status.is_redirection() {
         return None;
@@ -66,7 +66,7 @@ fn error_of(response: &mut Response, methods: impl Fn() -> Option<&'static str>)
         return Some(Arc::new(Error::Refused(refusal)));
     }
     let error = match status {
-        StatusCode::METHOD_NOT_ALLOWED => Error::MethodNotAllowed(methods().unwrap_or_default()),
+        StatusCode::METHOD_NOT_ALLOWED => Error::MethodNotAllowed(methods(route())),
         StatusCode::NOT_FOUND => Error::NotFound,
         StatusCode::BAD_REQUEST => Error::Malformed("The address cannot be read".into()),
         _ => return None,
@@ -96,12 +96,12 @@ fn log(app: &App, asked: &Asked, error: &Error, denied: Option<Cause>) {
     }
 }
 
-fn show(app: &App, asked: &Asked, error: &Error, mut plain: Response) -> Response {
+fn show(app: &App, asked: &Asked, error: &Error, is_oauth: bool, mut plain: Response) -> Response {
     let for_proxy = plain.extensions_mut().remove::<ForProxy>();
     let status = if for_proxy.is_some() { plain.status() } else { status(error, &app.settings) };
     let request_id = asked.id.to_string();
     let mut response = match (for_proxy, asked.reader) {
-        _ if is_oauth(&app.settings, asked.uri.path()) => oauth::answer(error, &request_id),
+        _ if is_oauth => oauth::answer(error, &request_id),
         (Some(ForProxy { is_page: true }), _) => {
             app.pages.error_elsewhere(error, status, (&request_id, &app.base_url()))
         }

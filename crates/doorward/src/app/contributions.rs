@@ -1,0 +1,51 @@
+//! What the features bring to the parts below them. Nothing here knows a feature: the list of them is above `App`.
+
+use std::pin::Pin;
+
+use axum::body::Bytes;
+use doorward_core::Timestamp;
+use doorward_guard::Identity;
+use minijinja::Value;
+
+use super::App;
+use crate::error::Result;
+use crate::store::StoreError;
+use crate::users::User;
+use crate::wire::flash::Flash;
+
+/// A future of a part that a feature brings.
+pub(crate) type Boxed<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+
+/// Deletes from the store what is over at this time.
+pub(crate) type Sweep = for<'a> fn(&'a App, Timestamp) -> Boxed<'a, Result<(), StoreError>>;
+
+/// What a program is answered from memory, before the router: for what is asked most. Only `GET` without a query.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Express {
+    /// The path, below the base path.
+    pub(crate) path: &'static str,
+    /// The JSON, made once for each user in memory. The route's handler answers with the same.
+    pub(crate) json: fn(&User) -> Bytes,
+}
+
+/// A part of the account page.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Card {
+    /// The template, which the page includes.
+    pub(crate) template: &'static str,
+    /// What the template shows, beside `user`, `typed`, `trouble`, `may` and `now`.
+    pub(crate) context: for<'a> fn(&'a App, &'a Identity) -> Boxed<'a, Result<Value>>,
+}
+
+/// What all features bring, each kind in the order of the features.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Contributions {
+    /// Templates, by name.
+    pub(crate) templates: Vec<(&'static str, &'static str)>,
+    /// The path of every route, once.
+    pub(crate) paths: Vec<&'static str>,
+    pub(crate) flashes: Vec<Flash>,
+    pub(crate) express: Vec<Express>,
+    pub(crate) cards: Vec<Card>,
+    pub(crate) sweeps: Vec<Sweep>,
+}

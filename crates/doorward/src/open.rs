@@ -1,0 +1,54 @@
+//! Opening the application, with what all features bring.
+
+use doorward_core::password_hash::HashPolicy;
+
+use crate::app::{App, OpenError};
+use crate::clock::Clock;
+use crate::features::contributions;
+use crate::hooks::Hooks;
+use crate::keys::Algorithms;
+use crate::settings::{Secrets, Settings};
+
+impl App {
+    /// Opens the database, applies migrations, loads keys and revocations. Only then may requests be accepted.
+    ///
+    /// # Errors
+    /// What cannot be used, and why.
+    pub async fn open(settings: Settings, secrets: Secrets, clock: Clock) -> Result<Self, OpenError> {
+        let policy = settings.hash_policy()?;
+        Self::open_with(settings, secrets, (clock, policy), Hooks::new()).await
+    }
+
+    /// Opens the application beside a running server, as the command line does. Its settings may be others: the signing
+    /// keys stay as they are.
+    ///
+    /// # Errors
+    /// What cannot be used, and why.
+    pub async fn join(settings: Settings, secrets: Secrets, clock: Clock) -> Result<Self, OpenError> {
+        let policy = settings.hash_policy()?;
+        Self::assemble(
+            settings,
+            secrets,
+            (clock, policy, Hooks::new()),
+            Algorithms::AsStored,
+            contributions(),
+        )
+        .await
+    }
+
+    /// The same with a policy and hooks of the caller's.
+    pub(crate) async fn open_with(
+        settings: Settings,
+        secrets: Secrets,
+        (clock, policy): (Clock, HashPolicy),
+        hooks: Hooks,
+    ) -> Result<Self, OpenError> {
+        for name in &settings.noticed.service_links {
+            tracing::debug!(%name, "this variable is Kubernetes' and no setting");
+        }
+        for warning in settings.noticed.warnings.iter().chain(&secrets.warnings) {
+            tracing::warn!("{warning}");
+        }
+        Self::assemble(settings, secrets, (clock, policy, hooks), Algorithms::AsSet, contributions()).await
+    }
+}

@@ -1,0 +1,47 @@
+//! What a feature declares of itself. `features/mod.rs` lists them; everything else is a fold over that list.
+
+use super::api::Routes;
+use crate::app::{Card, Express, Sweep};
+use crate::audit::Action;
+use crate::settings::Contributed;
+use crate::wire::flash::Flash;
+
+/// A feature. Its names are its own: a test refuses one that is used twice.
+pub(crate) struct Feature {
+    /// The name of its folder.
+    #[allow(dead_code, reason = "a test holds it against the folder")]
+    pub(crate) name: &'static str,
+    /// Its routes, each with its description. Router, API document and metrics are made from them.
+    pub(crate) routes: fn() -> Routes,
+    /// Its templates by name.
+    pub(crate) templates: &'static [(&'static str, &'static str)],
+    /// What its pages say after a redirect.
+    pub(crate) flashes: &'static [Flash],
+    /// What it alone writes into the audit log.
+    pub(crate) actions: &'static [Action],
+    /// Its settings.
+    pub(crate) settings: &'static [Contributed],
+    /// Its part of the account page. The cards stand in the order of the features.
+    pub(crate) card: Option<Card>,
+    /// What memory answers for it, before the router.
+    pub(crate) express: &'static [Express],
+    /// What it deletes from the store once that is over.
+    pub(crate) sweep: Option<Sweep>,
+}
+
+impl Feature {
+    /// A feature with these routes and nothing else.
+    pub(crate) const fn new(name: &'static str, routes: fn() -> Routes) -> Self {
+        Self {
+            name,
+            routes,
+            templates: &[],
+            flashes: &[],
+            actions: &[],
+            settings: &[],
+            card: None,
+            express: &[],
+            sweep: None,
+        }
+    }
+}
