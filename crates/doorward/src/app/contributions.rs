@@ -28,13 +28,16 @@ pub(crate) struct Express {
     pub(crate) json: fn(&User) -> Bytes,
 }
 
+/// Reads what a template shows.
+pub(crate) type ContextOf = for<'a> fn(&'a App, &'a Identity) -> Boxed<'a, Result<Value>>;
+
 /// A part of the account page.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Card {
     /// The template, which the page includes.
     pub(crate) template: &'static str,
-    /// What the template shows, beside `user`, `typed`, `trouble`, `may` and `now`.
-    pub(crate) context: for<'a> fn(&'a App, &'a Identity) -> Boxed<'a, Result<Value>>,
+    /// What it shows beside `user`, `typed`, `trouble`, `may` and `now`, which every card has.
+    pub(crate) context: Option<ContextOf>,
 }
 
 /// What all features bring, each kind in the order of the features.

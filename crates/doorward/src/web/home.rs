@@ -19,8 +19,8 @@ pub(crate) async fn home(app: &App, identity: &Identity, typed: Value) -> Result
     let cards: Vec<_> = app.contributions.cards.iter().map(|card| card.template).collect();
     let mut shown =
         context! { user, cards, typed, may => may_see(app, identity), now => app.now().as_secs() };
-    for card in &app.contributions.cards {
-        shown = context! { ..(card.context)(app, identity).await?, ..shown };
+    for context in app.contributions.cards.iter().filter_map(|card| card.context) {
+        shown = context! { ..context(app, identity).await?, ..shown };
     }
     Ok(shown)
 }

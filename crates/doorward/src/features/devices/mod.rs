@@ -32,7 +32,7 @@ const OTHERS_SIGNED_OUT: Flash = Flash::new("others-signed-out", "All other devi
 pub(crate) const FEATURE: Feature = Feature {
     templates: &[("devices.html", include_str!("devices.html"))],
     flashes: &[DEVICE_SIGNED_OUT, OTHERS_SIGNED_OUT],
-    card: Some(Card { template: "devices.html", context: card }),
+    card: Some(Card { template: "devices.html", context: Some(card) }),
     ..Feature::new("devices", routes)
 };
 

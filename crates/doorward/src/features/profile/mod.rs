@@ -23,7 +23,7 @@ use serde::Serialize;
 use serde_json::json;
 
 use crate::accounts::{Actor, Change, Owner, PasswordChange};
-use crate::app::{App, Boxed, Card, Express};
+use crate::app::{App, Card, Express};
 use crate::audit::{Action, By, Entry};
 use crate::error::{Error, Result};
 use crate::sessions::Issued;
@@ -49,7 +49,7 @@ const ACCOUNT_DELETED: Flash = Flash::new("account-deleted", "The account is del
 pub(crate) const FEATURE: Feature = Feature {
     templates: &[("profile.html", include_str!("profile.html"))],
     flashes: &[NAME_CHANGED, EMAIL_CHANGED, PASSWORD_CHANGED, ACCOUNT_DELETED],
-    card: Some(Card { template: "profile.html", context: card }),
+    card: Some(Card { template: "profile.html", context: None }),
     express: &[Express { path: "/profile", json }],
     ..Feature::new("profile", routes)
 };
@@ -108,11 +108,6 @@ fn json(user: &User) -> Bytes {
         user: users::Shown<'a>,
     }
     serde_json::to_vec(&Profile { user: user.shown() }).unwrap_or_default().into()
-}
-
-/// The forms that change the account show what the page itself knows.
-fn card<'a>(_: &'a App, _: &'a Identity) -> Boxed<'a, Result<Value>> {
-    Box::pin(async { Ok(context! {}) })
 }
 
 async fn show(State(app): State<App>, identity: Identity, reader: Reader) -> Result<Response> {
