@@ -1,7 +1,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 
 import { EXPOSE, type Refusal, answer } from './answer.js'
-import type { Guard, Identity } from './guard.js'
+import type { Checks, Identity, Needs } from './identity.js'
 
 declare global {
   namespace Express {
@@ -11,17 +11,8 @@ declare global {
   }
 }
 
-/** What a route needs. */
-export interface Needs {
-  /** Lets requests without a credential in too; a bad one is still refused. */
-  optional?: boolean
-  role?: string
-  /** By the guard's `roles`. */
-  permission?: string
-}
-
 /** @see Guard.express */
-export function express(guard: Guard, needs: Needs) {
+export function express(guard: Checks, needs: Needs) {
   return async (request: Named, response: ServerResponse, next: () => void): Promise<void> => {
     const found = await judge(guard, request, needs)
     if (typeof found === 'string') {
@@ -35,7 +26,7 @@ export function express(guard: Guard, needs: Needs) {
 }
 
 /** @see Guard.fastify */
-export function fastify(guard: Guard, needs: Needs) {
+export function fastify(guard: Checks, needs: Needs) {
   return async (request: { raw: IncomingMessage; identity?: Identity }, reply: Reply): Promise<unknown> => {
     const found = await judge(guard, request.raw, needs)
     if (typeof found === 'string') {
@@ -66,7 +57,7 @@ function besideOthers(headers: Record<string, string>, exposed: Header): Record<
   return { ...headers, [EXPOSE]: [exposed, headers[EXPOSE]].flat().join(', ') }
 }
 
-async function judge(guard: Guard, request: IncomingMessage, needs: Needs): Promise<Identity | Refusal | undefined> {
+async function judge(guard: Checks, request: IncomingMessage, needs: Needs): Promise<Identity | Refusal | undefined> {
   // Whatever fails in a check refuses.
   const found = await guard.check(request).catch(() => 'unavailable' as const)
   guard.strip(request)

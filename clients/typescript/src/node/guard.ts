@@ -2,20 +2,15 @@ import type { IncomingMessage } from 'node:http'
 
 import type { JWK } from 'jose'
 
-import { type Needs, express, fastify } from './adapters.js'
+import { express, fastify } from './adapters.js'
 import type { Refusal } from './answer.js'
 import { type CookieNames, type Incoming, credentials, strip } from './credential.js'
 import { Feed } from './feed.js'
+import type { Identity, Needs } from './identity.js'
 import { type Keys, RemoteKeys, ofJwks, ofSecret } from './keys.js'
 import { Revocations } from './revocations.js'
 import { type Answer, Sessions } from './sessions.js'
 import { type Expected, type Token, type Verdict, verify } from './token.js'
-
-/** What a checked request carries on to the handler; times in seconds since 1970. */
-export interface Identity extends Token {
-  /** How the credential came. */
-  mode: 'bearer' | 'cookie' | 'session'
-}
 
 export interface GuardOptions {
   /** The URL of the Doorward whose users are let in: keys and revocations come from there. */

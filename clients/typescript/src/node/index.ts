@@ -1,8 +1,8 @@
 import { Guard, type GuardOptions } from './guard.js'
 
 export { Guard } from './guard.js'
-export type { GuardOptions, Health, Identity } from './guard.js'
-export type { Needs } from './adapters.js'
+export type { GuardOptions, Health } from './guard.js'
+export type { Identity, Needs } from './identity.js'
 export { answer } from './answer.js'
 export type { Answer, Refusal } from './answer.js'
 
