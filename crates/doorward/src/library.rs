@@ -175,7 +175,7 @@ impl Builder {
         settings.make_data_folder()?;
         let secrets = Secrets::read(&settings, |name| self.secret_named(name))?;
         let policy = settings.hash_policy()?;
-        let app = App::open_with(settings, secrets, (Clock::system(), policy), self.hooks).await?;
+        let app = App::open_with(settings, secrets, Clock::system(), policy, self.hooks).await?;
         let keeping_up = app.keep_up().abort_handle();
         Ok(Doorward { app, keeping_up })
     }

@@ -2,7 +2,7 @@
 
 use doorward_core::password_hash::HashPolicy;
 
-use crate::app::{App, OpenError};
+use crate::app::{App, OpenError, Opening};
 use crate::clock::Clock;
 use crate::features::contributions;
 use crate::hooks::Hooks;
@@ -16,7 +16,7 @@ impl App {
     /// What cannot be used, and why.
     pub async fn open(settings: Settings, secrets: Secrets, clock: Clock) -> Result<Self, OpenError> {
         let policy = settings.hash_policy()?;
-        Self::open_with(settings, secrets, (clock, policy), Hooks::new()).await
+        Self::open_with(settings, secrets, clock, policy, Hooks::new()).await
     }
 
     /// Opens the application beside a running server, as the command line does. Its settings may be others: the signing
@@ -26,21 +26,16 @@ impl App {
     /// What cannot be used, and why.
     pub async fn join(settings: Settings, secrets: Secrets, clock: Clock) -> Result<Self, OpenError> {
         let policy = settings.hash_policy()?;
-        Self::assemble(
-            settings,
-            secrets,
-            (clock, policy, Hooks::new()),
-            Algorithms::AsStored,
-            contributions(),
-        )
-        .await
+        let (hooks, algorithms, contributions) = (Hooks::new(), Algorithms::AsStored, contributions());
+        Self::assemble(Opening { settings, secrets, clock, policy, hooks, algorithms, contributions }).await
     }
 
     /// The same with a policy and hooks of the caller's.
     pub(crate) async fn open_with(
         settings: Settings,
         secrets: Secrets,
-        (clock, policy): (Clock, HashPolicy),
+        clock: Clock,
+        policy: HashPolicy,
         hooks: Hooks,
     ) -> Result<Self, OpenError> {
         for name in &settings.noticed.service_links {
@@ -49,6 +44,7 @@ impl App {
         for warning in settings.noticed.warnings.iter().chain(&secrets.warnings) {
             tracing::warn!("{warning}");
         }
-        Self::assemble(settings, secrets, (clock, policy, hooks), Algorithms::AsSet, contributions()).await
+        let (algorithms, contributions) = (Algorithms::AsSet, contributions());
+        Self::assemble(Opening { settings, secrets, clock, policy, hooks, algorithms, contributions }).await
     }
 }

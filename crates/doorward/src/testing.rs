@@ -229,7 +229,7 @@ async fn open(
         PasswordAlgorithm::Argon2id => HashAlgorithm::Argon2id,
     };
     let policy = HashPolicy::for_tests(algorithm);
-    App::open_with(settings, secrets, (clock.clone(), policy), hooks.clone()).await.unwrap()
+    App::open_with(settings, secrets, clock.clone(), policy, hooks.clone()).await.unwrap()
 }
 
 /// A schema of its own for each site, which is made sooner than a database; gives its URL. The throw-away server is gone

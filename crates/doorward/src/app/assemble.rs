@@ -1,0 +1,173 @@
+//! Making the application: each part of what stands below it.
+
+use std::sync::{Arc, Mutex, OnceLock};
+
+use doorward_core::password_hash::HashPolicy;
+use doorward_core::token::Expected;
+use doorward_core::{Purpose, SettledTime, Timestamp};
+use doorward_guard::Guard;
+use tokio::sync::watch;
+
+use super::{App, Contributions, Parts};
+use crate::accounts::Accounts;
+use crate::clients::Clients;
+use crate::clock::Clock;
+use crate::disk::Disk;
+use crate::feed::{Feed, Followers};
+use crate::hashing::Hashing;
+use crate::hooks::Hooks;
+use crate::keys::{Algorithms, Keys};
+use crate::metrics::Metrics;
+use crate::passwords::Passwords;
+use crate::posts::Posts;
+use crate::revocations::Revocations;
+use crate::sessions::{Memory, Sessions};
+use crate::settings::{Secrets, Settings};
+use crate::sign_ins::SignIns;
+use crate::store::{Store, StoreError, StoreSettings, Tx, values};
+use crate::throttle::Throttle;
+use crate::users::Users;
+use crate::wire::cookies::CookieJar;
+use crate::wire::headers::Headers;
+use crate::wire::origins::Origins;
+use crate::wire::page::Pages;
+
+/// Why the application could not be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// The store.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The settings, with what to do.
+    #[error("{0}")]
+    Settings(#[from] crate::settings::SettingsError),
+    /// The system.
+    #[error("{0}")]
+    System(#[from] std::io::Error),
+}
+
+/// What the application is made of.
+pub(crate) struct Opening {
+    pub(crate) settings: Settings,
+    pub(crate) secrets: Secrets,
+    pub(crate) clock: Clock,
+    pub(crate) policy: HashPolicy,
+    pub(crate) hooks: Hooks,
+    /// Whose choice the algorithm of the signing keys is.
+    pub(crate) algorithms: Algorithms,
+    pub(crate) contributions: Contributions,
+}
+
+impl App {
+    /// Opens the store and loads what the parts keep in memory.
+    pub(crate) async fn assemble(opening: Opening) -> Result<Self, OpenError> {
+        let Opening { settings, secrets, clock, policy, hooks, algorithms, contributions } = opening;
+        let now = clock.now();
+        let store = database(&settings, algorithms, now).await?;
+        recognise(&store, &secrets).await?;
+        let root = Arc::new(secrets.root);
+        let limits = (settings.revocations_max, settings.revocations_stale_after);
+        let revocations = Arc::new(Revocations::load(store.clone(), limits, settings.access_ttl, now).await?);
+        let shared = (expected(&settings, &revocations), revocations.set.clone());
+        let (jwt, algorithm) = (secrets.jwt.as_ref(), (settings.access_algorithm, algorithms));
+        let keys = Arc::new(Keys::load(store.clone(), root.clone(), jwt, algorithm, shared, now).await?);
+        let memory = memory(&store, &revocations, &settings);
+        let users =
+            Arc::new(Users::new(store.clone(), contributions.express.iter().map(|one| one.json).collect()));
+        let sessions = Arc::new(Sessions::new(
+            (store.clone(), clock.clone()),
+            (keys.clone(), revocations.clone(), hooks.clone()),
+            &root,
+            (settings.lifetimes(), settings.sessions_per_user),
+            memory.clone(),
+        ));
+        let hashing = Arc::new(Hashing::start(policy, settings.hashing_queue, settings.hashing_timeout)?);
+        let throttle = Arc::new(Throttle::open(&settings, &store).await?);
+        let cookies = CookieJar::new(&settings);
+        let guard = guard(&settings, &keys, &cookies, memory, clock.clone());
+        let follows = (secrets.feed.as_ref(), Followers::of(&settings));
+        let told = (revocations.clone(), keys.clone());
+        let base = (store.clone(), clock.clone(), settings.roles.clone());
+        let acting = (users.clone(), sessions.clone(), revocations.clone());
+        let (timed, limited) = ((store.clone(), clock.clone()), (hashing.clone(), throttle.clone()));
+        Ok(Self(Arc::new(Parts {
+            disk: Disk::of(&settings),
+            accounts: Accounts::new(base.clone(), acting, throttle.clone()),
+            passwords: Passwords::new(timed, users.clone(), limited, &root),
+            pages: Pages::new(&settings, &contributions.templates),
+            posts: Posts::new(store.clone(), clock.clone(), &root),
+            headers: Headers::new(&settings),
+            origins: Origins::new(&settings),
+            metrics: Metrics::new(&settings.base_path, &contributions.paths),
+            sign_ins: SignIns::default(),
+            clients: Clients::load(base, throttle.clone()).await?,
+            feed: Arc::new(Feed::open(&store, told, follows).await?),
+            draining: watch::Sender::new(false),
+            settled: Mutex::new(SettledTime::new(now, clock.ran())),
+            contributions,
+            settings,
+            clock,
+            store,
+            users,
+            sessions,
+            hashing,
+            throttle,
+            keys,
+            revocations,
+            hooks,
+            guard,
+            cookies,
+            listening: OnceLock::new(),
+        })))
+    }
+}
+
+/// The open database. A command, unlike a server, doesn't wait for one that isn't up: somebody sits before it.
+async fn database(settings: &Settings, algorithms: Algorithms, now: Timestamp) -> Result<Store, StoreError> {
+    let database = match algorithms {
+        Algorithms::AsSet => settings.database(),
+        Algorithms::AsStored => settings.database().at_once(),
+    };
+    Store::open(&StoreSettings { database }, now).await
+}
+
+/// The memory of sessions, whose uses are written from now on.
+fn memory(store: &Store, revocations: &Revocations, settings: &Settings) -> Arc<Memory> {
+    let (capacity, idle_ttl) = (settings.sessions_in_memory, settings.idle_ttl);
+    let (memory, writes) = Memory::new(store.clone(), revocations.set.clone(), capacity, idle_ttl);
+    tokio::spawn(writes.run());
+    Arc::new(memory)
+}
+
+fn guard(settings: &Settings, keys: &Keys, cookies: &CookieJar, memory: Arc<Memory>, clock: Clock) -> Guard {
+    let (verifier, roles) = (keys.verifier().clone(), settings.roles.clone());
+    Guard::new(verifier, cookies.names.clone(), memory, roles, move || clock.now())
+}
+
+/// What an access token must say.
+fn expected(settings: &Settings, revocations: &Revocations) -> Expected {
+    let (issuer, max_ttl) = (settings.issuer(), revocations.max_access_ttl());
+    Expected { issuer, audience: "doorward".into(), max_ttl }
+}
+
+const FINGERPRINT: &str =
+    "INSERT INTO facts (name, value) VALUES ('root_fingerprint', $1) ON CONFLICT (name) DO NOTHING";
+const FINGERPRINT_IS: &str = "SELECT value FROM facts WHERE name = 'root_fingerprint'";
+
+/// Refuses a database that was made under another root secret: its keys and refresh tokens would all be dead.
+async fn recognise(store: &Store, secrets: &Secrets) -> Result<(), StoreError> {
+    let key = secrets.root.derive(Purpose::Fingerprint);
+    let ours = key.expose().first_chunk::<8>().map_or(0, |bytes| i64::from_be_bytes(*bytes));
+    let known = store
+        .transaction(async move |tx: &mut Tx| {
+            tx.execute(FINGERPRINT, values![ours]).await?;
+            tx.find(FINGERPRINT_IS, values![]).await
+        })
+        .await?;
+    match known.map(|row| row.get::<i64>(0)).transpose()? {
+        Some(theirs) if theirs == ours => Ok(()),
+        _ => Err(StoreError::Refused(
+            "this database was made under another root secret: start with its DOORWARD_SECRET or its secret.key".into(),
+        )),
+    }
+}

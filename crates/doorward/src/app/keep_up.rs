@@ -1,0 +1,156 @@
+//! Keeping up: with what other processes write, with time, and with the disk.
+
+use std::sync::{Arc, PoisonError, Weak};
+use std::time::Duration;
+
+use doorward_core::Timestamp;
+
+use super::{App, Parts};
+use crate::clock::steady;
+use crate::seldom::{self, seldom};
+use crate::store::StoreError;
+use crate::{audit, known_devices, posts};
+
+/// How often the table of revocations and the keys are looked at for what other processes wrote.
+const FOLLOW_EVERY: Duration = Duration::from_millis(250);
+/// How often the room on the disk is looked at.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+/// How often what is over is forgotten.
+const SWEEP_EVERY: Duration = Duration::from_secs(60);
+/// How long the writer may take to say whether another process wrote; then it may have.
+const VERSION_TIMEOUT: Duration = Duration::from_secs(1);
+/// How long following may take. The next try begins anew.
+const FOLLOW_TIMEOUT: Duration = Duration::from_secs(4);
+
+impl App {
+    /// Takes over what other processes wrote, and what time alone changes.
+    ///
+    /// # Errors
+    /// The store's; the next call tries again.
+    pub async fn follow(&self) -> Result<(), StoreError> {
+        let now = self.clock.now();
+        let mut users = self.revocations.follow(self.settled()).await?;
+        users.sort_unstable();
+        users.dedup();
+        users.iter().for_each(|user| self.users.read_again(*user));
+        self.clients.follow().await?;
+        self.throttle.follow(&self.store).await?;
+        self.keys.follow(now, false).await
+    }
+
+    /// Forgets what is over, in memory and in the store; and has the users in memory read again, as another node may have
+    /// changed them.
+    ///
+    /// # Errors
+    /// The store's; the next call tries again.
+    pub async fn sweep(&self) -> Result<(), StoreError> {
+        let now = self.settled();
+        self.origins.sweep(self.clock.ran());
+        // Asked first: if it fails, what memory has is all there is.
+        self.keys.follow(self.clock.now(), false).await?;
+        self.users.read_all_again();
+        // What memory holds goes before the revocations that would refuse it.
+        self.sessions.memory.sweep(now);
+        self.revocations.sweep(now).await?;
+        self.keys.sweep(now - self.settings.absolute_ttl).await?;
+        for sweep in &self.contributions.sweeps {
+            sweep(self, now).await?;
+        }
+        known_devices::sweep(&self.store, now).await?;
+        posts::sweep(&self.store, now).await?;
+        audit::sweep(&self.store, now - self.settings.audit_retention).await?;
+        self.sessions.sweep(now).await.map(drop)
+    }
+
+    /// The time by which things are forgotten. Whoever is refused because of a revocation stays refused where the clock
+    /// was far ahead and is set right: a jump is believed once all tokens from before it are dead (attack J43).
+    fn settled(&self) -> Timestamp {
+        let (now, ran, span) = (self.clock.now(), self.clock.ran(), self.revocations.remembered_for());
+        self.settled.lock().unwrap_or_else(PoisonError::into_inner).at(now, ran, span)
+    }
+
+    /// Follows others, sweeps, and tells those who follow this process, until nobody else has this application or the
+    /// returned task is aborted.
+    pub fn keep_up(&self) -> tokio::task::JoinHandle<()> {
+        let (app, feed) = (Arc::downgrade(&self.0), self.feed.clone());
+        tokio::spawn(async move {
+            let sweeping = async {
+                let mut sweep = tokio::time::interval(SWEEP_EVERY);
+                loop {
+                    sweep.tick().await;
+                    let Some(app) = app.upgrade().map(Self) else { break };
+                    complain(app.sweep().await);
+                }
+            };
+            tokio::select! {
+                () = Self::keep_following(&app) => {}
+                () = Self::keep_looking(&app) => {}
+                () = sweeping => {}
+                never = feed.run() => match never {},
+            }
+        })
+    }
+
+    /// Looks at the disk again and again. On a thread of its own: a disk may hang.
+    async fn keep_looking(app: &Weak<Parts>) {
+        let mut look = tokio::time::interval(LOOK_EVERY);
+        loop {
+            look.tick().await;
+            let Some(app) = app.upgrade().map(Self) else { break };
+            app.look_at_the_disk().await;
+        }
+    }
+
+    /// Looks how much room the disk has.
+    pub async fn look_at_the_disk(&self) {
+        let app = self.clone();
+        // After a panic there, which is logged, the next look comes in a second.
+        let _ = tokio::task::spawn_blocking(move || app.disk.look()).await;
+        self.disk.tell();
+        self.disk.balance(&self.store).await;
+    }
+
+    /// Follows what other processes write, and notes when that fails for long: also where the store says nothing at all.
+    async fn keep_following(app: &Weak<Parts>) {
+        let mut seen = None;
+        let mut follow = tokio::time::interval(FOLLOW_EVERY);
+        loop {
+            follow.tick().await;
+            let Some(app) = app.upgrade().map(Self) else { break };
+            let since = steady();
+            let silent = || Err(StoreError::Unavailable("no answer in time".into()));
+            let in_time = tokio::time::timeout(FOLLOW_TIMEOUT, app.follow_where_changed(&mut seen)).await;
+            let followed = in_time.unwrap_or_else(|_| silent());
+            match &followed {
+                Ok(()) => app.revocations.followed(since),
+                Err(_) => app.revocations.not_followed(),
+            }
+            complain(followed);
+            seldom::write_rest();
+            app.sign_ins.write_due(app.clock.ran());
+        }
+    }
+
+    async fn follow_where_changed(&self, seen: &mut Option<i64>) -> Result<(), StoreError> {
+        // A writer that is too busy to say keeps nobody from reading.
+        let asked = tokio::time::timeout(VERSION_TIMEOUT, self.store.data_version()).await;
+        let version = asked.ok().and_then(Result::ok).flatten();
+        if version.is_none() || version != *seen {
+            self.follow().await?;
+            if version.is_some() {
+                // Another process wrote, who knows what.
+                self.users.read_all_again();
+            }
+            *seen = version;
+        } else if self.keys.are_due(self.clock.now()) {
+            self.keys.follow(self.clock.now(), false).await?;
+        }
+        Ok(())
+    }
+}
+
+fn complain(done: Result<(), StoreError>) {
+    if let Err(error) = done {
+        seldom!(WARN, "could not keep up with the store; trying again", %error);
+    }
+}
