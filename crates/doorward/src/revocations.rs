@@ -99,7 +99,7 @@ const OVER: &str = "SELECT id FROM sessions WHERE user_id = $1 AND ended_at > $2
 const IS_LEFT: &str = "SELECT id FROM sessions WHERE id = $1 AND ended_at IS NULL";
 const IS_LEFT_WITH_LINKS: &str = "SELECT id FROM sessions WHERE id = $1 AND (ended_at IS NULL OR id IN \
      (SELECT maker_session_id FROM one_time_links WHERE maker_session_id = $1))";
-const LEFT: &str = "SELECT role, role_version, CAST((SELECT COUNT(*) FROM sessions \
+const LEFT: &str = "SELECT role, claims_version, CAST((SELECT COUNT(*) FROM sessions \
      WHERE user_id = $1 AND ended_at IS NULL AND id <> $2) + (SELECT COUNT(*) FROM one_time_links \
      WHERE maker_id = $1 AND (maker_session_id IS NULL OR maker_session_id <> $2)) AS BIGINT) FROM users WHERE id = $1";
 const NEXT: &str = "INSERT INTO facts (name, value) VALUES ('revocation_position', 1) \
@@ -233,12 +233,13 @@ pub(crate) async fn is_any_left(
     Ok(false)
 }
 
-const RAISE: &str =
-    "UPDATE users SET role_version = role_version + 1 WHERE id = $1 RETURNING role, role_version";
-const REQUIRE: &str = "INSERT INTO role_changes (user_id, role, version, position, created_at, expires_at) \
-     VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (user_id) DO UPDATE SET role = excluded.role, \
-     version = excluded.version, position = excluded.position, created_at = excluded.created_at, \
-     expires_at = excluded.expires_at";
+/// The next version is the greater of the old one plus one and the store's time: none is given twice, also if a failover or
+/// a restored backup has lost the last ones.
+const RAISE: &str = "UPDATE users SET claims_version = (SELECT CASE WHEN users.claims_version < millis THEN millis \
+     ELSE users.claims_version + 1 END FROM store_time) WHERE id = $1 RETURNING role, claims_version";
+const REQUIRE: &str = "INSERT INTO least_versions (user_id, version, position, created_at, expires_at) \
+     VALUES ($1, $2, $3, $4, $5) ON CONFLICT (user_id) DO UPDATE SET version = excluded.version, \
+     position = excluded.position, created_at = excluded.created_at, expires_at = excluded.expires_at";
 
 /// Makes every token of a user stale that was made before, within its act's transaction; `None` if there is no such user.
 pub(crate) async fn raise_version(
@@ -249,8 +250,8 @@ pub(crate) async fn raise_version(
     let Some(row) = tx.find(RAISE, values![user]).await? else { return Ok(None) };
     let subject = Subject::of(user, &row)?;
     let position = next_position(tx).await?;
-    let (role, version) = (subject.role, subject.version);
-    tx.execute(REQUIRE, values![user, role, version, position, ending.at, ending.remembered_until]).await?;
+    let values = values![user, subject.version, position, ending.at, ending.remembered_until];
+    tx.execute(REQUIRE, values).await?;
     Ok(Some(subject))
 }
 
@@ -273,9 +274,8 @@ pub struct Revocations {
 }
 
 const SINCE: &str = "SELECT session_id, user_id, position, expires_at FROM revocations WHERE position > $1 AND expires_at > $2";
-const VERSIONS_SINCE: &str =
-    "SELECT user_id, version, position, expires_at FROM role_changes WHERE position > $1 AND expires_at > $2";
-const RAISED_AT: &str = "SELECT created_at FROM role_changes WHERE user_id = $1";
+const VERSIONS_SINCE: &str = "SELECT user_id, version, position, expires_at FROM least_versions WHERE position > $1 AND expires_at > $2";
+const RAISED_AT: &str = "SELECT created_at FROM least_versions WHERE user_id = $1";
 const REASON: &str = "SELECT reason, created_at FROM revocations WHERE session_id = $1";
 const MAX_TTL: &str = "SELECT value FROM facts WHERE name = 'max_access_ttl'";
 const LARGEST_TTL: &str = "UPDATE facts SET value = CASE WHEN value < $1 THEN $1 ELSE value END \
@@ -448,6 +448,6 @@ impl Revocations {
     pub async fn sweep(&self, now: Timestamp) -> Result<(), StoreError> {
         self.set.sweep(now);
         self.store.execute("DELETE FROM revocations WHERE expires_at <= $1", values![now]).await?;
-        self.store.execute("DELETE FROM role_changes WHERE expires_at <= $1", values![now]).await.map(drop)
+        self.store.execute("DELETE FROM least_versions WHERE expires_at <= $1", values![now]).await.map(drop)
     }
 }

@@ -216,7 +216,7 @@ const LOCK_WITH_HASH: &str = "UPDATE users SET updated_at = updated_at \
 const CONFIRM: &str =
     "UPDATE sessions SET confirmed_at = $3 WHERE id = $1 AND user_id = $2 AND ended_at IS NULL";
 const USER_OF: &str = "SELECT user_id FROM sessions WHERE id = $1 AND ended_at IS NULL";
-const STANDING: &str = "SELECT s.id, s.ended_at, s.expires_at, s.absolute_expires_at, s.end_reason, u.role, u.disabled_at, s.mode, u.role_version \
+const STANDING: &str = "SELECT s.id, s.ended_at, s.expires_at, s.absolute_expires_at, s.end_reason, u.role, u.disabled_at, s.mode, u.claims_version \
      FROM sessions s JOIN users u ON u.id = s.user_id WHERE s.id = $1 AND s.user_id = $2";
 
 /// What the store says of a session.

@@ -100,7 +100,7 @@ pub(crate) struct Subject {
 }
 
 impl Subject {
-    /// The subject of a row that begins with `role, role_version`.
+    /// The subject of a row that begins with `role, claims_version`.
     pub(crate) fn of(user: UserId, row: &Row) -> Result<Self, StoreError> {
         Ok(Self { user, role: row.get(0)?, version: row.get(1)? })
     }

@@ -14,8 +14,8 @@ use crate::{known_devices, links};
 
 const INSERT: &str = "INSERT INTO users (id, name, name_folded, email, role, password_hash, created_at, updated_at, \
      email_vouched_by, email_folded) VALUES ($1, $2, $3, $4, $5, $6, $7, $7, $8, $9) \
-     ON CONFLICT (email) DO NOTHING RETURNING role, role_version";
-const FIND: &str = "SELECT id, name, email, role, created_at, disabled_at, email_vouched_by, role_version \
+     ON CONFLICT (email) DO NOTHING RETURNING role, claims_version";
+const FIND: &str = "SELECT id, name, email, role, created_at, disabled_at, email_vouched_by, claims_version \
      FROM users WHERE id = $1";
 const UPDATE: &str = "UPDATE users SET name = $2, name_folded = $3, email = $4, role = $5, disabled_at = $6, \
      updated_at = $7, email_vouched_by = $8, email_folded = $9 WHERE id = $1";

@@ -24,7 +24,7 @@ const SINCE: &str = "SELECT id, version, position FROM \
      (SELECT session_id AS id, CAST(NULL AS BIGINT) AS version, position \
      FROM revocations WHERE position > $1 ORDER BY position LIMIT $2) AS ended \
      UNION ALL SELECT user_id, version, position FROM \
-     (SELECT user_id, version, position FROM role_changes WHERE position > $1 \
+     (SELECT user_id, version, position FROM least_versions WHERE position > $1 \
      ORDER BY position LIMIT $2) AS required ORDER BY 3 LIMIT $2";
 const POSITION: &str = "SELECT value FROM facts WHERE name = 'revocation_position'";
 

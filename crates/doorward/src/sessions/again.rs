@@ -19,7 +19,7 @@ pub(crate) struct Repeat {
 
 const FIRST: &str = "SELECT user_id, mode, secret_hash FROM sessions WHERE id = $1";
 /// Writes the user's row first, as every sign-in does.
-const ENABLED: &str = "UPDATE users SET updated_at = updated_at WHERE id = $1 AND disabled_at IS NULL RETURNING role, role_version";
+const ENABLED: &str = "UPDATE users SET updated_at = updated_at WHERE id = $1 AND disabled_at IS NULL RETURNING role, claims_version";
 const UNUSED: &str = "UPDATE sessions SET replays = replays WHERE id = $1 AND ended_at IS NULL AND expires_at > $2 \
      AND last_seen_at <= $3 AND (rotated_at IS NULL OR rotated_at <= $3)";
 

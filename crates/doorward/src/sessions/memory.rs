@@ -61,9 +61,9 @@ pub struct Writes {
     seen: mpsc::Receiver<Seen>,
 }
 
-const BY_SECRET: &str = "SELECT s.id, s.user_id, u.role, u.role_version, s.created_at, s.absolute_expires_at, s.last_seen_at, \
+const BY_SECRET: &str = "SELECT s.id, s.user_id, u.role, u.claims_version, s.created_at, s.absolute_expires_at, s.last_seen_at, \
      s.ended_at, u.disabled_at FROM sessions s JOIN users u ON u.id = s.user_id WHERE s.secret_hash = $1";
-const BY_ID: &str = "SELECT s.ended_at, u.role_version, u.disabled_at FROM sessions s JOIN users u ON u.id = s.user_id \
+const BY_ID: &str = "SELECT s.ended_at, u.claims_version, u.disabled_at FROM sessions s JOIN users u ON u.id = s.user_id \
      WHERE s.id = $1 AND s.user_id = $2";
 /// Guarded: a use that is written late neither wakes an ended session nor turns time back.
 const WRITE: &str = "UPDATE sessions SET last_seen_at = $2, \

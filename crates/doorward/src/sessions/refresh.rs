@@ -10,7 +10,7 @@ use crate::revocations::{self, Because, Ending};
 use crate::store::{Row, StoreError, Tx, values};
 use crate::users::Subject;
 
-const FIND: &str = "SELECT u.role, u.role_version, s.user_id, s.mode, s.salt, s.generation, s.rotated_at, s.expires_at, \
+const FIND: &str = "SELECT u.role, u.claims_version, s.user_id, s.mode, s.salt, s.generation, s.rotated_at, s.expires_at, \
      s.absolute_expires_at, s.ended_at, u.disabled_at, s.created_at FROM sessions s JOIN users u ON u.id = s.user_id WHERE s.id = $1";
 /// The compare-and-swap: of any number of requests with one token, one finds this generation.
 const ROTATE: &str = "UPDATE sessions SET generation = generation + 1, rotated_at = $3, last_seen_at = $3, \

@@ -6,7 +6,7 @@ use doorward_guard::MOST_COOKIES;
 use crate::store::{Row, Store, StoreError, Value};
 
 /// Written out, so that it is one text for both engines; what isn't filled matches nothing.
-const FIND: &str = "SELECT s.id, s.user_id, u.role, u.role_version, s.created_at, s.absolute_expires_at, s.last_seen_at, \
+const FIND: &str = "SELECT s.id, s.user_id, u.role, u.claims_version, s.created_at, s.absolute_expires_at, s.last_seen_at, \
      s.ended_at, u.disabled_at, s.secret_hash, s.salt, s.generation, s.expires_at FROM sessions s JOIN \
      users u ON u.id = s.user_id WHERE s.secret_hash IN ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, \
      $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24, $25, $26, $27, $28, $29, $30, $31, \

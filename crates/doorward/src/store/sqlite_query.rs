@@ -63,8 +63,8 @@ pub(super) fn migrate(connection: &Connection, sql: &str) -> Result<(), StoreErr
     batch(connection, &in_own_words(sql))
 }
 
-/// The same statements for SQLite: its type names, and strict tables, which hold the types that they name. There is
-/// no `;` in a literal, and comments are whole lines.
+/// The same statements for SQLite: its type names, its clock, and strict tables, which hold the types that they name. There
+/// is no `;` in a literal, and comments are whole lines.
 pub(super) fn in_own_words(sql: &str) -> String {
     let code: String =
         sql.lines().filter(|line| !line.starts_with("--")).flat_map(|line| [line, "\n"]).collect();
@@ -77,6 +77,7 @@ fn statement_in_own_words(statement: &str) -> String {
         return String::new();
     }
     let no_word = |character: char| !(character.is_ascii_alphanumeric() || character == '_');
+    let statement = statement.replace("extract(epoch FROM clock_timestamp())", "unixepoch('subsec')");
     let words = statement.split_inclusive(no_word).flat_map(|piece| {
         let word = piece.trim_end_matches(no_word);
         let rest = piece.strip_prefix(word).unwrap_or_default();

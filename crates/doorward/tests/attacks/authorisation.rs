@@ -18,7 +18,7 @@ fn smuggled(id: &str) -> Value {
         "role": "admin", "roles": ["admin"], "is_admin": true, "isAdmin": true, "admin": true, "permissions": ["users:write"],
         "id": id, "user_id": id, "userId": id, "sub": id, "tenant": "other", "verified": true, "email_verified": true,
         "created_at": "1999-01-01T00:00:00Z", "updated_at": 0, "password_hash": "$2b$04$stolen", "disabled": false,
-        "disabled_at": null, "role_version": 9, "session": id, "sid": id
+        "disabled_at": null, "claims_version": 9, "session": id, "sid": id
     })
 }
 

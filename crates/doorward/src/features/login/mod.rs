@@ -155,7 +155,7 @@ async fn read_and_sign_in(
 /// Writes the user's row, and finds it as the password check left it: the hash still the same, not disabled. A password
 /// that was changed, or an account that was disabled in between, lets nobody in. Raises the hash in the same statement.
 const STILL: &str = "UPDATE users SET password_hash = $3 \
-     WHERE id = $1 AND password_hash = $2 AND disabled_at IS NULL RETURNING role, role_version";
+     WHERE id = $1 AND password_hash = $2 AND disabled_at IS NULL RETURNING role, claims_version";
 
 async fn sign_in(
     app: &App,

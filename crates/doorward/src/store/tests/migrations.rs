@@ -74,6 +74,58 @@ async fn d06_several_nodes_that_start_at_once_run_each_migration_once() {
     .await;
 }
 
+/// A role that was changed lately, one that was changed long ago, and a user who was deleted since.
+#[tokio::test]
+async fn tokens_from_before_claims_versions_are_stale_only_if_their_user_has_changed_lately() {
+    on_each_engine(async |place| {
+        let store = open(place, &migrate::ALL[..2]).await.unwrap();
+        let [lately, once, deleted] = [1, 2, 3].map(|n| UserId::from_bytes([n; 16]));
+        for (user, name, version) in [(lately, "ada", 2_i64), (once, "ben", 7)] {
+            const INSERT: &str = "INSERT INTO users (id, name, name_folded, email, email_folded, role, role_version, created_at, \
+                 updated_at) VALUES ($1, $2, $2, $2, $2, 'user', $3, 0, 0)";
+            store.execute(INSERT, values![user, name, version]).await.unwrap();
+        }
+        for (user, version) in [(lately, 2_i64), (deleted, 4)] {
+            const CHANGE: &str = "INSERT INTO role_changes (user_id, role, version, position, created_at, expires_at) \
+                 VALUES ($1, 'user', $2, $2, 5, 6)";
+            store.execute(CHANGE, values![user, version]).await.unwrap();
+        }
+        store.close().await;
+
+        let store = Store::open(&place.settings, Timestamp::from_secs(9)).await.unwrap();
+        let numbers = async |sql| {
+            let rows = store.list(sql, values![]).await.unwrap();
+            rows.iter().map(|row| (row.get(0).unwrap(), row.get(1).unwrap())).collect::<Vec<(UserId, i64)>>()
+        };
+        assert_eq!(numbers("SELECT id, claims_version FROM users ORDER BY id").await, [(lately, 2), (once, 0)]);
+        for column in ["version", "position"] {
+            let sql: &'static str = match column {
+                "version" => "SELECT user_id, version FROM least_versions ORDER BY user_id",
+                _ => "SELECT user_id, position FROM least_versions ORDER BY user_id",
+            };
+            assert_eq!(numbers(sql).await, [(lately, 2), (deleted, 4)]);
+        }
+        store.close().await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn the_stores_time_is_that_of_now_in_milliseconds() {
+    on_each_engine(async |place| {
+        let store = place.open().await;
+        let millis = async || {
+            let row = store.find("SELECT millis FROM store_time", values![]).await.unwrap();
+            row.unwrap().get::<i64>(0).unwrap()
+        };
+        let (first, now) = (millis().await, crate::clock::Clock::system().now().as_millis());
+        assert!(first.abs_diff(i64::try_from(now).unwrap()) < 60_000, "{first} {now}");
+        assert!(millis().await >= first);
+        store.close().await;
+    })
+    .await;
+}
+
 #[test]
 fn only_whole_words_are_put_into_sqlites_language() {
     let sql = "-- BIGINT; here\nCREATE TABLE a (\n    b BIGINT,\n    MY_BIGINT BYTEA\n);\nINSERT INTO a VALUES (1);\n";

@@ -187,13 +187,13 @@ impl Scene {
     pub(super) async fn stored(&self) -> String {
         const TABLES: [&str; 8] = [
             "SELECT name FROM clients ORDER BY name",
-            "SELECT name, email, role, CAST(role_version AS TEXT), \
+            "SELECT name, email, role, CAST(CASE WHEN claims_version = 0 THEN 0 ELSE 1 END AS TEXT), \
              CAST(CASE WHEN disabled_at IS NULL THEN 0 ELSE 1 END AS TEXT) FROM users ORDER BY email",
             "SELECT u.email, s.mode, s.end_reason, CAST(s.generation AS TEXT), CAST(s.replays AS TEXT), \
              CAST(CASE WHEN s.confirmed_at IS NULL THEN 0 ELSE 1 END AS TEXT) \
              FROM sessions s JOIN users u ON u.id = s.user_id ORDER BY u.email, s.mode, s.ended_at, s.generation",
             "SELECT reason FROM revocations ORDER BY reason",
-            "SELECT role, CAST(version AS TEXT) FROM role_changes ORDER BY role",
+            "SELECT CAST(COUNT(*) AS TEXT) FROM least_versions",
             "SELECT purpose, email, role, CAST(CASE WHEN used_at IS NULL THEN 0 ELSE 1 END AS TEXT) \
              FROM one_time_links ORDER BY purpose, email, created_at",
             "SELECT u.email FROM devices d JOIN users u ON u.id = d.user_id ORDER BY u.email",

@@ -55,6 +55,31 @@ async fn r11_a_new_role_counts_at_once_in_every_mode_and_process() {
     }
 }
 
+/// A failover or a backup brings the user's row back as it was: what was given out in the lost history stays out.
+#[tokio::test]
+async fn r11_no_version_is_given_twice_after_a_lost_history() {
+    let site = Site::new().await;
+    let (root, ada) = (site.admin("root").await, site.logged_in("ada").await);
+    let path = format!("/admin/users/{}", ada.user_id().await);
+    for role in ["admin", "user", "admin"] {
+        root.patch(&path, json!({ "role": role })).await.is_ok();
+    }
+    ada.refresh().await.is_ok();
+    let lost = ada.copy();
+    lost.get("/admin/users").await.is_ok();
+    for lose in [
+        "UPDATE users SET claims_version = 1, role = 'user' WHERE email LIKE 'ada%' ESCAPE '-'",
+        "DELETE FROM least_versions",
+    ] {
+        site.app.store.execute(lose, Vec::new()).await.unwrap();
+    }
+    let restored = site.restarted().await;
+    let name = json!({ "name": "Countess", "disabled": true });
+    root.at(&restored).patch(&path, name).await.is_ok();
+    lost.at(&restored).get("/profile").await.is_refused("token_stale");
+    lost.at(&restored).refresh().await.is_refused("session_ended");
+}
+
 #[tokio::test]
 async fn r11_who_becomes_admin_has_the_shorter_session_of_admins() {
     let site = Site::new().await;

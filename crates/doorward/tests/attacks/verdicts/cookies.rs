@@ -343,7 +343,7 @@ async fn server(table: &Value, settings: &[(&str, &str)]) -> Site {
     let now = Timestamp::from_secs(NOW);
     for user in table["users"].as_array().unwrap() {
         let id: UserId = text(&user["id"]).parse().unwrap();
-        let insert = "INSERT INTO users (id, name, name_folded, email, email_folded, role, role_version, created_at, updated_at) \
+        let insert = "INSERT INTO users (id, name, name_folded, email, email_folded, role, claims_version, created_at, updated_at) \
              VALUES ($1, $2, $2, $3, $3, $4, 1, 0, 0)";
         let column = |name: &str| (&*text(&user[name])).into();
         let values = vec![id.into(), column("name"), column("email"), column("role")];
@@ -382,8 +382,8 @@ async fn server(table: &Value, settings: &[(&str, &str)]) -> Site {
     }
     for least in table["least_versions"].as_array().unwrap() {
         let user: UserId = text(&least[0]).parse().unwrap();
-        let require = "INSERT INTO role_changes (user_id, role, version, position, created_at, expires_at) \
-             VALUES ($1, 'admin', $2, 2, $3, $4)";
+        let require = "INSERT INTO least_versions (user_id, version, position, created_at, expires_at) \
+             VALUES ($1, $2, 2, $3, $4)";
         let until = now + std::time::Duration::from_secs(1_500);
         let values = vec![user.into(), least[1].as_i64().unwrap().into(), now.into(), until.into()];
         site.app.store.execute(require, values).await.unwrap();
