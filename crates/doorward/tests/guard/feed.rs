@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use doorward::testing::Visitor;
 use doorward_core::role::RoleName;
 use doorward_guard::WhenStale;
 use serde_json::json;
@@ -38,6 +39,28 @@ async fn a_changed_role_makes_tokens_stale_elsewhere_until_they_are_refreshed() 
     eventually("the new role is known", async || verdict_on(&guard, &ada).await == "token_stale").await;
     ada.refresh().await.is_ok();
     assert_eq!(verdict_on(&guard, &ada).await, "ok");
+}
+
+#[tokio::test]
+async fn a_logout_everywhere_is_one_entry_elsewhere_and_no_token_of_before_gets_in() {
+    let (site, address) = server().await;
+    let mut all = Vec::new();
+    for _ in 0..5 {
+        all.push(site.logged_in("ada").await);
+    }
+    let grace = site.logged_in("grace").await;
+    let guard = following(&site, address).build().await.unwrap();
+    assert_eq!(verdict_on(&guard, &all[4]).await, "ok");
+    let before: Vec<_> = all.iter().map(Visitor::copy).collect();
+    all[0].post("/logout/all", json!({})).await.is_ok();
+    for visitor in &before {
+        eventually("the logout is known", async || verdict_on(&guard, visitor).await == "token_stale").await;
+        visitor.refresh().await.is_refused("session_ended");
+        assert_eq!(verdict_on(&guard, visitor).await, "token_stale");
+    }
+    let again = site.logged_in("ada").await;
+    assert_eq!((verdict_on(&guard, &again).await, verdict_on(&guard, &grace).await), ("ok", "ok"));
+    assert_eq!(guard.health().revocations, 1);
 }
 
 #[tokio::test]

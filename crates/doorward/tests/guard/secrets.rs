@@ -126,6 +126,23 @@ async fn a_changed_role_counts_at_once_in_a_remembered_session() {
     eventually("the new role", async || role().await == RoleName::ADMIN).await;
 }
 
+#[tokio::test]
+async fn of_the_sessions_of_a_user_a_guard_keeps_the_one_that_ended_the_others() {
+    let (site, address) = server().await;
+    let way = Way::to(address).await;
+    let guard = guard(&site, way.address).await;
+    let (here, there) =
+        (site.logged_in_by("ada", Mode::Session).await, site.logged_in_by("ada", Mode::Session).await);
+    assert_eq!((verdict_on(&guard, &here).await, verdict_on(&guard, &there).await), ("ok", "ok"));
+    here.delete("/sessions", json!({})).await.is_ok();
+    eventually("the end", async || verdict_on(&guard, &there).await == "session_ended").await;
+    assert_eq!(verdict_on(&guard, &here).await, "ok");
+    // Both were asked about again, once.
+    let asked = way.count(ASKS);
+    assert_eq!((verdict_on(&guard, &here).await, verdict_on(&guard, &there).await), ("ok", "session_ended"));
+    assert_eq!(way.count(ASKS), asked);
+}
+
 /// The server as it is without its database, to a guard that asks.
 async fn a_server_that_fails() -> SocketAddr {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();

@@ -174,6 +174,25 @@ async fn forms_do_the_same_and_go_to_the_dashboard() {
     browser.form(&path, &[]).await.has_status(404);
 }
 
+/// Its access token is stale now, and the page finds its way by the refresh.
+#[tokio::test]
+async fn a_browser_that_ends_its_other_sessions_goes_on_and_is_told_so() {
+    let site = Site::new().await;
+    let (browser, other) =
+        (site.logged_in_by("ada", Mode::Cookie).await, site.logged_in_by("ada", Mode::Cookie).await);
+    let path = "/dashboard?done=others-signed-out";
+    browser.form("/sessions/end-others", &[]).await.goes_to(path);
+    let back = "/refresh?return_to=%2Fdashboard%3Fdone%3Dothers-signed-out";
+    browser.page(path).await.goes_to(back);
+    browser.page(back).await.goes_to(path);
+    let page = browser.page(path).await.has_status(200).text();
+    assert!(page.contains("role=\"status\"") && page.contains("signed out"), "{page}");
+    // The other one is led to the login, and no further.
+    other.page("/dashboard").await.goes_to("/refresh?return_to=%2Fdashboard");
+    other.page("/refresh?return_to=%2Fdashboard").await.goes_to("/login?return_to=%2Fdashboard");
+    other.page("/login?return_to=%2Fdashboard").await.has_status(200);
+}
+
 #[tokio::test]
 async fn a_session_that_is_over_is_not_listed() {
     let site = Site::new().await;
