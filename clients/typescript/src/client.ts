@@ -175,7 +175,12 @@ export class Client {
     if (!this.#mayHelp(code, version, origin)) return response
     const refused = await this.#renew(version)
     if (refused && !isUndecided(refused.status)) this.#learn(code, origin)
-    if (refused) return refused.status === 401 ? response : refused.clone()
+    if (refused?.status === 401) {
+      // Of our server the end of the session says more than that the token was stale.
+      const isOver = origin === this.#url.origin && (await codeOf(refused)).startsWith('session_')
+      return isOver ? refused.clone() : response
+    }
+    if (refused) return refused.clone()
     if (version === this.#version || isStream) return response
     await response.body?.cancel()
     const repeated = await this.#as(request())
