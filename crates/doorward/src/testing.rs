@@ -63,8 +63,18 @@ impl Site {
 
     /// The same, within an application that has these hooks.
     pub async fn with_hooks(settings: &[(&str, &str)], hooks: Hooks) -> Self {
+        Self::begin(settings, hooks, Timestamp::from_secs(1_800_000_000), None).await
+    }
+
+    /// A site over a copy of the database that another program made: `sqlite.db`, or the dump `postgres.sql`, of this
+    /// folder. It is opened at this time.
+    pub async fn over(database: &Path, secret: &str, now: Timestamp) -> Self {
+        Self::begin(&[("DOORWARD_SECRET", secret)], Hooks::new(), now, Some(database)).await
+    }
+
+    async fn begin(settings: &[(&str, &str)], hooks: Hooks, now: Timestamp, database: Option<&Path>) -> Self {
         let folder = Arc::new(tempfile::tempdir().unwrap());
-        let clock = Clock::manual(Timestamp::from_secs(1_800_000_000));
+        let clock = Clock::manual(now);
         let (environment, settings): (Vec<_>, Vec<_>) = settings
             .iter()
             .map(|(key, value)| ((*key).to_owned(), (*value).to_owned()))
@@ -72,7 +82,12 @@ impl Site {
         let mut site_settings = settings;
         let mut environment = environment;
         let is_named = site_settings.iter().any(|(key, _)| key == "database");
-        let url = if is_named { None } else { new_postgres_schema().await };
+        let url = if is_named { None } else { new_postgres_schema(database).await };
+        if let (Some(database), None) = (database, &url) {
+            // Not its mode: who checks files out may let others write.
+            let file = std::fs::read(database.join("sqlite.db")).unwrap();
+            std::fs::write(folder.path().join("doorward.db"), file).unwrap();
+        }
         if is_named || url.is_some() {
             environment.push(("DOORWARD_SECRET".into(), "a root secret for tests: 0123456789".into()));
         }
@@ -232,14 +247,16 @@ async fn open(
     App::open_with(settings, secrets, clock.clone(), policy, hooks.clone()).await.unwrap()
 }
 
-/// A schema of its own for each site, which is made sooner than a database; gives its URL. The throw-away server is gone
-/// after the tests, and all of them with it.
-async fn new_postgres_schema() -> Option<String> {
+/// A schema of its own for each site, which is made sooner than a database; gives its URL. With the dump `postgres.sql` of
+/// this folder, if there is one. The throw-away server is gone after the tests, and all schemas with it.
+async fn new_postgres_schema(database: Option<&Path>) -> Option<String> {
     let server = std::env::var("DOORWARD_TEST_POSTGRES").ok()?;
     let (client, connection) = tokio_postgres::connect(&server, tokio_postgres::NoTls).await.unwrap();
     let connection = tokio::spawn(connection);
     let name = format!("site_{:016x}", u64::from_be_bytes(crate::random::bytes()));
-    client.batch_execute(&format!("CREATE SCHEMA {name}")).await.unwrap();
+    let dump = database.map(|folder| std::fs::read_to_string(folder.join("postgres.sql")).unwrap());
+    let dump = dump.unwrap_or_default();
+    client.batch_execute(&format!("CREATE SCHEMA {name}; SET search_path TO {name}; {dump}")).await.unwrap();
     connection.abort();
     let mut url = url::Url::parse(&server).unwrap();
     url.query_pairs_mut().append_pair("options", &format!("-csearch_path={name}"));

@@ -1,4 +1,5 @@
 //! The crate `doorward-guard` in somebody's application, against a real server over real sockets.
+#![recursion_limit = "256"]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 mod building;

@@ -1,5 +1,6 @@
 //! Doorward inside somebody's axum application, as its users and its author meet it.
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
 
+mod before;
 mod hooks;
 mod router;
