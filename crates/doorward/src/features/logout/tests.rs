@@ -206,7 +206,7 @@ async fn r04_a_session_that_another_process_ended_is_over_for_whoever_ends_it_he
             match act {
                 // The other process has left nothing to disable: what it ended is over here by itself.
                 "logout" | "login" | "disable" => {
-                    drop(thief.get("/profile").await.is_refused("session_ended"))
+                    drop(thief.get("/profile").await.is_refused("session_ended"));
                 }
                 _ => thief.ended_with_others().await,
             }
