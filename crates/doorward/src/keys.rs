@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use doorward_core::token::{
-    self, Algorithm, AppClaims, Claims, Expected, KeySet, LEEWAY, SigningKey, VerifyingKey,
+    self, Algorithm, AppClaims, Claims, Expected, KeyLife, KeySet, KeyState, SigningKey, VerifyingKey,
 };
 use doorward_core::{RootSecret, Secret, Timestamp};
 use doorward_guard::{Verifier, Verifying};
@@ -48,30 +48,7 @@ pub struct Shown {
 struct Stored {
     key: Arc<SigningKey>,
     created_at: Timestamp,
-    activates_at: Timestamp,
-    retires_at: Option<Timestamp>,
-    removed_at: Option<Timestamp>,
-}
-
-impl Stored {
-    /// Whether it was replaced at once, because somebody else has it.
-    fn is_known(&self) -> bool {
-        self.removed_at.is_some() && self.removed_at == self.retires_at
-    }
-
-    /// Whether a node whose clock is ahead may sign with it already.
-    fn is_due(&self, now: Timestamp) -> bool {
-        self.state(now) == "next" && self.activates_at <= now + LEEWAY
-    }
-
-    fn state(&self, now: Timestamp) -> &'static str {
-        match self {
-            _ if self.removed_at.is_some_and(|at| at <= now) => "removed",
-            _ if self.activates_at > now => "next",
-            _ if self.retires_at.is_some_and(|at| at <= now) => "retired",
-            _ => "active",
-        }
-    }
+    life: KeyLife,
 }
 
 /// What is in force at one time.
@@ -240,16 +217,10 @@ impl Keys {
             let refusal = format!("there are {published} keys already: wait until the oldest is removed");
             return Err(StoreError::Refused(refusal));
         }
-        let new = New::make(&self.root, algorithm).await?;
+        let new = New::make(&self.root, algorithm, now).await?;
         let kid = new.kid.clone();
         let entry = Entry::new(Action::KeyRotated, By::CommandLine, now).detail(kid.clone());
-        self.store
-            .transaction(async move |tx: &mut Tx| {
-                tx.execute(INSERT, new.values(now, activates_at)).await?;
-                tx.execute(RETIRE, values![&new.kid, activates_at, removed_at]).await?;
-                audit::record(tx, &entry).await
-            })
-            .await?;
+        new.succeeds(&self.store, activates_at, removed_at, entry).await?;
         self.follow(now, true).await?;
         Ok(kid)
     }
@@ -262,11 +233,11 @@ impl Keys {
         let shown = |stored: &Stored| Shown {
             kid: stored.key.kid().into(),
             algorithm: stored.key.algorithm().to_string(),
-            state: stored.state(now),
+            state: stored.life.state(now).as_str(),
             created_at: rfc3339(stored.created_at),
-            activates_at: rfc3339(stored.activates_at),
-            retires_at: stored.retires_at.map(rfc3339),
-            removed_at: stored.removed_at.map(rfc3339),
+            activates_at: rfc3339(stored.life.activates_at),
+            retires_at: stored.life.retires_at.map(rfc3339),
+            removed_at: stored.life.removed_at.map(rfc3339),
         };
         Ok(read(&self.store, &self.root).await?.iter().map(shown).collect())
     }
@@ -281,41 +252,32 @@ impl Keys {
 }
 
 impl InForce {
-    /// What is in force at `now`: the newest active key signs, active and retired ones verify, and the next one is
-    /// published already. It verifies as long before it signs here as the clock of another node may be ahead, and not
-    /// earlier (attack J39).
+    /// What is in force at `now`: the newest active key signs, and the next one is published already.
     fn at(keys: &[Stored], now: Timestamp) -> Result<(Self, Verifying), StoreError> {
-        let until = turns(keys).filter(|at| *at > now).min();
+        let turns = keys.iter().flat_map(|stored| stored.life.turns());
+        let until = turns.filter(|at| *at > now).min();
         // A clock that was set back to before the first key's beginning, such as one that was ahead when it was made,
         // stops no server: the first key is in force from ever (attack J43).
-        let now = keys.iter().map(|stored| stored.activates_at).min().map_or(now, |first| now.max(first));
-        let is_believed =
-            |stored: &Stored| ["active", "retired"].contains(&stored.state(now)) || stored.is_due(now);
-        let shape = |stored: &Stored| if stored.is_due(now) { "due" } else { stored.state(now) };
+        let now =
+            keys.iter().map(|stored| stored.life.activates_at).min().map_or(now, |first| now.max(first));
+        let is = |stored: &Stored, state| stored.life.state(now) == state;
+        let shape =
+            |stored: &Stored| if stored.life.is_due(now) { "due" } else { stored.life.state(now).as_str() };
         let outline = keys.iter().map(|stored| (stored.key.kid().to_owned(), shape(stored))).collect();
         let those = |chosen: &dyn Fn(&Stored) -> bool| -> Vec<VerifyingKey> {
             keys.iter().filter(|stored| chosen(stored)).map(|stored| stored.key.verifying_key()).collect()
         };
-        let published = KeySet::new(those(&|stored| stored.state(now) != "removed")).map_err(refused)?;
-        let current = KeySet::new(those(&is_believed)).map_err(refused)?;
-        let removed = keys.iter().rev().filter(|stored| stored.state(now) == "removed" && !stored.is_known());
+        let published = KeySet::new(those(&|stored| !is(stored, KeyState::Removed))).map_err(refused)?;
+        let current = KeySet::new(those(&|stored| stored.life.verifies(now))).map_err(refused)?;
+        let removed = keys.iter().rev();
+        let removed = removed.filter(|stored| is(stored, KeyState::Removed) && !stored.life.is_compromised());
         let removed = removed.take(MOST).map(|stored| stored.key.verifying_key()).collect();
         let verifying = Verifying { current, removed: KeySet::new(removed).map_err(refused)? };
-        let signing = keys.iter().rfind(|stored| stored.state(now) == "active");
+        let signing = keys.iter().rfind(|stored| is(stored, KeyState::Active));
         let signing = signing.ok_or_else(|| StoreError::Refused("no signing key is active".into()))?;
         let signing = signing.key.clone();
         Ok((Self { signing, jwks: published.to_jwks(), outline, until }, verifying))
     }
-}
-
-/// Every instant at which time alone changes what is in force.
-fn turns(keys: &[Stored]) -> impl Iterator<Item = Timestamp> {
-    keys.iter()
-        .flat_map(|stored| {
-            let believed_at = stored.activates_at - LEEWAY;
-            [Some(believed_at), Some(stored.activates_at), stored.retires_at, stored.removed_at]
-        })
-        .flatten()
 }
 
 /// Makes the first key; or, where the settings name another algorithm than the newest key has, the next one.
@@ -326,24 +288,18 @@ async fn prepare(
     now: Timestamp,
 ) -> Result<(), StoreError> {
     let keys = read(store, root).await?;
-    match keys.iter().rfind(|stored| stored.retires_at.is_none()) {
+    match keys.iter().rfind(|stored| stored.life.retires_at.is_none()) {
         None => {
-            let new = New::make(root, algorithm).await?;
-            store.execute(FIRST, new.values(now, now)).await.map(drop)
+            let new = New::make(root, algorithm, now).await?;
+            store.execute(FIRST, new.values(now)).await.map(drop)
         }
         Some(newest) if newest.key.algorithm() != algorithm && algorithms == Algorithms::AsSet => {
-            let new = New::make(root, algorithm).await?;
+            let new = New::make(root, algorithm, now).await?;
             let activates_at = now + PUBLISH_BEFORE_USE;
             let removed_at = activates_at + Duration::from_secs(86_400) + MARGIN;
             let entry = Entry::new(Action::KeyRotated, By::Server, now);
             let entry = entry.detail(format!("{} for access.algorithm {algorithm}", new.kid));
-            store
-                .transaction(async move |tx: &mut Tx| {
-                    tx.execute(INSERT, new.values(now, activates_at)).await?;
-                    tx.execute(RETIRE, values![&new.kid, activates_at, removed_at]).await?;
-                    audit::record(tx, &entry).await
-                })
-                .await
+            new.succeeds(store, activates_at, removed_at, entry).await
         }
         Some(_) => Ok(()),
     }
@@ -355,21 +311,40 @@ struct New {
     algorithm: Algorithm,
     sealed: Vec<u8>,
     jwk: String,
+    created_at: Timestamp,
 }
 
 impl New {
     /// An RSA key takes long to find: off the threads that answer requests.
-    async fn make(root: &RootSecret, algorithm: Algorithm) -> Result<Self, StoreError> {
+    async fn make(root: &RootSecret, algorithm: Algorithm, now: Timestamp) -> Result<Self, StoreError> {
         let made = tokio::task::spawn_blocking(move || SigningKey::generate(algorithm)).await;
         let key = made.map_err(refused)?.map_err(refused)?;
         let private = key.to_pkcs8().ok_or_else(|| refused("the key has no private part"))?;
         let sealed = root.seal(crate::random::bytes(), key.kid(), &private).map_err(refused)?;
         let jwk = key.verifying_key().to_jwk().unwrap_or_default().to_owned();
-        Ok(Self { kid: key.kid().to_owned(), algorithm, sealed, jwk })
+        Ok(Self { kid: key.kid().to_owned(), algorithm, sealed, jwk, created_at: now })
     }
 
-    fn values(&self, now: Timestamp, activates_at: Timestamp) -> Vec<crate::store::Value> {
-        values![&self.kid, self.algorithm.as_str(), self.sealed.clone(), &self.jwk, now, activates_at]
+    /// Stores it in one transaction: it signs from `activates_at` on, when the others retire.
+    async fn succeeds(
+        self,
+        store: &Store,
+        activates_at: Timestamp,
+        removed_at: Timestamp,
+        entry: Entry,
+    ) -> Result<(), StoreError> {
+        store
+            .transaction(async move |tx: &mut Tx| {
+                tx.execute(INSERT, self.values(activates_at)).await?;
+                tx.execute(RETIRE, values![&self.kid, activates_at, removed_at]).await?;
+                audit::record(tx, &entry).await
+            })
+            .await
+    }
+
+    fn values(&self, activates_at: Timestamp) -> Vec<crate::store::Value> {
+        let algorithm = self.algorithm.as_str();
+        values![&self.kid, algorithm, self.sealed.clone(), &self.jwk, self.created_at, activates_at]
     }
 }
 
@@ -389,9 +364,7 @@ fn stored(row: &Row, root: &RootSecret) -> Result<Stored, StoreError> {
     Ok(Stored {
         key: Arc::new(SigningKey::from_pkcs8(algorithm, private.expose()).map_err(refused)?),
         created_at: row.get(3)?,
-        activates_at: row.get(4)?,
-        retires_at: row.get(5)?,
-        removed_at: row.get(6)?,
+        life: KeyLife { activates_at: row.get(4)?, retires_at: row.get(5)?, removed_at: row.get(6)? },
     })
 }
 
