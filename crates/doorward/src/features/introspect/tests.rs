@@ -261,10 +261,13 @@ async fn many_session_secrets_are_asked_about_at_once_and_answered_in_their_orde
     };
     let told = ask(&format!("{of_bob} {nobody} {of_ada}")).await.is_ok();
     assert_eq!(told["tokens"][0]["sub"], bob.user_id().await);
-    assert_eq!(told["tokens"][1], json!({ "active": false }));
+    assert_eq!(told["tokens"][1], json!({ "active": false, "code": "token_invalid" }));
     assert_eq!(told["tokens"][2]["sub"], ada.user_id().await);
     ada.post("/logout", Value::Null).await.is_ok();
-    assert_eq!(ask(&of_ada).await.is_ok(), json!({ "tokens": [{ "active": false }] }));
+    assert_eq!(
+        ask(&of_ada).await.is_ok(),
+        json!({ "tokens": [{ "active": false, "code": "session_ended" }] })
+    );
     for wrong in ["", " ", "x", &format!("{of_ada}  {of_bob}"), &vec![of_ada.as_str(); 65].join(" ")] {
         ask(wrong).await.has_status(400).is_refused("invalid_input");
     }
