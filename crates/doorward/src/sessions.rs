@@ -3,6 +3,7 @@
 
 mod again;
 mod memory;
+mod peer;
 mod refresh;
 pub(crate) mod renewal;
 pub(crate) mod several;
@@ -36,7 +37,9 @@ use crate::wire::device::Device;
 use crate::wire::shape::shown;
 
 pub(crate) use again::Repeat;
+pub(crate) use memory::LastUse;
 pub use memory::Memory;
+pub(crate) use peer::Peer;
 
 /// A credential as it is handed to the client, once.
 #[derive(Debug)]
@@ -209,7 +212,7 @@ shown! {
     }
 }
 
-const OF_USER: &str = "SELECT id, mode, created_at, last_seen_at, expires_at, ip, user_agent FROM sessions \
+const OF_USER: &str = "SELECT id, mode, created_at, last_seen_at, expires_at, ip, user_agent, secret_hash FROM sessions \
      WHERE user_id = $1 AND ended_at IS NULL AND expires_at > $2 ORDER BY created_at DESC, id DESC LIMIT 1000";
 const LOCK_WITH_HASH: &str = "UPDATE users SET updated_at = updated_at \
      WHERE id = $1 AND password_hash = $2 AND disabled_at IS NULL";
@@ -449,7 +452,7 @@ impl Sessions {
         asked_by: Option<UserId>,
     ) -> Result<Vec<Shown>> {
         let rows = self.store.scan(asked_by, OF_USER, values![user, self.clock.now()]).await?;
-        Ok(rows.iter().map(|row| shown(row, current)).collect::<Result<_, _>>()?)
+        Ok(rows.iter().map(|row| shown(row, current, &self.memory)).collect::<Result<_, _>>()?)
     }
 
     /// Whose live session this is.
@@ -552,16 +555,17 @@ impl Sessions {
     }
 }
 
-fn shown(row: &Row, current: Option<SessionId>) -> Result<Shown, StoreError> {
-    let (id, user_agent) = (row.get(0)?, row.get::<Option<String>>(6)?);
+fn shown(row: &Row, current: Option<SessionId>, memory: &Memory) -> Result<Shown, StoreError> {
+    let id = row.get(0)?;
+    let LastUse { at, ip, user_agent } = memory.last_use(row, 3)?;
     Ok(Shown {
         id,
         current: current == Some(id),
         mode: row.get(1)?,
         created_at: rfc3339(row.get(2)?),
-        last_seen_at: rfc3339(row.get(3)?),
+        last_seen_at: rfc3339(at),
         expires_at: rfc3339(row.get(4)?),
-        ip: row.get(5)?,
+        ip,
         device: device(user_agent.as_deref()),
         user_agent,
     })

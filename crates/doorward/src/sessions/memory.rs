@@ -1,4 +1,5 @@
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::net::IpAddr;
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -10,13 +11,14 @@ use doorward_guard::{Identity, Lookup, LookupFuture};
 use quick_cache::sync::Cache;
 use tokio::sync::mpsc;
 
+use super::peer::{Peer, UsedFrom, fingerprint};
 use super::renewal::{self, Former};
 use super::several::{self, Found};
 use crate::error::Cause;
 use crate::seldom::seldom;
 use crate::store::{Row, Store, StoreError, Tx, values};
 
-/// A session's last use is written at most this often.
+/// A session's last use is written at most this often; one from elsewhere at once, but that too no more often.
 const WRITE_EVERY: Duration = Duration::from_secs(60);
 /// How often a session is read whose user changes meanwhile.
 const TRIES: usize = 3;
@@ -34,14 +36,29 @@ struct Remembered {
     absolute_end: Timestamp,
     last_seen: AtomicI64,
     written: AtomicI64,
+    /// The fingerprint of who used it last.
+    peer: AtomicU64,
+    /// From where, if it changed since the row was read. Locked only if it changes, and to write it.
+    moved_to: Mutex<Option<Arc<UsedFrom>>>,
+    /// When a use from elsewhere was written last.
+    move_written: AtomicI64,
 }
 
 /// One use that is to be written.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 struct Seen {
     session: SessionId,
     at: Timestamp,
     expires_at: Timestamp,
+    /// `None` leaves what the row has.
+    from: Option<Arc<UsedFrom>>,
+}
+
+/// The last use of a session, which its row may not have yet.
+pub(crate) struct LastUse {
+    pub(crate) at: Timestamp,
+    pub(crate) ip: Option<String>,
+    pub(crate) user_agent: Option<String>,
 }
 
 /// The sessions in session mode that were used lately, by the hash of their secret. Every answer passes the revocations.
@@ -62,13 +79,14 @@ pub struct Writes {
 }
 
 const BY_SECRET: &str = "SELECT s.id, s.user_id, u.role, u.claims_version, s.created_at, s.absolute_expires_at, s.last_seen_at, \
-     s.ended_at, u.disabled_at FROM sessions s JOIN users u ON u.id = s.user_id WHERE s.secret_hash = $1";
+     s.ended_at, u.disabled_at, s.ip, s.user_agent FROM sessions s JOIN users u ON u.id = s.user_id WHERE s.secret_hash = $1";
 const BY_ID: &str = "SELECT s.ended_at, u.claims_version, u.disabled_at FROM sessions s JOIN users u ON u.id = s.user_id \
      WHERE s.id = $1 AND s.user_id = $2";
 /// Guarded: a use that is written late neither wakes an ended session nor turns time back.
 const WRITE: &str = "UPDATE sessions SET last_seen_at = $2, \
-     expires_at = CASE WHEN absolute_expires_at < $3 THEN absolute_expires_at ELSE $3 END \
-     WHERE id = $1 AND ended_at IS NULL AND last_seen_at < $2";
+     expires_at = CASE WHEN absolute_expires_at < $3 THEN absolute_expires_at ELSE $3 END, \
+     ip = COALESCE($4, ip), user_agent = CASE WHEN $4 IS NULL THEN user_agent ELSE $5 END \
+     WHERE id = $1 AND ended_at IS NULL AND last_seen_at <= $2";
 
 impl Memory {
     /// A memory of `capacity` sessions, which end when they are not used for `idle_ttl`.
@@ -78,10 +96,16 @@ impl Memory {
         (Self { known: Cache::new(capacity), set, store, idle_ttl, seen, failure: Mutex::default() }, writes)
     }
 
-    /// Drops what has ended or is outdated. Called before the revocations that say so are forgotten.
+    /// Drops what has ended or is outdated, and has the last uses written that no later use takes along. Called before the
+    /// revocations that say so are forgotten.
     pub fn sweep(&self, now: Timestamp) {
-        self.known
-            .retain(|_, session| self.standing(session) == Standing::Good && !self.is_over(session, now));
+        self.known.retain(|_, session| {
+            let is_kept = self.standing(session) == Standing::Good && !self.is_over(session, now);
+            if is_kept && session.unwritten().is_some() {
+                self.write_if_due(session, now, false);
+            }
+            is_kept
+        });
     }
 
     /// Writes the last use of every session that memory knows, before the process ends.
@@ -89,11 +113,8 @@ impl Memory {
     /// # Errors
     /// The store's: then up to a minute of use is forgotten.
     pub async fn flush(&self) -> Result<(), StoreError> {
-        let unwritten = |session: &Remembered| {
-            let at = session.last_seen.load(Ordering::Acquire);
-            (at > session.written.load(Ordering::Acquire))
-                .then(|| self.use_of(session, Timestamp::from_micros(at)))
-        };
+        let unwritten =
+            |session: &Remembered| session.unwritten().map(|at| self.use_of(session, at, session.moved_to()));
         let uses: Vec<Seen> = self.known.iter().filter_map(|(_, session)| unwritten(&session)).collect();
         write(&self.store, uses).await
     }
@@ -138,14 +159,8 @@ impl Memory {
             return Err(Refusal::SessionExpired);
         }
         session.last_seen.fetch_max(now.as_micros(), Ordering::AcqRel);
-        let written = session.written.load(Ordering::Acquire);
-        let due = now.since(Timestamp::from_micros(written)) >= WRITE_EVERY;
-        let won = || {
-            session.written.compare_exchange(written, now.as_micros(), Ordering::AcqRel, Ordering::Relaxed)
-        };
-        if due && won().is_ok() && self.seen.try_send(self.use_of(session, now)).is_err() {
-            session.written.store(written, Ordering::Release);
-        }
+        let has_moved = Peer::current(|peer| session.moves_to(peer)).unwrap_or_default();
+        self.write_if_due(session, now, has_moved);
         Ok(Identity {
             user: session.user,
             session: session.id,
@@ -157,8 +172,54 @@ impl Memory {
         })
     }
 
-    fn use_of(&self, session: &Remembered, at: Timestamp) -> Seen {
-        Seen { session: session.id, at, expires_at: (at + self.idle_ttl).min(session.absolute_end) }
+    /// Has the last use written, if that is due.
+    fn write_if_due(&self, session: &Remembered, now: Timestamp, has_moved: bool) {
+        let long_ago = |at: i64| now.since(Timestamp::from_micros(at)) >= WRITE_EVERY;
+        let written = session.written.load(Ordering::Acquire);
+        let move_written = session.move_written.load(Ordering::Acquire);
+        let moves = has_moved && long_ago(move_written);
+        if !moves && !long_ago(written) {
+            return;
+        }
+        let at = session.last_seen.load(Ordering::Acquire);
+        let this = at.max(now.as_micros());
+        // One of several requests at a time has it written.
+        if session.written.compare_exchange(written, this, Ordering::AcqRel, Ordering::Relaxed).is_err() {
+            return;
+        }
+        if moves {
+            session.move_written.store(this, Ordering::Release);
+        }
+        // Another process may have written another place since the row was read.
+        let from = Peer::current(|peer| Arc::new(peer.used_from())).or_else(|| session.moved_to());
+        if self.seen.try_send(self.use_of(session, Timestamp::from_micros(at), from)).is_err() {
+            session.written.store(written, Ordering::Release);
+            session.move_written.store(move_written, Ordering::Release);
+        }
+    }
+
+    fn use_of(&self, session: &Remembered, at: Timestamp, from: Option<Arc<UsedFrom>>) -> Seen {
+        Seen { session: session.id, at, expires_at: (at + self.idle_ttl).min(session.absolute_end), from }
+    }
+
+    /// The last use of the session of a row. From `column` on the row has `last_seen_at, expires_at, ip, user_agent,
+    /// secret_hash`.
+    ///
+    /// # Errors
+    /// The row has other columns.
+    pub(crate) fn last_use(&self, row: &Row, column: usize) -> Result<LastUse, StoreError> {
+        let mut last =
+            LastUse { at: row.get(column)?, ip: row.get(column + 2)?, user_agent: row.get(column + 3)? };
+        let hash: Option<[u8; 32]> = row.get(column + 4)?;
+        let Some(session) = hash.and_then(|hash| self.known.peek(&hash)) else { return Ok(last) };
+        let at = Timestamp::from_micros(session.last_seen.load(Ordering::Acquire));
+        if at >= last.at {
+            last.at = at;
+            if let Some(from) = session.moved_to() {
+                (last.ip, last.user_agent) = (Some(from.ip.clone()), from.user_agent.clone());
+            }
+        }
+        Ok(last)
     }
 
     async fn load(&self, hash: [u8; 32], now: Timestamp) -> Result<Identity, Refusal> {
@@ -286,6 +347,8 @@ impl Memory {
 
 fn remembered(row: &Row) -> Result<Remembered, StoreError> {
     let last_seen: Timestamp = row.get(6)?;
+    let ip: Option<IpAddr> = row.get::<Option<String>>(9)?.and_then(|ip| ip.parse().ok());
+    let user_agent: Option<String> = row.get(10)?;
     Ok(Remembered {
         id: row.get(0)?,
         user: row.get(1)?,
@@ -295,7 +358,33 @@ fn remembered(row: &Row) -> Result<Remembered, StoreError> {
         absolute_end: row.get(5)?,
         last_seen: AtomicI64::new(last_seen.as_micros()),
         written: AtomicI64::new(last_seen.as_micros()),
+        peer: AtomicU64::new(ip.map_or(0, |ip| fingerprint(ip, user_agent.as_deref()))),
+        moved_to: Mutex::default(),
+        move_written: AtomicI64::new(0),
     })
+}
+
+impl Remembered {
+    /// Notes that the peer uses it; true if another did before.
+    fn moves_to(&self, peer: &Peer) -> bool {
+        let fingerprint = peer.fingerprint();
+        if self.peer.load(Ordering::Acquire) == fingerprint {
+            return false;
+        }
+        let mut moved_to = self.moved_to.lock().unwrap_or_else(PoisonError::into_inner);
+        *moved_to = Some(Arc::new(peer.used_from()));
+        self.peer.swap(fingerprint, Ordering::AcqRel) != fingerprint
+    }
+
+    fn moved_to(&self) -> Option<Arc<UsedFrom>> {
+        self.moved_to.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// The last use, if it is not written yet.
+    fn unwritten(&self) -> Option<Timestamp> {
+        let at = self.last_seen.load(Ordering::Acquire);
+        (at > self.written.load(Ordering::Acquire)).then(|| Timestamp::from_micros(at))
+    }
 }
 
 impl Lookup for Memory {
@@ -353,7 +442,11 @@ async fn write(store: &Store, uses: Vec<Seen>) -> Result<(), StoreError> {
     store
         .transaction(async move |tx: &mut Tx| {
             for seen in &uses {
-                tx.execute(WRITE, values![seen.session, seen.at, seen.expires_at]).await?;
+                let (ip, user_agent) = match &seen.from {
+                    Some(from) => (Some(from.ip.clone()), from.user_agent.clone()),
+                    None => (None, None),
+                };
+                tx.execute(WRITE, values![seen.session, seen.at, seen.expires_at, ip, user_agent]).await?;
             }
             Ok(())
         })

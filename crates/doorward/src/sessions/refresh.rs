@@ -2,6 +2,7 @@ use doorward_core::refresh::{RefreshToken, Use, judge};
 use doorward_core::{Mode, Refusal, SessionId, Timestamp};
 use doorward_guard::Identity;
 
+use super::peer::UsedFrom;
 use super::{Issued, Sessions};
 use crate::audit::{self, Action, By, Entry, Log};
 use crate::counters;
@@ -14,9 +15,10 @@ const FIND: &str = "SELECT u.role, u.claims_version, s.user_id, s.mode, s.salt, 
      s.absolute_expires_at, s.ended_at, u.disabled_at, s.created_at FROM sessions s JOIN users u ON u.id = s.user_id WHERE s.id = $1";
 /// The compare-and-swap: of any number of requests with one token, one finds this generation.
 const ROTATE: &str = "UPDATE sessions SET generation = generation + 1, rotated_at = $3, last_seen_at = $3, \
-     expires_at = CASE WHEN absolute_expires_at < $4 THEN absolute_expires_at ELSE $4 END \
+     ip = $6, user_agent = $7, expires_at = CASE WHEN absolute_expires_at < $4 THEN absolute_expires_at ELSE $4 END \
      WHERE id = $1 AND generation = $2 AND salt = $5 AND ended_at IS NULL AND expires_at > $3";
-const REPEAT: &str = "UPDATE sessions SET replays = replays + 1 WHERE id = $1 AND ended_at IS NULL";
+const REPEAT: &str = "UPDATE sessions SET replays = replays + 1, last_seen_at = $2, ip = $3, user_agent = $4 \
+     WHERE id = $1 AND ended_at IS NULL";
 
 /// The row of a session with tokens.
 struct Stored {
@@ -30,6 +32,16 @@ struct Stored {
     ended_at: Option<Timestamp>,
     disabled_at: Option<Timestamp>,
     created_at: Timestamp,
+}
+
+/// A refresh token that was presented, and what comes of it if it is a copy.
+struct Presented {
+    session: SessionId,
+    generation: u64,
+    now: Timestamp,
+    from: UsedFrom,
+    ending: Ending,
+    entry: Entry,
 }
 
 /// How a refresh went, as the transaction saw it.
@@ -88,9 +100,12 @@ impl Sessions {
         let entry = Entry::new(Action::RefreshReused, By::Visitor(from.ip), now);
         let entry = entry.user(before.subject.user).session(session);
         let salt = before.salt;
+        let this = Presented { session, generation: presented, now, ending, from: from.into(), entry };
         let act = async move |tx: &mut Tx, log: &Log| {
             let known = i64::try_from(presented).unwrap_or(i64::MAX);
-            let rotated = tx.execute(ROTATE, values![session, known, now, expires_at, &*salt]).await? == 1;
+            let UsedFrom { ip, user_agent } = this.from.clone();
+            let rotate = values![session, known, now, expires_at, &*salt, ip, user_agent];
+            let rotated = tx.execute(ROTATE, rotate).await? == 1;
             let Some(row) = tx.find(FIND, values![session]).await? else {
                 // It was there just now: its user was deleted.
                 return Ok(Outcome::Refused(Refusal::SessionEnded.into()));
@@ -102,7 +117,7 @@ impl Sessions {
                 // Renewed since it was read: the owner holds the new one.
                 Ok(Outcome::Refused(Refusal::TokenStale.into()))
             } else {
-                lost(tx, session, presented, stored, (now, ending), (log, &entry)).await
+                lost(tx, log, &this, stored).await
             }
         };
         let outcome = audit::even_without(&self.store, act).await?;
@@ -165,28 +180,23 @@ impl Sessions {
 }
 
 /// The token was not the current one of a live session: what was it?
-async fn lost(
-    tx: &mut Tx,
-    session: SessionId,
-    presented: u64,
-    stored: Stored,
-    (now, ending): (Timestamp, Ending),
-    (log, entry): (&Log, &Entry),
-) -> Result<Outcome, StoreError> {
+async fn lost(tx: &mut Tx, log: &Log, this: &Presented, stored: Stored) -> Result<Outcome, StoreError> {
+    let Presented { session, now, ending, .. } = *this;
     if stored.ended_at.is_some() {
         return Ok(Outcome::Refused(Refusal::SessionEnded.into()));
     }
     if stored.expires_at <= now {
         return Ok(Outcome::Refused(Refusal::SessionExpired.into()));
     }
-    match judge(presented, stored.generation, stored.rotated_at, now) {
+    match judge(this.generation, stored.generation, stored.rotated_at, now) {
         Use::Repeat | Use::Rotate => {
-            let live = tx.execute(REPEAT, values![session]).await? == 1;
+            let UsedFrom { ip, user_agent } = this.from.clone();
+            let live = tx.execute(REPEAT, values![session, now, ip, user_agent]).await? == 1;
             Ok(if live { go(stored, true) } else { Outcome::Refused(Refusal::SessionEnded.into()) })
         }
         Use::Reuse => {
             if !revocations::end_each(tx, &[session], ending).await?.is_empty() {
-                log.record(tx, entry).await?;
+                log.record(tx, &this.entry).await?;
             }
             Ok(Outcome::Reused(ending))
         }

@@ -8,6 +8,7 @@ use doorward_core::token::AppClaims;
 use doorward_core::{Mode, OpaqueSecret, Refusal, SessionId, Timestamp, UserId};
 use doorward_guard::MOST_COOKIES;
 
+use super::peer::UsedFrom;
 use super::{Content, Issued, Sessions};
 use crate::error::Result;
 use crate::store::{Row, Store, StoreError, Tx, Value, values};
@@ -27,6 +28,7 @@ pub(crate) struct Renewal {
     secret: OpaqueSecret,
     salt: [u8; 16],
     expires_at: Timestamp,
+    from: UsedFrom,
     claims: AppClaims,
 }
 
@@ -42,7 +44,7 @@ const KEEP_FORMER: &str = "INSERT INTO former_credentials (session_id, secret_ha
      SELECT id, secret_hash, salt, 0, CAST($3 AS BIGINT) FROM sessions \
      WHERE id = $1 AND user_id = $2 AND ended_at IS NULL AND salt IS NOT NULL ON CONFLICT DO NOTHING";
 const RENEW: &str = "UPDATE sessions SET secret_hash = $3, salt = $4, generation = generation + 1, rotated_at = $5, \
-     last_seen_at = $5, expires_at = CASE WHEN absolute_expires_at < $6 THEN absolute_expires_at ELSE $6 END \
+     last_seen_at = $5, ip = $7, user_agent = $8, expires_at = CASE WHEN absolute_expires_at < $6 THEN absolute_expires_at ELSE $6 END \
      WHERE id = $1 AND user_id = $2 AND ended_at IS NULL AND expires_at > $5 \
      RETURNING generation, expires_at, absolute_expires_at";
 /// Until their cookies are gone: their rows go with the user.
@@ -92,7 +94,8 @@ pub(crate) async fn keep_over(tx: &mut Tx, user: UserId) -> Result<(), StoreErro
 pub(crate) async fn renew(tx: &mut Tx, new: &Renewal) -> Result<Option<Renewed>, StoreError> {
     tx.execute(KEEP_FORMER, values![new.session, new.user, new.now + SUPERSEDED_TTL]).await?;
     let hash = (new.mode == Mode::Session).then(|| new.secret.hash());
-    let values = values![new.session, new.user, hash, new.salt, new.now, new.expires_at];
+    let UsedFrom { ip, user_agent } = new.from.clone();
+    let values = values![new.session, new.user, hash, new.salt, new.now, new.expires_at, ip, user_agent];
     let Some(row) = tx.find(RENEW, values).await? else { return Ok(None) };
     let generation = row.get::<i64>(0)?.unsigned_abs();
     Ok(Some(Renewed { generation, expires_at: row.get(1)?, absolute_end: row.get(2)? }))
@@ -123,7 +126,7 @@ pub(super) async fn by_secrets(
 }
 
 impl Sessions {
-    /// Prepares the renewal of a session in this mode.
+    /// Prepares the renewal of a session in this mode, which is used from there.
     ///
     /// # Errors
     /// The application's, where it is asked what it adds to the token.
@@ -132,6 +135,7 @@ impl Sessions {
         session: SessionId,
         user: UserId,
         mode: Mode,
+        from: super::From,
     ) -> Result<Renewal> {
         let claims = match mode {
             Mode::Session => AppClaims::none(),
@@ -148,6 +152,7 @@ impl Sessions {
             secret: OpaqueSecret::new(crate::random::bytes()),
             salt: crate::random::bytes(),
             expires_at: end,
+            from: from.into(),
             claims,
         })
     }

@@ -7,7 +7,7 @@ use crate::store::{Row, Store, StoreError, Value};
 
 /// Written out, so that it is one text for both engines; what isn't filled matches nothing.
 const FIND: &str = "SELECT s.id, s.user_id, u.role, u.claims_version, s.created_at, s.absolute_expires_at, s.last_seen_at, \
-     s.ended_at, u.disabled_at, s.secret_hash, s.salt, s.generation, s.expires_at FROM sessions s JOIN \
+     s.ended_at, u.disabled_at, s.ip, s.user_agent, s.secret_hash, s.salt, s.generation, s.expires_at FROM sessions s JOIN \
      users u ON u.id = s.user_id WHERE s.secret_hash IN ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, \
      $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24, $25, $26, $27, $28, $29, $30, $31, \
      $32, $33, $34, $35, $36, $37, $38, $39, $40, $41, $42, $43, $44, $45, $46, $47, $48, $49, $50, $51, \
@@ -20,25 +20,25 @@ const FIND: &str = "SELECT s.id, s.user_id, u.role, u.claims_version, s.created_
 /// A session that was found.
 pub(crate) struct Found {
     pub(crate) id: SessionId,
-    /// The whole row: its first nine columns are those of `BY_SECRET` in `memory.rs`.
+    /// The whole row: its first eleven columns are those of `BY_SECRET` in `memory.rs`.
     pub(crate) row: Row,
 }
 
 impl Found {
     /// The hash of its secret, in session mode.
     pub(crate) fn secret_hash(&self) -> Result<Option<Vec<u8>>, StoreError> {
-        self.row.get(9)
+        self.row.get(11)
     }
 
     /// What its refresh tokens are signed with.
     pub(crate) fn salt(&self) -> Result<Vec<u8>, StoreError> {
-        Ok(self.row.get::<Option<Vec<u8>>>(10)?.unwrap_or_default())
+        Ok(self.row.get::<Option<Vec<u8>>>(12)?.unwrap_or_default())
     }
 
     /// Whether neither it nor its user's account has ended.
     pub(crate) fn is_live(&self, now: Timestamp) -> Result<bool, StoreError> {
         let (ended, disabled): (Option<Timestamp>, Option<Timestamp>) = (self.row.get(7)?, self.row.get(8)?);
-        Ok(ended.is_none() && disabled.is_none() && self.row.get::<Timestamp>(12)? > now)
+        Ok(ended.is_none() && disabled.is_none() && self.row.get::<Timestamp>(14)? > now)
     }
 }
 

@@ -2,17 +2,18 @@
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
-use axum::extract::{ConnectInfo, FromRequestParts};
+use axum::extract::{ConnectInfo, FromRequestParts, Request};
 use doorward_guard::distinct;
-use http::header::USER_AGENT;
+use http::header::{AUTHORIZATION, COOKIE, USER_AGENT};
 use http::request::Parts;
 use zeroize::Zeroizing;
 
 use super::input::Input;
 use crate::app::App;
 use crate::error::Error;
+use crate::sessions::Peer;
 pub(crate) use crate::wire::client::Client;
-use crate::wire::client::client_ip;
+use crate::wire::client::{client_ip, said_of_itself};
 use crate::wire::device::Device;
 use crate::wire::reader::Reader;
 
@@ -21,15 +22,8 @@ impl FromRequestParts<App> for Client {
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Error> {
         let peer = parts.extensions.get::<ConnectInfo<SocketAddr>>();
-        // No peer: the router runs inside somebody's application without connection info. One bucket for all is the
-        // strict reading.
-        let peer = peer.map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |ConnectInfo(peer)| peer.ip());
-        let user_agent = parts.headers.get(USER_AGENT).map(|value| {
-            let text = String::from_utf8_lossy(value.as_bytes());
-            let mut text: String = text.chars().filter(|c| !c.is_control()).collect();
-            text.truncate(text.floor_char_boundary(400));
-            text
-        });
+        let peer = or_unknown(peer.map(|ConnectInfo(peer)| *peer));
+        let user_agent = parts.headers.get(USER_AGENT).map(|value| said_of_itself(value).into_owned());
         Ok(Self {
             ip: client_ip(peer, &parts.headers, &app.settings.trusted_proxies),
             user_agent,
@@ -40,6 +34,24 @@ impl FromRequestParts<App> for Client {
             device: Device::read(distinct(&parts.headers, &app.cookies.names.device).unwrap_or_default()),
         })
     }
+}
+
+/// Without a peer the router runs inside somebody's application without connection info. One bucket for all is the
+/// strict reading.
+fn or_unknown(peer: Option<SocketAddr>) -> IpAddr {
+    peer.map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |peer| peer.ip())
+}
+
+/// Who uses a session by this request, if its cookies are what it is judged by: with `Authorization` they are not looked
+/// at, and a program that asks about the secret of another client sends one.
+pub(crate) fn user_of_session<B>(app: &App, peer: Option<SocketAddr>, request: &Request<B>) -> Option<Peer> {
+    let headers = request.headers();
+    if headers.contains_key(AUTHORIZATION) || !headers.contains_key(COOKIE) {
+        return None;
+    }
+    let known = || request.extensions().get().map(|ConnectInfo(peer)| *peer);
+    let ip = client_ip(or_unknown(peer.or_else(known)), headers, &app.settings.trusted_proxies);
+    Some(Peer { ip, user_agent: headers.get(USER_AGENT).cloned() })
 }
 
 impl Client {

@@ -1,8 +1,9 @@
 //! THE client address: whom limits, sessions and the audit log mean by "from where".
 
+use std::borrow::Cow;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
-use http::HeaderMap;
+use http::header::{HeaderMap, HeaderValue};
 use ipnet::IpNet;
 
 use crate::wire::device::Device;
@@ -46,13 +47,28 @@ pub(crate) fn network(ip: IpAddr) -> IpAddr {
 pub(crate) fn client_ip(peer: IpAddr, headers: &HeaderMap, trusted: &[IpNet]) -> IpAddr {
     let is_trusted = |ip: &IpAddr| trusted.iter().any(|network| network.contains(ip));
     let mut known = peer.to_canonical();
-    let lines: Vec<_> = headers.get_all("x-forwarded-for").iter().collect();
-    let mut claimed = lines.iter().rev().flat_map(|line| line.as_bytes().rsplit(|byte| *byte == b','));
+    let lines = headers.get_all("x-forwarded-for").iter().rev();
+    let mut claimed = lines.flat_map(|line| line.as_bytes().rsplit(|byte| *byte == b','));
     while is_trusted(&known) {
         let Some(ip) = claimed.next().and_then(read_ip) else { break };
         known = ip;
     }
     known
+}
+
+/// What a client says of itself: at most 400 bytes, without control characters. Almost always a part of the header.
+pub(crate) fn said_of_itself(user_agent: &HeaderValue) -> Cow<'_, str> {
+    let cut = |text: &str| text.floor_char_boundary(400);
+    match String::from_utf8_lossy(user_agent.as_bytes()) {
+        Cow::Borrowed(text) if !text.chars().any(char::is_control) => {
+            Cow::Borrowed(text.get(..cut(text)).unwrap_or_default())
+        }
+        text => {
+            let mut text: String = text.chars().filter(|c| !c.is_control()).collect();
+            text.truncate(cut(&text));
+            Cow::Owned(text)
+        }
+    }
 }
 
 fn read_ip(text: &[u8]) -> Option<IpAddr> {

@@ -2,6 +2,7 @@
 
 mod cross_site;
 mod ends;
+mod last_use;
 mod logout;
 mod races;
 mod renewal;

@@ -4,6 +4,7 @@ use doorward_core::{Mode, SessionId, UserId};
 
 use crate::app::App;
 use crate::error::Result;
+use crate::sessions::{LastUse, Memory};
 use crate::store::{Row, StoreError, values};
 use crate::users::{self, folded, rfc3339};
 use crate::wire::shape::shown;
@@ -112,7 +113,7 @@ shown! {
     }
 }
 
-const SESSIONS: &str = "SELECT id, user_id, mode, created_at, last_seen_at, expires_at, ip, user_agent FROM sessions \
+const SESSIONS: &str = "SELECT id, user_id, mode, created_at, last_seen_at, expires_at, ip, user_agent, secret_hash FROM sessions \
      WHERE id > $1 AND ended_at IS NULL AND expires_at > $2 ORDER BY id LIMIT $3";
 
 /// A page of everybody's live sessions by id, in the share of the user who asks, and where the next one begins.
@@ -127,21 +128,23 @@ pub async fn list_sessions(
 ) -> Result<(Vec<ListedSession>, Option<SessionId>)> {
     let after = after.unwrap_or(SessionId::from_bytes([0; 16]));
     let rows = app.store.scan(asked_by, SESSIONS, values![after, app.now(), limit + 1]).await?;
-    let mut sessions = rows.iter().map(listed).collect::<Result<Vec<_>, _>>()?;
+    let mut sessions =
+        rows.iter().map(|row| listed(row, &app.sessions.memory)).collect::<Result<Vec<_>, _>>()?;
     let next = cut(&mut sessions, limit).map(|last| last.id);
     Ok((sessions, next))
 }
 
-fn listed(row: &Row) -> Result<ListedSession, StoreError> {
+fn listed(row: &Row, memory: &Memory) -> Result<ListedSession, StoreError> {
+    let LastUse { at, ip, user_agent } = memory.last_use(row, 4)?;
     Ok(ListedSession {
         id: row.get(0)?,
         user_id: row.get(1)?,
         mode: row.get(2)?,
         created_at: rfc3339(row.get(3)?),
-        last_seen_at: rfc3339(row.get(4)?),
+        last_seen_at: rfc3339(at),
         expires_at: rfc3339(row.get(5)?),
-        ip: row.get(6)?,
-        user_agent: row.get(7)?,
+        ip,
+        user_agent,
     })
 }
 

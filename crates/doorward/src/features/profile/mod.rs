@@ -26,7 +26,7 @@ use crate::accounts::{Actor, Change, Owner, PasswordChange};
 use crate::app::{App, Card, Express};
 use crate::audit::{Action, By, Entry};
 use crate::error::{Error, Result};
-use crate::sessions::Issued;
+use crate::sessions::{self, Issued};
 use crate::users::{self, User, check_new_password};
 use crate::web::api::{Routes, Says, Who, optional, required, says};
 use crate::web::caller::Confirmed;
@@ -35,6 +35,7 @@ use crate::web::credential::{self, go};
 use crate::web::feature::Feature;
 use crate::web::home::{HOME, home};
 use crate::web::input::Input;
+use crate::wire::device::Device;
 use crate::wire::done::{Done, done};
 use crate::wire::flash::Flash;
 use crate::wire::reader::Reader;
@@ -193,7 +194,9 @@ async fn change_password_by(
     let hash = app.hashing.hash(Arc::new(new), client.network()).await?;
     let standing = app.sessions.standing(identity.session, user.id).await?.ok_or(Refusal::SessionEnded)?;
     credential::check_cookies(standing.mode, client)?;
-    let renewal = app.sessions.prepare_renewal(identity.session, user.id, standing.mode).await?;
+    let from =
+        sessions::From { ip: client.ip, user_agent: client.user_agent.clone(), device: Device::default() };
+    let renewal = app.sessions.prepare_renewal(identity.session, user.id, standing.mode, from).await?;
     // The entry's time is the renewal's: a form that is repeated compares it with the last use of the session.
     let (by, at) = (By::Owner(client.ip), renewal.now);
     let entry = Entry::new(Action::PasswordChanged, by, at).user(user.id).session(identity.session);

@@ -28,12 +28,14 @@ use tokio::time::Instant;
 use tower::Service;
 
 use self::once::once;
+use super::client::user_of_session;
 use super::detour::from_elsewhere;
 use crate::app::App;
 use crate::clock::steady;
 use crate::error::Error;
 use crate::metrics::Route;
 use crate::request_id::RequestId;
+use crate::sessions::Peer;
 use crate::sign_ins::SignIn;
 use crate::wire::origins::Sender;
 use crate::wire::page::HasForm;
@@ -91,16 +93,21 @@ impl<S: Answers> Front<S> {
         let sender = app.origins.sender(&request);
         sender.strip(&mut request);
         let asked = Asked::by(app, &self.paths, &request);
+        let user = user_of_session(app, peer, &request);
         app.origins.note(sender, request.headers(), asked.id, || app.clock.ran());
         let mut from_memory = false;
         let mut response = if let Some(response) = app.origins.preflight(sender, &request) {
             response
-        } else if let Some(response) = caught(|| self.express(&asked, &request)) {
+        } else if let Some(response) =
+            caught(|| Peer::answering(user.clone(), || self.express(&asked, &request)))
+        {
             from_memory = true;
             response
         } else if asked.is_safe() {
-            let answered =
-                async { asked.id.names(self.routes.clone().call(for_router(request, peer))).await };
+            let answered = async {
+                let answered = self.routes.clone().call(for_router(request, peer));
+                Peer::answers(user, asked.id.names(answered)).await
+            };
             let answered = AssertUnwindSafe(answered).catch_unwind().await;
             answered.map_or_else(|panic| panicked(&*panic), |Ok(response)| response)
         } else if matches!(sender, Sender::Stranger)
@@ -109,7 +116,7 @@ impl<S: Answers> Front<S> {
         {
             Error::CrossSite.into_response()
         } else {
-            self.run_to_the_end(asked.id, for_router(request, peer)).await
+            self.run_to_the_end((asked.id, user), for_router(request, peer)).await
         };
         if let Some(sign_in) = response.extensions_mut().remove::<SignIn>() {
             app.sign_ins.note(sign_in, asked.id, app.clock.ran());
@@ -131,8 +138,9 @@ impl<S: Answers> Front<S> {
 
     /// An unsafe method runs to its end in a task of its own, even if the client hangs up: what it changes is whole, and
     /// in force in memory too (attack H11).
-    async fn run_to_the_end(&self, id: RequestId, request: Request) -> Response {
-        let running = tokio::spawn(id.names(once(self.app.clone(), request, self.routes.clone())));
+    async fn run_to_the_end(&self, (id, user): (RequestId, Option<Peer>), request: Request) -> Response {
+        let answered = once(self.app.clone(), request, self.routes.clone());
+        let running = tokio::spawn(Peer::answers(user, id.names(answered)));
         // Nobody aborts it: only a panic ends it early.
         running.await.unwrap_or_else(|end| {
             end.try_into_panic().map_or_else(|_| panicked(&()), |panic| panicked(&*panic))
