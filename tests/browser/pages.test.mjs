@@ -57,7 +57,7 @@ story('what was done stands below the heading', ['--dev'], async ({ visit }) => 
   await register(page, 'Ada')
   const below = async () => {
     const heading = await page.getByRole('heading', { level: 1 }).boundingBox()
-    const notice = await page.getByRole('status').boundingBox()
+    const notice = await page.locator('.notice[role=status]').boundingBox()
     assert.ok(notice.y >= heading.y + heading.height, page.url())
   }
   await page.goto('/dashboard?done=name-changed')

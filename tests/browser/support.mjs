@@ -165,6 +165,6 @@ export async function confirm(page, password = PASSWORD) {
 // A part of the dashboard that is folded together until somebody needs it.
 export async function unfold(page, summary) {
   const part = page.locator('details').filter({ has: page.locator('summary', { hasText: summary }) })
-  if (!(await part.getByRole('button').isVisible())) await part.locator('summary').click()
+  if (!(await part.getByRole('button').last().isVisible())) await part.locator('summary').click()
   return part
 }
