@@ -97,7 +97,11 @@ impl RevocationSet {
             self.overflows.fetch_add(1, Ordering::SeqCst);
             return;
         }
-        sessions.update_or_insert(session, |known| expires_at.max(*known), expires_at);
+        // A new entry goes in first: unlike an update it does its part in moving a table that grows, and the look-ups of a
+        // table that is being moved are longer.
+        if sessions.try_insert(session, expires_at).is_err() {
+            sessions.update_or_insert(session, |known| expires_at.max(*known), expires_at);
+        }
     }
 
     /// Makes every token of this user stale that is of a lower version.
@@ -107,7 +111,9 @@ impl RevocationSet {
             self.overflows.fetch_add(1, Ordering::SeqCst);
             return;
         }
-        users.update_or_insert(user, |known| known.and(least), least);
+        if users.try_insert(user, least).is_err() {
+            users.update_or_insert(user, |known| known.and(least), least);
+        }
     }
 
     /// Takes these least versions in place of all before: those of another store, beside which the old ones say nothing.

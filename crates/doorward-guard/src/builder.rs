@@ -13,7 +13,7 @@ use crate::{BuildError, CookieNames, Guard, Identity, Lookup, LookupFuture, Veri
 
 /// The longest life of a token unless the builder is told another: what a Doorward warns about.
 const MAX_TTL: Duration = Duration::from_secs(86_400);
-/// How many ended sessions are remembered at most, and as many changes of role.
+/// How many ended sessions are remembered at most, and as many users with a least version.
 const MAX_REVOCATIONS: usize = 1_000_000;
 
 /// What a [`Guard`] is told: at least where its keys come from, which is one of [`Builder::secret`], [`Builder::jwks`] and,
@@ -93,7 +93,7 @@ impl Builder {
         self
     }
 
-    /// How many ended sessions are remembered, and as many changes of role; a million unless told, about 100 bytes each.
+    /// How many ended sessions are remembered, and as many users with a least version; a million unless told, about 100 bytes each.
     /// Beyond it the guard no longer knows everything, and does as with a stale feed.
     pub fn max_revocations(self, max: usize) -> Self {
         self.revocations(Arc::new(RevocationSet::new(max)))

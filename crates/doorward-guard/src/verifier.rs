@@ -18,7 +18,7 @@ const MEMO_TOKEN: usize = 1_024;
 pub struct Verifier {
     keys: ArcSwap<Keys>,
     expected: Expected,
-    /// What this process knows of ended sessions and changed roles.
+    /// What this process knows of ended sessions and stale tokens.
     pub revocations: Arc<RevocationSet>,
 }
 
