@@ -52,6 +52,8 @@ export type Code =
   | 'method_not_allowed'
   /** 408: The request took too long to arrive. Send the request again, and faster. */
   | 'timeout'
+  /** 409: The page with this form shows another account than the one that is signed in now, so nothing was done. Open the page again, and see whose account it shows. */
+  | 'other_account'
   /** 409: This email address is already registered. Sign in with it, or use another address. */
   | 'email_taken'
   /** 409: This is the last admin: give the role to somebody else first. Make somebody else an admin first. */

@@ -14,3 +14,19 @@ export function trimmed(text: string): string {
 }
 
 const isSpace = (code: number) => code === 0x20 || code === 0x09 || code === 0x0a || code === 0x0c || code === 0x0d
+
+/** Whether no host beside the server can set a cookie of this name. */
+export const isBoundToHost = (name: string) => name.startsWith('__Host-')
+
+/**
+ * Whether a browser that sends this keeps the server's own cookies at home, by `SameSite`. What comes all the same was
+ * planted, unless its name is bound to the host.
+ */
+export function keepsCookiesAtHome(linesOf: (header: string) => string[], lax: boolean): boolean {
+  const says = (name: string, value: string) =>
+    linesOf(name).some((line) => line.split(',').some((one) => trimmed(one) === value))
+  if (!says('sec-fetch-site', 'cross-site')) return false
+  // A form that another site sends has an `Origin`, a link has none.
+  const isLink = says('sec-fetch-mode', 'navigate') && says('sec-fetch-dest', 'document') && !linesOf('origin').length
+  return !(lax && isLink)
+}

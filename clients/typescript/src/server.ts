@@ -1,21 +1,27 @@
 import { type Client, createClient } from './client.js'
-import { halves, trimmed } from './cookies.js'
+import { halves, isBoundToHost, keepsCookiesAtHome, trimmed } from './cookies.js'
 import type { Options } from './types.js'
 
 /**
  * A client for one request that a server answers, in the name of whoever sent it: their cookies go to Doorward and to
  * `apis`, and what those set comes back to be handed on. Nothing outlives the request, and nothing is shared.
  *
- * @param cookies the request's `Cookie` header
+ * Where another site makes the browser ask, only cookies go out whose names begin with `__Host-`: a host beside could have
+ * planted the others. With `lax`, for a server with `cookie.same_site = "lax"`, those of a link go out too.
+ *
+ * @param headers the request's headers, as one of Node's servers has them, or as `fetch` does
  * @param setCookie takes each `Set-Cookie` that belongs into the answer
  */
 export function forRequest(
-  options: Options & { url: string },
-  cookies: string | null | undefined,
+  options: Options & { url: string; lax?: boolean },
+  headers: Headers | Record<string, string | string[] | undefined>,
   setCookie: (header: string) => void,
 ): Client {
+  const linesOf = (name: string) => [(headers instanceof Headers ? headers.get(name) : headers[name]) ?? []].flat()
+  const stayAtHome = keepsCookiesAtHome(linesOf, options.lax ?? false)
   // Each as it came, also two of one name: which of them counts, the server judges.
-  let pairs = (cookies ?? '').split(';').map(trimmed).filter(Boolean)
+  let pairs = linesOf('cookie').join(';').split(';').map(trimmed).filter(Boolean)
+  if (stayAtHome) pairs = pairs.filter((pair) => isBoundToHost(nameOf(pair)))
   const send = options.fetch ?? fetch
   const { origin } = new URL(options.url)
   return createClient({

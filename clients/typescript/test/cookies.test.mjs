@@ -72,9 +72,9 @@ const frames = {
   },
 }
 
-/** Sends each line as it is, byte for byte. */
-async function ask(port, lines) {
-  const headers = ['host', 'app.example.com', ...lines.flatMap((line) => ['cookie', line])]
+/** Sends each line as it is, byte for byte, and what a browser says of where the request comes from. */
+async function ask(port, lines, fetch = []) {
+  const headers = ['host', 'app.example.com', ...lines.flatMap((line) => ['cookie', line]), ...fetch.flat()]
   const asked = request({ port, host: '127.0.0.1', path: '/', headers })
   asked.end()
   const [answer] = await once(asked, 'response')
@@ -99,9 +99,9 @@ for (const [name, frame] of Object.entries(frames)) {
         const app = use(await frame(guard))
         const rows = table.rows.filter((row) => row.setting === setting)
         assert.ok(rows.length > 50)
-        for (const { name, lines, ...expected } of rows) {
+        for (const { name, lines, fetch, ...expected } of rows) {
           const before = server.asked.length
-          const { status, challenge, verdict, session, cookie } = await ask(app.port, [...lines, '__Host-device=d'])
+          const { status, challenge, verdict, session, cookie } = await ask(app.port, [...lines, '__Host-device=d'], fetch)
           if (verdict !== expected.verdict || session !== expected.session) wrong.push(`${setting}, ${name}: ${verdict} ${session}`)
           assert.ok(server.asked.length <= before + 1, `${name}: more than one question`)
           if (verdict === 'ambiguous_cookies') assert.deepEqual([status, challenge?.startsWith('Bearer')], [401, true])
@@ -128,7 +128,7 @@ test('x13_a_client_for_one_request_sends_each_cookie_as_it_came', { timeout: 60_
     const { url } = use(await listening(server))
     const sending = async (cookies, ...answers) => {
       const handed = []
-      const client = forRequest({ url }, cookies, (line) => handed.push(line))
+      const client = forRequest({ url }, cookies ? { cookie: cookies } : {}, (line) => handed.push(line))
       set.push(...answers)
       for (let n = 0; n < 2; n += 1) await client.fetch('/')
       return [...seen.splice(0), handed.length]
@@ -152,9 +152,28 @@ test('x02_a_client_for_one_request_sends_the_refresh_token_to_its_server_alone',
     const echo = () => createServer((incoming, outgoing) => outgoing.end(String(seen.push(incoming.headers.cookie))))
     const [server, api] = [use(await listening(echo())), use(await listening(echo()))]
     const ours = ['token=t', '__Host-refresh_token=r', 'refresh_token=r', '__Host-device=d', 'device=d', 'refresh_token2=x']
-    const client = forRequest({ url: server.url, apis: [api.url] }, ours.join('; '), () => {})
+    const client = forRequest({ url: server.url, apis: [api.url] }, { cookie: ours.join('; ') }, () => {})
     await client.fetch(`${server.url}/profile`)
     await client.fetch(`${api.url}/things`)
     assert.deepEqual(seen, [ours.join('; '), 'token=t; refresh_token2=x'])
+  }),
+)
+
+test('x02_a_client_for_one_request_sends_nothing_that_was_planted_where_another_site_asks', { timeout: 60_000 }, () =>
+  using(async (use) => {
+    const seen = []
+    const server = use(await listening(createServer((incoming, outgoing) => outgoing.end(String(seen.push(incoming.headers.cookie))))))
+    const link = { 'sec-fetch-site': 'cross-site', 'sec-fetch-mode': 'navigate', 'sec-fetch-dest': 'document' }
+    const cookie = '__Secure-sessionId=planted; token=planted; __Host-token=real'
+    const sent = async (headers, options = {}) => {
+      await forRequest({ url: server.url, ...options }, headers, () => {}).fetch('/')
+      return seen.pop()
+    }
+    for (const as of [(headers) => headers, (headers) => new Headers(headers)]) {
+      assert.equal(await sent(as({ ...link, cookie })), '__Host-token=real')
+      assert.equal(await sent(as({ ...link, cookie }), { lax: true }), cookie)
+      assert.equal(await sent(as({ ...link, cookie, origin: 'null' }), { lax: true }), '__Host-token=real')
+      for (const site of ['same-site', 'same-origin', 'none']) assert.equal(await sent(as({ ...link, 'sec-fetch-site': site, cookie })), cookie)
+    }
   }),
 )

@@ -34,10 +34,10 @@ test('the Express application lets in who is signed in, and out who was signed o
 
     const cookies = new Map()
     const keep = (line) => cookies.set(...line.split(';')[0].split('='))
-    const bob = forRequest({ url: server.url, mode: 'session' }, '', keep)
+    const bob = forRequest({ url: server.url, mode: 'session' }, {}, keep)
     await bob.register({ ...ada, name: 'bob', email: email('bob') })
     const cookie = `sessionId=${cookies.get('sessionId')}`
-    const visiting = (cookie) => forRequest({ url: server.url, apis: [app.url] }, cookie, () => {})
+    const visiting = (cookie) => forRequest({ url: server.url, apis: [app.url] }, { cookie }, () => {})
     const browser = visiting(cookie)
     assert.equal((await get('/dashboard', browser)).identity.mode, 'session')
     server.role('bob', 'admin')

@@ -1,10 +1,14 @@
 use std::mem;
 
 use doorward_core::Refusal;
-use http::{HeaderMap, HeaderValue, header};
+use http::{HeaderMap, HeaderName, HeaderValue, header};
 use memchr::memchr_iter;
 
-/// The names of the cookies that carry credentials.
+const SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
+const MODE: HeaderName = HeaderName::from_static("sec-fetch-mode");
+const DEST: HeaderName = HeaderName::from_static("sec-fetch-dest");
+
+/// The names of the cookies that carry credentials, and when browsers send them.
 #[derive(Debug, Clone)]
 pub struct CookieNames {
     /// The access token of cookie mode, by default `__Host-token`.
@@ -16,6 +20,9 @@ pub struct CookieNames {
     pub refresh: String,
     /// What a browser shows at its next sign-in, by default `__Host-device`: for the server alone too.
     pub device: String,
+    /// Whether the server's setting `cookie.same_site` is `lax`: then browsers also send the cookies when a link of
+    /// another site opens a page.
+    pub lax: bool,
 }
 
 impl Default for CookieNames {
@@ -25,8 +32,43 @@ impl Default for CookieNames {
             session: "__Host-sessionId".into(),
             refresh: "__Host-refresh_token".into(),
             device: "__Host-device".into(),
+            lax: false,
         }
     }
+}
+
+impl CookieNames {
+    /// Takes the cookies out of a request that can't be the server's own: `SameSite` keeps those at home where another
+    /// site makes a browser ask. What comes all the same, under a name that isn't bound to the host by `__Host-`, was
+    /// planted by a host beside this one (attack X02).
+    pub fn strip_planted(&self, headers: &mut HeaderMap) {
+        if !self.stay_at_home(headers) {
+            return;
+        }
+        for name in [&self.token, &self.session, &self.refresh, &self.device] {
+            if is_plantable(name) {
+                strip(headers, name);
+            }
+        }
+    }
+
+    /// Whether a browser that sends this says that it keeps the server's own cookies at home.
+    fn stay_at_home(&self, headers: &HeaderMap) -> bool {
+        let says = |name: HeaderName, value: &str| {
+            let mut said =
+                headers.get_all(name).iter().flat_map(|line| line.as_bytes().split(|byte| *byte == b','));
+            said.any(|one| one.trim_ascii() == value.as_bytes())
+        };
+        // A form that another site sends has an `Origin`, a link has none.
+        let is_link =
+            || says(MODE, "navigate") && says(DEST, "document") && !headers.contains_key(header::ORIGIN);
+        says(SITE, "cross-site") && !(self.lax && is_link())
+    }
+}
+
+/// Whether a host beside the server can set a cookie of this name.
+fn is_plantable(name: &str) -> bool {
+    !name.starts_with("__Host-")
 }
 
 /// How many cookies of one name are looked at; a request with more is refused.
@@ -56,7 +98,7 @@ pub enum Credentials<'a> {
 /// Picks what a request is judged by.
 ///
 /// `Authorization`, where present, is judged alone: a bad one never falls back to a cookie (attack K06), and two are
-/// refused (J36). Of the cookies equal values count once.
+/// refused (J36). Of the cookies equal values count once, and those don't that [`CookieNames::strip_planted`] takes away.
 ///
 /// # Errors
 /// [`Refusal::TokenMissing`] without a credential, [`Refusal::TokenInvalid`] if none can be read,
@@ -69,24 +111,37 @@ pub fn credentials<'a>(headers: &'a HeaderMap, names: &CookieNames) -> Result<Cr
         let one = token.map(|token| Credentials::One(Credential::BearerToken(token)));
         return one.ok_or(Refusal::TokenInvalid);
     }
+    let stay_at_home = names.stay_at_home(headers);
+    let counts = |name: &str| !stay_at_home || !is_plantable(name);
     let mut found = cookies(headers).filter_map(|(name, value)| match name {
-        _ if name == names.token.as_bytes() => Some(str::from_utf8(value).map(Credential::CookieToken)),
-        _ if name == names.session.as_bytes() => Some(str::from_utf8(value).map(Credential::SessionSecret)),
+        _ if name == names.token.as_bytes() && counts(&names.token) => {
+            Some(str::from_utf8(value).map(Credential::CookieToken))
+        }
+        _ if name == names.session.as_bytes() && counts(&names.session) => {
+            Some(str::from_utf8(value).map(Credential::SessionSecret))
+        }
         _ => None,
     });
     let Some(first) = found.next() else { return Err(Refusal::TokenMissing) };
     match (found.next(), first) {
         (None, Ok(one)) => Ok(Credentials::One(one)),
         (None, Err(_)) => Err(Refusal::TokenInvalid),
-        (Some(_), _) => several(headers, names),
+        (Some(_), _) => several(
+            headers,
+            [&names.token, &names.session].map(|name| Some(&**name).filter(|name| counts(name))),
+        ),
     }
 }
 
 /// The usual request never comes here: this takes memory.
 #[cold]
-fn several<'a>(headers: &'a HeaderMap, names: &CookieNames) -> Result<Credentials<'a>, Refusal> {
-    let tokens = distinct(headers, &names.token)?.into_iter().map(Credential::CookieToken);
-    let secrets = distinct(headers, &names.session)?.into_iter().map(Credential::SessionSecret);
+fn several<'a>(
+    headers: &'a HeaderMap,
+    [token, session]: [Option<&str>; 2],
+) -> Result<Credentials<'a>, Refusal> {
+    let values = |name: Option<&str>| name.map_or(Ok(Vec::new()), |name| distinct(headers, name));
+    let tokens = values(token)?.into_iter().map(Credential::CookieToken);
+    let secrets = values(session)?.into_iter().map(Credential::SessionSecret);
     let found: Vec<_> = tokens.chain(secrets).collect();
     match *found {
         [] => Err(Refusal::TokenInvalid),

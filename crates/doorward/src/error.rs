@@ -145,6 +145,10 @@ errors! {
         METHOD_NOT_ALLOWED "method_not_allowed", no_method(has), do "Use one of those in `Allow`.";
     /// The client took too long to send its request.
     Timeout: REQUEST_TIMEOUT "timeout", "The request took too long to arrive", do "Send the request again, and faster.";
+    /// The form stands on a page of one account, and another is signed in where it arrives.
+    OtherAccount: CONFLICT "other_account",
+        "The page with this form shows another account than the one that is signed in now, so nothing was done",
+        do "Open the page again, and see whose account it shows.";
     /// Somebody has this email address.
     EmailTaken: CONFLICT "email_taken", "This email address is already registered",
         do "Sign in with it, or use another address.", in forms;

@@ -1,6 +1,6 @@
 import type { IncomingHttpHeaders, IncomingMessage } from 'node:http'
 
-import { halves, trimmed } from '../cookies.js'
+import { halves, isBoundToHost, keepsCookiesAtHome, trimmed } from '../cookies.js'
 
 /** A credential of a request, unverified. */
 export type Credential = { mode: 'bearer' | 'cookie'; token: string } | { mode: 'session'; secret: string }
@@ -14,6 +14,8 @@ export interface CookieNames {
   refresh: string
   /** What a browser shows at its next sign-in, for the server alone too. */
   device: string
+  /** Whether the server's setting `cookie.same_site` is `lax`. */
+  lax: boolean
 }
 
 /** A request as one of Node's servers has it, or as `fetch` does. */
@@ -27,7 +29,8 @@ const MOST_COOKIES = 64
 
 /**
  * Picks what a request is judged by. `Authorization`, where present, is judged alone. Of cookies each different value
- * counts: at most one may prove a live session.
+ * counts: at most one may prove a live session. What a host beside the server can plant doesn't count where a browser keeps
+ * the server's own cookies at home.
  */
 export function credentials(
   request: Incoming,
@@ -39,10 +42,12 @@ export function credentials(
     return token ? [{ mode: 'bearer', token }] : 'token_invalid'
   }
   const [tokens, secrets]: [string[], string[]] = [[], []]
+  const stayAtHome = keepsCookiesAtHome((header) => lines(request, header), names.lax)
+  const counts = (name: string) => !stayAtHome || isBoundToHost(name)
   for (const pair of lines(request, 'cookie').flatMap((line) => line.split(';'))) {
     const [name, value] = halves(pair)
-    if (name === names.token) tokens.push(value)
-    if (name === names.session) secrets.push(value)
+    if (name === names.token && counts(name)) tokens.push(value)
+    if (name === names.session && counts(name)) secrets.push(value)
   }
   if (tokens.length > MOST_COOKIES || secrets.length > MOST_COOKIES) return 'too_many_cookies'
   const found: Credential[] = []

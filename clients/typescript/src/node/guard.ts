@@ -56,7 +56,7 @@ export interface Health {
   problem?: string
 }
 
-const COOKIES = { token: '__Host-token', session: '__Host-sessionId', refresh: '__Host-refresh_token', device: '__Host-device' }
+const COOKIES = { token: '__Host-token', session: '__Host-sessionId', refresh: '__Host-refresh_token', device: '__Host-device', lax: false }
 const MEMO = 8_192
 const MEMO_TOKEN = 1_024
 /** The one spelling of 32 bytes. */

@@ -106,13 +106,15 @@ fn every_template_renders_and_escapes() {
                 invite => HOSTILE, user => hostile(), typed => hostile(), query => hostile(), may => hostile(),
                 link => hostile(), sessions => lists.clone(), cards => cards.clone(), users => lists.clone(), entries => lists.clone(),
                 invitations => lists.clone(), clients => lists.clone(), made => hostile(), write => true, later => true, current => HOSTILE, next => HOSTILE,
-                roles => [HOSTILE], all_roles => [HOSTILE], has_password => true, own => false, purpose => HOSTILE, action => HOSTILE, back => HOSTILE, fields => [hostile()], notice => HOSTILE, trouble, now,
+                roles => [HOSTILE], all_roles => [HOSTILE], has_password => true, own => false, on => HOSTILE, purpose => HOSTILE, action => HOSTILE, back => HOSTILE, fields => [hostile()], notice => HOSTILE, trouble, now,
             };
             let page = pages.engine.get_template(name).unwrap().render(context).unwrap();
             assert!(!page.contains("<script>") && !page.contains("1)</script>\"'"), "{name}: {page}");
             assert!(page.contains("<title>") && page.matches("<h1").count() == 1, "{name}: {page}");
             let count = |text: &str| page.matches(text).count();
             assert_eq!(count("method=\"post\""), count("name=\"form_key\""), "{name}: a form without a key");
+            let bound = count("name=\"account\"") + count("name=\"ticket\"");
+            assert_eq!(count("name=\"form_key\""), bound, "{name}: a form for whatever account comes along");
         }
     }
 }

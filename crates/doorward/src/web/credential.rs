@@ -148,8 +148,13 @@ pub(crate) fn go(app: &App, path: &str) -> Response {
 
 /// The same: 303 by GET, 307 as the request came.
 pub(crate) fn go_as(app: &App, status: StatusCode, place: &str) -> Response {
+    (status, [(LOCATION, self::place(app, place))]).into_response()
+}
+
+/// The URL of such a place.
+pub(crate) fn place(app: &App, place: &str) -> String {
     let base = if place.starts_with('/') { app.settings.base_path.as_str() } else { "" };
-    (status, [(LOCATION, format!("{base}{place}"))]).into_response()
+    format!("{base}{place}")
 }
 
 /// Clears the cookies that a sign-in in bearer mode leaves behind: their session ended with it.

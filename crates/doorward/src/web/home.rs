@@ -25,11 +25,12 @@ pub(crate) async fn home(app: &App, identity: &Identity, typed: Value) -> Result
     Ok(shown)
 }
 
-/// Which pages of admins this caller may see, and the ticket with which every page signs out of the session that it shows:
-/// the cookie that proved it here may not come along to `/logout` (attack X03).
+/// Which pages of admins this caller may see, whose account the page shows, and the ticket with which every page signs out
+/// of the session that it shows: the cookie that proved it here may not come along to other paths (attacks X02, X03).
 pub(crate) fn may_see(app: &App, caller: &Identity) -> Value {
     let sees = |permission| app.settings.roles.grants(caller.role, permission);
     context! {
+        account => caller.user.to_string(),
         sign_out => app.sessions.tickets.issue(&[caller.session]),
         see_users => sees(permission::USERS_READ), see_sessions => sees(permission::SESSIONS_READ),
         see_clients => sees(permission::CLIENTS_READ), see_audit => sees(permission::AUDIT_READ),

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use axum::response::{IntoResponseParts, ResponseParts};
 use cookie::{Cookie, CookieBuilder, SameSite, time::OffsetDateTime};
-use doorward_core::Timestamp;
+use doorward_core::{Mode, Timestamp};
 use doorward_guard::CookieNames;
 use http::HeaderValue;
 use http::header::SET_COOKIE;
@@ -55,6 +55,7 @@ impl CookieJar {
             session: prefixed(of_session, &settings.cookie_session),
             refresh: prefixed("__Host-", &settings.cookie_refresh),
             device: prefixed("__Host-", &settings.cookie_device),
+            lax: matches!(settings.cookie_same_site, settings::SameSite::Lax),
         };
         let ours = |name: &str, domain| Ours { name: name.into(), path: "/".into(), domain };
         let former = Ours {
@@ -74,6 +75,12 @@ impl CookieJar {
                 settings::SameSite::Lax => SameSite::Lax,
             },
         }
+    }
+
+    /// Whether no other host can set the cookie that proves a sign-in of this mode.
+    pub(crate) fn is_bound_to_host(&self, mode: Mode) -> bool {
+        let name = if mode == Mode::Session { &self.names.session } else { &self.names.token };
+        name.starts_with("__Host-")
     }
 
     /// Sets one cookie until `expires_at`, the end of the session: an expired JWT must still reach /logout.

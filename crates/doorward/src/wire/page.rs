@@ -7,7 +7,7 @@ use axum::response::{Html, IntoResponse, Response};
 use http::StatusCode;
 use http::header::{CONTENT_SECURITY_POLICY, HeaderName, HeaderValue};
 use minijinja::value::Serde;
-use minijinja::{Environment, UndefinedBehavior, Value, context};
+use minijinja::{Environment, State, UndefinedBehavior, Value, context};
 
 use super::assets;
 use super::words;
@@ -18,6 +18,8 @@ use crate::settings::{Registration, Settings};
 const OPENER_POLICY: HeaderName = HeaderName::from_static("cross-origin-opener-policy");
 /// The name of the field of a form that has its key.
 pub(crate) const FORM_KEY: &str = "form_key";
+/// The name of the field of a form that has the id of the user whose account its page shows.
+pub(crate) const ACCOUNT: &str = "account";
 const SAME_ORIGIN: HeaderValue = HeaderValue::from_static("same-origin");
 const POLICY: &str = "default-src 'none'; style-src 'self'; img-src 'self'; frame-ancestors 'none'; base-uri 'none'; \
      form-action 'self'";
@@ -84,6 +86,7 @@ impl Pages {
             }
         }
         engine.add_function(FORM_KEY, form_key);
+        engine.add_function("shown_account", shown_account);
         engine.add_filter("ago", words::ago);
         engine.add_filter("day", words::day);
         engine.add_filter("moment", words::moment);
@@ -168,6 +171,11 @@ impl Pages {
         let title = "Two sign-ins at once";
         self.show("error.html", status, context! { title, code, message, fields, wait, request_id, ticket })
     }
+}
+
+/// The id of the user whose account a page shows, where it is a page of an account.
+fn shown_account(state: &State<'_, '_>) -> Option<Value> {
+    state.lookup("may")?.get_attr(ACCOUNT).ok()
 }
 
 /// A key of 128 bits for one form of a page.

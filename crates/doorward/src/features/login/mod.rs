@@ -74,12 +74,18 @@ async fn form(
     query: Query,
 ) -> Response {
     let back = query.text("return_to").and_then(|text| return_to(&app.settings, text));
+    let mut on = None;
     if reader.is_person() {
         let home = back.unwrap_or("/dashboard");
         let elsewhere = from_elsewhere(&headers);
         match app.guard.check(&headers).await {
             Ok(identity) if reaches(&app.settings, identity.mode, home) => {
-                return credential::go(&app, home);
+                // The page may have sent them, since the cookie that came here doesn't go there: a host beside planted it
+                // for this path, and there and back would be a circle (attack X02).
+                if back.is_none() || app.cookies.is_bound_to_host(identity.mode) {
+                    return credential::go(&app, home);
+                }
+                (said, on) = (Some(SIGNED_IN), Some(home));
             }
             // With a `return_to` they have been sent here, and a detour would lead in a circle: unless an application
             // sent them, and another site sent them there, so that our cookies stayed at home.
@@ -95,15 +101,19 @@ async fn form(
             _ => {}
         }
     }
-    let context = context! { notice => said, ..shown(back, "") };
+    let on = on.map(|place| credential::place(&app, place));
+    let context = context! { notice => said, on, ..shown(back, "") };
     app.pages.show("login.html", StatusCode::OK, context)
 }
 
 /// What a browser with two live sign-ins is told; the next sign-in ends both.
 const TWO: &str = "This browser holds two different sign-ins. Sign in again: that ends both.";
 
+/// What somebody is told who was sent to sign in and is signed in.
+const SIGNED_IN: &str = "You are signed in already. Go on, or sign in again.";
+
 fn shown(back: Option<&str>, email: &str) -> Value {
-    context! { return_to => back.unwrap_or_default(), email }
+    context! { return_to => back.unwrap_or_default(), on => (), email }
 }
 
 async fn login(State(app): State<App>, client: Client, headers: HeaderMap, mut input: Input) -> Response {

@@ -461,6 +461,9 @@ impl Operation {
         if self.method != Method::GET {
             all.push(Error::CrossSite);
         }
+        if self.method == Method::POST && matches!(self.says.who, Who::SignedIn | Who::May(_)) {
+            all.push(Error::OtherAccount);
+        }
         if self.needs_room() {
             all.push(Error::NoRoom);
         }

@@ -1,6 +1,6 @@
 //! What stands before the routes. [`Front::answer`] is the order in which a request is judged, answered and completed:
 //!
-//! 1. [`origins`](crate::wire::origins): whose page sent it, and whether it may ask at all
+//! 1. [`origins`](crate::wire::origins): whose page sent it, and whether it may ask at all; cookies that can't be ours go
 //! 2. `express`: what memory has for a program is answered here, before the router
 //! 3. the routes; what changes something runs to its end, and a form runs once (`once`)
 //! 4. `refusal`: an error becomes problem details, a page, OAuth's form or a proxy's answer
@@ -92,6 +92,7 @@ impl<S: Answers> Front<S> {
         let app = &self.app;
         let sender = app.origins.sender(&request);
         sender.strip(&mut request);
+        app.cookies.names.strip_planted(request.headers_mut());
         let asked = Asked::by(app, &self.paths, &request);
         let user = user_of_session(app, peer, &request);
         app.origins.note(sender, request.headers(), asked.id, || app.clock.ran());

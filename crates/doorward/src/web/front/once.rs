@@ -1,6 +1,9 @@
 //! A form of ours runs once, however often it is sent: a double click, a reload of its answer. Each form has a key of its
 //! own, and the browser a cookie. The same key, cookie and fields are the same form: it waits for the first, and ends the
 //! same way. Without key or cookie a form is answered as it comes.
+//!
+//! A form of a page that shows an account acts on that account alone: where another is signed in by now, or a planted cookie
+//! came to the page and not to where the form goes, it is refused (attack X02).
 
 use std::panic::{AssertUnwindSafe, resume_unwind};
 use std::sync::Arc;
@@ -29,7 +32,7 @@ use crate::sign_ins::SignIn;
 use crate::web::input::read_body;
 use crate::web::{credential, proof};
 use crate::wire::client::Client;
-use crate::wire::page::{Again, FORM_KEY};
+use crate::wire::page::{ACCOUNT, Again, FORM_KEY};
 use crate::wire::reader::Reader;
 
 /// How long a repeat waits for the first. Hashing a password takes no longer (`hashing.timeout`).
@@ -179,20 +182,38 @@ fn outcome(app: &App, response: &Response, asked: bool) -> Option<Outcome> {
 }
 
 /// The request, and what makes it the same as another, where it is a form with a key and a cookie.
+///
+/// # Errors
+/// [`Error::OtherAccount`], or the body can't be read.
 async fn read(app: &App, request: Request) -> Result<(Request, Option<Hash>)> {
     let headers = request.headers();
-    let cookies = distinct(headers, app.cookies.form()).unwrap_or_default().join(";");
     let is_form = *request.method() == Method::POST
         && Reader::of(request.method(), headers).is_person()
         && !headers.contains_key(CONTENT_ENCODING);
-    if cookies.is_empty() || !is_form {
+    if !is_form {
         return Ok((request, None));
     }
     let (parts, body) = request.into_parts();
     let body = read_body(&parts.headers, body, &app.settings).await?;
+    check_account(app, &parts.headers, &body).await?;
+    let cookies = distinct(&parts.headers, app.cookies.form()).unwrap_or_default().join(";");
     let path = parts.uri.path_and_query().map(|path| path.as_str().to_owned()).unwrap_or_default();
-    let hash = has_key(&body).then(|| app.posts.hash(&[path.as_bytes(), cookies.as_bytes(), &body]));
+    let is_known = !cookies.is_empty() && has_key(&body);
+    let hash = is_known.then(|| app.posts.hash(&[path.as_bytes(), cookies.as_bytes(), &body]));
     Ok((Request::from_parts(parts, Body::from(body)), hash))
+}
+
+/// Refuses a form whose page shows another account than the one it would act on. Who isn't signed in is not looked at: the
+/// routes do that.
+async fn check_account(app: &App, headers: &HeaderMap, body: &Bytes) -> Result<()> {
+    let fields = url::form_urlencoded::parse(body);
+    let shown: Vec<_> = fields.filter(|(name, _)| name == ACCOUNT).map(|(_, id)| id.into_owned()).collect();
+    if shown.is_empty() {
+        return Ok(());
+    }
+    let Ok(identity) = app.guard.check(headers).await else { return Ok(()) };
+    let user = identity.user.to_string();
+    if shown.iter().all(|id| *id == user) { Ok(()) } else { Err(Error::OtherAccount) }
 }
 
 /// Whether a form has one key, of 128 bits.

@@ -32,7 +32,7 @@ const EXPIRED_PHONE: &str = "01890a5d-ac96-774b-bcce-b302099a8107";
 /// A name for settings of a server, the settings, what its cookies are called, and its issuer.
 type Setting = (&'static str, &'static [(&'static str, &'static str)], [&'static str; 3], &'static str);
 
-const SETTINGS: [Setting; 3] = [
+const SETTINGS: [Setting; 4] = [
     ("usual", &[], ["__Host-token", "__Host-sessionId", "__Host-refresh_token"], "doorward"),
     (
         "domain",
@@ -41,7 +41,9 @@ const SETTINGS: [Setting; 3] = [
         "https://accounts.example.com",
     ),
     ("dev", &[("dev", "true")], ["token", "sessionId", "refresh_token"], "doorward"),
+    ("lax", &[("dev", "true"), LAX], ["token", "sessionId", "refresh_token"], "doorward"),
 ];
+const LAX: (&str, &str) = ("cookie.same_site", "lax");
 
 fn path() -> PathBuf {
     super::path().with_file_name("cookies.json")
@@ -274,17 +276,69 @@ fn many(v: &Values) -> Vec<Row> {
     ]
 }
 
+/// What a browser says of where a request comes from.
+type Fetch = &'static [(&'static str, &'static str)];
+
+const LINK: Fetch =
+    &[("sec-fetch-site", "cross-site"), ("sec-fetch-mode", "navigate"), ("sec-fetch-dest", "document")];
+const FORM: Fetch = &[LINK[0], LINK[1], LINK[2], ("origin", "https://evil.example")];
+const FRAME: Fetch = &[LINK[0], LINK[1], ("sec-fetch-dest", "iframe")];
+const IMAGE: Fetch = &[LINK[0], ("sec-fetch-mode", "no-cors"), ("sec-fetch-dest", "image")];
+const SAID_TWICE: Fetch = &[("sec-fetch-site", "same-origin"), LINK[0]];
+const JOINED: Fetch = &[("sec-fetch-site", "same-origin, cross-site")];
+
+/// Rows of requests that another site causes. What a host beside the server can plant doesn't count there, since the
+/// server's own cookies stay at home; with `SameSite=Lax` they come with a link.
+fn from_elsewhere(v: &Values, lax: bool) -> Vec<(Fetch, Row)> {
+    let Values { t, s, ada, carol, .. } = v;
+    let a = secret("a");
+    let is_bound = |name: &str| name.starts_with("__Host-");
+    let mut rows = Vec::new();
+    for fetch in [LINK, FORM, FRAME, IMAGE, SAID_TWICE, JOINED] {
+        let counts = |name: &str| is_bound(name) || (lax && fetch == LINK);
+        let one = |name: &str, session: &'static str| if counts(name) { session } else { "token_missing" };
+        let mut row =
+            |name: &'static str, line: String, expected| rows.push((fetch, (name, vec![line], expected)));
+        row("from another site, one token", format!("{t}={ada}"), one(t, OF_ADA));
+        row("from another site, one secret", format!("x=y; {s}={a}"), one(s, PHONE_OF_ADA));
+        let two = if counts(t) { "ambiguous_cookies" } else { "token_missing" };
+        row("from another site, two users' tokens", format!("{t}={ada}; {t}={carol}"), two);
+        let beside = match (counts(t), counts(s)) {
+            (true, true) => "ambiguous_cookies",
+            (true, false) => OF_CAROL,
+            _ => "token_missing",
+        };
+        row("from another site, two users, of two modes", format!("{s}={a}; {t}={carol}"), beside);
+        let many = if counts(s) { "too_many_cookies" } else { "token_missing" };
+        row("from another site, 65 secrets", format!("{s}={a};").repeat(65), many);
+    }
+    for site in ["same-site", "same-origin", "none"] {
+        let fetch: Fetch = match site {
+            "same-site" => &[("sec-fetch-site", "same-site")],
+            "same-origin" => &[("sec-fetch-site", "same-origin")],
+            _ => &[("sec-fetch-site", "none")],
+        };
+        rows.push((fetch, ("from our own site, one secret", vec![format!("{s}={a}")], PHONE_OF_ADA)));
+    }
+    rows
+}
+
 fn made() -> Value {
     let mut settings = serde_json::Map::new();
     let mut lines = Vec::new();
-    for (setting, _, names, issuer) in SETTINGS {
-        let [token, session, refresh] = names;
+    for (setting, given, names, issuer) in SETTINGS {
+        let ([token, session, refresh], lax) = (names, given.contains(&LAX));
         settings.insert(
             setting.into(),
-            json!({ "token": token, "session": session, "refresh": refresh, "issuer": issuer }),
+            json!({ "token": token, "session": session, "refresh": refresh, "issuer": issuer, "lax": lax }),
         );
-        for (name, sent, expected) in rows(&Values::of(names, issuer)) {
+        let values = Values::of(names, issuer);
+        let own = rows(&values).into_iter().map(|row| (&[][..], row));
+        for (fetch, (name, sent, expected)) in own.chain(from_elsewhere(&values, lax)) {
             let mut line = json!({ "setting": setting, "name": name, "lines": sent, "verdict": expected });
+            if !fetch.is_empty() {
+                line["fetch"] = json!(fetch);
+            }
             if expected.parse::<SessionId>().is_ok() {
                 line["verdict"] = "ok".into();
                 line["session"] = expected.into();
@@ -327,7 +381,10 @@ fn the_table_of_cookies_is_what_its_generator_writes() {
 fn headers(row: &Value) -> HeaderMap {
     let bytes = |line: &Value| text(line).chars().map(|one| u8::try_from(one).unwrap()).collect::<Vec<_>>();
     let lines = row["lines"].as_array().unwrap().iter();
-    lines.map(|line| (header::COOKIE, HeaderValue::from_bytes(&bytes(line)).unwrap())).collect()
+    let cookies = lines.map(|line| (header::COOKIE, HeaderValue::from_bytes(&bytes(line)).unwrap()));
+    let fetch = row["fetch"].as_array().into_iter().flatten();
+    let fetch = fetch.map(|pair| (text(&pair[0]).parse().unwrap(), text(&pair[1]).parse().unwrap()));
+    cookies.chain(fetch).collect()
 }
 
 /// A server with these settings, and the users, sessions and least versions of the table.
@@ -456,6 +513,7 @@ async fn the_guard_gives_the_verdicts_of_the_table_of_cookies() {
             token: token.into(),
             session: session.into(),
             refresh: refresh.into(),
+            lax: settings.contains(&LAX),
             ..Default::default()
         };
         let guard = Guard::builder()
