@@ -1,8 +1,7 @@
 //! Changing accounts: the one place where users are made, changed, disabled and deleted, whoever asks: their owner, an
 //! admin, or the command line.
 //!
-//! Every act is one transaction that writes first what it depends on: the user's row, and the row `admins_lock` where it
-//! could remove the last admin. Afterwards, before the answer, it is put in force in memory.
+//! Every act writes first what it depends on: the user's row, and the row `admins_lock` if it could remove the last admin.
 
 mod steps;
 
@@ -13,27 +12,26 @@ use doorward_core::name::DisplayName;
 use doorward_core::role::{RoleName, Roles, permission};
 use doorward_core::{LinkId, OpaqueSecret, Refusal, SessionId, Timestamp, UserId};
 
-use crate::actors::Standing;
 pub use crate::actors::{Actor, Admin, Confirmation, Owner};
-use crate::audit::{self, Action, Entry, Log};
-use crate::clock::Clock;
+use crate::actors::{Asking, Standing};
+use crate::acts::{Act, Base, Change, Done};
+use crate::audit::{self, Action, By, Entry};
 use crate::error::{Error, Result};
 use crate::known_devices;
 use crate::links::{self, Invitation};
-use crate::revocations::{self, Because, Ending, Revocations};
-use crate::sessions::renewal::{Renewal, keep_over, renew};
+use crate::revocations::EndReason;
+use crate::sessions::end::{End, Ended, end_each, left_to_end};
+use crate::sessions::renewal::{Renewal, Renewed, keep_over, renew};
 use crate::sessions::{Issued, Sessions};
-use crate::store::{Store, Tx, values};
+use crate::store::values;
 use crate::throttle::{Kind, Throttle};
 use crate::users::{self, Subject, User, Users, VouchedBy};
-use steps::{
-    Doing, Done, Found, Needs, WITH_HASH, after_new_password, apply, end_all, is_last_admin, locked, seen,
-};
-pub(crate) use steps::{Inserted, insert};
+pub(crate) use steps::insert;
+use steps::{Found, WITH_HASH, after_new_password, apply, end_every, is_last_admin, locked, seen};
 
 /// What is to be changed; `None` stays as it is.
 #[derive(Debug, Clone, Default)]
-pub struct Change {
+pub struct UserChange {
     /// The name.
     pub name: Option<DisplayName>,
     /// The address.
@@ -44,7 +42,7 @@ pub struct Change {
     pub disabled: Option<bool>,
 }
 
-impl Change {
+impl UserChange {
     /// Whether it takes access away and does nothing else, so that neither a limit nor a full disk stops it.
     pub(crate) fn only_disables(&self) -> bool {
         self.disabled == Some(true) && self.name.is_none() && self.email.is_none() && self.role.is_none()
@@ -58,6 +56,28 @@ impl Change {
             })
             && self.role.is_none_or(|role| role == user.role)
             && self.disabled.is_none_or(|disabled| disabled == user.disabled_at.is_some())
+    }
+
+    /// The user with the change, whose address the actor vouches for or not.
+    fn applied_to(&self, old: &User, vouches: Option<VouchedBy>, now: Timestamp) -> User {
+        let mut new = old.clone();
+        if let Some(name) = &self.name {
+            name.as_str().clone_into(&mut new.name);
+        }
+        if let Some(email) = &self.email {
+            new.email = email.clone();
+            // Who writes somebody else's address vouches for it, also if it is the same.
+            if new.email != old.email || vouches.is_some() {
+                new.email_vouched_by = vouches;
+            }
+        }
+        new.role = self.role.unwrap_or(old.role);
+        new.disabled_at = match self.disabled {
+            Some(true) => Some(old.disabled_at.unwrap_or(now)),
+            Some(false) => None,
+            None => old.disabled_at,
+        };
+        new
     }
 
     /// Whether it could leave fewer admins than before.
@@ -130,12 +150,9 @@ pub(crate) struct PasswordChange {
 
 /// Changes accounts.
 pub struct Accounts {
-    store: Store,
-    clock: Clock,
-    roles: Roles,
+    base: Base,
     users: Arc<Users>,
     sessions: Arc<Sessions>,
-    revocations: Arc<Revocations>,
     throttle: Arc<Throttle>,
 }
 
@@ -144,16 +161,22 @@ const DELETE: &str = "DELETE FROM users WHERE id = $1";
 
 impl Accounts {
     pub(crate) fn new(
-        (store, clock, roles): (Store, Clock, Roles),
-        (users, sessions, revocations): (Arc<Users>, Arc<Sessions>, Arc<Revocations>),
+        base: Base,
+        users: Arc<Users>,
+        sessions: Arc<Sessions>,
         throttle: Arc<Throttle>,
     ) -> Self {
-        Self { store, clock, roles, users, sessions, revocations, throttle }
+        Self { base, users, sessions, throttle }
+    }
+
+    /// An act by this actor, now.
+    fn asking(&self, actor: Actor, permission: &'static str) -> Asking {
+        Asking { actor, roles: self.base.roles.clone(), permission, at: self.base.clock.now() }
     }
 
     /// Counts an act that adds to the database.
-    fn count(&self, actor: &Actor, now: Timestamp) -> Result<()> {
-        actor.user().map_or(Ok(()), |user| self.throttle.act(Kind::Change, user, now))
+    fn count(&self, asking: &Asking) -> Result<()> {
+        asking.actor.user().map_or(Ok(()), |user| self.throttle.act(Kind::Change, user, asking.at))
     }
 
     /// Makes an account.
@@ -162,25 +185,19 @@ impl Accounts {
     /// [`Error::EmailTaken`], an unknown role, one that the actor may not give, or [`Error::ConfirmationRequired`].
     pub async fn create(&self, new: NewUser, actor: Actor) -> Result<User> {
         self.check_role(new.role)?;
-        let now = self.clock.now();
-        let (id, roles) = (UserId::new(now, crate::random::bytes()), self.roles.clone());
-        let entry = Entry::new(Action::UserCreated, actor.by(), now).user(id);
-        let entry = entry.detail(format!("role {}", new.role));
-        let asked = actor.is_seen_to_stand(&self.store, (&roles, permission::USERS_WRITE), now).await?;
-        new.may_be_made(asked?, &roles)?;
-        self.count(&actor, now)?;
-        let created = self.store.transaction(async move |tx: &mut Tx| {
-            let asked = actor.stands(tx, (&roles, permission::USERS_WRITE), now).await?;
-            if let Err(error) = asked.and_then(|standing| new.may_be_made(standing, &roles)) {
-                return Ok(Err(error));
-            }
-            let Some(Inserted { user, .. }) = insert(tx, id, (&new, actor.vouches()), now).await? else {
-                return Ok(Err(Error::EmailTaken));
-            };
-            audit::record(tx, &entry).await?;
-            Ok(Ok(user))
-        });
-        created.await?
+        let asking = self.asking(actor, permission::USERS_WRITE);
+        let id = UserId::new(asking.at, crate::random::bytes());
+        new.may_be_made(asking.is_seen_to_stand(&self.base.store).await?, &asking.roles)?;
+        self.count(&asking)?;
+        let act = asking.act();
+        let change = async move |change: &mut Change<'_>| {
+            new.may_be_made(asking.stands(change).await?, &asking.roles)?;
+            let made = insert(change, id, (&new, asking.actor.vouches()), asking.at).await?;
+            let user = made.ok_or(Error::EmailTaken)?.user;
+            let entry = Entry::of(Action::UserCreated).user(id).detail(format!("role {}", new.role));
+            Ok(Done::new(user, entry))
+        };
+        self.base.acts.commit(act, change).await
     }
 
     /// Changes an account. A new role makes its tokens stale at once, disabling ends its sessions; a new role or address
@@ -189,88 +206,68 @@ impl Accounts {
     /// # Errors
     /// [`Error::NotFound`], [`Error::EmailTaken`], [`Error::LastAdmin`], [`Error::Forbidden`],
     /// [`Error::ConfirmationRequired`], [`Error::WrongPassword`], [`Error::TooManyAttempts`], or an unknown role.
-    pub async fn change(&self, id: UserId, change: Change, actor: Actor) -> Result<User> {
-        if let Some(role) = change.role {
+    pub async fn change(&self, id: UserId, wanted: UserChange, actor: Actor) -> Result<User> {
+        if let Some(role) = wanted.role {
             self.check_role(role)?;
         }
-        let (now, roles) = (self.clock.now(), self.roles.clone());
         let entry = match &actor {
-            Actor::Owner(owner) => Entry::new(Action::ProfileChanged, actor.by(), now).session(owner.session),
-            Actor::Admin(_) | Actor::CommandLine => Entry::new(Action::UserChanged, actor.by(), now),
+            Actor::Owner(owner) => Entry::of(Action::ProfileChanged).session(owner.session),
+            Actor::Admin(_) | Actor::CommandLine => Entry::of(Action::UserChanged),
         };
-        let entry = entry.user(id).detail(change.summary());
-        let ending = self.revocations.ending(now, Because::Disabled);
-        let admin_ttl = self.sessions.admin_absolute_ttl();
-        let needs = Needs { admins: change.may_remove_admin(), permission: permission::USERS_WRITE, now };
-        let seen = seen(&self.store, id, (&actor, &roles), needs).await?;
-        change.may_be_made(&seen.user, seen.standing, &roles)?;
-        let left = match change.disabled {
-            Some(true) => revocations::left_to_end(&self.store, id, None).await?.map_or(0, |left| left.rows),
+        let entry = entry.user(id).detail(wanted.summary());
+        let asking = self.asking(actor, permission::USERS_WRITE);
+        let seen = seen(&self.base.store, id, &asking).await?;
+        wanted.may_be_made(&seen.user, seen.standing, &asking.roles)?;
+        let left = match wanted.disabled {
+            Some(true) => left_to_end(&self.base.store, id, None).await?.map_or(0, |left| left.rows),
             _ => 0,
         };
-        if left == 0 && change.is_in(&seen.user, actor.vouches()) {
-            return self.changed_already(seen, &change, ending).await;
+        if left == 0 && wanted.is_in(&seen.user, asking.actor.vouches()) {
+            return self.changed_already(seen, &wanted, asking.at).await;
         }
-        let is_end = change.only_disables();
+        let is_end = wanted.only_disables();
         if !is_end {
-            self.count(&actor, now)?;
+            self.count(&asking)?;
         }
-        let act = async move |tx: &mut Tx, log: &Log| {
-            let locked = match locked(tx, id, (&actor, &roles), needs).await? {
-                Ok(found) => found,
-                Err(error) => return Ok(Err(error)),
-            };
-            if let Err(error) = change.may_be_made(&locked.user, locked.standing, &roles) {
-                return Ok(Err(error));
-            }
-            let doing = Doing { now, ending, admin_ttl, roles: &roles, vouches: actor.vouches() };
-            apply(tx, locked, &change, doing, (log, &entry)).await
+        let act = if is_end { asking.ending() } else { asking.act() };
+        let admin_ttl = self.sessions.admin_absolute_ttl();
+        let change = async move |change: &mut Change<'_>| {
+            let found = locked(change, id, &asking, wanted.may_remove_admin()).await?;
+            wanted.may_be_made(&found.user, found.standing, &asking.roles)?;
+            let user = apply(change, found, &wanted, &asking, admin_ttl).await?;
+            Ok(Done::new(user, entry.clone()))
         };
-        let done = if is_end {
-            audit::even_without(&self.store, act).await??
-        } else {
-            audit::together(&self.store, act).await??
-        };
-        self.put_in_force(id, &done, ending);
-        Ok(done.user)
+        self.base.acts.commit(act, change).await
     }
 
     /// The user is like that: another act may have done it, here or in another process, and may not have come to put it in
     /// force here.
-    async fn changed_already(&self, seen: Found, change: &Change, ending: Ending) -> Result<User> {
-        let id = seen.user.id;
-        let subject = Subject { user: id, role: seen.user.role, version: seen.version };
-        if change.disabled == Some(true) {
-            self.revocations.apply_over(subject, None, ending).await?;
+    async fn changed_already(&self, seen: Found, wanted: &UserChange, at: Timestamp) -> Result<User> {
+        let subject = Subject { user: seen.user.id, role: seen.user.role, version: seen.version };
+        if wanted.disabled == Some(true) {
+            self.sessions.apply_over(subject, None, at).await?;
         }
-        let done = Done { user: seen.user, claims: change.role.map(|_| subject) };
-        self.put_in_force(id, &done, ending);
-        Ok(done.user)
-    }
-
-    fn put_in_force(&self, id: UserId, done: &Done, ending: Ending) {
-        if let Some(subject) = done.claims {
-            self.revocations.apply_version(subject, ending);
+        if wanted.role.is_some() {
+            self.sessions.revocations.apply_version(subject, at);
         }
-        self.users.read_again(id);
+        self.users.read_again(seen.user.id);
+        Ok(seen.user)
     }
 
     /// Sets a new password hash, and ends the user's sessions.
     ///
     /// # Errors
     /// [`Error::NotFound`].
-    pub async fn set_password(&self, id: UserId, hash: String, entry: Entry) -> Result<u32> {
-        let now = self.clock.now();
-        let ending = self.revocations.ending(now, Because::PasswordChanged);
-        let act = async move |tx: &mut Tx, log: &Log| {
-            if tx.execute(SET_PASSWORD, values![id, &hash, now]).await? == 0 {
-                return Ok(Err(Error::NotFound));
+    pub async fn set_password(&self, id: UserId, hash: String, by: By) -> Result<u32> {
+        let change = async move |change: &mut Change<'_>| -> Result<Done<Ended>> {
+            let at = change.at;
+            if change.execute(SET_PASSWORD, values![id, &hash, at]).await? == 0 {
+                return Err(Error::NotFound);
             }
-            after_new_password(tx, id, None, ending, (log, &entry)).await.map(Ok)
+            let ended = after_new_password(change, id, None).await?;
+            Ok(Done::new(ended, Entry::of(Action::UserChanged).user(id).detail("password")))
         };
-        let ended = audit::even_without(&self.store, act).await??;
-        self.revocations.apply_version(ended.subject, ending);
-        Ok(ended.live)
+        Ok(self.base.acts.commit(Act::ending(by, self.base.clock.now()), change).await?.live)
     }
 
     /// The owner's own change, if `current` is still the stored hash: renews the session that makes it, so that copies of
@@ -278,31 +275,27 @@ impl Accounts {
     ///
     /// # Errors
     /// [`Error::WrongPassword`] if `current` is no more; [`Refusal::SessionEnded`] if the session is over, or its user gone.
-    pub(crate) async fn change_password(
-        &self,
-        change: PasswordChange,
-        entry: Entry,
-    ) -> Result<(u32, Issued)> {
-        let (renewal, now) = (change.renewal.clone(), self.clock.now());
-        let ending = self.revocations.ending(now, Because::PasswordChanged);
-        self.throttle.act(Kind::Password, change.user, now)?;
-        let act = async move |tx: &mut Tx, log: &Log| {
-            let PasswordChange { user, hash, current, renewal } = &change;
-            if tx.execute(users::LOCK, values![*user]).await? == 0 {
-                return Ok(Err(Refusal::SessionEnded.into()));
+    pub(crate) async fn change_password(&self, new: PasswordChange, by: By) -> Result<(u32, Issued)> {
+        let renewal = new.renewal.clone();
+        // The act's time is the renewal's: a form that is repeated compares it with the last use of the session.
+        let act = Act::ending(by, renewal.now);
+        self.throttle.act(Kind::Password, new.user, act.at)?;
+        let change = async move |change: &mut Change<'_>| -> Result<Done<(Ended, Renewed)>> {
+            let PasswordChange { user, hash, current, renewal } = &new;
+            let (user, at) = (*user, change.at);
+            if change.execute(users::LOCK, values![user]).await? == 0 {
+                return Err(Refusal::SessionEnded.into());
             }
-            if tx.find(WITH_HASH, values![*user, current]).await?.is_none() {
-                return Ok(Err(Error::WrongPassword));
+            if change.find(WITH_HASH, values![user, current]).await?.is_none() {
+                return Err(Error::WrongPassword);
             }
-            let Some(renewed) = renew(tx, renewal).await? else {
-                return Ok(Err(Refusal::SessionEnded.into()));
-            };
-            tx.execute(SET_PASSWORD, values![*user, hash, now]).await?;
-            let ended = after_new_password(tx, *user, Some(renewal.session), ending, (log, &entry)).await?;
-            Ok(Ok((ended, renewed)))
+            let renewed = renew(change, renewal).await?.ok_or(Refusal::SessionEnded)?;
+            change.execute(SET_PASSWORD, values![user, hash, at]).await?;
+            let ended = after_new_password(change, user, Some(renewal.session)).await?;
+            let entry = Entry::of(Action::PasswordChanged).user(user).session(renewal.session);
+            Ok(Done::new((ended, renewed), entry))
         };
-        let (ended, renewed) = audit::even_without(&self.store, act).await??;
-        self.revocations.apply_version(ended.subject, ending);
+        let (ended, renewed) = self.base.acts.commit(act, change).await?;
         Ok((ended.live, self.sessions.issue_renewed(&renewal, ended.subject, &renewed)?))
     }
 
@@ -310,19 +303,21 @@ impl Accounts {
     ///
     /// # Errors
     /// [`Error::LinkInvalid`].
-    pub async fn reset_password(&self, link: [u8; 32], hash: String, entry: Entry) -> Result<u32> {
-        let now = self.clock.now();
-        let (roles, ending) = (self.roles.clone(), self.revocations.ending(now, Because::PasswordChanged));
-        let act = async move |tx: &mut Tx, log: &Log| {
-            let Some(id) = links::use_reset(tx, &roles, link, now).await? else {
-                return Ok(Err(Error::LinkInvalid));
-            };
-            tx.execute(SET_PASSWORD, values![id, &hash, now]).await?;
-            after_new_password(tx, id, None, ending, (log, &entry)).await.map(Ok)
+    pub(crate) async fn reset_password(
+        &self,
+        link: [u8; 32],
+        hash: String,
+        action: Action,
+        by: By,
+    ) -> Result<u32> {
+        let roles = self.base.roles.clone();
+        let change = async move |change: &mut Change<'_>| -> Result<Done<Ended>> {
+            let at = change.at;
+            let id = links::use_reset(change, &roles, link, at).await?.ok_or(Error::LinkInvalid)?;
+            change.execute(SET_PASSWORD, values![id, &hash, at]).await?;
+            Ok(Done::new(after_new_password(change, id, None).await?, Entry::of(action).user(id)))
         };
-        let ended = audit::even_without(&self.store, act).await??;
-        self.revocations.apply_version(ended.subject, ending);
-        Ok(ended.live)
+        Ok(self.base.acts.commit(Act::ending(by, self.base.clock.now()), change).await?.live)
     }
 
     /// Deletes an account with all that belongs to it, and removes what names it from the audit log.
@@ -331,38 +326,24 @@ impl Accounts {
     /// [`Error::NotFound`], [`Error::LastAdmin`], [`Error::Forbidden`], [`Error::ConfirmationRequired`],
     /// [`Error::WrongPassword`].
     pub async fn delete(&self, id: UserId, actor: Actor) -> Result<()> {
-        let (now, roles) = (self.clock.now(), self.roles.clone());
-        let entry = Entry::new(Action::UserDeleted, actor.by(), now);
-        // An owner's own entry is about them, so nothing that names them stays in it.
-        let entry = if let Actor::Owner(_) = actor { entry.user(id) } else { entry };
-        let ending = self.revocations.ending(now, Because::Deleted);
-        let needs = Needs { admins: true, permission: permission::USERS_WRITE, now };
-        let Found { user, standing, .. } = seen(&self.store, id, (&actor, &roles), needs).await?;
-        standing.is_confirmed_for(&roles, &[user.role])?;
-        let ended = self
-            .store
-            .transaction(async move |tx: &mut Tx| {
-                let Found { user, standing, .. } = match locked(tx, id, (&actor, &roles), needs).await? {
-                    Ok(found) => found,
-                    Err(error) => return Ok(Err(error)),
-                };
-                if let Err(error) = standing.is_confirmed_for(&roles, &[user.role]) {
-                    return Ok(Err(error));
-                }
-                if is_last_admin(tx, &user).await? {
-                    return Ok(Err(Error::LastAdmin));
-                }
-                let ended = end_all(tx, id, None, ending).await?;
-                keep_over(tx, id).await?;
-                tx.execute(DELETE, values![id]).await?;
-                audit::record(tx, &entry).await?;
-                audit::forget(tx, id).await?;
-                Ok(Ok(ended))
-            })
-            .await??;
-        self.revocations.apply_version(ended.subject, ending);
-        self.users.forget(id);
-        Ok(())
+        let asking = self.asking(actor, permission::USERS_WRITE);
+        let Found { user, standing, .. } = seen(&self.base.store, id, &asking).await?;
+        standing.is_confirmed_for(&asking.roles, &[user.role])?;
+        let act = asking.act();
+        let change = async move |change: &mut Change<'_>| -> Result<Done<()>> {
+            let Found { user, standing, .. } = locked(change, id, &asking, true).await?;
+            standing.is_confirmed_for(&asking.roles, &[user.role])?;
+            if is_last_admin(change, &user).await? {
+                return Err(Error::LastAdmin);
+            }
+            end_every(change, id, None, EndReason::Deleted).await?;
+            keep_over(change, id).await?;
+            change.execute(DELETE, values![id]).await?;
+            audit::forget(change, id).await?;
+            change.user_deleted(id);
+            Ok(Done::new((), Entry::of(Action::UserDeleted).without_owner()))
+        };
+        self.base.acts.commit(act, change).await
     }
 
     /// Ends all sessions of a user, who is known by no device from then on.
@@ -370,28 +351,21 @@ impl Accounts {
     /// # Errors
     /// [`Error::NotFound`], [`Error::Forbidden`].
     pub async fn end_sessions(&self, id: UserId, actor: Actor) -> Result<u32> {
-        let (now, roles) = (self.clock.now(), self.roles.clone());
-        let ending = self.revocations.ending(now, Because::EndedByAdmin);
-        let entry = Entry::new(Action::SessionsEnded, actor.by(), now).user(id);
-        let needs = Needs { admins: false, permission: permission::SESSIONS_END, now };
-        seen(&self.store, id, (&actor, &roles), needs).await?;
-        let left = revocations::left_to_end(&self.store, id, None).await?.ok_or(Error::NotFound)?;
-        if left.rows == 0 && !known_devices::has_any(&self.store, id).await? {
-            self.revocations.apply_over(left.subject, None, ending).await?;
+        let asking = self.asking(actor, permission::SESSIONS_END);
+        seen(&self.base.store, id, &asking).await?;
+        let left = left_to_end(&self.base.store, id, None).await?.ok_or(Error::NotFound)?;
+        if left.rows == 0 && !known_devices::has_any(&self.base.store, id).await? {
+            self.sessions.apply_over(left.subject, None, asking.at).await?;
             return Ok(0);
         }
-        let act = async move |tx: &mut Tx, log: &Log| {
-            if let Err(error) = locked(tx, id, (&actor, &roles), needs).await? {
-                return Ok(Err(error));
-            }
-            known_devices::void(tx, id).await?;
-            let ended = end_all(tx, id, None, ending).await?;
-            log.record(tx, &entry).await?;
-            Ok(Ok(ended))
+        let act = asking.ending();
+        let change = async move |change: &mut Change<'_>| -> Result<Done<Ended>> {
+            locked(change, id, &asking, false).await?;
+            known_devices::void(change, id).await?;
+            let ended = end_every(change, id, None, EndReason::EndedByAdmin).await?;
+            Ok(Done::new(ended, Entry::of(Action::SessionsEnded).user(id)))
         };
-        let ended = audit::even_without(&self.store, act).await??;
-        self.revocations.apply_version(ended.subject, ending);
-        Ok(ended.live)
+        Ok(self.base.acts.commit(act, change).await?.live)
     }
 
     /// Makes a reset link for a user; older ones are void from then on.
@@ -407,7 +381,7 @@ impl Accounts {
 
     /// A reset link that opens nothing before [`Accounts::make_reset`]: so it can be shown first.
     pub(crate) fn prepare_reset(&self, id: UserId, actor: &Actor) -> links::New {
-        links::New::reset(id, actor.maker(), self.clock.now())
+        links::New::reset(id, actor.maker(), self.base.clock.now())
     }
 
     /// Makes the link that was prepared for this user.
@@ -415,20 +389,16 @@ impl Accounts {
     /// # Errors
     /// As [`Accounts::reset_link`].
     pub(crate) async fn make_reset(&self, link: links::New, id: UserId, actor: Actor) -> Result<()> {
-        let (now, roles) = (self.clock.now(), self.roles.clone());
-        let entry = Entry::new(Action::ResetLinkMade, actor.by(), now).user(id);
-        let needs = Needs { admins: false, permission: permission::USERS_WRITE, now };
-        seen(&self.store, id, (&actor, &roles), needs).await?.standing.is_confirmed()?;
-        self.count(&actor, now)?;
-        let act = async move |tx: &mut Tx| {
-            let locked = locked(tx, id, (&actor, &roles), needs).await?;
-            if let Err(error) = locked.and_then(|locked| locked.standing.is_confirmed()) {
-                return Ok(Err(error));
-            }
-            links::make(tx, &link).await?;
-            audit::record(tx, &entry).await.map(Ok)
+        let asking = self.asking(actor, permission::USERS_WRITE);
+        seen(&self.base.store, id, &asking).await?.standing.is_confirmed()?;
+        self.count(&asking)?;
+        let act = asking.act();
+        let change = async move |change: &mut Change<'_>| -> Result<Done<()>> {
+            locked(change, id, &asking, false).await?.standing.is_confirmed()?;
+            links::make(change, &link).await?;
+            Ok(Done::new((), Entry::of(Action::ResetLinkMade).user(id)))
         };
-        self.store.transaction(act).await?
+        self.base.acts.commit(act, change).await
     }
 
     /// Makes an invitation to register with this role, for one address or for anybody.
@@ -456,7 +426,7 @@ impl Accounts {
         actor: &Actor,
     ) -> Result<links::New> {
         self.check_role(role)?;
-        Ok(links::New::invitation(Invitation { email, role }, actor.maker(), self.clock.now()))
+        Ok(links::New::invitation(Invitation { email, role }, actor.maker(), self.base.clock.now()))
     }
 
     /// Makes the invitation that was prepared with this role.
@@ -464,24 +434,20 @@ impl Accounts {
     /// # Errors
     /// As [`Accounts::invite`].
     pub(crate) async fn make_invitation(&self, link: links::New, role: RoleName, actor: Actor) -> Result<()> {
-        let (now, roles) = (self.clock.now(), self.roles.clone());
-        let entry = Entry::new(Action::InvitationMade, actor.by(), now).detail(format!("role {role}"));
         let may = move |standing: Standing, roles: &Roles| {
             standing.covers(roles, role)?;
             standing.is_confirmed_for(roles, &[role])
         };
-        let asked = actor.is_seen_to_stand(&self.store, (&roles, permission::USERS_WRITE), now).await?;
-        may(asked?, &roles)?;
-        self.count(&actor, now)?;
-        let act = async move |tx: &mut Tx| {
-            let asked = actor.stands(tx, (&roles, permission::USERS_WRITE), now).await?;
-            if let Err(error) = asked.and_then(|standing| may(standing, &roles)) {
-                return Ok(Err(error));
-            }
-            links::make(tx, &link).await?;
-            audit::record(tx, &entry).await.map(Ok)
+        let asking = self.asking(actor, permission::USERS_WRITE);
+        may(asking.is_seen_to_stand(&self.base.store).await?, &asking.roles)?;
+        self.count(&asking)?;
+        let act = asking.act();
+        let change = async move |change: &mut Change<'_>| -> Result<Done<()>> {
+            may(asking.stands(change).await?, &asking.roles)?;
+            links::make(change, &link).await?;
+            Ok(Done::new((), Entry::of(Action::InvitationMade).detail(format!("role {role}"))))
         };
-        self.store.transaction(act).await?
+        self.base.acts.commit(act, change).await
     }
 
     /// Withdraws an invitation.
@@ -489,28 +455,22 @@ impl Accounts {
     /// # Errors
     /// [`Error::NotFound`], or [`Error::Forbidden`] for one to a role that the actor may not give.
     pub async fn withdraw(&self, invitation: LinkId, actor: Actor) -> Result<()> {
-        let (now, roles) = (self.clock.now(), self.roles.clone());
-        let entry = Entry::new(Action::InvitationWithdrawn, actor.by(), now);
-        let asked = actor.is_seen_to_stand(&self.store, (&roles, permission::USERS_WRITE), now).await?;
-        let role = links::role_of_invitation(&self.store, invitation, now).await?;
-        asked?.covers(&roles, role.ok_or(Error::NotFound)?)?;
-        let act = async move |tx: &mut Tx| {
-            let standing = match actor.stands(tx, (&roles, permission::USERS_WRITE), now).await? {
-                Ok(standing) => standing,
-                Err(error) => return Ok(Err(error)),
-            };
-            let Some(role) = links::role_of_invitation(&mut *tx, invitation, now).await? else {
-                return Ok(Err(Error::NotFound));
-            };
-            if let Err(error) = standing.covers(&roles, role) {
-                return Ok(Err(error));
+        let asking = self.asking(actor, permission::USERS_WRITE);
+        let standing = asking.is_seen_to_stand(&self.base.store).await?;
+        let role = links::role_of_invitation(&self.base.store, invitation, asking.at).await?;
+        standing.covers(&asking.roles, role.ok_or(Error::NotFound)?)?;
+        let act = asking.act();
+        let change = async move |change: &mut Change<'_>| -> Result<Done<()>> {
+            let standing = asking.stands(change).await?;
+            let role = links::role_of_invitation(&mut **change, invitation, asking.at).await?;
+            let role = role.ok_or(Error::NotFound)?;
+            standing.covers(&asking.roles, role)?;
+            if !links::withdraw(change, invitation).await? {
+                return Err(Error::NotFound);
             }
-            if !links::withdraw(tx, invitation).await? {
-                return Ok(Err(Error::NotFound));
-            }
-            audit::record(tx, &entry.clone().detail(format!("role {role}"))).await.map(Ok)
+            Ok(Done::new((), Entry::of(Action::InvitationWithdrawn).detail(format!("role {role}"))))
         };
-        self.store.transaction(act).await?
+        self.base.acts.commit(act, change).await
     }
 
     /// Ends one session of a user; gives the number of sessions that ended: none if it was over.
@@ -519,32 +479,26 @@ impl Accounts {
     /// [`Error::Forbidden`] for a user who may do more than the actor.
     pub async fn end_session(&self, session: SessionId, actor: Actor) -> Result<u32> {
         let Some(user) = self.sessions.owner(session).await? else { return Ok(0) };
-        let (now, roles) = (self.clock.now(), self.roles.clone());
-        let ending = self.revocations.ending(now, Because::EndedByAdmin);
-        let entry = Entry::new(Action::SessionsEnded, actor.by(), now).user(user).session(session);
-        let needs = Needs { admins: false, permission: permission::SESSIONS_END, now };
-        seen(&self.store, user, (&actor, &roles), needs).await?;
-        let act = async move |tx: &mut Tx, log: &Log| {
-            if let Err(error) = locked(tx, user, (&actor, &roles), needs).await? {
-                return Ok(Err(error));
+        let asking = self.asking(actor, permission::SESSIONS_END);
+        seen(&self.base.store, user, &asking).await?;
+        let act = asking.ending();
+        let change = async move |change: &mut Change<'_>| -> Result<Done<u32>> {
+            locked(change, user, &asking, false).await?;
+            let end = End { session, reason: EndReason::EndedByAdmin };
+            if end_each(change, vec![end]).await?.is_empty() {
+                return Ok(Done::with_entries(0, Vec::new()));
             }
-            let ended = revocations::end_each(tx, &[session], ending).await?;
-            if !ended.is_empty() {
-                log.record(tx, &entry).await?;
-            }
-            Ok(Ok(u32::from(!ended.is_empty())))
+            Ok(Done::new(1, Entry::of(Action::SessionsEnded).user(user).session(session)))
         };
-        let ended = audit::even_without(&self.store, act).await??;
-        self.revocations.apply(&[session], ending);
-        Ok(ended)
+        self.base.acts.commit(act, change).await
     }
 
     /// Whether there is such a role.
     fn check_role(&self, role: RoleName) -> Result<()> {
-        if self.roles.contains(role) {
+        if self.base.roles.contains(role) {
             return Ok(());
         }
-        let known: Vec<_> = self.roles.names().map(|name| name.to_string()).collect();
+        let known: Vec<_> = self.base.roles.names().map(|name| name.to_string()).collect();
         Err(Error::field("role", format!("is unknown; there are {}", known.join(", "))))
     }
 }

@@ -7,10 +7,11 @@ use std::time::Duration;
 use doorward_core::role::{RoleName, Roles, permission};
 use doorward_core::{Refusal, SessionId, Timestamp, UserId};
 
+use crate::acts::{Act, Change};
 use crate::audit::By;
 use crate::error::{Error, Result};
 use crate::links::Maker;
-use crate::store::{Reads, StoreError, Tx, values};
+use crate::store::{Reads, Store, values};
 use crate::users::{self, VouchedBy};
 
 /// Who acts, and from where: each act asks for it, so that the audit log always has both.
@@ -108,40 +109,61 @@ impl Actor {
         }
     }
 
-    /// The actor as the store has them now, within the act's transaction: enabled, in a live session, with a role that
-    /// grants `permission`. Somebody who was disabled, demoted or logged out while their request was on its way does
-    /// nothing any more. Writes the rows of an acting admin and of their session first, so that an act against either and
-    /// this one come one after the other.
-    pub(crate) async fn stands(
-        &self,
-        tx: &mut Tx,
-        needs: (&Roles, &str),
-        now: Timestamp,
-    ) -> Result<Result<Standing>, StoreError> {
-        if let Self::Admin(admin) = self {
-            tx.execute(users::LOCK, values![admin.user]).await?;
-            if let Some(session) = admin.session {
-                tx.execute(HOLD, values![session]).await?;
-            }
-        }
-        self.is_seen_to_stand(tx, needs, now).await
-    }
-
-    /// The same without these writes, before the transaction: an act that is refused or changes nothing begins none.
-    pub(crate) async fn is_seen_to_stand(
+    /// Whether the actor still stands. Everything is read, nothing is written.
+    async fn stands(
         &self,
         mut reads: impl Reads,
         (roles, permission): (&Roles, &str),
         now: Timestamp,
-    ) -> Result<Result<Standing>, StoreError> {
+    ) -> Result<Standing> {
         match self {
-            Self::CommandLine => Ok(Ok(Standing::Trusted)),
+            Self::CommandLine => Ok(Standing::Trusted),
             Self::Owner(owner) => match reads.find(LIVE, values![owner.session]).await? {
-                Some(_) => Ok(Ok(Standing::Trusted)),
-                None => Ok(Err(Refusal::SessionEnded.into())),
+                Some(_) => Ok(Standing::Trusted),
+                None => Err(Refusal::SessionEnded.into()),
             },
             Self::Admin(admin) => admin.stands(reads, (roles, permission), now).await,
         }
+    }
+}
+
+/// An actor who asks for an act that needs a permission.
+#[derive(Debug, Clone)]
+pub(crate) struct Asking {
+    pub(crate) actor: Actor,
+    pub(crate) roles: Roles,
+    pub(crate) permission: &'static str,
+    pub(crate) at: Timestamp,
+}
+
+impl Asking {
+    /// The circumstances of the act.
+    pub(crate) fn act(&self) -> Act {
+        Act::new(self.actor.by(), self.at)
+    }
+
+    /// The circumstances of an act that takes access away.
+    pub(crate) fn ending(&self) -> Act {
+        Act::ending(self.actor.by(), self.at)
+    }
+
+    /// The actor as the store has them now, within the change: enabled, in a live session, with a role that grants the
+    /// permission. Somebody who was disabled, demoted or logged out while their request was on its way does nothing any more.
+    /// Writes the rows of an acting admin and of their session first, so that an act against either and this one come one
+    /// after the other.
+    pub(crate) async fn stands(&self, change: &mut Change<'_>) -> Result<Standing> {
+        if let Actor::Admin(admin) = &self.actor {
+            change.execute(users::LOCK, values![admin.user]).await?;
+            if let Some(session) = admin.session {
+                change.execute(HOLD, values![session]).await?;
+            }
+        }
+        self.actor.stands(&mut **change, (&self.roles, self.permission), self.at).await
+    }
+
+    /// The same without these writes, before the transaction: an act that is refused or changes nothing begins none.
+    pub(crate) async fn is_seen_to_stand(&self, store: &Store) -> Result<Standing> {
+        self.actor.stands(store, (&self.roles, self.permission), self.at).await
     }
 }
 
@@ -151,28 +173,24 @@ impl Admin {
         mut reads: impl Reads,
         (roles, permission): (&Roles, &str),
         now: Timestamp,
-    ) -> Result<Result<Standing>, StoreError> {
-        let Some(row) = reads.find(ROLE, values![self.user]).await? else {
-            return Ok(Err(Refusal::SessionEnded.into()));
-        };
+    ) -> Result<Standing> {
+        let row = reads.find(ROLE, values![self.user]).await?.ok_or(Refusal::SessionEnded)?;
         let (role, hash) = (row.get(0)?, row.get::<Option<String>>(1)?);
         if !roles.grants(role, permission) {
-            return Ok(Err(Error::Forbidden));
+            return Err(Error::Forbidden);
         }
         let mut confirmed_at: Option<Timestamp> = None;
         if let Some(session) = self.session {
-            let Some(row) = reads.find(LIVE, values![session]).await? else {
-                return Ok(Err(Refusal::SessionEnded.into()));
-            };
+            let row = reads.find(LIVE, values![session]).await?.ok_or(Refusal::SessionEnded)?;
             confirmed_at = row.get(0)?;
         }
         let is_confirmed = match &self.confirmation {
             Confirmation::None => false,
             Confirmation::Session => confirmed_at.is_some_and(|at| is_recent(at, now)),
             Confirmation::Password(matched) if hash.as_ref() == Some(matched) => true,
-            Confirmation::Password(_) => return Ok(Err(Error::WrongPassword)),
+            Confirmation::Password(_) => return Err(Error::WrongPassword),
         };
-        Ok(Ok(Standing::Admin { role, is_confirmed }))
+        Ok(Standing::Admin { role, is_confirmed })
     }
 }
 

@@ -14,6 +14,7 @@ use doorward_guard::Guard;
 use tokio::sync::watch;
 
 use crate::accounts::Accounts;
+use crate::acts::Acts;
 use crate::clients::Clients;
 use crate::clock::Clock;
 use crate::disk::Disk;
@@ -79,6 +80,7 @@ pub struct Parts {
     pub(crate) feed: Arc<Feed>,
     /// What the application around it does at sign-ins.
     pub hooks: Hooks,
+    pub(crate) acts: Acts,
     pub(crate) metrics: Metrics,
     pub(crate) contributions: Contributions,
     pub(crate) sign_ins: SignIns,
@@ -117,7 +119,7 @@ impl App {
     /// # Errors
     /// The store's.
     pub async fn clear_limits(&self) -> Result<(), Error> {
-        throttle::clear_everywhere(&self.store, self.now()).await?;
+        throttle::clear_everywhere(&self.acts, self.now()).await?;
         Ok(self.throttle.follow(&self.store).await?)
     }
 

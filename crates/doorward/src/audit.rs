@@ -1,13 +1,10 @@
 //! The audit log: who signed in, who failed to, what admins did. Entries are written in the transaction of their act.
 
 use std::net::IpAddr;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
-use doorward_core::{SessionId, Timestamp, UserId};
+use doorward_core::{ClientId, SessionId, Timestamp, UserId};
 
 use crate::posts;
-use crate::seldom::seldom;
 use crate::store::{Row, Store, StoreError, Tx, values};
 use crate::users::rfc3339;
 use crate::wire::shape::shown;
@@ -90,7 +87,7 @@ pub enum By {
     /// The command line, at the machine.
     CommandLine,
     /// A registered client.
-    Client(IpAddr),
+    Client(ClientId, IpAddr),
     /// Somebody who did not prove who they are.
     Visitor(IpAddr),
     /// The server by itself.
@@ -104,7 +101,7 @@ impl By {
             Self::Owner(_) => "owner",
             Self::Admin(..) => "admin",
             Self::CommandLine => "command_line",
-            Self::Client(_) => "client",
+            Self::Client(..) => "client",
             Self::Visitor(_) => "visitor",
             Self::Server => "server",
         }
@@ -112,63 +109,55 @@ impl By {
 
     const fn ip(self) -> Option<IpAddr> {
         match self {
-            Self::Owner(ip) | Self::Admin(_, ip) | Self::Client(ip) | Self::Visitor(ip) => Some(ip),
+            Self::Owner(ip) | Self::Admin(_, ip) | Self::Client(_, ip) | Self::Visitor(ip) => Some(ip),
             Self::CommandLine | Self::Server => None,
         }
     }
 }
 
-/// One entry, made before the transaction that writes it. There is none without an actor and their address.
+/// What the audit log says of an act. Who did it, from where and when, its [`Act`](crate::acts::Act) says.
 #[derive(Debug, Clone)]
-pub struct Entry {
-    id: SessionId,
-    at: Timestamp,
+pub(crate) struct Entry {
     action: Action,
-    by: By,
     user: Option<UserId>,
     session: Option<SessionId>,
     detail: Option<String>,
     fold: Option<[u8; 32]>,
-    /// The form whose act it is.
-    form: Option<posts::Hash>,
+    names_owner: bool,
 }
 
 impl Entry {
-    /// An entry about this action, now.
-    pub fn new(action: Action, by: By, now: Timestamp) -> Self {
-        // An entry's id is a UUIDv7 like any other of ours, so that pages go by time.
-        let id = SessionId::new(now, crate::random::bytes());
-        let form = posts::current();
-        Self { id, at: now, action, by, user: None, session: None, detail: None, fold: None, form }
-    }
-
-    /// The same once more: an entry has an id of its own.
-    #[must_use]
-    pub fn another(&self) -> Self {
-        Self { id: SessionId::new(self.at, crate::random::bytes()), ..self.clone() }
+    pub(crate) fn of(action: Action) -> Self {
+        Self { action, user: None, session: None, detail: None, fold: None, names_owner: true }
     }
 
     /// Concerning this user.
     #[must_use]
-    pub fn user(self, user: UserId) -> Self {
+    pub(crate) fn user(self, user: UserId) -> Self {
         Self { user: Some(user), ..self }
     }
 
     /// In this session.
     #[must_use]
-    pub fn session(self, session: SessionId) -> Self {
+    pub(crate) fn session(self, session: SessionId) -> Self {
         Self { session: Some(session), ..self }
     }
 
     /// Exactly this.
     #[must_use]
-    pub fn detail(self, detail: impl Into<String>) -> Self {
+    pub(crate) fn detail(self, detail: impl Into<String>) -> Self {
         Self { detail: Some(detail.into()), ..self }
+    }
+
+    /// Without the address of an owner who acted: the account is no more, and nothing that names its owner stays.
+    #[must_use]
+    pub(crate) fn without_owner(self) -> Self {
+        Self { names_owner: false, ..self }
     }
 
     /// Counted together with entries of the same fold.
     #[must_use]
-    pub fn fold(self, fold: [u8; 32]) -> Self {
+    pub(crate) fn fold(self, fold: [u8; 32]) -> Self {
         Self { fold: Some(fold), ..self }
     }
 }
@@ -178,80 +167,28 @@ const RECORD: &str = "INSERT INTO audit (id, created_at, action, actor, user_id,
      ON CONFLICT (fold_key) DO UPDATE SET occurrences = audit.occurrences + 1";
 
 /// Writes an entry within its act's transaction.
-pub(crate) async fn record(tx: &mut Tx, entry: &Entry) -> Result<(), StoreError> {
-    let (ip, action) = (entry.by.ip().map(|ip| ip.to_string()), entry.action.name);
-    let actor = if let By::Admin(user, _) = entry.by { Some(user) } else { None };
-    let values = values![
-        entry.id,
-        entry.at,
-        action,
-        entry.by.as_str(),
-        entry.user,
-        actor,
-        entry.session,
-        ip,
-        entry.detail.clone(),
-        entry.fold
-    ];
-    tx.execute(RECORD, values).await?;
-    match (entry.form, entry.action) {
+pub(crate) async fn record(
+    tx: &mut Tx,
+    entry: &Entry,
+    (by, at): (By, Timestamp),
+    form: Option<posts::Hash>,
+) -> Result<(), StoreError> {
+    // An entry's id is a UUIDv7 like any other of ours, so that pages go by time.
+    let id = SessionId::new(at, crate::random::bytes());
+    let ip = by.ip().filter(|_| entry.names_owner || !matches!(by, By::Owner(_)));
+    let (ip, action) = (ip.map(|ip| ip.to_string()), entry.action.name);
+    let actor = if let By::Admin(user, _) = by { Some(user) } else { None };
+    let client = if let By::Client(client, _) = by { Some(format!("client {client}")) } else { None };
+    let detail = entry.detail.clone().or(client);
+    let (user, session, fold) = (entry.user, entry.session, entry.fold);
+    tx.execute(RECORD, values![id, at, action, by.as_str(), user, actor, session, ip, detail, fold]).await?;
+    match (form, entry.action) {
         (None, _) | (_, Action::LoginFailed | Action::RefreshReused) => Ok(()),
         (Some(form), Action::Login | Action::Register | Action::PasswordChanged) => {
-            posts::committed(tx, form, entry.at, entry.session).await
+            posts::committed(tx, form, at, session).await
         }
-        (Some(form), _) => posts::committed(tx, form, entry.at, None).await,
+        (Some(form), _) => posts::committed(tx, form, at, None).await,
     }
-}
-
-/// The audit log, as an act that ends something writes to it.
-pub(crate) struct Log {
-    is_written: bool,
-    failed: AtomicBool,
-}
-
-impl Log {
-    /// Writes an entry within its act's transaction, if entries are written.
-    pub(crate) async fn record(&self, tx: &mut Tx, entry: &Entry) -> Result<(), StoreError> {
-        if !self.is_written {
-            return Ok(());
-        }
-        let recorded = record(tx, entry).await;
-        self.failed.fetch_or(recorded.is_err(), Ordering::Relaxed);
-        recorded
-    }
-}
-
-/// Runs an act as one transaction with its entry.
-pub(crate) async fn together<F, T>(store: &Store, act: F) -> Result<T, StoreError>
-where
-    F: AsyncFn(&mut Tx, &Log) -> Result<T, StoreError> + Send + Sync + 'static,
-    T: Send + 'static,
-{
-    let log = Log { is_written: true, failed: AtomicBool::new(false) };
-    store.transaction(async move |tx: &mut Tx| act(tx, &log).await).await
-}
-
-/// Runs an act that ends something as one transaction. If its entry can't be written, or nothing more fits on the disk, it
-/// is repeated without the entry: where no row can be added, people still sign out (attack X10).
-pub(crate) async fn even_without<F, T>(store: &Store, act: F) -> Result<T, StoreError>
-where
-    F: AsyncFn(&mut Tx, &Log) -> Result<T, StoreError> + Send + Sync + 'static,
-    T: Send + 'static,
-{
-    let act = Arc::new(act);
-    let run = async |is_written| {
-        let log = Arc::new(Log { is_written, failed: AtomicBool::new(false) });
-        let (act, kept) = (act.clone(), log.clone());
-        let outcome = store.transaction(async move |tx: &mut Tx| act(tx, &kept).await).await;
-        (outcome, log.failed.load(Ordering::Relaxed))
-    };
-    let error = match run(true).await {
-        (Err(error), failed) if failed || matches!(error, StoreError::Full(_)) => error,
-        (outcome, _) => return outcome,
-    };
-    let outcome = run(false).await.0?;
-    seldom!(ERROR, "an end was not written into the audit log, and was done all the same", %error);
-    Ok(outcome)
 }
 
 /// Removes what names a user from all entries: the acts stay, the person goes. What others did to them stays with the

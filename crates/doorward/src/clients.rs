@@ -9,17 +9,17 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 use aws_lc_rs::constant_time;
 use doorward_core::name::DisplayName;
-use doorward_core::role::{Roles, permission};
+use doorward_core::role::permission;
 use doorward_core::{ClientId, OpaqueSecret, Timestamp, UserId};
 use tokio::sync::Mutex;
 use zeroize::Zeroizing;
 
-use crate::actors::{Actor, Standing};
-use crate::audit::{self, Action, Entry};
-use crate::clock::Clock;
+use crate::actors::{Actor, Asking};
+use crate::acts::{Base, Change, Done};
+use crate::audit::{Action, Entry};
 use crate::error::{Error, Result};
 use crate::posts;
-use crate::store::{Store, StoreError, Tx, values};
+use crate::store::{StoreError, values};
 use crate::throttle::{Kind, Throttle};
 use crate::users::rfc3339;
 use crate::wire::shape::shown;
@@ -60,9 +60,7 @@ impl New {
 
 /// Registered clients.
 pub struct Clients {
-    store: Store,
-    clock: Clock,
-    roles: Roles,
+    base: Base,
     throttle: Arc<Throttle>,
     known: ArcSwap<Known>,
     /// One reading at a time, so that the last one stands.
@@ -90,12 +88,8 @@ impl Clients {
     ///
     /// # Errors
     /// The store's.
-    pub(crate) async fn load(
-        (store, clock, roles): (Store, Clock, Roles),
-        throttle: Arc<Throttle>,
-    ) -> Result<Self, StoreError> {
-        let clients =
-            Self { store, clock, roles, throttle, known: ArcSwap::default(), reading: Mutex::new(()) };
+    pub(crate) async fn load(base: Base, throttle: Arc<Throttle>) -> Result<Self, StoreError> {
+        let clients = Self { base, throttle, known: ArcSwap::default(), reading: Mutex::new(()) };
         clients.follow().await?;
         Ok(clients)
     }
@@ -124,7 +118,7 @@ impl Clients {
 
     /// A client that is none before [`Clients::register`]: so its secret can be shown first.
     pub fn prepare(&self, name: &DisplayName) -> New {
-        let (now, secret) = (self.clock.now(), OpaqueSecret::new(crate::random::bytes()));
+        let (now, secret) = (self.base.clock.now(), OpaqueSecret::new(crate::random::bytes()));
         let id = ClientId::new(now, crate::random::bytes());
         New { id, name: name.to_string(), secret, now, form: posts::current() }
     }
@@ -134,39 +128,32 @@ impl Clients {
     /// # Errors
     /// There are too many; [`Error::ConfirmationRequired`], [`Error::Forbidden`]; the store's.
     pub async fn register(&self, New { id, name, secret, now, form }: New, actor: &Actor) -> Result<()> {
-        let (hash, entry) =
-            (secret.hash(), Entry::new(Action::ClientCreated, actor.by(), now).detail(id.to_string()));
-        let (actor, roles) = (actor.clone(), self.roles.clone());
-        let asked = actor.is_seen_to_stand(&self.store, (&roles, permission::CLIENTS_WRITE), now).await?;
-        asked?.is_confirmed()?;
-        if let Some(user) = actor.user() {
+        let (hash, asking) = (secret.hash(), self.asking(actor));
+        asking.is_seen_to_stand(&self.base.store).await?.is_confirmed()?;
+        if let Some(user) = asking.actor.user() {
             self.throttle.act(Kind::Change, user, now)?;
         }
-        let former = self
-            .store
-            .transaction(async move |tx: &mut Tx| {
-                let asked = actor.stands(tx, (&roles, permission::CLIENTS_WRITE), now).await?;
-                if let Err(error) = asked.and_then(Standing::is_confirmed) {
-                    return Ok(Err(error));
-                }
-                tx.execute(CHANGE, values![]).await?;
-                let former = posts::made(tx, form, id).await?;
-                if let Some(former) = former
-                    && tx.find(DELETE, values![former]).await?.is_some()
-                {
-                    let gone = Entry::new(Action::ClientDeleted, actor.by(), now).detail(former.to_string());
-                    audit::record(tx, &gone).await?;
-                }
-                let count = tx.find(COUNT, values![]).await?.map_or(Ok(0), |row| row.get::<i64>(0))?;
-                if count >= MOST {
-                    let full = format!("cannot be registered: there are {MOST} clients already");
-                    return Ok(Err(Error::field("name", full)));
-                }
-                tx.execute(INSERT, values![id, &name, hash, now]).await?;
-                audit::record(tx, &entry).await?;
-                Ok(Ok(former))
-            })
-            .await??;
+        let act = asking.act();
+        let change = async move |change: &mut Change<'_>| -> Result<Done<Option<ClientId>>> {
+            asking.stands(change).await?.is_confirmed()?;
+            change.execute(CHANGE, values![]).await?;
+            let mut entries = Vec::new();
+            let former = posts::made(change, form, id).await?;
+            if let Some(former) = former
+                && change.find(DELETE, values![former]).await?.is_some()
+            {
+                entries.push(Entry::of(Action::ClientDeleted).detail(former.to_string()));
+            }
+            let count = change.find(COUNT, values![]).await?.map_or(Ok(0), |row| row.get::<i64>(0))?;
+            if count >= MOST {
+                let full = format!("cannot be registered: there are {MOST} clients already");
+                return Err(Error::field("name", full));
+            }
+            change.execute(INSERT, values![id, &name, hash, now]).await?;
+            entries.push(Entry::of(Action::ClientCreated).detail(id.to_string()));
+            Ok(Done::with_entries(former, entries))
+        };
+        let former = self.base.acts.commit(act, change).await?;
         self.take_over(|hashes| {
             former.map(|former| hashes.remove(&former));
             hashes.insert(id, hash);
@@ -180,30 +167,30 @@ impl Clients {
     /// # Errors
     /// [`Error::Forbidden`]; the store's.
     pub async fn delete(&self, client: ClientId, actor: &Actor) -> Result<bool> {
-        let now = self.clock.now();
-        let entry = Entry::new(Action::ClientDeleted, actor.by(), now).detail(client.to_string());
-        let (actor, roles) = (actor.clone(), self.roles.clone());
-        actor.is_seen_to_stand(&self.store, (&roles, permission::CLIENTS_WRITE), now).await??;
-        if self.store.find(FIND, values![client]).await?.is_none() {
+        let asking = self.asking(actor);
+        asking.is_seen_to_stand(&self.base.store).await?;
+        if self.base.store.find(FIND, values![client]).await?.is_none() {
             self.take_over(|hashes| _ = hashes.remove(&client)).await;
             return Ok(false);
         }
-        let deleted = self
-            .store
-            .transaction(async move |tx: &mut Tx| {
-                if let Err(error) = actor.stands(tx, (&roles, permission::CLIENTS_WRITE), now).await? {
-                    return Ok(Err(error));
-                }
-                let deleted = tx.find(DELETE, values![client]).await?.is_some();
-                if deleted {
-                    tx.execute(CHANGE, values![]).await?;
-                    audit::record(tx, &entry).await?;
-                }
-                Ok(Ok(deleted))
-            })
-            .await??;
+        let act = asking.act();
+        let change = async move |change: &mut Change<'_>| -> Result<Done<bool>> {
+            asking.stands(change).await?;
+            if change.find(DELETE, values![client]).await?.is_none() {
+                return Ok(Done::with_entries(false, Vec::new()));
+            }
+            change.execute(CHANGE, values![]).await?;
+            Ok(Done::new(true, Entry::of(Action::ClientDeleted).detail(client.to_string())))
+        };
+        let deleted = self.base.acts.commit(act, change).await?;
         self.take_over(|hashes| _ = hashes.remove(&client)).await;
         Ok(deleted)
+    }
+
+    /// An act by this actor, now.
+    fn asking(&self, actor: &Actor) -> Asking {
+        let (actor, roles, at) = (actor.clone(), self.base.roles.clone(), self.base.clock.now());
+        Asking { actor, roles, permission: permission::CLIENTS_WRITE, at }
     }
 
     /// Puts a committed change in force here. It asks the store nothing, so it can't fail after the commit; the next look
@@ -235,7 +222,7 @@ impl Clients {
         asked_by: Option<UserId>,
     ) -> Result<Vec<Shown>> {
         let after = after.unwrap_or(ClientId::from_bytes([0; 16]));
-        let rows = self.store.scan(asked_by, LIST, values![after, limit]).await?;
+        let rows = self.base.store.scan(asked_by, LIST, values![after, limit]).await?;
         let shown = rows.iter().map(|row| {
             let created_at: Timestamp = row.get(2)?;
             Ok(Shown { client_id: row.get(0)?, name: row.get(1)?, created_at: rfc3339(created_at) })
@@ -249,9 +236,10 @@ impl Clients {
     /// The store's; what is known stays.
     pub(crate) async fn follow(&self) -> Result<(), StoreError> {
         let _one = self.reading.lock().await;
-        let version = self.store.follow(VERSION, values![]).await?.first().map_or(Ok(0), |row| row.get(0))?;
+        let version =
+            self.base.store.follow(VERSION, values![]).await?.first().map_or(Ok(0), |row| row.get(0))?;
         if version != self.known.load().version {
-            let rows = self.store.follow(HASHES, values![]).await?;
+            let rows = self.base.store.follow(HASHES, values![]).await?;
             let hashes = rows.iter().map(|row| Ok((row.get(0)?, row.get(1)?)));
             let hashes = hashes.collect::<Result<_, StoreError>>()?;
             self.known.store(Known { version, hashes }.into());

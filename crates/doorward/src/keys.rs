@@ -12,9 +12,10 @@ use doorward_core::{RootSecret, Secret, Timestamp};
 use doorward_guard::{Verifier, Verifying};
 use serde::Serialize;
 
-use crate::audit::{self, Action, By, Entry};
+use crate::acts::{Act, Acts, Base, Change, Done};
+use crate::audit::{Action, By, Entry};
 use crate::error::{Error, Result};
-use crate::store::{Row, Store, StoreError, Tx, values};
+use crate::store::{Row, Store, StoreError, values};
 use crate::users::rfc3339;
 
 /// How long a new key is published before it signs: longer than anybody may keep the key set.
@@ -73,6 +74,7 @@ pub enum Algorithms {
 /// The keys that sign, verify and are published.
 pub struct Keys {
     store: Store,
+    acts: Acts,
     root: Arc<RootSecret>,
     shared: bool,
     in_force: ArcSwap<InForce>,
@@ -94,14 +96,15 @@ impl Keys {
     ///
     /// # Errors
     /// The store fails, or holds keys that were sealed under another root secret.
-    pub async fn load(
-        store: Store,
+    pub(crate) async fn load(
+        base: Base,
         root: Arc<RootSecret>,
         shared: Option<&Secret>,
         algorithm: (Algorithm, Algorithms),
         (expected, revocations): (Expected, Arc<doorward_core::revocation::RevocationSet>),
         now: Timestamp,
     ) -> Result<Self, StoreError> {
+        let Base { store, acts, .. } = base;
         let in_force = match shared {
             Some(secret) => {
                 let key = SigningKey::hs256(secret).map_err(refused)?;
@@ -113,7 +116,7 @@ impl Keys {
                 }
             }
             None => {
-                prepare(&store, &root, algorithm, now).await?;
+                prepare(&acts, &store, &root, algorithm, now).await?;
                 InForce::at(&read(&store, &root).await?, now)?.0
             }
         };
@@ -121,7 +124,7 @@ impl Keys {
         let set = Verifying { current, ..Verifying::default() };
         let verifier = Arc::new(Verifier::new(set, expected, revocations));
         let in_force = ArcSwap::new(Arc::new(in_force));
-        let keys = Self { store, root, shared: shared.is_some(), in_force, verifier };
+        let keys = Self { store, acts, root, shared: shared.is_some(), in_force, verifier };
         keys.follow(now, true).await?;
         Ok(keys)
     }
@@ -219,8 +222,8 @@ impl Keys {
         }
         let new = New::make(&self.root, algorithm, now).await?;
         let kid = new.kid.clone();
-        let entry = Entry::new(Action::KeyRotated, By::CommandLine, now).detail(kid.clone());
-        new.succeeds(&self.store, activates_at, removed_at, entry).await?;
+        let entry = Entry::of(Action::KeyRotated).detail(kid.clone());
+        new.succeeds(&self.acts, Act::new(By::CommandLine, now), (activates_at, removed_at), entry).await?;
         self.follow(now, true).await?;
         Ok(kid)
     }
@@ -282,6 +285,7 @@ impl InForce {
 
 /// Makes the first key; or, where the settings name another algorithm than the newest key has, the next one.
 async fn prepare(
+    acts: &Acts,
     store: &Store,
     root: &RootSecret,
     (algorithm, algorithms): (Algorithm, Algorithms),
@@ -297,9 +301,9 @@ async fn prepare(
             let new = New::make(root, algorithm, now).await?;
             let activates_at = now + PUBLISH_BEFORE_USE;
             let removed_at = activates_at + Duration::from_secs(86_400) + MARGIN;
-            let entry = Entry::new(Action::KeyRotated, By::Server, now);
+            let entry = Entry::of(Action::KeyRotated);
             let entry = entry.detail(format!("{} for access.algorithm {algorithm}", new.kid));
-            new.succeeds(store, activates_at, removed_at, entry).await
+            new.succeeds(acts, Act::new(By::Server, now), (activates_at, removed_at), entry).await
         }
         Some(_) => Ok(()),
     }
@@ -328,18 +332,17 @@ impl New {
     /// Stores it in one transaction: it signs from `activates_at` on, when the others retire.
     async fn succeeds(
         self,
-        store: &Store,
-        activates_at: Timestamp,
-        removed_at: Timestamp,
+        acts: &Acts,
+        act: Act,
+        (activates_at, removed_at): (Timestamp, Timestamp),
         entry: Entry,
     ) -> Result<(), StoreError> {
-        store
-            .transaction(async move |tx: &mut Tx| {
-                tx.execute(INSERT, self.values(activates_at)).await?;
-                tx.execute(RETIRE, values![&self.kid, activates_at, removed_at]).await?;
-                audit::record(tx, &entry).await
-            })
-            .await
+        let change = async move |change: &mut Change<'_>| {
+            change.execute(INSERT, self.values(activates_at)).await?;
+            change.execute(RETIRE, values![&self.kid, activates_at, removed_at]).await?;
+            Ok(Done::new((), entry.clone()))
+        };
+        acts.commit(act, change).await
     }
 
     fn values(&self, activates_at: Timestamp) -> Vec<crate::store::Value> {

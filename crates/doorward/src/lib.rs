@@ -9,6 +9,7 @@ compile_error!("doorward needs a database: turn on the feature \"sqlite\" or \"p
 
 pub mod accounts;
 mod actors;
+mod acts;
 mod app;
 pub mod audit;
 pub mod clients;

@@ -248,11 +248,6 @@ pub(crate) async fn withdraw(tx: &mut Tx, id: LinkId) -> Result<bool, StoreError
     Ok(tx.execute(WITHDRAW, values![id]).await? == 1)
 }
 
-/// Makes a link that was used within this act's transaction good again: the act came to nothing.
-pub(crate) async fn give_back(tx: &mut Tx, hash: [u8; 32]) -> Result<(), StoreError> {
-    tx.execute("UPDATE one_time_links SET used_at = NULL WHERE hash = $1", values![hash]).await.map(drop)
-}
-
 /// Uses up a reset link within its act's transaction; `None` if it is unknown, used, too old, or its maker has lost the
 /// right to make it.
 pub(crate) async fn use_reset(

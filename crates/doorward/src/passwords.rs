@@ -9,12 +9,13 @@ use doorward_core::email::Email;
 use doorward_core::password::Password;
 use doorward_core::{Purpose, RootSecret, Timestamp, UserId};
 
-use crate::audit::{self, Action, By, Entry};
+use crate::acts::{Act, Acts, Base, Change, Done};
+use crate::audit::{Action, By, Entry};
 use crate::clock::Clock;
 use crate::error::{Error, Result};
 use crate::hashing::Hashing;
 use crate::known_devices;
-use crate::store::{Store, StoreError, Tx};
+use crate::store::{Store, StoreError};
 use crate::throttle::{Guess, Refused, Throttle};
 use crate::users::{User, Users, WithHash};
 use crate::wire::client::{self, Client};
@@ -23,6 +24,7 @@ use crate::wire::client::{self, Client};
 pub struct Passwords {
     store: Store,
     clock: Clock,
+    acts: Acts,
     users: Arc<Users>,
     hashing: Arc<Hashing>,
     throttle: Arc<Throttle>,
@@ -31,14 +33,16 @@ pub struct Passwords {
 
 impl Passwords {
     pub(crate) fn new(
-        (store, clock): (Store, Clock),
+        base: Base,
         users: Arc<Users>,
-        (hashing, throttle): (Arc<Hashing>, Arc<Throttle>),
+        hashing: Arc<Hashing>,
+        throttle: Arc<Throttle>,
         root: &RootSecret,
     ) -> Self {
         let key = root.derive(Purpose::AuditedAddresses);
         let addresses = hmac::Key::new(hmac::HMAC_SHA256, key.expose());
-        Self { store, clock, users, hashing, throttle, addresses }
+        let Base { store, clock, acts, .. } = base;
+        Self { store, clock, acts, users, hashing, throttle, addresses }
     }
 
     /// The user of this address with this password, and the stored hash that the password matched.
@@ -165,12 +169,13 @@ impl Passwords {
             tag(email.as_str()).as_ref().iter().take(8).map(|byte| format!("{byte:02x}")).collect::<String>();
         let network = client::network(ip);
         let fold = tag(&format!("{email} {network} {}", minute(now))).as_ref().try_into().unwrap_or([0; 32]);
-        let entry = Entry::new(Action::LoginFailed, By::Visitor(ip), now).fold(fold);
+        let entry = Entry::of(Action::LoginFailed).fold(fold);
         let entry = match user {
             Some(user) => entry.user(user),
             None => entry.detail(format!("unknown address {address}")),
         };
-        self.store.transaction(async move |tx: &mut Tx| audit::record(tx, &entry).await).await
+        let change = async move |_: &mut Change<'_>| Ok(Done::new((), entry.clone()));
+        self.acts.commit(Act::new(By::Visitor(ip), now), change).await
     }
 }
 

@@ -20,8 +20,7 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use crate::clock::steady;
-use crate::links;
-use crate::store::{Reads, Store, StoreError, Tx, values};
+use crate::store::{Store, StoreError, Tx, values};
 use crate::users::Subject;
 pub(crate) use since::Page;
 
@@ -32,7 +31,7 @@ const MARGIN: Duration = Duration::from_secs(600);
 
 /// Why a session ended, as the store and the audit log have it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Because {
+pub enum EndReason {
     /// Its owner logged out.
     Logout,
     /// Its owner logged out everywhere, or ended it from another device.
@@ -55,7 +54,7 @@ pub enum Because {
     Revoked,
 }
 
-impl Because {
+impl EndReason {
     /// The reason's name in the store.
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -73,35 +72,13 @@ impl Because {
     }
 
     /// Whether somebody may have had the session who should not: then what was made in it is void too (attack X05).
-    const fn is_for_cause(self) -> bool {
+    pub(crate) const fn is_for_cause(self) -> bool {
         !matches!(self, Self::Logout | Self::Replaced | Self::TooMany)
     }
 }
 
-/// An end of sessions: when, why, and until when it must be remembered.
-#[derive(Debug, Clone, Copy)]
-pub struct Ending {
-    /// When they end.
-    pub at: Timestamp,
-    /// Why.
-    pub because: Because,
-    /// Until when a token of theirs could live.
-    pub remembered_until: Timestamp,
-}
-
-const END_ONE: &str =
-    "UPDATE sessions SET ended_at = $2, end_reason = $3 WHERE id = $1 AND ended_at IS NULL RETURNING user_id";
 const REVOKE_ONE: &str = "INSERT INTO revocations (session_id, user_id, reason, position, created_at, expires_at) \
      VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (session_id) DO NOTHING";
-const END_ALL: &str = "UPDATE sessions SET ended_at = $2, end_reason = $3 \
-     WHERE user_id = $1 AND ended_at IS NULL AND id <> $4 RETURNING expires_at";
-const OVER: &str = "SELECT id FROM sessions WHERE user_id = $1 AND ended_at > $2 AND id <> $3";
-const IS_LEFT: &str = "SELECT id FROM sessions WHERE id = $1 AND ended_at IS NULL";
-const IS_LEFT_WITH_LINKS: &str = "SELECT id FROM sessions WHERE id = $1 AND (ended_at IS NULL OR id IN \
-     (SELECT maker_session_id FROM one_time_links WHERE maker_session_id = $1))";
-const LEFT: &str = "SELECT role, claims_version, CAST((SELECT COUNT(*) FROM sessions \
-     WHERE user_id = $1 AND ended_at IS NULL AND id <> $2) + (SELECT COUNT(*) FROM one_time_links \
-     WHERE maker_id = $1 AND (maker_session_id IS NULL OR maker_session_id <> $2)) AS BIGINT) FROM users WHERE id = $1";
 const NEXT: &str = "INSERT INTO facts (name, value) VALUES ('revocation_position', 1) \
      ON CONFLICT (name) DO UPDATE SET value = facts.value + 1 RETURNING value";
 
@@ -112,147 +89,39 @@ async fn next_position(tx: &mut Tx) -> Result<i64, StoreError> {
     row.ok_or_else(|| StoreError::Corrupt("there is no revocation_position".into()))?.get(0)
 }
 
-/// The end of one session.
+/// A session that an act ended, and why.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct End {
-    /// Which.
+pub(crate) struct Revoked {
     pub(crate) session: SessionId,
-    /// When and why.
-    pub(crate) ending: Ending,
+    pub(crate) user: UserId,
+    pub(crate) reason: EndReason,
 }
 
-/// Ends these sessions within their act's transaction; gives those that were not over already, with their users.
-pub(crate) async fn end_each(
-    tx: &mut Tx,
-    sessions: &[SessionId],
-    ending: Ending,
-) -> Result<Vec<(SessionId, UserId)>, StoreError> {
-    end_in_order(tx, sessions.iter().map(|session| End { session: *session, ending }).collect()).await
-}
-
-/// The same, each for a reason of its own. Their rows are written in the order of their ids, and the position last: acts
-/// that end the same sessions never wait for each other in a circle (attack X16).
-pub(crate) async fn end_in_order(
-    tx: &mut Tx,
-    mut ends: Vec<End>,
-) -> Result<Vec<(SessionId, UserId)>, StoreError> {
-    ends.sort_unstable_by_key(|end| end.session);
-    let mut ended = Vec::new();
-    for End { session, ending } in ends {
-        let because = ending.because.as_str();
-        if let Some(row) = tx.find(END_ONE, values![session, ending.at, because]).await? {
-            ended.push((session, row.get(0)?, ending));
-        }
-        if ending.because.is_for_cause() {
-            links::void_of_session(tx, session).await?;
-        }
-    }
-    if !ended.is_empty() {
-        let position = next_position(tx).await?;
-        for (session, user, ending) in &ended {
-            let (at, until, because) = (ending.at, ending.remembered_until, ending.because.as_str());
-            tx.execute(REVOKE_ONE, values![*session, *user, because, position, at, until]).await?;
-        }
-    }
-    Ok(ended.into_iter().map(|(session, user, _)| (session, user)).collect())
-}
-
-/// What an act that ends the sessions of a user came to.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Ended {
-    /// How many of them this act ended while they were still of use.
-    pub(crate) live: u32,
-    /// The user from now on: tokens of a lower version are stale.
-    pub(crate) subject: Subject,
-}
-
-/// Ends every session of a user except `keep`, within its act's transaction, and makes all their tokens stale; `None` if
-/// there is no such user. The act wrote the user's row first, so that no sign-in slips in between (attack R05).
-pub(crate) async fn end_all(
-    tx: &mut Tx,
-    user: UserId,
-    keep: Option<SessionId>,
-    ending: Ending,
-) -> Result<Option<Ended>, StoreError> {
-    let kept = keep.unwrap_or(SessionId::from_bytes([0; 16]));
-    let rows = tx.list(END_ALL, values![user, ending.at, ending.because.as_str(), kept]).await?;
-    if ending.because.is_for_cause() {
-        links::void_of_maker(tx, user, keep).await?;
-    }
-    let mut live = 0;
-    for row in rows {
-        live += u32::from(row.get::<Timestamp>(0)? > ending.at);
-    }
-    Ok(raise_version(tx, user, ending).await?.map(|subject| Ended { live, subject }))
-}
-
-/// The sessions of a user that are over, except `keep`, of which a token could still be alive.
-async fn over(
-    mut reads: impl Reads,
-    user: UserId,
-    keep: Option<SessionId>,
-    ending: Ending,
-) -> Result<Vec<SessionId>, StoreError> {
-    let kept = keep.unwrap_or(SessionId::from_bytes([0; 16]));
-    let since = ending.at - ending.remembered_until.since(ending.at);
-    reads.list(OVER, values![user, since, kept]).await?.iter().map(|row| row.get(0)).collect()
-}
-
-/// What an end of all sessions of a user would find.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Left {
-    /// How many rows it would change, links that were made in the sessions too. If it is 0, nothing is to be written
-    /// (attack X10).
-    pub(crate) rows: i64,
-    pub(crate) subject: Subject,
-}
-
-/// What an end of all sessions of a user except `keep` would find; `None` if there is no such user.
-pub(crate) async fn left_to_end(
-    mut reads: impl Reads,
-    user: UserId,
-    keep: Option<SessionId>,
-) -> Result<Option<Left>, StoreError> {
-    let kept = keep.unwrap_or(SessionId::from_bytes([0; 16]));
-    let row = reads.find(LEFT, values![user, kept]).await?;
-    row.map(|row| Ok(Left { rows: row.get(2)?, subject: Subject::of(user, &row)? })).transpose()
-}
-
-/// Whether an end of these sessions would change anything.
-pub(crate) async fn is_any_left(
-    mut reads: impl Reads,
-    sessions: &[SessionId],
-    because: Because,
-) -> Result<bool, StoreError> {
-    let is_left = if because.is_for_cause() { IS_LEFT_WITH_LINKS } else { IS_LEFT };
-    for session in sessions {
-        if reads.find(is_left, values![*session]).await?.is_some() {
-            return Ok(true);
-        }
-    }
-    Ok(false)
-}
-
-/// The next version is the greater of the old one plus one and the store's time: none is given twice, also if a failover or
-/// a restored backup has lost the last ones.
-const RAISE: &str = "UPDATE users SET claims_version = (SELECT CASE WHEN users.claims_version < millis THEN millis \
-     ELSE users.claims_version + 1 END FROM store_time) WHERE id = $1 RETURNING role, claims_version";
 const REQUIRE: &str = "INSERT INTO least_versions (user_id, version, position, created_at, expires_at) \
      VALUES ($1, $2, $3, $4, $5) ON CONFLICT (user_id) DO UPDATE SET version = excluded.version, \
      position = excluded.position, created_at = excluded.created_at, expires_at = excluded.expires_at";
 
-/// Makes every token of a user stale that was made before, within its act's transaction; `None` if there is no such user.
-pub(crate) async fn raise_version(
+/// Writes what an act revoked, within its transaction and as the last of it: the position keeps other acts waiting until the
+/// commit. Rows are written in the order of their ids, so that no two acts wait for each other in a circle (attack X16).
+pub(crate) async fn record(
     tx: &mut Tx,
-    user: UserId,
-    ending: Ending,
-) -> Result<Option<Subject>, StoreError> {
-    let Some(row) = tx.find(RAISE, values![user]).await? else { return Ok(None) };
-    let subject = Subject::of(user, &row)?;
+    ended: &[Revoked],
+    raised: &[Subject],
+    (at, until): (Timestamp, Timestamp),
+) -> Result<(), StoreError> {
+    if ended.is_empty() && raised.is_empty() {
+        return Ok(());
+    }
+    let mut ended = ended.to_vec();
+    ended.sort_unstable_by_key(|revoked| revoked.session);
     let position = next_position(tx).await?;
-    let values = values![user, subject.version, position, ending.at, ending.remembered_until];
-    tx.execute(REQUIRE, values).await?;
-    Ok(Some(subject))
+    for Revoked { session, user, reason } in ended {
+        tx.execute(REVOKE_ONE, values![session, user, reason.as_str(), position, at, until]).await?;
+    }
+    for Subject { user, version, .. } in raised {
+        tx.execute(REQUIRE, values![*user, *version, position, at, until]).await?;
+    }
+    Ok(())
 }
 
 /// The set in memory and the table behind it.
@@ -323,40 +192,20 @@ impl Revocations {
         self.max_access_ttl() + MARGIN
     }
 
-    /// An end of sessions at this time.
-    pub fn ending(&self, at: Timestamp, because: Because) -> Ending {
-        Ending { at, because, remembered_until: at + self.remembered_for() }
-    }
-
-    /// Refuses these sessions from here on. Called after the commit and before the answer.
-    pub fn apply(&self, sessions: &[SessionId], ending: Ending) {
-        sessions.iter().for_each(|session| self.set.end_session(*session, ending.remembered_until));
+    /// Refuses these sessions from here on, which ended at `at` or before.
+    pub(crate) fn apply(&self, sessions: &[SessionId], at: Timestamp) {
+        let until = at + self.remembered_for();
+        sessions.iter().for_each(|session| self.set.end_session(*session, until));
         if !sessions.is_empty() {
             self.news.notify_one();
         }
     }
 
-    /// Makes tokens of a lower version stale from here on. Called after the commit and before the answer.
-    pub(crate) fn apply_version(&self, subject: Subject, ending: Ending) {
-        let least = Least { version: subject.version, expires_at: ending.remembered_until };
+    /// Makes tokens of a lower version stale from here on.
+    pub(crate) fn apply_version(&self, subject: Subject, at: Timestamp) {
+        let least = Least { version: subject.version, expires_at: at + self.remembered_for() };
         self.set.require_version(subject.user, least);
         self.news.notify_one();
-    }
-
-    /// Puts in force here what another act did before, perhaps in another process: every session of the user except `keep`
-    /// is over, and tokens of a lower version are stale (attacks R04, R05).
-    ///
-    /// # Errors
-    /// The store's.
-    pub(crate) async fn apply_over(
-        &self,
-        subject: Subject,
-        keep: Option<SessionId>,
-        ending: Ending,
-    ) -> Result<(), StoreError> {
-        self.apply(&over(&self.store, subject.user, keep, ending).await?, ending);
-        self.apply_version(subject, ending);
-        Ok(())
     }
 
     /// Why and when a session was ended, also where the session itself is no more.

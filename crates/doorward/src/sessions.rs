@@ -2,6 +2,7 @@
 //! those in session mode.
 
 mod again;
+pub(crate) mod end;
 mod memory;
 mod peer;
 mod refresh;
@@ -23,20 +24,22 @@ use doorward_core::{
 use doorward_guard::MOST_COOKIES;
 use zeroize::Zeroizing;
 
-use crate::audit::{self, Action, By, Entry, Log};
+use crate::acts::{Act, Acts, Base, Change, Done};
+use crate::audit::{Action, By, Entry};
 use crate::clock::Clock;
 use crate::counters::Counts;
 use crate::error::{Error, Result};
 use crate::hooks::Hooks;
 use crate::keys::Keys;
 use crate::known_devices::{self, Presented};
-use crate::revocations::{self, Because, End, Ending, Revocations};
+use crate::revocations::{EndReason, Revocations};
 use crate::store::{Row, Store, StoreError, Tx, values};
 use crate::users::{Subject, User, rfc3339};
 use crate::wire::device::Device;
 use crate::wire::shape::shown;
 
 pub(crate) use again::Repeat;
+use end::{End, end_each};
 pub(crate) use memory::LastUse;
 pub use memory::Memory;
 pub(crate) use peer::Peer;
@@ -103,11 +106,9 @@ pub struct Beginning {
     secret: Option<OpaqueSecret>,
     salt: [u8; 16],
     replaced: Vec<SessionId>,
-    ending: Ending,
-    too_many: Ending,
     per_user: u32,
     lifetimes: Lifetimes,
-    entry: Entry,
+    action: Action,
     claims: AppClaims,
 }
 
@@ -115,8 +116,6 @@ pub struct Beginning {
 #[derive(Debug)]
 pub struct Begun {
     subject: Subject,
-    /// Whoever ended them.
-    over: Vec<SessionId>,
     absolute_end: Timestamp,
     device: Device,
 }
@@ -125,8 +124,9 @@ pub struct Begun {
 pub struct Sessions {
     store: Store,
     clock: Clock,
+    acts: Acts,
     keys: Arc<Keys>,
-    revocations: Arc<Revocations>,
+    pub(crate) revocations: Arc<Revocations>,
     hooks: Hooks,
     refresh_key: RefreshKey,
     /// Signs what a page hands back to end sessions that its request proved.
@@ -145,47 +145,56 @@ const INSERT: &str = "INSERT INTO sessions (id, user_id, mode, created_at, last_
 const LIVE: &str = "SELECT id FROM sessions WHERE user_id = $1 AND ended_at IS NULL AND expires_at > $2 \
      ORDER BY last_seen_at DESC, id DESC LIMIT $3";
 
-/// Begins the session within its act's transaction. The act wrote the user's row first, so that sign-ins of one user
-/// and ends of their sessions come one after the other.
-pub(crate) async fn begin(tx: &mut Tx, subject: Subject, new: &Beginning) -> Result<Begun, StoreError> {
+impl Beginning {
+    /// The act that begins it.
+    pub(crate) fn act(&self) -> Act {
+        Act::new(By::Owner(self.from.ip), self.now)
+    }
+}
+
+/// Begins the session within its act. The change wrote the user's row first, so that sign-ins of one user and ends of their
+/// sessions come one after the other.
+pub(crate) async fn begin(
+    change: &mut Change<'_>,
+    subject: Subject,
+    new: &Beginning,
+) -> Result<Done<Begun>, StoreError> {
     let user = subject.user;
-    let over = end_replaced_and_surplus(tx, user, new).await?;
+    end_replaced_and_surplus(change, user, new).await?;
     let absolute_end = new.lifetimes.absolute_end(subject.role, new.now);
     let expires_at = new.lifetimes.idle_end(new.mode, new.now, absolute_end);
     let (ip, hash) = (new.from.ip.to_string(), new.secret.as_ref().map(OpaqueSecret::hash));
     let agent = new.from.user_agent.clone();
-    tx.execute(
-        INSERT,
-        values![new.id, user, new.mode, new.now, expires_at, absolute_end, ip, agent, hash, new.salt],
-    )
-    .await?;
-    let device = known_devices::note(tx, user, &new.device, new.now).await?;
-    audit::record(tx, &new.entry.clone().user(user).session(new.id)).await?;
-    Ok(Begun { subject, over, absolute_end, device })
+    change
+        .execute(
+            INSERT,
+            values![new.id, user, new.mode, new.now, expires_at, absolute_end, ip, agent, hash, new.salt],
+        )
+        .await?;
+    let device = known_devices::note(change, user, &new.device, new.now).await?;
+    let entry = Entry::of(new.action).user(user).session(new.id);
+    Ok(Done::new(Begun { subject, absolute_end, device }, entry))
 }
 
 /// Ends the sessions that this one replaces, and those over the limit, the one longest unused first. In one act, so that
-/// two sign-ins that end each other's sessions don't wait for each other (attack X16). Gives all that are over now.
+/// two sign-ins that end each other's sessions don't wait for each other (attack X16).
 async fn end_replaced_and_surplus(
-    tx: &mut Tx,
+    change: &mut Change<'_>,
     user: UserId,
     new: &Beginning,
-) -> Result<Vec<SessionId>, StoreError> {
+) -> Result<(), StoreError> {
     let replaced: BTreeSet<_> = new.replaced.iter().copied().collect();
     let mut others = Vec::new();
-    for row in tx.list(LIVE, values![user, new.now, i64::from(new.per_user) + 1_000]).await? {
+    for row in change.list(LIVE, values![user, new.now, i64::from(new.per_user) + 1_000]).await? {
         let session = row.get(0)?;
         if !replaced.contains(&session) {
             others.push(session);
         }
     }
     let surplus = others.into_iter().skip(new.per_user.saturating_sub(1) as usize);
-    let ends: Vec<_> = (replaced.into_iter().map(|session| End { session, ending: new.ending }))
-        .chain(surplus.map(|session| End { session, ending: new.too_many }))
-        .collect();
-    let over = ends.iter().map(|end| end.session).collect();
-    revocations::end_in_order(tx, ends).await?;
-    Ok(over)
+    let replaced = replaced.into_iter().map(|session| End { session, reason: EndReason::Replaced });
+    let surplus = surplus.map(|session| End { session, reason: EndReason::TooMany });
+    end_each(change, replaced.chain(surplus).collect()).await.map(drop)
 }
 
 shown! {
@@ -254,15 +263,17 @@ pub(crate) struct Live {
 impl Sessions {
     /// Sessions over these parts.
     pub(crate) fn new(
-        (store, clock): (Store, Clock),
+        base: Base,
         (keys, revocations, hooks): (Arc<Keys>, Arc<Revocations>, Hooks),
         root: &RootSecret,
         (lifetimes, per_user): (Lifetimes, u32),
         memory: Arc<Memory>,
     ) -> Self {
+        let Base { store, clock, acts, .. } = base;
         Self {
             store,
             clock,
+            acts,
             keys,
             revocations,
             hooks,
@@ -296,7 +307,6 @@ impl Sessions {
             Mode::Bearer | Mode::Cookie => self.hooks.claims_of(user).await?,
         };
         let now = self.clock.now();
-        let entry = Entry::new(action, By::Owner(from.ip), now);
         Ok(Beginning {
             id: SessionId::new(now, crate::random::bytes()),
             mode,
@@ -306,11 +316,9 @@ impl Sessions {
             secret: (mode == Mode::Session).then(|| OpaqueSecret::new(crate::random::bytes())),
             salt: crate::random::bytes(),
             replaced,
-            ending: self.revocations.ending(now, Because::Replaced),
-            too_many: self.revocations.ending(now, Because::TooMany),
             per_user: self.per_user,
             lifetimes: self.lifetimes,
-            entry,
+            action,
             claims,
         })
     }
@@ -320,7 +328,6 @@ impl Sessions {
     /// # Errors
     /// The token could not be signed: our own failure.
     pub fn issue(&self, new: &Beginning, begun: &Begun) -> Result<Issued> {
-        self.revocations.apply(&begun.over, new.ending);
         let ends_at = self.lifetimes.idle_end(new.mode, new.now, begun.absolute_end);
         let content = match &new.secret {
             Some(secret) => Content::Secret(secret.to_text(), ends_at),
@@ -361,68 +368,6 @@ impl Sessions {
         Ok(Content::Tokens { access, refresh: (refresh, refresh_end) })
     }
 
-    /// Ends these sessions, whoever's they are. Those that are over already stay as they are, and are refused from here on
-    /// too: whoever ended them may not have come to it yet (attack R04).
-    ///
-    /// # Errors
-    /// The store's: then none was ended (attack R06).
-    pub async fn end(&self, sessions: Vec<SessionId>, because: Because, entry: Option<Entry>) -> Result<u32> {
-        if sessions.is_empty() {
-            return Ok(0);
-        }
-        let ending = self.revocations.ending(self.clock.now(), because);
-        let entries: Vec<Entry> =
-            sessions.iter().filter_map(|_| entry.as_ref().map(Entry::another)).collect();
-        let over = sessions.clone();
-        if !revocations::is_any_left(&self.store, &sessions, because).await? {
-            self.revocations.apply(&over, ending);
-            return Ok(0);
-        }
-        let act = async move |tx: &mut Tx, log: &Log| {
-            let ended = revocations::end_each(tx, &sessions, ending).await?;
-            for ((session, user), entry) in ended.iter().zip(&entries) {
-                log.record(tx, &entry.clone().user(*user).session(*session)).await?;
-            }
-            Ok(ended.len())
-        };
-        let ended = audit::even_without(&self.store, act).await?;
-        self.revocations.apply(&over, ending);
-        Ok(u32::try_from(ended).unwrap_or(u32::MAX))
-    }
-
-    /// Ends all sessions of a user, except `keep`.
-    ///
-    /// # Errors
-    /// [`Refusal::SessionEnded`] if there is no such user any more; the store's: then none was ended.
-    pub async fn end_all(
-        &self,
-        user: UserId,
-        keep: Option<SessionId>,
-        because: Because,
-        entry: Entry,
-    ) -> Result<u32> {
-        let ending = self.revocations.ending(self.clock.now(), because);
-        // Deleted while the request was in flight: nothing names them any more.
-        let left = revocations::left_to_end(&self.store, user, keep).await?.ok_or(Refusal::SessionEnded)?;
-        if left.rows == 0 {
-            self.revocations.apply_over(left.subject, keep, ending).await?;
-            return Ok(0);
-        }
-        let act = async move |tx: &mut Tx, log: &Log| {
-            if tx.execute(crate::users::LOCK, values![user]).await? == 0 {
-                return Ok(Err(Refusal::SessionEnded));
-            }
-            let Some(ended) = revocations::end_all(tx, user, keep, ending).await? else {
-                return Ok(Err(Refusal::SessionEnded));
-            };
-            log.record(tx, &entry).await?;
-            Ok(Ok(ended))
-        };
-        let ended = audit::even_without(&self.store, act).await??;
-        self.revocations.apply_version(ended.subject, ending);
-        Ok(ended.live)
-    }
-
     /// Notes that the user of this session gave the password that matched this stored hash: if it is another by now, or
     /// the session is over, nothing is noted.
     ///
@@ -430,15 +375,14 @@ impl Sessions {
     /// [`Error::WrongPassword`], or the session's end.
     pub(crate) async fn confirm(&self, session: SessionId, (user, stored): &(User, String)) -> Result<()> {
         let (now, id, stored) = (self.clock.now(), user.id, stored.clone());
-        self.store
-            .transaction(async move |tx: &mut Tx| {
-                if tx.execute(LOCK_WITH_HASH, values![id, &stored]).await? == 0 {
-                    return Ok(Err(Error::WrongPassword));
-                }
-                let noted = tx.execute(CONFIRM, values![session, id, now]).await? == 1;
-                Ok(if noted { Ok(()) } else { Err(Refusal::SessionEnded.into()) })
-            })
-            .await?
+        let noted = self.store.attempt(async move |tx: &mut Tx| -> Result<()> {
+            if tx.execute(LOCK_WITH_HASH, values![id, &stored]).await? == 0 {
+                return Err(Error::WrongPassword);
+            }
+            let noted = tx.execute(CONFIRM, values![session, id, now]).await? == 1;
+            if noted { Ok(()) } else { Err(Refusal::SessionEnded.into()) }
+        });
+        noted.await
     }
 
     /// The live sessions of a user, the newest first, in the share of the user who asks.

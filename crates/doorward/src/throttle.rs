@@ -16,12 +16,13 @@ use doorward_core::{OpaqueSecret, Timestamp, UserId, email::Email};
 use ipnet::IpNet;
 use quick_cache::sync::Cache;
 
-use crate::audit::{self, Action, By, Entry};
+use crate::acts::{Act, Acts, Change, Done};
+use crate::audit::{Action, By, Entry};
 use crate::counters::{self, Counts};
 use crate::error::{Error, Result};
 use crate::known_devices::Seen;
 use crate::settings::Settings;
-use crate::store::{Store, StoreError, Tx, values};
+use crate::store::{Store, StoreError, values};
 use crate::wire::client;
 
 /// How many accounts one device may try, beyond those that it is known at: each such try costs a hash for nothing.
@@ -115,14 +116,12 @@ const CLEARED: &str = "SELECT value FROM facts WHERE name = 'limits_cleared'";
 ///
 /// # Errors
 /// The store's.
-pub(crate) async fn clear_everywhere(store: &Store, now: Timestamp) -> Result<(), StoreError> {
-    let entry = Entry::new(Action::LimitsCleared, By::CommandLine, now);
-    store
-        .transaction(async move |tx: &mut Tx| {
-            tx.execute(CLEAR, values![]).await?;
-            audit::record(tx, &entry).await
-        })
-        .await
+pub(crate) async fn clear_everywhere(acts: &Acts, now: Timestamp) -> Result<(), StoreError> {
+    let change = async |change: &mut Change<'_>| {
+        change.execute(CLEAR, values![]).await?;
+        Ok(Done::new((), Entry::of(Action::LimitsCleared)))
+    };
+    acts.commit(Act::new(By::CommandLine, now), change).await
 }
 
 impl Throttle {

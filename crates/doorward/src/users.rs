@@ -15,7 +15,7 @@ use time::format_description::well_known::Rfc3339;
 use unicode_normalization::UnicodeNormalization;
 
 use crate::error::{Error, Result};
-use crate::store::{Row, Store, StoreError, values};
+use crate::store::{Row, Store, StoreError, Tx, values};
 use crate::wire::shape::shown;
 
 /// How many users are kept in memory for signed-in pages.
@@ -104,6 +104,16 @@ impl Subject {
     pub(crate) fn of(user: UserId, row: &Row) -> Result<Self, StoreError> {
         Ok(Self { user, role: row.get(0)?, version: row.get(1)? })
     }
+}
+
+/// The next version is the greater of the old one plus one and the store's time: none is given twice, also if a failover or
+/// a restored backup has lost the last ones.
+const RAISE: &str = "UPDATE users SET claims_version = (SELECT CASE WHEN users.claims_version < millis THEN millis \
+     ELSE users.claims_version + 1 END FROM store_time) WHERE id = $1 RETURNING role, claims_version";
+
+/// Makes every token of this user stale that was made before, within an act's transaction; `None` if there is no such user.
+pub(crate) async fn raise_version(tx: &mut Tx, user: UserId) -> Result<Option<Subject>, StoreError> {
+    tx.find(RAISE, values![user]).await?.map(|row| Subject::of(user, &row)).transpose()
 }
 
 /// Reads a row that begins with `id, name, email, role, created_at, disabled_at, email_vouched_by`.

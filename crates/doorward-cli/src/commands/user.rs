@@ -1,7 +1,7 @@
 //! `doorward user`: accounts.
 
 use clap::{Args, Subcommand};
-use doorward::accounts::{Actor, Change};
+use doorward::accounts::{Actor, UserChange};
 use doorward::features::admin_users::{self, Listed, NewLink, Search};
 use doorward::users::{User as Account, rfc3339};
 use doorward::{App, Error};
@@ -152,15 +152,15 @@ impl User {
                 with_app(place, async |app| shown(&user.find(app).await?, json)).await
             }
             Self::Role(Role { user, role, json }) => {
-                let wanted = Change { role: Some(role), ..Change::default() };
+                let wanted = UserChange { role: Some(role), ..UserChange::default() };
                 with_room(place, async |app| change(app, &user, wanted, json).await).await
             }
             Self::Disable(One { user, json }) => {
-                let wanted = Change { disabled: Some(true), ..Change::default() };
+                let wanted = UserChange { disabled: Some(true), ..UserChange::default() };
                 with_app(place, async |app| change(app, &user, wanted, json).await).await
             }
             Self::Enable(One { user, json }) => {
-                let wanted = Change { disabled: Some(false), ..Change::default() };
+                let wanted = UserChange { disabled: Some(false), ..UserChange::default() };
                 with_room(place, async |app| change(app, &user, wanted, json).await).await
             }
             Self::Delete(one) => with_room(place, async |app| delete(app, one).await).await,
@@ -209,7 +209,7 @@ impl List {
     }
 }
 
-async fn change(app: &App, user: &Who, change: Change, json: bool) -> Outcome {
+async fn change(app: &App, user: &Who, change: UserChange, json: bool) -> Outcome {
     let user = user.find(app).await?;
     let user = app.accounts.change(user.id, change, Actor::CommandLine).await?;
     shown(&user, json)

@@ -1,13 +1,16 @@
 //! The steps of acts on accounts, each within its act's transaction.
 
-use doorward_core::role::{RoleName, Roles};
+use std::time::Duration;
+
+use doorward_core::role::RoleName;
 use doorward_core::{ClaimsVersion, SessionId, Timestamp, UserId};
 
-use super::{Actor, Change, NewUser, Owner};
-use crate::actors::Standing;
-use crate::audit::{Entry, Log};
+use super::{Actor, NewUser, Owner, UserChange};
+use crate::actors::{Asking, Standing};
+use crate::acts::Change;
 use crate::error::{Error, Result};
-use crate::revocations::{self, Ended, Ending};
+use crate::revocations::EndReason;
+use crate::sessions::end::{Ended, end_all, raise_version};
 use crate::store::{Reads, Store, StoreError, Tx, values};
 use crate::users::{self, Subject, User, VouchedBy, folded};
 use crate::{known_devices, links};
@@ -63,22 +66,6 @@ pub(crate) async fn insert(
     Ok(Some(Inserted { user, subject: Subject::of(id, &row)? }))
 }
 
-/// What an act did, to be put in force after its commit.
-pub(super) struct Done {
-    pub(super) user: User,
-    /// If tokens from before may be stale now: the user's claims since.
-    pub(super) claims: Option<Subject>,
-}
-
-/// What an act on a user needs.
-#[derive(Clone, Copy)]
-pub(super) struct Needs {
-    /// It could remove the last admin.
-    pub(super) admins: bool,
-    pub(super) permission: &'static str,
-    pub(super) now: Timestamp,
-}
-
 /// The user that an act is about, and what its actor may do.
 pub(super) struct Found {
     pub(super) user: User,
@@ -86,82 +73,64 @@ pub(super) struct Found {
     pub(super) standing: Standing,
 }
 
-/// Takes the locks that an act on a user needs, always in this order; checks the actor, and reads the user.
+/// Takes the locks that an act on a user needs, always in this order; checks the actor, and reads the user. The lock of
+/// admins is for an act that could remove the last one.
 pub(super) async fn locked(
-    tx: &mut Tx,
+    change: &mut Change<'_>,
     id: UserId,
-    (actor, roles): (&Actor, &Roles),
-    needs: Needs,
-) -> Result<Result<Found>, StoreError> {
-    if needs.admins {
-        tx.execute(LOCK_ADMINS, values![]).await?;
+    asking: &Asking,
+    locks_admins: bool,
+) -> Result<Found> {
+    if locks_admins {
+        change.execute(LOCK_ADMINS, values![]).await?;
     }
-    let standing = match actor.stands(tx, (roles, needs.permission), needs.now).await? {
-        Ok(standing) => standing,
-        Err(error) => return Ok(Err(error)),
-    };
-    tx.execute(users::LOCK, values![id]).await?;
-    found(tx, id, (actor, roles), standing).await
+    let standing = asking.stands(change).await?;
+    change.execute(users::LOCK, values![id]).await?;
+    found(&mut **change, id, asking, standing).await
 }
 
 /// The same without the locks, before the transaction: an act that is refused or changes nothing begins none, and so
 /// writes nothing (attack X10).
-pub(super) async fn seen(
-    store: &Store,
-    id: UserId,
-    (actor, roles): (&Actor, &Roles),
-    needs: Needs,
-) -> Result<Found> {
-    let standing = actor.is_seen_to_stand(store, (roles, needs.permission), needs.now).await??;
-    found(store, id, (actor, roles), standing).await?
+pub(super) async fn seen(store: &Store, id: UserId, asking: &Asking) -> Result<Found> {
+    let standing = asking.is_seen_to_stand(store).await?;
+    found(store, id, asking, standing).await
 }
 
-async fn found(
-    mut reads: impl Reads,
-    id: UserId,
-    (actor, roles): (&Actor, &Roles),
-    standing: Standing,
-) -> Result<Result<Found>, StoreError> {
-    let Some(row) = reads.find(FIND, values![id]).await? else { return Ok(Err(Error::NotFound)) };
+async fn found(mut reads: impl Reads, id: UserId, asking: &Asking, standing: Standing) -> Result<Found> {
+    let row = reads.find(FIND, values![id]).await?.ok_or(Error::NotFound)?;
     let (user, version) = (users::read(&row)?, row.get(7)?);
-    if let Err(error) = standing.covers(roles, user.role) {
-        return Ok(Err(error));
-    }
-    if let Actor::Owner(Owner { confirmed_by: Some(hash), .. }) = actor
+    standing.covers(&asking.roles, user.role)?;
+    if let Actor::Owner(Owner { confirmed_by: Some(hash), .. }) = &asking.actor
         && reads.find(WITH_HASH, values![id, hash]).await?.is_none()
     {
-        return Ok(Err(Error::WrongPassword));
+        return Err(Error::WrongPassword);
     }
-    Ok(Ok(Found { user, version, standing }))
+    Ok(Found { user, version, standing })
 }
 
 /// What every new password brings with it: reset links are void, the other sessions end, and the one that stays has to
 /// be confirmed again, by the new password. One that was set without the current one also makes the account know no device.
 pub(super) async fn after_new_password(
-    tx: &mut Tx,
+    change: &mut Change<'_>,
     id: UserId,
     keep: Option<SessionId>,
-    ending: Ending,
-    (log, entry): (&Log, &Entry),
 ) -> Result<Ended, StoreError> {
-    links::void_resets(tx, id).await?;
-    tx.execute(UNCONFIRM, values![id]).await?;
+    links::void_resets(change, id).await?;
+    change.execute(UNCONFIRM, values![id]).await?;
     if keep.is_none() {
-        known_devices::void(tx, id).await?;
+        known_devices::void(change, id).await?;
     }
-    let ended = end_all(tx, id, keep, ending).await?;
-    log.record(tx, entry).await?;
-    Ok(ended)
+    end_every(change, id, keep, EndReason::PasswordChanged).await
 }
 
-/// Ends the sessions of a user whose row the act has written.
-pub(super) async fn end_all(
-    tx: &mut Tx,
+/// Ends the sessions of a user whose row the change has written.
+pub(super) async fn end_every(
+    change: &mut Change<'_>,
     id: UserId,
     keep: Option<SessionId>,
-    ending: Ending,
+    reason: EndReason,
 ) -> Result<Ended, StoreError> {
-    revocations::end_all(tx, id, keep, ending).await?.ok_or_else(gone)
+    end_all(change, id, keep, reason).await?.ok_or_else(gone)
 }
 
 fn gone() -> StoreError {
@@ -173,49 +142,21 @@ pub(super) async fn is_last_admin(tx: &mut Tx, user: &User) -> Result<bool, Stor
     Ok(counts && tx.find(OTHER_ADMINS, values![user.id]).await?.is_none())
 }
 
-/// What a change is made with.
-pub(super) struct Doing<'a> {
-    pub(super) now: Timestamp,
-    pub(super) ending: Ending,
-    /// How long a session of an admin lives.
-    pub(super) admin_ttl: std::time::Duration,
-    pub(super) roles: &'a Roles,
-    /// As what the actor vouches for an address.
-    pub(super) vouches: Option<VouchedBy>,
-}
-
+/// Writes what is to be changed of the user that was found; `admin_ttl` is how long a session of an admin lives.
 pub(super) async fn apply(
-    tx: &mut Tx,
+    change: &mut Change<'_>,
     Found { user: old, version, .. }: Found,
-    change: &Change,
-    doing: Doing<'_>,
-    (log, entry): (&Log, &Entry),
-) -> Result<Result<Done>, StoreError> {
-    let Doing { now, ending, admin_ttl, roles, vouches } = doing;
-    let id = old.id;
-    let mut new = old.clone();
-    if let Some(name) = &change.name {
-        name.as_str().clone_into(&mut new.name);
-    }
-    if let Some(email) = &change.email {
-        new.email = email.clone();
-        // Who writes somebody else's address vouches for it, also if it is the same.
-        if new.email != old.email || vouches.is_some() {
-            new.email_vouched_by = vouches;
-        }
-    }
-    new.role = change.role.unwrap_or(old.role);
-    new.disabled_at = match change.disabled {
-        Some(true) => Some(old.disabled_at.unwrap_or(now)),
-        Some(false) => None,
-        None => old.disabled_at,
-    };
+    wanted: &UserChange,
+    asking: &Asking,
+    admin_ttl: Duration,
+) -> Result<User> {
+    let (id, now, new) = (old.id, change.at, wanted.applied_to(&old, asking.actor.vouches(), change.at));
     let stays_admin = new.role == RoleName::ADMIN && new.disabled_at.is_none();
-    if !stays_admin && is_last_admin(tx, &old).await? {
-        return Ok(Err(Error::LastAdmin));
+    if !stays_admin && is_last_admin(change, &old).await? {
+        return Err(Error::LastAdmin);
     }
-    if new.email != old.email && tx.find(OTHER_WITH_EMAIL, values![&new.email, id]).await?.is_some() {
-        return Ok(Err(Error::EmailTaken));
+    if new.email != old.email && change.find(OTHER_WITH_EMAIL, values![&new.email, id]).await?.is_some() {
+        return Err(Error::EmailTaken);
     }
     let has_new_role = new.role != old.role;
     let name = new.name.as_str();
@@ -223,29 +164,27 @@ pub(super) async fn apply(
     let (email, searched) = (&new.email, folded(&new.email.searched()));
     let name_folded = folded(name);
     let values = values![id, name, name_folded, email, new.role, new.disabled_at, now, vouched, searched];
-    tx.execute(UPDATE, values).await?;
+    change.execute(UPDATE, values).await?;
     if has_new_role && new.role == RoleName::ADMIN {
         let ttl = i64::try_from(admin_ttl.as_micros()).unwrap_or(i64::MAX / 2);
-        tx.execute(SHORTEN, values![id, ttl]).await?;
+        change.execute(SHORTEN, values![id, ttl]).await?;
     }
     let disabled = old.disabled_at.is_none() && new.disabled_at.is_some();
     // A reset link that somebody kept opens the account as it was, never one that may do more by now (attack A06).
     if new.email != old.email || has_new_role || disabled {
-        links::void_resets(tx, id).await?;
+        links::void_resets(change, id).await?;
     }
-    // Those that they made go where they lose anything; disabling ends their sessions, and the links with them.
-    if has_new_role && !roles.covers(new.role, old.role) {
-        links::void_of_maker(tx, id, None).await?;
+    // Those that they made go if they lose anything; disabling ends their sessions, and the links with them.
+    if has_new_role && !asking.roles.covers(new.role, old.role) {
+        links::void_of_maker(change, id, None).await?;
     }
     // Also if another act did it already: what it wrote may be in no set in memory yet.
-    let claims = match (change.disabled, change.role) {
-        (Some(true), _) => Some(end_all(tx, id, None, ending).await?.subject),
-        (_, Some(_)) if has_new_role => {
-            Some(revocations::raise_version(tx, id, ending).await?.ok_or_else(gone)?)
-        }
-        (_, Some(role)) => Some(Subject { user: id, role, version }),
-        _ => None,
-    };
-    log.record(tx, entry).await?;
-    Ok(Ok(Done { user: new, claims }))
+    match (wanted.disabled, wanted.role) {
+        (Some(true), _) => drop(end_every(change, id, None, EndReason::Disabled).await?),
+        (_, Some(_)) if has_new_role => drop(raise_version(change, id).await?.ok_or_else(gone)?),
+        (_, Some(role)) => change.raised_before(Subject { user: id, role, version }),
+        _ => {}
+    }
+    change.user_changed(id);
+    Ok(new)
 }

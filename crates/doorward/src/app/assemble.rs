@@ -10,6 +10,7 @@ use tokio::sync::watch;
 
 use super::{App, Contributions, Parts};
 use crate::accounts::Accounts;
+use crate::acts::{Acts, Base};
 use crate::clients::Clients;
 use crate::clock::Clock;
 use crate::disk::Disk;
@@ -70,12 +71,15 @@ impl App {
         let revocations = Arc::new(Revocations::load(store.clone(), limits, settings.access_ttl, now).await?);
         let shared = (expected(&settings, &revocations), revocations.set.clone());
         let (jwt, algorithm) = (secrets.jwt.as_ref(), (settings.access_algorithm, algorithms));
-        let keys = Arc::new(Keys::load(store.clone(), root.clone(), jwt, algorithm, shared, now).await?);
-        let memory = memory(&store, &revocations, &settings);
         let users =
             Arc::new(Users::new(store.clone(), contributions.express.iter().map(|one| one.json).collect()));
+        let acts = Acts::new(store.clone(), revocations.clone(), users.clone());
+        let (roles, acting) = (settings.roles.clone(), acts.clone());
+        let base = Base { store: store.clone(), clock: clock.clone(), roles, acts: acting };
+        let keys = Arc::new(Keys::load(base.clone(), root.clone(), jwt, algorithm, shared, now).await?);
+        let memory = memory(&store, &revocations, &settings);
         let sessions = Arc::new(Sessions::new(
-            (store.clone(), clock.clone()),
+            base.clone(),
             (keys.clone(), revocations.clone(), hooks.clone()),
             &root,
             (settings.lifetimes(), settings.sessions_per_user),
@@ -87,13 +91,10 @@ impl App {
         let guard = guard(&settings, &keys, &cookies, memory, clock.clone());
         let follows = (secrets.feed.as_ref(), Followers::of(&settings));
         let told = (revocations.clone(), keys.clone());
-        let base = (store.clone(), clock.clone(), settings.roles.clone());
-        let acting = (users.clone(), sessions.clone(), revocations.clone());
-        let (timed, limited) = ((store.clone(), clock.clone()), (hashing.clone(), throttle.clone()));
         Ok(Self(Arc::new(Parts {
             disk: Disk::of(&settings),
-            accounts: Accounts::new(base.clone(), acting, throttle.clone()),
-            passwords: Passwords::new(timed, users.clone(), limited, &root),
+            accounts: Accounts::new(base.clone(), users.clone(), sessions.clone(), throttle.clone()),
+            passwords: Passwords::new(base.clone(), users.clone(), hashing.clone(), throttle.clone(), &root),
             pages: Pages::new(&settings, &contributions.templates),
             posts: Posts::new(store.clone(), clock.clone(), &root),
             headers: Headers::new(&settings),
@@ -106,6 +107,7 @@ impl App {
             settled: Mutex::new(SettledTime::new(now, clock.ran())),
             contributions,
             settings,
+            acts,
             clock,
             store,
             users,

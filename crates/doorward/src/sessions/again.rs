@@ -2,10 +2,11 @@
 
 use doorward_core::{Mode, SessionId, Timestamp, UserId};
 
-use super::{From, Issued, Sessions, begin};
+use super::{Begun, From, Issued, Sessions, begin};
+use crate::acts::{Change, Done};
 use crate::audit::Action;
 use crate::error::Result;
-use crate::store::{Tx, values};
+use crate::store::values;
 use crate::users::Subject;
 
 /// A sign-in that is repeated.
@@ -48,17 +49,16 @@ impl Sessions {
         replaced.dedup();
         let beginning = self.prepare((user, mode), from, replaced, Action::Login).await?;
         let (session, now) = (beginning.clone(), self.clock.now());
-        let begun = self
-            .store
-            .transaction(async move |tx: &mut Tx| {
-                let Some(row) = tx.find(ENABLED, values![user]).await? else { return Ok(None) };
-                let subject = Subject::of(user, &row)?;
-                if tx.execute(UNUSED, values![first, now, done_at]).await? == 0 {
-                    return Ok(None);
-                }
-                begin(tx, subject, &session).await.map(Some)
-            })
-            .await?;
+        let change = async move |change: &mut Change<'_>| -> Result<Done<Option<Begun>>> {
+            let nothing = || Ok(Done::with_entries(None, Vec::new()));
+            let Some(row) = change.find(ENABLED, values![user]).await? else { return nothing() };
+            let subject = Subject::of(user, &row)?;
+            if change.execute(UNUSED, values![first, now, done_at]).await? == 0 {
+                return nothing();
+            }
+            Ok(begin(change, subject, &session).await?.map(Some))
+        };
+        let begun = self.acts.commit(beginning.act(), change).await?;
         begun.map(|begun| self.issue(&beginning, &begun)).transpose()
     }
 }

@@ -1,14 +1,17 @@
 use doorward_core::refresh::{RefreshToken, Use, judge};
+use doorward_core::session::SessionState;
 use doorward_core::{Mode, Refusal, SessionId, Timestamp};
 use doorward_guard::Identity;
 
+use super::end::{End, end_each};
 use super::peer::UsedFrom;
 use super::{Issued, Sessions};
-use crate::audit::{self, Action, By, Entry, Log};
+use crate::acts::{Act, Change, Done};
+use crate::audit::{Action, By, Entry};
 use crate::counters;
 use crate::error::{Error, Result};
-use crate::revocations::{self, Because, Ending};
-use crate::store::{Row, StoreError, Tx, values};
+use crate::revocations::EndReason;
+use crate::store::{Row, StoreError, values};
 use crate::users::Subject;
 
 const FIND: &str = "SELECT u.role, u.claims_version, s.user_id, s.mode, s.salt, s.generation, s.rotated_at, s.expires_at, \
@@ -27,30 +30,23 @@ struct Stored {
     salt: Vec<u8>,
     generation: u64,
     rotated_at: Option<Timestamp>,
-    expires_at: Timestamp,
-    absolute_end: Timestamp,
-    ended_at: Option<Timestamp>,
-    disabled_at: Option<Timestamp>,
+    state: SessionState,
     created_at: Timestamp,
 }
 
-/// A refresh token that was presented, and what comes of it if it is a copy.
+/// A refresh token that was presented.
 struct Presented {
     session: SessionId,
     generation: u64,
-    now: Timestamp,
     from: UsedFrom,
-    ending: Ending,
-    entry: Entry,
 }
 
 /// How a refresh went, as the transaction saw it.
 enum Outcome {
     /// Tokens for this generation, and whether they went out before.
     Go(Box<Stored>, bool),
-    /// The token was a copy: the session is ended.
-    Reused(Ending),
-    Refused(Error),
+    /// The token was a copy: the session is ended, although its sender is refused.
+    Reused,
 }
 
 impl Sessions {
@@ -95,35 +91,30 @@ impl Sessions {
         allows(before.mode)?;
         let claims = self.hooks.claims_of(before.subject.user).await?;
         let (now, session, presented) = (self.clock.now(), token.session, token.generation);
-        let expires_at = self.lifetimes.idle_end(before.mode, now, before.absolute_end);
-        let ending = self.revocations.ending(now, Because::RefreshReused);
-        let entry = Entry::new(Action::RefreshReused, By::Visitor(from.ip), now);
-        let entry = entry.user(before.subject.user).session(session);
+        let expires_at = self.lifetimes.idle_end(before.mode, now, before.state.absolute_expires_at);
         let salt = before.salt;
-        let this = Presented { session, generation: presented, now, ending, from: from.into(), entry };
-        let act = async move |tx: &mut Tx, log: &Log| {
+        let act = Act::ending(By::Visitor(from.ip), now);
+        let this = Presented { session, generation: presented, from: from.into() };
+        let change = async move |change: &mut Change<'_>| -> Result<Done<Outcome>> {
             let known = i64::try_from(presented).unwrap_or(i64::MAX);
             let UsedFrom { ip, user_agent } = this.from.clone();
             let rotate = values![session, known, now, expires_at, &*salt, ip, user_agent];
-            let rotated = tx.execute(ROTATE, rotate).await? == 1;
-            let Some(row) = tx.find(FIND, values![session]).await? else {
-                // It was there just now: its user was deleted.
-                return Ok(Outcome::Refused(Refusal::SessionEnded.into()));
-            };
+            let rotated = change.execute(ROTATE, rotate).await? == 1;
+            // It was there just now: its user was deleted.
+            let row = change.find(FIND, values![session]).await?.ok_or(Refusal::SessionEnded)?;
             let stored = read(&row)?;
             if rotated {
-                Ok(go(stored, false))
-            } else if stored.salt != salt && stored.ended_at.is_none() {
+                go(stored, false)
+            } else if stored.salt != salt && stored.state.ended_at.is_none() {
                 // Renewed since it was read: the owner holds the new one.
-                Ok(Outcome::Refused(Refusal::TokenStale.into()))
+                Err(Refusal::TokenStale.into())
             } else {
-                lost(tx, log, &this, stored).await
+                lost(change, &this, stored).await
             }
         };
-        let outcome = audit::even_without(&self.store, act).await?;
-        match outcome {
+        match self.acts.commit(act, change).await? {
             Outcome::Go(stored, again) => {
-                let ends = (stored.expires_at, stored.absolute_end);
+                let ends = (stored.state.expires_at, stored.state.absolute_expires_at);
                 let subject = (stored.subject, session);
                 let content = self.tokens(subject, (stored.generation, &stored.salt), now, ends, &claims)?;
                 Ok(Issued {
@@ -132,16 +123,12 @@ impl Sessions {
                     user: stored.subject.user,
                     now,
                     again,
-                    ends_at: stored.expires_at,
+                    ends_at: stored.state.expires_at,
                     content,
                     device: None,
                 })
             }
-            Outcome::Reused(ending) => {
-                self.revocations.apply(&[session], ending);
-                Err(Error::RefreshReused)
-            }
-            Outcome::Refused(error) => Err(error),
+            Outcome::Reused => Err(Error::RefreshReused),
         }
     }
 
@@ -158,9 +145,7 @@ impl Sessions {
         };
         let now = self.clock.now();
         let alive = self.refresh_key.verify(&token, &stored.salt)
-            && stored.ended_at.is_none()
-            && stored.disabled_at.is_none()
-            && stored.expires_at > now
+            && stored.state.is_alive(now)
             && judge(token.generation, stored.generation, stored.rotated_at, now) != Use::Reuse;
         Ok(alive.then(|| Identity {
             user: stored.subject.user,
@@ -169,7 +154,7 @@ impl Sessions {
             claims_version: stored.subject.version,
             mode: stored.mode,
             issued_at: stored.rotated_at.unwrap_or(stored.created_at),
-            expires_at: stored.expires_at,
+            expires_at: stored.state.expires_at,
         }))
     }
 
@@ -180,34 +165,31 @@ impl Sessions {
 }
 
 /// The token was not the current one of a live session: what was it?
-async fn lost(tx: &mut Tx, log: &Log, this: &Presented, stored: Stored) -> Result<Outcome, StoreError> {
-    let Presented { session, now, ending, .. } = *this;
-    if stored.ended_at.is_some() {
-        return Ok(Outcome::Refused(Refusal::SessionEnded.into()));
-    }
-    if stored.expires_at <= now {
-        return Ok(Outcome::Refused(Refusal::SessionExpired.into()));
-    }
-    match judge(this.generation, stored.generation, stored.rotated_at, now) {
+async fn lost(change: &mut Change<'_>, this: &Presented, stored: Stored) -> Result<Done<Outcome>> {
+    let (session, at) = (this.session, change.at);
+    stored.state.check(at)?;
+    match judge(this.generation, stored.generation, stored.rotated_at, at) {
         Use::Repeat | Use::Rotate => {
             let UsedFrom { ip, user_agent } = this.from.clone();
-            let live = tx.execute(REPEAT, values![session, now, ip, user_agent]).await? == 1;
-            Ok(if live { go(stored, true) } else { Outcome::Refused(Refusal::SessionEnded.into()) })
+            if change.execute(REPEAT, values![session, at, ip, user_agent]).await? == 0 {
+                return Err(Refusal::SessionEnded.into());
+            }
+            go(stored, true)
         }
         Use::Reuse => {
-            if !revocations::end_each(tx, &[session], ending).await?.is_empty() {
-                log.record(tx, &this.entry).await?;
-            }
-            Ok(Outcome::Reused(ending))
+            let end = End { session, reason: EndReason::RefreshReused };
+            let ended = !end_each(change, vec![end]).await?.is_empty();
+            let entry = Entry::of(Action::RefreshReused).user(stored.subject.user).session(session);
+            Ok(Done::with_entries(Outcome::Reused, if ended { vec![entry] } else { Vec::new() }))
         }
     }
 }
 
-fn go(stored: Stored, again: bool) -> Outcome {
-    if stored.disabled_at.is_some() {
-        return Outcome::Refused(Refusal::SessionEnded.into());
+fn go(stored: Stored, again: bool) -> Result<Done<Outcome>> {
+    if stored.state.disabled_at.is_some() {
+        return Err(Refusal::SessionEnded.into());
     }
-    Outcome::Go(Box::new(stored), again)
+    Ok(Done::with_entries(Outcome::Go(Box::new(stored), again), Vec::new()))
 }
 
 fn read(row: &Row) -> Result<Stored, StoreError> {
@@ -217,10 +199,12 @@ fn read(row: &Row) -> Result<Stored, StoreError> {
         salt: row.get::<Option<Vec<u8>>>(4)?.unwrap_or_default(),
         generation: row.get::<i64>(5)?.unsigned_abs(),
         rotated_at: row.get(6)?,
-        expires_at: row.get(7)?,
-        absolute_end: row.get(8)?,
-        ended_at: row.get(9)?,
-        disabled_at: row.get(10)?,
+        state: SessionState {
+            expires_at: row.get(7)?,
+            absolute_expires_at: row.get(8)?,
+            ended_at: row.get(9)?,
+            disabled_at: row.get(10)?,
+        },
         created_at: row.get(11)?,
     })
 }

@@ -4,27 +4,16 @@ use super::{Row, Store, StoreError, Tx, Value};
 pub(crate) trait Reads {
     /// The first row of the answer.
     async fn find(&mut self, sql: &'static str, values: Vec<Value>) -> Result<Option<Row>, StoreError>;
-
-    /// All rows of the answer.
-    async fn list(&mut self, sql: &'static str, values: Vec<Value>) -> Result<Vec<Row>, StoreError>;
 }
 
 impl Reads for &Store {
     async fn find(&mut self, sql: &'static str, values: Vec<Value>) -> Result<Option<Row>, StoreError> {
         Store::find(self, sql, values).await
     }
-
-    async fn list(&mut self, sql: &'static str, values: Vec<Value>) -> Result<Vec<Row>, StoreError> {
-        Store::list(self, sql, values).await
-    }
 }
 
 impl Reads for &mut Tx {
     async fn find(&mut self, sql: &'static str, values: Vec<Value>) -> Result<Option<Row>, StoreError> {
         Tx::find(self, sql, values).await
-    }
-
-    async fn list(&mut self, sql: &'static str, values: Vec<Value>) -> Result<Vec<Row>, StoreError> {
-        Tx::list(self, sql, values).await
     }
 }

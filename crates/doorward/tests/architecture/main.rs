@@ -19,6 +19,7 @@ const FLOORS: [&[&str]; 6] = [
     &[
         "accounts",
         "actors",
+        "acts",
         "sessions",
         "users",
         "passwords",

@@ -1,7 +1,7 @@
 //! What the database says after an attack, and what a stored act needs.
 
 use doorward::accounts::{Actor, Admin, Confirmation};
-use doorward::audit::{Action, By, Entry};
+use doorward::audit::By;
 use doorward::store::{Column, Row, Value};
 use doorward::testing::{Site, Visitor};
 use doorward_core::password::Password;
@@ -56,8 +56,7 @@ pub(crate) async fn stored_hash(site: &Site, name: &str) -> String {
 
 /// Stores this text as somebody's password hash, as an import would.
 pub(crate) async fn store_hash(site: &Site, id: &str, hash: &str) {
-    let entry = Entry::new(Action::UserChanged, By::CommandLine, site.app.now());
-    site.app.accounts.set_password(user(id), hash.into(), entry).await.unwrap();
+    site.app.accounts.set_password(user(id), hash.into(), By::CommandLine).await.unwrap();
 }
 
 /// A bcrypt hash of this cost, which a server in tests would never make.

@@ -11,7 +11,7 @@ use minijinja::{Value, context};
 use serde_json::json;
 
 use super::{Listed, Search, pages};
-use crate::accounts::{Change, Confirmation};
+use crate::accounts::{Confirmation, UserChange};
 use crate::app::App;
 use crate::error::{Error, Result};
 use crate::users::{User, rfc3339};
@@ -149,7 +149,7 @@ async fn change_by(
     client: &Client,
     input: &mut Input,
 ) -> Result<User> {
-    let change = Change {
+    let change = UserChange {
         name: input.where_sent("name"),
         email: input.where_sent("email"),
         role: input.where_sent("role"),

@@ -30,7 +30,7 @@ use doorward_core::{OpaqueSecret, SessionId, Timestamp, UserId};
 
 use crate::accounts::{Actor, NewUser};
 use crate::app::App;
-use crate::audit::{Action, By, Entry};
+use crate::audit::By;
 use crate::error::{Error, Result};
 use crate::links;
 use crate::sessions;
@@ -165,8 +165,7 @@ pub async fn set_password(app: &App, user: UserId, password: Password) -> Result
     let (user, _) = app.users.find(user).await?.ok_or(Error::NotFound)?;
     check_new_password(&password, &user)?;
     let hash = app.hashing.hash(Arc::new(password), std::net::Ipv4Addr::LOCALHOST.into()).await?;
-    let entry = Entry::new(Action::UserChanged, By::CommandLine, app.now()).user(user.id).detail("password");
-    app.accounts.set_password(user.id, hash, entry).await
+    app.accounts.set_password(user.id, hash, By::CommandLine).await
 }
 
 /// The live sessions of a user, in the share of the user who asks.

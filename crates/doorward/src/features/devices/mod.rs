@@ -13,9 +13,9 @@ use minijinja::value::{Serde, Value};
 use serde_json::json;
 
 use crate::app::{App, Boxed, Card};
-use crate::audit::{Action, By, Entry};
+use crate::audit::{Action, By};
 use crate::error::{Error, Result};
-use crate::revocations::Because;
+use crate::revocations::EndReason;
 use crate::sessions;
 use crate::web::api::{Routes, Who, says};
 use crate::web::client::Client;
@@ -91,9 +91,8 @@ async fn end(
         let is_live = app.sessions.owner(identity.session).await?.is_some();
         return Err(if is_live { Error::NotFound } else { Refusal::SessionEnded.into() });
     }
-    let entry = Entry::new(Action::Logout, By::Owner(client.ip), app.now());
-    let because = if id == identity.session { Because::Logout } else { Because::EndedByUser };
-    app.sessions.end(vec![id], because, Some(entry)).await?;
+    let reason = if id == identity.session { EndReason::Logout } else { EndReason::EndedByUser };
+    app.sessions.end(vec![id], reason, Action::Logout, By::Owner(client.ip)).await?;
     if reader.is_person() {
         return Ok(go(&app, &DEVICE_SIGNED_OUT.at("/dashboard")));
     }
@@ -105,13 +104,8 @@ async fn end_others(
     identity: Identity,
     (client, reader): (Client, Reader),
 ) -> Result<Response> {
-    let entry = Entry::new(Action::LogoutAll, By::Owner(client.ip), app.now())
-        .user(identity.user)
-        .session(identity.session);
-    let sessions = app
-        .sessions
-        .end_all(identity.user, Some(identity.session), Because::EndedByUser, entry.detail("others"))
-        .await?;
+    let (keep, by) = (Some(identity.session), By::Owner(client.ip));
+    let sessions = app.sessions.end_all(identity.user, keep, identity.session, by).await?;
     if reader.is_person() {
         return Ok(go(&app, &OTHERS_SIGNED_OUT.at("/dashboard")));
     }

@@ -17,13 +17,14 @@ use doorward_core::{Mode, Refusal, UserId, password_hash};
 use http::{HeaderMap, StatusCode};
 use minijinja::{Value, context};
 
+use crate::acts::{Change, Done};
 use crate::app::App;
 use crate::audit::Action;
 use crate::error::{Error, Result};
 use crate::hooks::SigningIn;
-use crate::sessions::{self, Issued};
+use crate::sessions::{self, Begun, Issued};
 use crate::sign_ins::{Outcome, SignIn};
-use crate::store::{Tx, values};
+use crate::store::values;
 use crate::throttle::Kind;
 use crate::users::{Subject, User};
 use crate::web::api::{Routes, Who, optional, required, says};
@@ -183,14 +184,12 @@ async fn sign_in(
     let from = sessions::From { ip: client.ip, user_agent: client.user_agent, device: client.device };
     let beginning = app.sessions.prepare((user.id, mode), from, replaced, Action::Login).await?;
     let (session, id): (_, UserId) = (beginning.clone(), user.id);
-    let begun = app
-        .store
-        .transaction(async move |tx: &mut Tx| {
-            let Some(row) = tx.find(STILL, values![id, &stored, &raised]).await? else { return Ok(None) };
-            sessions::begin(tx, Subject::of(id, &row)?, &session).await.map(Some)
-        })
-        .await?
-        .ok_or(Error::InvalidCredentials)?;
+    let change = async move |change: &mut Change<'_>| -> Result<Done<Begun>> {
+        let row = change.find(STILL, values![id, &stored, &raised]).await?;
+        let subject = Subject::of(id, &row.ok_or(Error::InvalidCredentials)?)?;
+        Ok(sessions::begin(change, subject, &session).await?)
+    };
+    let begun = app.acts.commit(beginning.act(), change).await?;
     let issued = app.sessions.issue(&beginning, &begun);
     app.hooks.logged_in(who).await;
     Ok((user, issued?))

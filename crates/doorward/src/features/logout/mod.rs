@@ -18,9 +18,9 @@ use minijinja::context;
 use zeroize::Zeroizing;
 
 use crate::app::App;
-use crate::audit::{Action, By, Entry};
+use crate::audit::{Action, By};
 use crate::error::{Error, Result};
-use crate::revocations::Because;
+use crate::revocations::EndReason;
 use crate::web::api::{Routes, Who, optional, says};
 use crate::web::client::Client;
 use crate::web::credential::go;
@@ -86,8 +86,7 @@ async fn logout(
     let refresh = input.optional::<String>("refresh_token").map(Zeroizing::new);
     let body = InBody { refresh, ticket: input.optional::<String>("ticket") };
     let sessions = proof::of_any_kind(&app, &headers, body).await?;
-    let entry = Entry::new(Action::Logout, By::Owner(client.ip), app.now());
-    app.sessions.end(sessions, Because::Logout, Some(entry)).await?;
+    app.sessions.end(sessions, EndReason::Logout, Action::Logout, By::Owner(client.ip)).await?;
     let cleared = app.cookies.sign_out();
     if reader.is_person() {
         return Ok((cleared, go(&app, &SIGNED_OUT.at("/login"))).into_response());
@@ -113,10 +112,9 @@ async fn logout_all(
         (None, Ok(identity)) => ((identity.user, identity.session), Vec::new()),
         (None, Err(denied)) => return Ok(denied.into_response()),
     };
-    let by = |action| Entry::new(action, By::Owner(client.ip), app.now());
-    let entry = by(Action::LogoutAll).user(user).session(session);
-    let sessions = app.sessions.end_all(user, None, Because::EndedByUser, entry).await?;
-    app.sessions.end(beside, Because::Logout, Some(by(Action::Logout))).await?;
+    let by = By::Owner(client.ip);
+    let sessions = app.sessions.end_all(user, None, session, by).await?;
+    app.sessions.end(beside, EndReason::Logout, Action::Logout, by).await?;
     let cleared = app.cookies.sign_out();
     if reader.is_person() {
         return Ok((cleared, go(&app, &SIGNED_OUT_EVERYWHERE.at("/login"))).into_response());

@@ -15,7 +15,7 @@ use http::StatusCode;
 use minijinja::context;
 
 use crate::app::{App, Boxed};
-use crate::audit::{Action, By, Entry};
+use crate::audit::{Action, By};
 use crate::error::{Error, Result};
 use crate::links;
 use crate::store::StoreError;
@@ -106,8 +106,7 @@ async fn set_password(app: &App, client: &Client, input: &mut Input) -> Result<u
     let (user, _) = app.users.find(user).await?.ok_or(Error::LinkInvalid)?;
     crate::users::check_new_password(&new, &user)?;
     let hash = app.hashing.hash(Arc::new(new), client.network()).await?;
-    let entry = Entry::new(PASSWORD_RESET, By::Visitor(client.ip), app.now()).user(user.id);
-    app.accounts.reset_password(secret.hash(), hash, entry).await
+    app.accounts.reset_password(secret.hash(), hash, PASSWORD_RESET, By::Visitor(client.ip)).await
 }
 
 #[cfg(test)]

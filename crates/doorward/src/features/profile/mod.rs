@@ -22,9 +22,9 @@ use minijinja::{Value, context};
 use serde::Serialize;
 use serde_json::json;
 
-use crate::accounts::{Actor, Change, Owner, PasswordChange};
+use crate::accounts::{Actor, Owner, PasswordChange, UserChange};
 use crate::app::{App, Card, Express};
-use crate::audit::{Action, By, Entry};
+use crate::audit::By;
 use crate::error::{Error, Result};
 use crate::sessions::{self, Issued};
 use crate::users::{self, User, check_new_password};
@@ -156,7 +156,7 @@ async fn change_by(app: &App, identity: &Identity, client: &Client, input: &mut 
         app.throttle.registration(client.network(), app.now())?;
         confirmed_by = Some(app.passwords.confirm(identity.user, Arc::new(password), client).await?.1);
     }
-    let change = Change { name, email, ..Change::default() };
+    let change = UserChange { name, email, ..UserChange::default() };
     app.accounts.change(identity.user, change, owner(identity, client, confirmed_by)).await
 }
 
@@ -197,11 +197,8 @@ async fn change_password_by(
     let from =
         sessions::From { ip: client.ip, user_agent: client.user_agent.clone(), device: Device::default() };
     let renewal = app.sessions.prepare_renewal(identity.session, user.id, standing.mode, from).await?;
-    // The entry's time is the renewal's: a form that is repeated compares it with the last use of the session.
-    let (by, at) = (By::Owner(client.ip), renewal.now);
-    let entry = Entry::new(Action::PasswordChanged, by, at).user(user.id).session(identity.session);
-    let change = PasswordChange { user: user.id, hash, current: stored, renewal };
-    app.accounts.change_password(change, entry).await
+    let new = PasswordChange { user: user.id, hash, current: stored, renewal };
+    app.accounts.change_password(new, By::Owner(client.ip)).await
 }
 
 async fn delete(

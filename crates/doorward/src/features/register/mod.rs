@@ -22,6 +22,7 @@ use http::{HeaderMap, StatusCode};
 use minijinja::{Value, context};
 
 use crate::accounts::{self, NewUser};
+use crate::acts::{Change, Done};
 use crate::app::App;
 use crate::audit::Action;
 use crate::error::{Error, Result};
@@ -30,7 +31,6 @@ use crate::links;
 use crate::sessions::{self, Begun, Issued};
 use crate::settings::Registration;
 use crate::sign_ins::SignIn;
-use crate::store::Tx;
 use crate::users::{User, VouchedBy};
 use crate::web::api::{Routes, Who, optional, required, says};
 use crate::web::client::Client;
@@ -200,34 +200,20 @@ async fn make(app: &App, new: Registering, client: Client, headers: &HeaderMap) 
     let invite = new.invite.map(|invite| invite.hash());
     let account = NewUser { name: new.name, email: new.email, role: RoleName::USER, password_hash };
     let (session, roles) = (beginning.clone(), app.settings.roles.clone());
-    let made: Result<(User, Begun)> = app
-        .store
-        .transaction(async move |tx: &mut Tx| {
-            let (mut account, mut vouched) = (account.clone(), None);
-            if let Some(hash) = invite {
-                match links::use_invitation(tx, &roles, hash, now).await? {
-                    Some(invitation) if invitation.is_for(&account.email) => {
-                        account.role = invitation.role;
-                        vouched = invitation.email.map(|_| VouchedBy::Invitation);
-                    }
-                    Some(_) => {
-                        links::give_back(tx, hash).await?;
-                        return Ok(Err(Error::LinkInvalid));
-                    }
-                    None => return Ok(Err(Error::LinkInvalid)),
-                }
-            }
-            if let Some(made) = accounts::insert(tx, id, (&account, vouched), now).await? {
-                let begun = sessions::begin(tx, made.subject, &session).await?;
-                return Ok(Ok((made.user, begun)));
-            }
-            if let Some(hash) = invite {
-                links::give_back(tx, hash).await?;
-            }
-            Ok(Err(Error::EmailTaken))
-        })
-        .await?;
-    let (user, begun) = made?;
+    let change = async move |change: &mut Change<'_>| -> Result<Done<(User, Begun)>> {
+        let (mut account, mut vouched) = (account.clone(), None);
+        if let Some(hash) = invite {
+            let invitation = links::use_invitation(change, &roles, hash, now).await?;
+            let for_them = invitation.filter(|invitation| invitation.is_for(&account.email));
+            let invitation = for_them.ok_or(Error::LinkInvalid)?;
+            account.role = invitation.role;
+            vouched = invitation.email.map(|_| VouchedBy::Invitation);
+        }
+        let made = accounts::insert(change, id, (&account, vouched), now).await?.ok_or(Error::EmailTaken)?;
+        let user = made.user;
+        Ok(sessions::begin(change, made.subject, &session).await?.map(|begun| (user, begun)))
+    };
+    let (user, begun) = app.acts.commit(beginning.act(), change).await?;
     let issued = app.sessions.issue(&beginning, &begun);
     app.hooks.registered(SigningIn { role: user.role, email_vouched_by: user.email_vouched_by, ..who }).await;
     Ok((user, issued?))

@@ -7,9 +7,9 @@ use axum::extract::State;
 use zeroize::Zeroizing;
 
 use crate::app::App;
-use crate::audit::{Action, By, Entry};
+use crate::audit::{Action, By};
 use crate::error::Result;
-use crate::revocations::Because;
+use crate::revocations::EndReason;
 use crate::web::api::{Routes, Who, optional, required, says};
 use crate::web::client::Client;
 use crate::web::feature::Feature;
@@ -43,8 +43,7 @@ async fn revoke(
         return Err(input.refuse());
     };
     let sessions = proof::by_text(&app, &token).await?;
-    let entry = Entry::new(TOKEN_REVOKED, By::Client(client.ip), app.now()).detail(format!("client {by}"));
-    app.sessions.end(sessions, Because::Revoked, Some(entry)).await?;
+    app.sessions.end(sessions, EndReason::Revoked, TOKEN_REVOKED, By::Client(by, client.ip)).await?;
     Ok(done("Revoked"))
 }
 

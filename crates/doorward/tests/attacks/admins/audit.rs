@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use doorward::accounts::{Actor, Change};
+use doorward::accounts::{Actor, UserChange};
 use doorward::features::admin_users;
 use doorward::testing::{PASSWORD, Site, Visitor};
 use doorward_core::role::RoleName;
@@ -147,7 +147,7 @@ async fn at_the_machine(site: &Site, case: &str, (id, ada): (&str, &Visitor)) {
     match case {
         "user_created by command_line" => drop(site.user("more", RoleName::USER).await),
         "user_changed by command_line" => {
-            let change = Change { disabled: Some(true), ..Change::default() };
+            let change = UserChange { disabled: Some(true), ..UserChange::default() };
             app.accounts.change(id, change, Actor::CommandLine).await.unwrap();
         }
         "user_changed by command_line for a password" => {

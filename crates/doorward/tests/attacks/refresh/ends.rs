@@ -3,9 +3,10 @@
 
 use std::time::Duration;
 
-use doorward::accounts::{Actor, Change};
+use doorward::accounts::{Actor, UserChange};
+use doorward::audit::{Action, By};
 use doorward::features::admin_users;
-use doorward::revocations::Because;
+use doorward::revocations::EndReason;
 use doorward::testing::{PASSWORD, Site, Visitor};
 use doorward_core::Mode;
 use doorward_core::password::Password;
@@ -78,7 +79,7 @@ async fn end(site: &Site, way: Way, (ada, desk, root): (&Visitor, &Visitor, &Vis
         }
         Way::LoggedOutByAdmin => drop(root.delete(&format!("{path}/sessions"), Value::Null).await.is_ok()),
         Way::DisabledByCommandLine => {
-            let change = Change { disabled: Some(true), ..Change::default() };
+            let change = UserChange { disabled: Some(true), ..UserChange::default() };
             site.app.accounts.change(user(&id), change, Actor::CommandLine).await.unwrap();
         }
         Way::PasswordByCommandLine => {
@@ -174,7 +175,11 @@ async fn r11_an_ended_session_stays_over_until_its_last_token_is_dead() {
     let session = crate::reading::session(&ada.session_id().await);
     let doorward::store::Value::Bytes(id) = session else { panic!("no id") };
     let id = doorward_core::SessionId::from_bytes(id.try_into().unwrap());
-    site.app.sessions.end(vec![id], Because::EndedByAdmin, None).await.unwrap();
+    site.app
+        .sessions
+        .end(vec![id], EndReason::EndedByAdmin, Action::SessionsEnded, By::CommandLine)
+        .await
+        .unwrap();
     for _ in 0..15 {
         ada.get("/profile").await.is_refused("session_ended");
         site.later(Duration::from_secs(59)).await;

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use doorward::accounts::{Actor, Change, NewUser};
+use doorward::accounts::{Actor, NewUser, UserChange};
 use doorward::testing::{Answer, PASSWORD, Site, Visitor};
 use doorward::{Error, Result};
 use doorward_core::role::RoleName;
@@ -192,8 +192,8 @@ async fn r13_the_last_admin_is_neither_demoted_nor_disabled_nor_deleted() {
 async fn turn_on(site: Arc<Site>, actor: UserId, target: UserId, how: usize) -> Result<()> {
     let actor = admin(&site, actor, None).await;
     let change = match how % 3 {
-        0 => Change { role: Some(RoleName::USER), ..Change::default() },
-        1 => Change { disabled: Some(true), ..Change::default() },
+        0 => UserChange { role: Some(RoleName::USER), ..UserChange::default() },
+        1 => UserChange { disabled: Some(true), ..UserChange::default() },
         _ => return site.app.accounts.delete(target, actor).await,
     };
     site.app.accounts.change(target, change, actor).await.map(drop)
@@ -201,7 +201,7 @@ async fn turn_on(site: Arc<Site>, actor: UserId, target: UserId, how: usize) -> 
 
 /// Makes somebody an enabled admin again, a deleted one under a new id.
 async fn raise(site: &Site, id: UserId, round: usize) -> UserId {
-    let change = Change { role: Some(RoleName::ADMIN), disabled: Some(false), ..Change::default() };
+    let change = UserChange { role: Some(RoleName::ADMIN), disabled: Some(false), ..UserChange::default() };
     match site.app.accounts.change(id, change, Actor::CommandLine).await {
         Ok(_) => id,
         Err(Error::NotFound) => {
@@ -256,7 +256,7 @@ async fn r11_an_act_that_was_on_its_way_is_refused_when_its_admin_is_no_more() {
         } else {
             root.patch(&format!("/admin/users/{id}"), change).await.is_ok();
         }
-        let undo = Change { role: Some(RoleName::ADMIN), disabled: Some(false), ..Change::default() };
+        let undo = UserChange { role: Some(RoleName::ADMIN), disabled: Some(false), ..UserChange::default() };
         let accomplice = NewUser {
             name: "Mal".parse().unwrap(),
             email: "mal@example.org".parse().unwrap(),

@@ -1,0 +1,240 @@
+//! Acts: each change with who makes it, from where and when.
+//!
+//! [`Acts::commit`] runs a change as one transaction. If it fails with any error, nothing of it is kept. What every change
+//! owes is done here and nowhere else: its audit entries; its revocations with their position, the last rows before the
+//! commit; and, after the commit and before the answer, what memory takes over or forgets.
+//!
+//! What must be kept although its caller is refused is an act of its own, or a value that the change returns.
+
+use std::ops::{Deref, DerefMut};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use doorward_core::role::Roles;
+use doorward_core::{SessionId, Timestamp, UserId};
+
+use crate::audit::{self, By, Entry};
+use crate::clock::Clock;
+use crate::posts;
+use crate::revocations::{self, EndReason, Revocations, Revoked};
+use crate::seldom::seldom;
+use crate::store::{Store, StoreError, Tx};
+use crate::users::{Subject, Users};
+
+/// The circumstances of a change.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Act {
+    pub(crate) by: By,
+    pub(crate) at: Timestamp,
+    /// The form whose act it is.
+    form: Option<posts::Hash>,
+    /// Whether it takes access away.
+    is_end: bool,
+}
+
+impl Act {
+    pub(crate) fn new(by: By, at: Timestamp) -> Self {
+        Self { by, at, form: posts::current(), is_end: false }
+    }
+
+    /// An act that takes access away, or replaces what may have leaked. If its entry can't be written, or nothing more fits
+    /// on the disk, it is repeated without the entry: people can still sign out (attack X10).
+    pub(crate) fn ending(by: By, at: Timestamp) -> Self {
+        Self { is_end: true, ..Self::new(by, at) }
+    }
+}
+
+/// What a change came to: its value, and what the audit log says of it.
+pub(crate) struct Done<T> {
+    value: T,
+    entries: Vec<Entry>,
+}
+
+impl<T> Done<T> {
+    /// A change with one entry.
+    pub(crate) fn new(value: T, entry: Entry) -> Self {
+        Self { value, entries: vec![entry] }
+    }
+
+    /// A change with several entries, or with none if it changed nothing.
+    pub(crate) fn with_entries(value: T, entries: Vec<Entry>) -> Self {
+        Self { value, entries }
+    }
+
+    pub(crate) fn map<U>(self, change: impl FnOnce(T) -> U) -> Done<U> {
+        Done { value: change(self.value), entries: self.entries }
+    }
+}
+
+/// A change that is under way: its transaction, and what follows from it.
+pub(crate) struct Change<'a> {
+    tx: &'a mut Tx,
+    /// When it happens.
+    pub(crate) at: Timestamp,
+    ended: Vec<Revoked>,
+    raised: Vec<Subject>,
+    effects: Effects,
+}
+
+/// What a change means for memory.
+#[derive(Default)]
+struct Effects {
+    over: Vec<SessionId>,
+    subjects: Vec<Subject>,
+    changed: Vec<UserId>,
+    gone: Vec<UserId>,
+}
+
+impl Change<'_> {
+    /// A session that this change ended.
+    pub(crate) fn ended(&mut self, session: SessionId, user: UserId, reason: EndReason) {
+        self.ended.push(Revoked { session, user, reason });
+    }
+
+    /// A session that is over from here on, whoever ended it: the act that did may be in no set in memory yet (attack R04).
+    pub(crate) fn is_over(&mut self, session: SessionId) {
+        self.effects.over.push(session);
+    }
+
+    /// The user's claims have changed: tokens of a lower version are stale.
+    pub(crate) fn raised(&mut self, subject: Subject) {
+        self.raised.push(subject);
+    }
+
+    /// Tokens of a lower version are stale already: another act has raised it, and may have told no set in memory yet.
+    pub(crate) fn raised_before(&mut self, subject: Subject) {
+        self.effects.subjects.push(subject);
+    }
+
+    /// Memory reads this user again.
+    pub(crate) fn user_changed(&mut self, user: UserId) {
+        self.effects.changed.push(user);
+    }
+
+    /// Memory forgets this user.
+    pub(crate) fn user_deleted(&mut self, user: UserId) {
+        self.effects.gone.push(user);
+    }
+}
+
+impl Deref for Change<'_> {
+    type Target = Tx;
+
+    fn deref(&self) -> &Tx {
+        self.tx
+    }
+}
+
+impl DerefMut for Change<'_> {
+    fn deref_mut(&mut self) -> &mut Tx {
+        self.tx
+    }
+}
+
+/// Runs changes.
+#[derive(Clone)]
+pub(crate) struct Acts {
+    store: Store,
+    revocations: Arc<Revocations>,
+    users: Arc<Users>,
+}
+
+/// What the foundations that change something stand on.
+#[derive(Clone)]
+pub(crate) struct Base {
+    pub(crate) store: Store,
+    pub(crate) clock: Clock,
+    pub(crate) roles: Roles,
+    pub(crate) acts: Acts,
+}
+
+/// Why a change was not kept.
+enum Stop<E> {
+    Refused(E),
+    Failed(StoreError),
+}
+
+impl<E> From<StoreError> for Stop<E> {
+    fn from(error: StoreError) -> Self {
+        Self::Failed(error)
+    }
+}
+
+impl Acts {
+    pub(crate) fn new(store: Store, revocations: Arc<Revocations>, users: Arc<Users>) -> Self {
+        Self { store, revocations, users }
+    }
+
+    /// Runs a change as one transaction, and puts it in force in memory.
+    ///
+    /// # Errors
+    /// What the change fails with; the store's. Nothing is kept then.
+    pub(crate) async fn commit<F, T, E>(&self, act: Act, change: F) -> Result<T, E>
+    where
+        F: AsyncFn(&mut Change<'_>) -> Result<Done<T>, E> + Send + Sync + 'static,
+        T: Send + 'static,
+        E: From<StoreError> + Send + 'static,
+    {
+        let change = Arc::new(change);
+        let entry_failed = Arc::new(AtomicBool::new(false));
+        let outcome = match self.run(act, change.clone(), Some(entry_failed.clone())).await {
+            Err(Stop::Failed(error))
+                if act.is_end
+                    && (entry_failed.load(Ordering::Relaxed) || matches!(error, StoreError::Full(_))) =>
+            {
+                let outcome = self.run(act, change, None).await;
+                if outcome.is_ok() {
+                    seldom!(ERROR, "an end was not written into the audit log, and was done all the same", %error);
+                }
+                outcome
+            }
+            outcome => outcome,
+        };
+        let (value, effects) = outcome.map_err(|stop| match stop {
+            Stop::Refused(error) => error,
+            Stop::Failed(error) => error.into(),
+        })?;
+        self.put_in_force(&effects, act.at);
+        Ok(value)
+    }
+
+    /// One try, with entries if it can be noted that they failed.
+    async fn run<F, T, E>(
+        &self,
+        act: Act,
+        change: Arc<F>,
+        entry_failed: Option<Arc<AtomicBool>>,
+    ) -> Result<(T, Effects), Stop<E>>
+    where
+        F: AsyncFn(&mut Change<'_>) -> Result<Done<T>, E> + Send + Sync + 'static,
+        T: Send + 'static,
+        E: From<StoreError> + Send + 'static,
+    {
+        let until = act.at + self.revocations.remembered_for();
+        let run = async move |tx: &mut Tx| {
+            let (ended, raised) = (Vec::new(), Vec::new());
+            let mut under_way = Change { tx, at: act.at, ended, raised, effects: Effects::default() };
+            let Done { value, entries } = change(&mut under_way).await.map_err(Stop::Refused)?;
+            let Change { tx, ended, raised, mut effects, .. } = under_way;
+            if let Some(failed) = &entry_failed {
+                for entry in &entries {
+                    let recorded = audit::record(tx, entry, (act.by, act.at), act.form).await;
+                    failed.fetch_or(recorded.is_err(), Ordering::Relaxed);
+                    recorded?;
+                }
+            }
+            revocations::record(tx, &ended, &raised, (act.at, until)).await?;
+            effects.over.extend(ended.iter().map(|ended| ended.session));
+            effects.subjects.extend(raised);
+            Ok((value, effects))
+        };
+        self.store.attempt(run).await
+    }
+
+    fn put_in_force(&self, effects: &Effects, at: Timestamp) {
+        self.revocations.apply(&effects.over, at);
+        effects.subjects.iter().for_each(|subject| self.revocations.apply_version(*subject, at));
+        effects.changed.iter().for_each(|user| self.users.read_again(*user));
+        effects.gone.iter().for_each(|user| self.users.forget(*user));
+    }
+}

@@ -1,0 +1,208 @@
+//! Ending sessions: one, several, or all of a user.
+
+use doorward_core::{Refusal, SessionId, Timestamp, UserId};
+
+use super::Sessions;
+use crate::acts::{Act, Change, Done};
+use crate::audit::{Action, By, Entry};
+use crate::error::Result;
+use crate::links;
+use crate::revocations::EndReason;
+use crate::store::{Reads, StoreError, values};
+use crate::users::{self, Subject};
+
+const END_ONE: &str =
+    "UPDATE sessions SET ended_at = $2, end_reason = $3 WHERE id = $1 AND ended_at IS NULL RETURNING user_id";
+const END_ALL: &str = "UPDATE sessions SET ended_at = $2, end_reason = $3 \
+     WHERE user_id = $1 AND ended_at IS NULL AND id <> $4 RETURNING expires_at";
+const OVER: &str = "SELECT id FROM sessions WHERE user_id = $1 AND ended_at > $2 AND id <> $3";
+const IS_LEFT: &str = "SELECT id FROM sessions WHERE id = $1 AND ended_at IS NULL";
+const IS_LEFT_WITH_LINKS: &str = "SELECT id FROM sessions WHERE id = $1 AND (ended_at IS NULL OR id IN \
+     (SELECT maker_session_id FROM one_time_links WHERE maker_session_id = $1))";
+const LEFT: &str = "SELECT role, claims_version, CAST((SELECT COUNT(*) FROM sessions \
+     WHERE user_id = $1 AND ended_at IS NULL AND id <> $2) + (SELECT COUNT(*) FROM one_time_links \
+     WHERE maker_id = $1 AND (maker_session_id IS NULL OR maker_session_id <> $2)) AS BIGINT) FROM users WHERE id = $1";
+
+/// The end of one session.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct End {
+    pub(crate) session: SessionId,
+    pub(crate) reason: EndReason,
+}
+
+/// Ends these sessions within a change; gives those that were not over already, with their users. Their rows are written in
+/// the order of their ids: acts that end the same sessions never wait for each other in a circle (attack X16).
+pub(crate) async fn end_each(
+    change: &mut Change<'_>,
+    mut ends: Vec<End>,
+) -> Result<Vec<(SessionId, UserId)>, StoreError> {
+    ends.sort_unstable_by_key(|end| end.session);
+    let mut ended = Vec::new();
+    for End { session, reason } in ends {
+        let at = change.at;
+        if let Some(row) = change.find(END_ONE, values![session, at, reason.as_str()]).await? {
+            let user = row.get(0)?;
+            change.ended(session, user, reason);
+            ended.push((session, user));
+        }
+        if reason.is_for_cause() {
+            links::void_of_session(change, session).await?;
+        }
+        change.is_over(session);
+    }
+    Ok(ended)
+}
+
+/// What an act that ends the sessions of a user came to.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Ended {
+    /// How many of them this act ended while they were still of use.
+    pub(crate) live: u32,
+    /// The user from now on: tokens of a lower version are stale.
+    pub(crate) subject: Subject,
+}
+
+/// Ends every session of a user except `keep` within a change, and makes all their tokens stale; `None` if there is no such
+/// user. The change wrote the user's row first, so that no sign-in slips in between (attack R05).
+pub(crate) async fn end_all(
+    change: &mut Change<'_>,
+    user: UserId,
+    keep: Option<SessionId>,
+    reason: EndReason,
+) -> Result<Option<Ended>, StoreError> {
+    let at = change.at;
+    let rows = change.list(END_ALL, values![user, at, reason.as_str(), none_or(keep)]).await?;
+    if reason.is_for_cause() {
+        links::void_of_maker(change, user, keep).await?;
+    }
+    let mut live = 0;
+    for row in rows {
+        live += u32::from(row.get::<Timestamp>(0)? > at);
+    }
+    Ok(raise_version(change, user).await?.map(|subject| Ended { live, subject }))
+}
+
+/// Makes every token of a user stale that was made before, within a change; `None` if there is no such user.
+pub(crate) async fn raise_version(
+    change: &mut Change<'_>,
+    user: UserId,
+) -> Result<Option<Subject>, StoreError> {
+    let subject = users::raise_version(change, user).await?;
+    if let Some(subject) = subject {
+        change.raised(subject);
+    }
+    Ok(subject)
+}
+
+/// What an end of all sessions of a user would find.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Left {
+    /// How many rows it would change, links that were made in the sessions too. If it is 0, nothing is to be written
+    /// (attack X10).
+    pub(crate) rows: i64,
+    pub(crate) subject: Subject,
+}
+
+/// What an end of all sessions of a user except `keep` would find; `None` if there is no such user.
+pub(crate) async fn left_to_end(
+    mut reads: impl Reads,
+    user: UserId,
+    keep: Option<SessionId>,
+) -> Result<Option<Left>, StoreError> {
+    let row = reads.find(LEFT, values![user, none_or(keep)]).await?;
+    row.map(|row| Ok(Left { rows: row.get(2)?, subject: Subject::of(user, &row)? })).transpose()
+}
+
+/// An id that no session has.
+fn none_or(session: Option<SessionId>) -> SessionId {
+    session.unwrap_or(SessionId::from_bytes([0; 16]))
+}
+
+impl Sessions {
+    /// Ends these sessions, whoever's they are. Those that are over already stay as they are, and are refused from here on
+    /// too: whoever ended them may not have come to it yet (attack R04).
+    ///
+    /// # Errors
+    /// The store's: then none was ended (attack R06).
+    pub async fn end(
+        &self,
+        sessions: Vec<SessionId>,
+        reason: EndReason,
+        action: Action,
+        by: By,
+    ) -> Result<u32> {
+        let at = self.clock.now();
+        if !self.is_any_left(&sessions, reason).await? {
+            self.revocations.apply(&sessions, at);
+            return Ok(0);
+        }
+        let change = async move |change: &mut Change<'_>| -> Result<Done<usize>> {
+            let ends = sessions.iter().map(|session| End { session: *session, reason }).collect();
+            let ended = end_each(change, ends).await?;
+            let entry = |(session, user): &(_, _)| Entry::of(action).user(*user).session(*session);
+            Ok(Done::with_entries(ended.len(), ended.iter().map(entry).collect()))
+        };
+        let ended = self.acts.commit(Act::ending(by, at), change).await?;
+        Ok(u32::try_from(ended).unwrap_or(u32::MAX))
+    }
+
+    /// Ends all sessions of a user, except `keep`; `session` is the one that asks.
+    ///
+    /// # Errors
+    /// [`Refusal::SessionEnded`] if there is no such user any more; the store's: then none was ended.
+    pub async fn end_all(
+        &self,
+        user: UserId,
+        keep: Option<SessionId>,
+        session: SessionId,
+        by: By,
+    ) -> Result<u32> {
+        // Deleted while the request was in flight: nothing names them any more.
+        let left = left_to_end(&self.store, user, keep).await?.ok_or(Refusal::SessionEnded)?;
+        let at = self.clock.now();
+        if left.rows == 0 {
+            self.apply_over(left.subject, keep, at).await?;
+            return Ok(0);
+        }
+        let entry = Entry::of(Action::LogoutAll).user(user).session(session);
+        let entry = if keep.is_some() { entry.detail("others") } else { entry };
+        let change = async move |change: &mut Change<'_>| -> Result<Done<Ended>> {
+            if change.execute(users::LOCK, values![user]).await? == 0 {
+                return Err(Refusal::SessionEnded.into());
+            }
+            let ended = end_all(change, user, keep, EndReason::EndedByUser).await?;
+            Ok(Done::new(ended.ok_or(Refusal::SessionEnded)?, entry.clone()))
+        };
+        Ok(self.acts.commit(Act::ending(by, at), change).await?.live)
+    }
+
+    /// Puts in force here what another act did before, perhaps in another process: every session of the user except `keep`
+    /// is over, and tokens of a lower version are stale (attacks R04, R05).
+    ///
+    /// # Errors
+    /// The store's.
+    pub(crate) async fn apply_over(
+        &self,
+        subject: Subject,
+        keep: Option<SessionId>,
+        at: Timestamp,
+    ) -> Result<(), StoreError> {
+        let since = at - self.revocations.remembered_for();
+        let rows = self.store.list(OVER, values![subject.user, since, none_or(keep)]).await?;
+        let over: Vec<_> = rows.iter().map(|row| row.get(0)).collect::<Result<_, _>>()?;
+        self.revocations.apply(&over, at);
+        self.revocations.apply_version(subject, at);
+        Ok(())
+    }
+
+    /// Whether an end of these sessions would change anything.
+    async fn is_any_left(&self, sessions: &[SessionId], reason: EndReason) -> Result<bool, StoreError> {
+        let is_left = if reason.is_for_cause() { IS_LEFT_WITH_LINKS } else { IS_LEFT };
+        for session in sessions {
+            if self.store.find(is_left, values![*session]).await?.is_some() {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+}
