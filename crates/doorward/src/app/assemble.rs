@@ -73,9 +73,9 @@ impl App {
         let (jwt, algorithm) = (secrets.jwt.as_ref(), (settings.access_algorithm, algorithms));
         let users =
             Arc::new(Users::new(store.clone(), contributions.express.iter().map(|one| one.json).collect()));
-        let acts = Acts::new(store.clone(), revocations.clone(), users.clone());
-        let (roles, acting) = (settings.roles.clone(), acts.clone());
-        let base = Base { store: store.clone(), clock: clock.clone(), roles, acts: acting };
+        let (roles, acts) =
+            (settings.roles.clone(), Acts::new(store.clone(), revocations.clone(), users.clone()));
+        let base = Base { store: store.clone(), clock: clock.clone(), roles, acts: acts.clone() };
         let keys = Arc::new(Keys::load(base.clone(), root.clone(), jwt, algorithm, shared, now).await?);
         let memory = memory(&store, &revocations, &settings);
         let sessions = Arc::new(Sessions::new(
