@@ -184,7 +184,7 @@ async fn a_field_that_any_route_reads_is_found_in_the_sources_and_asked_of_the_r
     let doors = house.doors().await;
     let read = |path: &str| doors.iter().find(|door| door.path == path).unwrap().fields.clone();
     assert_eq!(read("/login"), ["email", "password", "mode", "device", "return_to"]);
-    assert_eq!(read("/register"), ["name", "email", "password", "mode", "invite", "return_to"]);
+    assert_eq!(read("/register"), ["device", "name", "email", "password", "mode", "invite", "return_to"]);
     assert_eq!(read("/refresh"), ["refresh_token"]);
     let asked: BTreeSet<_> = doors.iter().flat_map(|door| door.fields.iter().cloned()).collect();
     // The logout refuses no body, and clients show a secret first.
