@@ -73,9 +73,8 @@ impl App {
         let (jwt, algorithm) = (secrets.jwt.as_ref(), (settings.access_algorithm, algorithms));
         let users =
             Arc::new(Users::new(store.clone(), contributions.express.iter().map(|one| one.json).collect()));
-        let (roles, acts) =
-            (settings.roles.clone(), Acts::new(store.clone(), revocations.clone(), users.clone()));
-        let base = Base { store: store.clone(), clock: clock.clone(), roles, acts: acts.clone() };
+        let acts = Acts::new(store.clone(), revocations.clone(), users.clone());
+        let base = Base { store: store.clone(), clock: clock.clone(), roles: settings.roles.clone(), acts };
         let keys = Arc::new(Keys::load(base.clone(), root.clone(), jwt, algorithm, shared, now).await?);
         let memory = memory(&store, &revocations, &settings);
         let sessions = Arc::new(Sessions::new(
@@ -101,13 +100,13 @@ impl App {
             origins: Origins::new(&settings),
             metrics: Metrics::new(&settings.base_path, &contributions.paths),
             sign_ins: SignIns::default(),
-            clients: Clients::load(base, throttle.clone()).await?,
+            clients: Clients::load(base.clone(), throttle.clone()).await?,
             feed: Arc::new(Feed::open(&store, told, follows).await?),
             draining: watch::Sender::new(false),
             settled: Mutex::new(SettledTime::new(now, clock.ran())),
             contributions,
+            acts: base.acts.clone(),
             settings,
-            acts,
             clock,
             store,
             users,
