@@ -123,6 +123,7 @@ fn x06_behind_a_pooler_that_shares_connections_nothing_starts_without_the_settin
         "pool_mode = transaction",
         "pool_mode = transaction\ndefault_pool_size = 1",
         "pool_mode = transaction\nserver_round_robin = 1",
+        "pool_mode = transaction\nmin_pool_size = 2\nserver_round_robin = 1",
         "pool_mode = transaction\nmin_pool_size = 5\nserver_round_robin = 1",
         "pool_mode = transaction\nignore_startup_parameters = options",
     ] {

@@ -9,11 +9,9 @@ use tokio_postgres_rustls::MakeRustlsConnect;
 
 use super::StoreError;
 
-/// How often both connections change places. A pooler that chose among two servers by chance would pass one in 256 times.
-const ROUNDS: usize = 4;
-
 const LOOK: &str = "SELECT pg_backend_pid(), (SELECT count(*) FROM pg_prepared_statements)";
-const LOOK_AND_STAY: &str = "BEGIN; SELECT pg_backend_pid(), 0";
+const LOOK_AND_STAY: &str = "BEGIN; SELECT pg_backend_pid(), (SELECT count(*) FROM pg_prepared_statements)";
+const LEAVE: &str = "COMMIT";
 
 /// Why there is no proof.
 pub(super) enum Unproven {
@@ -45,37 +43,60 @@ struct Side {
     is_empty: bool,
 }
 
+/// A connection, and the process that it must have each time.
+struct End<'a> {
+    client: &'a Client,
+    process: String,
+}
+
 /// Sees that the server side of `ours` stays the same while another connection is busy, and that nobody has prepared
 /// anything there. It opens the other connection, and closes it again.
 pub(super) async fn prove(ours: &Client, config: &Config, tls: MakeRustlsConnect) -> Result<(), Unproven> {
-    let first = look(ours, LOOK).await?;
-    if !first.is_empty {
-        return Err(Unproven::Shared);
-    }
-    let (other, connection) = config.connect(tls).await?;
+    let connecting = async { config.connect(tls).await.map_err(Unproven::from) };
+    let (first, (other, connection)) = tokio::try_join!(look(ours, LOOK), connecting)?;
     // It ends with its client.
     tokio::spawn(connection);
-    in_turns(ours, &other, &first).await
-}
-
-async fn in_turns(ours: &Client, other: &Client, first: &Side) -> Result<(), Unproven> {
-    let theirs = look(other, LOOK).await?;
-    let ours = (ours, first.process.as_str());
-    let other = (other, theirs.process.as_str());
-    if ours.1 == other.1 {
+    let theirs = look(&other, LOOK).await?;
+    if !first.is_empty || !theirs.is_empty || first.process == theirs.process {
         return Err(Unproven::Shared);
     }
-    for _ in 0..ROUNDS {
-        for (busy, idle) in [(other, ours), (ours, other)] {
-            let of_busy = look(busy.0, LOOK_AND_STAY).await?;
-            let of_idle = look(idle.0, LOOK).await?;
-            busy.0.batch_execute("COMMIT").await?;
-            if of_busy.process != busy.1 || of_idle.process != idle.1 || !of_idle.is_empty {
-                return Err(Unproven::Shared);
-            }
-        }
+    let ours = End { client: ours, process: first.process };
+    let other = End { client: &other, process: theirs.process };
+    while_busy(&ours, &other).await?;
+    in_turns(&ours, &other).await
+}
+
+/// Each stays while the other is inside a transaction. For `ours` these are several transactions.
+async fn while_busy(ours: &End<'_>, other: &End<'_>) -> Result<(), Unproven> {
+    other.stays(LOOK_AND_STAY).await?;
+    ours.stays(LOOK).await?;
+    // One round trip for both: the look is sent first, and a pooler frees the other server only after the answer to its `COMMIT`.
+    tokio::try_join!(ours.stays(LOOK), other.leaves())?;
+    ours.stays(LOOK_AND_STAY).await?;
+    tokio::try_join!(other.stays(LOOK), ours.leaves()).map(drop)
+}
+
+/// Each time a pooler has both servers free, and a choice. Each connection is asked twice before the other is: whether a
+/// pooler takes the server that was used last, the one that was not used for longest, or the next in a circle, somebody
+/// gets the other's. One that chose by chance among two would pass one in 256 times: it had two choices in `while_busy`.
+async fn in_turns(ours: &End<'_>, other: &End<'_>) -> Result<(), Unproven> {
+    for end in [other, ours, ours, other, other, ours] {
+        end.stays(LOOK).await?;
     }
     Ok(())
+}
+
+impl End<'_> {
+    /// Sees that the process is the same, and that nobody has prepared anything there.
+    async fn stays(&self, question: &str) -> Result<(), Unproven> {
+        let side = look(self.client, question).await?;
+        if side.is_empty && side.process == self.process { Ok(()) } else { Err(Unproven::Shared) }
+    }
+
+    /// Ends its transaction.
+    async fn leaves(&self) -> Result<(), Unproven> {
+        Ok(self.client.batch_execute(LEAVE).await?)
+    }
 }
 
 /// Asks without a prepared statement.

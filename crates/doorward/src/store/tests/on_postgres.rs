@@ -29,9 +29,9 @@ async fn an_act_that_is_told_40001_or_40p01_is_run_again() {
 
     let runs = Arc::new(AtomicU32::new(0));
     let counted = Arc::clone(&runs);
-    let hopeless = store.transaction(async move |_| {
+    let hopeless = store.transaction(async move |tx| {
         counted.fetch_add(1, Ordering::Relaxed);
-        Err::<(), _>(StoreError::Contended("always".to_owned()))
+        tx.migrate("DO $$ BEGIN RAISE EXCEPTION 'lost' USING ERRCODE = '40001'; END $$").await
     });
     assert!(hopeless.await.unwrap_err().is_transient());
     assert_eq!(runs.load(Ordering::Relaxed), 10);
@@ -211,6 +211,39 @@ async fn carry(
             return;
         }
     }
+}
+
+#[tokio::test]
+async fn x06_a_new_connection_is_proven_with_few_questions() {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    let Some(server) = postgres_or_a_loud_skip() else { return };
+    let mut url = url::Url::parse(&server).unwrap();
+    let target = format!("127.0.0.1:{}", url.port().unwrap());
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    url.set_port(Some(listener.local_addr().unwrap().port())).unwrap();
+    let questions = Arc::new(AtomicU32::new(0));
+    let counted = Arc::clone(&questions);
+    tokio::spawn(async move {
+        while let Ok((near, _)) = listener.accept().await {
+            let far = tokio::net::TcpStream::connect(&target).await.unwrap();
+            let ((mut near_read, mut near_write), (mut far_read, mut far_write)) =
+                (near.into_split(), far.into_split());
+            tokio::spawn(async move { tokio::io::copy(&mut far_read, &mut near_write).await });
+            let counted = Arc::clone(&counted);
+            tokio::spawn(async move {
+                let mut bytes = [0; 4_096];
+                while let Ok(length @ 1..) = near_read.read(&mut bytes).await {
+                    // A simple query, which the client sends only after the answer to the one before.
+                    counted.fetch_add(u32::from(bytes[0] == b'Q'), Ordering::Relaxed);
+                    far_write.write_all(&bytes[..length]).await.unwrap();
+                }
+            });
+        }
+    });
+    let store = Store::connect(&postgres_at(url.as_str())).await.unwrap();
+    let asked = questions.load(Ordering::Relaxed);
+    assert!((10..=17).contains(&asked), "{asked}");
+    store.close().await;
 }
 
 #[tokio::test]
