@@ -4,7 +4,7 @@
 //! No circle: `GET /refresh` leads to the page or to `/login?return_to=`, and that leads to neither.
 
 use axum::response::{IntoResponse, Response};
-use doorward_core::Refusal;
+use doorward_core::{Mode, Refusal};
 use http::header::REFRESH;
 use http::{HeaderMap, StatusCode};
 use minijinja::context;
@@ -42,6 +42,16 @@ pub(crate) fn send_again(app: &App, refusal: Refusal, path: &str) -> Option<Resp
 /// The login, and from there to this path.
 pub(crate) fn to_login(app: &App, path: &str) -> Response {
     go(app, &by("/login", path))
+}
+
+/// In the query of the login: `GET /refresh` has just set cookies, and the login sees whether the browser keeps them.
+pub(crate) const RENEWED: &str = "renewed";
+
+/// The login, and from there to this path if the browser keeps the cookies of a session in this mode that come with the
+/// answer. If they could be planted, the login goes on by itself only here.
+pub(crate) fn to_login_with_cookies(app: &App, mode: Mode, path: &str) -> Response {
+    let renewed = if app.cookies.is_bound_to_host(mode) { "" } else { "&renewed=1" };
+    go(app, &format!("{}{renewed}", by("/login", path)))
 }
 
 /// The page of ours that a browser is sent to from an application, to come back to this place: by `GET /refresh`, where

@@ -29,7 +29,7 @@ use crate::throttle::Kind;
 use crate::users::{Subject, User};
 use crate::web::api::{Routes, Who, optional, required, says};
 use crate::web::client::Client;
-use crate::web::detour::{detour, from_elsewhere};
+use crate::web::detour::{RENEWED, detour, from_elsewhere};
 use crate::web::feature::Feature;
 use crate::web::flash::Flashed;
 use crate::web::input::Input;
@@ -83,7 +83,8 @@ async fn form(
             Ok(identity) if reaches(&app.settings, identity.mode, home) => {
                 // The page may have sent them, since the cookie that came here doesn't go there: a host beside planted it
                 // for this path, and there and back would be a circle (attack X02).
-                if back.is_none() || app.cookies.is_bound_to_host(identity.mode) {
+                let renewed = query.text(RENEWED).is_some();
+                if back.is_none() || renewed || app.cookies.is_bound_to_host(identity.mode) {
                     return credential::go(&app, home);
                 }
                 (said, on) = (Some(SIGNED_IN), Some(home));

@@ -19,7 +19,7 @@ use crate::sessions::{self, Issued};
 use crate::web::api::{Routes, Who, optional, says};
 use crate::web::client::Client;
 use crate::web::credential::{self, cookies, go_as};
-use crate::web::detour::{is_navigation, to_login};
+use crate::web::detour::{is_navigation, to_login, to_login_with_cookies};
 use crate::web::feature::Feature;
 use crate::web::front::Proved;
 use crate::web::input::Input;
@@ -123,7 +123,7 @@ async fn onward(
         // Twice with one token: if the browser keeps no cookie that we set, the page would send it here for ever. The
         // login sees whether it does.
         Ok(issued) if issued.again || !reaches(&app.settings, issued.mode, path) => {
-            Ok((cookies(app, &issued), to_login(app, page)).into_response())
+            Ok((cookies(app, &issued), to_login_with_cookies(app, issued.mode, page)).into_response())
         }
         Ok(issued) => Ok((cookies(app, &issued), go_as(app, status, path)).into_response()),
         Err(error) if error.row().0 == StatusCode::UNAUTHORIZED => Ok(to_login(app, page)),

@@ -344,3 +344,19 @@ async fn x02_no_planted_cookie_sends_a_browser_in_a_circle() {
         .await
         .goes_to("/profile");
 }
+
+#[tokio::test]
+async fn a_second_tab_is_renewed_by_way_of_the_login_also_where_cookies_can_be_planted() {
+    let site = Site::with(&[("dev", "true")]).await;
+    let tab = site.logged_in_by("ada", Mode::Cookie).await;
+    let first = tab.copy();
+    site.later(Duration::from_secs(901)).await;
+    first.page("/refresh?return_to=%2Fdashboard").await.goes_to("/dashboard");
+    let login = "/login?return_to=%2Fdashboard&renewed=1";
+    tab.page("/refresh?return_to=%2Fdashboard").await.goes_to(login);
+    tab.page(login).await.goes_to("/dashboard");
+    tab.page("/dashboard").await.has_status(200);
+    // A page that finds nobody sends on without that word, and so it leads in no circle.
+    site.visitor().page("/dashboard").await.goes_to("/login?return_to=%2Fdashboard");
+    tab.page("/login?return_to=%2Fdashboard").await.has_status(200);
+}
