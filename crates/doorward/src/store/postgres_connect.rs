@@ -14,6 +14,7 @@ use rustls::crypto::aws_lc_rs;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use rustls::{ClientConfig, RootCertStore};
+use tokio::sync::Semaphore;
 use tokio::time::timeout;
 use tokio_postgres::SimpleQueryMessage;
 use tokio_postgres::config::{Host, SslMode};
@@ -55,9 +56,18 @@ pub(super) fn pool(settings: &PostgresSettings) -> Result<(Pool, Way), StoreErro
         (builder, Way::Pooled(format!("BEGIN; {}", set(&parameters, true)).into()))
     } else {
         let set = set(&parameters, false);
+        // One proof at a time: each has a second connection, for which server and pooler have no more room than for one.
+        let turn = Arc::new(Semaphore::new(1));
         let prepare = Hook::async_fn(move |client: &mut ClientWrapper, _| {
-            let (config, tls, set) = (config.clone(), tls.clone(), set.clone());
-            Box::pin(async move { make_our_own(client, &config, tls, &set).await })
+            let (config, tls, set, turn) = (config.clone(), tls.clone(), set.clone(), turn.clone());
+            Box::pin(async move {
+                let ours = async {
+                    let _turn = turn.acquire().await;
+                    make_our_own(client, &config, tls, &set).await
+                };
+                let late = |_| Err(HookError::message("the server did not answer in time"));
+                timeout(PATIENCE * 2, ours).await.unwrap_or_else(late)
+            })
         });
         (builder.post_create(prepare), Way::Own)
     };
@@ -87,12 +97,10 @@ async fn make_our_own(
         proof::prove(client, config, tls).await?;
         client.batch_execute(set).await.map_err(Unproven::Failed)
     };
-    match timeout(PATIENCE * 2, prepared).await {
-        Ok(Ok(())) => Ok(()),
-        Ok(Err(Unproven::Shared)) => Err(HookError::message(SHARED)),
-        Ok(Err(Unproven::Failed(error))) => Err(HookError::Backend(error)),
-        Err(_) => Err(HookError::message("the server did not answer in time")),
-    }
+    prepared.await.map_err(|unproven| match unproven {
+        Unproven::Shared => HookError::message(SHARED),
+        Unproven::Failed(error) => HookError::Backend(error),
+    })
 }
 
 /// What pgbouncer says of a parameter of the connection that it doesn't pass on.

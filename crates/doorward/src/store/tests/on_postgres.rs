@@ -247,6 +247,41 @@ async fn x06_a_new_connection_is_proven_with_few_questions() {
 }
 
 #[tokio::test]
+async fn while_connections_are_opened_there_is_one_more_than_the_pool_has() {
+    let Some(server) = postgres_or_a_loud_skip() else { return };
+    let mut url = url::Url::parse(&server).unwrap();
+    let target = format!("127.0.0.1:{}", url.port().unwrap());
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    url.set_port(Some(listener.local_addr().unwrap().port())).unwrap();
+    let (open, most) = (Arc::new(AtomicU32::new(0)), Arc::new(AtomicU32::new(0)));
+    let (counted, highest) = (Arc::clone(&open), Arc::clone(&most));
+    tokio::spawn(async move {
+        while let Ok((mut near, _)) = listener.accept().await {
+            let mut far = tokio::net::TcpStream::connect(&target).await.unwrap();
+            highest.fetch_max(counted.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
+            let counted = Arc::clone(&counted);
+            tokio::spawn(async move {
+                let _ = tokio::io::copy_bidirectional(&mut near, &mut far).await;
+                counted.fetch_sub(1, Ordering::SeqCst);
+            });
+        }
+    });
+    let mut settings = postgres_at(url.as_str());
+    if let Database::Postgres(postgres) = &mut settings.database {
+        postgres.pool_size = 6;
+    }
+    let store = Store::connect(&settings).await.unwrap();
+    let asked = (0..24).map(|_| store.find("SELECT CAST(1 AS BIGINT) FROM pg_sleep(0.05)", values![]));
+    for answer in futures_util::future::join_all(asked).await {
+        answer.unwrap();
+    }
+    let most = most.load(Ordering::SeqCst);
+    // One that is closed may not have gone yet when the next is opened.
+    assert!((6..=8).contains(&most), "{most}");
+    store.close().await;
+}
+
+#[tokio::test]
 async fn d04_a_network_that_swallows_everything_holds_nobody_for_long_and_is_recovered_from() {
     let Some(place) = Place::postgres().await else { return };
     let Database::Postgres(PostgresSettings { url, .. }) = &place.settings.database else { panic!() };
