@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::clock::Clock;
 use crate::error::{Error, FieldError};
-use crate::store::{Column, Store, StoreError, Tx, Value, values};
+use crate::store::{Column, Row, Store, StoreError, Tx, Value, values};
 
 /// How long a form is remembered.
 const TTL: Duration = Duration::from_secs(60);
@@ -20,6 +20,9 @@ const TTL: Duration = Duration::from_secs(60);
 const PER_OWNER: i64 = 300;
 /// How long after its act the outcome of a form may still be written. Then the process that ran it is gone.
 const LOST_AFTER: Duration = Duration::from_secs(5);
+
+/// How often a form is claimed that others forget meanwhile.
+const TRIES: usize = 3;
 
 const CLAIM: &str = "INSERT INTO form_posts (hash, owner, created_at, expires_at) \
      SELECT $1, $2, $3, $4 WHERE (SELECT COUNT(*) FROM form_posts WHERE owner = $2 AND expires_at > $3) < $5 \
@@ -188,23 +191,17 @@ impl Posts {
     /// The store's.
     pub(crate) async fn claim(&self, hash: Hash, owner: &str) -> Result<Known, StoreError> {
         let now = self.clock.now();
-        let values = values![hash, owner.to_owned(), now, now + TTL, PER_OWNER, now - TTL];
-        if self.store.execute(CLAIM, values).await? == 1 {
-            return Ok(Known::First(now));
+        for _ in 0..TRIES {
+            let values = values![hash, owner.to_owned(), now, now + TTL, PER_OWNER, now - TTL];
+            if self.store.execute(CLAIM, values).await? == 1 {
+                return Ok(Known::First(now));
+            }
+            // Without a row the first one was forgotten in between, or its owner sent too many.
+            if let Some(row) = self.store.find(FIND, values![hash, now]).await? {
+                return known(&row, now);
+            }
         }
-        let Some(row) = self.store.find(FIND, values![hash, now]).await? else { return Ok(Known::Unknown) };
-        let outcome: Option<String> = row.get(3)?;
-        let outcome = outcome.and_then(|text| serde_json::from_str(&text).ok());
-        let showed_secret = row.get::<Option<Vec<u8>>>(4)?.is_some();
-        let ended = Ended {
-            created_at: row.get(0)?,
-            done_at: row.get(1)?,
-            session: row.get(2)?,
-            showed_secret,
-            outcome,
-        };
-        let is_lost = ended.done_at.is_some_and(|done_at| now >= done_at + LOST_AFTER);
-        Ok(if ended.outcome.is_some() || is_lost { Known::Ended(ended) } else { Known::Runs })
+        Ok(Known::Unknown)
     }
 
     /// Notes how a form ended that came at `created_at`.
@@ -234,6 +231,17 @@ impl Posts {
         self.store.execute(RUN_AGAIN, values![hash, created_at]).await?;
         self.store.execute(FORGET, values![hash, created_at, session]).await.map(drop)
     }
+}
+
+/// What the row of a form says.
+fn known(row: &Row, now: Timestamp) -> Result<Known, StoreError> {
+    let outcome: Option<String> = row.get(3)?;
+    let outcome = outcome.and_then(|text| serde_json::from_str(&text).ok());
+    let showed_secret = row.get::<Option<Vec<u8>>>(4)?.is_some();
+    let ended =
+        Ended { created_at: row.get(0)?, done_at: row.get(1)?, session: row.get(2)?, showed_secret, outcome };
+    let is_lost = ended.done_at.is_some_and(|done_at| now >= done_at + LOST_AFTER);
+    Ok(if ended.outcome.is_some() || is_lost { Known::Ended(ended) } else { Known::Runs })
 }
 
 /// Deletes what is too old.

@@ -57,7 +57,7 @@ fn x10_on_a_disk_that_is_really_full_endings_refreshes_and_new_passwords_go_on()
     assert_eq!(out.status, 200, "{out:?}");
     // The command line goes by the same rule.
     home.run_beside(&server, &["user", "disable", "ben@example.org"]).ok();
-    server.soon(&other.token(), "session_ended");
+    server.soon(&other.token(), "token_stale");
     for refused in [
         &["user", "create", "--email", "n@example.org", "--name", "N"][..],
         &["user", "enable", "ben@example.org"],

@@ -109,7 +109,7 @@ async fn p17_a_hash_that_is_raised_never_overwrites_a_newer_password() {
         assert_eq!(stored_hash(&site, "ada").await, new);
         if answer.status == 200 {
             signed_in += 1;
-            visitor.get("/profile").await.is_refused("session_ended");
+            visitor.ended_with_others().await;
         } else {
             answer.is_refused("invalid_credentials");
         }
