@@ -1,5 +1,5 @@
 //! The features: what Doorward does, one folder each. Router, metrics, pages, flash texts, audit actions, settings and
-//! account page are folds over [`FEATURES`].
+//! account page are folds over `FEATURES`.
 
 pub mod admin_users;
 pub(crate) mod confirm;
