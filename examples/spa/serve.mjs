@@ -1,6 +1,6 @@
 // Serves this folder: any web server will do. DOORWARD is the server's URL, MODE is bearer, cookie or session.
 
-import { readFile } from 'node:fs/promises'
+import { readFile, readdir } from 'node:fs/promises'
 import { createServer } from 'node:http'
 
 const { DOORWARD = 'http://localhost:8080', MODE = 'bearer', PORT = '5173' } = process.env
@@ -9,9 +9,9 @@ const files = {
   '/': ['index.html', 'text/html; charset=utf-8'],
   '/app.js': ['app.js', 'text/javascript'],
   '/style.css': ['style.css', 'text/css'],
-  '/doorward/index.js': [new URL('index.js', client), 'text/javascript'],
-  '/doorward/client.js': [new URL('client.js', client), 'text/javascript'],
-  '/doorward/error.js': [new URL('error.js', client), 'text/javascript'],
+}
+for (const file of await readdir(client)) {
+  if (file.endsWith('.js')) files[`/doorward/${file}`] = [new URL(file, client), 'text/javascript']
 }
 const policy = [
   "default-src 'none'",
