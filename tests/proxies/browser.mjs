@@ -31,7 +31,7 @@ for (const proxy of ['nginx', 'caddy']) {
       await page.goto(wanted)
       assert.match(page.url(), new RegExp(`^https://accounts\\.example\\.com:${place.port}/login\\?return_to=`))
       await page.getByLabel('Email').fill('grace@example.org')
-      await page.getByLabel('Password').fill(PASSWORD)
+      await page.getByLabel('Password', { exact: true }).fill(PASSWORD)
       await page.getByRole('button', { name: 'Sign in' }).click()
       await page.waitForURL(wanted)
       const head = await page.locator('body').textContent()
