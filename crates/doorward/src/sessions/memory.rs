@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use doorward_core::revocation::{RevocationSet, Standing};
 use doorward_core::role::RoleName;
+use doorward_core::session::check_not_ended;
 use doorward_core::token::AccessToken;
 use doorward_core::{ClaimsVersion, Mode, OpaqueSecret, Refusal, SessionId, Timestamp, UserId};
 use doorward_guard::{Identity, Lookup, LookupFuture};
@@ -281,11 +282,7 @@ impl Memory {
 
     /// Remembers the session of a row, and answers for it; `None` if the row has to be read again.
     fn take(&self, hash: [u8; 32], row: &Row, now: Timestamp) -> Result<Option<Identity>, Refusal> {
-        if row.get::<Option<Timestamp>>(7).map_err(|error| self.unavailable(error))?.is_some()
-            || row.get::<Option<Timestamp>>(8).map_err(|error| self.unavailable(error))?.is_some()
-        {
-            return Err(Refusal::SessionEnded);
-        }
+        self.check_not_ended(row, 7, 8)?;
         let session = Arc::new(remembered(row).map_err(|error| self.unavailable(error))?);
         // Remembered first, looked up after: a session that ends in between is refused here, and from memory too.
         self.known.insert(hash, session.clone());
@@ -294,6 +291,12 @@ impl Memory {
             Standing::Stale => Ok(None),
             Standing::Good | Standing::Unknown => self.answer(&session, now).map(Some),
         }
+    }
+
+    /// Checks a row that has `ended_at` and `disabled_at` in these columns.
+    fn check_not_ended(&self, row: &Row, ended: usize, disabled: usize) -> Result<(), Refusal> {
+        let at = |column| row.get::<Option<Timestamp>>(column).map_err(|error| self.unavailable(error));
+        check_not_ended(at(ended)?, at(disabled)?)
     }
 
     /// Whether the store lets a verified token stand: session live, user enabled, claims no older than theirs.
@@ -307,10 +310,8 @@ impl Memory {
             .await
             .map_err(|error| self.unavailable(error))?;
         let row = row.ok_or(Refusal::SessionEnded)?;
-        let over = row.get::<Option<Timestamp>>(0).map_err(|error| self.unavailable(error))?.is_some();
-        let disabled = row.get::<Option<Timestamp>>(2).map_err(|error| self.unavailable(error))?.is_some();
+        self.check_not_ended(&row, 0, 2)?;
         match row.get::<ClaimsVersion>(1).map_err(|error| self.unavailable(error))? {
-            _ if over || disabled => Err(Refusal::SessionEnded),
             version if token.version < version => Err(Refusal::TokenStale),
             _ => Ok(Identity::of_token(token, mode)),
         }
@@ -327,16 +328,11 @@ impl Memory {
         let judged = |token: &AccessToken| {
             let found = found.iter().find(|found| found.id == token.session);
             let row = &found.ok_or(Refusal::SessionEnded)?.row;
-            let over = row.get::<Option<Timestamp>>(7).map_err(|error| self.unavailable(error))?.is_some();
-            let disabled =
-                row.get::<Option<Timestamp>>(8).map_err(|error| self.unavailable(error))?.is_some();
+            self.check_not_ended(row, 7, 8)?;
+            if row.get::<UserId>(1).map_err(|error| self.unavailable(error))? != token.user {
+                return Err(Refusal::SessionEnded);
+            }
             match row.get::<ClaimsVersion>(3).map_err(|error| self.unavailable(error))? {
-                _ if over
-                    || disabled
-                    || row.get::<UserId>(1).map_err(|error| self.unavailable(error))? != token.user =>
-                {
-                    Err(Refusal::SessionEnded)
-                }
                 version if token.version < version => Err(Refusal::TokenStale),
                 _ => Ok(Identity::of_token(*token, mode)),
             }

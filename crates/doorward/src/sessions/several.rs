@@ -1,5 +1,6 @@
 //! Looking up what several cookies of one request name, in one statement.
 
+use doorward_core::session::SessionState;
 use doorward_core::{SessionId, Timestamp};
 use doorward_guard::MOST_COOKIES;
 
@@ -35,10 +36,15 @@ impl Found {
         Ok(self.row.get::<Option<Vec<u8>>>(12)?.unwrap_or_default())
     }
 
-    /// Whether neither it nor its user's account has ended.
+    /// Whether it is alive.
     pub(crate) fn is_live(&self, now: Timestamp) -> Result<bool, StoreError> {
-        let (ended, disabled): (Option<Timestamp>, Option<Timestamp>) = (self.row.get(7)?, self.row.get(8)?);
-        Ok(ended.is_none() && disabled.is_none() && self.row.get::<Timestamp>(14)? > now)
+        let state = SessionState {
+            ended_at: self.row.get(7)?,
+            disabled_at: self.row.get(8)?,
+            expires_at: self.row.get(14)?,
+            absolute_expires_at: self.row.get(5)?,
+        };
+        Ok(state.is_alive(now))
     }
 }
 

@@ -4,6 +4,7 @@ use std::ops::Deref;
 
 use axum::extract::FromRequestParts;
 use doorward_core::role::permission;
+use doorward_core::session::check_not_ended;
 use doorward_core::{Mode, Refusal};
 use doorward_guard::{Denied, Identity};
 use http::header::AUTHORIZATION;
@@ -35,9 +36,7 @@ impl FromRequestParts<App> for Confirmed {
         })?;
         let standing = app.sessions.standing(identity.session, identity.user).await?;
         let standing = standing.ok_or(Refusal::SessionEnded)?;
-        if standing.ended_at.is_some() || standing.disabled_at.is_some() {
-            return Err(Refusal::SessionEnded.into());
-        }
+        check_not_ended(standing.ended_at, standing.disabled_at)?;
         if standing.absolute_expires_at <= app.now() {
             return Err(Refusal::SessionExpired.into());
         }

@@ -12,6 +12,7 @@ use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use doorward_core::revocation::Standing;
 use doorward_core::role::RoleName;
+use doorward_core::session::check_not_ended;
 use doorward_core::{ClaimsVersion, Mode, OpaqueSecret, Refusal, SessionId, Timestamp, UserId};
 use doorward_guard::{Identity, Lookup, MOST_COOKIES};
 use serde::Serialize;
@@ -157,7 +158,8 @@ async fn of_access_token(app: &App, token: &str, now: Timestamp) -> Result<Optio
         return Ok(None);
     }
     let Some(stored) = app.sessions.standing(token.session, token.user).await? else { return Ok(None) };
-    let alive = stored.ended_at.is_none() && stored.disabled_at.is_none() && stored.version <= token.version;
+    let has_not_ended = check_not_ended(stored.ended_at, stored.disabled_at).is_ok();
+    let alive = has_not_ended && stored.version <= token.version;
     Ok(alive.then(|| Identity::of_token(token, stored.mode)))
 }
 
