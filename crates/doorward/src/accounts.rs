@@ -15,7 +15,7 @@ use doorward_core::{LinkId, OpaqueSecret, Refusal, SessionId, Timestamp, UserId}
 pub use crate::actors::{Actor, Admin, Confirmation, Owner};
 use crate::actors::{Asking, Standing};
 use crate::acts::{Act, Base, Change, Done};
-use crate::audit::{self, Action, By, Entry};
+use crate::audit::{Action, By, Entry};
 use crate::error::{Error, Result};
 use crate::known_devices;
 use crate::links::{self, Invitation};
@@ -339,9 +339,10 @@ impl Accounts {
             end_every(change, id, None, EndReason::Deleted).await?;
             keep_over(change, id).await?;
             change.execute(DELETE, values![id]).await?;
-            audit::forget(change, id).await?;
             change.user_deleted(id);
-            Ok(Done::new((), Entry::of(Action::UserDeleted).without_owner()))
+            let entry = Entry::of(Action::UserDeleted);
+            // An owner's own entry is about them: nothing that names them stays in it.
+            Ok(Done::new((), if let Actor::Owner(_) = asking.actor { entry.user(id) } else { entry }))
         };
         self.base.acts.commit(act, change).await
     }
@@ -486,7 +487,7 @@ impl Accounts {
             locked(change, user, &asking, false).await?;
             let end = End { session, reason: EndReason::EndedByAdmin };
             if end_each(change, vec![end]).await?.is_empty() {
-                return Ok(Done::with_entries(0, Vec::new()));
+                return Ok(Done::without_entry(0));
             }
             Ok(Done::new(1, Entry::of(Action::SessionsEnded).user(user).session(session)))
         };

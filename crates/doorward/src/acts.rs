@@ -56,7 +56,12 @@ impl<T> Done<T> {
         Self { value, entries: vec![entry] }
     }
 
-    /// A change with several entries, or with none if it changed nothing.
+    /// What the audit log says nothing of: a change of nothing, or a refresh.
+    pub(crate) fn without_entry(value: T) -> Self {
+        Self { value, entries: Vec::new() }
+    }
+
+    /// A change with an entry for each thing that it did.
     pub(crate) fn with_entries(value: T, entries: Vec<Entry>) -> Self {
         Self { value, entries }
     }
@@ -86,13 +91,13 @@ struct Effects {
 }
 
 impl Change<'_> {
-    /// A session that this change ended.
+    /// A session that this change ended: it is over from here on.
     pub(crate) fn ended(&mut self, session: SessionId, user: UserId, reason: EndReason) {
         self.ended.push(Revoked { session, user, reason });
     }
 
-    /// A session that is over from here on, whoever ended it: the act that did may be in no set in memory yet (attack R04).
-    pub(crate) fn is_over(&mut self, session: SessionId) {
+    /// A session that another act has ended: that act may be in no set in memory yet (attack R04).
+    pub(crate) fn ended_before(&mut self, session: SessionId) {
         self.effects.over.push(session);
     }
 
@@ -111,7 +116,7 @@ impl Change<'_> {
         self.effects.changed.push(user);
     }
 
-    /// Memory forgets this user.
+    /// The user is deleted: memory forgets them, and no entry names them, that of this change among them.
     pub(crate) fn user_deleted(&mut self, user: UserId) {
         self.effects.gone.push(user);
     }
@@ -218,12 +223,15 @@ impl Acts {
             let Change { tx, ended, raised, mut effects, .. } = under_way;
             if let Some(failed) = &entry_failed {
                 for entry in &entries {
-                    let recorded = audit::record(tx, entry, (act.by, act.at), act.form).await;
+                    let recorded = audit::record(tx, entry, act.by, act.at, act.form).await;
                     failed.fetch_or(recorded.is_err(), Ordering::Relaxed);
                     recorded?;
                 }
             }
-            revocations::record(tx, &ended, &raised, (act.at, until)).await?;
+            for user in &effects.gone {
+                audit::forget(tx, *user).await?;
+            }
+            revocations::record(tx, &ended, &raised, act.at, until).await?;
             effects.over.extend(ended.iter().map(|ended| ended.session));
             effects.subjects.extend(raised);
             Ok((value, effects))

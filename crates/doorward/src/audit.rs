@@ -123,12 +123,11 @@ pub(crate) struct Entry {
     session: Option<SessionId>,
     detail: Option<String>,
     fold: Option<[u8; 32]>,
-    names_owner: bool,
 }
 
 impl Entry {
     pub(crate) fn of(action: Action) -> Self {
-        Self { action, user: None, session: None, detail: None, fold: None, names_owner: true }
+        Self { action, user: None, session: None, detail: None, fold: None }
     }
 
     /// Concerning this user.
@@ -149,12 +148,6 @@ impl Entry {
         Self { detail: Some(detail.into()), ..self }
     }
 
-    /// Without the address of an owner who acted: the account is no more, and nothing that names its owner stays.
-    #[must_use]
-    pub(crate) fn without_owner(self) -> Self {
-        Self { names_owner: false, ..self }
-    }
-
     /// Counted together with entries of the same fold.
     #[must_use]
     pub(crate) fn fold(self, fold: [u8; 32]) -> Self {
@@ -170,13 +163,13 @@ const RECORD: &str = "INSERT INTO audit (id, created_at, action, actor, user_id,
 pub(crate) async fn record(
     tx: &mut Tx,
     entry: &Entry,
-    (by, at): (By, Timestamp),
+    by: By,
+    at: Timestamp,
     form: Option<posts::Hash>,
 ) -> Result<(), StoreError> {
-    // An entry's id is a UUIDv7 like any other of ours, so that pages go by time.
+    // The id is a UUIDv7, so that pages go by time.
     let id = SessionId::new(at, crate::random::bytes());
-    let ip = by.ip().filter(|_| entry.names_owner || !matches!(by, By::Owner(_)));
-    let (ip, action) = (ip.map(|ip| ip.to_string()), entry.action.name);
+    let (ip, action) = (by.ip().map(|ip| ip.to_string()), entry.action.name);
     let actor = if let By::Admin(user, _) = by { Some(user) } else { None };
     let client = if let By::Client(client, _) = by { Some(format!("client {client}")) } else { None };
     let detail = entry.detail.clone().or(client);

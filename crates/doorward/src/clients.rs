@@ -177,7 +177,7 @@ impl Clients {
         let change = async move |change: &mut Change<'_>| -> Result<Done<bool>> {
             asking.stands(change).await?;
             if change.find(DELETE, values![client]).await?.is_none() {
-                return Ok(Done::with_entries(false, Vec::new()));
+                return Ok(Done::without_entry(false));
             }
             change.execute(CHANGE, values![]).await?;
             Ok(Done::new(true, Entry::of(Action::ClientDeleted).detail(client.to_string())))

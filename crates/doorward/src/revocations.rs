@@ -107,7 +107,8 @@ pub(crate) async fn record(
     tx: &mut Tx,
     ended: &[Revoked],
     raised: &[Subject],
-    (at, until): (Timestamp, Timestamp),
+    at: Timestamp,
+    until: Timestamp,
 ) -> Result<(), StoreError> {
     if ended.is_empty() && raised.is_empty() {
         return Ok(());

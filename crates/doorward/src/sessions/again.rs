@@ -50,7 +50,7 @@ impl Sessions {
         let beginning = self.prepare((user, mode), from, replaced, Action::Login).await?;
         let (session, now) = (beginning.clone(), self.clock.now());
         let change = async move |change: &mut Change<'_>| -> Result<Done<Option<Begun>>> {
-            let nothing = || Ok(Done::with_entries(None, Vec::new()));
+            let nothing = || Ok(Done::without_entry(None));
             let Some(row) = change.find(ENABLED, values![user]).await? else { return nothing() };
             let subject = Subject::of(user, &row)?;
             if change.execute(UNUSED, values![first, now, done_at]).await? == 0 {

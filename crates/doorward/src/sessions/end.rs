@@ -44,11 +44,12 @@ pub(crate) async fn end_each(
             let user = row.get(0)?;
             change.ended(session, user, reason);
             ended.push((session, user));
+        } else {
+            change.ended_before(session);
         }
         if reason.is_for_cause() {
             links::void_of_session(change, session).await?;
         }
-        change.is_over(session);
     }
     Ok(ended)
 }
@@ -119,8 +120,8 @@ fn none_or(session: Option<SessionId>) -> SessionId {
 }
 
 impl Sessions {
-    /// Ends these sessions, whoever's they are. Those that are over already stay as they are, and are refused from here on
-    /// too: whoever ended them may not have come to it yet (attack R04).
+    /// Ends these sessions, of any users. Those that are over already stay as they are, and are refused from here on too: the
+    /// act that ended them may not have come to it yet (attack R04).
     ///
     /// # Errors
     /// The store's: then none was ended (attack R06).

@@ -1,5 +1,5 @@
 use doorward_core::refresh::{RefreshToken, Use, judge};
-use doorward_core::session::SessionState;
+use doorward_core::session::{SessionState, check_not_ended};
 use doorward_core::{Mode, Refusal, SessionId, Timestamp};
 use doorward_guard::Identity;
 
@@ -104,7 +104,8 @@ impl Sessions {
             let row = change.find(FIND, values![session]).await?.ok_or(Refusal::SessionEnded)?;
             let stored = read(&row)?;
             if rotated {
-                go(stored, false)
+                check_not_ended(stored.state.ended_at, stored.state.disabled_at)?;
+                Ok(Done::without_entry(Outcome::Go(Box::new(stored), false)))
             } else if stored.salt != salt && stored.state.ended_at.is_none() {
                 // Renewed since it was read: the owner holds the new one.
                 Err(Refusal::TokenStale.into())
@@ -174,7 +175,7 @@ async fn lost(change: &mut Change<'_>, this: &Presented, stored: Stored) -> Resu
             if change.execute(REPEAT, values![session, at, ip, user_agent]).await? == 0 {
                 return Err(Refusal::SessionEnded.into());
             }
-            go(stored, true)
+            Ok(Done::without_entry(Outcome::Go(Box::new(stored), true)))
         }
         Use::Reuse => {
             let end = End { session, reason: EndReason::RefreshReused };
@@ -183,13 +184,6 @@ async fn lost(change: &mut Change<'_>, this: &Presented, stored: Stored) -> Resu
             Ok(Done::with_entries(Outcome::Reused, if ended { vec![entry] } else { Vec::new() }))
         }
     }
-}
-
-fn go(stored: Stored, again: bool) -> Result<Done<Outcome>> {
-    if stored.state.disabled_at.is_some() {
-        return Err(Refusal::SessionEnded.into());
-    }
-    Ok(Done::with_entries(Outcome::Go(Box::new(stored), again), Vec::new()))
 }
 
 fn read(row: &Row) -> Result<Stored, StoreError> {
