@@ -33,7 +33,7 @@ struct Rule {
 }
 
 impl Guard {
-    /// A tower layer that lets in whom this guard lets in.
+    /// A tower layer that lets in the callers that this guard lets in.
     pub fn layer(&self) -> GuardLayer {
         GuardLayer { guard: self.clone(), rule: Arc::default() }
     }

@@ -255,7 +255,7 @@ fn try_again(wait: Duration) -> Cow<'static, str> {
     format!("Too many attempts: try again in {seconds} {unit}").into()
 }
 
-/// Rounded up: nobody is told to come back too early.
+/// Rounded up, so that a client does not come back too early.
 fn in_seconds(wait: Duration) -> u64 {
     wait.as_secs() + u64::from(wait.subsec_nanos() > 0)
 }

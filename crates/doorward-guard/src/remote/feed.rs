@@ -130,7 +130,7 @@ impl Feed {
         }
     }
 
-    /// Everything is told. A feed from the beginning may be that of a restored database, beside whose versions the old ones
+    /// The feed is complete. A feed from the beginning may be that of a restored database, beside whose versions the old ones
     /// say nothing: its versions take the place of those before.
     fn complete(&mut self, shared: &Shared) {
         if let Some(Snapshot { mark, least_versions }) = self.snapshot.take() {

@@ -19,7 +19,7 @@ const LOOK_EVERY: Duration = Duration::from_secs(1);
 const SWEEP_EVERY: Duration = Duration::from_secs(60);
 /// How long the writer may take to say whether another process wrote; then it may have.
 const VERSION_TIMEOUT: Duration = Duration::from_secs(1);
-/// How long following may take. The next try begins anew.
+/// How long following may take. The next try starts over.
 const FOLLOW_TIMEOUT: Duration = Duration::from_secs(4);
 
 impl App {
@@ -62,8 +62,8 @@ impl App {
         self.sessions.sweep(now).await.map(drop)
     }
 
-    /// The time by which things are forgotten. Whoever is refused because of a revocation stays refused where the clock
-    /// was far ahead and is set right: a jump is believed once all tokens from before it are dead (attack J43).
+    /// The time by which things are forgotten. A revoked credential stays refused if the
+    /// clock was far ahead and is set right: a jump is believed once all tokens from before it are dead (attack J43).
     fn settled(&self) -> Timestamp {
         let (now, ran, span) = (self.clock.now(), self.clock.ran(), self.revocations.remembered_for());
         self.settled.lock().unwrap_or_else(PoisonError::into_inner).at(now, ran, span)

@@ -14,7 +14,7 @@ struct Failure {
 }
 
 impl Cause {
-    /// What failed, and for which part of ours; both stand in this program, and each pair has a line of the log a minute.
+    /// What failed, and in which part. Both are texts of this program; each pair has one line of the log a minute.
     pub(crate) fn new(what: &'static str, which: &'static str, why: impl fmt::Display) -> Self {
         Self(Some(Arc::new(Failure { what, which, why: why.to_string() })))
     }

@@ -37,7 +37,7 @@ fn routes() -> Routes {
     Routes::of("My account").get("/dashboard", dashboard, dashboard_says).get("/", start, start_says)
 }
 
-/// What a program is told.
+/// The answer to a program.
 fn json(user: &User) -> Bytes {
     #[derive(Serialize)]
     struct Welcome<'a> {

@@ -111,7 +111,7 @@ async fn form(
 /// What a browser with two live sign-ins is told; the next sign-in ends both.
 const TWO: &str = "This browser holds two different sign-ins. Sign in again: that ends both.";
 
-/// What somebody is told who was sent to sign in and is signed in.
+/// The notice for somebody who was sent to sign in although they are signed in.
 const SIGNED_IN: &str = "You are signed in already. Go on, or sign in again.";
 
 fn shown(back: Option<&str>, email: &str) -> Value {

@@ -102,7 +102,7 @@ pub(crate) async fn to_password(State(app): State<App>) -> Response {
     go(&app, "/dashboard#change-password")
 }
 
-/// What a program is told.
+/// The answer to a program.
 fn json(user: &User) -> Bytes {
     #[derive(Serialize)]
     struct Profile<'a> {
