@@ -7,8 +7,9 @@
 //! What must be kept although its caller is refused is an act of its own, or a value that the change returns.
 
 use std::ops::{Deref, DerefMut};
-use std::sync::Arc;
+use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use doorward_core::role::Roles;
 use doorward_core::{SessionId, Timestamp, UserId};
@@ -154,16 +155,22 @@ pub(crate) struct Base {
 }
 
 /// Why a change was not kept.
-enum Stop<E> {
-    Refused(E),
+enum Stop {
+    /// By itself: it says why.
+    Refused,
     Failed(StoreError),
 }
 
-impl<E> From<StoreError> for Stop<E> {
+impl From<StoreError> for Stop {
     fn from(error: StoreError) -> Self {
         Self::Failed(error)
     }
 }
+
+/// A change without its types: it gives its entries, and keeps its value or refusal for [`Acts::commit`]. So the way through
+/// the store is compiled once, and not for each act.
+type Untyped = Arc<dyn for<'a> Fn(&'a mut Change<'_>) -> Running<'a> + Send + Sync>;
+type Running<'a> = Pin<Box<dyn Future<Output = Result<Vec<Entry>, Stop>> + 'a>>;
 
 impl Acts {
     pub(crate) fn new(store: Store, revocations: Arc<Revocations>, users: Arc<Users>) -> Self {
@@ -180,7 +187,27 @@ impl Acts {
         T: Send + 'static,
         E: From<StoreError> + Send + 'static,
     {
-        let change = Arc::new(change);
+        let (change, kept) = (Arc::new(change), Arc::new(Mutex::new(None)));
+        let keeps = kept.clone();
+        let untyped: Untyped = Arc::new(move |under_way| {
+            let (change, keeps) = (change.clone(), keeps.clone());
+            Box::pin(async move {
+                let (outcome, entries) = match change(under_way).await {
+                    Ok(Done { value, entries }) => (Ok(value), Ok(entries)),
+                    Err(refusal) => (Err(refusal), Err(Stop::Refused)),
+                };
+                *keeps.lock().unwrap_or_else(PoisonError::into_inner) = Some(outcome);
+                entries
+            })
+        });
+        if let Err(Stop::Failed(error)) = self.commit_untyped(act, untyped).await {
+            return Err(error.into());
+        }
+        let outcome = kept.lock().unwrap_or_else(PoisonError::into_inner).take();
+        outcome.unwrap_or_else(|| Err(StoreError::Corrupt("a change came to nothing".into()).into()))
+    }
+
+    async fn commit_untyped(&self, act: Act, change: Untyped) -> Result<(), Stop> {
         let entry_failed = Arc::new(AtomicBool::new(false));
         let outcome = match self.run(act, change.clone(), Some(entry_failed.clone())).await {
             Err(Stop::Failed(error))
@@ -195,31 +222,22 @@ impl Acts {
             }
             outcome => outcome,
         };
-        let (value, effects) = outcome.map_err(|stop| match stop {
-            Stop::Refused(error) => error,
-            Stop::Failed(error) => error.into(),
-        })?;
-        self.put_in_force(&effects, act.at);
-        Ok(value)
+        self.put_in_force(&outcome?, act.at);
+        Ok(())
     }
 
     /// One try, with entries if it can be noted that they failed.
-    async fn run<F, T, E>(
+    async fn run(
         &self,
         act: Act,
-        change: Arc<F>,
+        change: Untyped,
         entry_failed: Option<Arc<AtomicBool>>,
-    ) -> Result<(T, Effects), Stop<E>>
-    where
-        F: AsyncFn(&mut Change<'_>) -> Result<Done<T>, E> + Send + Sync + 'static,
-        T: Send + 'static,
-        E: From<StoreError> + Send + 'static,
-    {
+    ) -> Result<Effects, Stop> {
         let until = act.at + self.revocations.remembered_for();
         let run = async move |tx: &mut Tx| {
             let (ended, raised) = (Vec::new(), Vec::new());
             let mut under_way = Change { tx, at: act.at, ended, raised, effects: Effects::default() };
-            let Done { value, entries } = change(&mut under_way).await.map_err(Stop::Refused)?;
+            let entries = change(&mut under_way).await?;
             let Change { tx, ended, raised, mut effects, .. } = under_way;
             if let Some(failed) = &entry_failed {
                 for entry in &entries {
@@ -234,7 +252,7 @@ impl Acts {
             revocations::record(tx, &ended, &raised, act.at, until).await?;
             effects.over.extend(ended.iter().map(|ended| ended.session));
             effects.subjects.extend(raised);
-            Ok((value, effects))
+            Ok(effects)
         };
         self.store.attempt(run).await
     }
