@@ -2,7 +2,7 @@ use doorward::settings::SettingsError;
 use doorward::store::StoreError;
 use doorward::{Error, OpenError};
 
-/// Why a command did not do what it was asked, and what to do about it.
+/// Why a command failed, and what to do about it.
 #[derive(Debug)]
 pub(crate) struct Failure {
     pub(crate) problem: String,
@@ -51,7 +51,7 @@ impl From<std::io::Error> for Failure {
     }
 }
 
-/// What the server would answer, in the words of a command line.
+/// The server's answer, in the words of a command line.
 impl From<Error> for Failure {
     fn from(error: Error) -> Self {
         let fields =

@@ -1,7 +1,7 @@
 //! The program `doorward`: the server, and the command line beside it.
 //!
-//! The command line is one more node: it opens the same database, does its act by the same functions as the server, and
-//! a running server follows within a second. A command reads its arguments, calls and shows; it holds no rule.
+//! The command line is one more node: it opens the same database and calls the same functions as the server. A running
+//! server follows within a second. A command reads its arguments, calls and prints; it holds no rule.
 
 mod args;
 mod commands;

@@ -8,7 +8,7 @@ use serde_json::Value;
 use crate::failure::Failure;
 use crate::queue;
 
-/// What a command has to say on standard output, and whether all is well.
+/// The output of a command, and whether it succeeded.
 #[derive(Debug)]
 pub(crate) struct Answer {
     pub(crate) text: String,
@@ -27,7 +27,7 @@ impl Answer {
         Ok(Self::text(json.map_err(|error| Failure::new(format!("cannot be written as JSON: {error}"), ""))?))
     }
 
-    /// Rows: JSON as they are, or a table of these columns of theirs.
+    /// Rows: all of them as JSON, or a table with these of their columns.
     pub(crate) fn rows(rows: &impl Serialize, columns: &[&str], json: bool) -> Result<Self, Failure> {
         if json {
             return Self::json(rows);
@@ -52,18 +52,18 @@ pub(crate) enum Colour {
     Cyan = 36,
 }
 
-/// `text` in this colour, where `stream` is a terminal and nobody asked for none (no-color.org).
+/// `text` in this colour, if `stream` is a terminal and colours are not switched off (no-color.org).
 pub(crate) fn coloured(text: &str, colour: Colour, stream: &impl IsTerminal) -> String {
     if has_colour(stream) { format!("\x1b[{}m{text}\x1b[0m", colour as u8) } else { text.to_owned() }
 }
 
-/// Whether `stream` may be given colours.
+/// Whether `stream` may have colours.
 pub(crate) fn has_colour(stream: &impl IsTerminal) -> bool {
     let set = |name| std::env::var_os(name).is_some_and(|value| !value.is_empty());
     stream.is_terminal() && !set("NO_COLOR") && std::env::var_os("TERM").is_none_or(|term| term != "dumb")
 }
 
-/// Writes the answer. What cannot be written is a failure: a program may wait for it.
+/// Writes the output. If it cannot be written, the command fails: a program may wait for it.
 pub(crate) fn show(answer: &Answer) -> ExitCode {
     match line(&answer.text) {
         Ok(()) if answer.good => ExitCode::SUCCESS,
@@ -85,24 +85,24 @@ pub(crate) fn usage(usage: &clap::Error) -> ExitCode {
     }
 }
 
-/// Writes the answer before its act is done: a secret that nobody saw must not count.
+/// Writes the output before its action is done: a secret that was never shown must not count.
 ///
 /// # Errors
-/// It cannot be written.
+/// If it cannot be written.
 pub(crate) fn show_first(answer: &Answer) -> Result<(), Failure> {
     line(&answer.text).map_err(|error| unwritten(&error))
 }
 
-/// What cannot be written on standard output.
+/// The failure to write on standard output.
 pub(crate) fn unwritten(error: &std::io::Error) -> Failure {
     Failure::new(format!("cannot write to standard output: {error}"), "")
 }
 
-/// Writes the first lines of a server on standard output. A pipe that nobody reads keeps it waiting for two seconds, and
-/// not for ever.
+/// Writes the first lines of a server on standard output. If nobody reads the pipe, the server waits two seconds and
+/// not forever.
 ///
 /// # Errors
-/// They cannot be written.
+/// If they cannot be written.
 pub(crate) fn announce(lines: String) -> std::io::Result<()> {
     let (done, written) = std::sync::mpsc::channel();
     std::thread::Builder::new().name("announce".into()).spawn(move || done.send(line(&lines)))?;
@@ -122,7 +122,7 @@ fn line(text: &str) -> std::io::Result<()> {
     out.flush()
 }
 
-/// Writes a remark for people on standard error, where it is in no program's way.
+/// Writes a remark for people to standard error, so that programs can ignore it.
 pub(crate) fn remark(text: &str) {
     let line = format!("{text}\n");
     if !queue::write(&line) {
@@ -160,7 +160,7 @@ fn table(rows: &[Value], columns: &[&str]) -> String {
 fn cell(value: Option<&Value>) -> String {
     match value {
         None | Some(Value::Null) => "-".into(),
-        // A terminal obeys control characters, and some of this was written by strangers.
+        // A terminal obeys control characters, and strangers wrote some of this text.
         Some(Value::String(text)) => text.replace(char::is_control, "\u{fffd}"),
         Some(Value::Bool(holds)) => if *holds { "yes" } else { "no" }.into(),
         Some(other) => other.to_string(),

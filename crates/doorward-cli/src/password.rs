@@ -18,7 +18,7 @@ pub(crate) struct Source {
 }
 
 impl Source {
-    /// A new password, typed twice; `None` where none is given and there is no terminal to ask at.
+    /// A new password, typed twice; `None` if there is none and no terminal to ask at.
     pub(crate) fn new_password(self) -> Result<Option<Password>, Failure> {
         if self.password_stdin {
             return from_stdin().map(Some);
@@ -41,7 +41,7 @@ impl Source {
     }
 }
 
-/// A password to be tried or hashed: asked for at a terminal, else the first line of standard input.
+/// A password to try or to hash: asked for at a terminal, otherwise the first line of standard input.
 pub(crate) fn any() -> Result<Password, Failure> {
     if std::io::stdin().is_terminal() { password(&prompt("Password: ")?) } else { from_stdin() }
 }

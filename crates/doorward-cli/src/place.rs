@@ -24,7 +24,7 @@ pub(crate) struct Place {
     /// Set any setting, such as `--set access.ttl=5m`; `doorward config print` lists them all
     #[arg(long, global = true, value_name = "KEY=VALUE")]
     set: Vec<String>,
-    /// What a command's own flags say, as key, value and flag.
+    /// The command's own flags, as key, value and flag.
     #[arg(skip)]
     pub(crate) flags: Vec<(&'static str, String, &'static str)>,
 }
@@ -57,7 +57,7 @@ impl Place {
         Ok(Settings::read(&self.values()?)?)
     }
 
-    /// Opens what is there; makes nothing where nothing is.
+    /// Opens an existing installation, and makes nothing if there is none.
     pub(crate) async fn open(&self) -> Result<App, Failure> {
         let settings = self.settings()?;
         if let Database::Sqlite(file) = settings.database() {
@@ -74,7 +74,7 @@ impl Place {
         open(settings).await
     }
 
-    /// Opens what is there, and makes what is missing: data folder, secret, database.
+    /// Opens the installation, and makes what is missing: data folder, secret, database.
     pub(crate) async fn open_or_make(&self) -> Result<App, Failure> {
         let settings = self.settings()?;
         settings.make_data_folder()?;
@@ -106,7 +106,7 @@ pub(crate) fn secrets(settings: &Settings) -> Result<Secrets, Failure> {
     Ok(Secrets::read(settings, |name| std::env::var(name).ok())?)
 }
 
-/// The secrets that are there already; `None` where a first start would make one.
+/// The existing secrets; `None` if a first start would make one.
 pub(crate) fn secrets_given(settings: &Settings) -> Result<Option<Secrets>, Failure> {
     Ok(Secrets::find(settings, |name| std::env::var(name).ok())?)
 }

@@ -1,7 +1,7 @@
-//! The log of the server on its way to standard error: a queue with an end, and a thread of its own that writes it.
+//! The server's log on its way to standard error: a bounded queue, and a thread of its own that writes it.
 //!
-//! A pipe that nobody reads stops whoever writes to it. So nobody waits here but that thread: what the queue can't hold
-//! is dropped and counted, and the log says how much that was as soon as somebody reads it again (attack X01).
+//! A full pipe without a reader blocks its writer. So only that thread waits. What doesn't fit into the queue is
+//! dropped and counted, and the log says how much that was as soon as somebody reads it again (attack X01).
 
 use std::fs::File;
 use std::io::{self, Write};
@@ -18,7 +18,7 @@ use tracing_subscriber::fmt::MakeWriter;
 const LINES: usize = 16_384;
 /// How many bytes they may have together.
 const BYTES: usize = 4 * 1_024 * 1_024;
-/// How long the end of the process waits until all is written.
+/// How long the end of the process waits for the queue to drain.
 const PATIENCE: Duration = Duration::from_secs(1);
 
 static QUEUE: OnceLock<Queue> = OnceLock::new();
@@ -38,21 +38,21 @@ struct Waiting {
     empty: Condvar,
 }
 
-/// Starts the thread, once, and gives the queue.
+/// Starts the thread, once, and returns the queue.
 ///
 /// # Errors
-/// The system gives no thread, or there is no standard error.
+/// The system can't start a thread, or there is no standard error.
 pub(crate) fn start() -> io::Result<&'static Queue> {
     if let Some(queue) = QUEUE.get() {
         return Ok(queue);
     }
-    // Not by `std::io::stderr()`, whose lock the thread would hold for as long as nobody reads.
+    // Not with `std::io::stderr()`, whose lock the thread would hold while nobody reads.
     let stream = File::from(io::stderr().as_fd().try_clone_to_owned()?);
     let queue = Queue::to(stream)?;
     Ok(QUEUE.get_or_init(|| queue))
 }
 
-/// Writes a text by the queue, where one was started.
+/// Writes a text through the queue, if one was started.
 pub(crate) fn write(text: &str) -> bool {
     QUEUE.get().is_some_and(|queue| {
         queue.push(text.as_bytes());
@@ -60,7 +60,7 @@ pub(crate) fn write(text: &str) -> bool {
     })
 }
 
-/// Waits until all is written, but not for ever.
+/// Waits until all is written, but not forever.
 pub(crate) fn finish() {
     if let Some(queue) = QUEUE.get() {
         queue.finish(PATIENCE);
@@ -68,7 +68,7 @@ pub(crate) fn finish() {
 }
 
 impl Queue {
-    /// A queue of its own, to this stream.
+    /// A separate queue for this stream.
     pub(crate) fn to(stream: impl Write + Send + 'static) -> io::Result<Self> {
         let (lines, taken) = sync_channel(LINES);
         let waiting = Arc::<Waiting>::default();
@@ -102,12 +102,12 @@ impl Waiting {
     }
 }
 
-/// The thread: writes each line, and where lines were dropped, says so once there is room again.
+/// The thread: writes each line and, if lines were dropped, says so once there is room again.
 fn write_all(lines: &Receiver<Box<[u8]>>, waiting: &Waiting, mut stream: impl Write) {
     let mut told = DROPPED.load(Ordering::Relaxed);
     for line in lines {
         if stream.write_all(&line).is_err() {
-            // A full disk, or a reader that is gone: the metric counts it, and a line about it would be the next.
+            // A full disk, or a closed pipe: the metric counts it, since a line about it would fail too.
             DROPPED.fetch_add(1, Ordering::Relaxed);
             told += 1;
         }
@@ -120,7 +120,7 @@ fn write_all(lines: &Receiver<Box<[u8]>>, waiting: &Waiting, mut stream: impl Wr
     }
 }
 
-/// One line on its way: the layer writes each whole, at once.
+/// One line on its way: the layer writes each line whole.
 pub(crate) struct Entry<'a>(&'a Queue);
 
 impl Write for Entry<'_> {

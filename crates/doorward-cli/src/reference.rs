@@ -1,4 +1,4 @@
-//! The reference pages, made from the tables that the program itself uses, and held against the files in `docs/`.
+//! The reference pages, generated from the tables that the program itself uses, and compared with the files in `docs/`.
 
 use std::fmt::Write;
 use std::path::Path;
@@ -233,7 +233,7 @@ Results go to standard output, `error:` and `hint:` to standard error. The exit 
 not, and 2 where the arguments make no sense. Passwords are asked for at a terminal, or read from standard input.
 "#;
 
-/// The command and all below it, each with its full name, without the help commands.
+/// The command and all its subcommands, each with its full name, without the help commands.
 fn all(root: clap::Command) -> Vec<clap::Command> {
     let mut root = root.disable_help_subcommand(true).term_width(100);
     root.build();
@@ -243,7 +243,7 @@ fn all(root: clap::Command) -> Vec<clap::Command> {
 }
 
 fn collect(command: &clap::Command, found: &mut Vec<clap::Command>) {
-    // What stands on every command is shown once, on the first.
+    // Arguments that every command has are shown once, at the first.
     let hide = |argument: clap::Arg| {
         let everywhere = argument.is_global_set();
         argument.hide(everywhere)

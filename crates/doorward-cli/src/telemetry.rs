@@ -18,16 +18,16 @@ use crate::queue::{self, Queue};
 
 static STARTED_AT: LazyLock<Instant> = LazyLock::new(Instant::now);
 
-/// Who writes the log.
+/// The program that writes the log.
 #[derive(Clone, Copy)]
 pub(crate) enum Speaker {
-    /// The server: everything that the settings ask for, by this queue.
+    /// The server: everything that the settings ask for, through this queue.
     Server(&'static Queue),
-    /// A command: what is wrong, and more only where the settings ask for more than the default.
+    /// A command: errors, and more only if the settings ask for more than the default.
     Command,
 }
 
-/// Sends the log to standard error, in the settings' form: the server's by a queue.
+/// Sends the log to standard error, in the settings' form: the server's through a queue.
 pub(crate) fn start(settings: &Settings, speaker: Speaker) {
     let stream = std::io::stderr();
     let json = match settings.log_format {
@@ -35,7 +35,7 @@ pub(crate) fn start(settings: &Settings, speaker: Speaker) {
         LogFormat::Text => false,
         LogFormat::Auto => matches!(speaker, Speaker::Server(_)) && !stream.is_terminal(),
     };
-    // Only Doorward's own events at the asked level: what a library traces may hold a secret.
+    // Only Doorward's own events at the configured level: a library's trace may hold a secret.
     let level = level(settings, speaker);
     let targets = Targets::new().with_default(level.min(LevelFilter::WARN)).with_target("doorward", level);
     let ansi = has_colour(&stream);
@@ -46,14 +46,14 @@ pub(crate) fn start(settings: &Settings, speaker: Speaker) {
         }
         Speaker::Command => BoxMakeWriter::new(std::io::stderr),
     };
-    // Told of a full disk or a closed pipe, the layer would print to standard error again, and panic.
+    // On a full disk or a closed pipe, the layer would print to standard error again, and panic.
     let layer = tracing_subscriber::fmt::layer().with_writer(writer).log_internal_errors(false);
     let layer = if json { layer.json().flatten_event(true).boxed() } else { layer.with_ansi(ansi).boxed() };
     let _ = tracing_subscriber::registry().with(layer.with_filter(targets)).try_init();
 }
 
-/// In place of the usual hook, which waits for whoever reads standard error: a line in the log, at most once a minute for
-/// each place in the sources.
+/// In place of the usual hook, which waits for the reader of standard error: a line in the log, at most once a minute
+/// for each place in the sources.
 fn log_panic(panic: &PanicHookInfo<'_>) {
     static PANICS: Mutex<Seldom<(u32, u32)>> = Mutex::new(Seldom::new());
     let place = panic.location().map(|place| (place.line(), place.column())).unwrap_or_default();
@@ -67,7 +67,7 @@ fn log_panic(panic: &PanicHookInfo<'_>) {
         let request_id = doorward::current_request_id().map(tracing::field::display);
         tracing::error!(request_id, place, times, why = message, backtrace, "a thread panicked");
     }
-    // With this thread the process ends, past the end of `main`.
+    // The process ends with this thread, past the end of `main`.
     if std::thread::current().name() == Some("main") {
         queue::finish();
     }

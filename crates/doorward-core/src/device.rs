@@ -1,6 +1,6 @@
-//! What a user agent is in people's words, such as "Firefox on Linux".
+//! A short name for a user agent, such as "Firefox on Linux".
 
-/// Marks of browsers, the particular before the general: Edge and Opera also say Chrome, and Chrome also says Safari.
+/// Marks of browsers, the specific before the general: Edge and Opera also say Chrome, and Chrome also says Safari.
 const BROWSERS: &[(&str, &str)] = &[
     ("Edg/", "Edge"),
     ("EdgA/", "Edge"),
@@ -36,7 +36,7 @@ const SYSTEMS: &[(&str, &str)] = &[
     ("OpenBSD", "OpenBSD"),
 ];
 
-/// What programs that are no browser begin with.
+/// What the user agents of programs other than browsers begin with.
 const PROGRAMS: &[(&str, &str)] = &[
     ("curl/", "curl"),
     ("Wget/", "Wget"),
@@ -62,8 +62,8 @@ const PROGRAMS: &[(&str, &str)] = &[
     ("reqwest/", "Rust program"),
 ];
 
-/// The name of a device by what it says of itself, which is a hint and no proof. It is one of a few texts of ours, whatever
-/// was said.
+/// The name of a device from its own `User-Agent`, which is a hint and not a proof. The result is one of a few fixed
+/// texts, whatever the header says.
 ///
 /// ```
 /// use doorward_core::device::device;

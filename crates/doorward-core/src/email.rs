@@ -1,4 +1,4 @@
-//! Email addresses in their one canonical form, for uniqueness, look-up, rate limits and mail alike.
+//! Email addresses in one canonical form, for uniqueness, look-up, rate limits and mail.
 
 mod lookalikes;
 mod shown;
@@ -14,10 +14,10 @@ use crate::name::is_invisible;
 
 const MAX_BYTES: usize = 254;
 const MAX_LOCAL_BYTES: usize = 64;
-/// Room for any spelling of 254 canonical bytes that people type; what is longer is not even normalised.
+/// Room for any spelling of 254 canonical bytes that people type; a longer text is not even normalised.
 const MAX_RAW_BYTES: usize = 1024;
 
-/// Why a text is no email address that Doorward takes.
+/// Why Doorward refuses a text as an email address.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum EmailError {
     /// More than 254 bytes in canonical form (RFC 5321 section 4.5.3.1.3), or more than 64 before the `@`.
@@ -26,13 +26,13 @@ pub enum EmailError {
     /// No `@`, or more than one.
     #[error("must have one @, like ada@example.com")]
     At,
-    /// The part before the `@` is empty, or holds something that an address only could in quotes.
+    /// The part before the `@` is empty, or holds a character that needs quotes.
     #[error("must have only letters, digits, single dots and !#$%&'*+-/=?^_`{{|}}~ before the @")]
     LocalPart,
     /// The part before the `@` would look like another address.
     #[error("has letters before the @ that look like others: type it with the letters of one alphabet")]
     LookAlike,
-    /// The part after the `@` is no domain.
+    /// The part after the `@` is not a domain.
     #[error("must have a domain after the @, like ada@example.com")]
     Domain,
 }
@@ -42,13 +42,13 @@ pub enum EmailError {
 /// - Trimmed; exactly one `@`; at most 254 bytes.
 /// - Domain: UTS 46 strict (IDNA) to lower-case ASCII, so that a look-alike shows as `xn--…`. One label (`localhost`)
 ///   is enough; no trailing dot, no address literal, no IP address.
-/// - Local part: 1 to 64 bytes, an RFC 5321 dot-string in which letters, digits and marks of any script may stand
-///   (RFC 6531); full-width forms become plain ones, then lower-cased, in NFC (the steps of RFC 8265 section 3.3).
-///   No folding of dots or `+tags`: to most providers they are different mailboxes.
+/// - Local part: 1 to 64 bytes, an RFC 5321 dot-string that may hold letters, digits and marks of any script (RFC
+///   6531). Full-width forms become plain ones, then lower case, then NFC (the steps of RFC 8265 section 3.3). Dots and
+///   `+tags` are kept: to most providers they make different mailboxes.
 ///
-/// What [NFKC](https://www.unicode.org/reports/tr15/) would change further is refused rather than folded: folding
-/// could send a mail to a mailbox that was not typed. So are invisible characters and foreign look-alikes of ASCII
-/// letters: no second account displays the same (attack P07).
+/// Text that [NFKC](https://www.unicode.org/reports/tr15/) would change further is refused, not folded: folding could
+/// send a mail to a mailbox that was not typed. Invisible characters and foreign look-alikes of ASCII letters are
+/// refused too, so no second account displays the same (attack P07).
 ///
 /// ```
 /// use doorward_core::email::Email;
@@ -83,12 +83,12 @@ impl Email {
         &self.0
     }
 
-    /// What stands before the `@`.
+    /// The part before the `@`.
     pub fn local_part(&self) -> &str {
         self.0.split_once('@').map_or("", |(local, _)| local)
     }
 
-    /// What stands after the `@`: lower-case ASCII.
+    /// The part after the `@`: lower-case ASCII.
     pub fn domain(&self) -> &str {
         self.0.split_once('@').map_or("", |(_, domain)| domain)
     }
@@ -97,7 +97,7 @@ impl Email {
 fn parse_domain(typed: &str) -> Result<String, EmailError> {
     let domain = idna::domain_to_ascii_strict(typed).map_err(|_| EmailError::Domain)?;
     let last = domain.rsplit('.').next().unwrap_or_default();
-    // 127.0.0.1 is an address and no domain; no top-level domain is a number (RFC 3696 section 2).
+    // 127.0.0.1 is not a domain; no top-level domain is a number (RFC 3696 section 2).
     if last.bytes().all(|byte| byte.is_ascii_digit()) { Err(EmailError::Domain) } else { Ok(domain) }
 }
 
@@ -109,14 +109,14 @@ fn parse_local_part(typed: &str) -> Result<String, EmailError> {
     if local.len() > MAX_LOCAL_BYTES {
         return Err(EmailError::TooLong);
     }
-    // Folding again must change nothing, or one address had two canonical forms.
+    // Folding again must change nothing, or one address would have two canonical forms.
     if fold(&local) != local || local.nfkc().ne(local.chars()) || looks_like_another(&local) {
         return Err(EmailError::LookAlike);
     }
     Ok(local)
 }
 
-/// Full-width forms to plain ones, lower case, NFC: what people type without meaning it.
+/// Full-width forms to plain ones, lower case, NFC: differences that people type without meaning them.
 fn fold(typed: &str) -> String {
     let mut narrow = String::with_capacity(typed.len());
     for c in typed.nfc() {
@@ -131,27 +131,27 @@ fn fold(typed: &str) -> String {
 
 fn is_atom_char(c: char) -> bool {
     if c.is_ascii() {
-        // `atext` of RFC 5322 section 3.2.3: what needs no quotes and breaks no header.
+        // `atext` of RFC 5322 section 3.2.3: characters that need no quotes and break no header.
         c.is_ascii_alphanumeric() || "!#$%&'*+-/=?^_`{|}~".contains(c)
     } else {
         (c.is_alphanumeric() || is_combining_mark(c)) && !is_invisible(c)
     }
 }
 
-/// Whether a folded local part reads like one of other characters: a coarse form of UTS 39 without its tables.
+/// Whether a folded local part looks like one of other characters: a coarse form of UTS 39 without its tables.
 fn looks_like_another(local: &str) -> bool {
     let letters = || local.chars().filter(|c| c.is_alphabetic());
     let mut alphabets = letters().map(alphabet);
     let first = alphabets.next();
     let mixed = alphabets.any(|one| Some(one) != first);
-    // `асе` is Cyrillic from end to end, and still reads `ace`.
+    // `асе` is Cyrillic throughout, and still reads `ace`.
     let twin = !local.is_ascii() && letters().all(|c| FOREIGN_TWINS.contains(c));
     let phonetic = letters().any(|c| {
         LATIN_TWINS.contains(c)
             || matches!(c, '\u{250}'..='\u{2AF}' | '\u{1D00}'..='\u{1DBF}' | '\u{A720}'..='\u{AB6F}')
                 && alphabet(c) == Alphabet::Latin
     });
-    // Every accented letter in use has a character of its own; a mark left on an ASCII one hides or imitates
+    // Every accented letter in use has a character of its own. A separate mark on an ASCII letter hides or imitates
     // something, such as the dot on an `i`.
     let before = std::iter::once('.').chain(local.chars());
     let stray_mark = before.zip(local.chars()).any(|(base, c)| base.is_ascii() && is_combining_mark(c));

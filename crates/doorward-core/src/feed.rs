@@ -1,16 +1,17 @@
-//! The feed of revocations as it goes over the wire: what the data of an event says.
+//! The feed of revocations on the wire: the data of an event.
 //!
 //! ```json
 //! {"sessions": [["01979a3d-1b02-7c94-8a16-52e0c3f7d9ab", 1500]],
 //!  "users": [["01979a3c-8f4e-7b21-9c55-0d7f6a2b41e8", 1773480413000, 1500]]}
 //! ```
 //!
-//! A session is `[id, seconds]`, a user `[id, least version, seconds]`. The seconds are a span: how long to keep the entry
-//! from the moment that it is read. No time is sent, so no reader depends on another machine's clock. Ids are opaque texts
-//! of at most 1 KiB. What a reader doesn't know it passes over: other kinds of events, other members, further elements of an
-//! entry, and ids that no token here can have. What it can't read is an error: nobody may count it as heard.
+//! A session is `[id, seconds]`, a user `[id, least version, seconds]`. `seconds` is a span: how long to keep the
+//! entry, counted from the moment it is read. No time is sent, so no reader depends on another machine's clock. Ids are
+//! opaque text of at most 1 KiB. A reader ignores what it doesn't know: other kinds of events, other members, further
+//! elements of an entry, and ids that no token here can have. What it can't parse is an error, so that nobody counts
+//! the event as read.
 //!
-//! Every guard is held to `tests/verdicts/feed.json`.
+//! Every guard is tested with `tests/verdicts/feed.json`.
 
 use std::time::Duration;
 
@@ -26,29 +27,29 @@ pub const MAX_ID: usize = 1024;
 /// What one event revokes.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct Revoked {
-    /// Sessions that are over.
+    /// Sessions that have ended.
     pub sessions: Vec<EndedSession>,
     /// Users whose older tokens are stale.
     pub users: Vec<LeastVersion>,
 }
 
-/// A session that is over.
+/// A session that has ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct EndedSession {
-    /// Which.
+    /// The session's id.
     pub session: SessionId,
-    /// How long to keep the entry from reading it, in whole seconds.
+    /// How many whole seconds to keep the entry, counted from reading it.
     pub keep: Duration,
 }
 
 /// A user whose tokens below a version are stale.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct LeastVersion {
-    /// Who.
+    /// The user's id.
     pub user: UserId,
     /// The least version of their tokens that is not stale.
     pub version: ClaimsVersion,
-    /// How long to keep the entry from reading it, in whole seconds.
+    /// How many whole seconds to keep the entry, counted from reading it.
     pub keep: Duration,
 }
 
@@ -61,7 +62,7 @@ impl Revoked {
     /// Reads the data of a `revoked` event.
     ///
     /// # Errors
-    /// [`Unreadable`], if any entry of it is.
+    /// [`Unreadable`] if an entry can't be parsed.
     pub fn read(data: &str) -> Result<Self, Unreadable> {
         let data: Value = serde_json::from_str(data).map_err(|_| Unreadable)?;
         let mut revoked = Self::default();
@@ -77,7 +78,7 @@ impl Revoked {
         Ok(revoked)
     }
 
-    /// Whether nothing is in it.
+    /// Whether it has no entries.
     pub fn is_empty(&self) -> bool {
         self.sessions.is_empty() && self.users.is_empty()
     }
@@ -95,7 +96,7 @@ impl Serialize for LeastVersion {
     }
 }
 
-/// The server's name for its published keys, as the data of a `current` event has it: another name, other keys.
+/// The server's name for its published keys, from the data of a `current` event. Another name means other keys.
 ///
 /// # Errors
 /// [`Unreadable`].
@@ -108,7 +109,7 @@ pub fn keys_of_current(data: &str) -> Result<Option<String>, Unreadable> {
 }
 
 /// Whether a text can be the id of an event, which a follower sends back in `Last-Event-ID`: 1 to 1,024 characters of
-/// visible ASCII. A follower passes over any other and keeps the one before.
+/// visible ASCII. A follower ignores any other and keeps the one before.
 pub fn is_event_id(text: &str) -> bool {
     (1..=MAX_ID).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic())
 }

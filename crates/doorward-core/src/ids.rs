@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 use crate::Timestamp;
 
-/// Why a text is no id.
+/// Why a text is not an id.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("not an id: expected a lower-case, hyphenated UUID")]
 pub struct IdError;
@@ -19,7 +19,7 @@ macro_rules! id {
         pub struct $name(Uuid);
 
         impl $name {
-            /// Makes a UUIDv7 (RFC 9562 section 5.7) from the time and ten random bytes, both handed in.
+            /// Makes a UUIDv7 (RFC 9562 section 5.7) from a time and ten random bytes.
             pub fn new(now: Timestamp, random: [u8; 10]) -> Self {
                 Self(uuid::Builder::from_unix_timestamp_millis(now.as_millis(), &random).into_uuid())
             }
@@ -38,9 +38,9 @@ macro_rules! id {
         impl FromStr for $name {
             type Err = IdError;
 
-            /// Reads the one canonical spelling; any other is refused, so that no id has two texts.
+            /// Reads the one canonical spelling and refuses any other, so that no id has two texts.
             fn from_str(text: &str) -> Result<Self, IdError> {
-                // Without an early exit, so that the compiler looks at many bytes at once.
+                // Without an early exit, so that the compiler can check many bytes at once.
                 let upper = text.bytes().fold(false, |upper, byte| upper | byte.is_ascii_uppercase());
                 let canonical = text.len() == 36 && !upper;
                 let id = Uuid::try_parse(text).ok().filter(|_| canonical).ok_or(IdError)?;
@@ -81,7 +81,7 @@ id!(
     UserId
 );
 id!(
-    /// The public id of a session, `sid` in tokens. Knowing it opens nothing.
+    /// The public id of a session, `sid` in tokens. It gives no access.
     SessionId
 );
 id!(

@@ -19,19 +19,19 @@ pub struct Lifetimes {
 }
 
 impl Lifetimes {
-    /// When a session that began at `created_at` ends whatever its use.
+    /// When a session that began at `created_at` ends, however often it is used.
     pub fn absolute_end(&self, role: RoleName, created_at: Timestamp) -> Timestamp {
         let admin = role == RoleName::ADMIN;
         created_at + if admin { self.admin_absolute_ttl.min(self.absolute_ttl) } else { self.absolute_ttl }
     }
 
-    /// When a session that was last used at `used_at` ends unless it is used again; never past its absolute end.
+    /// When a session that was last used at `used_at` ends unless it is used again; never later than its absolute end.
     pub fn idle_end(&self, mode: Mode, used_at: Timestamp, absolute_end: Timestamp) -> Timestamp {
         let ttl = if mode == Mode::Session { self.idle_ttl } else { self.refresh_ttl };
         (used_at + ttl).min(absolute_end)
     }
 
-    /// When an access token that is issued at `now` expires; never past the end of its session.
+    /// When an access token that is issued at `now` expires; never later than its session.
     pub fn access_end(&self, now: Timestamp, absolute_end: Timestamp) -> Timestamp {
         (now + self.access_ttl).min(absolute_end)
     }

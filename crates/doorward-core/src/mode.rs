@@ -3,15 +3,15 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-/// How a client holds its credential. A session keeps the mode that it began with.
+/// How a client holds its credential. A session keeps the mode it began with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Mode {
-    /// Access and refresh token in the body; sent as `Authorization: Bearer` (RFC 6750).
+    /// Access and refresh token in the body, sent as `Authorization: Bearer` (RFC 6750).
     Bearer,
     /// The same two tokens in HttpOnly cookies.
     Cookie,
-    /// A random session secret in an HttpOnly cookie; no token at all.
+    /// A random session secret in an HttpOnly cookie, and no token.
     Session,
 }
 

@@ -7,13 +7,13 @@ use serde::Serialize;
 use unicode_normalization::UnicodeNormalization;
 
 const MAX_CHARS: usize = 200;
-/// No text of 200 characters is longer before NFC (4 bytes each, at most tripled); what is longer is not normalised.
+/// No text of 200 characters is longer before NFC (4 bytes each, at most tripled); a longer one is not normalised.
 const MAX_RAW_BYTES: usize = 4 * 3 * MAX_CHARS;
 
-/// Why a text is no display name.
+/// Why a text is not a display name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum NameError {
-    /// Nothing that can be seen is left after trimming.
+    /// Nothing visible is left after trimming.
     #[error("must have at least one visible character")]
     Empty,
     /// More than 200 characters.
@@ -24,11 +24,11 @@ pub enum NameError {
     Forbidden,
 }
 
-/// A display name: 1 to 200 characters (Unicode scalar values) in NFC, trimmed, with at least one visible.
+/// A display name: 1 to 200 characters (Unicode scalar values) in NFC, trimmed, at least one of them visible.
 ///
-/// Any script, emoji and punctuation, since names are what people say they are; no control characters, no line and
-/// paragraph separators, no bidirectional embeddings, overrides and isolates, which would turn the text around the
-/// name (attacks I02, I03, I05). Two users may have one name: it identifies nobody.
+/// Any script, emoji and punctuation is allowed, since people choose their names. Refused are control characters, line
+/// and paragraph separators, and bidirectional embeddings, overrides and isolates, which would turn the text around the
+/// name (attacks I02, I03, I05). Two users may have the same name: it identifies nobody.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
 #[serde(transparent)]
 pub struct DisplayName(String);
@@ -86,7 +86,7 @@ fn is_forbidden(c: char) -> bool {
     c.is_control() || matches!(c, '\u{2028}' | '\u{2029}' | '\u{202A}'..='\u{202E}' | '\u{2066}'..='\u{2069}')
 }
 
-/// Whether a character leaves no ink: Default_Ignorable_Code_Point of Unicode 16 (DerivedCoreProperties.txt), and the
+/// Whether a character is invisible: Default_Ignorable_Code_Point of Unicode 16 (DerivedCoreProperties.txt), and the
 /// empty braille pattern.
 pub(crate) fn is_invisible(c: char) -> bool {
     matches!(c,

@@ -7,7 +7,7 @@ use zeroize::Zeroizing;
 
 /// An opaque credential of 256 random bits: a session secret, a reset link, an invitation.
 ///
-/// The store keeps only its [hash](OpaqueSecret::hash): who steals the database has nothing to sign in with.
+/// The store keeps only its [hash](OpaqueSecret::hash), so a stolen database signs nobody in.
 #[derive(Clone)]
 pub struct OpaqueSecret(Zeroizing<[u8; 32]>);
 
@@ -26,12 +26,13 @@ impl OpaqueSecret {
         }
     }
 
-    /// The text that is handed to its owner, once.
+    /// The text that its owner gets, once.
     pub fn to_text(&self) -> Zeroizing<String> {
         Zeroizing::new(URL_SAFE_NO_PAD.encode(self.0.as_slice()))
     }
 
-    /// The SHA-256 of the secret, by which the store finds it. Its input has 256 bits of entropy: no salt is needed.
+    /// The SHA-256 of the secret. The store finds the secret by it. Its input has 256 bits of entropy: no salt is
+    /// needed.
     pub fn hash(&self) -> [u8; 32] {
         let digest = digest::digest(&digest::SHA256, self.0.as_slice());
         digest.as_ref().try_into().unwrap_or_default()

@@ -11,7 +11,7 @@ use crate::name::DisplayName;
 
 const MIN_CHARS: usize = 8;
 const MAX_BYTES: usize = 1024;
-/// NFC shrinks no text to less than a third, so what is longer than this can't fit and is not even normalised.
+/// NFC shrinks no text to less than a third, so a longer text can't fit and is not even normalised.
 const MAX_RAW_BYTES: usize = 3 * MAX_BYTES;
 
 /// Why a password is refused.
@@ -34,25 +34,26 @@ pub enum PasswordError {
     Email,
 }
 
-/// A password as somebody typed it, in NFC: wiped when dropped, never printed, never serialised.
+/// A password as it was typed, in NFC: wiped when dropped, never printed, never serialised.
 ///
 /// NFC and nothing else (attack P06, NIST SP 800-63B-4 section 3.1.1.2): `é` typed as one character or as two is one
-/// password; spaces, zero-width characters and case count. It is applied here, so at every door alike.
+/// password; spaces, zero-width characters and case count. It is applied here, so it applies to every route and
+/// command.
 #[derive(Clone)]
 pub struct Password(Zeroizing<String>);
 
 impl Password {
-    /// Takes what was typed. Only its size is judged, so that every password that was ever set can be tried; a new
-    /// one goes through [`check_policy`] as well.
+    /// Takes what was typed. Only its size is checked, so that every password that was ever set can be tried. A new one
+    /// also goes through [`check_policy`].
     ///
     /// # Errors
-    /// [`PasswordError::TooLong`], found before anything is computed on the text (attack P05).
+    /// [`PasswordError::TooLong`], found before the text is processed (attack P05).
     pub fn new(typed: impl Into<String>) -> Result<Self, PasswordError> {
         let typed = Zeroizing::new(typed.into());
         if typed.len() > MAX_RAW_BYTES {
             return Err(PasswordError::TooLong);
         }
-        // NFC triples a text at most: the buffer never moves, so that it leaves no copy behind.
+        // NFC at most triples a text, so the buffer never moves and leaves no copy behind.
         let mut normal = Zeroizing::new(String::with_capacity(3 * typed.len()));
         normal.extend(typed.nfc());
         if normal.len() > MAX_BYTES { Err(PasswordError::TooLong) } else { Ok(Self(normal)) }
@@ -70,11 +71,11 @@ impl fmt::Debug for Password {
     }
 }
 
-/// Decides whether `password` may be set for the user of this name and email. Every path that sets a password asks
-/// here (attack P08); signing in does not.
+/// Decides whether `password` may be set for the user with this name and email. Every path that sets a password calls
+/// this (attack P08); signing in does not.
 ///
-/// Equal means equal ignoring case, to the whole of the name, of the email in any of its spellings, of its local part,
-/// or of one of the 10,000 most common passwords. There are no rules of composition (NIST SP 800-63B-4 section 3.1.1.2).
+/// It must not equal the whole of the name, of the email in any spelling, of its local part, or of one of the 10,000
+/// most common passwords. Case is ignored. There are no composition rules (NIST SP 800-63B-4 section 3.1.1.2).
 ///
 /// # Errors
 /// [`PasswordError`] says what is wrong with it.
@@ -91,7 +92,7 @@ pub fn check_policy(password: &Password, name: &DisplayName, email: &Email) -> R
     Ok(())
 }
 
-/// The part of [`check_policy`] that needs no name and no email: for whoever got those wrong too.
+/// The part of [`check_policy`] that needs no name and no email, for a form in which those are wrong too.
 ///
 /// # Errors
 /// [`PasswordError`] says what is wrong with it.
@@ -106,7 +107,7 @@ pub fn check_alone(password: &Password) -> Result<(), PasswordError> {
     Ok(())
 }
 
-/// The characters without their case. Upper case first: it joins `ß` with `SS` and both small sigmas.
+/// The characters with their case folded. Upper case first: it joins `ß` with `SS` and both small sigmas.
 fn fold_case(text: &str) -> impl Iterator<Item = char> {
     text.chars().flat_map(char::to_uppercase).flat_map(char::to_lowercase)
 }

@@ -1,4 +1,4 @@
-/// Why a credential was refused: plain data, for whoever answers.
+/// Why a credential was refused: plain data, for the code that answers.
 ///
 /// All causes of one class share one refusal, so that an attacker learns nothing from the difference.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, thiserror::Error)]
@@ -21,13 +21,13 @@ pub enum Refusal {
     /// The session reached its idle or absolute end.
     #[error("This session has expired: sign in again")]
     SessionExpired,
-    /// The cookies prove two different live sessions: nobody guesses which was meant.
+    /// The cookies prove two different live sessions, so it is unclear which was meant.
     #[error("Your browser holds two different sign-ins: sign out of both")]
     AmbiguousCookies,
-    /// There are more cookies of one name than are looked at.
+    /// There are more cookies of one name than the limit.
     #[error("Too many cookies of one name: delete the cookies of this site")]
     TooManyCookies,
-    /// The credential could not be checked: our own failure, the client keeps what it has.
+    /// The credential could not be checked. That is the server's failure, and the client keeps its credential.
     #[error("Temporarily unavailable: try again")]
     Unavailable,
 }

@@ -1,9 +1,9 @@
-//! The set of revocations: which sessions are over and which tokens are stale, as everybody who checks credentials keeps
-//! it in memory.
+//! The set of revocations: which sessions have ended and which tokens are stale. Every process that checks credentials
+//! keeps it in memory.
 //!
 //! Look-ups take no lock that a writer can hold. They come after the signature was verified, so an attacker chooses
-//! none of the keys. An entry is kept until the last token that it concerns is dead. Entries may come twice and in any
-//! order: of two for one user the greater version counts, and of two ends the later.
+//! none of the keys. An entry is kept until the last token that it concerns has expired. Entries may come twice and in
+//! any order: of two versions for one user the greater counts, and of two ends the later.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -12,40 +12,40 @@ use foldhash::fast::RandomState;
 
 use crate::{ClaimsVersion, SessionId, Timestamp, UserId};
 
-/// How a credential stands with the set.
+/// What the set says of a credential.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Standing {
-    /// Nothing speaks against it.
+    /// Not revoked.
     Good,
     /// Its session has ended.
     Ended,
-    /// It was made before the user's least version.
+    /// It was made from a version below the user's least version.
     Stale,
     /// The set doesn't hold every revocation at the moment: ask the store.
     Unknown,
 }
 
-/// The least version of a user's tokens that is not stale, and until when that is remembered.
+/// The least version of a user's tokens that is not stale, and until when the set keeps it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Least {
     /// The version.
     pub version: ClaimsVersion,
-    /// Until when a token of a lower one could live.
+    /// Until when a token of a lower version could live.
     pub expires_at: Timestamp,
 }
 
 impl Least {
-    /// What two entries for one user say together, in whatever order they came.
+    /// Merges two entries for one user, in whatever order they came.
     pub fn and(self, other: Self) -> Self {
         let (version, expires_at) = (self.version.max(other.version), self.expires_at.max(other.expires_at));
         Self { version, expires_at }
     }
 }
 
-/// The revocations that this process knows, bounded by `max` entries.
+/// The revocations that this process knows, at most `max` entries.
 #[derive(Debug)]
 pub struct RevocationSet {
-    // Ids are the server's own and looked up after the signature: nobody chooses them to collide.
+    // Ids are the server's own and looked up after the signature, so nobody can choose colliding ones.
     sessions: papaya::HashMap<SessionId, Timestamp, RandomState>,
     users: papaya::HashMap<UserId, Least, RandomState>,
     max: usize,
@@ -90,21 +90,21 @@ impl RevocationSet {
         self.users.pin().get(&user).map(|least| least.version)
     }
 
-    /// Refuses everything of this session until `expires_at` at the earliest.
+    /// Refuses every credential of this session until `expires_at` at the earliest.
     pub fn end_session(&self, session: SessionId, expires_at: Timestamp) {
         let sessions = self.sessions.pin();
         if sessions.len() >= self.max && !sessions.contains_key(&session) {
             self.overflows.fetch_add(1, Ordering::SeqCst);
             return;
         }
-        // A new entry goes in first: unlike an update it does its part in moving a table that grows, and the look-ups of a
-        // table that is being moved are longer.
+        // Inserts a new entry first: unlike an update, an insert helps to move a growing table, and look-ups take
+        // longer while a table is being moved.
         if sessions.try_insert(session, expires_at).is_err() {
             sessions.update_or_insert(session, |known| expires_at.max(*known), expires_at);
         }
     }
 
-    /// Makes every token of this user stale that is of a lower version.
+    /// Makes every token of this user with a lower version stale.
     pub fn require_version(&self, user: UserId, least: Least) {
         let users = self.users.pin();
         if users.len() >= self.max && !users.contains_key(&user) {
@@ -116,7 +116,7 @@ impl RevocationSet {
         }
     }
 
-    /// Takes these least versions in place of all before: those of another store, beside which the old ones say nothing.
+    /// Replaces all least versions with these, which come from another store: the old ones mean nothing beside them.
     pub fn replace_versions(&self, least: &HashMap<UserId, Least>) {
         let users = self.users.pin();
         for (user, least) in least {
@@ -125,8 +125,8 @@ impl RevocationSet {
         users.retain(|user, _| least.contains_key(user));
     }
 
-    /// Drops the entries whose last token is dead, and says how many there were. What has grown gets room, which keeps
-    /// look-ups short: a table that is nearly full makes them several times as long.
+    /// Drops the entries whose last token has expired, and returns how many there were. A grown table also gets more
+    /// room, since look-ups in a nearly full table take several times as long.
     pub fn sweep(&self, now: Timestamp) -> usize {
         let before = self.len();
         let (sessions, users) = (self.sessions.pin(), self.users.pin());
@@ -137,53 +137,53 @@ impl RevocationSet {
         before.saturating_sub(self.len())
     }
 
-    /// How many sessions fit, and as many users.
+    /// How many sessions fit, and how many users.
     pub fn max(&self) -> usize {
         self.max
     }
 
-    /// How many entries there are.
+    /// How many entries the set has.
     pub fn len(&self) -> usize {
         self.sessions.len() + self.users.len()
     }
 
-    /// Whether there is no entry.
+    /// Whether the set has no entry.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// Whether the set holds every revocation. Where it doesn't, a miss must ask the store.
+    /// Whether the set holds every revocation. If not, a miss must ask the store.
     pub fn is_whole(&self) -> bool {
         !self.has_overflowed() && !self.is_behind()
     }
 
-    /// Whether something found no place in the set since all revocations were loaded.
+    /// Whether an entry was dropped for lack of room since all revocations were loaded.
     pub fn has_overflowed(&self) -> bool {
         self.whole_at.load(Ordering::SeqCst) != self.overflows.load(Ordering::SeqCst)
     }
 
-    /// Others may have written revocations that could not be read: until [`RevocationSet::caught_up`] a miss must ask
-    /// the store.
+    /// Revocations of other processes could not be read: until [`RevocationSet::caught_up`] a miss must ask the store.
     pub fn fall_behind(&self) {
         self.behind.store(true, Ordering::SeqCst);
     }
 
-    /// What others wrote is read again.
+    /// The revocations of other processes are read again.
     pub fn caught_up(&self) {
         self.behind.store(false, Ordering::SeqCst);
     }
 
-    /// Whether revocations of others may be missing.
+    /// Whether revocations of other processes may be missing.
     pub fn is_behind(&self) -> bool {
         self.behind.load(Ordering::SeqCst)
     }
 
-    /// A mark to take before loading all revocations again, for [`RevocationSet::loaded`].
+    /// A mark for [`RevocationSet::loaded`]. Take it before you load all revocations again.
     pub fn mark(&self) -> u64 {
         self.overflows.load(Ordering::SeqCst)
     }
 
-    /// Everything that the store had at `mark` or later was put in: the set is whole again, unless it overflowed since.
+    /// Everything that the store had at `mark` or later is in the set: it is complete again, unless it overflowed
+    /// since.
     pub fn loaded(&self, mark: u64) {
         self.whole_at.store(mark, Ordering::SeqCst);
     }

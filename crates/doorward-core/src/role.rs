@@ -1,4 +1,4 @@
-//! Roles: a name each, and the permissions that it grants.
+//! Roles: each has a name and the permissions that it grants.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -8,7 +8,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 const MAX: usize = 31;
 
-/// Why a text is no role name.
+/// Why a text is not a role name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("must begin with a lower-case letter and have 1 to 31 of a-z, 0-9, _ and -")]
 pub struct RoleNameError;
@@ -23,7 +23,7 @@ pub struct RoleName {
 }
 
 impl RoleName {
-    /// The role of everybody who registers.
+    /// The role of every user who registers.
     pub const USER: Self = Self::literal("user");
     /// The role that may do everything.
     pub const ADMIN: Self = Self::literal("admin");
@@ -89,7 +89,7 @@ impl<'de> Deserialize<'de> for RoleName {
     }
 }
 
-/// What somebody may do, by exact name: Doorward's own below, or an application's, such as `posts:write`.
+/// What a user may do, by exact name: one of Doorward's own below, or an application's, such as `posts:write`.
 pub type Permission = String;
 
 /// Doorward's own permissions.
@@ -127,7 +127,7 @@ impl Roles {
         Self(roles)
     }
 
-    /// Whether there is such a role.
+    /// Whether this role exists.
     pub fn contains(&self, role: RoleName) -> bool {
         self.0.contains_key(&role)
     }
@@ -142,8 +142,8 @@ impl Roles {
         role == RoleName::ADMIN || self.0.get(&role).is_some_and(|granted| granted.contains(permission))
     }
 
-    /// Whether `actor` may give the role `other`, or act on somebody who has it: only where `other` grants nothing
-    /// that `actor` doesn't (attack A06).
+    /// Whether `actor` may give the role `other`, or change a user who has it: only if `other` grants nothing that
+    /// `actor` lacks (attack A06).
     pub fn covers(&self, actor: RoleName, other: RoleName) -> bool {
         let covered = |granted: &BTreeSet<Permission>| granted.iter().all(|one| self.grants(actor, one));
         actor == RoleName::ADMIN || (other != RoleName::ADMIN && self.0.get(&other).is_none_or(covered))

@@ -4,7 +4,7 @@ use aws_lc_rs::{aead, hkdf};
 
 use crate::Secret;
 
-/// What a key that is derived from the root secret is for: one label each, so that no two uses share a key.
+/// The use of a key that is derived from the root secret: one label each, so that no two uses share a key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Purpose {
     /// Encrypts the private signing keys in the store.
@@ -15,7 +15,7 @@ pub enum Purpose {
     AuditedAddresses,
     /// Signs the tickets by which a page ends sessions.
     Tickets,
-    /// Recognises on start that the store was made under this root secret.
+    /// Recognises at the start whether the store was made under this root secret.
     Fingerprint,
     /// Recognises a form that is sent twice.
     FormPosts,
@@ -34,7 +34,7 @@ impl Purpose {
     }
 }
 
-/// The cryptography library refused: the input was altered, or is not ours.
+/// The cryptography library refused: the input was altered, or was not sealed here.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("it was altered, or sealed under another root secret")]
 pub struct SealError;
@@ -52,17 +52,19 @@ impl RootSecret {
     pub fn derive(&self, purpose: Purpose) -> Secret {
         let mut key = [0; 32];
         let info = [purpose.label()];
-        // Cannot fail: 32 bytes are one block of the hash. If it did, an all-zero key would be the worst answer.
+        // Cannot fail: 32 bytes are one block of the hash. If it did, an all-zero key would be the worst possible
+        // result.
         match self.0.expand(&info, hkdf::HKDF_SHA256).and_then(|okm| okm.fill(&mut key)) {
             Ok(()) => Secret::new(key),
             Err(_) => std::process::abort(),
         }
     }
 
-    /// Encrypts `plain` with AES-256-GCM under a fresh random `nonce`, bound to `context`; gives nonce and ciphertext.
+    /// Encrypts `plain` with AES-256-GCM under a fresh random `nonce`, bound to `context`; returns nonce and
+    /// ciphertext.
     ///
     /// # Errors
-    /// [`SealError`] where the library refuses, which it does only for sizes of gigabytes.
+    /// [`SealError`] if the library refuses, which it does only for sizes of gigabytes.
     pub fn seal(&self, nonce: [u8; 12], context: &str, plain: &Secret) -> Result<Vec<u8>, SealError> {
         let mut sealed = plain.expose().to_vec();
         let aad = aead::Aad::from(context.as_bytes());
@@ -75,7 +77,7 @@ impl RootSecret {
     /// Decrypts what [`RootSecret::seal`] made for the same `context`.
     ///
     /// # Errors
-    /// [`SealError`] where it was altered, moved to another context, or sealed under another root secret.
+    /// [`SealError`] if it was altered, moved to another context, or sealed under another root secret.
     pub fn open(&self, context: &str, sealed: &[u8]) -> Result<Secret, SealError> {
         let (nonce, ciphertext) = sealed.split_first_chunk::<12>().ok_or(SealError)?;
         let mut plain = ciphertext.to_vec();

@@ -11,7 +11,7 @@ pub enum SecretError {
     /// Fewer than 8 distinct bytes.
     #[error("has fewer than 8 distinct bytes")]
     TooUniform,
-    /// It stands, ignoring case, on the list of secrets that tutorials and frameworks print.
+    /// It is, ignoring case, on the list of secrets that tutorials and frameworks print.
     #[error("is a well-known example value")]
     WellKnown,
 }
@@ -26,10 +26,10 @@ impl Secret {
         Self(Zeroizing::new(bytes.into()))
     }
 
-    /// Takes a secret that an operator chose, refusing one that an attacker would try first.
+    /// Takes a secret that an operator chose, and refuses one that an attacker would try first.
     ///
     /// # Errors
-    /// [`SecretError`] names what is wrong with it.
+    /// [`SecretError`] says what is wrong with it.
     pub fn configured(bytes: impl Into<Vec<u8>>) -> Result<Self, SecretError> {
         let secret = Self::new(bytes);
         let bytes = secret.expose();

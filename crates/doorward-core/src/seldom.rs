@@ -1,13 +1,13 @@
-//! What is written at most once a minute, with how often it happened: the log must not grow with the requests of a
-//! stranger (attack X01).
+//! Log lines that are written at most once a minute, with a count: a stranger's requests must not make the log grow
+//! (attack X01).
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-/// How often one kind may be written.
+/// How often a line of one kind may be written.
 const EVERY: Duration = Duration::from_secs(60);
 
-/// Counts what happens by kind, and says when a line is due. There have to be few kinds: each takes memory for good.
+/// Counts events by kind, and says when a line is due. Use few kinds: each takes memory for good.
 #[derive(Debug)]
 pub struct Seldom<K>(BTreeMap<K, Count>);
 
@@ -31,7 +31,7 @@ impl<K> Seldom<K> {
 }
 
 impl<K: Ord + Copy> Seldom<K> {
-    /// It happened once more, at this steady time. Where a line is due: how often it happened since the last one.
+    /// Counts one event at this steady time. If a line is due, returns how many events there were since the last one.
     pub fn happened(&mut self, kind: K, now: Duration) -> Option<u64> {
         match self.0.get_mut(&kind) {
             Some(count) => {
@@ -45,12 +45,12 @@ impl<K: Ord + Copy> Seldom<K> {
         }
     }
 
-    /// The kinds that happened without a line and have one due now, although they may never happen again.
+    /// The kinds with unwritten events whose line is due now, although no more may happen.
     pub fn rest(&mut self, now: Duration) -> Vec<(K, u64)> {
         self.0.iter_mut().filter_map(|(kind, count)| Some((*kind, count.due(now)?))).collect()
     }
 
-    /// All that happened without a line, at the end of the process.
+    /// All events that have no line yet, at the end of the process.
     pub fn last(&mut self) -> Vec<(K, u64)> {
         self.rest(Duration::MAX)
     }

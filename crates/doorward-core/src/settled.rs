@@ -2,28 +2,28 @@ use std::time::Duration;
 
 use crate::Timestamp;
 
-/// The time by which things are forgotten for good: a clock that jumps ahead is not believed before it has stood for a
-/// while, so that nothing is forgotten that is of use again once the clock is set right.
+/// The time by which data is deleted for good. If the clock jumps ahead, it is not believed for a while, so that
+/// nothing is deleted that is needed once the clock is set right.
 ///
-/// It compares the clock with steady time, which nobody sets, and goes by the slowest that the clock was in the last span,
-/// of which it keeps two halves that overlap: this span's and the one before.
+/// It compares the wall clock with monotonic time, and keeps the smallest offset between them seen in this span and in the
+/// one before.
 #[derive(Debug, Clone)]
 pub struct SettledTime {
     began: Duration,
-    /// The least that the clock was ahead of steady time, in microseconds.
+    /// The least that the clock was ahead of monotonic time, in microseconds.
     least: i64,
     least_before: i64,
 }
 
 impl SettledTime {
-    /// The clock says `now` when steady time says `ran`; there is nothing yet to doubt it by.
+    /// The clock says `now` when monotonic time says `ran`. There is no earlier observation to doubt it by.
     pub fn new(now: Timestamp, ran: Duration) -> Self {
         let ahead = now.as_micros().saturating_sub(micros(ran));
         Self { began: ran, least: ahead, least_before: ahead }
     }
 
-    /// The settled time when the clock says `now`: never later than that, and later than it went without a jump only
-    /// after `span` of steady time. To be asked at least once in each `span`.
+    /// The settled time when the clock says `now`: never later than that. After a jump it follows the clock only once
+    /// `span` of monotonic time has passed. Call it at least once in each `span`.
     pub fn at(&mut self, now: Timestamp, ran: Duration, span: Duration) -> Timestamp {
         let ahead = now.as_micros().saturating_sub(micros(ran));
         if ran.saturating_sub(self.began) >= span {
@@ -45,7 +45,7 @@ mod tests {
     const SPAN: Duration = Duration::from_secs(1_500);
     const MINUTE: u64 = 60;
 
-    /// Asks once a minute, and gives how far the settled time is behind the clock each time, in seconds.
+    /// Asks once a minute, and returns how far the settled time is behind the clock each time, in seconds.
     fn behind(clock: impl Fn(u64) -> i64, minutes: u64) -> Vec<u64> {
         let mut settled = SettledTime::new(Timestamp::from_secs(clock(0)), Duration::ZERO);
         let ask = |ran: u64| {

@@ -12,7 +12,7 @@ pub struct Limit {
     period: i64,
 }
 
-/// How much of a limit is used up; the same bucket always goes with the same limit.
+/// How much of a limit is used up. Use one bucket with one limit only.
 #[derive(Debug, Default)]
 pub struct Bucket(AtomicI64);
 
@@ -22,7 +22,7 @@ impl Limit {
         Self { burst: burst as i64, period: period.as_micros() as i64 }
     }
 
-    /// As much for `n` together.
+    /// The same limit, times `n`.
     #[must_use]
     pub const fn times(self, n: u32) -> Self {
         let n = n as i64;
@@ -33,12 +33,12 @@ impl Limit {
     /// the burst between them (attack L04).
     ///
     /// # Errors
-    /// The time until one will be there.
+    /// The time until the next one is available.
     pub fn take(&self, bucket: &Bucket, now: Timestamp) -> Result<(), Duration> {
         let (now, full) = (now.as_micros(), self.burst.saturating_mul(self.period));
         let latest = now.saturating_add(full);
         let taken = bucket.0.fetch_update(Ordering::AcqRel, Ordering::Acquire, |full_at| {
-            // A clock that was set back leaves buckets of the future behind: they become full, and empty from there on.
+            // After a clock was set back, buckets lie in the future: they become full, and empty from there on.
             if full_at > latest {
                 return Some(latest);
             }
@@ -53,7 +53,7 @@ impl Limit {
         Err(Duration::from_micros(wait.unsigned_abs()))
     }
 
-    /// Puts back what [`Limit::take`] took: the attempt was no failure.
+    /// Puts back what [`Limit::take`] took, since the attempt was not a failure.
     pub fn give_back(&self, bucket: &Bucket) {
         bucket.0.fetch_sub(self.period, Ordering::AcqRel);
     }

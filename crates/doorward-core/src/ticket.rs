@@ -1,6 +1,6 @@
-//! Tickets: what a page hands back to end sessions that its request proved, where the cookies that proved them may not
-//! travel along. A ticket is the base64url of session ids and of an HMAC over them. It ends sessions and gives nothing else,
-//! so it is good for as long as they live.
+//! Tickets: what a page sends back to end the sessions that its own request proved, if the cookies that proved them may
+//! not be sent along. A ticket is the base64url of session ids and of an HMAC over them. It can only end sessions, so
+//! it is good for as long as they live.
 
 use aws_lc_rs::hmac;
 use base64::Engine;
@@ -28,7 +28,7 @@ impl TicketKey {
         URL_SAFE_NO_PAD.encode(bytes)
     }
 
-    /// The sessions of a ticket; none if it has no right signature.
+    /// The sessions of a ticket; none if its signature is wrong.
     pub fn read(&self, text: &str) -> Vec<SessionId> {
         const LONGEST: usize = MOST * 16 + MAC;
         let bytes = if text.len() <= LONGEST * 4 / 3 + 2 { URL_SAFE_NO_PAD.decode(text).ok() } else { None };

@@ -33,7 +33,7 @@ impl Timestamp {
         self.0.div_euclid(1_000_000)
     }
 
-    /// The span from `earlier` to `self`, or zero where `earlier` is later.
+    /// The span from `earlier` to `self`, or zero if `earlier` is later.
     pub const fn since(self, earlier: Self) -> Duration {
         let micros = self.0.saturating_sub(earlier.0);
         Duration::from_micros(if micros < 0 { 0 } else { micros as u64 })

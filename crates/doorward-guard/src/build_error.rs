@@ -17,7 +17,7 @@ pub enum BuildError {
     /// The JWK set can't be used.
     #[error("the JWK set can't be used: {0}")]
     Keys(#[from] KeySetError),
-    /// A role's name isn't one.
+    /// The name of a role is invalid.
     #[error(
         "{0:?} is no role: a role's name begins with a lower-case letter and has 1 to 31 of a-z, 0-9, _ and -"
     )]
@@ -26,7 +26,7 @@ pub enum BuildError {
     #[error("the server's address {0:?} can't be used: {1}")]
     #[cfg(feature = "remote")]
     Address(String, &'static str),
-    /// A certificate of an authority can't be read.
+    /// The certificate of an authority can't be read.
     #[error("the certificates of authorities can't be read: {0}")]
     #[cfg(feature = "remote")]
     Certificates(String),
@@ -37,7 +37,7 @@ pub enum BuildError {
     )]
     #[cfg(feature = "remote")]
     NoFeed,
-    /// A credential for a server, and no server.
+    /// A credential for a server, but no server.
     #[error("there is no server to present the credential to: give server(url)")]
     #[cfg(feature = "remote")]
     NoServer,
@@ -45,9 +45,9 @@ pub enum BuildError {
     #[error("{url}: {problem}")]
     #[cfg(feature = "remote")]
     Server {
-        /// What was asked.
+        /// The request.
         url: String,
-        /// What came of it.
+        /// What went wrong.
         problem: String,
     },
 }

@@ -11,13 +11,13 @@ use doorward_core::{Mode, OpaqueSecret, Refusal, Secret, Timestamp};
 use crate::remote::{self, WhenStale};
 use crate::{BuildError, CookieNames, Guard, Identity, Lookup, LookupFuture, Verifier, Verifying, clock};
 
-/// The longest life of a token unless the builder is told another: what a Doorward warns about.
+/// The default for the longest life of a token: above it, a Doorward server warns.
 const MAX_TTL: Duration = Duration::from_secs(86_400);
-/// How many ended sessions are remembered at most, and as many users with a least version.
+/// The default for how many ended sessions are remembered at most, and as many users with a least version.
 const MAX_REVOCATIONS: usize = 1_000_000;
 
-/// What a [`Guard`] is told: at least where its keys come from, which is one of [`Builder::secret`], [`Builder::jwks`] and,
-/// with the feature `remote`, [`Builder::server`].
+/// The configuration of a [`Guard`]: at least the source of its keys, which is one of [`Builder::secret`],
+/// [`Builder::jwks`] and, with the feature `remote`, [`Builder::server`].
 #[derive(Default)]
 #[must_use]
 pub struct Builder {
@@ -35,15 +35,15 @@ pub struct Builder {
 }
 
 impl Guard {
-    /// Begins a guard for an application: [`Builder`] says what it can be told.
+    /// Begins a guard for an application: [`Builder`] has its options.
     pub fn builder() -> Builder {
         Builder::default()
     }
 }
 
 impl Builder {
-    /// Verifies with the secret that the server signs with, its `JWT_SECRET`. Who has it can make tokens: prefer public
-    /// keys.
+    /// Verifies with the secret that the server signs with, its `JWT_SECRET`. A program that has the secret can make
+    /// tokens: prefer public keys.
     pub fn secret(mut self, secret: impl Into<Vec<u8>>) -> Self {
         self.secret = Some(Secret::new(secret));
         self
@@ -55,28 +55,28 @@ impl Builder {
         self
     }
 
-    /// The tokens' `iss`: the server's `public_url`, or `doorward` where it has none. Unless told, the URL given to
-    /// [`Builder::server`]; or `doorward` where that is a loopback address, or there is none.
+    /// The tokens' `iss`: the server's `public_url`, or `doorward` if it has none. The default is the URL given to
+    /// [`Builder::server`]; or `doorward` if that is a loopback address, or there is none.
     pub fn issuer(mut self, issuer: impl Into<String>) -> Self {
         self.issuer = Some(issuer.into());
         self
     }
 
-    /// The tokens' `aud`; `doorward` unless told.
+    /// The tokens' `aud`; the default is `doorward`.
     pub fn audience(mut self, audience: impl Into<String>) -> Self {
         self.audience = Some(audience.into());
         self
     }
 
-    /// The names of Doorward's cookies, where the server's settings say others than [`CookieNames::default`]. Cookies reach
-    /// an application only on the server's own host, or below its `cookie.domain`.
+    /// The names of Doorward's cookies, if the server's settings differ from [`CookieNames::default`]. Cookies reach an
+    /// application only on the server's own host, or below its `cookie.domain`.
     pub fn cookies(mut self, names: CookieNames) -> Self {
         self.cookies = Some(names);
         self
     }
 
-    /// A role and what it may do here. Permissions are never in a token, so each application says its own. `admin` may do
-    /// everything.
+    /// A role and what it may do here. Tokens contain no permissions, so each application defines its own. `admin` may
+    /// do everything.
     pub fn role<P: Into<String>>(
         mut self,
         name: impl Into<String>,
@@ -86,33 +86,33 @@ impl Builder {
         self
     }
 
-    /// The longest life of a token, from `iat` to `exp`; 24 hours unless told. One that lives longer is refused, whoever
-    /// signed it.
+    /// The longest life of a token, from `iat` to `exp`; the default is 24 hours. A token that lives longer is refused,
+    /// whoever signed it.
     pub fn max_ttl(mut self, max_ttl: Duration) -> Self {
         self.max_ttl = Some(max_ttl);
         self
     }
 
-    /// How many ended sessions are remembered, and as many users with a least version; a million unless told, about 100 bytes each.
-    /// Beyond it the guard no longer knows everything, and does as with a stale feed.
+    /// How many ended sessions are remembered, and as many users with a least version; the default is a million, about
+    /// 100 bytes each. Above this limit the guard counts as stale.
     pub fn max_revocations(self, max: usize) -> Self {
         self.revocations(Arc::new(RevocationSet::new(max)))
     }
 
-    /// Looks into this set, which the application fills by its own means.
+    /// Uses this set of revocations, which the application fills by its own means.
     pub fn revocations(mut self, set: Arc<RevocationSet>) -> Self {
         self.revocations = Some(set);
         self
     }
 
-    /// Tells the time, for tests; the system's clock unless told.
+    /// The source of the time, for tests; the default is the system's clock.
     pub fn clock(mut self, now: impl Fn() -> Timestamp + Send + Sync + 'static) -> Self {
         self.now = Some(Box::new(now));
         self
     }
 
-    /// Makes the guard. With a server it returns when keys are fetched and every revocation is known, so that nobody is
-    /// let in by a guard that doesn't know yet; what it keeps doing stops when the last clone is dropped.
+    /// Makes the guard. With a server it returns once keys are fetched and every revocation is known, so that an
+    /// incomplete guard lets nobody in. Its background tasks stop when the last clone is dropped.
     ///
     /// # Errors
     /// What is missing or can't be used, and what to do.
@@ -134,7 +134,7 @@ impl Builder {
         Ok(Guard::new(verifier, cookies, lookup, roles, now))
     }
 
-    /// The keys that it was given.
+    /// The keys given to the builder.
     fn keys(&mut self) -> Result<Option<KeySet>, BuildError> {
         match (self.secret.take(), self.jwks.take()) {
             (Some(_), Some(_)) => Err(BuildError::Mixed),
@@ -159,11 +159,11 @@ impl Builder {
     }
 }
 
-/// With a Doorward elsewhere.
+/// Options for a Doorward server elsewhere.
 #[cfg(feature = "remote")]
 impl Builder {
-    /// The URL of a Doorward, such as `https://accounts.example.com`: its keys are fetched and kept as it allows, and
-    /// fetched again when a token names an unknown one, at most every 10 s.
+    /// The URL of a Doorward server, such as `https://accounts.example.com`. Its keys are fetched and kept as its
+    /// headers allow. They are fetched again when a token names an unknown one, at most every 10 s.
     pub fn server(mut self, url: impl Into<String>) -> Self {
         self.remote.url = Some(url.into());
         self
@@ -183,32 +183,32 @@ impl Builder {
         self
     }
 
-    /// Does without the server's revocations: a token is good until it expires, whatever ended its session.
+    /// Ignores the server's revocations: a token is good until it expires, even if its session has ended.
     pub fn without_revocations(mut self) -> Self {
         self.remote.without_revocations = true;
         self
     }
 
-    /// Speaks plain http to a server that is not on this machine. Whoever is on the way then sees the credentials and
-    /// chooses the keys: only for networks that you trust as you do this machine.
+    /// Allows plain http to a server that is not on this machine. An attacker on the path then sees the credentials and
+    /// chooses the keys: use it only on networks that you trust as you trust this machine.
     pub fn allow_plain_http(mut self) -> Self {
         self.remote.plain_http = true;
         self
     }
 
-    /// Trusts these authorities too (certificates as PEM), besides those that browsers trust.
+    /// Also trusts these authorities (certificates as PEM), besides those that browsers trust.
     pub fn root_certificates(mut self, pem: impl Into<Vec<u8>>) -> Self {
         self.remote.roots = pem.into();
         self
     }
 
-    /// How long the server may be silent before the guard counts as stale; 2 minutes unless told.
+    /// How long the server may be silent before the guard counts as stale; the default is 2 minutes.
     pub fn stale_after(mut self, span: Duration) -> Self {
         self.remote.stale_after = span;
         self
     }
 
-    /// What a stale guard does; [`WhenStale::Refuse`] unless told.
+    /// What a stale guard does; the default is [`WhenStale::Refuse`].
     pub fn when_stale(mut self, policy: WhenStale) -> Self {
         self.remote.when_stale = policy;
         self
@@ -237,7 +237,7 @@ fn roles(given: Vec<(String, BTreeSet<String>)>) -> Result<Roles, BuildError> {
     Ok(Roles::new(named.collect::<Result<Vec<_>, _>>()?))
 }
 
-/// Where there is nobody to ask: session secrets are unknown, and what memory doesn't hold is refused.
+/// The lookup without a server: session secrets are unknown, and what memory doesn't hold is refused.
 struct MemoryAlone;
 
 impl Lookup for MemoryAlone {

@@ -1,4 +1,4 @@
-//! The time of guards that are told no other.
+//! The default clock of guards.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -11,7 +11,7 @@ pub(crate) fn now() -> Timestamp {
     Timestamp::from_micros(i64::try_from(since.as_micros()).unwrap_or(i64::MAX))
 }
 
-/// Steady time, which no set clock moves.
+/// Monotonic time, which doesn't change when the clock is set.
 #[cfg(feature = "remote")]
 pub(crate) fn steady() -> tokio::time::Instant {
     tokio::time::Instant::now()

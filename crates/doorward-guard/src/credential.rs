@@ -15,12 +15,12 @@ pub struct CookieNames {
     pub token: String,
     /// The session secret of session mode, by default `__Host-sessionId`.
     pub session: String,
-    /// The refresh token of cookie mode, by default `__Host-refresh_token`: for the server alone, so a guard takes it
-    /// out of the request before the application reads it.
+    /// The refresh token of cookie mode, by default `__Host-refresh_token`. It is for the server alone, so a guard
+    /// removes it from the request before the application reads it.
     pub refresh: String,
-    /// What a browser shows at its next sign-in, by default `__Host-device`: for the server alone too.
+    /// The browser's proof that it signed in before, by default `__Host-device`: also for the server alone.
     pub device: String,
-    /// Whether the server's setting `cookie.same_site` is `lax`: then browsers also send the cookies when a link of
+    /// Whether the server's setting `cookie.same_site` is `lax`. Browsers then also send the cookies when a link on
     /// another site opens a page.
     pub lax: bool,
 }
@@ -38,9 +38,9 @@ impl Default for CookieNames {
 }
 
 impl CookieNames {
-    /// Takes the cookies out of a request that can't be the server's own: `SameSite` keeps those at home where another
-    /// site makes a browser ask. What comes all the same, under a name that isn't bound to the host by `__Host-`, was
-    /// planted by a host beside this one (attack X02).
+    /// Removes cookies that can't be the server's own: `SameSite` withholds those if another site triggers the request.
+    /// If a cookie comes all the same, under a name without `__Host-`, another host of the domain planted it (attack
+    /// X02).
     pub fn strip_planted(&self, headers: &mut HeaderMap) {
         if !self.stay_at_home(headers) {
             return;
@@ -52,26 +52,26 @@ impl CookieNames {
         }
     }
 
-    /// Whether a browser that sends this says that it keeps the server's own cookies at home.
+    /// Whether a browser that sends this header withholds the server's own cookies.
     fn stay_at_home(&self, headers: &HeaderMap) -> bool {
         let says = |name: HeaderName, value: &str| {
             let mut said =
                 headers.get_all(name).iter().flat_map(|line| line.as_bytes().split(|byte| *byte == b','));
             said.any(|one| one.trim_ascii() == value.as_bytes())
         };
-        // A form that another site sends has an `Origin`, a link has none.
+        // A form of another site has an `Origin`, a link has none.
         let is_link =
             || says(MODE, "navigate") && says(DEST, "document") && !headers.contains_key(header::ORIGIN);
         says(SITE, "cross-site") && !(self.lax && is_link())
     }
 }
 
-/// Whether a host beside the server can set a cookie of this name.
+/// Whether another host of the domain can set a cookie of this name.
 fn is_plantable(name: &str) -> bool {
     !name.starts_with("__Host-")
 }
 
-/// How many cookies of one name are looked at; a request with more is refused.
+/// How many cookies of one name are read; a request with more is refused.
 pub const MOST_COOKIES: usize = 64;
 
 /// A credential of a request, unverified.
@@ -79,26 +79,27 @@ pub const MOST_COOKIES: usize = 64;
 pub enum Credential<'a> {
     /// From `Authorization: Bearer` (RFC 6750 section 2.1).
     BearerToken(&'a str),
-    /// From the access token's cookie.
+    /// From the cookie of the access token.
     CookieToken(&'a str),
-    /// From the session secret's cookie.
+    /// From the cookie of the session secret.
     SessionSecret(&'a str),
 }
 
-/// What a request carries to be judged by.
+/// The credentials of a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Credentials<'a> {
-    /// One credential, as almost always.
+    /// One credential, as in almost every request.
     One(Credential<'a>),
-    /// Cookies with different values, of one name or of two modes: a host beside this one, or a former setting, may have
-    /// left some of them. At most one may prove a live session.
+    /// Cookies with different values, of one name or of two modes: another host of the domain, or an earlier setting,
+    /// may have left some of them. At most one may prove a live session.
     Several(Vec<Credential<'a>>),
 }
 
-/// Picks what a request is judged by.
+/// Picks the credential of a request.
 ///
-/// `Authorization`, where present, is judged alone: a bad one never falls back to a cookie (attack K06), and two are
-/// refused (J36). Of the cookies equal values count once, and those don't that [`CookieNames::strip_planted`] takes away.
+/// If `Authorization` is present, it alone is checked: a bad one never falls back to a cookie (attack K06), and two are
+/// refused (J36). Cookies with equal values count once, and those that [`CookieNames::strip_planted`] removes don't
+/// count.
 ///
 /// # Errors
 /// [`Refusal::TokenMissing`] without a credential, [`Refusal::TokenInvalid`] if none can be read,
@@ -133,7 +134,7 @@ pub fn credentials<'a>(headers: &'a HeaderMap, names: &CookieNames) -> Result<Cr
     }
 }
 
-/// The usual request never comes here: this takes memory.
+/// The usual request never gets here: this allocates.
 #[cold]
 fn several<'a>(
     headers: &'a HeaderMap,
@@ -150,7 +151,7 @@ fn several<'a>(
     }
 }
 
-/// The different values of the cookies of this exact name that are text, in the order of the request.
+/// The different values of the cookies with exactly this name, as far as they are text, in the order of the request.
 ///
 /// # Errors
 /// [`Refusal::TooManyCookies`] for more than [`MOST_COOKIES`].
@@ -169,7 +170,7 @@ pub fn distinct<'a>(headers: &'a HeaderMap, name: &str) -> Result<Vec<&'a str>, 
     Ok(values)
 }
 
-/// Takes every cookie of this name out of a request. Other lines stay as they are, byte for byte.
+/// Removes every cookie of this name from a request. Other lines stay as they are, byte for byte.
 pub(crate) fn strip(headers: &mut HeaderMap, name: &str) {
     let is_named = |pair: &[u8]| {
         let mut parts = pair.trim_ascii().splitn(2, |byte| *byte == b'=');
@@ -196,8 +197,8 @@ fn bearer(value: &str) -> Option<&str> {
     scheme.eq_ignore_ascii_case("bearer").then_some(token)
 }
 
-/// Name and value of each cookie (RFC 6265 section 4.2.1), byte for byte: nothing is unquoted or decoded, and a foreign
-/// broken cookie is passed over (K03, K04).
+/// Name and value of each cookie (RFC 6265 section 4.2.1), byte for byte: nothing is unquoted or decoded, and a
+/// malformed cookie of another program is ignored (K03, K04).
 fn cookies(headers: &HeaderMap) -> impl Iterator<Item = (&[u8], &[u8])> {
     headers.get_all(header::COOKIE).iter().flat_map(|line| pairs(line.as_bytes())).filter_map(|pair| {
         let pair = pair.trim_ascii();
@@ -207,7 +208,7 @@ fn cookies(headers: &HeaderMap) -> impl Iterator<Item = (&[u8], &[u8])> {
     })
 }
 
-/// By memchr: a token makes the line hundreds of bytes long.
+/// With memchr: a token makes the line hundreds of bytes long.
 fn pairs(line: &[u8]) -> impl Iterator<Item = &[u8]> {
     let mut start = 0;
     let ends = memchr_iter(b';', line).chain([line.len()]);

@@ -2,11 +2,11 @@ use doorward_core::Refusal;
 use http::{HeaderValue, Response, StatusCode, header};
 use serde::Serialize;
 
-/// A refused request. As a response it is `application/problem+json` (RFC 9457) with the challenge of RFC 6750, word for
-/// word what a Doorward server answers, so that one client understands both.
+/// A refused request. Its response is `application/problem+json` (RFC 9457) with the challenge of RFC 6750, word for
+/// word what a Doorward server answers, so one client understands both.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Denied {
-    /// The credential is missing or refused: 401, or 503 where it could not be checked.
+    /// The credential is missing or refused: 401, or 503 if it could not be checked.
     Refused(Refusal),
     /// The caller is known, and their role doesn't grant this: 403.
     Forbidden,
@@ -51,8 +51,8 @@ impl Denied {
         }
     }
 
-    /// The answer. The [`Refusal`], where it is one, also stands among its extensions, for a layer that answers in another
-    /// form.
+    /// The response. If it is a [`Refusal`], that is also among the response's extensions, for a layer that answers in
+    /// another form.
     pub fn response<B: From<String>>(self) -> Response<B> {
         let status = self.status();
         let problem = Problem {
@@ -82,11 +82,11 @@ impl Denied {
     }
 }
 
-/// The `WWW-Authenticate` of a refusal (RFC 6750 section 3): none where no other credential would help.
+/// The `WWW-Authenticate` of a refusal (RFC 6750 section 3): none if no other credential would help.
 pub fn challenge(refusal: Refusal) -> Option<HeaderValue> {
     let challenge = match refusal {
         Refusal::Unavailable | Refusal::TooManyCookies => return None,
-        // No new token would help against two sign-ins.
+        // A new token would not help against two sign-ins.
         Refusal::TokenMissing | Refusal::AmbiguousCookies => "Bearer",
         Refusal::TokenExpired => "Bearer error=\"invalid_token\", error_description=\"jwt expired\"",
         _ => "Bearer error=\"invalid_token\"",

@@ -36,8 +36,8 @@ where
     }
 }
 
-/// A caller who meets a requirement; others are answered with 403 `forbidden`, or as [`Identity`] does. Reads like the
-/// [`Identity`] that it holds.
+/// A caller who meets a requirement. Other callers get 403 `forbidden`, or what [`Identity`] answers. Dereferences to
+/// its [`Identity`].
 ///
 /// ```
 /// use doorward_guard::{Admin, Guard, Require};
@@ -48,7 +48,7 @@ where
 /// # let _: axum::Router<Guard> = axum::Router::new().route("/all", axum::routing::delete(delete_everything));
 /// ```
 ///
-/// A type that says no requirement is refused by the compiler, with the line that is missing:
+/// The compiler refuses a type that defines no requirement, and names the missing line:
 ///
 /// ```compile_fail,E0277
 /// struct Editor;
@@ -61,7 +61,7 @@ pub struct Require<R: Requirement> {
 }
 
 impl<R: Requirement> Require<R> {
-    /// Who it is.
+    /// The caller.
     pub fn identity(&self) -> Identity {
         self.identity
     }

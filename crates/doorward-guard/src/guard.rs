@@ -15,24 +15,25 @@ pub type LookupFuture<'a, T = Identity> = Pin<Box<dyn Future<Output = Result<T, 
 
 /// Where a guard learns what a credential alone doesn't say.
 pub trait Lookup: Send + Sync + 'static {
-    /// Who holds the session secret with this hash, where memory knows; every answer has passed the revocations.
+    /// The holder of the session secret with this hash, if memory knows it; every answer has been checked against the
+    /// revocations.
     fn session_in_memory(&self, hash: &[u8; 32], now: Timestamp) -> Option<Result<Identity, Refusal>>;
 
-    /// Who holds this session secret.
+    /// The holder of this session secret.
     fn session<'a>(&'a self, secret: &'a OpaqueSecret, now: Timestamp) -> LookupFuture<'a>;
 
-    /// Who holds each of these session secrets, [`MOST_COOKIES`](crate::MOST_COOKIES) at most, by one question; the
-    /// answers stand in their order.
+    /// The holders of these session secrets, at most [`MOST_COOKIES`](crate::MOST_COOKIES), with one request; the
+    /// answers are in the same order.
     fn sessions<'a>(
         &'a self,
         secrets: &'a [OpaqueSecret],
         now: Timestamp,
     ) -> LookupFuture<'a, Vec<Result<Identity, Refusal>>>;
 
-    /// Whether a verified token still stands, asked while memory doesn't hold every revocation.
+    /// Whether a verified token is still good, asked while memory doesn't hold every revocation.
     fn token(&self, token: AccessToken, mode: Mode, now: Timestamp) -> LookupFuture<'_>;
 
-    /// The same of several tokens, as many as secrets at most.
+    /// The same for several tokens, as many as secrets at most.
     fn tokens<'a>(
         &'a self,
         tokens: &'a [AccessToken],
@@ -48,17 +49,17 @@ pub trait Lookup: Send + Sync + 'static {
         })
     }
 
-    /// Whether keys come from elsewhere, so that an unknown one may be a newer one.
+    /// Whether keys come from elsewhere, so that an unknown key may be a newer one.
     fn fetches_keys(&self) -> bool {
         false
     }
 
-    /// Fetches the keys again, for a token that names an unknown one; true where they may be newer now.
+    /// Fetches the keys again, for a token that names an unknown one; true if they may be newer now.
     fn newer_keys(&self) -> LookupFuture<'_, bool> {
         Box::pin(std::future::ready(Ok(false)))
     }
 
-    /// How it stands with what comes from elsewhere.
+    /// The state of what comes from elsewhere.
     fn health(&self) -> Option<Health> {
         None
     }
@@ -77,7 +78,7 @@ struct Parts {
 }
 
 impl Guard {
-    /// A guard over a verifier's keys and revocations, and a lookup for the rest; `now` tells it the time. Applications
+    /// A guard over a verifier's keys and revocations, and a lookup for the rest; `now` gives the time. Applications
     /// use [`Guard::builder`].
     pub fn new(
         verifier: Arc<Verifier>,
@@ -92,18 +93,19 @@ impl Guard {
     /// Checks the credential of a request.
     ///
     /// # Errors
-    /// Why it is refused. What cannot be checked is refused as [`Refusal::Unavailable`], never let through.
+    /// Why it is refused. If the credential cannot be checked, it is refused as [`Refusal::Unavailable`], never
+    /// accepted.
     pub async fn check(&self, headers: &HeaderMap) -> Result<Identity, Refusal> {
         let now = (self.0.now)();
         match self.look(headers, now) {
             Told::Verdict(verdict) => verdict,
-            // Boxed: the usual way carries no room for it.
+            // Boxed, so that the usual path reserves no room for it.
             open => Box::pin(self.ask(open, now)).await,
         }
     }
 
-    /// Checks the credential of a request as [`Guard::check`] does, without waiting for anything; `None` where memory can't
-    /// tell and [`Guard::check`] would ask elsewhere.
+    /// Checks the credential of a request as [`Guard::check`] does, without waiting for anything; `None` if memory
+    /// can't tell and [`Guard::check`] would ask elsewhere.
     pub fn check_in_memory(&self, headers: &HeaderMap) -> Option<Result<Identity, Refusal>> {
         match self.look(headers, (self.0.now)()) {
             Told::Verdict(verdict) => Some(verdict),
@@ -111,19 +113,18 @@ impl Guard {
         }
     }
 
-    /// Whether the caller meets this.
+    /// Whether the caller meets this requirement.
     pub fn allows(&self, identity: &Identity, needs: Needs) -> bool {
         needs.are_met_by(identity, &self.0.roles)
     }
 
-    /// How fresh and how large is what it knows: for metrics and health checks.
+    /// How fresh and how large the guard's data is: for metrics and health checks.
     pub fn health(&self) -> Health {
         self.0.lookup.health().unwrap_or_else(|| Health::of(&self.0.verifier))
     }
 
-    /// Takes the cookies of refresh token and device out of a request before the application reads it: only the server
-    /// needs them.
-    /// [`GuardLayer`](crate::GuardLayer) does this by itself.
+    /// Removes the cookies of refresh token and device from a request before the application reads it: only the server
+    /// needs them. [`GuardLayer`](crate::GuardLayer) does this by itself.
     pub fn strip(&self, headers: &mut HeaderMap) {
         for name in [&self.0.cookies.refresh, &self.0.cookies.device] {
             strip(headers, name);
@@ -157,8 +158,8 @@ impl Guard {
         }
     }
 
-    /// The different live sessions that a request's cookies prove, as far as memory knows them: after a refusal as
-    /// [`Refusal::AmbiguousCookies`] it does.
+    /// The different live sessions that a request's cookies prove, as far as memory knows them. After a refusal as
+    /// [`Refusal::AmbiguousCookies`] it knows all of them.
     pub fn live_in_memory(&self, headers: &HeaderMap) -> Vec<SessionId> {
         let Ok(Credentials::Several(all)) = credentials(headers, &self.0.cookies) else { return Vec::new() };
         let now = (self.0.now)();
@@ -174,7 +175,7 @@ impl Guard {
         live
     }
 
-    /// Whether this token is one of the identity's session.
+    /// Whether this token belongs to the identity's session.
     pub(crate) fn is_session_of(&self, token: &str, identity: &Identity) -> bool {
         let verified = self.0.verifier.verify(token, (self.0.now)());
         verified
@@ -217,7 +218,7 @@ impl Guard {
         }
     }
 
-    /// Asks what is left of several cookies: once for new keys, once for all secrets, and once for all tokens.
+    /// Resolves what several cookies left open: one request for new keys, one for all secrets, and one for all tokens.
     async fn ask_about(&self, mut all: Vec<Told<'_>>, now: Timestamp) -> Result<Identity, Refusal> {
         if all.iter().any(|one| matches!(one, Told::Key(..))) && self.0.lookup.newer_keys().await? {
             for one in &mut all {
@@ -251,13 +252,13 @@ impl Guard {
 /// What memory tells of a credential: the verdict, or what is left to ask.
 enum Told<'a> {
     Verdict(Result<Identity, Refusal>),
-    /// A session secret that it doesn't know.
+    /// An unknown session secret.
     Secret(OpaqueSecret),
-    /// A token that names a key that it doesn't have.
+    /// A token that names an unknown key.
     Key(&'a str, Mode),
     /// A verified token, while revocations may be missing.
     Token(AccessToken, Mode),
-    /// Several cookies, of which something is left to ask.
+    /// Several cookies, some of them still open.
     Several(Vec<Told<'a>>),
 }
 
@@ -272,8 +273,8 @@ fn settled(all: Vec<Told<'_>>) -> Told<'_> {
     }
 }
 
-/// Of several cookies the one that counts: exactly one live session. What is dead or made up is passed over (attacks X02,
-/// X03); what cannot be checked may be a second live one, and refuses.
+/// Picks the cookie that counts: there must be exactly one live session. Dead or made-up cookies are ignored (attacks
+/// X02, X03). A cookie that cannot be checked may be a second live one, so it refuses the request.
 fn the_one(verdicts: Vec<Result<Identity, Refusal>>) -> Result<Identity, Refusal> {
     const BY_HOPE: [Refusal; 5] = [
         Refusal::Unavailable,

@@ -2,29 +2,29 @@ use std::time::Duration;
 
 use crate::Verifier;
 
-/// How fresh and how large is what a guard knows. For metrics: each number is a gauge, but for `reconnects`.
+/// How fresh and how large a guard's data is. For metrics: each number is a gauge, except `reconnects`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Health {
-    /// How far the feed of revocations was read, as the server names it; `None` where none is followed.
+    /// The position in the feed of revocations, as the server names it; `None` without a feed.
     pub position: Option<String>,
-    /// How long ago it was last known that nothing is missing; zero where nothing comes from elsewhere.
+    /// How long ago the data was last known to be complete; zero if nothing comes from elsewhere.
     pub stale_for: Duration,
-    /// Whether that is longer than [`Builder::stale_after`](crate::Builder::stale_after), or there were more revocations
-    /// than fit: [`WhenStale`](crate::WhenStale) is in force.
+    /// Whether that is longer than [`Builder::stale_after`](crate::Builder::stale_after), or there were more
+    /// revocations than fit: [`WhenStale`](crate::WhenStale) applies.
     pub is_stale: bool,
     /// How many revocations are remembered.
     pub revocations: usize,
-    /// How many keys verify.
+    /// How many keys can verify.
     pub keys: usize,
-    /// How often the feed was connected to again.
+    /// How often the guard reconnected to the feed.
     pub reconnects: u64,
-    /// What went wrong last, while it does.
+    /// The current failure, if there is one.
     pub problem: Option<String>,
 }
 
 impl Health {
-    /// That of memory alone.
+    /// The health of a guard without a server.
     pub(crate) fn of(verifier: &Verifier) -> Self {
         Self {
             position: None,

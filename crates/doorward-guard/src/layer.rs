@@ -10,16 +10,15 @@ use tower_service::Service;
 
 use crate::{Denied, Guard, Identity, Needs};
 
-/// Puts the [`Identity`] of the caller among the request's extensions, or answers with the refusal; made by
-/// [`Guard::layer`].
+/// Puts the caller's [`Identity`] into the request's extensions, or answers with the refusal; made by [`Guard::layer`].
 ///
-/// It goes around any tower service, so around hyper's, tonic's and axum's too. What stands outside of it is reached
-/// without a credential: put the layer that answers CORS preflights there, and health checks.
+/// It wraps any tower service, so also those of hyper, tonic and axum. Whatever is outside of it can be reached without
+/// a credential: put the layer that answers CORS preflights there, and health checks.
 ///
-/// The refresh token's cookie is for the server alone: the layer takes it out of the request.
+/// The cookie of the refresh token is for the server alone: the layer removes it from the request.
 ///
-/// The body of the service's responses has to be made from a [`String`], as axum's, `Full<Bytes>` and `String` are. Around
-/// others call [`Guard::check`] and [`Denied::response`] yourself.
+/// The body of the service's responses must implement `From<String>`, as axum's, `Full<Bytes>` and `String` do. For
+/// other services, call [`Guard::check`] and [`Denied::response`] yourself.
 #[derive(Clone)]
 pub struct GuardLayer {
     guard: Guard,
@@ -33,22 +32,22 @@ struct Rule {
 }
 
 impl Guard {
-    /// A tower layer that lets in the callers that this guard lets in.
+    /// A tower layer that accepts the callers whom this guard accepts.
     pub fn layer(&self) -> GuardLayer {
         GuardLayer { guard: self.clone(), rule: Arc::default() }
     }
 }
 
 impl GuardLayer {
-    /// Lets callers without a credential in too, without an identity. A bad credential is still refused.
+    /// Also accepts callers without a credential, who get no identity. A bad credential is still refused.
     #[must_use]
     pub fn optional(mut self) -> Self {
         Arc::make_mut(&mut self.rule).optional = true;
         self
     }
 
-    /// Refuses callers who don't meet this: 403, and 401 without a credential, also together with
-    /// [`GuardLayer::optional`]. Of several, all are needed.
+    /// Refuses callers who don't meet this requirement: with 403, and without a credential with 401, also together with
+    /// [`GuardLayer::optional`]. If there are several requirements, all must be met.
     #[must_use]
     pub fn require(mut self, needs: Needs) -> Self {
         Arc::make_mut(&mut self.rule).needs.push(needs);
@@ -87,7 +86,7 @@ where
     }
 
     fn call(&mut self, mut request: Request<B>) -> Self::Future {
-        // The one that was polled is the one that is ready.
+        // Keep the polled service, which is the one that is ready.
         let next = self.inner.clone();
         let mut inner = mem::replace(&mut self.inner, next);
         let (guard, rule) = (self.guard.clone(), self.rule.clone());

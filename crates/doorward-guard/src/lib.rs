@@ -1,5 +1,5 @@
 #![doc = include_str!("../README.md")]
-// The pages are made with every feature; with fewer, what they name may not be there.
+// The documentation is built with every feature; with fewer, a linked item may be missing.
 #![cfg_attr(not(all(feature = "axum", feature = "remote")), allow(rustdoc::broken_intra_doc_links))]
 
 mod build_error;

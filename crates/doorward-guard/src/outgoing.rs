@@ -1,4 +1,4 @@
-//! Requests to other servers: the one HTTP client of Doorward. It follows no redirect, asks no proxy of the environment and
+//! Requests to other servers: the one HTTP client of Doorward. It follows no redirect, ignores proxy variables and
 //! keeps no cookie; every answer is bounded in time and size.
 
 use std::sync::Arc;
@@ -17,20 +17,20 @@ use rustls::pki_types::pem::PemObject;
 use rustls::{ClientConfig, RootCertStore};
 use tokio::time::timeout;
 
-/// How long all of a request may take; for a stream, its beginning.
+/// How long a whole request may take; for a stream, until its head arrives.
 pub const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long a TCP connection may take.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
-/// How long a connection waits for the next request.
+/// How long an idle connection is kept for the next request.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(60);
 /// The largest answer that is read whole, in bytes.
 const MAX_BODY: usize = 64 * 1024;
 
-/// Why a server gave no answer of use.
+/// Why there is no usable answer.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Failure {
-    /// There is no connection, or TLS refused it.
+    /// No connection, or TLS failed.
     #[error("cannot connect: {0}")]
     Connect(String),
     /// The connection was lost, or what came over it is not HTTP.
@@ -39,10 +39,10 @@ pub enum Failure {
     /// The answer took longer than [`REQUEST_TIMEOUT`].
     #[error("no answer within {} s", REQUEST_TIMEOUT.as_secs())]
     Silent,
-    /// The status says no.
+    /// The status is not a success.
     #[error("answered {0}")]
     Status(StatusCode),
-    /// The answer is too long or makes no sense.
+    /// The answer is too long or malformed.
     #[error("{0}")]
     Unreadable(&'static str),
 }
@@ -86,17 +86,17 @@ impl Outgoing {
         Ok(Self(client))
     }
 
-    /// Sends a request, and gives the head of the answer; its body comes as it comes.
+    /// Sends a request, and returns the head of the answer; the body is read as it arrives.
     ///
     /// # Errors
-    /// [`Failure`], also for an answer without success.
+    /// [`Failure`], also for a status that is not a success.
     pub async fn open(&self, request: Request<Full<Bytes>>) -> Result<Response<Incoming>, Failure> {
         let response = timeout(REQUEST_TIMEOUT, self.0.request(request)).await;
         let response = response.map_err(|_| Failure::Silent)??;
         if response.status().is_success() { Ok(response) } else { Err(Failure::Status(response.status())) }
     }
 
-    /// Sends a request, and reads the answer whole.
+    /// Sends a request, and reads the whole answer.
     ///
     /// # Errors
     /// As [`Outgoing::open`], and [`Failure::Unreadable`] for more than 64 KiB.

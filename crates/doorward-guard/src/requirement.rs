@@ -11,7 +11,7 @@ pub enum Needs {
 }
 
 impl Needs {
-    /// Whether a caller with these roles in force meets it. A role that nobody told the guard of grants nothing.
+    /// Whether a caller with these roles meets it. A role that the guard was not configured with grants nothing.
     pub(crate) fn are_met_by(self, identity: &Identity, roles: &Roles) -> bool {
         match self {
             Self::Role(name) => identity.role.as_str() == name,
@@ -38,7 +38,7 @@ impl Needs {
     note = "or `Needs::Permission(\"posts.write\")`; for the role `admin` there is `doorward_guard::Admin`"
 )]
 pub trait Requirement: Send + Sync + 'static {
-    /// What the caller needs.
+    /// The requirement.
     const NEEDS: Needs;
 }
 

@@ -6,33 +6,32 @@ use doorward_core::token::{self, AccessToken, Expected, Explanation, KeySet};
 use doorward_core::{Refusal, Timestamp};
 use quick_cache::sync::Cache;
 
-/// How many verified tokens are remembered, and the longest that is.
+/// How many verified tokens are remembered, and how long one of them may be.
 const MEMO: usize = 8_192;
 const MEMO_TOKEN: usize = 1_024;
 
-/// Verifies access tokens with the keys, and knows the revocations; both in memory.
+/// Verifies access tokens with the keys, and holds the revocations; both in memory.
 ///
-/// A signature costs more than the rest of a check, a public-key one a hundred times more, so verified tokens are
-/// remembered: the whole token is compared, never past its `exp`, and never instead of the revocations. Only what was
-/// verified is remembered, so nobody fills the memory who cannot sign.
+/// A signature costs more than the rest of a check, with a public key a hundred times more, so verified tokens are
+/// remembered. The whole token is compared, never past its `exp`, and revocations are checked all the same. Only
+/// verified tokens are remembered, so only a holder of the key could fill the memory.
 pub struct Verifier {
     keys: ArcSwap<Keys>,
     expected: Expected,
-    /// What this process knows of ended sessions and stale tokens.
+    /// The ended sessions and stale tokens that this process knows.
     pub revocations: Arc<RevocationSet>,
 }
 
 /// The keys that verify.
 #[derive(Debug, Clone, Default)]
 pub struct Verifying {
-    /// Those of live tokens.
+    /// The keys of live tokens.
     pub current: KeySet,
-    /// Those whose last token is dead. A session may live longer than the key of its first token, and its cookie still
-    /// has to reach the logout.
+    /// Retired keys. They verify nothing but a logout, so that an old cookie can still end its session.
     pub removed: KeySet,
 }
 
-/// A key set and what was verified with it: dropped together, so that no token outlives its key (attack J39).
+/// A key set and the tokens verified with it: dropped together, so that no token outlives its key (attack J39).
 struct Keys {
     set: KeySet,
     removed: KeySet,
@@ -51,7 +50,7 @@ impl Verifier {
         Self { keys: ArcSwap::new(Keys::new(keys)), expected, revocations }
     }
 
-    /// Verifies signature and claims of an access token (RFC 9068 section 4). Revocations are not looked at.
+    /// Verifies signature and claims of an access token (RFC 9068 section 4). It doesn't check revocations.
     ///
     /// # Errors
     /// [`Refusal::TokenInvalid`], or [`Refusal::TokenExpired`] after a good signature.
@@ -68,7 +67,7 @@ impl Verifier {
         Ok(verified)
     }
 
-    /// Verifies a token whose `exp` may have passed: enough to end its session, and for nothing else.
+    /// Verifies a token whose `exp` may have passed: good for ending its session, and for nothing else.
     ///
     /// # Errors
     /// [`Refusal::TokenInvalid`].
@@ -78,27 +77,27 @@ impl Verifier {
             .or_else(|_| token::verify_ignoring_expiry(token, &keys.removed, &self.expected, now))
     }
 
-    /// Verifies a token and tells what each check found. Revocations are not looked at.
+    /// Verifies a token and reports what each check found. It doesn't check revocations.
     pub fn explain(&self, token: &str, now: Timestamp) -> Explanation {
         token::explain(token, &self.keys.load().set, &self.expected, now)
     }
 
-    /// Whether a token names a key that is not here.
+    /// Whether a token names an unknown key.
     pub(crate) fn lacks_the_key_of(&self, token: &str) -> bool {
         token::jws::names_unknown_key(token, &self.keys.load().set)
     }
 
-    /// How many keys verify.
+    /// How many keys can verify.
     pub(crate) fn keys(&self) -> usize {
         self.keys.load().set.iter().count()
     }
 
-    /// Takes other keys; what was verified with the old ones is forgotten.
+    /// Replaces the keys, and forgets the tokens verified with the old ones.
     pub fn replace_keys(&self, keys: Verifying) {
         self.keys.store(Keys::new(keys));
     }
 
-    /// What a token must say.
+    /// The claims that a token must have.
     pub fn expected(&self) -> &Expected {
         &self.expected
     }

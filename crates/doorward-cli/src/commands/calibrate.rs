@@ -13,7 +13,7 @@ use crate::output::Answer;
 
 /// Long enough to cost a thief, short enough for somebody who signs in.
 const TARGET: Duration = Duration::from_millis(250);
-/// Of so many runs the fastest counts: what else the machine does only slows one down.
+/// The fastest of this many runs counts: other work on the machine only slows a run down.
 const RUNS: u32 = 3;
 
 /// Measure how long hashing takes here, and recommend a setting
@@ -46,7 +46,7 @@ impl Calibrate {
                 break;
             }
         }
-        // The highest cost within the target; 10 even where that takes longer.
+        // The highest cost within the target; at least 10, even if that takes longer.
         let within = |one: &Measured| one.milliseconds <= TARGET.as_secs_f64() * 1_000.0;
         let best = measured.iter().rposition(within).unwrap_or(0);
         if let Some(one) = measured.get_mut(best) {

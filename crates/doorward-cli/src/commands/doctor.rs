@@ -41,7 +41,7 @@ enum Health {
 struct Finding {
     health: Health,
     what: String,
-    /// What to do; empty where nothing is.
+    /// What to do; empty if there is nothing to do.
     hint: String,
 }
 
@@ -57,7 +57,7 @@ impl Report {
         self.say(Health::Ok, what, "");
     }
 
-    /// What the start would refuse, in its own words.
+    /// What the start would refuse, in the same words.
     fn fail(&mut self, part: &str, failure: Failure) {
         self.say(Health::Fail, format!("{part}{}", failure.problem), failure.hint);
     }
@@ -90,7 +90,7 @@ impl Doctor {
     }
 }
 
-/// From the bottom up; what stands on something that failed is not looked at.
+/// From the bottom up; a check whose base failed is skipped.
 async fn examine(place: &Place, report: &mut Report) {
     let settings = match place.settings() {
         Ok(settings) => settings,
@@ -134,7 +134,7 @@ fn about_settings(settings: &Settings, report: &mut Report) {
     }
 }
 
-/// Whether the data folder is there and may be used.
+/// Whether the data folder exists and may be used.
 fn folder(path: &Path, reserve: u64, report: &mut Report) -> bool {
     let shown = path.display();
     let found = match std::fs::metadata(path) {
@@ -187,7 +187,7 @@ fn no_folder(path: &Path, report: &mut Report) {
     let may_write = |folder: &Path| {
         rustix::fs::access(folder, rustix::fs::Access::WRITE_OK | rustix::fs::Access::EXEC_OK).is_ok()
     };
-    // The last one is "": here.
+    // The last ancestor is "": the current folder.
     let above = path.ancestors().skip(1).find(|above| above.exists() || above.as_os_str().is_empty());
     let above = above.filter(|above| !above.as_os_str().is_empty()).unwrap_or(Path::new("."));
     if above.is_dir() && may_write(above) {
@@ -237,7 +237,7 @@ async fn database(settings: &Settings, report: &mut Report) -> bool {
     true
 }
 
-/// What only an open application knows.
+/// The checks that need an open application.
 async fn inside(settings: Settings, secrets: Secrets, report: &mut Report) {
     let shared = secrets.jwt.is_some();
     let app = match App::join(settings, secrets, Clock::system()).await {

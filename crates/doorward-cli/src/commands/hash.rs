@@ -1,4 +1,4 @@
-//! `doorward hash`: a hash as the store keeps it, to bring an account along or to look at one.
+//! `doorward hash`: a hash as the store keeps it, to import an account or to inspect.
 
 use std::net::Ipv4Addr;
 use std::sync::Arc;

@@ -58,7 +58,7 @@ impl Key {
 
 impl Rotate {
     async fn run(self, app: &App) -> Outcome {
-        // A key that somebody else knows is replaced at any time.
+        // A leaked key is replaced at any time.
         if !self.now {
             app.disk.has_room()?;
         }

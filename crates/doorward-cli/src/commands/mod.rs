@@ -1,4 +1,4 @@
-//! The commands: one file each, which holds its arguments and what it does with them.
+//! The commands: one file each, with its arguments and its action.
 
 pub(crate) mod audit;
 pub(crate) mod calibrate;
@@ -26,7 +26,7 @@ use crate::failure::Failure;
 use crate::output::Answer;
 use crate::place::Place;
 
-/// What comes of a command.
+/// The result of a command.
 pub(crate) type Outcome = Result<Answer, Failure>;
 
 /// Runs the command.
@@ -51,7 +51,7 @@ pub(crate) fn run(cli: Cli) -> Outcome {
     }
 }
 
-/// Runs one act on this thread. What it began in the background ends with it: the store is closed by then.
+/// Runs one action on this thread. Its background tasks end with it, since the store is closed then.
 fn wait_for(act: impl Future<Output = Outcome>) -> Outcome {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let outcome = runtime.block_on(act);
@@ -59,7 +59,8 @@ fn wait_for(act: impl Future<Output = Outcome>) -> Outcome {
     outcome
 }
 
-/// The same for what adds to the database: it is refused where the disk is nearly full, as the server refuses it.
+/// The same for an action that adds to the database: it is refused if the disk is nearly full, as the server refuses
+/// it.
 async fn with_room(place: &Place, act: impl AsyncFnOnce(&App) -> Outcome) -> Outcome {
     with_app(place, async |app| {
         app.disk.has_room()?;
@@ -68,7 +69,7 @@ async fn with_room(place: &Place, act: impl AsyncFnOnce(&App) -> Outcome) -> Out
     .await
 }
 
-/// Opens what is there, acts on it, and closes it.
+/// Opens the existing installation, acts on it, and closes it.
 async fn with_app(place: &Place, act: impl AsyncFnOnce(&App) -> Outcome) -> Outcome {
     let app = place.open().await?;
     let outcome = act(&app).await;

@@ -61,14 +61,14 @@ pub(crate) struct Serve {
 
 impl Serve {
     pub(crate) fn run(self, mut place: Place) -> Outcome {
-        // First of all: nobody who doesn't read standard error keeps the server waiting.
+        // First of all: the server must not wait for a reader of standard error.
         let queue = queue::start()?;
         place.flags = self.flags();
         let settings = place.settings()?;
         telemetry::start(&settings, Speaker::Server(queue));
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
         runtime.block_on(serve(settings))?;
-        // What is still running after the time to drain is not waited for.
+        // Tasks that still run after the drain time are abandoned.
         runtime.shutdown_background();
         Ok(Answer::text(""))
     }
@@ -94,14 +94,14 @@ impl Serve {
 }
 
 async fn serve(settings: Settings) -> Result<(), Failure> {
-    // Before anything is made: a signal that comes early is not lost.
+    // Before anything is created, so that an early signal is not lost.
     let mut stop = Stop::new()?;
     settings.make_data_folder()?;
     let secrets = secrets(&settings)?;
     let source = secrets.root_source.clone();
     let app = tokio::select! {
         opened = App::open(settings, secrets, Clock::system()) => opened?,
-        // It may be waiting for its database.
+        // The server may be waiting for its database.
         _ = stop.next() => return Ok(()),
     };
     let listening =
@@ -118,7 +118,7 @@ async fn serve(settings: Settings) -> Result<(), Failure> {
     Ok(())
 }
 
-/// What stands in the way of listening, and what to do.
+/// Why the server can't listen, and what to do.
 pub(super) fn cannot_listen(address: SocketAddr, error: &std::io::Error) -> Failure {
     let problem = match error.kind() {
         std::io::ErrorKind::InvalidData => format!("tls: {error}"),
@@ -137,7 +137,7 @@ pub(super) fn cannot_listen(address: SocketAddr, error: &std::io::Error) -> Fail
     Failure::new(problem, hint)
 }
 
-/// The first lines: the address, where the data is, and the way to the first admin as long as there is none.
+/// The first lines: the address, the data folder and, while there is no admin, how to make the first one.
 async fn greeting(
     app: &App,
     address: SocketAddr,
@@ -186,7 +186,7 @@ impl Stop {
         Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
     }
 
-    /// Ready with the first signal; from then on the next one ends the process at once.
+    /// Completes with the first signal; from then on the next one ends the process at once.
     async fn requested(mut self) {
         let code = self.next().await;
         tracing::info!("stopping: open requests may finish; another signal ends them");
@@ -197,7 +197,7 @@ impl Stop {
         });
     }
 
-    /// Waits for a signal, and gives the exit code of a process that it killed.
+    /// Waits for a signal, and returns the exit code of a process that it killed.
     async fn next(&mut self) -> i32 {
         tokio::select! {
             _ = self.terminate.recv() => 128 + 15,

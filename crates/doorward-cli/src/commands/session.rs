@@ -13,7 +13,7 @@ use crate::failure::Failure;
 use crate::output::Answer;
 use crate::place::Place;
 
-/// How many sessions one look at the store brings.
+/// How many sessions one query reads.
 const PAGE: u32 = 100;
 
 #[derive(Debug, Subcommand)]

@@ -12,7 +12,7 @@ use super::Outcome;
 use crate::failure::Failure;
 use crate::output::{Answer, Colour, coloured};
 
-/// One check, as it is shown.
+/// One check, as it is printed.
 #[derive(Debug, Serialize)]
 struct Shown {
     check: &'static str,
@@ -105,14 +105,14 @@ fn as_json(
     Ok(answer.good(refusal.is_none()))
 }
 
-/// The verdict of the server: signature and claims, then session and role as the store has them.
+/// The server's verdict: signature and claims, then session and role from the store.
 pub(super) async fn judge(app: &App, token: &str) -> Result<AccessToken, Refusal> {
     let verified = app.keys.verifier().verify(token, app.now())?;
     app.sessions.memory.confirm(verified, Mode::Bearer).await?;
     Ok(verified)
 }
 
-/// Header and payload as JSON; what is none is null.
+/// Header and payload as JSON; null if they are not JSON.
 pub(super) fn parts(decoded: &Decoded) -> (Value, Value) {
     let parsed = |text: &Option<String>| text.as_deref().and_then(|text| serde_json::from_str(text).ok());
     (parsed(&decoded.header).unwrap_or_default(), parsed(&decoded.payload).unwrap_or_default())
@@ -125,7 +125,7 @@ pub(super) fn pretty(title: &str, part: &Value) -> String {
     format!("{title} {plain}")
 }
 
-/// How the token's times stand to this machine's clock.
+/// The token's times compared with this machine's clock.
 fn times(explanation: &Explanation, now: Timestamp) -> Vec<String> {
     let at = |secs: i64| rfc3339(Timestamp::from_secs(now.as_secs().saturating_add(secs)));
     let issued = explanation.age.map(|age| {
@@ -144,7 +144,7 @@ fn times(explanation: &Explanation, now: Timestamp) -> Vec<String> {
     issued.into_iter().chain(expires).collect()
 }
 
-/// What the store says, where the signature is good: of a token that anybody may have written, nothing is asked.
+/// What the store says, if the signature is good: a token that anybody may have written causes no query.
 async fn in_store(app: &App, token: &str) -> Result<Vec<Shown>, Failure> {
     let Ok(token) = app.keys.verifier().verify_ignoring_expiry(token, app.now()) else {
         let unseen = |check| Shown::new(check, Verdict::NotReached, String::new());

@@ -16,7 +16,7 @@ use crate::output::{Answer, show_first};
 use crate::password;
 use crate::place::Place;
 
-/// How many users one look at the store brings.
+/// How many users one query reads.
 const PAGE: u32 = 100;
 const COLUMNS: [&str; 6] = ["id", "name", "email", "role", "disabled", "created_at"];
 
@@ -107,7 +107,7 @@ pub(crate) struct Password {
     json: bool,
 }
 
-/// A user, as people name one.
+/// A user, by id or email address.
 #[derive(Debug, Clone)]
 pub(crate) enum Who {
     Id(doorward_core::UserId),
@@ -124,7 +124,7 @@ impl std::str::FromStr for Who {
     }
 }
 
-/// An id as somebody typed or pasted it.
+/// An id as it was typed or pasted.
 pub(super) fn typed_id<T: std::str::FromStr>(text: &str) -> Result<T, T::Err> {
     text.trim().to_ascii_lowercase().parse()
 }
@@ -241,8 +241,8 @@ async fn reset_link(app: &App, One { user, json }: One) -> Outcome {
     made(admin_users::make_reset(app, new, user.id, actor).await)
 }
 
-/// Shows a one-time link before it is made: one that nobody saw opens nothing, and voids no older one. It stands on the
-/// first line, so that a program can take it from there.
+/// Prints a one-time link before it is made: a link that was never shown opens nothing, and voids no older one. It is
+/// on the first line, so that a program can read it there.
 pub(super) fn show_link(new: &NewLink, json: bool) -> Result<(), Failure> {
     let (url, expires_at) = (&new.url, rfc3339(new.expires_at));
     show_first(&match json {
@@ -253,7 +253,7 @@ pub(super) fn show_link(new: &NewLink, json: bool) -> Result<(), Failure> {
     })
 }
 
-/// What came of making the link that was shown.
+/// The result of making the printed link.
 pub(super) fn made(outcome: Result<(), Error>) -> Outcome {
     outcome.map_err(|error| {
         Failure::new(

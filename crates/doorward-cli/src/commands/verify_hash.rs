@@ -1,4 +1,4 @@
-//! `doorward verify-hash`: whether a password is the one of a hash.
+//! `doorward verify-hash`: whether a hash is the hash of a password.
 
 use clap::Args;
 use doorward_core::password_hash::{Scratch, describe, verify};

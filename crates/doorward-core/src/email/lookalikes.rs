@@ -1,7 +1,7 @@
 //! Letters that are drawn like ASCII.
 
-/// The letters beyond ASCII, among those of languages in use, whose skeleton by UTS 39 is ASCII; in the order of their
-/// code points. A test holds them against the table of the crate `unicode-security`, and prints what they should be.
+/// The non-ASCII letters of living languages whose UTS 39 skeleton is ASCII, in the order of their code points. A test
+/// compares them with the table of the crate `unicode-security`, and prints the right list if they differ.
 #[rustfmt::skip]
 pub(super) const LOOKALIKES: &[char] = &[
     '\u{c6}', '\u{e6}', '\u{fe}', '\u{131}', '\u{152}', '\u{153}', '\u{181}', '\u{18a}', '\u{192}',

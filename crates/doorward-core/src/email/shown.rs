@@ -8,9 +8,9 @@ use super::Email;
 use super::lookalikes::LOOKALIKES;
 
 impl Email {
-    /// The address for people's eyes: with `bücher` in place of `xn--bcher-kva`. A label that could be taken for another
-    /// stays as it is stored: one of several scripts, one with letters that no language in use has, and one whose letters
-    /// all look like ASCII (UTS 39: single script, identifier profile, skeleton).
+    /// The address for display: with `bücher` in place of `xn--bcher-kva`. A label that could be mistaken for another
+    /// stays in its stored form (UTS 39: single script, identifier profile, skeleton). That is a label of several
+    /// scripts, one with letters that no living language uses, or one whose letters all look like ASCII.
     pub fn shown(&self) -> String {
         self.with_domain(|label| {
             let label: String = label.iter().collect();
@@ -19,7 +19,7 @@ impl Email {
         })
     }
 
-    /// The address as it is searched: with every label in its own script.
+    /// The address for the search: with every label in its own script.
     pub fn searched(&self) -> String {
         self.with_domain(|_| true)
     }
@@ -45,7 +45,7 @@ mod tests {
 
     use super::*;
 
-    /// The program has no use for the rest of the table of UTS 39, which is 0.4 MB.
+    /// The program doesn't need the rest of the UTS 39 table, which is 0.4 MB.
     #[test]
     fn the_lookalikes_are_all_letters_of_the_unicode_table_that_are_drawn_like_ascii() {
         let is_one = |c: &char| {
@@ -89,7 +89,7 @@ mod tests {
     #[test]
     fn p07_a_label_that_could_be_taken_for_another_stays_in_ascii() {
         for domain in [
-            // Cyrillic and Armenian from end to end, and yet read as Latin.
+            // Cyrillic and Armenian throughout, and yet they read as Latin.
             "аррӏе.com",
             "сахар.ru",
             "ооо.com",
@@ -106,7 +106,7 @@ mod tests {
             "þaypal.com",
             "microsoƒt.com",
             "œuvre.example",
-            // No letters of a language in use.
+            // No letters of a living language.
             "ɢoogle.com",
             "ꓮꓑꓑꓡꓰ.com",
             "ᎪᏢᏢᏞᎬ.com",
@@ -115,7 +115,7 @@ mod tests {
             let shown = shown(domain);
             assert!(shown.starts_with("xn--") && shown.is_ascii(), "{domain}: {shown}");
         }
-        // Each label for itself.
+        // Each label is judged by itself.
         assert_eq!(shown("gооgle.bücher.example"), "xn--ggle-55da.bücher.example");
     }
 

@@ -1,11 +1,11 @@
-//! Password hashes: made, verified, and made anew when the policy asks for more.
+//! Password hashes: made, verified, and made again when the policy asks for more.
 //!
-//! A new hash is bcrypt or argon2id ([`HashPolicy`]); what bcrypt would cut, a password over 72 bytes or with a NUL, is
-//! always argon2id, never cut and never pre-hashed (attacks P01, P02, P03). Verified are bcrypt `$2a$`, `$2b$`, `$2y$`
-//! and argon2 in PHC strings, with ceilings on what they may cost (attack P09): bcrypt cost 16, argon2 256 MiB, 16
+//! A new hash is bcrypt or argon2id ([`HashPolicy`]). A password that bcrypt would cut, over 72 bytes or with a NUL,
+//! always gets argon2id; it is never cut or pre-hashed (attacks P01, P02, P03). Accepted are bcrypt `$2a$`, `$2b$`,
+//! `$2y$` and argon2 in PHC strings, with ceilings on their cost (attack P09): bcrypt cost 16, argon2 256 MiB, 16
 //! passes, 16 lanes.
 //!
-//! The salt and the working memory are handed in. Every call takes 10 ms to seconds: not on an async thread.
+//! The caller provides the salt and the working memory. Every call takes 10 ms to seconds: not on an async thread.
 
 mod policy;
 mod scratch;
@@ -28,18 +28,18 @@ use crate::password::Password;
 /// Why a hash can't be made or verified.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum HashError {
-    /// The stored text is no hash.
+    /// The stored text is not a hash.
     #[error("is no bcrypt or argon2 hash")]
     Malformed,
     /// A `$2x$` hash, whose maker had a bug by which many passwords share one hash (CVE-2011-2483).
     #[error("is a $2x$ hash, which many passwords match: reset the password")]
     Unsupported,
-    /// The stored hash asks for more than the ceilings allow.
+    /// The stored hash needs more than the ceilings allow.
     #[error(
         "asks for more than bcrypt cost 16, or argon2 with 256 MiB, 16 passes and 16 lanes: reset the password"
     )]
     TooExpensive,
-    /// There is no memory for argon2.
+    /// Not enough memory for argon2.
     #[error("no memory for argon2")]
     OutOfMemory,
 }
@@ -63,23 +63,23 @@ pub fn hash(
     Ok(hash.to_string())
 }
 
-/// Whether `password` is the one that `stored` was made of.
+/// Whether `stored` is a hash of `password`.
 ///
-/// The work depends on `stored` alone, not on the password: one that bcrypt would cut never matches a bcrypt hash
-/// (attack P01), but is hashed all the same, so that a long guess takes as long for a user as for a
-/// [`dummy_hash`] (attack E01).
+/// The work depends on `stored` alone, not on the password. A password that bcrypt would cut never matches a bcrypt
+/// hash (attack P01), but is hashed all the same. So a long guess takes as long for a user as for a [`dummy_hash`]
+/// (attack E01).
 ///
 /// # Errors
-/// [`HashError`]: the stored text is no hash, or one that is not verified here; or there is no memory.
+/// [`HashError`]: the stored text is not a hash, or is one that is not accepted here; or memory is missing.
 pub fn verify(password: &Password, stored: &str, scratch: &mut Scratch) -> Result<bool, HashError> {
     verify_bytes(password.expose(), &Stored::parse(stored)?, scratch)
 }
 
-/// Whether a password that has just been verified should be hashed anew under `policy`.
+/// Whether a password that has just been verified should be hashed again under `policy`.
 ///
 /// Only upwards (attack P17): for a higher bcrypt cost, for more argon2 memory or work and no less of either, from
-/// bcrypt to argon2id where the policy wants that. Never from argon2id to bcrypt, unless the old parameters are below
-/// anything that a policy allows. What can't be read stays as it is.
+/// bcrypt to argon2id if the policy wants that. Never from argon2id to bcrypt, unless the old parameters are below the
+/// policy's minimum. An unreadable hash stays as it is.
 pub fn needs_rehash(stored: &str, password: &Password, policy: &HashPolicy) -> bool {
     match (Stored::parse(stored), policy.algorithm_for(password)) {
         (Ok(Stored::Bcrypt(old)), HashAlgorithm::Bcrypt) => old.cost < policy.bcrypt_cost,
@@ -93,25 +93,25 @@ pub fn needs_rehash(stored: &str, password: &Password, policy: &HashPolicy) -> b
     }
 }
 
-/// A hash that nobody's password has, to verify a guess against where there is no user or no password: the same work,
-/// and never a match (attack E01). Making it costs nothing.
+/// A hash of no password, to verify a guess against if there is no user or no password: the same work, and never a
+/// match (attack E01). Making it costs nothing.
 ///
-/// It costs what hashes under `policy` cost. A user whose hash is another one answers in another time: an imported or
-/// older hash until its next sign-in; under the bcrypt policy also a password over 72 bytes, which is argon2id (about
-/// 13 ms against 60). Under the argon2id policy there is no such user.
+/// It costs as much as a hash under `policy`. A user with another kind of hash answers in another time: an imported or
+/// older hash until the next sign-in. Under the bcrypt policy, so does a password over 72 bytes, which is argon2id
+/// (about 13 ms against 60). Under the argon2id policy no such password exists.
 pub fn dummy_hash(policy: &HashPolicy) -> String {
     blank(policy.algorithm, policy, *b"nobody's account").to_string()
 }
 
-/// What a stored hash is, in words: `bcrypt $2b$, cost 10`, or `argon2id v=19, 19456 KiB, 2 passes, 1 lane`.
+/// A description of a stored hash: `bcrypt $2b$, cost 10`, or `argon2id v=19, 19456 KiB, 2 passes, 1 lane`.
 ///
 /// # Errors
-/// [`HashError`], for what [`verify`] would not verify.
+/// [`HashError`], if [`verify`] would not accept it.
 pub fn describe(stored: &str) -> Result<Description, HashError> {
     Stored::parse(stored).map(Description)
 }
 
-/// A hash that only lacks its digest. All zeros, it is nobody's: the chance of a match is 2^-184.
+/// A hash without its digest. The digest is all zeros, so nobody's password has it: the chance of a match is 2^-184.
 fn blank(algorithm: HashAlgorithm, policy: &HashPolicy, salt: [u8; 16]) -> Stored {
     match algorithm {
         HashAlgorithm::Bcrypt => {
@@ -138,12 +138,12 @@ fn verify_bytes(password: &[u8], stored: &Stored, scratch: &mut Scratch) -> Resu
     Ok(matches.into())
 }
 
-/// Whether bcrypt takes all of a password: it reads 72 bytes, and C implementations stop at a NUL.
+/// Whether bcrypt uses the whole password: it reads 72 bytes, and C implementations stop at a NUL.
 fn fits_bcrypt(password: &[u8]) -> bool {
     password.len() <= 72 && !password.contains(&0)
 }
 
-/// The digest that a password has under cost and salt of `hash`: plain bcrypt, which ignores what follows 72 bytes.
+/// The digest of a password under cost and salt of `hash`: plain bcrypt, which ignores what follows 72 bytes.
 fn bcrypt_digest(password: &[u8], hash: &BcryptHash) -> [u8; 23] {
     let mut key = Zeroizing::new(Vec::with_capacity(73));
     key.extend(password.iter().take(72));
@@ -153,7 +153,7 @@ fn bcrypt_digest(password: &[u8], hash: &BcryptHash) -> [u8; 23] {
     digest
 }
 
-/// A stored hash in words, by its [`Display`](fmt::Display).
+/// The description of a stored hash, by its [`Display`](fmt::Display).
 #[derive(Clone)]
 pub struct Description(Stored);
 

@@ -7,7 +7,8 @@ use super::stored::{MAX_ARGON2_LANES, MAX_ARGON2_MEMORY, MAX_ARGON2_PASSES, MAX_
 use crate::password::Password;
 
 const MIN_BCRYPT_COST: u32 = 10;
-/// The least of OWASP's equal choices for Argon2id (Password Storage Cheat Sheet): 7 MiB with 5 passes, …, 46 MiB with 1.
+/// The smallest of OWASP's equivalent choices for Argon2id (Password Storage Cheat Sheet): 7 MiB with 5 passes, …, 46
+/// MiB with 1.
 const MIN_ARGON2_MEMORY: u32 = 7_168;
 const MIN_ARGON2_WORK: u64 = 35_840;
 
@@ -17,7 +18,7 @@ pub enum PolicyError {
     /// The bcrypt cost is not in 10..=16.
     #[error("bcrypt cost must be 10 to 16")]
     BcryptCost,
-    /// The argon2 parameters are weaker than OWASP's least or beyond what any hash may ask for.
+    /// The argon2 parameters are weaker than OWASP's minimum, or above the ceilings for any hash.
     #[error(
         "argon2 needs 7168 to 262144 KiB, 1 to 16 passes, memory times passes at least 35840, and 1 to 16 lanes"
     )]
@@ -28,7 +29,7 @@ pub enum PolicyError {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum HashAlgorithm {
-    /// bcrypt; argon2id for what bcrypt would cut.
+    /// bcrypt; argon2id for a password that bcrypt would cut.
     Bcrypt,
     /// Argon2id (RFC 9106) for all.
     Argon2id,
@@ -95,12 +96,12 @@ impl Argon2Params {
         self.p
     }
 
-    /// Whether no policy would allow so little.
+    /// Whether they are below the minimum of any policy.
     pub(super) const fn is_below_floor(self) -> bool {
         self.m_kib < MIN_ARGON2_MEMORY || self.work() < MIN_ARGON2_WORK
     }
 
-    /// Whether these are at least as strong in memory and in work. Lanes add no strength.
+    /// Whether these have at least as much memory and as much work. Lanes add no strength.
     pub(super) const fn covers(self, other: Self) -> bool {
         self.m_kib >= other.m_kib && self.work() >= other.work()
     }
@@ -142,7 +143,7 @@ impl HashPolicy {
         }
     }
 
-    /// For tests and nothing else: bcrypt cost 4 and argon2 with 64 KiB and one pass, below a millisecond or two.
+    /// For tests only: bcrypt cost 4 and argon2 with 64 KiB and one pass, which take at most a millisecond or two.
     #[cfg(any(test, feature = "testing"))]
     pub const fn for_tests(algorithm: HashAlgorithm) -> Self {
         Self { algorithm, bcrypt_cost: 4, argon2: Argon2Params { m_kib: 64, t: 1, p: 1 } }
@@ -153,7 +154,7 @@ impl HashPolicy {
         self.algorithm
     }
 
-    /// The cost of bcrypt: 2 to the power of it rounds.
+    /// The cost of bcrypt, which does 2^cost rounds.
     pub const fn bcrypt_cost(&self) -> u32 {
         self.bcrypt_cost
     }
@@ -173,7 +174,7 @@ impl HashPolicy {
 }
 
 impl Default for HashPolicy {
-    /// bcrypt with cost 10, about 60 ms; argon2id with 19 MiB for what bcrypt would cut.
+    /// bcrypt with cost 10, about 60 ms; argon2id with 19 MiB for a password that bcrypt would cut.
     fn default() -> Self {
         Self { algorithm: HashAlgorithm::Bcrypt, bcrypt_cost: 10, argon2: Argon2Params::default() }
     }

@@ -5,18 +5,18 @@ use argon2::{Argon2, Block, Params};
 use super::HashError;
 use super::stored::Argon2Hash;
 
-/// What a thread keeps between hashes: 64 MiB. A foreign hash may ask for more, and then gives it back.
+/// How much memory a thread keeps between hashes: 64 MiB. An imported hash may need more, which is freed afterwards.
 const KEPT_BLOCKS: usize = 64 * 1024;
 
-/// The working memory of argon2, kept by a hashing thread from one hash to the next: fresh pages cost 5 % of the time,
-/// and memory is bounded by the number of threads (attack P10). Empty until the first argon2.
+/// The working memory of argon2. A hashing thread keeps it from one hash to the next, since fresh pages cost 5 % of the
+/// time. The number of threads bounds the memory (attack P10). Empty until the first argon2.
 #[derive(Default)]
 pub struct Scratch {
     blocks: Vec<Block>,
 }
 
 impl Scratch {
-    /// The tag that `password` has under the parameters and the salt of `hash`, as long as the tag of `hash`.
+    /// The tag of `password` under the parameters and the salt of `hash`, as long as the tag of `hash`.
     pub(super) fn argon2_tag(&mut self, password: &[u8], hash: &Argon2Hash) -> Result<Vec<u8>, HashError> {
         let mut tag = vec![0; hash.tag.len()];
         let params = Params::new(hash.params.m_kib, hash.params.t, hash.params.p, Some(tag.len()))

@@ -1,4 +1,4 @@
-//! Stored password hashes: strictly read, with a ceiling on every parameter that sizes work or memory (attack P09).
+//! Stored password hashes: parsed strictly, with a ceiling on every parameter that decides work or memory (attack P09).
 
 use std::fmt;
 
@@ -18,7 +18,7 @@ pub(super) const MAX_ARGON2_LANES: u32 = 16;
 /// The longest text within these ceilings has 207 bytes.
 const MAX_TEXT: usize = 256;
 
-/// bcrypt's own alphabet; like [`STANDARD_NO_PAD`] it refuses loose bits at the end.
+/// bcrypt's own alphabet; like [`STANDARD_NO_PAD`] it refuses stray bits at the end.
 const BCRYPT_BASE64: GeneralPurpose = GeneralPurpose::new(&base64::alphabet::BCRYPT, NO_PAD);
 
 /// A hash as the store keeps it.
@@ -49,9 +49,9 @@ pub(super) struct Argon2Hash {
 }
 
 impl Stored {
-    /// Reads a hash. Nothing is allocated or computed for a parameter before it was held against its ceiling.
+    /// Reads a hash. Each parameter is checked against its ceiling before anything is allocated or computed for it.
     pub(super) fn parse(text: &str) -> Result<Self, HashError> {
-        // ASCII first: a cut through a character of several bytes would be a panic (attack P04, RUSTSEC-2026-0199).
+        // ASCII first: a cut inside a multi-byte character would panic (attack P04, RUSTSEC-2026-0199).
         if text.len() > MAX_TEXT || !text.is_ascii() {
             return Err(HashError::Malformed);
         }
@@ -74,7 +74,7 @@ fn parse_bcrypt(text: &str) -> Result<BcryptHash, HashError> {
         _ => return Err(HashError::Malformed),
     };
     let (cost, rest) = rest.split_once('$').ok_or(HashError::Malformed)?;
-    // Two digits and no `+4`, which a number may be spelt in Rust.
+    // Two digits, and not `+4`, which Rust would parse as a number.
     if cost.len() != 2 || !cost.bytes().all(|byte| byte.is_ascii_digit()) || rest.len() != 53 {
         return Err(HashError::Malformed);
     }
@@ -93,7 +93,7 @@ fn bcrypt_base64<const N: usize>(text: &str) -> Result<[u8; N], HashError> {
     bytes.try_into().map_err(|_| HashError::Malformed)
 }
 
-/// Reads what follows `$argon2`: `id$v=19$m=19456,t=2,p=1$salt$tag`.
+/// Reads the text after `$argon2`: `id$v=19$m=19456,t=2,p=1$salt$tag`.
 fn parse_argon2(text: &str) -> Result<Argon2Hash, HashError> {
     let mut parts = text.split('$').peekable();
     let variant = match parts.next() {
@@ -121,7 +121,7 @@ fn parse_argon2(text: &str) -> Result<Argon2Hash, HashError> {
     Ok(Argon2Hash { variant, version, params, salt, tag })
 }
 
-/// Reads `m=19456,t=2,p=1`, in this order and with nothing else: key ids and associated data are no passwords' matter.
+/// Reads `m=19456,t=2,p=1`, in this order and nothing else: key ids and associated data have no use for passwords.
 fn parse_params(text: &str) -> Result<Argon2Params, HashError> {
     let mut parts = text.split(',');
     let mut next = |name: &str| parts.next()?.strip_prefix(name).and_then(decimal);

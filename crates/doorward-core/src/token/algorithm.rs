@@ -1,7 +1,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-/// Why a text names no algorithm.
+/// Why a text does not name an algorithm.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("not an algorithm: expected HS256, ES256, EdDSA or RS256")]
 pub struct AlgorithmError;
@@ -9,7 +9,7 @@ pub struct AlgorithmError;
 /// How tokens are signed (RFC 7518 section 3.1, RFC 8037 section 3.1).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Algorithm {
-    /// HMAC with SHA-256: whoever checks tokens can also make them.
+    /// HMAC with SHA-256: a program that checks tokens can also make them.
     Hs256,
     /// ECDSA on P-256 with SHA-256; the default.
     Es256,

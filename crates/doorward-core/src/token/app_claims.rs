@@ -6,8 +6,8 @@ use crate::Refusal;
 
 /// What an application adds to the access tokens of its users: one JSON object, as the claim `app`.
 ///
-/// In a claim of its own nothing of it can pass for one of Doorward's, today's or a later one. It is not encrypted:
-/// whoever holds the token can read it.
+/// Inside a claim of its own, nothing of it can be mistaken for one of Doorward's claims, now or later. It is not
+/// encrypted: anyone who holds the token can read it.
 ///
 /// ```
 /// use doorward_core::token::{AppClaims, AppClaimsError};
@@ -29,30 +29,31 @@ pub struct AppClaims(Option<Box<str>>);
 /// Why a value cannot be claims.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum AppClaimsError {
-    /// It doesn't become a JSON object: make it a struct or a map.
+    /// It doesn't serialise to a JSON object: make it a struct or a map.
     #[error("an application's claims must be a struct or a map, which JSON can write")]
     NotAnObject,
-    /// It is too long for a token that goes along with every request.
+    /// It is too long for a token that is sent with every request.
     #[error("an application's claims are longer than {} bytes as JSON", AppClaims::MAX_LENGTH)]
     TooLong,
-    /// No verifier would read it: a name stands twice in it, or needs an escape in JSON.
+    /// Verifiers would refuse it: a name occurs twice in it, or needs an escape in JSON.
     #[error("an application's claims have a name twice, or one that JSON has to escape")]
     Ambiguous,
 }
 
 impl AppClaims {
-    /// The most bytes that they may have as JSON. With them a token still fits a cookie, and what remembers tokens.
+    /// The most bytes that the claims may have as JSON. With them a token still fits into a cookie, and into the memory
+    /// of verified tokens.
     pub const MAX_LENGTH: usize = 256;
 
-    /// None: the claim isn't there.
+    /// No claims: the token has no `app`.
     pub const fn none() -> Self {
         Self(None)
     }
 
-    /// The claims that this value is as JSON; none where that is `null`.
+    /// The claims from the JSON of this value; none if that is `null`.
     ///
     /// # Errors
-    /// It is none that every verifier reads alike, or too long.
+    /// Not every verifier would read it alike, or it is too long.
     pub fn new(value: &impl Serialize) -> Result<Self, AppClaimsError> {
         let json = serde_json::to_string(value).map_err(|_| AppClaimsError::NotAnObject)?;
         match json {
@@ -64,18 +65,18 @@ impl AppClaims {
         }
     }
 
-    /// The object as JSON; `None` where the claim isn't there.
+    /// The object as JSON; `None` if there are no claims.
     pub fn as_json(&self) -> Option<&str> {
         self.0.as_deref()
     }
 }
 
-/// What the application added to an access token that [`verify`](super::verify()) accepted: nothing is checked here but
-/// the form. `None` where nothing was added.
+/// The application's claims in an access token that [`verify`](super::verify()) accepted: only the form is checked
+/// here. `None` if there are none.
 ///
 /// # Errors
-/// [`Refusal::TokenStale`] where it is there and no `T`: the application was another when the token was made, and the
-/// next one will fit.
+/// [`Refusal::TokenStale`] if they are not a `T`: the application has changed since the token was made, and the next
+/// token will fit.
 pub fn app_claims<T: DeserializeOwned>(verified: &str) -> Result<Option<T>, Refusal> {
     let payload = verified.split('.').nth(1).and_then(base64url::decode).ok_or(Refusal::TokenInvalid)?;
     match serde_json::from_slice::<Payload<T>>(&payload) {

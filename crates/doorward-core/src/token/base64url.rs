@@ -1,5 +1,5 @@
-//! base64url without padding (RFC 7515 section 2), in its one canonical spelling: no `=`, no white space, no letter
-//! of another alphabet, no bits set past the end. Else one token had many spellings (attack J11).
+//! base64url without padding (RFC 7515 section 2), in its one canonical spelling: no `=`, no white space, no letter of
+//! another alphabet, no bits set past the end. Otherwise one token would have many spellings (attack J11).
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -21,13 +21,13 @@ pub(super) fn decode(text: &str) -> Option<Vec<u8>> {
     URL_SAFE_NO_PAD.decode(text).ok()
 }
 
-/// The bytes that `text` spells, in the head of `buffer`; `None` also where they don't fit.
+/// The bytes that `text` spells, at the start of `buffer`; `None` also if they don't fit.
 pub(super) fn decode_into<'b>(text: &str, buffer: &'b mut [u8]) -> Option<&'b [u8]> {
     let len = URL_SAFE_NO_PAD.decode_slice(text, buffer).ok()?;
     buffer.get(..len)
 }
 
-/// The bytes that `text` spells, in `small` where they surely fit, else in `large`.
+/// The bytes that `text` spells: in `small` if they surely fit, otherwise in `large`.
 pub(super) fn decode_borrowed<'b>(
     text: &str,
     small: &'b mut [u8],
@@ -40,7 +40,7 @@ pub(super) fn decode_borrowed<'b>(
     Some(large)
 }
 
-/// The text of `bytes`, in the head of `buffer`; empty where it doesn't fit.
+/// The text of `bytes`, at the start of `buffer`; empty if it doesn't fit.
 pub(super) fn encode_into<'b>(bytes: &[u8], buffer: &'b mut [u8]) -> &'b str {
     let len = URL_SAFE_NO_PAD.encode_slice(bytes, buffer).unwrap_or(0);
     buffer.get(..len).and_then(|text| str::from_utf8(text).ok()).unwrap_or_default()

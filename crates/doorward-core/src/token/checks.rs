@@ -1,10 +1,10 @@
-//! The checks of a token: their names, and who looks on while they are made.
+//! The checks of a token: their names, and the observer that sees each of them.
 
 use std::fmt;
 
 use crate::Refusal;
 
-/// What a token has to pass, in this order.
+/// The checks that a token has to pass, in this order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Check {
     /// At most [`MAX_LENGTH`](super::MAX_LENGTH) bytes.
@@ -23,13 +23,13 @@ pub enum Check {
     Signature,
     /// The payload is one strict JSON object with every claim that Doorward issues.
     Claims,
-    /// `iss` is ours.
+    /// `iss` is this server.
     Issuer,
-    /// `aud` is ours.
+    /// `aud` is this server's audience.
     Audience,
     /// `iat` is not in the future.
     IssuedAt,
-    /// `nbf`, where there is one, has passed.
+    /// `nbf`, if present, has passed.
     NotBefore,
     /// It lives no longer than our tokens do.
     Lifetime,
@@ -83,13 +83,13 @@ impl fmt::Display for Check {
     }
 }
 
-/// Who looks on while a token is checked.
+/// Observes the checks of a token.
 pub(super) trait Watch {
-    /// A check was made; `detail` is only called by who wants to know it.
+    /// A check was made. Call `detail` only if you need it.
     fn saw(&mut self, check: Check, passed: bool, detail: impl FnOnce() -> String);
 }
 
-/// Nobody: costs nothing.
+/// No observer: costs nothing.
 pub(super) struct Unwatched;
 
 impl Watch for Unwatched {
@@ -97,7 +97,7 @@ impl Watch for Unwatched {
     fn saw(&mut self, _: Check, _: bool, _: impl FnOnce() -> String) {}
 }
 
-/// Makes a check and lets `watch` see it; a failed one refuses the token.
+/// Makes a check and shows it to `watch`; a failed one refuses the token.
 #[inline(always)]
 pub(super) fn require<W: Watch>(
     watch: &mut W,
@@ -109,7 +109,7 @@ pub(super) fn require<W: Watch>(
     if holds { Ok(()) } else { Err(Refusal::TokenInvalid) }
 }
 
-/// A span of whole seconds as people say it, in its two largest units: `2 hours 5 minutes`.
+/// A span of whole seconds for people, in its two largest units: `2 hours 5 minutes`.
 pub fn in_words(seconds: u64) -> String {
     const UNITS: [(u64, &str); 4] = [(86_400, "day"), (3_600, "hour"), (60, "minute"), (1, "second")];
     let (mut left, mut words) = (seconds, Vec::new());

@@ -5,14 +5,14 @@ use super::verify::{Expiry, check};
 use super::{AccessToken, Expected, KeySet};
 use crate::{Refusal, Timestamp};
 
-/// What came of a check.
+/// The result of a check.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Verdict {
     /// It passed.
     Passed,
     /// It refused the token.
     Failed,
-    /// An earlier one refused it.
+    /// Not reached: an earlier check refused the token.
     NotReached,
 }
 
@@ -21,31 +21,31 @@ pub enum Verdict {
 pub struct Step {
     /// Which check.
     pub check: Check,
-    /// What came of it.
+    /// Its result.
     pub verdict: Verdict,
-    /// What was found and what was expected, for people; empty where it was not reached. What the token says in it is
-    /// quoted and escaped.
+    /// What was found and what was expected, for people; empty if the check was not reached. Text from the token is
+    /// quoted and escaped in it.
     pub detail: String,
 }
 
 /// Why a token is accepted or refused.
 #[derive(Debug, Clone)]
 pub struct Explanation {
-    /// What [`verify`](super::verify()) answers: this is the same check, looked at.
+    /// The answer of [`verify`](super::verify()): this is the same check, observed.
     pub outcome: Result<AccessToken, Refusal>,
     /// Every check, in order.
     pub steps: Vec<Step>,
-    /// What it is that was refused, where it is something else than an access token of this server.
+    /// What was refused, if it is not an access token of this server.
     pub looks_like: Option<&'static str>,
-    /// What the token says, believed or not.
+    /// What the token says, whether or not it was accepted.
     pub decoded: Decoded,
-    /// Seconds since `iat`, negative where it is in the future; `None` where the token says none.
+    /// Seconds since `iat`, negative if it is in the future; `None` if the token has none.
     pub age: Option<i64>,
-    /// Seconds until `exp`, zero or negative where it has passed; `None` where the token says none.
+    /// Seconds until `exp`, zero or negative if it has passed; `None` if the token has none.
     pub remaining: Option<i64>,
 }
 
-/// Checks a token as [`verify`](super::verify()) does, and tells what each check found.
+/// Checks a token as [`verify`](super::verify()) does, and reports what each check found.
 pub fn explain(token: &str, keys: &KeySet, expected: &Expected, now: Timestamp) -> Explanation {
     let mut trace = Trace::default();
     let outcome = check(token, keys, expected, (now, Expiry::Checked), &mut trace);
@@ -65,7 +65,7 @@ pub fn explain(token: &str, keys: &KeySet, expected: &Expected, now: Timestamp) 
     }
 }
 
-/// Writes down what it sees.
+/// Writes down each check.
 #[derive(Default)]
 struct Trace(Vec<Step>);
 

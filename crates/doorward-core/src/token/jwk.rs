@@ -8,7 +8,7 @@ use serde::de::MapAccess;
 use super::strict_json::{Members, Unread, fill};
 use super::{Algorithm, KeyError, base64url};
 
-/// The members of a JWK that matter here, as they stand in the JSON text.
+/// The members of a JWK that matter here, as the JSON text has them.
 #[derive(Default)]
 pub(super) struct Jwk<'a> {
     kty: Option<&'a str>,
@@ -47,7 +47,7 @@ impl<'de> Members<'de> for Jwk<'de> {
 }
 
 impl Jwk<'_> {
-    /// The key's id, of letters that stand for themselves in JSON.
+    /// The key's id, of letters that need no escape in JSON.
     pub(super) fn kid(&self) -> Result<Option<&str>, KeyError> {
         let plain = |kid: &str| kid.bytes().all(|b| b.is_ascii_graphic() && b != b'"' && b != b'\\');
         match self.kid {
@@ -58,7 +58,7 @@ impl Jwk<'_> {
         }
     }
 
-    /// The public key in it, where it is one for verifying signatures and nothing else.
+    /// The public key in it, if it is for verifying signatures and nothing else.
     pub(super) fn public_parts(&self) -> Result<PublicParts, KeyError> {
         if self.kty == Some("oct") {
             return Err(KeyError::Symmetric);
@@ -172,7 +172,7 @@ fn coordinate(part: &str) -> Result<[u8; 32], KeyError> {
     bytes(part)?.try_into().map_err(wrong_size)
 }
 
-/// Whole bytes, the first bit set: no leading zeros, which would give one key two thumbprints, and no odd sizes.
+/// Whole bytes with the first bit set: no leading zeros, which would give one key two thumbprints, and no odd sizes.
 fn modulus(part: &str) -> Result<Vec<u8>, KeyError> {
     let modulus = bytes(part)?;
     let full = modulus.first().is_some_and(|first| *first >= 0x80)
@@ -189,7 +189,7 @@ fn exponent(part: &str) -> Result<Vec<u8>, KeyError> {
     }
 }
 
-/// The content of the DER element at the start of `der`, and what follows it. Only for what the library wrote.
+/// The content of the DER element at the start of `der`, and the rest after it. Use it only for what the library wrote.
 fn der_value(tag: u8, der: &[u8]) -> Option<(&[u8], &[u8])> {
     let (len, rest) = match der.strip_prefix(&[tag])? {
         [0x82, high, low, rest @ ..] => (usize::from(u16::from_be_bytes([*high, *low])), rest),
@@ -199,7 +199,7 @@ fn der_value(tag: u8, der: &[u8]) -> Option<(&[u8], &[u8])> {
     rest.split_at_checked(len)
 }
 
-/// Whether an Ed25519 public key is one of the few points under which a signature fits any message (attack J13).
+/// Whether an Ed25519 public key is one of the few points for which a signature fits any message (attack J13).
 fn is_small_order(mut point: [u8; 32]) -> bool {
     point[31] &= 0x7f;
     SMALL_ORDER.contains(&point)

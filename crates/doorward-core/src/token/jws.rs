@@ -1,6 +1,6 @@
 //! The compact serialisation of a JSON Web Signature (RFC 7515 section 7.1): one parser and one writer for every use.
 //!
-//! The JSON serialisations, unencoded and detached payloads (RFC 7797), JWE and compression do not exist here.
+//! The JSON serialisations, unencoded and detached payloads (RFC 7797), JWE and compression are not supported.
 
 use serde::de::{Error, MapAccess};
 
@@ -9,11 +9,11 @@ use super::strict_json::{self, Members, fill};
 use super::{KeyError, KeySet, MAX_LENGTH, SigningKey, VerifyingKey, base64url};
 use crate::Refusal;
 
-/// Checks a compact JWS under one key and gives its payload, whatever that is. `kid` and `typ` are the caller's to
-/// judge; for access tokens [`super::verify`] does.
+/// Checks a compact JWS under one key and returns its payload, of whatever content. The caller checks `kid` and `typ`;
+/// for access tokens [`super::verify`] does.
 ///
 /// # Errors
-/// [`Refusal::TokenInvalid`] where the form, the header or the signature is wrong.
+/// [`Refusal::TokenInvalid`] if the form, the header or the signature is wrong.
 pub fn verify(compact: &str, key: &VerifyingKey) -> Result<Vec<u8>, Refusal> {
     let jws = Compact::split(compact, &mut Unwatched)?;
     let header = jws.decode_header(&mut Unwatched)?;
@@ -22,7 +22,7 @@ pub fn verify(compact: &str, key: &VerifyingKey) -> Result<Vec<u8>, Refusal> {
     base64url::decode(jws.payload).ok_or(Refusal::TokenInvalid)
 }
 
-/// Signs a payload under a header segment of this key's: the one writer of tokens.
+/// Signs a payload under a header segment of this key: the one writer of tokens.
 pub(super) fn sign(key: &SigningKey, header: &str, payload: &[u8]) -> Result<String, KeyError> {
     let mut token = Vec::with_capacity(header.len() + payload.len() * 4 / 3 + SIGNATURE);
     token.extend_from_slice(header.as_bytes());
@@ -35,7 +35,8 @@ pub(super) fn sign(key: &SigningKey, header: &str, payload: &[u8]) -> Result<Str
 /// Room for two dots, a rounding and the signature of every algorithm but RSA.
 const SIGNATURE: usize = 90;
 
-/// Whether the header names a key that is not in the set, which may then be out of date. Nothing of it is believed.
+/// Whether the header names a key that is not in the set, which may then be out of date. Nothing in the header is
+/// trusted.
 pub fn names_unknown_key(compact: &str, keys: &KeySet) -> bool {
     let header = Compact::split(compact, &mut Unwatched).and_then(|jws| jws.decode_header(&mut Unwatched));
     let unknown = |bytes: &[u8]| {
@@ -46,7 +47,7 @@ pub fn names_unknown_key(compact: &str, keys: &KeySet) -> bool {
     header.is_ok_and(|bytes| unknown(&bytes) == Some(true))
 }
 
-/// The three parts of a compact JWS, as they stand in its text.
+/// The three parts of a compact JWS, as they are in its text.
 #[derive(Clone, Copy)]
 pub(super) struct Compact<'a> {
     /// What is signed: header, dot, payload.
@@ -57,7 +58,7 @@ pub(super) struct Compact<'a> {
 }
 
 impl<'a> Compact<'a> {
-    /// Splits `text` at its two dots; its length is judged before anything is read (attacks J08, J21).
+    /// Splits `text` at its two dots; its length is checked before anything is read (attacks J08, J21).
     pub(super) fn split<W: Watch>(text: &'a str, watch: &mut W) -> Result<Self, Refusal> {
         require(watch, Check::Length, text.len() <= MAX_LENGTH, || {
             format!("{} bytes, at most {MAX_LENGTH}", text.len())
@@ -76,13 +77,13 @@ impl<'a> Compact<'a> {
         (!signature.contains('.')).then_some(Self { signed, header, payload, signature })
     }
 
-    /// The key that this token says it is signed with, judged by its header; `watch` sees four checks.
+    /// The key that this token says it is signed with, from its header; `watch` sees four checks.
     pub(super) fn key<'k, W: Watch>(
         &self,
         keys: &'k KeySet,
         watch: &mut W,
     ) -> Result<&'k VerifyingKey, Refusal> {
-        // The usual path: a header that one of our own keys writes has been judged when that key was made.
+        // The usual path: a header that one of our own keys writes was checked when that key was made.
         if let Some(key) = keys.find_by_header(self.header) {
             for check in [Check::Header, Check::Key, Check::Algorithm, Check::Type] {
                 watch.saw(check, true, || format!("as key {:?} writes it", key.kid()));
@@ -125,8 +126,8 @@ impl<'a> Compact<'a> {
     }
 }
 
-/// The header parameters that count. `jwk`, `jku`, `x5u` and `x5c` are not among them: a key comes from our own set,
-/// never from the token, and nothing is ever fetched (attacks J06, J07).
+/// The header parameters that count. `jwk`, `jku`, `x5u` and `x5c` are not among them: a key comes from the server's
+/// own set, never from the token, and nothing is ever fetched (attacks J06, J07).
 #[derive(Default)]
 struct Header<'a> {
     alg: Option<&'a str>,
@@ -140,7 +141,7 @@ impl<'de> Members<'de> for Header<'de> {
             "alg" => fill(&mut self.alg, name, map),
             "kid" => fill(&mut self.kid, name, map),
             "typ" => fill(&mut self.typ, name, map),
-            // Each would change how the rest is to be read, and we have no other way to read it (attacks J16 to J20).
+            // Each of these would change how the rest must be read, which is not supported (attacks J16 to J20).
             "crit" | "b64" | "zip" | "enc" | "cty" => {
                 Err(A::Error::custom(format_args!("the parameter {name:?} is not supported")))
             }
@@ -160,7 +161,8 @@ impl<'a> Header<'a> {
         Ok(header)
     }
 
-    /// The header's algorithm is compared with the key's, and never chosen by it (RFC 8725 section 3.1; attacks J01, J02).
+    /// The header's algorithm is compared with the key's, and never selects it (RFC 8725 section 3.1; attacks J01,
+    /// J02).
     fn require_algorithm<W: Watch>(&self, key: &VerifyingKey, watch: &mut W) -> Result<(), Refusal> {
         let ours = key.algorithm().as_str();
         require(watch, Check::Algorithm, self.alg == Some(ours), || {
@@ -168,7 +170,7 @@ impl<'a> Header<'a> {
         })
     }
 
-    /// RFC 9068 section 4: no other kind of JWT passes for an access token (attack J31).
+    /// RFC 9068 section 4: no other kind of JWT is accepted as an access token (attack J31).
     fn require_access_token<W: Watch>(&self, watch: &mut W) -> Result<(), Refusal> {
         let typed = self.typ.is_some_and(|typ| {
             typ.eq_ignore_ascii_case("at+jwt") || typ.eq_ignore_ascii_case("application/at+jwt")

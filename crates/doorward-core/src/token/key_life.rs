@@ -2,16 +2,16 @@ use crate::Timestamp;
 
 use super::LEEWAY;
 
-/// What a signing key does at a time.
+/// The state of a signing key at a given time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum KeyState {
-    /// It is published and signs later.
+    /// It is published, and signs later.
     Next,
     /// It signs and verifies.
     Active,
-    /// It verifies what it signed, and signs no more.
+    /// It verifies what it signed, and no longer signs.
     Retired,
-    /// It does nothing any more.
+    /// It is no longer used.
     Removed,
 }
 
@@ -30,16 +30,16 @@ impl KeyState {
 /// The life of a signing key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct KeyLife {
-    /// From when on it signs.
+    /// It signs from this time on.
     pub activates_at: Timestamp,
-    /// From when on it signs no more.
+    /// It no longer signs from this time on.
     pub retires_at: Option<Timestamp>,
-    /// From when on it verifies no more.
+    /// It no longer verifies from this time on.
     pub removed_at: Option<Timestamp>,
 }
 
 impl KeyLife {
-    /// What it does now.
+    /// Its state now.
     pub fn state(self, now: Timestamp) -> KeyState {
         let is_past = |at: Option<Timestamp>| at.is_some_and(|at| at <= now);
         match self {
@@ -50,7 +50,7 @@ impl KeyLife {
         }
     }
 
-    /// Whether it was replaced because it leaked: it was removed without a time of verifying only.
+    /// Whether it was replaced because it leaked: it was removed without a period of verifying only.
     pub fn is_compromised(self) -> bool {
         self.removed_at.is_some() && self.removed_at == self.retires_at
     }
@@ -60,13 +60,13 @@ impl KeyLife {
         self.state(now) == KeyState::Next && self.activates_at <= now + LEEWAY
     }
 
-    /// Whether it verifies. A key verifies as long before it signs here as the clock of another node may be ahead, and
+    /// Whether it verifies. A key verifies before it signs here for as long as another node's clock may be ahead, and
     /// not earlier (attack J39).
     pub fn verifies(self, now: Timestamp) -> bool {
         matches!(self.state(now), KeyState::Active | KeyState::Retired) || self.is_due(now)
     }
 
-    /// The times at which it begins or ends something.
+    /// The times at which its state changes.
     pub fn turns(self) -> impl Iterator<Item = Timestamp> {
         let verifies_at = self.activates_at - LEEWAY;
         [Some(verifies_at), Some(self.activates_at), self.retires_at, self.removed_at].into_iter().flatten()

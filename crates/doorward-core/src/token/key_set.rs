@@ -11,7 +11,7 @@ const MAX_JWKS: usize = 64 * 1024;
 /// The most keys of one set.
 const MAX_KEYS: usize = 32;
 
-/// Why keys can't stand in one set.
+/// Why keys can't form one set.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum KeySetError {
     /// Two keys have one `kid`: which of them checks a token would be chance (attack J41).
@@ -23,7 +23,7 @@ pub enum KeySetError {
     /// More than 32 keys, or a JWK set of more than 64 KiB.
     #[error("too large: at most 32 keys, and 64 KiB as JSON")]
     TooLarge,
-    /// The text is no JWK set.
+    /// The text is not a JWK set.
     #[error("not a JSON Web Key set: {0}")]
     Malformed(String),
     /// One of the keys is refused, and the set with it.
@@ -56,7 +56,7 @@ impl KeySet {
         Ok(Self(keys))
     }
 
-    /// Reads a JWK set (RFC 7517 section 5) as a Doorward publishes it. One bad key refuses the whole set.
+    /// Reads a JWK set (RFC 7517 section 5) as a Doorward server publishes it. One bad key refuses the whole set.
     ///
     /// # Errors
     /// [`KeySetError`] says what is wrong with the set or with a key.
@@ -91,7 +91,7 @@ impl KeySet {
         self.0.iter()
     }
 
-    /// The key whose own tokens begin with this header segment, byte for byte: nothing of it needs to be parsed.
+    /// The key whose own tokens begin with this header segment, byte for byte: the header needs no parsing.
     pub(super) fn find_by_header(&self, segment: &str) -> Option<&VerifyingKey> {
         self.0.iter().find(|key| key.header_segment() == segment)
     }

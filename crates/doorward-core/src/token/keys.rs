@@ -17,10 +17,10 @@ pub enum KeyError {
     /// HS256 needs a secret of at least 32 bytes (RFC 7518 section 3.2, attack J03).
     #[error("the secret is shorter than 32 bytes")]
     TooShort,
-    /// The text is no JWK, or a member is missing or misspelt.
+    /// The text is not a JWK, or a member is missing or misspelt.
     #[error("not a JSON Web Key: {0}")]
     Malformed(String),
-    /// A public key was expected, and this one tells its private part (attack J40).
+    /// A public key was expected, and this one contains its private part (attack J40).
     #[error("the key holds a private part: publish public keys only")]
     Private,
     /// A symmetric key where only an asymmetric one makes sense: to publish, import, export or generate (attack J40).
@@ -29,7 +29,7 @@ pub enum KeyError {
     /// A key type, curve, algorithm or size that Doorward doesn't use.
     #[error("unsupported key: expected P-256 (ES256), Ed25519 (EdDSA) or RSA of 2048 to 8192 bits (RS256)")]
     Unsupported,
-    /// Its `use`, `key_ops` or `alg` speak against verifying tokens with it.
+    /// Its `use`, `key_ops` or `alg` forbids verifying tokens with it.
     #[error("the key is not meant for verifying signatures")]
     NotForVerifying,
     /// The cryptography library refused the key, or could not use it.
@@ -51,11 +51,11 @@ enum Private {
 }
 
 impl SigningKey {
-    /// The symmetric key under the bytes of `secret`. Its `kid` is an HMAC of a label, so that it tells nothing of the
-    /// secret that a token doesn't tell.
+    /// The symmetric key under the bytes of `secret`. Its `kid` is an HMAC of a label, so it reveals no more of the
+    /// secret than a token does.
     ///
     /// # Errors
-    /// [`KeyError::TooShort`] under 32 bytes; [`Secret::configured`] judges what else can be wrong with a secret.
+    /// [`KeyError::TooShort`] under 32 bytes; [`Secret::configured`] finds what else can be wrong with a secret.
     pub fn hs256(secret: &Secret) -> Result<Self, KeyError> {
         if secret.expose().len() < 32 {
             return Err(KeyError::TooShort);
@@ -72,7 +72,7 @@ impl SigningKey {
     /// A new asymmetric key from the library's own random source; RSA with 3072 bits, which takes a second.
     ///
     /// # Errors
-    /// [`KeyError::Symmetric`] for HS256, whose secret the operator gives; [`KeyError::Rejected`] without randomness.
+    /// [`KeyError::Symmetric`] for HS256, whose secret the operator sets; [`KeyError::Rejected`] without randomness.
     pub fn generate(algorithm: Algorithm) -> Result<Self, KeyError> {
         let key = match algorithm {
             Algorithm::Hs256 => return Err(KeyError::Symmetric),
@@ -88,7 +88,8 @@ impl SigningKey {
     /// The asymmetric key that [`SigningKey::to_pkcs8`] wrote.
     ///
     /// # Errors
-    /// [`KeyError::Symmetric`] for HS256; [`KeyError::Rejected`] or [`KeyError::Unsupported`] where `pkcs8` is no such key.
+    /// [`KeyError::Symmetric`] for HS256; [`KeyError::Rejected`] or [`KeyError::Unsupported`] if `pkcs8` is not such a
+    /// key.
     pub fn from_pkcs8(algorithm: Algorithm, pkcs8: &[u8]) -> Result<Self, KeyError> {
         let key = match algorithm {
             Algorithm::Hs256 => return Err(KeyError::Symmetric),
@@ -128,12 +129,12 @@ impl SigningKey {
         self.public.kid()
     }
 
-    /// What it signs with.
+    /// The algorithm that it signs with.
     pub fn algorithm(&self) -> Algorithm {
         self.public.algorithm
     }
 
-    /// What checks its signatures.
+    /// The key that checks its signatures.
     pub fn verifying_key(&self) -> VerifyingKey {
         self.public.clone()
     }
@@ -142,12 +143,12 @@ impl SigningKey {
         &self.public.header_segment
     }
 
-    /// The header segment of another kind of token.
+    /// The header segment for another type of token.
     pub(super) fn header_segment_of(&self, typ: &str) -> String {
         header_segment(self.algorithm(), self.kid(), typ)
     }
 
-    /// Appends a dot and the signature of what `token` holds so far.
+    /// Appends a dot and the signature of the current content of `token`.
     pub(super) fn append_signature(&self, token: &mut Vec<u8>) -> Result<(), KeyError> {
         let (message, random, rejected) = (token.as_slice(), SystemRandom::new(), |_| KeyError::Rejected);
         match &self.private {
@@ -199,7 +200,7 @@ impl VerifyingKey {
     /// is then the thumbprint.
     ///
     /// # Errors
-    /// [`KeyError`] says what is wrong: nothing that is ambiguous, private or meant for something else is taken.
+    /// [`KeyError`] says what is wrong: a key that is ambiguous, private or meant for something else is refused.
     pub fn from_jwk(json: &str) -> Result<Self, KeyError> {
         let mut jwk = Jwk::default();
         let read = strict_json::object(json.as_bytes(), &mut jwk);
@@ -222,7 +223,7 @@ impl VerifyingKey {
         Self { algorithm, kid: kid.into_boxed_str(), header_segment, check, jwk }
     }
 
-    /// The key as a JWK; `None` for HS256, whose key is nobody else's business (attack J40).
+    /// The key as a JWK; `None` for HS256, whose key is secret (attack J40).
     pub fn to_jwk(&self) -> Option<&str> {
         self.jwk.as_deref()
     }
@@ -232,7 +233,7 @@ impl VerifyingKey {
         &self.kid
     }
 
-    /// What it checks: the only algorithm that it is ever used with (attacks J02, J04).
+    /// The algorithm that it checks, and the only one that it is ever used with (attacks J02, J04).
     pub fn algorithm(&self) -> Algorithm {
         self.algorithm
     }
@@ -242,8 +243,8 @@ impl VerifyingKey {
         &self.header_segment
     }
 
-    /// Whether `segment` is the base64url text of this key's signature of `message`. The length is exact, so that a
-    /// truncated or extended signature is none (attack J10).
+    /// Whether `segment` is the base64url text of this key's signature of `message`. The length is exact, so a
+    /// truncated or extended signature fails (attack J10).
     pub(super) fn verifies(&self, message: &[u8], segment: &str) -> bool {
         let mut small = [0; 64];
         match &self.check {

@@ -1,13 +1,13 @@
 //! Access tokens: signed JWTs (RFC 7519) in the compact form (RFC 7515), as RFC 9068 types them (`at+jwt`).
 //!
-//! [`issue`] makes one, [`verify`] checks one, [`explain`] tells check by check why one is accepted or refused; the
-//! last two are the same function. Its rules, which stop section J of the attack list:
+//! [`issue`] makes one, [`verify`] checks one, [`explain`] says check by check why one is accepted or refused; the last
+//! two run the same function. Its rules stop section J of the attack list:
 //!
-//! - The algorithm is the key's, the key is the one with exactly the header's `kid`, and the signature is checked
-//!   before a claim is looked at.
+//! - The algorithm is the key's, and the key is the one with exactly the header's `kid`. The signature is checked
+//!   before any claim is read.
 //! - One token has one spelling: canonical base64url, no duplicate member, no escaped name, three parts, 4 KiB.
-//! - Every claim that Doorward issues is required, with its type (but `ver`, which counts as 0 where it is missing);
-//!   further claims are allowed and not looked at.
+//! - Every claim that Doorward issues is required, with its type (but a missing `ver` counts as 0); further claims are
+//!   allowed and ignored.
 //!
 //! ```
 //! use std::time::Duration;
@@ -59,5 +59,5 @@ pub use keys::{KeyError, SigningKey, VerifyingKey};
 pub use recognise::recognise;
 pub use verify::{LEEWAY, verify, verify_ignoring_expiry};
 
-/// The longest token that is looked at, in bytes; a longer one is refused before any decoding (attack J21).
+/// The longest token that is read, in bytes; a longer one is refused before any decoding (attack J21).
 pub const MAX_LENGTH: usize = 4096;

@@ -1,4 +1,4 @@
-//! What a text is that somebody took for an access token, by its form alone.
+//! What somebody sent in place of an access token, by its form alone.
 
 use serde_json::Value;
 
@@ -6,8 +6,8 @@ use super::decode::decode;
 use crate::OpaqueSecret;
 use crate::refresh::is_like_one;
 
-/// Says what this text is, where it is one of the things that are mistaken for an access token. Nothing of it is checked
-/// or believed.
+/// Describes this text if it is one of the things that are often mistaken for an access token. Nothing in it is checked
+/// or trusted.
 pub fn recognise(text: &str) -> Option<&'static str> {
     let begins =
         |prefix: &str| text.get(..prefix.len()).is_some_and(|start| start.eq_ignore_ascii_case(prefix));
@@ -45,7 +45,7 @@ pub fn recognise(text: &str) -> Option<&'static str> {
     None
 }
 
-/// Says so of a token that is signed with a shared secret, none of our own keys.
+/// Describes a token that is signed with a shared secret and not with one of this server's keys.
 pub(super) fn is_foreign_secret(text: &str) -> Option<&'static str> {
     let header: Value = serde_json::from_str(&decode(text).header?).ok()?;
     let algorithm = header.get("alg")?.as_str()?;

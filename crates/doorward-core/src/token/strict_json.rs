@@ -1,19 +1,19 @@
 //! JSON objects that have exactly one reading (RFC 8725 section 2.4, RFC 8259 section 4).
 //!
-//! Two parsers may differ on duplicate names, on escaped spellings of a name and on broken Unicode, and a token that
-//! means one thing to its signer and another to its verifier is an attack (J14, J38). So all of these are refused,
-//! at every depth, in members that nobody reads too. The depth is bounded by serde_json (attack J22).
+//! Parsers differ on duplicate names, on escaped spellings of a name and on broken Unicode. A token that means one
+//! thing to its signer and another to its verifier is an attack (J14, J38). So all of these are refused at every depth,
+//! also in members that nobody reads. The depth is bounded by serde_json (attack J22).
 
 use std::fmt;
 
 use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 
-/// The most members of one object that its reader doesn't know: comparing each with each stays cheap.
+/// The most members of one object that its reader doesn't know, so that comparing each with each stays cheap.
 const MAX_UNKNOWN: usize = 64;
 
-/// What reads an object, member by member.
+/// Reads an object, member by member.
 pub(super) trait Members<'de>: Default {
-    /// Takes the value of `name` and says true; or says false, having touched nothing, where it doesn't know the name.
+    /// Takes the value of `name` and returns true; or, if it doesn't know the name, touches nothing and returns false.
     fn member<A: MapAccess<'de>>(&mut self, name: &'de str, map: &mut A) -> Result<bool, A::Error>;
 }
 
@@ -28,7 +28,7 @@ pub(super) fn object<'de, T: Members<'de>>(
     deserializer.end()
 }
 
-/// Whether a text is one object that has exactly one reading.
+/// Whether a text is one object with exactly one reading.
 pub(super) fn is_object(json: &str) -> bool {
     object(json.as_bytes(), &mut NoneKnown).is_ok()
 }
@@ -62,7 +62,7 @@ impl<'de, T: Members<'de>> Visitor<'de> for Object<'_, T> {
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
         let mut unknown = Vec::new();
-        // A borrowed name is one without escapes: serde_json has to copy the others, and this refuses them.
+        // A borrowed name has no escapes: serde_json has to copy those that do, and this refuses them.
         while let Some(name) = map.next_key::<&'de str>()? {
             if self.0.member(name, &mut map)? {
                 continue;

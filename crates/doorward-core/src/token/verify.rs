@@ -12,8 +12,8 @@ pub const LEEWAY: Duration = Duration::from_secs(30);
 /// Checks an access token.
 ///
 /// # Errors
-/// [`Refusal::TokenExpired`] where everything is right but `exp`, which has passed; else [`Refusal::TokenInvalid`],
-/// whatever is wrong (attack J42).
+/// [`Refusal::TokenExpired`] if only `exp`, which has passed, is wrong; otherwise [`Refusal::TokenInvalid`], whatever
+/// is wrong (attack J42).
 pub fn verify(
     token: &str,
     keys: &KeySet,
@@ -23,10 +23,10 @@ pub fn verify(
     check(token, keys, expected, (now, Expiry::Checked), &mut Unwatched)
 }
 
-/// Checks an access token whose `exp` may have passed: enough to end its session, and for nothing else.
+/// Checks an access token whose `exp` may have passed: good for ending its session, and for nothing else.
 ///
 /// # Errors
-/// [`Refusal::TokenInvalid`] where anything but `exp` is wrong.
+/// [`Refusal::TokenInvalid`] if anything but `exp` is wrong.
 pub fn verify_ignoring_expiry(
     token: &str,
     keys: &KeySet,
@@ -42,7 +42,7 @@ pub(super) enum Expiry {
     Ignored,
 }
 
-/// The one check that there is, in the order of [`Check`]. `watch` only looks on.
+/// The only check of a token, in the order of [`Check`]. `watch` only observes.
 pub(super) fn check<W: Watch>(
     token: &str,
     keys: &KeySet,
@@ -53,7 +53,7 @@ pub(super) fn check<W: Watch>(
     let jws = Compact::split(token, watch)?;
     let key = jws.key(keys, watch)?;
     jws.require_signature(key, watch)?;
-    // From here on the text is one that the key's holder signed.
+    // From here on, the key's holder is known to have signed the text.
     let (mut small, mut large) = ([0; 384], Vec::new());
     let payload = Payload::read(jws.payload, &mut small, &mut large, watch)?;
     payload.require_names(expected, watch)?;
@@ -86,7 +86,7 @@ fn require_times<W: Watch>(
         not_before
             .map_or_else(|| "no nbf".into(), |at| format!("nbf {}, now {}", at.as_secs(), now.as_secs()))
     })?;
-    // A token that lives longer than any we issue was not issued by us, whoever signed it (attack J23).
+    // A token that lives longer than any that this server issues was not issued here, whoever signed it (attack J23).
     let longest = expected.max_ttl.saturating_add(LEEWAY);
     let fits = issued_at < expires_at && expires_at <= issued_at + longest;
     require(watch, Check::Lifetime, fits, || {

@@ -1,4 +1,4 @@
-//! The server's revocations: all of them, then each as it happens.
+//! The server's revocations: all of them first, then each as it happens.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -20,15 +20,15 @@ use super::seldom::seldom;
 use super::sse::{Event, Reader};
 
 const UNREADABLE: Failure = Failure::Unreadable("an event of the feed can't be read");
-/// The server says every 5 s that it is there; after so long without a byte it isn't.
+/// The server sends a heartbeat every 5 s; after this long without a byte the connection counts as lost.
 const SILENCE: Duration = Duration::from_secs(15);
-/// The waits between two connections: each twice the one before, and a random part of it on top.
+/// The delays between two connections: each twice the one before, plus a random part.
 const FIRST_WAIT: Duration = Duration::from_millis(100);
 const LAST_WAIT: Duration = Duration::from_secs(5);
 
-/// What a connection tells from the beginning, until it is whole.
+/// The initial snapshot of a connection, until it is complete.
 struct Snapshot {
-    /// The set's mark from before it.
+    /// The set's mark from before the snapshot.
     mark: u64,
     least_versions: HashMap<UserId, Least>,
 }
@@ -47,7 +47,7 @@ pub(super) struct Feed {
 }
 
 impl Feed {
-    /// Connects, and goes on where the last connection ended.
+    /// Connects, and continues where the last connection ended.
     pub(super) async fn open(shared: &Arc<Shared>) -> Result<Self, Failure> {
         let last = shared.position.load_full();
         let mut request = shared.server.request(Method::GET, "/revocations");
@@ -64,13 +64,13 @@ impl Feed {
         Ok(Self { body: response.into_body(), reader: Reader::default(), snapshot })
     }
 
-    /// Takes what comes, until everything is known that the server knows.
+    /// Reads until the guard knows everything that the server knows.
     pub(super) async fn catch_up(&mut self, shared: &Arc<Shared>) -> Result<(), Failure> {
         while !self.step(shared).await? {}
         Ok(())
     }
 
-    /// Takes the next piece; says whether it brought the guard up to date.
+    /// Reads the next piece; returns whether it brought the guard up to date.
     async fn step(&mut self, shared: &Arc<Shared>) -> Result<bool, Failure> {
         let frame = timeout(SILENCE, self.body.frame())
             .await
@@ -85,11 +85,11 @@ impl Feed {
         Ok(current)
     }
 
-    /// Takes one event. A kind that is not known here is passed over, and its id counts as every other.
+    /// Handles one event. An unknown kind is ignored, and its id counts like any other.
     fn take(&mut self, event: Event, shared: &Arc<Shared>) -> Result<bool, Failure> {
         let mut current = false;
         match event.name.as_str() {
-            // What is known stays in force until everything has been told again.
+            // What is known stays in force until the new snapshot is complete.
             "reset" => {
                 self.snapshot = Some(Snapshot::begin(shared));
                 shared.position.store(None);
@@ -104,7 +104,7 @@ impl Feed {
             }
             _ => {}
         }
-        // An id counts once what it stands for is in the set.
+        // An id counts once its event is in the set.
         if let Some(id) = event.id.filter(|id| is_event_id(id)) {
             shared.position.store(Some(Arc::new(id)));
         }
@@ -130,8 +130,8 @@ impl Feed {
         }
     }
 
-    /// The feed is complete. A feed from the beginning may be that of a restored database, beside whose versions the old ones
-    /// say nothing: its versions take the place of those before.
+    /// The feed is complete. A feed from the beginning may be that of a restored database, whose versions can't be
+    /// compared with the old ones: its versions replace them.
     fn complete(&mut self, shared: &Shared) {
         if let Some(Snapshot { mark, least_versions }) = self.snapshot.take() {
             shared.verifier.revocations.replace_versions(&least_versions);
@@ -140,7 +140,7 @@ impl Feed {
     }
 }
 
-/// Follows the feed for ever: after each end it connects again.
+/// Follows the feed forever: it reconnects after each end.
 pub(super) async fn follow(shared: Arc<Shared>, first: Feed) {
     let mut feed = Some(first);
     let mut wait = FIRST_WAIT;
@@ -176,7 +176,7 @@ async fn follow_one(mut feed: Feed, shared: &Arc<Shared>, wait: &mut Duration) -
     }
 }
 
-/// From 0 to 1, different in each process: guards that lost one server don't come back all at once.
+/// From 0 to 1, different in each process: guards that lost one server don't all return at the same moment.
 fn chance() -> f64 {
     use std::hash::BuildHasher;
     let random = std::hash::RandomState::new().hash_one(0) >> 40;

@@ -13,7 +13,7 @@ use crate::outgoing::Outgoing;
 pub(super) use crate::outgoing::{Failure, REQUEST_TIMEOUT};
 
 impl Failure {
-    /// The failure, and what to do if that can be said.
+    /// The failure, and what to do about it if that is known.
     pub(super) fn with_hint(&self) -> String {
         let hint = match self {
             Self::Connect(_) | Self::Silent => "is the server running, and is the address right?",
@@ -29,13 +29,13 @@ impl Failure {
     }
 }
 
-/// Where the server is.
+/// The server's address.
 pub(super) struct Server {
     url: String,
     client: Outgoing,
 }
 
-/// Reads the URL of a server, and whether it begins with `https`.
+/// Parses the URL of a server; also returns whether it begins with `https`.
 pub(super) fn parse(url: &str) -> Result<(bool, Uri), &'static str> {
     let uri: Uri = url.trim_end_matches('/').parse().map_err(|_| "it is no URL")?;
     let encrypted = match uri.scheme_str() {
@@ -49,7 +49,7 @@ pub(super) fn parse(url: &str) -> Result<(bool, Uri), &'static str> {
     }
 }
 
-/// Whether what is sent to this host stays on the machine.
+/// Whether requests to this host stay on the machine.
 pub(super) fn is_loopback(uri: &Uri) -> bool {
     let host = uri.host().unwrap_or_default().trim_matches(['[', ']']);
     host == "localhost" || host.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())
@@ -59,7 +59,7 @@ impl Server {
     pub(super) fn new(url: &str, plain_http: bool, roots: &[u8]) -> Result<Self, BuildError> {
         let refused = |why| BuildError::Address(url.to_owned(), why);
         let (encrypted, uri) = parse(url).map_err(refused)?;
-        // An attacker on the way could choose the keys, and with them who is an admin.
+        // An attacker on the path could choose the keys, and with them who is an admin.
         if !encrypted && !plain_http && !is_loopback(&uri) {
             return Err(refused(
                 "plain http beyond this machine lets others choose the keys: write https://, or say allow_plain_http()",

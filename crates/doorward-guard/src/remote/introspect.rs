@@ -1,6 +1,6 @@
-//! Session secrets, which only the server knows: asked for by `POST /introspect` (RFC 7662) and remembered for 5 s. The
-//! revocations are looked at on each check all the same: after a change of the user the answer is asked for again. While the server can't be asked, a good answer stands for as long
-//! as the guard isn't stale, as a token does.
+//! Session secrets, which only the server knows: looked up by `POST /introspect` (RFC 7662), and remembered for 5 s.
+//! Each check still looks at the revocations: after a change of the user the guard asks again. While the server can't
+//! be reached, a good answer counts for as long as the guard isn't stale, like a token.
 
 use std::time::Duration;
 
@@ -22,7 +22,7 @@ use crate::clock::steady;
 
 /// How long an answer is remembered.
 const REMEMBERED: Duration = Duration::from_secs(5);
-/// How many answers are remembered, and how many questions are under way at most: guesses cost the server no more.
+/// How many answers are remembered, and how many requests may run at once, so that guesses cost the server no more.
 const ANSWERS: usize = 10_000;
 const QUESTIONS: usize = 32;
 
@@ -37,7 +37,7 @@ pub(super) struct Answers {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Answer {
     at: Instant,
-    /// Or why it is refused: a secret of nobody, a former one, or one of a session that is over.
+    /// The holder, or why the secret is refused: it is unknown, outdated, or its session has ended.
     said: Result<Identity, Refusal>,
 }
 
@@ -54,7 +54,7 @@ struct Introspected<'a> {
     exp: Option<i64>,
 }
 
-/// The answer about each.
+/// The answer about each secret.
 #[derive(Deserialize)]
 struct Several<'a> {
     #[serde(borrow)]
@@ -70,7 +70,7 @@ impl Default for Answers {
 }
 
 impl Shared {
-    /// What memory knows of a secret; `None` where the server has to be asked.
+    /// What memory knows of a secret; `None` if the server must be asked.
     pub(super) fn known_session(&self, hash: &[u8; 32], now: Timestamp) -> Option<Result<Identity, Refusal>> {
         self.remembered(self.answers.known.get(hash)?, now)
     }
@@ -79,7 +79,7 @@ impl Shared {
         if answer.at.elapsed() < REMEMBERED { self.judged(answer, now) } else { None }
     }
 
-    /// Asks the server about a secret; many checks of one secret make one question.
+    /// Asks the server about a secret; many checks of one secret share one request.
     pub(super) async fn ask_for_session(
         &self,
         secret: &OpaqueSecret,
@@ -95,7 +95,8 @@ impl Shared {
         }
     }
 
-    /// Repeats the last good answer, and remembers it as if it were new: not every check waits for a silent server.
+    /// Repeats the last good answer, and remembers it as if it were new, so that not every check waits for a silent
+    /// server.
     fn go_by_the_last_answer(&self, hash: [u8; 32], now: Timestamp) -> Result<Identity, Refusal> {
         let last = self.answers.good.get(&hash).ok_or(Refusal::Unavailable)?;
         let judged = self.judged(last, now).ok_or(Refusal::Unavailable)?;
@@ -117,7 +118,7 @@ impl Shared {
                     let answer = answers.and_then(|all| all.first().copied().ok_or(UNREADABLE));
                     let answer = answer.map_err(unavailable)?;
                     self.remember_good(hash, answer);
-                    // Somebody may have put another answer there: ours is as good.
+                    // Another check may have stored an answer meanwhile: this one is as good.
                     place.insert(answer).ok();
                     answer
                 }
@@ -154,8 +155,8 @@ impl Shared {
         }
     }
 
-    /// The server has said so just now: where memory doesn't hold every revocation, that is enough. An answer from before
-    /// what the feed has told is none: the server's nodes may be of two minds for a moment.
+    /// The server has confirmed this just now: if memory doesn't hold every revocation, that is enough. An answer that
+    /// is older than what the feed has reported doesn't count: the server's nodes may disagree for a moment.
     fn told(&self, answer: Answer, now: Timestamp) -> Result<Identity, Refusal> {
         let identity = answer.said?;
         match self.standing(&identity) {
@@ -166,7 +167,7 @@ impl Shared {
         }
     }
 
-    /// What memory tells of an answer; `None` if the server has to be asked again.
+    /// What memory tells of an answer; `None` if the server must be asked again.
     fn judged(&self, answer: Answer, now: Timestamp) -> Option<Result<Identity, Refusal>> {
         let standing = answer.said.map(|identity| self.standing(&identity));
         let is_open = matches!(standing, Ok(Standing::Stale | Standing::Unknown));
@@ -188,7 +189,7 @@ impl Shared {
         answers.filter(|answers| answers.len() == secrets.len()).ok_or(UNREADABLE)
     }
 
-    /// Sends one question, and says when.
+    /// Sends one request, and notes its time.
     async fn question(&self, form: String) -> Result<(Instant, Bytes), Failure> {
         let _turn = self.answers.questions.acquire().await.map_err(|_| Failure::Silent)?;
         let request = self.server.request(Method::POST, "/introspect");
@@ -205,7 +206,7 @@ fn unavailable(failure: Failure) -> Refusal {
 }
 
 impl Introspected<'_> {
-    /// `None` for what no answer should say.
+    /// `None` if an answer has unexpected content.
     fn answer(&self, at: Instant) -> Option<Answer> {
         let said = if self.active { Ok(self.identity()?) } else { Err(self.refusal()) };
         Some(Answer { at, said })

@@ -1,5 +1,5 @@
-//! The server's keys: kept as its `Cache-Control` says, and fetched again for a token that names an unknown one. Many such
-//! tokens make one question, and no second one within the cool-down (attack J05).
+//! The server's keys: kept as its `Cache-Control` says, and fetched again for a token that names an unknown key. Many
+//! such tokens share one request, and there is no second one within the cool-down (attack J05).
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,27 +17,27 @@ use super::seldom::seldom;
 use crate::Verifying;
 use crate::clock::steady;
 
-/// No two questions for unknown keys come closer together.
+/// The least time between two requests for unknown keys.
 const COOL_DOWN: Duration = Duration::from_secs(10);
-/// How long keys are kept where the server doesn't say, and the least and most that it may say.
+/// How long keys are kept if the server doesn't say, and the least and most that it may say.
 const USUAL: Duration = Duration::from_secs(300);
 const LEAST: Duration = Duration::from_secs(10);
 const MOST: Duration = Duration::from_secs(3_600);
 
-/// The last question for an unknown key, and whether it was answered. Locked while one is under way.
+/// The last request for an unknown key, and whether it was answered. Locked during a request.
 #[derive(Default)]
 pub(super) struct Asked(Mutex<Option<(Instant, bool)>>);
 
 impl Shared {
-    /// The keys for a token that names an unknown one: whether they may be newer than they were.
+    /// Gets the keys for a token that names an unknown one; returns whether they may be newer than before.
     ///
-    /// Waits no longer than for one answer; what could not be fetched lately is our own failure.
+    /// Waits for one answer at most. A failed fetch in the cool-down is our own failure, not the token's.
     pub(super) async fn newer_keys(&self) -> Result<bool, Refusal> {
         let since = steady();
         let locked = timeout(REQUEST_TIMEOUT, self.asked.0.lock()).await;
         let mut asked = locked.map_err(|_| Refusal::Unavailable)?;
         let good = match *asked {
-            // Somebody else's question was answered while this one waited.
+            // Another request was answered while this one waited.
             Some((at, good)) if at >= since => good,
             Some((at, good)) if since.duration_since(at) < COOL_DOWN => {
                 return if good { Ok(false) } else { Err(Refusal::Unavailable) };
@@ -51,7 +51,7 @@ impl Shared {
         if good { Ok(true) } else { Err(Refusal::Unavailable) }
     }
 
-    /// Fetches the keys; gives how long to keep them.
+    /// Fetches the keys; returns how long to keep them.
     pub(super) async fn fetch_keys(&self) -> Result<Duration, Failure> {
         let fetched = self.fetch_once().await;
         if let Err(failure) = &fetched {
@@ -81,7 +81,7 @@ fn kept_for(headers: &HeaderMap) -> Duration {
     age.unwrap_or(USUAL).clamp(LEAST, MOST)
 }
 
-/// Fetches the keys again each time that they were kept long enough.
+/// Fetches the keys again whenever their time is up.
 pub(super) async fn keep(shared: Arc<Shared>, mut kept_for: Duration) {
     loop {
         sleep(kept_for).await;

@@ -1,4 +1,4 @@
-//! What comes from a Doorward elsewhere: its keys, its revocations, and who holds a session secret.
+//! What comes from a Doorward server elsewhere: its keys, its revocations, and the holders of session secrets.
 
 mod feed;
 mod http;
@@ -27,23 +27,24 @@ use self::keys::Asked;
 use crate::clock::{self, steady};
 use crate::{BuildError, Health, Identity, Lookup, LookupFuture, Verifier};
 
-/// How often it is looked whether the guard is still up to date.
+/// How often the guard checks whether it is still up to date.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
-/// How often dead revocations are forgotten.
+/// How often expired revocations are dropped.
 const SWEEP_EVERY: Duration = Duration::from_secs(60);
 
-/// What a guard does that has not heard from its server for [`Builder::stale_after`](crate::Builder::stale_after), so that
-/// a session may have ended without its knowing.
+/// What a guard does if it has not heard from its server for [`Builder::stale_after`](crate::Builder::stale_after), so
+/// that it may have missed the end of a session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum WhenStale {
-    /// Answers 503 `unavailable`: clients keep their credentials and try again. What is known to be over is 401 as ever.
+    /// Answers 503 `unavailable`: clients keep their credentials and try again. A session that is known to have ended
+    /// still gets 401.
     #[default]
     Refuse,
-    /// Lets tokens in until they expire, as a program does that only verifies signatures.
+    /// Accepts tokens until they expire, like a program that only verifies signatures.
     AcceptUntilExpiry,
 }
 
-/// What the builder was told.
+/// The builder's options for a server.
 pub(crate) struct Settings {
     pub(crate) url: Option<String>,
     pub(crate) authorization: Option<HeaderValue>,
@@ -82,13 +83,14 @@ impl Settings {
     }
 
     fn authorize(&mut self, value: &str) {
-        // What no header can carry, the server would not know either: it is refused by it.
+        // The server would not know a secret that no header can carry, so it is refused here.
         let mut value = HeaderValue::from_str(value).unwrap_or_else(|_| HeaderValue::from_static("Bearer"));
         value.set_sensitive(true);
         self.authorization = Some(value);
     }
 
-    /// The issuer of a server at this URL: itself; a loopback address is none that a server has in its tokens.
+    /// The issuer of a server at this URL: the URL itself, unless it is a loopback address, which no server uses as
+    /// issuer.
     pub(crate) fn issuer(&self) -> Option<String> {
         let url = self.url.as_deref()?;
         let (_, uri) = http::parse(url).ok()?;
@@ -96,7 +98,7 @@ impl Settings {
     }
 }
 
-/// What the tasks and the checks share.
+/// State shared by the tasks and the checks.
 struct Shared {
     server: Server,
     url: String,
@@ -111,22 +113,22 @@ struct Shared {
     fetches_keys: bool,
     asked: Asked,
     answers: Answers,
-    /// How far the feed was read; `None` to begin anew.
+    /// The position in the feed; `None` to start over.
     position: ArcSwapOption<String>,
-    /// The server's name for its keys of now.
+    /// The server's name for its current keys.
     fingerprint: ArcSwapOption<String>,
     began_at: Instant,
-    /// Until when what is known counts as fresh, in microseconds: after `began_at`, and by the system's clock, which goes
-    /// on while a machine sleeps.
+    /// Until when the data counts as fresh, in microseconds after `began_at`. Measured by the system's clock, which
+    /// goes on while a machine sleeps.
     fresh_until: AtomicU64,
     fresh_until_by_clock: AtomicI64,
-    /// Whether to read all revocations again, since there was no room for some.
+    /// Whether to read all revocations again, since some did not fit.
     anew: AtomicBool,
     reconnects: AtomicU64,
     problem: ArcSwapOption<String>,
 }
 
-/// A guard's tie to its server. What it started ends with it.
+/// A guard's connection to its server. Its tasks end with it.
 pub(crate) struct Remote {
     shared: Arc<Shared>,
     tasks: Vec<AbortHandle>,
@@ -172,7 +174,7 @@ pub(crate) async fn open(
         feed.catch_up(&shared).await.map_err(failed)?;
         remote.tasks.push(tokio::spawn(feed::follow(shared.clone(), feed)).abort_handle());
     }
-    // After the feed, so that they are no older than the fingerprint that it told.
+    // Fetched after the feed, so that the keys are no older than the fingerprint in the feed.
     if !has_keys {
         let kept_for = shared.first_keys().await?;
         if !follows {
@@ -186,7 +188,7 @@ pub(crate) async fn open(
     Ok(remote)
 }
 
-/// Says when the guard is stale, and forgets what no token needs any more.
+/// Logs when the guard is stale, and drops revocations that no token needs any more.
 async fn watch(shared: Arc<Shared>) {
     let (mut look, mut swept_at) = (interval(LOOK_EVERY), steady());
     loop {
@@ -224,7 +226,7 @@ impl Shared {
         Err(BuildError::Server { url: format!("{}{PATH}", self.url), problem: problem.into() })
     }
 
-    /// The server has said that nothing is missing, and needs not say so again for `kept_for`.
+    /// The server has said that nothing is missing; this holds for `kept_for`.
     fn heard(&self, kept_for: Duration) {
         let span = kept_for.saturating_add(self.stale_after);
         let until = self.began_at.elapsed().saturating_add(span).as_micros();
@@ -234,7 +236,7 @@ impl Shared {
         self.verifier.revocations.caught_up();
     }
 
-    /// Steady time, by which revocations are kept and forgotten: no clock that is set lets an ended session in again
+    /// Monotonic time, by which revocations are kept and dropped: setting a clock lets no ended session in again
     /// (attack J43).
     fn ran(&self) -> Timestamp {
         Timestamp::default() + self.began_at.elapsed()
@@ -245,7 +247,7 @@ impl Shared {
             && clock::now().as_micros() < self.fresh_until_by_clock.load(Ordering::SeqCst)
     }
 
-    /// Whether there is room again for what had none: then everything is read once more.
+    /// Whether there is room again after an overflow: then everything is read once more.
     fn must_begin_anew(&self) -> bool {
         let anew = self.anew.swap(false, Ordering::Relaxed);
         if anew {
@@ -254,7 +256,7 @@ impl Shared {
         anew
     }
 
-    /// The server names its keys. Other ones than before are fetched in a task, so that revocations don't wait for them.
+    /// The server names its keys. If they changed, a task fetches them, so that revocations don't wait for them.
     fn keys_are(self: &Arc<Self>, fingerprint: Option<String>) {
         let Some(new) = fingerprint.filter(|_| self.fetches_keys).map(Arc::new) else { return };
         match self.fingerprint.load_full() {
@@ -262,7 +264,7 @@ impl Shared {
             None => self.fingerprint.store(Some(new)),
             Some(_) => {
                 let shared = self.clone();
-                // Within the cool-down nothing is fetched, and the next heartbeat asks again.
+                // Within the cool-down nothing is fetched, and the next heartbeat tries again.
                 tokio::spawn(async move {
                     if shared.newer_keys().await == Ok(true) {
                         shared.fingerprint.store(Some(new));

@@ -1,5 +1,5 @@
-//! Lines that strangers' requests, or a server that fails, could write without end: each at most once a minute, with how
-//! often it would have been written.
+//! Log lines that requests of strangers, or a failing server, could cause without end. Each is written at most once a
+//! minute, with a count.
 
 use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
 
@@ -9,14 +9,14 @@ use tokio::time::Instant;
 use crate::clock::steady;
 
 static STARTED_AT: LazyLock<Instant> = LazyLock::new(steady);
-/// One for the process, as the log is.
+/// One for the process, like the log.
 static LINES: Mutex<Seldom<&'static str>> = Mutex::new(Seldom::new());
 
 fn lines() -> MutexGuard<'static, Seldom<&'static str>> {
     LINES.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// How often it happened since the last line; `None` where no line is due.
+/// How often it happened since the last line; `None` if no line is due.
 pub(super) fn due(what: &'static str) -> Option<u64> {
     lines().happened(what, STARTED_AT.elapsed())
 }

@@ -3,7 +3,7 @@
 /// The longest line, and the most data of one event: ten times what the feed sends at once.
 const MAX: usize = 1024 * 1024;
 
-/// One event; its name is empty where it says none.
+/// One event; its name is empty if the stream gives none.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Event {
     pub(super) name: String,
@@ -11,19 +11,19 @@ pub(super) struct Event {
     pub(super) data: String,
 }
 
-/// Reads events out of bytes as they arrive.
+/// Parses events from bytes as they arrive.
 #[derive(Default)]
 pub(super) struct Reader {
     line: Vec<u8>,
     event: Event,
 }
 
-/// What arrives is no stream of events, or would take too much memory.
+/// The bytes are not a stream of events, or would take too much memory.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct NoEvents;
 
 impl Reader {
-    /// Takes the next bytes, and gives the events that they complete.
+    /// Takes the next bytes, and returns the events that they complete.
     pub(super) fn read(&mut self, bytes: &[u8]) -> Result<Vec<Event>, NoEvents> {
         let mut events = Vec::new();
         for piece in bytes.split_inclusive(|byte| *byte == b'\n') {
@@ -57,7 +57,7 @@ impl Reader {
                 }
                 self.event.data.push_str(value);
             }
-            // A comment, or a field that we have no use for.
+            // A comment, or a field that is not used here.
             _ => {}
         }
         Ok(None)

@@ -1,4 +1,4 @@
-//! What the installation stands on: files, disk, clocks, the certificate, the database server.
+//! What the installation depends on: files, disk, clocks, the certificate, the database server.
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
@@ -11,14 +11,14 @@ use super::super::serve::cannot_listen;
 use super::{Health, Report};
 use crate::place::Place;
 
-/// Less than this and somebody should know.
+/// With less free space than this, warn.
 const NEARLY_FULL: u64 = 1024 * 1024 * 1024;
-/// How far two clocks may be apart.
+/// How far apart two clocks may be.
 const DRIFT: Duration = Duration::from_secs(5);
 /// Most tools renew a certificate 30 days before its end.
 const RENEWAL: Duration = Duration::from_secs(14 * 86_400);
 
-/// A settings file with a password in it is nobody else's business.
+/// A settings file with a password in it must be private.
 pub(super) fn settings_file(place: &Place, report: &mut Report) {
     let Ok(values) = place.values() else { return };
     for (_, value, origin) in values.shown() {
@@ -32,7 +32,7 @@ pub(super) fn settings_file(place: &Place, report: &mut Report) {
     }
 }
 
-/// The certificate belongs to its key, to the host, and is not about to end.
+/// The certificate belongs to its key and to the host, and doesn't expire soon.
 pub(super) async fn certificate(settings: &Settings, report: &mut Report) {
     let found = match Certificate::of(settings).await {
         Ok(Some(found)) => found,
@@ -60,11 +60,11 @@ pub(super) async fn certificate(settings: &Settings, report: &mut Report) {
     }
 }
 
-/// Whether the addresses can be had.
+/// Whether the addresses are free.
 pub(super) async fn addresses(settings: &Settings, report: &mut Report) {
     match Listening::check(settings).await {
         Ok(()) => report.ok(format!("listen: {} can be had", settings.listen)),
-        // Beside a running server that is as it should be.
+        // Expected if a server is running.
         Err(error) if error.kind() == std::io::ErrorKind::AddrInUse => {
             let failure = cannot_listen(settings.listen, &error);
             report.ok(format!("listen: {}, by the server if it runs", failure.problem));
@@ -91,7 +91,7 @@ pub(super) fn disk(folder: &Path, reserve: u64, report: &mut Report) {
     }
 }
 
-/// A file from the future: this clock was set back since, or another machine writes here.
+/// A file with a time in the future: this clock was set back since, or another machine writes here.
 pub(super) fn clock_of_files(folder: &Path, report: &mut Report) {
     let Ok(entries) = std::fs::read_dir(folder) else { return };
     let changed =
@@ -107,7 +107,7 @@ pub(super) fn clock_of_files(folder: &Path, report: &mut Report) {
     }
 }
 
-/// What the database says of itself.
+/// What the database reports about itself.
 pub(super) async fn condition(app: &App, report: &mut Report) {
     let condition = match app.store.condition().await {
         Ok(condition) => condition,
