@@ -42,7 +42,7 @@ pub use sources::{Noticed, Origin, Values};
 pub struct Setting {
     /// Its key in `doorward.toml`.
     pub key: &'static str,
-    /// Its value where nobody sets it; empty for none.
+    /// Its default value; empty for none.
     pub default: &'static str,
     /// What it does.
     pub doc: &'static str,
@@ -63,21 +63,21 @@ macro_rules! settings {
             $($(#[doc = $doc])+ pub $field: $type,)+
             /// The roles that exist: `user`, `admin`, and those of `[roles]`.
             pub roles: Roles,
-            /// What was noticed while they were read.
+            /// Warnings from reading them.
             pub noticed: Noticed,
             /// The values of the features' own settings, by key.
             pub(crate) contributed: BTreeMap<&'static str, String>,
         }
 
-        /// The table of the settings that are no feature's own.
+        /// The table of the settings that belong to no feature.
         const SETTINGS: &[Setting] =
             &[$(Setting { key: $key, default: $default, doc: concat!($($doc),+) },)+];
 
         impl Settings {
-            /// Reads the collected values and checks what they say together.
+            /// Reads the collected values and checks them together.
             ///
             /// # Errors
-            /// The first setting that cannot be, with where it came from and what to do.
+            /// The first invalid setting, with where it came from and what to do.
             pub fn read(values: &Values) -> Result<Self, SettingsError> {
                 let (roles, noticed) = (values.roles()?, values.noticed.clone());
                 let contributed = values.contributed()?;
@@ -106,17 +106,20 @@ settings! {
     trusted_proxies: Vec<IpNet> = "trusted_proxies", "";
     /// On a loopback address only: cookies without `Secure` and prefixes, for browsers that insist on https.
     dev: bool = "dev", "false";
-    /// Who may register: `open` (everybody), `invite` (who has an invitation) or `closed` (nobody).
+    /// Who may register: `open` (everybody), `invite` (people with an invitation) or `closed` (nobody).
     registration: Registration = "registration", "open";
-    /// Whom to ask who can't get in, as pages say it: a text such as `the office`, an address, or an https URL.
+    /// The support contact that pages show to people who cannot sign in: a text such as `the office`, an address, or an
+    /// https URL.
     contact: String = "contact", "";
     /// The modes in which people may sign in.
     modes: Vec<Mode> = "modes", "bearer,cookie,session";
-    /// The mode of a JSON sign-in that names none.
+    /// The mode of a JSON sign-in that doesn't name one.
     mode_json: Mode = "mode_json", "bearer";
-    /// The mode of a form sign-in that names none.
+    /// The mode of a form sign-in that doesn't name one.
     mode_form: Mode = "mode_form", "session";
-    /// How many bytes are kept free on the disk of the data folder with SQLite. Below that, 503 is answered to all but reads, endings, refreshes and new passwords. 0 for none. In a file that sets `data`, write the name in quotes.
+    /// How many bytes are kept free on the disk of the data folder with SQLite. Below that, everything but reads, acts
+    /// that end sessions, refreshes and new passwords gets 503. 0 for none. In a file that sets `data`, write the name
+    /// in quotes.
     data_reserve: u64 = "data.reserve", "67108864";
     /// The algorithm of access tokens: `ES256`, `EdDSA` or `RS256`. With a `JWT_SECRET` it is HS256.
     access_algorithm: Algorithm = "access.algorithm", "ES256";
@@ -158,7 +161,7 @@ settings! {
     hashing_timeout: Duration = "hashing.timeout", "10s";
     /// Whether guesses and registrations are limited. Off only on a loopback address, for load tests.
     throttle: bool = "throttle.enabled", "true";
-    /// Failures at one account from one network: so many at once, then one in each span.
+    /// Failures at one account from one network: this many at once, then one in each span.
     throttle_account: Limit = "throttle.account", "10/30s";
     /// Failures from one network, at any accounts.
     throttle_network: Limit = "throttle.network", "100/9s";
@@ -166,11 +169,12 @@ settings! {
     throttle_device: Limit = "throttle.device", "10/6m";
     /// Registrations from one network without a valid invitation.
     throttle_registrations: Limit = "throttle.registrations", "30/1m";
-    /// Acts of one user that add to the database: changes, and of admins also what they make. Sign-ins and new passwords are counted in the same way, each for themselves. Endings are not counted.
+    /// Acts of one user that add to the database: changes, and of admins also what they make. Sign-ins and new
+    /// passwords are counted in the same way, each separately. Acts that end sessions are not counted.
     throttle_acts: Limit = "throttle.acts", "1000/1s";
     /// Networks that `throttle.network` doesn't count, such as the one of a school. Every other limit counts there too.
     throttle_exempt: Vec<IpNet> = "throttle.exempt", "";
-    /// How many accounts and networks the limits keep count of.
+    /// How many accounts and networks the limits keep counts for.
     throttle_memory: usize = "throttle.memory", "200000";
     /// The largest request body, in bytes.
     body_limit: usize = "http.body_limit", "65536";
@@ -271,10 +275,10 @@ impl Settings {
         }
     }
 
-    /// Makes the data folder of a SQLite database, for its owner alone. One that is there stays as it is.
+    /// Makes the data folder of a SQLite database, for its owner alone. An existing folder stays as it is.
     ///
     /// # Errors
-    /// It cannot be made.
+    /// If it cannot be made.
     pub fn make_data_folder(&self) -> Result<(), SettingsError> {
         if self.database.is_some() {
             return Ok(());
@@ -286,7 +290,7 @@ impl Settings {
         })
     }
 
-    /// The issuer of access tokens: the public URL, else `doorward`; never the address or port.
+    /// The issuer of access tokens: the public URL, otherwise `doorward`; never the address or port.
     pub fn issuer(&self) -> String {
         self.public_url.as_ref().map_or("doorward".into(), |url| url.as_str().trim_end_matches('/').into())
     }
@@ -296,12 +300,12 @@ impl Settings {
         if self.tls_cert.is_some() { "https" } else { "http" }
     }
 
-    /// What people's browsers speak with the server: `http` or `https`.
+    /// The scheme that browsers use with the server: `http` or `https`.
     pub fn public_scheme(&self) -> &str {
         self.public_url.as_ref().map_or(self.scheme(), Url::scheme)
     }
 
-    /// The host in people's browsers, without a port, which cookies don't know.
+    /// The host that browsers use, without a port, which cookies ignore.
     pub fn public_host(&self) -> String {
         let host = self.public_url.as_ref().and_then(Url::host_str).map(str::to_owned);
         host.unwrap_or_else(|| match self.listen.ip() {
@@ -317,7 +321,7 @@ impl Settings {
         host == self.public_host() || mode == Mode::Session && is_within(host, &self.cookie_domain)
     }
 
-    /// What is allowed and yet seldom meant, and what to do about it.
+    /// What is allowed but rarely intended, and what to do about it.
     pub fn advice(&self) -> Vec<(&'static str, &'static str)> {
         let beyond = self.public_url.as_ref().is_some_and(|url| !is_loopback(url));
         // A listener beyond loopback that may speak plain http needs no proxy.
@@ -354,7 +358,7 @@ impl Settings {
         advice.into_iter().filter(|(holds, ..)| *holds).map(|(_, what, hint)| (what, hint)).collect()
     }
 
-    /// What links begin with, of a server at this address.
+    /// The start of links, for a server at this address.
     pub fn base_url(&self, listening: SocketAddr) -> String {
         let public = self.public_url.as_ref().map(|url| url.as_str().trim_end_matches('/').to_owned());
         let host = public.unwrap_or_else(|| format!("{}://{listening}", self.scheme()));
@@ -367,25 +371,27 @@ impl Settings {
         plain && !(self.listen.ip().is_loopback() && self.public_url.as_ref().is_some_and(is_loopback))
     }
 
-    /// Whether cookies go without `Secure` and without the prefixes that need it, since browsers get here by plain http.
+    /// Whether cookies go without `Secure` and without the prefixes that need it, since browsers reach the server by
+    /// plain http.
     pub fn has_plain_cookies(&self) -> bool {
         self.dev || self.plain_http
     }
 
-    /// Whether this address is a proxy's that is believed.
+    /// Whether this is the address of a trusted proxy.
     pub fn is_trusted_proxy(&self, peer: IpAddr) -> bool {
         self.trusted_proxies.iter().any(|net| net.contains(&peer.to_canonical()))
     }
 
-    /// Whether a request from this address came in the clear against the settings: straight to a listener beyond loopback
-    /// that speaks no TLS, without `http.plain`. Behind a trusted proxy or one on this machine, `public_url` decides.
+    /// Whether a request from this address came in the clear against the settings: straight to a listener beyond
+    /// loopback without TLS and without `http.plain`. Behind a trusted proxy or one on this machine, `public_url`
+    /// decides.
     pub fn is_plain_from(&self, peer: IpAddr) -> bool {
         let by_proxy = peer.to_canonical().is_loopback() || self.is_trusted_proxy(peer);
         !(self.plain_http || self.tls_cert.is_some() || self.listen.ip().is_loopback() || by_proxy)
     }
 }
 
-/// Whether a host is this domain or below it; none is in the empty one.
+/// Whether a host is this domain or below it; false for an empty domain.
 fn is_within(host: &str, domain: &str) -> bool {
     let below = host.strip_suffix(domain).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'));
     !domain.is_empty() && below

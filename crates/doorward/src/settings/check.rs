@@ -1,4 +1,4 @@
-//! What the settings must keep to, each alone and all together, with what to do where they don't.
+//! The rules for the settings, each alone and all together, with what to do if one is broken.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -50,7 +50,7 @@ impl Settings {
     }
 
     fn check_network(&self) -> Result<(), SettingsError> {
-        // Behind a proxy the address is always loopback; what people reach is what counts.
+        // Behind a proxy the address is always loopback; the public URL counts.
         let local = self.listen.ip().is_loopback() && self.public_url.as_ref().is_none_or(is_loopback);
         require(
             self.listen.ip().is_loopback() || self.public_url.is_some(),
@@ -168,7 +168,7 @@ impl Settings {
     }
 }
 
-/// A value of `Strict-Transport-Security` (RFC 6797 section 6.1), without what nobody knows.
+/// Checks a value of `Strict-Transport-Security` (RFC 6797 section 6.1); unknown directives are refused.
 fn is_hsts(text: &str) -> bool {
     let mut directives = text.split(';').map(str::trim);
     let seconds = directives.next().and_then(|first| first.strip_prefix("max-age="));
@@ -177,7 +177,7 @@ fn is_hsts(text: &str) -> bool {
     is_age && ["", "includeSubDomains", "includeSubDomains preload"].contains(&rest.join(" ").as_str())
 }
 
-/// An origin stands in the settings exactly as a browser sends it: scheme, host, port unless it is the default.
+/// Checks that an origin is written exactly as a browser sends it: scheme, host, port unless it is the default.
 fn check_origin(origin: &str) -> Result<(), SettingsError> {
     let key = "origins";
     require(
@@ -203,7 +203,7 @@ fn check_origin(origin: &str) -> Result<(), SettingsError> {
     require(exact.as_deref() == Some(origin), key, &format!("{origin:?} is not an origin"), &hint)
 }
 
-/// Schemes whose pages have no origin, or that are no page's.
+/// Schemes whose pages have no origin, or that have no pages.
 const NO_PAGES: [&str; 10] =
     ["about", "blob", "data", "file", "filesystem", "ftp", "javascript", "view-source", "ws", "wss"];
 

@@ -1,4 +1,4 @@
-//! The applications behind forward-auth: browsers have to send them our cookie, and nobody else.
+//! The applications behind forward-auth: browsers must send Doorward's cookie to them, and to no other host.
 
 use std::net::IpAddr;
 
@@ -16,7 +16,7 @@ impl Settings {
         self.forward_auth_hosts.iter().try_for_each(|host| self.check_host(host))
     }
 
-    /// Browsers refuse the domain of a registry (`co.uk`) by themselves: no list of those grows old in here.
+    /// Browsers themselves refuse a public suffix (`co.uk`) as a domain, so no list of those is needed here.
     fn check_cookie_domain(&self) -> Result<(), SettingsError> {
         let (key, domain) = ("cookie.domain", self.cookie_domain.as_str());
         let exact = Url::parse(&format!("https://{domain}/")).ok();

@@ -1,4 +1,4 @@
-//! Settings that a feature brings along, so that row, type and reader stand in its folder.
+//! Settings that a feature adds, so that row, type and reader are in its folder.
 
 use std::marker::PhantomData;
 
@@ -11,7 +11,7 @@ pub(crate) struct Own<T> {
     kind: PhantomData<fn() -> T>,
 }
 
-/// Its row in the table of all settings, and what refuses a wrong value at the start.
+/// Its row in the table of all settings, and the check that refuses a wrong value at the start.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Contributed {
     pub(crate) row: Setting,
@@ -19,12 +19,12 @@ pub(crate) struct Contributed {
 }
 
 impl<T: FromText> Own<T> {
-    /// A setting by its key in `doorward.toml`, with the default as one writes it there, and what it does.
+    /// A setting by its key in `doorward.toml`, its default as written there, and its description.
     pub(crate) const fn new(key: &'static str, default: &'static str, doc: &'static str) -> Self {
         Self { row: Setting { key, default, doc }, kind: PhantomData }
     }
 
-    /// For the list of the feature's settings.
+    /// An entry for the feature's list of settings.
     pub(crate) const fn contributed(&self) -> Contributed {
         Contributed { row: self.row, check: check::<T> }
     }
@@ -35,7 +35,7 @@ fn check<T: FromText>(text: &str) -> Result<(), String> {
 }
 
 impl Settings {
-    /// The value of a feature's setting. It was checked at the start.
+    /// The value of a feature's setting. The start has checked it.
     pub(crate) fn get<T: FromText + Default>(&self, own: &Own<T>) -> T {
         let text = self.contributed.get(own.row.key).map_or(own.row.default, String::as_str);
         T::from_text(text).unwrap_or_default()

@@ -12,23 +12,23 @@ use super::SettingsError;
 
 /// Where container engines put secrets, with modes that cannot be chosen.
 const OF_CONTAINERS: &str = "/run/secrets";
-/// The most that is read of a file with a secret.
+/// The most that is read from a file with a secret.
 const MOST: u64 = 64 * 1024;
 
-/// What a file with a secret holds.
+/// The content of a file with a secret.
 pub(crate) struct SecretFile {
     pub(crate) content: Zeroizing<Vec<u8>>,
-    /// What to warn of, if others may read it and nothing can be done about that.
+    /// What to warn about, if others may read it and nothing can be done about that.
     pub(crate) warning: Option<String>,
 }
 
 impl SecretFile {
-    /// Reads it, if nobody else may: PostgreSQL's rule for key files. Ours has no rights for anybody else; one of root's may
-    /// be read by a group of ours. Below `/run/secrets` and on a mount that can't be written it is enough that we may read
-    /// it. The opened file is looked at, whatever links lead there.
+    /// Reads the file, unless others may read it too: PostgreSQL's rule for key files. A file of our own user gives
+    /// nobody else any rights; root's file may be readable for one of our groups. Below `/run/secrets` and on a
+    /// read-only mount it is enough that we may read it. The opened file is checked, whatever links lead to it.
     ///
     /// # Errors
-    /// Others may read or write it, or it cannot be read.
+    /// If others may read or write it, or it cannot be read.
     pub(crate) fn read(path: &Path) -> Result<Self, SettingsError> {
         let file = File::open(path).map_err(|error| unusable(path, &error))?;
         let found = file.metadata().map_err(|error| unusable(path, &error))?;
@@ -42,10 +42,10 @@ impl SecretFile {
         Ok(Self { content, warning })
     }
 
-    /// The text without the line ends behind it.
+    /// The text without the line ends after it.
     ///
     /// # Errors
-    /// It is not UTF-8.
+    /// If it is not UTF-8.
     pub(crate) fn text(&self, path: &Path) -> Result<&str, SettingsError> {
         let text = str::from_utf8(&self.content);
         let text =
@@ -78,13 +78,13 @@ fn judge(path: &Path, file: &File, found: &Metadata) -> Result<Option<String>, S
     Err(SettingsError::new(problem, format!("chmod 600 {shown}")))
 }
 
-/// Sees that nobody else may write to the data folder or its files: who can, can give out accounts.
+/// Checks that nobody else may write to the data folder or its files: anybody who can, controls every account.
 ///
-/// A folder that is a mount point of its own, such as Kubernetes' emptyDir, has the mode that its machine gave it: that is
-/// a warning, which it returns.
+/// A folder that is a mount point, such as Kubernetes' emptyDir, has the mode that the machine gave it: that is a
+/// warning, which is returned.
 ///
 /// # Errors
-/// The file or folder that others may write, with what to do.
+/// The file or folder that others may write to, and what to do.
 pub(crate) fn check_data(folder: &Path) -> Result<Option<String>, SettingsError> {
     let Ok(found) = std::fs::metadata(folder) else { return Ok(None) };
     for (path, file) in files(folder)? {
@@ -96,7 +96,7 @@ pub(crate) fn check_data(folder: &Path) -> Result<Option<String>, SettingsError>
     }
 }
 
-/// The files in a folder, in the order of their names. Another process may remove one meanwhile, as SQLite does.
+/// The files in a folder, in the order of their names. Another process, such as SQLite, may remove one meanwhile.
 fn files(folder: &Path) -> Result<Vec<(PathBuf, Metadata)>, SettingsError> {
     let entries = std::fs::read_dir(folder).map_err(|error| unusable(folder, &error))?;
     let with_metadata = |entry: std::fs::DirEntry| {

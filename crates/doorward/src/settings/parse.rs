@@ -12,7 +12,7 @@ use crate::store::is_postgres;
 
 /// A type that a setting can have.
 pub(crate) trait FromText: Sized {
-    /// Reads the value, or says what is wrong with it.
+    /// Parses the value, or says what is wrong with it.
     fn from_text(text: &str) -> Result<Self, String>;
 }
 
@@ -66,13 +66,13 @@ impl FromText for Limit {
     }
 }
 
-/// The URL of a database, which may hold its password: never printed. It may name several hosts, each with a port, which
-/// other URLs can't.
+/// The URL of a database, which may contain its password: never printed. It may name several hosts, each with a port,
+/// which other URLs can't.
 #[derive(Clone, PartialEq, Eq)]
 pub struct DatabaseUrl(String);
 
 impl DatabaseUrl {
-    /// The URL with all that is in it.
+    /// The whole URL, password included.
     pub fn expose(&self) -> &str {
         &self.0
     }
@@ -125,26 +125,26 @@ choice! {
     Registration {
         /// Everybody.
         Open = "open",
-        /// Who has an invitation.
+        /// People with an invitation.
         Invite = "invite",
         /// Nobody: an admin makes the accounts.
         Closed = "closed",
     }
     /// Whether cookies travel with a top-level navigation from another site.
     SameSite {
-        /// They don't.
+        /// They are not sent.
         Strict = "strict",
-        /// They do, with safe methods.
+        /// They are sent, with safe methods.
         Lax = "lax",
     }
     /// How new passwords are hashed.
     PasswordAlgorithm {
-        /// bcrypt, and argon2id for what bcrypt would cut.
+        /// bcrypt, and argon2id for passwords that bcrypt would cut.
         Bcrypt = "bcrypt",
         /// argon2id for all.
         Argon2id = "argon2id",
     }
-    /// The status that answers an invalid or expired token.
+    /// The status for an invalid or expired token.
     InvalidTokenStatus {
         /// 401, as RFC 6750 says.
         Unauthorized = "401",
@@ -157,16 +157,16 @@ choice! {
         Auto = "auto",
         /// Text.
         Text = "text",
-        /// One JSON object a line.
+        /// One JSON object per line.
         Json = "json",
     }
     /// How much is logged.
     LogLevel {
-        /// What needs somebody to act.
+        /// Somebody must act.
         Error = "error",
-        /// What may need somebody to act.
+        /// Somebody may have to act.
         Warn = "warn",
-        /// What happened to the process.
+        /// Events of the process.
         Info = "info",
         /// Each request.
         Debug = "debug",

@@ -9,19 +9,19 @@ use super::files::{SecretFile, check_data, unusable};
 use super::{Settings, SettingsError};
 use crate::store::Database;
 
-/// The secrets of the process. They come from variables or files, never from `doorward.toml` or a flag, where they would
-/// be committed or listed among the processes.
+/// The secrets of the process. They come from variables or files. `doorward.toml` and flags can't hold them, since one
+/// would be committed and the other is visible in the list of processes.
 #[derive(Debug)]
 pub struct Secrets {
-    /// What keys for stored private keys, refresh tokens and reset links are derived from.
+    /// The secret that keys for stored private keys, refresh tokens and reset links are derived from.
     pub root: RootSecret,
     /// Where the root secret came from.
     pub root_source: RootSource,
-    /// The shared secret of HS256 access tokens, where there is one. Who has it can mint tokens.
+    /// The shared secret of HS256 access tokens, if there is one. A program that has it can mint tokens.
     pub jwt: Option<Secret>,
-    /// Who has it may follow the revocations, and nothing else.
+    /// A program that has it may follow the revocations, and nothing else.
     pub feed: Option<Secret>,
-    /// Files and folders that others may read or write, where that is the way of their place.
+    /// Files and folders that others may read or write, if their place makes that unavoidable.
     pub warnings: Vec<String>,
 }
 
@@ -44,8 +44,8 @@ impl Secrets {
     /// Reads the secrets, and makes the root secret of a new data folder. `variable` looks up an environment variable.
     ///
     /// # Errors
-    /// A secret is weak, unreadable, lost or the same as another, its file or the data folder is open to others, or
-    /// PostgreSQL is used and no root secret given.
+    /// A secret is weak, unreadable, lost or equal to another; its file or the data folder is open to others; or
+    /// PostgreSQL is used without a root secret.
     pub fn read(
         settings: &Settings,
         variable: impl Fn(&str) -> Option<String>,
@@ -58,7 +58,7 @@ impl Secrets {
         Given::read(settings, &variable)?.with_root(&secret, RootSource::Made(path))
     }
 
-    /// Reads the secrets as they are; `None` where the root secret of a new data folder is still to be made.
+    /// Reads the existing secrets; `None` if the root secret of a new data folder is still to be made.
     ///
     /// # Errors
     /// As [`Secrets::read`].
@@ -79,7 +79,7 @@ impl Secrets {
                 "with PostgreSQL the root secret must be given: other nodes need the same one",
                 "set DOORWARD_SECRET to the output of `openssl rand -base64 32`, and keep a copy of it",
             )),
-            // A new one would open nothing of what is in there, and lie in the way of the right one.
+            // A new secret could decrypt nothing in there, and would hide that the right one is missing.
             Database::Sqlite(file) if file.exists() => Err(SettingsError::new(
                 format!("{} is missing, and the database beside it was made with it", path.display()),
                 "restore it from your backup, or set the DOORWARD_SECRET that the database was made with",
@@ -89,7 +89,7 @@ impl Secrets {
     }
 }
 
-/// What was given beside the root secret.
+/// The secrets given besides the root secret.
 struct Given {
     jwt: Option<Secret>,
     feed: Option<Secret>,
@@ -107,8 +107,8 @@ impl Given {
         Ok(Self { jwt, feed, warnings })
     }
 
-    /// All secrets, if no two are the same: whoever may have one, such as an application that checks tokens or follows
-    /// the feed, would have the other.
+    /// All secrets, if no two are equal: a program that has one of them, such as one that checks tokens or follows the
+    /// feed, would have the other.
     fn with_root(self, root: &Secret, root_source: RootSource) -> Result<Secrets, SettingsError> {
         let Self { jwt, feed, warnings } = self;
         let all = [(ROOT, Some(root)), (JWT, jwt.as_ref()), (FEED, feed.as_ref())];
@@ -166,7 +166,8 @@ fn read_key_file(path: &Path) -> Result<Option<Secret>, SettingsError> {
     Ok(Some(Secret::new(content.to_vec())))
 }
 
-/// Makes the file whole or not at all: written beside its place, synced, then linked there, never over another's.
+/// Creates the file completely or not at all: written next to its place, synced, then linked there, never over an
+/// existing file.
 fn make_key_file(path: &Path) -> Result<Secret, SettingsError> {
     let secret = Secret::new(crate::random::bytes::<32>());
     let beside = path.with_extension(format!("new-{}", std::process::id()));

@@ -1,12 +1,12 @@
-//! The variables that Kubernetes sets in each container for every Service of its namespace. Those of a Service whose name
-//! begins with `doorward` look like settings, and are none.
+//! The variables that Kubernetes sets in each container for every Service of its namespace. Those of a Service whose
+//! name begins with `doorward` look like settings, but are not.
 
 use std::net::{IpAddr, SocketAddr};
 
 /// Whether a variable is one of those, by the exact form of its name and of its value.
 pub(super) fn is_service_link(name: &str, value: &str) -> bool {
     let Some(rest) = name.strip_prefix("DOORWARD_") else { return false };
-    // The Service's own name may have these words, too, so each place where they stand is tried.
+    // The Service's own name may contain these words too, so each place where they occur is tried.
     let words: Vec<&str> = rest.split('_').collect();
     (0..words.len()).filter_map(|at| words.get(at..)).any(|form| is_form(form, value))
 }

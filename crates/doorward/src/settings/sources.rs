@@ -13,7 +13,7 @@ use crate::store::is_postgres;
 /// Where a value came from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Origin {
-    /// Nobody set it.
+    /// The default.
     Default,
     /// A configuration file.
     File(String),
@@ -21,7 +21,7 @@ pub enum Origin {
     Variable(String),
     /// A flag of the command line.
     Flag(String),
-    /// The code of an application that has Doorward inside.
+    /// The code of an application that embeds Doorward.
     Code,
 }
 
@@ -37,26 +37,26 @@ impl fmt::Display for Origin {
     }
 }
 
-/// The values of all settings as text, each with where it came from. A later source takes precedence.
+/// The values of all settings as text, each with its origin. A later source takes precedence.
 #[derive(Debug, Clone)]
 pub struct Values {
     all: BTreeMap<String, (String, Origin)>,
     contributed: Vec<Contributed>,
-    /// What was noticed on the way, and stops nothing.
+    /// Warnings from reading them.
     pub(super) noticed: Noticed,
 }
 
-/// What was noticed while the settings were read, and stops nothing.
+/// Warnings from reading the settings, none of which stops the start.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Noticed {
-    /// Variables that Kubernetes sets for a Service whose name begins with `doorward`: they are no settings.
+    /// Variables that Kubernetes sets for a Service whose name begins with `doorward`: they are not settings.
     pub service_links: Vec<String>,
-    /// Files and folders that others may read or write, where that is the way of their place.
+    /// Files and folders that others may read or write, if their place makes that unavoidable.
     pub warnings: Vec<String>,
 }
 
 impl Values {
-    /// The defaults, with the settings that features bring along.
+    /// The defaults, with the settings that features add.
     pub(crate) fn with(contributed: Vec<Contributed>) -> Self {
         let mut values = Self { all: BTreeMap::new(), contributed, noticed: Noticed::default() };
         let default = |row: &Setting| (row.key.to_owned(), (row.default.to_owned(), Origin::Default));
@@ -64,7 +64,7 @@ impl Values {
         values
     }
 
-    /// The table of all settings, in the order of the reference page: those of a section stand together.
+    /// The table of all settings, in the order of the reference page: those of a section are adjacent.
     pub fn rows(&self) -> Vec<Setting> {
         let section = |row: &Setting| row.key.split_once('.').map(|(section, _)| section);
         let mut rows = SETTINGS.to_vec();
@@ -93,12 +93,12 @@ impl Values {
     /// Takes the settings of a `doorward.toml`.
     ///
     /// # Errors
-    /// It is no TOML, or names an unknown setting.
+    /// The text is not TOML, or names an unknown setting.
     pub fn file(&mut self, path: &Path, text: &str) -> Result<(), SettingsError> {
         let origin = Origin::File(path.display().to_string());
         let table = text.parse::<toml::Table>().map_err(|error| {
             SettingsError::new(
-                // Not the line itself: it may hold a password.
+                // The line itself is not shown: it may contain a password.
                 format!("{origin} is not valid TOML{}: {}", line_of(text, error.span()), error.message()),
                 "quote texts, such as ttl = \"15m\"",
             )
@@ -168,7 +168,7 @@ impl Values {
         Ok(())
     }
 
-    /// The value of a setting that stands in a file of its own. That of the database has a password.
+    /// The value of a setting whose file is named by a variable. The database URL has a password.
     fn file_of(&mut self, setting: &Setting, variable: &str, path: &str) -> Result<String, SettingsError> {
         if setting.key == "database" {
             let file = SecretFile::read(path.as_ref())?;
@@ -180,10 +180,11 @@ impl Values {
         })
     }
 
-    /// Takes the settings of this process's own variables. A stranger's may be no text; ours must be.
+    /// Takes the settings of this process's own variables. Other programs' variables need not be text; Doorward's must
+    /// be.
     ///
     /// # Errors
-    /// As of [`Values::environment`], or a variable of ours is no text.
+    /// As of [`Values::environment`], or a variable of Doorward is not valid text.
     pub fn own_environment(&mut self) -> Result<(), SettingsError> {
         let ours = std::env::vars_os().filter_map(|(name, value)| {
             let name = name.into_string().ok().filter(|name| name.starts_with("DOORWARD_"))?;
@@ -197,7 +198,7 @@ impl Values {
         self.environment(ours.map(as_text).collect::<Result<Vec<_>, SettingsError>>()?)
     }
 
-    /// Each setting with its value and where it came from; what opens something is hidden.
+    /// Each setting with its value and its origin; secrets in it are hidden.
     pub fn shown(&self) -> impl Iterator<Item = (&str, String, &Origin)> {
         self.all.iter().map(|(key, (text, origin))| {
             let shown = hidden(text).unwrap_or_else(|| text.clone());
@@ -223,7 +224,7 @@ impl Values {
     }
 
     fn wrong(&self, key: &str, text: &str, origin: &Origin, problem: &str) -> SettingsError {
-        // A database URL may hold a password: the text that was refused is not repeated for it.
+        // A database URL may contain a password, so a refused one is not repeated.
         let shown = if key == "database" { String::new() } else { format!(" {text:?}") };
         let rows = self.rows();
         let row = rows.iter().find(|setting| setting.key == key && !setting.default.is_empty());
@@ -280,7 +281,7 @@ fn line_of(text: &str, span: Option<std::ops::Range<usize>>) -> String {
     before.map_or(String::new(), |before| format!(" (line {})", before.matches('\n').count() + 1))
 }
 
-/// A URL without its password; `None` for a text that has none.
+/// A URL with its password hidden; `None` if it has no password.
 fn hidden(text: &str) -> Option<String> {
     if is_postgres(text) && url::Url::parse(text).is_err() {
         // Several hosts with ports, or a password that should have been written as %XX.
@@ -295,7 +296,7 @@ fn hidden(text: &str) -> Option<String> {
     if url.password().is_some() {
         url.set_password(Some("hidden")).ok()?;
     }
-    // `?password=…` is another way to say it.
+    // `?password=…` is another way to give it.
     url.set_query(url.query().map(|_| "hidden").map(str::to_owned).as_deref());
     Some(url.to_string())
 }

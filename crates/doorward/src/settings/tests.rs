@@ -39,7 +39,7 @@ fn an_unknown_key_is_refused_with_the_nearest_known_one() {
         let error = read(&format!("{key} = \"x\"\n"), &[]).unwrap_err();
         assert!(error.hint.contains("secrets come from the variables"), "{error:?}");
     }
-    // What is like none isn't made to look like one.
+    // A text that is like no known one gets no suggestion.
     let error = read("foo = 1\n", &[]).unwrap_err();
     assert!(error.problem.contains("foo") && !error.hint.contains("did you mean"), "{error:?}");
 }

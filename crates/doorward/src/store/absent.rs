@@ -1,4 +1,5 @@
-//! An engine that this build lacks, since its crate feature is off. None can be made, so no method of it ever runs.
+//! An engine that this build lacks, since its crate feature is off. No value of it can exist, so none of its methods
+//! ever runs.
 #![allow(dead_code, reason = "each engine is asked for what it alone can do")]
 
 use super::tx::Outcome;

@@ -1,10 +1,10 @@
-//! What the database says of itself, for a check-up: the one place with SQL for one engine each.
+//! What the database reports about itself, for `doorward doctor`: the only SQL that is written for one engine.
 
 use doorward_core::Timestamp;
 
 use super::{Engine, Store, StoreError, values};
 
-/// The oldest PostgreSQL that its makers still mend.
+/// The oldest PostgreSQL that still gets fixes.
 const OLDEST: i64 = 140_000;
 
 /// The condition of the database.
@@ -12,9 +12,9 @@ const OLDEST: i64 = 140_000;
 pub struct Condition {
     /// The engine and its version.
     pub engine: String,
-    /// Its clock, where it has one of its own.
+    /// Its clock, if it has one of its own.
     pub now: Option<Timestamp>,
-    /// What should be otherwise, and what to do.
+    /// What is wrong, and what to do.
     pub warnings: Vec<(&'static str, &'static str)>,
 }
 
@@ -32,7 +32,7 @@ impl Store {
     /// Asks the database for its version, clock and safety.
     ///
     /// # Errors
-    /// [`StoreError`], as of every act.
+    /// [`StoreError`], as for every call.
     pub async fn condition(&self) -> Result<Condition, StoreError> {
         match self.0.engine {
             Engine::Sqlite(_) => self.of_sqlite().await,
@@ -40,7 +40,7 @@ impl Store {
         }
     }
 
-    /// Whether no program of ours has made its tables here.
+    /// Whether Doorward has made no tables here yet.
     pub(super) async fn is_empty(&self) -> Result<bool, StoreError> {
         let ledger = match self.0.engine {
             Engine::Sqlite(_) => {
@@ -52,7 +52,7 @@ impl Store {
         Ok(row.map(|row| row.get::<Option<String>>(0)).transpose()?.flatten().is_none())
     }
 
-    /// Sees that tables can be made. Since PostgreSQL 15 only the owner of a database may make them in `public`.
+    /// Checks that tables can be made. Since PostgreSQL 15 only the owner of a database may make them in `public`.
     pub(super) async fn require_create(&self) -> Result<(), StoreError> {
         if let Engine::Sqlite(_) = self.0.engine {
             return Ok(());

@@ -6,7 +6,7 @@ use prometheus_client::metrics::histogram::Histogram;
 use super::StoreError;
 use crate::counters::{self, Counts};
 
-/// How long acts take, by kind, and what they fail at.
+/// How long calls take, by kind, and why they fail.
 pub(crate) struct StoreCounts {
     pub(crate) seconds: Family<[(&'static str, &'static str); 1], Histogram>,
     pub(crate) errors: Counts,

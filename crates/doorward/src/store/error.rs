@@ -1,26 +1,25 @@
-/// Why the store did not do what it was asked. Nothing of it is kept where an act failed.
+/// Why a call of the store failed. If it fails, none of its changes is kept.
 ///
-/// An expected fork (an address that is taken, a generation that moved on) is a value and never one of these.
-/// The texts are for the log: they name tables and columns, never a value, a password or an address.
+/// An expected outcome (an address that is taken, a generation that moved on) is a value and never one of these. The
+/// texts are for the log: they name tables and columns, never a value, a password or an address.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum StoreError {
-    /// The database can't be reached, or can't write just now. Worth a later try.
+    /// The database can't be reached, or can't write just now. Try again later.
     #[error("the database is unavailable: {0}")]
     Unavailable(String),
-    /// There is no room left on the disk of the database.
+    /// The disk of the database is full.
     #[error("the disk of the database is full: {0}")]
     Full(String),
-    /// Too many acts are waiting already; this one was not begun.
+    /// Too many calls are waiting already; this one was not begun.
     #[error("the database is overloaded: too many acts are waiting for it")]
     Overloaded,
-    /// The act lost against others at the same time (SQLSTATE 40001, 40P01), or its connection was cut before it began,
-    /// each time that it was tried.
+    /// Every try lost against concurrent transactions (SQLSTATE 40001, 40P01), or lost its connection before it began.
     #[error("the act did not get through, though it was tried again and again: {0}")]
     Contended(String),
-    /// A constraint of the schema refused the act.
+    /// A constraint of the schema refused the statement.
     #[error("a constraint refused the act: {0}")]
     Conflict(String),
-    /// Something makes no sense: a value that doesn't decode, a query that the engine can't read, a broken file.
+    /// Something is invalid: a value that doesn't decode, a query that the engine can't parse, a broken file.
     #[error("the database and this program don't fit together: {0}")]
     Corrupt(String),
     /// The database can't be used as it is, or the settings don't lead to one. The text says what to do.
@@ -29,17 +28,17 @@ pub enum StoreError {
 }
 
 impl StoreError {
-    /// Whether the same act may well succeed a little later.
+    /// Whether the same call may well succeed a little later.
     pub fn is_transient(&self) -> bool {
         matches!(self, Self::Unavailable(_) | Self::Full(_) | Self::Overloaded | Self::Contended(_))
     }
 
-    /// Whether the act was turned away because too many were waiting.
+    /// Whether the call was refused because too many were waiting.
     pub fn is_overloaded(&self) -> bool {
         matches!(self, Self::Overloaded)
     }
 
-    /// Whether a constraint of the schema refused the act.
+    /// Whether a constraint of the schema refused the call.
     pub fn is_conflict(&self) -> bool {
         matches!(self, Self::Conflict(_))
     }

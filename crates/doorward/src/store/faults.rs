@@ -5,10 +5,10 @@ use tokio::sync::Notify;
 
 use super::{StoreError, Tx};
 
-/// What goes wrong in a store under test.
+/// How a store under test fails.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fault {
-    /// A statement, or the end of a transaction, fails; of its transaction nothing is kept.
+    /// A statement, or the end of a transaction, fails; nothing of its transaction is kept.
     Fails,
     /// A call is done, and its answer is lost on the way back.
     LosesItsAnswer,
@@ -42,23 +42,23 @@ pub struct Faults {
 #[derive(Default)]
 struct Armed {
     fault: Option<Fault>,
-    /// How many go well before.
+    /// How many calls succeed before it.
     before: usize,
     met: bool,
 }
 
 impl Faults {
-    /// Lets the `nth` statement or call from now meet this fault; 0 is the next one.
+    /// Gives this fault to the `nth` statement or call from now; 0 is the next one.
     pub fn arm(&self, fault: Fault, nth: usize) {
         *self.armed() = Armed { fault: Some(fault), before: nth, met: false };
     }
 
-    /// Lets everything go well again; says whether the fault was met.
+    /// Ends all faults; returns whether the fault occurred.
     pub fn disarm(&self) -> bool {
         std::mem::take(&mut *self.armed()).met
     }
 
-    /// From now on this fails.
+    /// Makes this fail from now on.
     pub fn outage(&self, outage: Outage) {
         *self.outage.lock().unwrap_or_else(PoisonError::into_inner) = outage;
     }
@@ -68,7 +68,7 @@ impl Faults {
         self.reached.notified().await;
     }
 
-    /// Lets the call go on that is held, if it still is.
+    /// Lets the held call go on, if there is one.
     pub fn release(&self) {
         self.released.notify_waiters();
     }
@@ -126,7 +126,7 @@ fn failure() -> StoreError {
     StoreError::Unavailable("a test let it fail".to_owned())
 }
 
-/// The same act, each statement of which can fail, and its end.
+/// The same transaction: each of its statements can fail, and so can its end.
 pub(super) fn within<F, T, E>(
     faults: Arc<Faults>,
     act: F,

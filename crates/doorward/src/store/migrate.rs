@@ -1,7 +1,7 @@
-//! Migrations: numbered SQL files in the program, each run once and noted in the table `migrations`.
+//! Migrations: numbered SQL files in the program. Each runs once and is recorded in the table `migrations`.
 //!
-//! They are written in PostgreSQL's words. What was released is never changed: its checksum is compared at every
-//! start, and a database with a migration that this program doesn't know is refused.
+//! They are written in PostgreSQL's dialect. A released one never changes: its checksum is compared at every start. A
+//! database with a migration that this program doesn't know is refused.
 
 use aws_lc_rs::digest;
 use doorward_core::Timestamp;
@@ -28,11 +28,11 @@ const LEDGER: &str = "CREATE TABLE IF NOT EXISTS migrations (
     applied_at BIGINT NOT NULL
 )";
 const APPLIED: &str = "SELECT version, checksum FROM migrations ORDER BY version";
-/// The row is the lock: a second node waits here for the first, and then finds the row there.
+/// The row is the lock: a second node waits here for the first, and then finds the row.
 const CLAIM: &str = "INSERT INTO migrations (version, checksum, applied_at) VALUES ($1, $2, $3)
     ON CONFLICT DO NOTHING RETURNING version";
 
-/// Runs what the database does not have yet, one transaction each.
+/// Runs those that the database does not have yet, one transaction each.
 pub(super) async fn run(store: &Store, all: &'static [Migration], now: Timestamp) -> Result<(), StoreError> {
     store.transaction(async |tx: &mut Tx| tx.migrate(LEDGER).await).await?;
     while let Some(next) = missing(store, all).await?.into_iter().next() {

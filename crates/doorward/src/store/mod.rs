@@ -1,15 +1,15 @@
 //! The store: one SQL text per query, for SQLite and for PostgreSQL.
 //!
 //! Parameters are `$1`, `$2` and so on; ids are 16 bytes, times microseconds. Only SQL that SQLite, PostgreSQL,
-//! CockroachDB and YugabyteDB understand alike:
-//! - casts only `AS BIGINT` and `AS TEXT`; a selected expression that is no column is cast, a parameter that may be
-//!   NULL too; `LIKE` on folded columns, with `ESCAPE`
-//! - a conflict of a unique column is `ON CONFLICT DO NOTHING RETURNING …`, never a caught error: that would end
-//!   PostgreSQL's transaction
-//! - no data-modifying `WITH`, no `FOR UPDATE`: what an act depends on, it writes first
+//! CockroachDB and YugabyteDB all understand:
+//! - the only casts are `AS BIGINT` and `AS TEXT`; a selected expression that is not a column has a cast, and so has a
+//!   parameter that may be NULL; `LIKE` on folded columns, with `ESCAPE`
+//! - for a unique column `ON CONFLICT DO NOTHING RETURNING …`, never a caught error, which would end PostgreSQL's
+//!   transaction
+//! - no data-modifying `WITH`, no `FOR UPDATE`: a transaction first writes the rows that it depends on
 //!
-//! A change is one guarded statement ([`Store::execute`]) or one [`Store::transaction`]; both are answered after
-//! the durable commit and go on to their end where the caller is dropped meanwhile.
+//! A change is one guarded statement ([`Store::execute`]) or one [`Store::transaction`]. Both answer after the durable
+//! commit, and run to their end even if the caller is dropped meanwhile.
 
 #[cfg(not(all(feature = "sqlite", feature = "postgres")))]
 mod absent;
@@ -85,25 +85,26 @@ pub struct StoreSettings {
 /// One of the two engines.
 #[derive(Debug, Clone)]
 pub enum Database {
-    /// A SQLite file, made with mode 0600 where it isn't there; its folder is. Not on a network file system.
+    /// A SQLite file, created with mode 0600 if it doesn't exist; its folder must exist. It must not be on a network
+    /// file system.
     Sqlite(PathBuf),
-    /// A PostgreSQL server, or one that speaks its language.
+    /// A PostgreSQL server, or one that speaks its protocol.
     Postgres(PostgresSettings),
 }
 
 /// How a PostgreSQL server is reached.
 #[derive(Debug, Clone)]
 pub struct PostgresSettings {
-    /// `postgres://user:password@host:5432/name?sslmode=require`. Where TLS is used, the server's
-    /// certificate is always verified. Beyond this machine it is required, unless the URL says `sslmode=disable`.
+    /// `postgres://user:password@host:5432/name?sslmode=require`. With TLS, the server's certificate is always
+    /// verified. Beyond this machine TLS is required, unless the URL says `sslmode=disable`.
     pub url: Secret,
     /// The most connections that are open at once; while one is opened there is one more for a moment.
     pub pool_size: usize,
-    /// How long one statement may take before the server cuts it.
+    /// How long one statement may take before the server cancels it.
     pub statement_timeout: Duration,
     /// A PEM file of further authorities that are trusted for the server's certificate.
     pub tls_ca_file: Option<PathBuf>,
-    /// Whether a pooler shares its connections to the server among its clients. Nothing is prepared then, and nothing
+    /// Whether a pooler shares its connections to the server among its clients. If so, nothing is prepared, and nothing
     /// is set that outlives a transaction.
     pub pooler: bool,
     /// How long to wait for a server that isn't up yet.
@@ -111,7 +112,7 @@ pub struct PostgresSettings {
 }
 
 impl Database {
-    /// Sees that the settings can be used, as far as they say it themselves.
+    /// Checks the settings without connecting.
     ///
     /// # Errors
     /// [`StoreError::Refused`], with what to do.
@@ -131,7 +132,7 @@ impl Database {
         }
     }
 
-    /// The same, for whoever doesn't wait for a server that isn't up.
+    /// The same, without waiting for a server that isn't up.
     pub fn at_once(self) -> Self {
         match self {
             Self::Sqlite(file) => Self::Sqlite(file),
@@ -147,7 +148,7 @@ pub(crate) fn is_postgres(text: &str) -> bool {
     text.starts_with("postgres://") || text.starts_with("postgresql://")
 }
 
-/// The open database. Cheap to clone; the last clone that is dropped closes it once what was queued is done.
+/// The open database. Cheap to clone; dropping the last clone closes it once the queue is done.
 #[derive(Clone)]
 pub struct Store(Arc<Inner>);
 
@@ -166,11 +167,11 @@ enum Engine {
 }
 
 impl Store {
-    /// Opens the database, and makes or migrates its tables; `now` is noted beside each migration.
+    /// Opens the database, and makes or migrates its tables; `now` is recorded with each migration.
     ///
     /// # Errors
-    /// [`StoreError::Refused`] for settings that lead nowhere and for a database that another version of Doorward
-    /// changed; [`StoreError::Unavailable`] where it can't be reached.
+    /// [`StoreError::Refused`] for settings that lead to no database, and for one that another version of Doorward
+    /// changed; [`StoreError::Unavailable`] if it can't be reached.
     pub async fn open(settings: &StoreSettings, now: Timestamp) -> Result<Self, StoreError> {
         let store = Self::connect(settings).await?;
         store.lacks().await?;
@@ -178,7 +179,7 @@ impl Store {
         Ok(store)
     }
 
-    /// The migrations that the database lacks. Nothing is changed, except that a SQLite file is made where there is none.
+    /// The migrations that the database lacks. Nothing is changed, except that a missing SQLite file is created.
     ///
     /// # Errors
     /// As [`Store::open`].
@@ -189,7 +190,7 @@ impl Store {
         Ok(missing?.into_iter().map(|migration| migration.version).collect())
     }
 
-    /// The migrations that the database lacks, if it lets us run them.
+    /// The migrations that the database lacks, if we may run them.
     async fn lacks(&self) -> Result<Vec<migrate::Migration>, StoreError> {
         let missing = match self.is_empty().await? {
             true => migrate::ALL.to_vec(),
@@ -220,7 +221,7 @@ impl Store {
     /// The first row of the answer, for reads of one row by an index.
     ///
     /// # Errors
-    /// [`StoreError`], as of every act.
+    /// [`StoreError`], as for every call.
     pub async fn find(&self, sql: &'static str, values: Vec<Value>) -> Result<Option<Row>, StoreError> {
         self.counted("read", async {
             match &self.0.engine {
@@ -234,7 +235,7 @@ impl Store {
     /// All rows of the answer, for reads of few rows by an index, and of tables that stay small.
     ///
     /// # Errors
-    /// [`StoreError`], as of every act.
+    /// [`StoreError`], as for every call.
     pub async fn list(&self, sql: &'static str, values: Vec<Value>) -> Result<Vec<Row>, StoreError> {
         self.counted("read", async {
             match &self.0.engine {
@@ -245,11 +246,11 @@ impl Store {
         .await
     }
 
-    /// The same for the loop that follows what other processes write. On SQLite it has a reader of its own: what ended
-    /// elsewhere is heard while every other reader is busy.
+    /// The same for the loop that follows other processes' writes. On SQLite it has a reader of its own, so that it
+    /// goes on while every other reader is busy.
     ///
     /// # Errors
-    /// [`StoreError`], as of every act.
+    /// [`StoreError`], as for every call.
     pub(crate) async fn follow(&self, sql: &'static str, values: Vec<Value>) -> Result<Vec<Row>, StoreError> {
         self.counted("read", async {
             match &self.0.engine {
@@ -260,11 +261,11 @@ impl Store {
         .await
     }
 
-    /// All rows of the answer, for whatever else a user asks for: scans, whose number of rows the query limits. A user has
-    /// one at a time; `None` for who needs no share, such as the command line.
+    /// All rows of the answer, for a user's other reads: scans, whose number of rows the query limits. A user has one
+    /// at a time; `None` for a caller without a share, such as the command line.
     ///
     /// # Errors
-    /// [`StoreError`], as of every act; [`StoreError::Overloaded`] if too many of this user's scans wait.
+    /// [`StoreError`], as for every call; [`StoreError::Overloaded`] if too many of this user's scans wait.
     pub async fn scan(
         &self,
         user: Option<UserId>,
@@ -284,7 +285,7 @@ impl Store {
         .await
     }
 
-    /// Runs one statement in a transaction of its own, and gives the number of rows that it changed.
+    /// Runs one statement in a transaction of its own, and returns the number of rows that it changed.
     ///
     /// # Errors
     /// [`StoreError`]; the statement changed nothing then.
@@ -300,14 +301,15 @@ impl Store {
         .await
     }
 
-    /// Runs `act` as one transaction: all of it is kept, or, if it fails, nothing.
+    /// Runs `act` as one transaction: all of it is kept or, if it fails, nothing.
     ///
-    /// The act may be run more than once before it is kept, and awaits nothing but its [`Tx`]: ids, times and random
-    /// bytes are made before it and moved into it. It is READ COMMITTED: what it depends on, it writes first.
+    /// The closure may run more than once before it is kept, and must await nothing but its [`Tx`]: make ids, times and
+    /// random bytes before it and move them in. The isolation is READ COMMITTED: it must first write the rows that it
+    /// depends on.
     ///
     /// # Errors
-    /// What `act` fails with, or [`StoreError`] if it could not be kept. After [`StoreError::Unavailable`] on PostgreSQL
-    /// it may have been kept all the same: the answer to the commit can get lost.
+    /// What `act` fails with, or [`StoreError`] if it could not be kept. After [`StoreError::Unavailable`] on
+    /// PostgreSQL it may have been kept all the same, since the answer to the commit can get lost.
     pub async fn transaction<F, T>(&self, act: F) -> Result<T, StoreError>
     where
         F: AsyncFn(&mut Tx) -> Result<T, StoreError> + Send + 'static,
@@ -316,7 +318,7 @@ impl Store {
         self.attempt(act).await
     }
 
-    /// As [`Store::transaction`], for an act that can refuse: nothing is kept of one that fails with any error.
+    /// As [`Store::transaction`], for a closure that can refuse: if it fails with any error, nothing is kept.
     ///
     /// # Errors
     /// As [`Store::transaction`].
@@ -350,22 +352,22 @@ impl Store {
         outcome
     }
 
-    /// What can be made to go wrong.
+    /// The faults that a test can cause.
     #[cfg(feature = "testing")]
     pub fn faults(&self) -> &Faults {
         &self.0.faults
     }
 
-    /// What was counted so far.
+    /// The counters.
     pub(crate) fn counts(&self) -> &StoreCounts {
         &self.0.counts
     }
 
-    /// A number that moves when another process (the command line, a second server) wrote to the database, and stays
-    /// for this store's own writes; `None` where the engine can't tell, so that something may have changed.
+    /// A number that changes when another process (the command line, a second server) wrote to the database, but not
+    /// with this store's own writes. `None` if the engine can't tell: something may have changed.
     ///
     /// # Errors
-    /// [`StoreError`], as of every act.
+    /// [`StoreError`], as for every call.
     pub async fn data_version(&self) -> Result<Option<i64>, StoreError> {
         match &self.0.engine {
             Engine::Sqlite(sqlite) => sqlite.data_version().await.map(Some),
@@ -373,15 +375,15 @@ impl Store {
         }
     }
 
-    /// Asks the database for a sign of life.
+    /// Checks that the database answers.
     ///
     /// # Errors
-    /// [`StoreError`] where there is none.
+    /// [`StoreError`] if it doesn't.
     pub async fn ping(&self) -> Result<(), StoreError> {
         self.find("SELECT CAST(1 AS BIGINT)", values![]).await.map(drop)
     }
 
-    /// Finishes what is queued and closes the database; everything later is [`StoreError::Unavailable`].
+    /// Finishes the queue and closes the database; every later call is [`StoreError::Unavailable`].
     pub async fn close(&self) {
         match &self.0.engine {
             Engine::Sqlite(sqlite) => sqlite.close().await,

@@ -1,4 +1,4 @@
-//! PostgreSQL: a pool of connections. Reads and single statements run where they are asked for; transactions run on a
+//! PostgreSQL: a pool of connections. Reads and single statements run in the caller's task. Transactions run on a
 //! thread of their own, apart from the request, so that a client that hangs up can't cut one.
 
 use std::collections::hash_map::RandomState;
@@ -20,16 +20,16 @@ use super::shares::Turn;
 use super::tx::Outcome;
 use super::{PostgresSettings, Row, StoreError, Tx, Value};
 
-/// The most acts that are under way or wait for a connection.
+/// The most calls that are under way or wait for a connection.
 pub(super) const QUEUE: usize = 1024;
-/// How often an act is tried that loses against others.
+/// How often a transaction is tried that loses against others.
 const TRIES: u32 = 10;
-/// How much longer than the limit of a statement the server's answer may take.
+/// How much longer than the statement limit the server's answer may take.
 const SLACK: Duration = Duration::from_secs(2);
 
 pub(super) struct Postgres {
     connections: Connections,
-    /// Acts for the thread that runs them; `None` asks it to end.
+    /// Transactions for the thread that runs them; `None` asks it to end.
     acts: mpsc::UnboundedSender<Option<Act>>,
     room: Arc<Semaphore>,
     thread: Mutex<Option<JoinHandle<()>>>,
@@ -48,7 +48,7 @@ type Act = Box<dyn FnOnce() -> Pin<Box<dyn Future<Output = ()>>> + Send>;
 impl Postgres {
     pub(super) async fn open(settings: &PostgresSettings) -> Result<Self, StoreError> {
         let (pool, way) = postgres_connect::pool(settings)?;
-        // The first connection tells whether the settings are right.
+        // The first connection shows whether the settings are right.
         let first = postgres_connect::first(&pool, settings.start_timeout).await?;
         postgres_connect::require_utf8(&first).await?;
         drop(first);
@@ -72,7 +72,7 @@ impl Postgres {
         self.connections.list(sql, values)
     }
 
-    /// In a task of its own: if the caller goes away, the server goes on with the statement, and it still has its turn.
+    /// In a task of its own: if the caller is dropped, the server goes on with the statement, which keeps its turn.
     pub(super) async fn scan(
         &self,
         sql: &'static str,
@@ -115,7 +115,7 @@ impl Postgres {
         .await
     }
 
-    /// Runs the act on the thread for acts, again where it lost against others, and waits for its answer.
+    /// Runs the transaction on its thread, again if it lost against others, and waits for its answer.
     async fn apart<F, T>(&self, act: F) -> Result<T, StoreError>
     where
         F: AsyncFn() -> Result<T, StoreError> + Send + 'static,
@@ -127,7 +127,7 @@ impl Postgres {
             Box::pin(async move {
                 let outcome = retried(act).await;
                 drop(place);
-                // The caller may be gone; the act was done all the same.
+                // The caller may be gone; the transaction was done all the same.
                 drop(reply.send(outcome));
             })
         });
@@ -138,7 +138,7 @@ impl Postgres {
     }
 
     pub(super) async fn close(&self) {
-        // Where the thread is gone already there is nothing to end.
+        // If the thread has ended already, there is nothing to end.
         drop(self.acts.send(None));
         let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(thread) = thread {
@@ -150,7 +150,7 @@ impl Postgres {
 
 impl Connections {
     async fn list(&self, sql: &str, values: &[Value]) -> Result<Vec<Row>, StoreError> {
-        // A loop and not `retried`: the compiler can't see that a closure which borrows may go from thread to thread.
+        // A loop instead of `retried`: the compiler can't prove that a closure which borrows is `Send`.
         for tried in 1..TRIES {
             match self.list_once(sql, values).await {
                 Err(StoreError::Contended(_)) => tokio::time::sleep(pause(tried)).await,
@@ -169,7 +169,7 @@ impl Connections {
     }
 }
 
-/// Starts the thread for acts. Their futures stay on it, so they need not be `Send`.
+/// Starts the thread for transactions. Their futures stay on it, so they need not be `Send`.
 fn start(mut queue: mpsc::UnboundedReceiver<Option<Act>>) -> std::io::Result<JoinHandle<()>> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     thread::Builder::new().name("store-acts".to_owned()).spawn(move || {
@@ -179,12 +179,12 @@ fn start(mut queue: mpsc::UnboundedReceiver<Option<Act>>) -> std::io::Result<Joi
                 drop(tokio::task::spawn_local(act()));
             }
         });
-        // Ends when the last act has.
+        // Ends after the last transaction.
         runtime.block_on(acts);
     })
 }
 
-/// Does it again, after a short and uneven pause, for as long as it loses against others at the same time.
+/// Repeats it, after a short random pause, while it loses against concurrent ones.
 async fn retried<T>(act: impl AsyncFn() -> Result<T, StoreError>) -> Result<T, StoreError> {
     for tried in 1..TRIES {
         match act().await {
@@ -195,15 +195,15 @@ async fn retried<T>(act: impl AsyncFn() -> Result<T, StoreError>) -> Result<T, S
     act().await
 }
 
-/// Up to 1 ms, 2 ms, 4 ms and so on. Two that met once would meet again after the same pause; the chance of a hasher's
-/// keys is good enough for that.
+/// Up to 1 ms, 2 ms, 4 ms and so on. Two that met once would meet again after the same pause; a hash map's random keys
+/// are random enough for that.
 fn pause(tried: u32) -> Duration {
     let longest = 1_000_u64 << tried.min(7);
     Duration::from_micros(RandomState::new().hash_one(tried) % longest)
 }
 
-/// A server that says nothing, or a network that swallows it. The connection is closed: what comes over it later would be
-/// taken for an answer to the next one's question.
+/// The server or the network doesn't answer. The connection is closed: a late answer on it would be taken for the
+/// answer to the next question.
 fn silent(client: Object) -> StoreError {
     drop(Object::take(client));
     StoreError::Unavailable("the server did not answer in time".to_owned())

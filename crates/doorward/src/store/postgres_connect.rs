@@ -1,4 +1,4 @@
-//! How PostgreSQL is reached: TLS, the time limits, and clear words for what goes wrong.
+//! The connection to PostgreSQL: TLS, time limits, and clear words for failures.
 
 use std::error::Error;
 use std::fmt::Write;
@@ -28,11 +28,11 @@ use super::postgres_url::{Parameter, Target};
 use super::{PostgresSettings, StoreError};
 use crate::clock::steady;
 
-/// How long connecting may take, and how long an act waits for a free connection.
+/// How long connecting may take, and how long a call waits for a free connection.
 const PATIENCE: Duration = Duration::from_secs(5);
-/// How long a server that says nothing, not even on the level of TCP, is taken to be alive.
+/// How long a server that is silent, even at the level of TCP, is believed to be alive.
 const SILENCE: Duration = Duration::from_secs(20);
-/// How often a server that isn't up yet is tried.
+/// How often to try a server that isn't up yet.
 const AGAIN: Duration = Duration::from_millis(500);
 
 /// Makes the pool; no connection is opened yet.
@@ -56,7 +56,7 @@ pub(super) fn pool(settings: &PostgresSettings) -> Result<(Pool, Way), StoreErro
         (builder, Way::Pooled(format!("BEGIN; {}", set(&parameters, true)).into()))
     } else {
         let set = set(&parameters, false);
-        // One proof at a time: each has a second connection, for which server and pooler have no more room than for one.
+        // One proof at a time: each opens a second connection, and server and pooler may have room for only one.
         let turn = Arc::new(Semaphore::new(1));
         let prepare = Hook::async_fn(move |client: &mut ClientWrapper, _| {
             let (config, tls, set, turn) = (config.clone(), tls.clone(), set.clone(), turn.clone());
@@ -86,7 +86,7 @@ fn set(parameters: &[Parameter], in_transaction: bool) -> String {
     sql
 }
 
-/// Proves that a new connection has a server process of its own, and sets there what has to hold.
+/// Proves that a new connection has a server process of its own, and sets its parameters there.
 async fn make_our_own(
     client: &ClientWrapper,
     config: &tokio_postgres::Config,
@@ -103,13 +103,13 @@ async fn make_our_own(
     })
 }
 
-/// What pgbouncer says of a parameter of the connection that it doesn't pass on.
+/// What pgbouncer says about a connection parameter that it doesn't pass on.
 const STARTUP: &str = "startup parameter";
 
-/// What the hook says of a connection that is no process's own.
+/// What the hook says about a connection that shares its server process.
 const SHARED: &str = "shared";
 
-/// The first connection. A server that isn't up yet is waited for; what waiting can't mend is said at once.
+/// The first connection. It waits for a server that isn't up yet; what waiting can't cure fails at once.
 pub(super) async fn first(pool: &Pool, patience: Duration) -> Result<Object, StoreError> {
     let begun = steady();
     let mut said = false;
@@ -147,7 +147,7 @@ fn may_come_up(error: &PoolError) -> bool {
     }
 }
 
-/// Refuses a database that keeps text in another encoding than the program writes.
+/// Refuses a database with another text encoding than the program writes.
 pub(super) async fn require_utf8(client: &ClientWrapper) -> Result<(), StoreError> {
     let answer = client.simple_query("SHOW server_encoding").await;
     let answer = answer.map_err(|error| StoreError::Unavailable(text(&error)))?;
@@ -172,7 +172,7 @@ fn completed(mut config: tokio_postgres::Config) -> tokio_postgres::Config {
     if config.get_application_name().is_none() {
         config.application_name("doorward");
     }
-    // Silently in the clear is what an attacker on the way would choose.
+    // An attacker on the path would choose the silent fallback to plain text.
     if config.get_ssl_mode() == SslMode::Prefer && leaves_the_machine(&config) {
         config.ssl_mode(SslMode::Require);
     }
@@ -189,7 +189,7 @@ fn leaves_the_machine(config: &tokio_postgres::Config) -> bool {
         Host::Tcp(name) => name != "localhost" && !name.parse().is_ok_and(|ip| is_local(&ip)),
         Host::Unix(_) => false,
     };
-    // Where addresses are given, names are only for the certificate.
+    // If addresses are given, names are only for the certificate.
     match config.get_hostaddrs() {
         [] => config.get_hosts().iter().any(away),
         addresses => !addresses.iter().all(is_local),
@@ -217,7 +217,7 @@ fn add_authorities(roots: &mut RootCertStore, file: &Path) -> Result<(), Box<dyn
     if roots.len() == before { Err("it holds none".into()) } else { Ok(()) }
 }
 
-/// Why there is no connection, in words that say what to do, and never with the password.
+/// Why there is no connection, with what to do, and never with the password.
 pub(super) fn pool_error(error: PoolError) -> StoreError {
     match error {
         PoolError::Timeout(TimeoutType::Wait) => {

@@ -1,4 +1,4 @@
-//! What an error of PostgreSQL or of its driver means to the store.
+//! Maps errors of PostgreSQL and of its driver to the store's.
 
 use std::error::Error;
 
@@ -7,8 +7,8 @@ use tokio_postgres::types::WrongType;
 
 use super::StoreError;
 
-/// As [`store_error`], for what has had no effect yet: a connection that turns out to be dead, as those of the pool are
-/// after a restart of the server, is worth another try.
+/// As [`store_error`], for a call that has had no effect yet. A dead connection, as all of the pool are after a restart
+/// of the server, is worth another try.
 pub(super) fn harmless(error: &tokio_postgres::Error) -> StoreError {
     let cut = match error.code() {
         None => true,
@@ -51,7 +51,7 @@ pub(super) fn store_error(error: &tokio_postgres::Error) -> StoreError {
     }
 }
 
-/// What the driver or the server says, without the details that hold values.
+/// The message of the driver or the server, without the details that hold values.
 pub(super) fn text(error: &tokio_postgres::Error) -> String {
     if let Some(said) = error.as_db_error() {
         return format!("{} ({})", said.message(), said.code().code());

@@ -1,8 +1,8 @@
 //! The proof that a new connection has a server process of its own.
 //!
-//! A pooler in transaction mode gives the server side of a connection to somebody else between two transactions. The
-//! driver names its statements `s0`, `s1` and so on, the same in each process, so that a process would run the SQL of
-//! another (attack X06). Nothing is prepared, and nothing is set, on a connection before this is through.
+//! Between two transactions, a pooler in transaction mode gives the server side of a connection to another client. The
+//! driver names its statements `s0`, `s1` and so on, the same in each process, so one process would run another's SQL
+//! (attack X06). Before this proof, nothing is prepared and nothing is set on a connection.
 
 use tokio_postgres::{Client, Config, Error, SimpleQueryMessage};
 use tokio_postgres_rustls::MakeRustlsConnect;
@@ -15,7 +15,7 @@ const LEAVE: &str = "COMMIT";
 
 /// Why there is no proof.
 pub(super) enum Unproven {
-    /// Somebody else was there, or the process changed.
+    /// Another client was there, or the process changed.
     Shared,
     /// The server could not be asked.
     Failed(Error),
@@ -27,7 +27,7 @@ impl From<Error> for Unproven {
     }
 }
 
-/// What to do about a connection that is shared.
+/// What to do about a shared connection.
 pub(super) fn refusal() -> StoreError {
     StoreError::Refused(
         "a pooler shares its connections to PostgreSQL among its clients (pool_mode = transaction), so statements that one \
@@ -49,8 +49,8 @@ struct End<'a> {
     process: String,
 }
 
-/// Sees that the server side of `ours` stays the same while another connection is busy, and that nobody has prepared
-/// anything there. It opens the other connection, and closes it again.
+/// Checks that the server side of `ours` stays the same while another connection is busy, and that nobody has prepared
+/// anything there. Opens the other connection, and closes it again.
 pub(super) async fn prove(ours: &Client, config: &Config, tls: MakeRustlsConnect) -> Result<(), Unproven> {
     let connecting = async { config.connect(tls).await.map_err(Unproven::from) };
     let (first, (other, connection)) = tokio::try_join!(look(ours, LOOK), connecting)?;
@@ -66,19 +66,21 @@ pub(super) async fn prove(ours: &Client, config: &Config, tls: MakeRustlsConnect
     in_turns(&ours, &other).await
 }
 
-/// Each stays while the other is inside a transaction. For `ours` these are several transactions.
+/// Each connection must keep its process while the other is inside a transaction. For `ours` these are several
+/// transactions.
 async fn while_busy(ours: &End<'_>, other: &End<'_>) -> Result<(), Unproven> {
     other.stays(LOOK_AND_STAY).await?;
     ours.stays(LOOK).await?;
-    // One round trip for both: the look is sent first, and a pooler frees the other server only after the answer to its `COMMIT`.
+    // One round trip for both: the query is sent first, and a pooler frees the other server only after the answer to
+    // its `COMMIT`.
     tokio::try_join!(ours.stays(LOOK), other.leaves())?;
     ours.stays(LOOK_AND_STAY).await?;
     tokio::try_join!(other.stays(LOOK), ours.leaves()).map(drop)
 }
 
-/// Each time a pooler has both servers free, and a choice. Each connection is asked twice before the other is: whether a
-/// pooler takes the server that was used last, the one that was not used for longest, or the next in a circle, somebody
-/// gets the other's. One that chose by chance among two would pass one in 256 times: it had two choices in `while_busy`.
+/// Each time a pooler has both servers free and must choose. Each connection is asked twice before the other is. So one
+/// of them gets the other's server, whether a pooler takes the last used one, the longest unused one, or the next in
+/// turn. A pooler that chose at random between two would pass once in 256 times: it had two choices in `while_busy`.
 async fn in_turns(ours: &End<'_>, other: &End<'_>) -> Result<(), Unproven> {
     for end in [other, ours, ours, other, other, ours] {
         end.stays(LOOK).await?;
@@ -87,7 +89,7 @@ async fn in_turns(ours: &End<'_>, other: &End<'_>) -> Result<(), Unproven> {
 }
 
 impl End<'_> {
-    /// Sees that the process is the same, and that nobody has prepared anything there.
+    /// Checks that the process is the same, and that nobody has prepared anything there.
     async fn stays(&self, question: &str) -> Result<(), Unproven> {
         let side = look(self.client, question).await?;
         if side.is_empty && side.process == self.process { Ok(()) } else { Err(Unproven::Shared) }
@@ -99,7 +101,7 @@ impl End<'_> {
     }
 }
 
-/// Asks without a prepared statement.
+/// Queries without a prepared statement.
 async fn look(client: &Client, question: &str) -> Result<Side, Unproven> {
     let answer = client.simple_query(question).await?;
     let row = answer.iter().find_map(|message| match message {

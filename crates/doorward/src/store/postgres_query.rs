@@ -14,15 +14,15 @@ use super::{Row, StoreError, Value};
 /// How statements go to the server.
 #[derive(Debug, Clone)]
 pub(super) enum Way {
-    /// The server's side of each connection is proven to be our own: statements are prepared once and used again.
+    /// Each connection is proven to have a server process of its own: statements are prepared once and used again.
     Own,
-    /// A pooler may give the server's side to somebody else after each transaction (attack X06): nothing is prepared,
-    /// and each transaction begins with these words, which set what has to hold in it.
+    /// A pooler may give the server side to another client after each transaction (attack X06). Nothing is prepared,
+    /// and each transaction begins with these statements, which set its parameters.
     Pooled(Arc<str>),
 }
 
 impl Way {
-    /// What begins a transaction.
+    /// The statements that begin a transaction.
     pub(super) fn begin(&self) -> &str {
         match self {
             Self::Own => "BEGIN",
@@ -30,7 +30,7 @@ impl Way {
         }
     }
 
-    /// Runs one statement, in a transaction of its own behind a pooler; all of it goes out at once then.
+    /// Runs one statement; behind a pooler in a transaction of its own, sent as one message.
     async fn alone<T>(
         &self,
         client: &ClientWrapper,
@@ -58,7 +58,7 @@ pub(super) async fn execute(
     change(client, way, sql, values).await.map_err(|error| store_error(&error))
 }
 
-/// As [`execute`], for a statement that is an act of its own.
+/// As [`execute`], for a statement that is a transaction of its own.
 pub(super) async fn execute_alone(
     client: &ClientWrapper,
     way: &Way,
@@ -77,7 +77,7 @@ pub(super) async fn list(
     rows(query(client, way, sql, values).await.map_err(|error| store_error(&error))?)
 }
 
-/// As [`list`], for a read of its own, which can be done again.
+/// As [`list`], for a read of its own, which can be repeated.
 pub(super) async fn read(
     client: &ClientWrapper,
     way: &Way,
@@ -121,7 +121,7 @@ fn parameters(values: &[Value]) -> Vec<&(dyn ToSql + Sync)> {
     values.iter().map(|value| value as &(dyn ToSql + Sync)).collect()
 }
 
-/// The values with their types, which nobody is asked for then.
+/// The values with their types, so that the server need not be asked for them.
 fn typed(values: &[Value]) -> Vec<(&(dyn ToSql + Sync), Type)> {
     let kind = |value: &Value| match value {
         Value::Null => Type::UNKNOWN,
@@ -139,7 +139,7 @@ pub(super) async fn migrate(client: &ClientWrapper, sql: &str) -> Result<(), Sto
         client.batch_execute(sql).await
     };
     run.await.map_err(|error| match error.code() {
-        // Two nodes that make the same table at once: IF NOT EXISTS does not wait, but the next try finds it there.
+        // Two nodes that make the same table at once: IF NOT EXISTS does not wait, but the next try finds the table.
         Some(&(SqlState::UNIQUE_VIOLATION | SqlState::DUPLICATE_TABLE | SqlState::DUPLICATE_OBJECT)) => {
             StoreError::Contended(text(&error))
         }
@@ -157,7 +157,7 @@ impl ToSql for Value {
         }
     }
 
-    /// Any type may be NULL; what else a value fits is asked of the value.
+    /// Any type may be NULL; otherwise the value decides which types it fits.
     fn accepts(_: &Type) -> bool {
         true
     }

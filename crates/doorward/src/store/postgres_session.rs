@@ -12,8 +12,8 @@ use super::{Row, StoreError, Value};
 /// How long a rollback may take before the connection is closed instead.
 const ROLLBACK_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// A connection with an open transaction. Dropped in the middle of it (a panic, a lost connection), it is closed
-/// rather than given back: the next one to use it would find itself in somebody else's transaction.
+/// A connection with an open transaction. If it is dropped inside the transaction (a panic, a lost connection), it is
+/// closed and not given back: its next user would be inside a foreign transaction.
 pub(super) struct Session {
     client: Option<Object>,
     way: Way,
@@ -26,7 +26,7 @@ impl Session {
     }
 
     pub(super) async fn begin(&self) -> Result<(), StoreError> {
-        // Nothing has been done yet, so a connection that turns out to be dead is worth another try.
+        // Nothing has been done yet, so a dead connection is worth another try.
         let begun =
             async { self.client()?.batch_execute(self.way.begin()).await.map_err(|error| harmless(&error)) };
         self.in_time(begun).await
@@ -40,7 +40,7 @@ impl Session {
         self.in_time(query::list(self.client()?, &self.way, sql, values)).await
     }
 
-    /// The statements of a migration, however long they take.
+    /// The statements of a migration, without a time limit.
     pub(super) async fn migrate(&self, sql: &str) -> Result<(), StoreError> {
         query::migrate(self.client()?, sql).await
     }
@@ -49,8 +49,8 @@ impl Session {
         self.client.as_deref().ok_or_else(StoreError::closed)
     }
 
-    /// One statement. Where the server stays silent, the ROLLBACK that follows fails by the same limit, and the
-    /// connection is closed.
+    /// One statement. If the server stays silent, the ROLLBACK that follows fails by the same limit, and the connection
+    /// is closed.
     async fn in_time<T>(
         &self,
         statement: impl Future<Output = Result<T, StoreError>>,

@@ -1,4 +1,4 @@
-//! The URL of a PostgreSQL server: what each of its parameters means here, and clear words for the others.
+//! The URL of a PostgreSQL server: the meaning of each parameter here, and clear words for the others.
 
 use std::path::PathBuf;
 use std::str::FromStr;
@@ -10,7 +10,7 @@ use url::form_urlencoded;
 
 use super::{StoreError, is_postgres};
 
-/// What the driver understands by itself.
+/// Parameters that the driver understands itself.
 const OF_THE_DRIVER: [&str; 14] = [
     "user",
     "password",
@@ -28,7 +28,7 @@ const OF_THE_DRIVER: [&str; 14] = [
     "load_balance_hosts",
 ];
 
-/// What other programs' URLs say in other places, and what says it here.
+/// Parameters of other programs' URLs, and what to write instead.
 const ELSEWHERE: [(&[&str], &str); 6] = [
     (&["connection_limit", "pool_size", "max_pool_size"], "say postgres.pool_size in the settings"),
     (&["statement_timeout", "pool_timeout"], "say postgres.statement_timeout in the settings"),
@@ -47,7 +47,7 @@ const ELSEWHERE: [(&[&str], &str); 6] = [
     (&["service", "passfile"], "write host, user and password out; DOORWARD_DATABASE_FILE can hold the URL"),
 ];
 
-/// A URL, read.
+/// A parsed URL.
 pub(super) struct Target {
     /// For the driver.
     pub(super) config: Config,
@@ -55,9 +55,9 @@ pub(super) struct Target {
     pub(super) authorities: Vec<PathBuf>,
     /// Whether the URL says that there is a pooler.
     pub(super) pooler: bool,
-    /// Parameters of the server that hold for each transaction of ours.
+    /// Server parameters that hold for each of our transactions.
     pub(super) parameters: Vec<Parameter>,
-    /// The words of `options`, for a server of our own.
+    /// The text of `options`, for a server without a pooler.
     options: Option<String>,
 }
 
@@ -75,10 +75,10 @@ impl Parameter {
 }
 
 impl Target {
-    /// Reads the URL; `pooler` is what the settings say of one.
+    /// Parses the URL; `pooler` comes from the settings.
     ///
     /// # Errors
-    /// What cannot be read or has no meaning here; never with a value, which may be a piece of the password.
+    /// What cannot be read or has no meaning here. It never contains a value, which may be a piece of the password.
     pub(super) fn read(url: &Secret, pooler: bool) -> Result<Self, StoreError> {
         let text = str::from_utf8(url.expose()).unwrap_or_default();
         let after_login = text.find('@').unwrap_or_default();
@@ -139,7 +139,7 @@ impl Target {
         Ok(())
     }
 
-    /// A pooler passes no `options` on: there they are set in each transaction, as is all else.
+    /// A pooler passes no `options` on: behind one they are set in each transaction, like all other parameters.
     fn with_options(mut self) -> Result<Self, StoreError> {
         match self.options.take() {
             Some(words) if self.pooler => self.parameters.extend(parameters_of(&words)?),
@@ -221,7 +221,7 @@ fn refused(problem: &str) -> StoreError {
     StoreError::Refused(format!("the database URL: {problem}"))
 }
 
-/// A parameter that means nothing here. A key that does not look like one may be a piece of the password.
+/// A parameter that means nothing here. A key that doesn't look like one may be a piece of the password.
 fn unknown(key: &str) -> StoreError {
     if key.is_empty()
         || key.len() > 40

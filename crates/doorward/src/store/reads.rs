@@ -1,6 +1,6 @@
 use super::{Row, Store, StoreError, Tx, Value};
 
-/// What answers a read: the store, or a transaction that is under way.
+/// A source of reads: the store, or an open transaction.
 pub(crate) trait Reads {
     /// The first row of the answer.
     async fn find(&mut self, sql: &'static str, values: Vec<Value>) -> Result<Option<Row>, StoreError>;

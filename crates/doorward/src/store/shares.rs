@@ -1,5 +1,5 @@
-//! One user's share of the scans: one at a time, however many they ask for. The others wait for their turn outside of the
-//! queue that all share, and what is too many is refused.
+//! One user's share of the scans: one at a time, however many they ask for. The user's other scans wait for their turn
+//! outside the queue that all users share, and too many are refused.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -16,7 +16,7 @@ const WAITING: usize = 64;
 /// How long a scan waits for its turn.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// Who has scans that run or wait. Nobody else takes memory here.
+/// The users whose scans run or wait. Other users take no memory here.
 #[derive(Default)]
 pub(super) struct Shares(Mutex<HashMap<UserId, Share>>);
 
@@ -25,7 +25,8 @@ struct Share {
     turns: Arc<Semaphore>,
 }
 
-/// A scan that counts against its user's share until this is dropped: when it is done, not when its caller is gone.
+/// A scan that counts against its user's share until this is dropped: when the scan is done, not when its caller is
+/// gone.
 pub(super) struct Turn {
     shares: Arc<Shares>,
     user: UserId,
@@ -62,7 +63,7 @@ impl Shares {
 
 impl Drop for Turn {
     fn drop(&mut self) {
-        // The next one's turn comes before the share can be forgotten: never two at once.
+        // The next one gets its turn before the share can be removed, so two never run at once.
         drop(self.permit.take());
         let mut users = self.shares.users();
         if let Some(share) = users.get_mut(&self.user) {

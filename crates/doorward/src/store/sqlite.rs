@@ -1,6 +1,6 @@
-//! SQLite: one thread that writes, two for point reads, two for scans, and one that follows what other processes write. Each
-//! has a connection of its own and each kind a bounded queue, so that no runtime worker ever waits for the disk, no long
-//! scan delays a sign-in, and nothing delays what ended elsewhere.
+//! SQLite: one thread that writes, two for point reads, two for scans, and one that follows other processes' writes.
+//! Each has a connection of its own, and each kind a bounded queue. So no runtime worker ever waits for the disk, no
+//! long scan delays a sign-in, and nothing delays the news of ended sessions.
 
 use std::fs::OpenOptions;
 use std::os::unix::fs::OpenOptionsExt;
@@ -21,14 +21,15 @@ use super::sqlite_writer::{self, Act, Message};
 use super::tx::Outcome;
 use super::{Row, StoreError, Tx, Value};
 
-/// The most acts that wait for the writer, and reads that wait for each kind of reader.
+/// The most transactions that wait for the writer, and reads that wait for each kind of reader.
 pub(super) const QUEUE: usize = 1024;
-/// Prepared statements that a connection keeps: all that the program has.
+/// How many prepared statements a connection keeps: all that the program has.
 const STATEMENTS: usize = 256;
 const POINT_READERS: usize = 2;
-/// Two: one user scans one at a time, so that a long scan keeps nobody else from theirs.
+/// Two: a user has one scan at a time, so a long one leaves room for other users.
 const SCAN_READERS: usize = 2;
-/// How long a read may take, and an act may wait until it is begun. A disk that hangs must not hold up everybody who asks.
+/// How long a read may take, and how long a transaction may wait for its start. A disk that hangs must not hold up
+/// every caller.
 pub(super) const PATIENCE: Duration = Duration::from_secs(10);
 
 pub(super) struct Sqlite {
@@ -52,7 +53,7 @@ impl Sqlite {
     }
 
     fn open_blocking(file: &Path) -> Result<Self, StoreError> {
-        // The connection that writes comes first: it makes the file and the write-ahead log that readers need.
+        // The connection that writes is opened first: it makes the file and the write-ahead log that readers need.
         let writing = connect_writer(file)?;
         let (writer, acts) = bounded(QUEUE);
         let mut threads = vec![spawn("store-write", move || sqlite_writer::run(writing, &acts))?];
@@ -117,9 +118,9 @@ impl Sqlite {
         offer(&self.writer, Message::Act(Box::new(act)))?;
         let answered = match timeout(PATIENCE, &mut answer).await {
             Ok(answered) => answered,
-            // Taken back before the writer came to it: it never happens.
+            // Cancelled before the writer began it, so it never happens.
             Err(_) if !taken.swap(true, Ordering::SeqCst) => return Err(silent()),
-            // Under way: what comes of it is known only when it is done.
+            // Under way: the result is known only when it is done.
             Err(_) => answer.await,
         };
         answered.map_err(|_| StoreError::closed())?
@@ -137,7 +138,7 @@ impl Sqlite {
         let readers = readers.map(|(queue, number)| (queue.clone(), number));
         let writer = self.writer.clone();
         let closed = tokio::task::spawn_blocking(move || {
-            // A queue whose thread is gone already has nothing left to stop.
+            // A queue whose thread has ended already needs no stop.
             for (queue, number) in readers {
                 (0..number).for_each(|_| drop(queue.send(Read::Stop)));
             }
@@ -208,12 +209,12 @@ fn connect_writer(file: &Path) -> Result<Connection, StoreError> {
         let refused = format!("{} can't use a write-ahead log: put it on a local disk", file.display());
         return Err(StoreError::Refused(refused));
     }
-    // The log is cut back after a long reader let it grow.
+    // Truncates the log after a long reader let it grow.
     batch(&connection, "PRAGMA synchronous = FULL; PRAGMA journal_size_limit = 67108864")?;
     Ok(connection)
 }
 
-/// Turns the write-ahead log on. Where two processes make the file at once, SQLite answers "busy" without waiting.
+/// Turns the write-ahead log on. If two processes make the file at once, SQLite answers "busy" without waiting.
 fn write_ahead(connection: &Connection) -> Result<String, StoreError> {
     let mut tries = 0;
     loop {
@@ -241,8 +242,8 @@ fn connect(file: &Path, access: OpenFlags) -> Result<Connection, StoreError> {
     open().map_err(|error| store_error(&error))
 }
 
-/// Waits a millisecond for another process's lock, for 5 s in all. SQLite's own `busy_timeout` looks only every 100 ms
-/// in the end, and would miss the gaps that a busy writer leaves.
+/// Waits a millisecond for another process's lock, for 5 s in all. SQLite's own `busy_timeout` ends up looking only
+/// every 100 ms, and would miss the gaps that a busy writer leaves.
 fn wait_while_busy(tries: i32) -> bool {
     thread::sleep(Duration::from_millis(1));
     tries < 5_000

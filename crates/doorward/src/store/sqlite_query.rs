@@ -33,7 +33,7 @@ pub(super) fn batch(connection: &Connection, sql: &str) -> Result<(), StoreError
 }
 
 /// The prepared statement with its values bound. SQLite takes `$2` for a *name* and numbers names by their first
-/// appearance, so each parameter is bound by the number in its name: the first one may well be `$2`.
+/// appearance. So each parameter is bound by the number in its name: the first one may well be `$2`.
 fn bound<'a>(
     connection: &'a Connection,
     sql: &str,
@@ -50,7 +50,7 @@ fn bound<'a>(
         statement.raw_bind_parameter(index, value)?;
         highest = highest.max(number);
     }
-    // PostgreSQL refuses a value too many, and so do we.
+    // PostgreSQL refuses a value too many, so this does too.
     if highest == values.len() {
         Ok(statement)
     } else {
@@ -63,8 +63,8 @@ pub(super) fn migrate(connection: &Connection, sql: &str) -> Result<(), StoreErr
     batch(connection, &in_own_words(sql))
 }
 
-/// The same statements for SQLite: its type names, its clock, and strict tables, which hold the types that they name. There
-/// is no `;` in a literal, and comments are whole lines.
+/// Translates the same statements for SQLite: its type names, its clock, and strict tables, which enforce their column
+/// types. A literal contains no `;`, and comments are whole lines.
 pub(super) fn in_own_words(sql: &str) -> String {
     let code: String =
         sql.lines().filter(|line| !line.starts_with("--")).flat_map(|line| [line, "\n"]).collect();

@@ -1,5 +1,5 @@
-//! The one thread that writes to SQLite. It commits all acts that are waiting at once (group commit: one sync of the
-//! disk for all of them), and answers each only after that.
+//! The one thread that writes to SQLite. It commits all waiting transactions at once (group commit: one sync of the
+//! disk for all), and answers each only after that.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::pin;
@@ -16,7 +16,7 @@ use super::sqlite_query::store_error;
 use super::tx::Outcome;
 use super::{StoreError, Tx};
 
-/// The most acts that are committed at once, so that the first of them does not wait for ever.
+/// The most transactions that are committed at once, so that the first of them does not wait forever.
 const BATCH: usize = 256;
 
 pub(super) enum Message {
@@ -24,26 +24,26 @@ pub(super) enum Message {
     Act(Box<dyn Job>),
     /// Say whether another process wrote. Asked on this connection, since only its own writes don't count.
     Version(oneshot::Sender<Result<i64, StoreError>>),
-    /// Nothing more.
+    /// Stop.
     Stop,
 }
 
-/// An [`Act`] whose type is forgotten.
+/// An [`Act`] with its type erased.
 pub(super) trait Job: Send {
-    /// Whether it is to be run: its caller may have taken it back.
+    /// Whether to run it: its caller may have cancelled it.
     fn take(&self) -> bool;
 
-    /// Runs the act and says whether its changes are to be kept.
+    /// Runs it and returns whether to keep its changes.
     fn run(&mut self, tx: Tx) -> bool;
 
-    /// Tells the caller what came of it, where `end` is what came of the commit.
+    /// Tells the caller the result; `end` is the result of the commit.
     fn answer(self: Box<Self>, end: Result<(), StoreError>);
 }
 
-/// What a caller wants done in a transaction, and where the answer goes.
+/// A transaction that a caller wants, and where the answer goes.
 pub(super) struct Act<F, T, E> {
     act: F,
-    /// Set by the first of the two who come: the writer, who runs it then, or the caller, who has waited too long.
+    /// Set by the first of two: the writer, who then runs it, or the caller, who has waited too long.
     pub(super) taken: Arc<AtomicBool>,
     outcome: Outcome<T, E>,
     reply: oneshot::Sender<Outcome<T, E>>,
@@ -66,7 +66,7 @@ where
     }
 
     fn run(&mut self, mut tx: Tx) -> bool {
-        // A panic ends the act, not the thread: its savepoint is rolled back like that of any act that failed.
+        // A panic ends the transaction, not the thread: its savepoint is rolled back like that of any failed one.
         let ran = catch_unwind(AssertUnwindSafe(|| {
             let returned = poll_once((self.act)(&mut tx))?;
             tx.outcome(returned)
@@ -76,12 +76,12 @@ where
     }
 
     fn answer(self: Box<Self>, end: Result<(), StoreError>) {
-        // The caller may be gone; the act was done all the same.
+        // The caller may be gone; the transaction was done all the same.
         drop(self.reply.send(end.and(self.outcome)));
     }
 }
 
-/// Every method of a SQLite [`Tx`] is done when it returns, so an act that awaits nothing else is done at the first
+/// Every method of a SQLite [`Tx`] is done when it returns, so a closure that awaits nothing else is done at the first
 /// poll. One that isn't would hold up every other writer.
 fn poll_once<T>(act: impl Future<Output = T>) -> Result<T, StoreError> {
     match pin!(act).poll(&mut Context::from_waker(Waker::noop())) {
@@ -107,7 +107,7 @@ pub(super) fn run(connection: Connection, queue: &Receiver<Message>) {
     }
 }
 
-/// Runs the first act and those that wait behind it in one transaction; false once there is nothing more to do.
+/// Runs the first transaction and those that wait behind it in one; false once there is nothing more to do.
 fn commit_together(connection: &Rc<Connection>, first: Box<dyn Job>, queue: &Receiver<Message>) -> bool {
     let mut acts = Vec::new();
     let mut go_on = true;
@@ -117,7 +117,7 @@ fn commit_together(connection: &Rc<Connection>, first: Box<dyn Job>, queue: &Rec
         match message {
             Message::Act(act) if !act.take() => {}
             Message::Act(mut act) => {
-                // Where there is no transaction (any more), what waits would only wait for the same failure.
+                // If there is no transaction (any more), the others would only wait for the same failure.
                 end = end.and_then(|()| run_apart(connection, &mut *act));
                 acts.push(act);
             }
@@ -130,19 +130,19 @@ fn commit_together(connection: &Rc<Connection>, first: Box<dyn Job>, queue: &Rec
     }
     end = end.and_then(|()| statement(connection, "COMMIT"));
     if end.is_err() && !connection.is_autocommit() {
-        // A rollback fails only where the transaction is gone already.
+        // A rollback fails only if the transaction is gone already.
         drop(statement(connection, "ROLLBACK"));
     }
     acts.into_iter().for_each(|act| act.answer(end.clone()));
     go_on
 }
 
-/// Runs one act in a savepoint of its own, so that its failure does not undo its neighbours.
+/// Runs each one in a savepoint of its own, so that its failure does not undo its neighbours.
 fn run_apart(connection: &Rc<Connection>, act: &mut dyn Job) -> Result<(), StoreError> {
     statement(connection, "SAVEPOINT act")?;
     let keep = act.run(Tx::on_sqlite(Rc::clone(connection)));
     if connection.is_autocommit() {
-        // SQLite gives up the whole transaction by itself on a full disk, an I/O error or a lack of memory.
+        // SQLite itself gives up the whole transaction on a full disk, an I/O error or a lack of memory.
         return Err(StoreError::Full("the transaction was cut, or the disk fails".to_owned()));
     }
     if !keep {

@@ -1,4 +1,4 @@
-//! What holds on both engines; what is particular to one is below `tests/`.
+//! What holds on both engines; tests of one engine are below `tests/`.
 
 mod lint;
 mod migrations;
@@ -91,7 +91,7 @@ async fn parameters_go_by_their_number_out_of_order_and_repeated() {
         let row = store.find(find, values![1, "one"]).await.unwrap().unwrap();
         assert_eq!(row.get(0), Ok("one".to_owned()));
         assert!(store.find(find, values![1]).await.is_err());
-        // One too many is noticed if the statement is prepared, and harmless if it is not.
+        // A value too many is noticed if the statement is prepared, and harmless if it is not.
         if !matches!(&place.settings.database, Database::Postgres(postgres) if postgres.pooler) {
             assert!(store.find(find, values![1, "one", 3]).await.is_err());
         }
@@ -124,7 +124,7 @@ async fn an_act_that_refuses_keeps_nothing_and_leaves_its_neighbours_alone() {
         });
         assert_eq!(tokio::join!(refused, kept), (Err(Refusal::Taken), Ok(())));
         assert_eq!((value_of(&store, "refused").await, value_of(&store, "kept").await), (None, Some(1)));
-        // A failed statement wins over what the act makes of it.
+        // A failed statement wins over the closure's own result.
         let overlooked = store.attempt(async |tx: &mut Tx| {
             let _ = tx.execute(ADD, values!["kept", 2]).await;
             Err::<(), _>(Refusal::Taken)
@@ -203,7 +203,7 @@ async fn an_act_that_panics_fails_alone() {
                 Ok(())
             });
             assert!(panicking.await.unwrap_err().to_string().contains("panicked"));
-            // The next act may get the same connection, and must not find the half of another act in it.
+            // The next transaction may get the same connection, and must not find half of another one in it.
             let good = store
                 .transaction(async move |tx| tx.execute(ADD, values![format!("good {number}"), 1]).await);
             assert_eq!(good.await, Ok(1));
@@ -226,7 +226,7 @@ async fn an_act_goes_on_to_its_end_when_its_caller_is_gone() {
         });
         poll_once(&mut Box::pin(act));
         tell.recv().await.unwrap();
-        // The pool has four connections, the writer is one: none of them may be left in the middle of something.
+        // The pool has four connections, the writer is one: none of them may be left inside a transaction.
         for _ in 0..8 {
             store
                 .transaction(async |tx| tx.execute("UPDATE numbers SET value = 2", values![]).await)
@@ -298,7 +298,7 @@ async fn many_callers_at_once_lose_nothing() {
     .await;
 }
 
-/// As a handler calls the store. That this compiles inside `tokio::spawn` proves its future `Send`.
+/// Calls the store as a handler does. That this compiles inside `tokio::spawn` proves its future `Send`.
 async fn a_handler(store: Store, name: String) -> Result<usize, StoreError> {
     let kept = name.clone();
     let length = store
@@ -320,7 +320,7 @@ fn poll_once<T>(future: &mut std::pin::Pin<Box<impl Future<Output = T>>>) -> Opt
     }
 }
 
-/// Keeps the thread that runs the acts busy, so that they pile up, until the sender is dropped.
+/// Keeps the thread that runs the transactions busy, so that they pile up, until the sender is dropped.
 async fn hold_the_acts(store: &Store) -> mpsc::Sender<()> {
     let (release, released) = mpsc::channel::<()>();
     let (begun, has_begun) = tokio::sync::oneshot::channel();
@@ -340,7 +340,7 @@ const SLOW: &str = "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FRO
      SELECT CAST(count(*) AS BIGINT) FROM n";
 const QUICK: &str = "SELECT CAST(1 AS BIGINT)";
 
-/// Whether this isn't done yet, after a look at it.
+/// Whether this isn't done yet, after one poll.
 async fn is_waiting(what: impl Future) -> bool {
     tokio::select! {
         biased;

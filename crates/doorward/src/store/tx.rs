@@ -10,7 +10,7 @@ use super::postgres_session::Session;
 use super::sqlite_query as sqlite;
 use super::{Row, StoreError, Value};
 
-/// A transaction that is under way, as its act sees it.
+/// An open transaction, as its closure sees it.
 pub struct Tx {
     on: On,
     failed: Option<StoreError>,
@@ -18,7 +18,7 @@ pub struct Tx {
     pub(super) faults: Option<std::sync::Arc<super::Faults>>,
 }
 
-/// What came of an act: what it returned, of which only `Ok` is kept; or the failure of the store.
+/// The result of a transaction: what its closure returned, of which only `Ok` is kept; or the failure of the store.
 pub(super) type Outcome<T, E> = Result<Result<T, E>, StoreError>;
 
 enum On {
@@ -48,10 +48,10 @@ impl Tx {
         }
     }
 
-    /// Runs a statement and gives the number of rows that it changed.
+    /// Runs a statement and returns the number of rows that it changed.
     ///
     /// # Errors
-    /// [`StoreError`], after which the transaction is lost, whatever its act makes of it.
+    /// [`StoreError`], after which the transaction is lost, whatever its closure returns.
     pub async fn execute(&mut self, sql: &'static str, values: Vec<Value>) -> Result<u64, StoreError> {
         #[cfg(feature = "testing")]
         self.interrupted()?;
@@ -64,7 +64,7 @@ impl Tx {
         self.noted(outcome)
     }
 
-    /// The first row of the answer, of a `SELECT` or of `… RETURNING`.
+    /// The first row of the answer to a `SELECT` or to `… RETURNING`.
     ///
     /// # Errors
     /// As [`Tx::execute`].
@@ -80,7 +80,7 @@ impl Tx {
         self.noted(outcome)
     }
 
-    /// All rows of the answer, of a `SELECT` or of `… RETURNING`.
+    /// All rows of the answer to a `SELECT` or to `… RETURNING`.
     ///
     /// # Errors
     /// As [`Tx::execute`].
@@ -96,7 +96,7 @@ impl Tx {
         self.noted(outcome)
     }
 
-    /// Fails where a test wants it so.
+    /// Fails if a test wants it to.
     #[cfg(feature = "testing")]
     fn interrupted(&mut self) -> Result<(), StoreError> {
         let outcome = self.faults.as_ref().map_or(Ok(()), |faults| faults.statement());
@@ -114,8 +114,8 @@ impl Tx {
         self.noted(outcome)
     }
 
-    /// Remembers a failure: after one, PostgreSQL answers even COMMIT with a silent rollback, so that an act which
-    /// overlooks it must not be told that it was kept. SQLite is held to the same rule.
+    /// Remembers a failure: after one, PostgreSQL answers even COMMIT with a silent rollback, so a transaction that
+    /// ignores a failed statement must still fail. SQLite follows the same rule.
     fn noted<T>(&mut self, outcome: Result<T, StoreError>) -> Result<T, StoreError> {
         if let Err(error) = &outcome {
             self.failed.get_or_insert_with(|| error.clone());
@@ -123,7 +123,7 @@ impl Tx {
         outcome
     }
 
-    /// What came of the act: its first failed statement, or else what it returned.
+    /// The result of the transaction: its first failed statement, otherwise what it returned.
     pub(super) fn outcome<T, E>(&mut self, returned: Result<T, E>) -> Outcome<T, E> {
         self.failed.take().map_or(Ok(returned), Err)
     }

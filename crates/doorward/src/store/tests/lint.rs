@@ -1,4 +1,4 @@
-//! Reads the SQL in the crate's sources: only what every engine understands, and all of it must prepare on each.
+//! Reads the SQL in the crate's sources: every engine must understand all of it, and prepare it.
 
 use std::path::Path;
 
@@ -18,7 +18,7 @@ fn statements() -> Vec<Statement> {
     while let Some(folder) = folders.pop() {
         for entry in std::fs::read_dir(folder).unwrap() {
             let path = entry.unwrap().path();
-            // And those whose questions are about the engine itself.
+            // And those that query the engine itself.
             let ours = path.components().any(|part| part.as_os_str() == "tests")
                 || path.ends_with("store/tests.rs")
                 || ["condition.rs", "postgres_connect.rs", "postgres_proof.rs"]

@@ -74,7 +74,7 @@ async fn d06_several_nodes_that_start_at_once_run_each_migration_once() {
     .await;
 }
 
-/// A role that was changed lately, one that was changed long ago, and a user who was deleted since.
+/// A role that changed recently, one that changed long ago, and a user who was deleted since.
 #[tokio::test]
 async fn tokens_from_before_claims_versions_are_stale_only_if_their_user_has_changed_lately() {
     on_each_engine(async |place| {

@@ -1,4 +1,4 @@
-//! What is particular to PostgreSQL: losing against others, lost connections, and the way to the server.
+//! Tests of PostgreSQL alone: losing against concurrent transactions, lost connections, and connecting.
 
 use super::place::{postgres_at, postgres_or_a_loud_skip};
 use super::*;
@@ -179,7 +179,7 @@ async fn tls_is_verified_against_the_given_authority() {
     }
 }
 
-/// A way to the server on which nothing moves while it is blocked.
+/// A proxy to the server that passes nothing on while it is blocked.
 async fn blockable(server: &str) -> (String, tokio::sync::watch::Sender<bool>) {
     let mut url = url::Url::parse(server).unwrap();
     let target = format!("127.0.0.1:{}", url.port().unwrap());
@@ -276,7 +276,7 @@ async fn while_connections_are_opened_there_is_one_more_than_the_pool_has() {
         answer.unwrap();
     }
     let most = most.load(Ordering::SeqCst);
-    // One that is closed may not have gone yet when the next is opened.
+    // A closed connection may not have gone yet when the next is opened.
     assert!((6..=8).contains(&most), "{most}");
     store.close().await;
 }

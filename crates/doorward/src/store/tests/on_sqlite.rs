@@ -1,4 +1,4 @@
-//! What is particular to SQLite: the queue, the group commit, and other processes on the same file.
+//! Tests of SQLite alone: the queue, the group commit, and other processes on the same file.
 
 use std::os::unix::fs::PermissionsExt;
 
@@ -75,7 +75,7 @@ async fn where_the_commit_fails_nobody_is_told_that_it_was_done() {
     let release = hold_the_acts(&store).await;
     let mut innocent = Box::pin(store.execute(ADD, values!["a", 1]));
     let mut failing = Box::pin(store.transaction(async |tx| {
-        // A foreign key that is looked at only at the commit.
+        // A foreign key that is checked only at the commit.
         tx.migrate("PRAGMA defer_foreign_keys = ON").await?;
         let orphan = "INSERT INTO one_time_links (hash, id, purpose, user_id, created_at, expires_at)
             VALUES ($1, $1, 'reset', $1, 1, 1)";
@@ -132,7 +132,7 @@ async fn the_data_version_moves_with_another_process_and_stays_for_our_own_write
 
     let between = store.data_version().await.unwrap();
     other.execute("UPDATE numbers SET value = 2", []).unwrap();
-    // Ours comes in between, and must not hide theirs.
+    // This store's write comes between, and must not hide the other's.
     store.execute("UPDATE numbers SET value = value + 1", values![]).await.unwrap();
     assert_ne!(store.data_version().await.unwrap(), between);
     assert_eq!(value_of(&store, "theirs").await, Some(3));

@@ -57,7 +57,7 @@ impl Place {
     }
 }
 
-/// Runs the test on SQLite, and on PostgreSQL if there is one: with connections of our own, and as behind a pooler.
+/// Runs the test on SQLite, and on PostgreSQL if there is one: with direct connections, and as behind a pooler.
 pub(crate) async fn on_each_engine(test: impl AsyncFn(&Place)) {
     let place = Place::sqlite();
     test(&place).await;
