@@ -1,4 +1,4 @@
-//! What every handler may reach.
+//! The parts that every handler may use.
 
 mod assemble;
 mod contributions;
@@ -70,15 +70,15 @@ pub struct Parts {
     pub throttle: Arc<Throttle>,
     /// Signing keys.
     pub keys: Arc<Keys>,
-    /// What is over.
+    /// Revocations.
     pub revocations: Arc<Revocations>,
-    /// What checks requests.
+    /// Checks requests.
     pub guard: Guard,
-    /// Programs that may ask and follow.
+    /// Registered clients.
     pub clients: Clients,
-    /// What others are told of what is over.
+    /// The feed of revocations for other programs.
     pub(crate) feed: Arc<Feed>,
-    /// What the application around it does at sign-ins.
+    /// The hooks of the embedding application.
     pub hooks: Hooks,
     pub(crate) acts: Acts,
     pub(crate) metrics: Metrics,
@@ -109,7 +109,7 @@ impl FromRef<App> for Guard {
 }
 
 impl App {
-    /// The address that the server really listens on; a setting of port 0 doesn't say it.
+    /// The address that the server really listens on, since the setting may have port 0.
     pub(crate) fn listens_on(&self, address: SocketAddr) {
         self.listening.get_or_init(|| address);
     }
@@ -123,21 +123,21 @@ impl App {
         Ok(self.throttle.follow(&self.store).await?)
     }
 
-    /// What links begin with.
+    /// The start of links.
     pub(crate) fn base_url(&self) -> String {
         self.settings.base_url(*self.listening.get().unwrap_or(&self.settings.listen))
     }
 
-    /// Now, for a handler.
+    /// The current time, for a handler.
     pub fn now(&self) -> Timestamp {
         self.clock.now()
     }
 
-    /// Whether new requests may be sent here: the store answers, and nobody asked the process to stop. Keys and
+    /// Whether new requests may be sent here: the store answers, and the process was not asked to stop. Keys and
     /// revocations are loaded, or there would be no `App`.
     ///
     /// # Errors
-    /// [`Error::Unavailable`] or [`Error::Overloaded`] where they may not.
+    /// [`Error::Unavailable`] or [`Error::Overloaded`] if they may not.
     pub(crate) async fn ready(&self) -> Result<(), Error> {
         if self.is_draining() {
             return Err(Error::Unavailable(Cause::default()));
@@ -145,7 +145,7 @@ impl App {
         Ok(self.store.ping().await?)
     }
 
-    /// From here on the process is about to stop.
+    /// Notes that the process is about to stop.
     pub(crate) fn drain(&self) {
         self.draining.send_replace(true);
     }
@@ -154,12 +154,12 @@ impl App {
         *self.draining.borrow()
     }
 
-    /// Ready once the process is about to stop.
+    /// Completes when the process is about to stop.
     pub(crate) async fn drained(&self) {
         let _ = self.draining.subscribe().wait_for(|drains| *drains).await;
     }
 
-    /// Writes what is still to be written, and closes the store: what comes later is answered with 503.
+    /// Writes what is still pending, and closes the store: later requests get 503.
     pub(crate) async fn close(&self) {
         self.drain();
         if let Err(error) = self.sessions.memory.flush().await {

@@ -9,7 +9,7 @@ use crate::store::{Row, Store, StoreError, Tx, values};
 use crate::users::rfc3339;
 use crate::wire::shape::shown;
 
-/// What happened: a kind of entry. A feature has its own ones in its folder.
+/// A kind of entry. A feature's own kinds are in its folder.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Action {
     /// Its name in the log and the API.
@@ -31,7 +31,7 @@ macro_rules! actions {
             $(#[doc = $doc] pub const $name: Self = Self::new($text, $doc);)+
         }
 
-        /// Those that are no feature's own.
+        /// Those that belong to no feature.
         pub(crate) const ACTIONS: &[Action] = &[$(Action::$name),+];
     };
 }
@@ -115,7 +115,7 @@ impl By {
     }
 }
 
-/// What the audit log says of an act. Who did it, from where and when, its [`Act`](crate::acts::Act) says.
+/// What the audit log says of an act. The [`Act`](crate::acts::Act) says who did it, from where and when.
 #[derive(Debug, Clone)]
 pub(crate) struct Entry {
     action: Action,
@@ -142,7 +142,7 @@ impl Entry {
         Self { session: Some(session), ..self }
     }
 
-    /// Exactly this.
+    /// With this detail.
     #[must_use]
     pub(crate) fn detail(self, detail: impl Into<String>) -> Self {
         Self { detail: Some(detail.into()), ..self }
@@ -167,7 +167,7 @@ pub(crate) async fn record(
     at: Timestamp,
     form: Option<posts::Hash>,
 ) -> Result<(), StoreError> {
-    // The id is a UUIDv7, so that pages go by time.
+    // The id is a UUIDv7, so that pages are in order of time.
     let id = SessionId::new(at, crate::random::bytes());
     let (ip, action) = (by.ip().map(|ip| ip.to_string()), entry.action.name);
     let actor = if let By::Admin(user, _) = by { Some(user) } else { None };
@@ -184,8 +184,8 @@ pub(crate) async fn record(
     }
 }
 
-/// Removes what names a user from all entries: the acts stay, the person goes. What others did to them stays with the
-/// address that it was done from.
+/// Removes the user's id and data from all entries: the acts stay, the person is removed. Acts of others on the user
+/// keep the address that they came from.
 pub(crate) async fn forget(tx: &mut Tx, user: UserId) -> Result<(), StoreError> {
     tx.execute(
         "UPDATE audit SET ip = CASE WHEN actor_id IS NULL THEN NULL ELSE ip END, detail = NULL, session_id = NULL, \
@@ -235,7 +235,7 @@ shown! {
 const PAGE: &str = "SELECT id, created_at, action, actor, occurrences, user_id, actor_id, session_id, ip, detail \
      FROM audit WHERE id < $1 ORDER BY id DESC LIMIT $2";
 
-/// A page of entries, the newest first, older than `before`, in the share of the user who asks.
+/// A page of entries, the newest first, older than `before`, as a scan of the user who asks.
 ///
 /// # Errors
 /// The store's.

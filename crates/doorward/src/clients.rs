@@ -1,7 +1,7 @@
 //! Registered clients: programs that may ask about tokens, end their sessions and follow the revocations.
 //!
-//! All of them are in memory, by the hash of their secret: no request, good or bad, costs a look at the store. Another
-//! process's changes are taken over as the table of revocations is followed.
+//! All of them are in memory, by the hash of their secret: no request, good or bad, queries the store. Another
+//! process's changes arrive with the table of revocations.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -24,7 +24,7 @@ use crate::throttle::{Kind, Throttle};
 use crate::users::rfc3339;
 use crate::wire::shape::shown;
 
-/// How many there may be: all are in memory.
+/// How many there may be, since all are in memory.
 const MOST: i64 = 1_000;
 
 shown! {
@@ -63,7 +63,7 @@ pub struct Clients {
     base: Base,
     throttle: Arc<Throttle>,
     known: ArcSwap<Known>,
-    /// One reading at a time, so that the last one stands.
+    /// One read at a time, so that the latest one wins.
     reading: Mutex<()>,
 }
 
@@ -100,12 +100,12 @@ impl Clients {
         hash.is_some_and(|own| constant_time::verify_slices_are_equal(&own, &secret.hash()).is_ok())
     }
 
-    /// Whether there is such a client.
+    /// Whether this client exists.
     pub(crate) fn has(&self, client: ClientId) -> bool {
         self.known.load().hashes.contains_key(&client)
     }
 
-    /// Registers a client, and gives its id and its secret, which is shown once.
+    /// Registers a client, and returns its id and its secret, which is shown once.
     ///
     /// # Errors
     /// There are too many; [`Error::ConfirmationRequired`], [`Error::Forbidden`]; the store's.
@@ -116,7 +116,7 @@ impl Clients {
         Ok((id, secret))
     }
 
-    /// A client that is none before [`Clients::register`]: so its secret can be shown first.
+    /// A client that doesn't exist before [`Clients::register`], so that its secret can be shown first.
     pub fn prepare(&self, name: &DisplayName) -> New {
         let (now, secret) = (self.base.clock.now(), OpaqueSecret::new(crate::random::bytes()));
         let id = ClientId::new(now, crate::random::bytes());
@@ -162,7 +162,7 @@ impl Clients {
         Ok(())
     }
 
-    /// Deletes a client: it is none from here on. `false` where there is no such client.
+    /// Deletes a client, which stops working at once. `false` if it doesn't exist.
     ///
     /// # Errors
     /// [`Error::Forbidden`]; the store's.
@@ -193,8 +193,8 @@ impl Clients {
         Asking { actor, roles, permission: permission::CLIENTS_WRITE, at }
     }
 
-    /// Puts a committed change in force here. It asks the store nothing, so it can't fail after the commit; the next look
-    /// at the store reads all clients again.
+    /// Puts a committed change in force here. It doesn't query the store, so it can't fail after the commit; the next
+    /// round of following reads all clients again.
     async fn take_over(&self, change: impl FnOnce(&mut HashMap<ClientId, [u8; 32]>)) {
         let _one = self.reading.lock().await;
         let known = self.known.load();
@@ -211,7 +211,7 @@ impl Clients {
         self.page(None, u32::try_from(MOST).unwrap_or(u32::MAX), None).await
     }
 
-    /// Some of them, the oldest first, in the share of the user who asks.
+    /// Some of them, the oldest first, as a scan of the user who asks.
     ///
     /// # Errors
     /// The store's.
@@ -230,7 +230,7 @@ impl Clients {
         Ok(shown.collect::<Result<_, StoreError>>()?)
     }
 
-    /// Takes over what was changed.
+    /// Applies changes of other processes.
     ///
     /// # Errors
     /// The store's; what is known stays.

@@ -1,4 +1,4 @@
-//! The time, as it is handed to every rule.
+//! The time, which is passed to every rule.
 
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, LazyLock};
@@ -7,16 +7,16 @@ use std::time::{Duration, UNIX_EPOCH};
 use doorward_core::Timestamp;
 use tokio::time::Instant;
 
-/// Tells the time: the system's, or one that a test moves.
+/// The source of the time: the system's clock, or one that a test moves.
 #[derive(Debug, Clone, Default)]
 pub struct Clock(Option<Arc<Manual>>);
 
 /// A clock that tests move.
 #[derive(Debug)]
 struct Manual {
-    /// What it says.
+    /// What the clock says.
     micros: AtomicI64,
-    /// What steady time says.
+    /// What monotonic time says.
     ran: AtomicU64,
 }
 
@@ -31,7 +31,7 @@ impl Clock {
         Self(Some(Arc::new(Manual { micros: AtomicI64::new(start.as_micros()), ran: AtomicU64::new(0) })))
     }
 
-    /// Now.
+    /// The current time.
     #[expect(clippy::disallowed_methods, reason = "the one place that asks the system")]
     pub fn now(&self) -> Timestamp {
         match &self.0 {
@@ -43,7 +43,7 @@ impl Clock {
         }
     }
 
-    /// How long time has gone on, however the clock was set meanwhile.
+    /// Monotonic time since the start, whatever the clock was set to meanwhile.
     pub(crate) fn ran(&self) -> Duration {
         static START: LazyLock<Instant> = LazyLock::new(steady);
         match &self.0 {
@@ -52,7 +52,7 @@ impl Clock {
         }
     }
 
-    /// Lets time go on for a manual clock; the system's stays as it is.
+    /// Moves a manual clock and its monotonic time; the system's stays as it is.
     pub fn advance(&self, by: Duration) {
         if let Some(manual) = &self.0 {
             manual.ran.fetch_add(u64::try_from(by.as_micros()).unwrap_or(u64::MAX), Ordering::SeqCst);
@@ -60,7 +60,7 @@ impl Clock {
         self.turn_ahead(by);
     }
 
-    /// Sets a manual clock ahead, while no time goes by.
+    /// Sets a manual clock ahead, without monotonic time.
     pub fn turn_ahead(&self, by: Duration) {
         if let Some(manual) = &self.0 {
             manual.micros.fetch_add(i64::try_from(by.as_micros()).unwrap_or(i64::MAX), Ordering::SeqCst);
@@ -75,7 +75,7 @@ impl Clock {
     }
 }
 
-/// Steady time, for the deadlines of connections, which no set clock moves.
+/// Monotonic time, for the deadlines of connections: setting the clock doesn't change it.
 pub(crate) fn steady() -> Instant {
     Instant::now()
 }

@@ -1,10 +1,10 @@
-//! The kinds of counters that each part of the program keeps of what it does.
+//! The kinds of counters that the parts of the program keep.
 
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::histogram::Histogram;
 
-/// Numbers by the values of one label, all of them written in this program.
+/// Counts by the values of one label, all of which are constants of this program.
 pub(crate) type Counts = Family<[(&'static str, &'static str); 1], Counter>;
 
 /// One more of this kind.

@@ -1,8 +1,9 @@
-//! The room on the disk of the data folder. While less than `data.reserve` is free, only what ends something, renews a
-//! credential or sets a password is written, so that nobody fills the disk and people can still sign out (attack X10).
+//! The room on the disk of the data folder. While less than `data.reserve` is free, only three kinds of writes are
+//! allowed: those that end something, renew a credential, or set a password. So nobody can fill the disk, and people
+//! can still sign out (attack X10).
 //!
-//! If another program fills it, the database has room of its own for that: see `store/ballast.rs`. A PostgreSQL database is
-//! on a disk that isn't seen from here.
+//! If another program fills the disk, the database has reserved room of its own: see `store/ballast.rs`. The disk of a
+//! PostgreSQL database can't be seen from here.
 
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -13,19 +14,19 @@ use crate::seldom::seldom;
 use crate::settings::Settings;
 use crate::store::{BALLAST, Store, StoreError};
 
-/// The disk, as it was seen last.
+/// The disk, as of the last check.
 pub struct Disk {
-    /// `None` where nothing is watched.
+    /// `None` if nothing is watched.
     folder: Option<PathBuf>,
     reserve: u64,
     free: AtomicU64,
     is_low: AtomicBool,
-    /// Whether the log says so.
+    /// Whether the log has reported it.
     is_told: AtomicBool,
     ballast: Mutex<Ballast>,
 }
 
-/// Where the room within the database is.
+/// The state of the reserved room within the database.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Ballast {
     /// As an earlier process left it.
@@ -35,7 +36,7 @@ enum Ballast {
 }
 
 impl Disk {
-    /// The disk of these settings, looked at once.
+    /// The disk of these settings, checked once.
     pub(crate) fn of(settings: &Settings) -> Self {
         let is_watched = settings.database.is_none() && settings.data_reserve > 0;
         let disk = Self {
@@ -50,12 +51,12 @@ impl Disk {
         disk
     }
 
-    /// Whether less than the reserve was free when last looked.
+    /// Whether less than the reserve was free at the last check.
     pub fn is_low(&self) -> bool {
         self.is_low.load(Ordering::Relaxed)
     }
 
-    /// For what adds to the database.
+    /// A check for acts that add to the database.
     ///
     /// # Errors
     /// [`Error::NoRoom`].
@@ -63,22 +64,22 @@ impl Disk {
         if self.is_low() { Err(Error::NoRoom) } else { Ok(()) }
     }
 
-    /// How many bytes were free when last looked; `None` where nothing is watched.
+    /// How many bytes were free at the last check; `None` if nothing is watched.
     pub(crate) fn free(&self) -> Option<u64> {
         self.folder.as_ref().map(|_| self.free.load(Ordering::Relaxed))
     }
 
-    /// Looks how much is free. Blocks for as long as the disk does.
+    /// Checks how much is free. Blocks for as long as the disk does.
     pub(crate) fn look(&self) {
         let Some(folder) = &self.folder else { return };
-        // What can't be asked stays as it was.
+        // If the disk can't be asked, the last answer stays.
         let Ok(found) = rustix::fs::statvfs(folder) else { return };
         let free = found.f_bavail.saturating_mul(found.f_frsize);
         self.free.store(free, Ordering::Relaxed);
         self.is_low.store(free < self.reserve, Ordering::Relaxed);
     }
 
-    /// Logs where the disk became nearly full, or has room again.
+    /// Logs when the disk becomes nearly full, and when it has room again.
     pub(crate) fn tell(&self) {
         let (is_low, free, reserve) = (self.is_low(), self.free.load(Ordering::Relaxed), self.reserve);
         match (self.is_told.swap(is_low, Ordering::Relaxed), is_low) {
@@ -98,7 +99,7 @@ impl Disk {
         }
     }
 
-    /// Leaves the room within the database to rows, or takes it again, as the disk was last seen.
+    /// Releases the reserved room within the database, or reserves it again, according to the last check.
     pub(crate) async fn balance(&self, store: &Store) {
         let ballast = *self.ballast.lock().unwrap_or_else(PoisonError::into_inner);
         let has_much = self.free.load(Ordering::Relaxed) >= self.reserve.saturating_add(4 * BALLAST);

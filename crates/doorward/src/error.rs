@@ -1,7 +1,7 @@
-//! THE error table: every refusal of the product is one row, with its status, code, message and advice.
+//! The one table of errors: every refusal of the product is one row, with its status, code, message and advice.
 //!
-//! An error is answered as `application/problem+json` (RFC 9457), or as a page where the reader is a browser. What went
-//! wrong inside is logged by the answer layer, and never sent.
+//! An error is answered as `application/problem+json` (RFC 9457), or as a page if the client is a browser. The cause of
+//! an internal failure is logged by the answer layer, and never sent.
 
 mod cause;
 
@@ -18,7 +18,7 @@ use serde::{Deserialize, Serialize};
 use crate::store::StoreError;
 pub(crate) use cause::Cause;
 
-/// The result of everything that a request can fail at.
+/// The result of everything that can fail in a request.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 macro_rules! errors {
@@ -30,7 +30,7 @@ macro_rules! errors {
             $status:ident $code:literal, $message:expr, do $advice:literal $(, in $form:ident)?;
         )+
     ) => {
-        /// What a request was refused for.
+        /// Why a request was refused.
         #[derive(Debug, Clone, PartialEq, Eq)]
         pub enum Error {
             /// The credential was refused: the guard's part of the table.
@@ -64,13 +64,13 @@ macro_rules! errors {
                     $(Self::Refused(Refusal::$refusal),)+
                     $(Self::$variant $(($example))?,)+
                 ];
-                // `unavailable` is the guard's too.
+                // `unavailable` is also one of the guard's codes.
                 all.retain(|error| *error != Self::Refused(Refusal::Unavailable));
                 all.sort_by_key(|error| error.row().0);
                 all
             }
 
-            /// Those that are about what was typed into a form, whose page says them.
+            /// Those about the input of a form, which its page shows.
             fn of_forms() -> Vec<Self> {
                 let mut all = Vec::new();
                 $($(
@@ -83,8 +83,8 @@ macro_rules! errors {
     };
 }
 
-// A row: variant, status, code, message, and what a client does about it. `in forms` marks what is about a form itself:
-// a form that is sent twice may be refused with it again.
+// A row: variant, status, code, message, and what a client does about it. `in forms` marks errors about a form itself:
+// a form that is sent twice may be refused with the same error again.
 errors! {
     guard {
         TokenMissing: UNAUTHORIZED, do "Sign in, and send the access token or the cookies.";
@@ -106,15 +106,15 @@ errors! {
     /// A cookie would cross the network in the clear.
     HttpsRequired: BAD_REQUEST "https_required", "Cookies need https here: open this site with https",
         do "Use https, or bearer mode.";
-    /// Unknown email or wrong password: nobody learns which.
+    /// Unknown email or wrong password: the answer doesn't tell which.
     InvalidCredentials: UNAUTHORIZED "invalid_credentials", "Invalid email or password",
         do "Let the person try again.", in forms;
-    /// The refresh token is malformed, forged, or of a session that is no more.
+    /// The refresh token is malformed, forged, or of a session that no longer exists.
     RefreshInvalid: UNAUTHORIZED "refresh_invalid", "Invalid refresh token: sign in again", do "Sign in again.";
     /// The refresh token was used before: its session was ended.
     RefreshReused: UNAUTHORIZED "refresh_reused", "This refresh token was used before: sign in again",
         do "Sign in again. If nobody copied the token: keep the successor that each refresh gives.";
-    /// The program that asks is no registered client, or its secret is wrong.
+    /// The program is not a registered client, or its secret is wrong.
     InvalidClient: UNAUTHORIZED "invalid_client", "This is for registered clients, with their id and secret",
         do "Check id and secret; `doorward client create` makes new ones.";
     /// The caller's role doesn't grant this.
@@ -128,11 +128,11 @@ errors! {
         FORBIDDEN "registration_closed", *text, do "Ask an admin for an invitation or an account.";
     /// The password was right, and the account is disabled.
     UserDisabled: FORBIDDEN "user_disabled", "This account is disabled", do "Ask an admin.", in forms;
-    /// The application that has Doorward inside refuses, with this message.
+    /// The embedding application refuses, with this message.
     RefusedByApplication(text: String, such as "What the application says".into()):
         FORBIDDEN "refused_by_application", text.clone(),
         do "Do what the message says: a hook of your application made it.";
-    /// The act needs the current password, and the request doesn't confirm it.
+    /// The act needs the current password, and the request doesn't have it.
     ConfirmationRequired: FORBIDDEN "confirmation_required", "This needs your current password as a confirmation",
         do "Send `current_password` with the request; with cookies, `POST /confirm` once does for ten minutes.";
     /// The current password, asked for again, was wrong.
@@ -140,25 +140,25 @@ errors! {
         do "Ask for the current password again.", in forms;
     /// There is nothing at this URL, or nothing that the caller may see.
     NotFound: NOT_FOUND "not_found", "There is nothing here", do "Check the address and the id.", in forms;
-    /// This URL has no such method, but these, as `Allow` writes them.
+    /// The URL doesn't support this method, but these, in the form of `Allow`.
     MethodNotAllowed(has: &'static str, such as "GET,HEAD"):
         METHOD_NOT_ALLOWED "method_not_allowed", no_method(has), do "Use one of those in `Allow`.";
     /// The client took too long to send its request.
     Timeout: REQUEST_TIMEOUT "timeout", "The request took too long to arrive", do "Send the request again, and faster.";
-    /// The form stands on a page of one account, and another is signed in where it arrives.
+    /// The form is on a page of one account, and the browser that sends it is signed in to another.
     OtherAccount: CONFLICT "other_account",
         "The page with this form shows another account than the one that is signed in now, so nothing was done",
         do "Open the page again, and see whose account it shows.";
-    /// Somebody has this email address.
+    /// Another account has this email address.
     EmailTaken: CONFLICT "email_taken", "This email address is already registered",
         do "Sign in with it, or use another address.", in forms;
-    /// It would leave nobody with the role admin.
+    /// It would leave no user with the role admin.
     LastAdmin: CONFLICT "last_admin", "This is the last admin: give the role to somebody else first",
         do "Make somebody else an admin first.", in forms;
     /// The body is larger than the limit, in bytes.
     TooLarge(limit: usize, such as 65_536):
         PAYLOAD_TOO_LARGE "too_large", too_large(*limit), do "Send less; the limit is `http.body_limit`.";
-    /// The body is of a type that is not read; the text says which or why.
+    /// The body is of a type that is not supported; the text says which or why.
     UnsupportedMediaType(what: &'static str, such as "The body has no Content-Type"):
         UNSUPPORTED_MEDIA_TYPE "unsupported_media_type", send_json(what),
         do "Send JSON as application/json, in UTF-8, without compression.";
@@ -169,13 +169,13 @@ errors! {
     /// Too many failures: wait.
     TooManyAttempts(wait: Duration, such as Duration::from_secs(30)):
         TOO_MANY_REQUESTS "too_many_attempts", try_again(*wait), do "Wait as long as `Retry-After` says.";
-    /// The disk is nearly full: what adds to the database has to wait.
+    /// The disk is nearly full: acts that add to the database have to wait.
     NoRoom: SERVICE_UNAVAILABLE "no_room", "The server's disk is nearly full, so nothing new is stored: try again later",
         do "Try again after `Retry-After`. Signing out, refreshing and a new password go on meanwhile.";
     /// More work is waiting than can be done in time.
     Overloaded: SERVICE_UNAVAILABLE "overloaded", "Too busy at the moment: try again",
         do "Keep what you hold, and try again after `Retry-After`.";
-    /// The store, or another part of ours, fails at the moment.
+    /// The store, or another part of the server, fails at the moment.
     Unavailable(_cause: Cause, such as Cause::default()):
         SERVICE_UNAVAILABLE "unavailable", "Temporarily unavailable: try again",
         do "Keep what you hold, and try again after `Retry-After`.";
@@ -191,12 +191,12 @@ pub struct FieldError {
 }
 
 impl Error {
-    /// Something of ours failed; the answer doesn't say what, the log does.
+    /// An internal failure; the log says what failed, the answer doesn't.
     pub(crate) fn unavailable(what: &'static str, why: impl fmt::Display) -> Self {
         Self::Unavailable(Cause::new(what, "", why))
     }
 
-    /// Why it is answered, for who logs it; empty where the code says it all.
+    /// The detail for the log; empty if the code says it all.
     pub(crate) fn into_cause(self) -> Cause {
         if let Self::Unavailable(cause) = self { cause } else { Cause::default() }
     }
@@ -206,7 +206,7 @@ impl Error {
         Self::InvalidInput(vec![FieldError { field: field.into(), message: message.into() }])
     }
 
-    /// The refusal of a form, to be repeated; `None` for what is not about the form itself, or may be over by now.
+    /// The refusal of a form, to be repeated; `None` for one that is not about the form itself, or may no longer hold.
     pub(crate) fn repeated(code: &str, message: String, fields: Vec<FieldError>) -> Option<Self> {
         match code {
             "invalid_input" => Some(Self::InvalidInput(fields)),
@@ -215,12 +215,12 @@ impl Error {
         }
     }
 
-    /// Whether only programs meet it, so that no page says it: a body that no form has, or a client's wrong secret.
+    /// Whether only programs can get it, so that no page shows it: a body that no form has, or a client's wrong secret.
     pub(crate) fn is_of_programs(&self) -> bool {
         matches!(self, Self::InvalidClient | Self::UnsupportedMediaType(_))
     }
 
-    /// When to try again, where that is known: in so many seconds, rounded up, as `Retry-After` says it.
+    /// When to try again, if that is known: in whole seconds, rounded up, as in `Retry-After`.
     pub fn retry_after(&self) -> Option<u64> {
         match self {
             Self::TooManyAttempts(wait) => Some(in_seconds(*wait)),
@@ -275,7 +275,7 @@ impl From<StoreError> for Error {
     }
 }
 
-/// The error goes to the answer layer among the response's extensions: only there are request id and reader known.
+/// The error goes to the answer layer among the response's extensions: only that layer knows request id and client.
 impl IntoResponse for Error {
     fn into_response(self) -> Response {
         let mut response = self.row().0.into_response();

@@ -1,7 +1,7 @@
-//! The feed of revocations: how an entry is written, and what happens at this moment, told to all who follow.
+//! The feed of revocations: how an entry is written, and how each new one reaches all followers.
 //!
-//! One task reads what is new, however many follow, and sends all of them the same bytes. Who fell behind those reads
-//! the table from their own position on. So nobody misses anything, and nobody's slowness costs memory.
+//! One task reads what is new, however many follow, and sends all of them the same bytes. A follower that falls behind
+//! reads the table from its own position on. So no follower misses anything, and a slow one costs no memory.
 
 use std::collections::HashMap;
 use std::convert::Infallible;
@@ -26,16 +26,16 @@ use crate::seldom::seldom;
 use crate::settings::Settings;
 use crate::store::{Store, StoreError, Tx, values};
 
-/// How many entries a page has, more or less.
+/// About how many entries a page has.
 pub(crate) const PAGE: u32 = 1_000;
-/// How often a follower is told that it misses nothing.
+/// How often a follower gets the event that nothing is missing.
 const HEARTBEAT: Duration = Duration::from_secs(5);
-/// How soon the table is read again where that failed.
+/// How soon the table is read again after a failure.
 const AGAIN: Duration = Duration::from_millis(500);
-/// How many news a follower may be behind before it has to read the table.
+/// How many messages a follower may be behind before it has to read the table.
 const BEHIND: usize = 64;
 
-/// What was told to all followers: everything after one position, up to another.
+/// A message to all followers: everything after one position, up to another.
 #[derive(Debug, Clone)]
 pub(crate) struct News {
     pub(crate) from: i64,
@@ -47,17 +47,17 @@ pub(crate) struct News {
 pub(crate) struct Feed {
     revocations: Arc<Revocations>,
     keys: Arc<Keys>,
-    /// Names the database: positions of another one mean nothing here.
+    /// Names the database: positions of another one are invalid here.
     epoch: String,
     /// The hash of the secret that opens the feed.
     secret: Option<[u8; 32]>,
-    /// How far everybody was told.
+    /// The position up to which all were informed.
     at: AtomicI64,
     live: broadcast::Sender<News>,
     places: Arc<Places>,
 }
 
-/// The places of those who follow.
+/// The places of the followers.
 struct Places {
     most: usize,
     most_of_one: usize,
@@ -70,7 +70,7 @@ struct Taken {
     of_clients: HashMap<ClientId, usize>,
 }
 
-/// A place among those who follow, until it is dropped.
+/// A follower's place, until it is dropped.
 pub(crate) struct Place {
     client: Option<ClientId>,
     places: Arc<Places>,
@@ -106,7 +106,7 @@ pub(crate) struct Followers {
 }
 
 impl Followers {
-    /// Those that the settings allow.
+    /// The limits of the settings.
     pub(crate) fn of(settings: &Settings) -> Self {
         Self { most: settings.feed_streams, most_of_one: settings.feed_streams_per_client }
     }
@@ -154,7 +154,7 @@ impl Feed {
         self.secret.is_some_and(|own| constant_time::verify_slices_are_equal(&own, &presented).is_ok())
     }
 
-    /// A place among those who follow; of a registered client, or of whoever has the secret.
+    /// Takes a place for a follower: a registered client, or a holder of the secret.
     ///
     /// # Errors
     /// [`Error::Overloaded`] if all are taken, or as many as one client may have.
@@ -176,24 +176,24 @@ impl Feed {
         self.places.taken().all
     }
 
-    /// How far everybody was told.
+    /// The position up to which all were informed.
     pub(crate) fn position(&self) -> i64 {
         self.at.load(Ordering::Relaxed)
     }
 
-    /// What is told from here on.
+    /// Subscribes to the messages from here on.
     pub(crate) fn listen(&self) -> broadcast::Receiver<News> {
         self.live.subscribe()
     }
 
-    /// A follower has read the table up to here. Where it is the only one, what comes is told from here on.
+    /// A follower has read the table up to here. If it is the only one, the messages start from here.
     pub(crate) fn caught_up(&self, position: i64) {
         if self.live.receiver_count() == 1 {
             self.at.fetch_max(position, Ordering::Relaxed);
         }
     }
 
-    /// A page of what was revoked after this position.
+    /// A page of the revocations after this position.
     ///
     /// # Errors
     /// The store's.
@@ -201,7 +201,7 @@ impl Feed {
         self.revocations.since(after, most).await
     }
 
-    /// The position that a follower says it has read up to; `None` where that is none of this database.
+    /// The position that a follower says it has read up to; `None` if it is not a position of this database.
     ///
     /// # Errors
     /// The store's.
@@ -215,7 +215,7 @@ impl Feed {
         }
     }
 
-    /// A position as followers know it.
+    /// A position as followers see it.
     pub(crate) fn id(&self, position: i64) -> String {
         format!("{}-{position}", self.epoch)
     }
@@ -226,13 +226,13 @@ impl Feed {
         URL_SAFE_NO_PAD.encode(digest.first_chunk::<12>().unwrap_or(&[0; 12]))
     }
 
-    /// The event that nothing up to this position is missing. To be sent only where the table was read just now.
+    /// Tells followers that they are complete up to `position`. Send it only right after reading the table.
     pub(crate) fn current(&self, position: i64) -> String {
         let data = json!({ "keys": self.keys() });
         format!("event: current\nid: {}\ndata: {data}\n\n", self.id(position))
     }
 
-    /// The event that tells a page, with the id of its end or without.
+    /// The event for a page, with the id of its end or without.
     pub(crate) fn revoked(&self, page: &Page, with_id: bool) -> String {
         let mut event = String::from("event: revoked\n");
         if with_id {
@@ -242,7 +242,7 @@ impl Feed {
         event
     }
 
-    /// Tells what is new as it comes, for as long as it is awaited.
+    /// Sends what is new as it comes, while it is awaited.
     pub(crate) async fn run(&self) -> Infallible {
         let mut beat = interval(HEARTBEAT);
         loop {
@@ -265,7 +265,7 @@ impl Feed {
         let from = self.at.load(Ordering::Relaxed);
         let page = self.page(from, PAGE).await?;
         let news = if page.more {
-            // Too much for all at once, or nobody followed for long: each reads it at their own speed.
+            // Too much for one message, or nobody followed for long: each follower reads it at its own speed.
             let last = self.revocations.last_position().await?;
             News { from: last, to: last, bytes: Bytes::new() }
         } else {

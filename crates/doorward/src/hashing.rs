@@ -1,7 +1,7 @@
-//! The pool that hashes passwords: as many threads as cores, of the lowest priority, behind a bounded queue.
+//! The thread pool that hashes passwords: as many threads as cores, at the lowest priority, behind a bounded queue.
 //!
-//! A hash takes 50 ms of a core on purpose. On the threads that answer requests it would stop everybody; here a storm of
-//! sign-ins waits, or is told to come back, and a protected request never notices.
+//! A hash takes 50 ms of a core, by design. On the threads that answer requests it would block everybody. Here a burst
+//! of sign-ins waits or gets 503, and protected requests are not delayed.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -22,7 +22,7 @@ use crate::counters;
 use crate::error::{Error, Result};
 use crate::seldom::seldom;
 
-/// How many hashes one network may have waiting once the queue is half full: it can't be filled by one.
+/// How many hashes of one network may wait once the queue is half full, so that one network can't fill it.
 const PER_NETWORK: usize = 4;
 
 type Job = Box<dyn FnOnce(&mut Scratch) + Send>;
@@ -36,7 +36,7 @@ pub struct Hashing {
     timeout: Duration,
     /// How long passwords waited.
     pub(crate) waited: Histogram,
-    /// How many came in vain.
+    /// Rejected requests.
     pub(crate) refused: Counter,
     #[cfg(feature = "testing")]
     jobs: Mutex<Vec<String>>,
@@ -46,7 +46,7 @@ impl Hashing {
     /// Starts the threads. `queue` hashes may wait, each no longer than `timeout`.
     ///
     /// # Errors
-    /// The system gives no threads.
+    /// If the system can't start a thread.
     pub fn start(policy: HashPolicy, queue: usize, timeout: Duration) -> std::io::Result<Self> {
         let threads = std::thread::available_parallelism()?.get();
         let (sender, jobs) = crossbeam_channel::bounded(queue);
@@ -81,7 +81,7 @@ impl Hashing {
     /// Hashes a new password.
     ///
     /// # Errors
-    /// [`Error::Overloaded`] where too many wait.
+    /// [`Error::Overloaded`] if too many wait.
     pub async fn hash(&self, password: Arc<Password>, from: IpAddr) -> Result<String> {
         #[cfg(feature = "testing")]
         self.note("hash".into());
@@ -91,11 +91,11 @@ impl Hashing {
         hashed.map_err(unusable)
     }
 
-    /// Whether the password is the one of the stored hash. Without one (no such user, no password set) it costs the same
+    /// Whether the stored hash is a hash of the password. Without one (no such user, no password set) it costs the same
     /// and is false.
     ///
     /// # Errors
-    /// [`Error::Overloaded`] where too many wait.
+    /// [`Error::Overloaded`] if too many wait.
     pub async fn verify(
         &self,
         password: Arc<Password>,
@@ -112,7 +112,7 @@ impl Hashing {
             Err(HashError::OutOfMemory) => Err(Error::Overloaded),
             Err(error) => {
                 seldom!(WARN, "a stored password hash cannot be verified: its user needs a reset link", %error);
-                // The work of an unknown address, so that time doesn't tell (attack E01).
+                // The same work for an unknown address, so that the time reveals nothing (attack E01).
                 let dummy = self.dummy.clone();
                 let _ =
                     self.run(from, move |scratch| password_hash::verify(&password, &dummy, scratch)).await;
@@ -146,7 +146,7 @@ impl Hashing {
         let job: Job = Box::new(move |scratch| {
             drop(place);
             waited.observe(since.elapsed().as_secs_f64());
-            // Taken back after the deadline, or the client is gone.
+            // Cancelled after the deadline, or the client is gone.
             if !begins.swap(true, Ordering::SeqCst) && !reply.is_closed() {
                 let _ = reply.send(work(scratch));
             }
@@ -160,7 +160,7 @@ impl Hashing {
         let answered = match tokio::time::timeout(self.timeout, &mut answer).await {
             Ok(answered) => answered,
             Err(_) if !taken.swap(true, Ordering::SeqCst) => return Err(Error::Overloaded),
-            // A password that is being compared counts as compared: its outcome is not thrown away (attack X09).
+            // A password that is being compared counts as compared: its result is not thrown away (attack X09).
             Err(_) => answer.await,
         };
         answered.map_err(|_| Error::unavailable("hashing a password failed", "it panicked"))
@@ -184,14 +184,14 @@ impl Hashing {
         self.jobs.lock().unwrap_or_else(PoisonError::into_inner).push(job);
     }
 
-    /// What was asked for since the last time: `hash`, or `verify` with the kind and cost of the stored hash. That is the
-    /// work that answers differ by (attack E01).
+    /// The work that was requested since the last call: `hash`, or `verify` with the kind and cost of the stored hash.
+    /// Answers may not differ in it (attack E01).
     pub fn take_jobs(&self) -> Vec<String> {
         std::mem::take(&mut self.jobs.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }
 
-/// One place in the queue, given up when the work begins or is dropped.
+/// One place in the queue, released when the work begins or is dropped.
 struct Place {
     network: IpAddr,
     waiting: Arc<Mutex<HashMap<IpAddr, usize>>>,
@@ -210,7 +210,7 @@ impl Drop for Place {
 }
 
 fn work(jobs: &Receiver<Job>) {
-    // Lowest priority, so that requests go first even where there is one core. Not allowed to: then without.
+    // Lowest priority, so that requests go first even on one core. If that isn't permitted, run without.
     let _ = rustix::process::setpriority_process(Some(rustix::thread::gettid()), 19);
     let mut scratch = Scratch::default();
     for job in jobs {

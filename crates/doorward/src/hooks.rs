@@ -1,4 +1,4 @@
-//! What an application that has Doorward inside says and does when people register and sign in.
+//! What an embedding application decides and does when people register and sign in.
 
 use std::net::IpAddr;
 use std::pin::Pin;
@@ -19,7 +19,7 @@ use crate::users::VouchedBy;
 const LONGEST_MESSAGE: usize = 400;
 const FAILED: &str = "a hook of the application failed";
 
-/// Who registers or signs in. Nobody sees the password.
+/// The person who registers or signs in. The password is never passed on.
 #[derive(Debug, Clone)]
 pub struct SigningIn {
     /// The account, also before it is made.
@@ -28,7 +28,7 @@ pub struct SigningIn {
     pub name: String,
     /// The address, in canonical form, as its owner or somebody else wrote it.
     pub email: Email,
-    /// Who vouched that the address is theirs. Nobody has before an account is made.
+    /// Who vouched for the address. None before the account is made.
     pub email_vouched_by: Option<VouchedBy>,
     /// The role; before an account is made, one that an invitation may still replace.
     pub role: RoleName,
@@ -38,7 +38,7 @@ pub struct SigningIn {
     pub ip: IpAddr,
 }
 
-/// Why a hook lets nobody through.
+/// Why a hook refuses.
 #[derive(Debug)]
 pub struct Veto(Why);
 
@@ -61,7 +61,7 @@ impl Veto {
     }
 }
 
-/// The application fails: 503 `unavailable`, and clients try again. So `?` does what it should with any other error.
+/// The application fails: 503 `unavailable`, and clients try again. So `?` does the right thing with any other error.
 impl<E: std::error::Error> From<E> for Veto {
     fn from(error: E) -> Self {
         Self(Why::Failed(error.to_string()))
@@ -71,11 +71,11 @@ impl<E: std::error::Error> From<E> for Veto {
 type Running<O> = Pin<Box<dyn Future<Output = O> + Send>>;
 type Hook<I, O> = Arc<dyn Fn(I) -> Running<O> + Send + Sync>;
 
-/// What the application does when people register and sign in, by JSON or a form. Admins who make accounts and the command
-/// line come past none of them.
+/// What the application does when people register and sign in, by JSON or a form. Hooks do not run for accounts made by
+/// an admin or the command line.
 ///
-/// A hook that panics, or takes longer than [`Hooks::limit`], is given up. Where it came before the act, the door stays
-/// closed: 503 `unavailable`.
+/// A hook that panics, or takes longer than [`Hooks::limit`], is aborted. If it runs before the act, the act is
+/// refused: 503 `unavailable`.
 ///
 /// ```
 /// use doorward::hooks::{Hooks, Veto};
@@ -123,8 +123,8 @@ impl Hooks {
         Self::default()
     }
 
-    /// May refuse an account, after the limits and before any other work. Whether the address is taken isn't known yet, so
-    /// the answer doesn't tell it.
+    /// May refuse an account, after the limits and before any other work. It is not yet known whether the address is
+    /// taken, so the answer doesn't reveal that.
     pub fn before_register<F, R>(mut self, hook: F) -> Self
     where
         F: Fn(SigningIn) -> R + Send + Sync + 'static,
@@ -134,8 +134,8 @@ impl Hooks {
         self
     }
 
-    /// Learns of an account that was made, before the answer goes out. It undoes nothing; a process that dies in between
-    /// never calls it.
+    /// Called after an account was made, before the answer goes out. It can't undo the account, and is never called if
+    /// the process dies in between.
     pub fn after_register<F, R>(mut self, hook: F) -> Self
     where
         F: Fn(SigningIn) -> R + Send + Sync + 'static,
@@ -145,7 +145,7 @@ impl Hooks {
         self
     }
 
-    /// May refuse a sign-in, after the right password only: nobody learns from it who has an account.
+    /// May refuse a sign-in, only after the right password, so that it reveals nothing about other people's accounts.
     pub fn before_login<F, R>(mut self, hook: F) -> Self
     where
         F: Fn(SigningIn) -> R + Send + Sync + 'static,
@@ -155,7 +155,7 @@ impl Hooks {
         self
     }
 
-    /// Learns of a sign-in, as [`Hooks::after_register`] does of an account.
+    /// Called after a sign-in, as [`Hooks::after_register`] is after a registration.
     pub fn after_login<F, R>(mut self, hook: F) -> Self
     where
         F: Fn(SigningIn) -> R + Send + Sync + 'static,
@@ -165,10 +165,10 @@ impl Hooks {
         self
     }
 
-    /// Says what this user's access tokens carry as the claim `app`: a struct or map of at most
-    /// [`AppClaims::MAX_LENGTH`] bytes as JSON, or `None`. It is asked for each token, at a sign-in (for a new account
-    /// before it is made) and at every refresh, and may refuse there too. In session mode there are no tokens. A handler
-    /// reads the claims with `Claims<T>`.
+    /// Returns the claim `app` for this user's access tokens: a struct or map of at most [`AppClaims::MAX_LENGTH`]
+    /// bytes as JSON, or `None`. It is called for each token, at a sign-in (for a new account before it is made) and at
+    /// every refresh, and may refuse there too. In session mode there are no tokens. A handler reads the claims with
+    /// `Claims<T>`.
     pub fn claims<F, R, C>(mut self, hook: F) -> Self
     where
         F: Fn(UserId) -> R + Send + Sync + 'static,
@@ -186,7 +186,7 @@ impl Hooks {
         self
     }
 
-    /// How long one hook may take; 5 seconds where nothing is said.
+    /// How long one hook may take; the default is 5 seconds.
     pub fn limit(mut self, limit: Duration) -> Self {
         self.limit = limit;
         self
@@ -212,7 +212,7 @@ impl Hooks {
         self.ask("claims", self.claims.as_ref(), user).await
     }
 
-    /// What a hook says; the usual where there is none.
+    /// The result of a hook; the default if there is none.
     async fn ask<I, O: Default + Send + 'static>(
         &self,
         name: &'static str,
@@ -235,7 +235,7 @@ impl Hooks {
         }
     }
 
-    /// In a task of its own: there a panic, and code that blocks its thread, cost no more than this one hook.
+    /// In a task of its own, where a panic, or code that blocks its thread, affects only this one hook.
     async fn run<I, O: Send + 'static>(&self, hook: &Hook<I, O>, input: I) -> Result<O, &'static str> {
         let mut running = tokio::spawn(hook(input));
         match tokio::time::timeout(self.limit, &mut running).await {
@@ -249,7 +249,7 @@ impl Hooks {
     }
 }
 
-/// The hook itself is called in the task too, not only what it returns.
+/// The task also contains the call of the hook, not only the future that it returns.
 fn boxed<I, O, F, R>(hook: F) -> Hook<I, O>
 where
     I: Send + 'static,

@@ -1,5 +1,5 @@
-//! The signing keys: made on first start, encrypted in the store, published before they sign, and verified with until
-//! the last token that they signed is dead.
+//! The signing keys: made on first start, encrypted in the store, and published before they sign. Each verifies until
+//! the last token that it signed has expired.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,16 +18,16 @@ use crate::error::{Error, Result};
 use crate::store::{Row, Store, StoreError, values};
 use crate::users::rfc3339;
 
-/// How long a new key is published before it signs: longer than anybody may keep the key set.
+/// How long a new key is published before it signs: longer than anybody may cache the key set.
 pub const PUBLISH_BEFORE_USE: Duration = Duration::from_secs(600);
-/// How long anybody may keep the key set.
+/// How long anybody may cache the key set.
 pub const JWKS_MAX_AGE: Duration = Duration::from_secs(300);
 /// How many keys may be published at once.
 const MOST: usize = 12;
 /// How long a retired key verifies beyond the last token that it signed.
 const MARGIN: Duration = Duration::from_secs(60);
 
-/// One key of the store, and when it does what.
+/// One key of the store, with its times.
 #[derive(Debug, Clone, Serialize)]
 pub struct Shown {
     /// Its id, in the header of every token that it signed.
@@ -38,11 +38,11 @@ pub struct Shown {
     pub state: &'static str,
     /// When it was made.
     pub created_at: String,
-    /// From when on it signs.
+    /// It signs from this time on.
     pub activates_at: String,
-    /// From when on it signs no more.
+    /// It no longer signs from this time on.
     pub retires_at: Option<String>,
-    /// From when on it verifies no more.
+    /// It no longer verifies from this time on.
     pub removed_at: Option<String>,
 }
 
@@ -52,22 +52,22 @@ struct Stored {
     life: KeyLife,
 }
 
-/// What is in force at one time.
+/// The keys in force at one time.
 struct InForce {
     signing: Arc<SigningKey>,
     jwks: String,
-    /// Which keys are published and which verify: what changes with time.
+    /// Which keys are published and which verify; this changes with time.
     outline: Vec<(String, &'static str)>,
     /// When time alone changes that.
     until: Option<Timestamp>,
 }
 
-/// What a loader does where the settings name another algorithm than the newest key has.
+/// What to do on loading if the settings name another algorithm than the newest key has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Algorithms {
-    /// Makes the next key, of the settings' algorithm: a server.
+    /// Makes the next key, with the settings' algorithm: for a server.
     AsSet,
-    /// Nothing: the command line, whose settings may not be the server's.
+    /// Nothing: for the command line, whose settings may not be the server's.
     AsStored,
 }
 
@@ -92,7 +92,7 @@ const RETIRE: &str =
     "UPDATE signing_keys SET retires_at = $2, removed_at = $3 WHERE kid <> $1 AND retires_at IS NULL";
 
 impl Keys {
-    /// Loads the keys, and makes the first one. With a shared secret that is the only key.
+    /// Loads the keys, and makes the first one. With a shared secret, that is the only key.
     ///
     /// # Errors
     /// The store fails, or holds keys that were sealed under another root secret.
@@ -129,15 +129,15 @@ impl Keys {
         Ok(keys)
     }
 
-    /// What verifies with these keys.
+    /// The verifier with these keys.
     pub fn verifier(&self) -> &Arc<Verifier> {
         &self.verifier
     }
 
-    /// Signs an access token, with what the application adds to it.
+    /// Signs an access token, with the application's claims.
     ///
     /// # Errors
-    /// The cryptography library's, which is our own failure.
+    /// If the cryptography library fails.
     pub fn issue(&self, claims: &Claims, app: &AppClaims) -> Result<String> {
         let (in_force, names) = (self.in_force.load(), self.verifier.expected());
         token::issue_with(&in_force.signing, names, claims, app)
@@ -147,7 +147,7 @@ impl Keys {
     /// Signs an assertion for the application of this audience.
     ///
     /// # Errors
-    /// As of [`Keys::issue`].
+    /// As for [`Keys::issue`].
     pub fn assert_identity(&self, audience: &str, claims: &Claims) -> Result<String> {
         let names = (self.verifier.expected().issuer.as_str(), audience);
         token::assert_identity(&self.in_force.load().signing, names, claims)
@@ -159,15 +159,16 @@ impl Keys {
         self.in_force.load().jwks.clone()
     }
 
-    /// Whether a key begins or ends about now.
+    /// Whether a key's state changes about now.
     pub fn are_due(&self, now: Timestamp) -> bool {
         self.in_force.load().until.is_some_and(|until| until <= now)
     }
 
-    /// Takes over what the store and the time changed. `all` puts keys in force even where nothing seems to have changed.
+    /// Applies changes in the store and those that come with time. `all` puts keys in force even if nothing seems to
+    /// have changed.
     ///
     /// # Errors
-    /// The store's; what is in force stays.
+    /// The store's; the keys in force stay.
     pub async fn follow(&self, now: Timestamp, all: bool) -> Result<(), StoreError> {
         if self.shared {
             return Ok(());
@@ -175,7 +176,7 @@ impl Keys {
         let (new, set) = InForce::at(&read(&self.store, &self.root).await?, now)?;
         let old = self.in_force.load();
         if all || (&new.outline, new.until) != (&old.outline, old.until) {
-            // The keys that verify come first: nothing is signed that can't be verified.
+            // The verifying keys are replaced first, so nothing is signed that can't be verified.
             self.verifier.replace_keys(set);
             self.in_force.store(Arc::new(new));
         }
@@ -185,7 +186,7 @@ impl Keys {
     /// Makes a new key, which signs from `activates_at` on; the others retire then.
     ///
     /// # Errors
-    /// The store's, or there is a shared secret, which is rotated by changing it.
+    /// The store's; or there is a shared secret, which is rotated by changing it.
     pub async fn rotate(
         &self,
         algorithm: Algorithm,
@@ -196,11 +197,11 @@ impl Keys {
         self.succeed(algorithm, (activates_at, removed_at), now).await
     }
 
-    /// Makes a new key that signs at once, and verifies nothing with the others from now on: somebody else has one. Every
-    /// client refreshes once.
+    /// Makes a new key that signs at once, and stops verifying with the others: one of them has leaked. Every client
+    /// refreshes once.
     ///
     /// # Errors
-    /// As of [`Keys::rotate`].
+    /// As for [`Keys::rotate`].
     pub async fn replace(&self, algorithm: Algorithm, now: Timestamp) -> Result<String, StoreError> {
         self.succeed(algorithm, (now, now), now).await
     }
@@ -245,7 +246,7 @@ impl Keys {
         Ok(read(&self.store, &self.root).await?.iter().map(shown).collect())
     }
 
-    /// Deletes the keys that were removed before this time: sessions of their tokens can't live any more.
+    /// Deletes the keys that were removed before this time: no session of their tokens can still be alive.
     ///
     /// # Errors
     /// The store's.
@@ -255,12 +256,12 @@ impl Keys {
 }
 
 impl InForce {
-    /// What is in force at `now`: the newest active key signs, and the next one is published already.
+    /// The keys in force at `now`: the newest active key signs, and the next one is published already.
     fn at(keys: &[Stored], now: Timestamp) -> Result<(Self, Verifying), StoreError> {
         let turns = keys.iter().flat_map(|stored| stored.life.turns());
         let until = turns.filter(|at| *at > now).min();
-        // A clock that was set back to before the first key's beginning, such as one that was ahead when it was made,
-        // stops no server: the first key is in force from ever (attack J43).
+        // A clock may have been set back to before the first key's start, for example if it was ahead when the key was
+        // made. The server works all the same: the first key is always in force (attack J43).
         let now =
             keys.iter().map(|stored| stored.life.activates_at).min().map_or(now, |first| now.max(first));
         let is = |stored: &Stored, state| stored.life.state(now) == state;
@@ -283,7 +284,7 @@ impl InForce {
     }
 }
 
-/// Makes the first key; or, where the settings name another algorithm than the newest key has, the next one.
+/// Makes the first key; or, if the settings name another algorithm than the newest key has, the next one.
 async fn prepare(
     acts: &Acts,
     store: &Store,
@@ -319,7 +320,7 @@ struct New {
 }
 
 impl New {
-    /// An RSA key takes long to find: off the threads that answer requests.
+    /// Generating an RSA key takes long: do it off the threads that answer requests.
     async fn make(root: &RootSecret, algorithm: Algorithm, now: Timestamp) -> Result<Self, StoreError> {
         let made = tokio::task::spawn_blocking(move || SigningKey::generate(algorithm)).await;
         let key = made.map_err(refused)?.map_err(refused)?;

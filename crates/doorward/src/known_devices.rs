@@ -1,9 +1,9 @@
-//! Known devices: what a browser or program that signed in to an account shows at its next sign-in, so that the guesses of
-//! others on its network don't keep its owner out (attack X11).
+//! Known devices: the secret that a browser or program presents at its next sign-in, so that other people's guesses
+//! from the same network don't lock the owner out (attack X11).
 //!
-//! A device holds a random secret for each account, of five accounts at most; the store has their hashes. It is worth an
-//! allowance of failures at that account and nothing else. An account knows its ten latest devices. A reset password and
-//! an admin's "sign out everywhere" void them for good: the next sign-in makes a new secret.
+//! A device holds a random secret for each account, for at most five accounts; the store has their hashes. It gives
+//! extra failures at that account, and nothing else. An account knows its ten latest devices. A password reset and an
+//! admin's "sign out everywhere" void them for good: the next sign-in makes a new secret.
 
 use std::time::Duration;
 
@@ -18,13 +18,13 @@ pub(crate) const TTL: Duration = Duration::from_secs(400 * 86_400);
 /// A device that some account knows.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Seen {
-    /// The hash of the least of its secrets that count.
+    /// The smallest hash of its secrets that count.
     pub(crate) device: [u8; 32],
-    /// The hash of its secret for the account in question, if that account knows it.
+    /// The hash of its secret for this account, if the account knows it.
     pub(crate) known: Option<[u8; 32]>,
 }
 
-/// The device of a sign-in, and the secret that it gets if the account doesn't know it.
+/// The device of a sign-in, and its new secret if the account doesn't know it.
 #[derive(Debug, Clone)]
 pub(crate) struct Presented {
     device: Device,
@@ -49,14 +49,14 @@ impl Presented {
     }
 }
 
-/// As many hashes as there can be; the last one stands for those that aren't there.
+/// As many hashes as the maximum; the last one is repeated for missing ones.
 fn hashes(device: &Device) -> Option<Vec<Value>> {
     let secrets = device.secrets();
     let all = secrets.iter().chain(std::iter::repeat(secrets.last()?)).take(ACCOUNTS);
     Some(all.map(|secret| Value::from(secret.hash())).collect())
 }
 
-/// The device, if any account knows it. An account that nobody has takes the same work.
+/// The device, if any account knows it. An account that doesn't exist takes the same work.
 pub(crate) async fn find(
     store: &Store,
     device: &Device,
@@ -69,7 +69,7 @@ pub(crate) async fn find(
     Ok(Some(Seen { device: row.get(0)?, known: known.map(|row| row.get(0)).transpose()? }))
 }
 
-/// Notes the device of a sign-in within its transaction, and gives what the device is to show from now on.
+/// Records the device of a sign-in within its transaction, and returns what the device presents from now on.
 pub(crate) async fn note(
     tx: &mut Tx,
     user: UserId,
@@ -94,12 +94,12 @@ pub(crate) async fn has_any(store: &Store, user: UserId) -> Result<bool, StoreEr
     Ok(store.find(ANY, values![user]).await?.is_some())
 }
 
-/// Makes the account know no device, within its act's transaction.
+/// Makes the account forget all devices, within its act's transaction.
 pub(crate) async fn void(tx: &mut Tx, user: UserId) -> Result<(), StoreError> {
     tx.execute(VOID, values![user]).await.map(drop)
 }
 
-/// Forgets devices that didn't sign in for so long that no browser has their cookie.
+/// Deletes devices whose last sign-in is so old that no browser has their cookie any more.
 pub(crate) async fn sweep(store: &Store, now: Timestamp) -> Result<u64, StoreError> {
     store.execute(SWEEP, values![now - TTL]).await
 }

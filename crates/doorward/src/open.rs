@@ -1,4 +1,4 @@
-//! Opening the application, with what all features bring.
+//! Opening the application, with what all features contribute.
 
 use doorward_core::password_hash::HashPolicy;
 
@@ -19,7 +19,7 @@ impl App {
         Self::open_with(settings, secrets, clock, policy, Hooks::new()).await
     }
 
-    /// Opens the application beside a running server, as the command line does. Its settings may be others: the signing
+    /// Opens the application beside a running server, as the command line does. Its settings may differ: the signing
     /// keys stay as they are.
     ///
     /// # Errors
@@ -30,7 +30,7 @@ impl App {
         Self::assemble(Opening { settings, secrets, clock, policy, hooks, algorithms, contributions }).await
     }
 
-    /// The same with a policy and hooks of the caller's.
+    /// The same with the caller's policy and hooks.
     pub(crate) async fn open_with(
         settings: Settings,
         secrets: Secrets,

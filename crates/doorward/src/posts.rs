@@ -1,7 +1,9 @@
-//! Forms that are sent twice, by a double click or a reload: what was sent is remembered for a minute with how it ended, so
-//! that a repeat ends the same way and runs nothing again (attack X23). What showed a secret runs again, in place of the first.
+//! Forms that are sent twice, by a double click or a reload. A form is remembered for a minute with its outcome, so
+//! that a repeat ends the same way and runs nothing again (attack X23). A form that showed a secret runs again, and its
+//! result replaces the first.
 //!
-//! A row has the keyed hash of what was sent, and no credential. Without the root secret nobody can try passwords on it.
+//! A row has the keyed hash of the form, and no credential. Without the root secret, the hash can't be used to guess
+//! passwords.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -16,12 +18,13 @@ use crate::store::{Column, Row, Store, StoreError, Tx, Value, values};
 
 /// How long a form is remembered.
 const TTL: Duration = Duration::from_secs(60);
-/// How many are remembered of one user, or of one network. A further one is answered as if it came alone.
+/// How many are remembered for one user, or for one network. A further one is handled as if it were sent once.
 const PER_OWNER: i64 = 300;
-/// How long after its act the outcome of a form may still be written. Then the process that ran it is gone.
+/// How long after its act the outcome of a form may still be written. After that, the process that ran it is considered
+/// dead.
 const LOST_AFTER: Duration = Duration::from_secs(5);
 
-/// How often a form is claimed that others forget meanwhile.
+/// How often to try to claim a form that others delete meanwhile.
 const TRIES: usize = 3;
 
 const CLAIM: &str = "INSERT INTO form_posts (hash, owner, created_at, expires_at) \
@@ -38,20 +41,20 @@ const COMMITTED: &str =
 const ENDED: &str = "UPDATE form_posts SET outcome = $3 WHERE hash = $1 AND created_at = $2";
 const FORGET: &str = "DELETE FROM form_posts \
      WHERE hash = $1 AND created_at = $2 AND (session_id = $3 OR $3 IS NULL) AND made_id IS NULL";
-/// A repeat runs, and finds what the first made.
+/// A repeat runs, and finds what the first one made.
 const RUN_AGAIN: &str = "UPDATE form_posts SET expires_at = created_at \
      WHERE hash = $1 AND created_at = $2 AND made_id IS NOT NULL";
 
-/// The keyed hash of a form that was sent: its address, key, cookie and fields.
+/// The keyed hash of a form: its address, key, cookie and fields.
 pub(crate) type Hash = [u8; 32];
 
 /// How a form ended, without any credential.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Outcome {
-    /// The browser was sent on.
+    /// The browser was redirected.
     Went {
         place: String,
-        /// Whether our cookies were cleared.
+        /// Whether the cookies were cleared.
         is_out: bool,
         /// Whether a credential was handed out.
         is_in: bool,
@@ -82,15 +85,15 @@ pub(crate) enum Known {
 /// A form that ended.
 #[derive(Debug)]
 pub(crate) struct Ended {
-    /// When it came.
+    /// When it arrived.
     pub(crate) created_at: Timestamp,
     /// When its act was committed.
     pub(crate) done_at: Option<Timestamp>,
     /// The session whose credential it handed out.
     pub(crate) session: Option<SessionId>,
-    /// Whether its page showed a secret, which nobody can show again.
+    /// Whether its page showed a secret, which can't be shown again.
     pub(crate) showed_secret: bool,
-    /// How; `None` if the process that ran it died between its act and the answer.
+    /// The outcome; `None` if the process that ran it died between its act and the answer.
     pub(crate) outcome: Option<Outcome>,
 }
 
@@ -101,7 +104,7 @@ tokio::task_local! {
 /// The form that a task answers.
 struct Current {
     hash: Hash,
-    /// What it is refused with, since the first was.
+    /// The error to refuse it with, since the first one was refused.
     refusal: Option<Error>,
     /// Whether its handler asked for that.
     asked: AtomicBool,
@@ -112,7 +115,7 @@ pub(crate) fn current() -> Option<Hash> {
     CURRENT.try_with(|current| current.hash).ok()
 }
 
-/// What a repeated form is refused with, before its handler does anything.
+/// The error to refuse a repeated form with, before its handler does anything.
 pub(crate) fn refusal() -> Option<Error> {
     let of = |current: &Current| {
         current.asked.store(true, Ordering::Relaxed);
@@ -121,7 +124,8 @@ pub(crate) fn refusal() -> Option<Error> {
     CURRENT.try_with(of).ok().flatten()
 }
 
-/// Answers a form within `run`; with `refusal`, by that alone. Gives also whether the handler can be refused like that.
+/// Answers a form within `run`; with `refusal`, only by that. Also returns whether the handler can be refused like
+/// that.
 pub(crate) async fn answering<T>(
     hash: Hash,
     refusal: Option<Error>,
@@ -135,7 +139,7 @@ pub(crate) async fn answering<T>(
     CURRENT.scope(current, answer).await
 }
 
-/// Notes within an act's transaction that the act of a form is done, and which session began by it.
+/// Records within an act's transaction that a form's act is done, and which session it began.
 pub(crate) async fn committed(
     tx: &mut Tx,
     form: Hash,
@@ -145,8 +149,8 @@ pub(crate) async fn committed(
     tx.execute(COMMITTED, values![form, now, session]).await.map(drop)
 }
 
-/// Notes within an act's transaction the link or client that a form makes, whose secret its page shows. Gives what it made
-/// when it was sent before: nobody saw that page, so that one goes.
+/// Records within an act's transaction the link or client that a form makes, whose secret its page shows. Returns the
+/// one that it made when it was sent before: nobody saw that page, so that one is removed.
 pub(crate) async fn made<Id: Column + Into<Value>>(
     tx: &mut Tx,
     form: Option<Hash>,
@@ -173,7 +177,7 @@ impl Posts {
         Self { store, clock, key }
     }
 
-    /// The keyed hash of these parts, of which none runs into the next.
+    /// The keyed hash of these parts, with clear bounds between them.
     pub(crate) fn hash(&self, parts: &[&[u8]]) -> Hash {
         let mut context = hmac::Context::with_key(&self.key);
         for part in parts {
@@ -185,7 +189,7 @@ impl Posts {
         hash
     }
 
-    /// Takes a form on, or says what is known of it. `owner` is the user or network that sent it.
+    /// Claims a form, or returns what is known of it. `owner` is the user or network that sent it.
     ///
     /// # Errors
     /// The store's.
@@ -196,7 +200,7 @@ impl Posts {
             if self.store.execute(CLAIM, values).await? == 1 {
                 return Ok(Known::First(now));
             }
-            // Without a row the first one was forgotten in between, or its owner sent too many.
+            // Without a row, the first one was deleted in between, or its owner sent too many.
             if let Some(row) = self.store.find(FIND, values![hash, now]).await? {
                 return known(&row, now);
             }
@@ -204,7 +208,7 @@ impl Posts {
         Ok(Known::Unknown)
     }
 
-    /// Notes how a form ended that came at `created_at`.
+    /// Records the outcome of a form that arrived at `created_at`.
     ///
     /// # Errors
     /// The store's.
@@ -218,7 +222,8 @@ impl Posts {
         self.store.execute(ENDED, values![hash, created_at, text]).await.map(drop)
     }
 
-    /// Forgets a form that came at `created_at`: a repeat runs. With a session, only while that is the one that it began.
+    /// Deletes a form that arrived at `created_at`, so that a repeat runs. With a session, only while that is the one
+    /// that it began.
     ///
     /// # Errors
     /// The store's.
@@ -233,7 +238,7 @@ impl Posts {
     }
 }
 
-/// What the row of a form says.
+/// What a form's row says.
 fn known(row: &Row, now: Timestamp) -> Result<Known, StoreError> {
     let outcome: Option<String> = row.get(3)?;
     let outcome = outcome.and_then(|text| serde_json::from_str(&text).ok());

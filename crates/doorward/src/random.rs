@@ -1,8 +1,8 @@
-//! Chance, from the operating system's generator by way of the cryptography library.
+//! Random bytes from the operating system's generator, through the cryptography library.
 
-/// So many random bytes.
+/// This many random bytes.
 ///
-/// Without randomness nothing here is safe, so the process ends where there is none.
+/// Without randomness nothing here is safe, so the process ends if there is none.
 pub(crate) fn bytes<const N: usize>() -> [u8; N] {
     let mut bytes = [0; N];
     match aws_lc_rs::rand::fill(&mut bytes) {
@@ -17,7 +17,7 @@ mod tests {
 
     #[test]
     fn k09_a_million_secrets_are_all_different_and_half_of_their_bits_are_set() {
-        // A hundred at a time: asking the generator is what takes long.
+        // A hundred at a time: the call of the generator is what takes long.
         let drawn = std::iter::repeat_with(super::bytes::<3_200>).take(10_000);
         let secrets: HashSet<[u8; 32]> =
             drawn.flat_map(|bytes| *bytes.as_chunks().0.as_array::<100>().unwrap()).collect();

@@ -1,10 +1,11 @@
-//! Revocations: written with the act that ends sessions or changes a user's claims, kept in memory by everybody who checks.
+//! Revocations: written with the act that ends sessions or changes a user's claims, and kept in memory by every process
+//! that checks credentials.
 //!
-//! One session that ends is one row. The end of many sessions of a user, a new role and a new password are one row too: the
-//! user's claims version rises, and tokens of a lower one are stale. Their clients refresh, and learn from the session's row
-//! whether it is over.
+//! One session that ends is one row. The end of many sessions of a user, a new role and a new password are one row too:
+//! the user's claims version rises, and tokens of a lower version are stale. Their clients refresh, and learn from the
+//! session's row whether it has ended.
 //!
-//! The act's transaction writes the row; after its commit, and before the answer, the set in memory is written. Other
+//! The act's transaction writes the row; after its commit, and before the answer, the set in memory is updated. Other
 //! processes on the same database (the command line, another node) follow the tables.
 
 mod since;
@@ -26,7 +27,7 @@ pub(crate) use since::Page;
 
 /// Before every position.
 const BEGINNING: i64 = -1;
-/// How long a revocation is kept after the last token that it concerns is dead.
+/// How long a revocation is kept after the last token that it concerns has expired.
 const MARGIN: Duration = Duration::from_secs(600);
 
 /// Why a session ended, as the store and the audit log have it.
@@ -38,7 +39,7 @@ pub enum EndReason {
     EndedByUser,
     /// A new sign-in from the same client took its place.
     Replaced,
-    /// The user had too many; it was the one longest unused.
+    /// The user had too many sessions; this was the one longest unused.
     TooMany,
     /// The password was changed or reset.
     PasswordChanged,
@@ -71,7 +72,7 @@ impl EndReason {
         }
     }
 
-    /// Whether somebody may have had the session who should not: then what was made in it is void too (attack X05).
+    /// Whether an attacker may have had the session: if so, what was made in it is void too (attack X05).
     pub(crate) const fn is_for_cause(self) -> bool {
         !matches!(self, Self::Logout | Self::Replaced | Self::TooMany)
     }
@@ -82,8 +83,8 @@ const REVOKE_ONE: &str = "INSERT INTO revocations (session_id, user_id, reason, 
 const NEXT: &str = "INSERT INTO facts (name, value) VALUES ('revocation_position', 1) \
      ON CONFLICT (name) DO UPDATE SET value = facts.value + 1 RETURNING value";
 
-/// The position of an act's revocations. The row stays written until the commit, so positions rise in the order of
-/// commits, and a follower that has read up to one has missed none before it.
+/// The position of an act's revocations. The row stays locked until the commit, so positions rise in the order of
+/// commits. A follower that has read up to one has missed none before it.
 async fn next_position(tx: &mut Tx) -> Result<i64, StoreError> {
     let row = tx.find(NEXT, values![]).await?;
     row.ok_or_else(|| StoreError::Corrupt("there is no revocation_position".into()))?.get(0)
@@ -101,8 +102,8 @@ const REQUIRE: &str = "INSERT INTO least_versions (user_id, version, position, c
      VALUES ($1, $2, $3, $4, $5) ON CONFLICT (user_id) DO UPDATE SET version = excluded.version, \
      position = excluded.position, created_at = excluded.created_at, expires_at = excluded.expires_at";
 
-/// Writes what an act revoked, within its transaction and as the last of it: the position keeps other acts waiting until the
-/// commit. Rows are written in the order of their ids, so that no two acts wait for each other in a circle (attack X16).
+/// Writes what an act revoked, within its transaction and as its last step: the position keeps other acts waiting until
+/// the commit. Rows are written in the order of their ids, so that no two acts deadlock (attack X16).
 pub(crate) async fn record(
     tx: &mut Tx,
     ended: &[Revoked],
@@ -127,19 +128,20 @@ pub(crate) async fn record(
 
 /// The set in memory and the table behind it.
 pub struct Revocations {
-    /// What every check looks at.
+    /// The set that every check reads.
     pub set: Arc<RevocationSet>,
     store: Store,
     /// In seconds. Another node may raise it.
     max_access_ttl: AtomicU64,
-    /// How far each table was read. One mark for both would pass over what is committed between the two readings.
+    /// The position up to which each table was read. One mark for both would skip rows that are committed between the
+    /// two reads.
     ended_to: AtomicI64,
     versions_to: AtomicI64,
     /// When it was last known that nothing is missing.
     followed_at: ArcSwap<Instant>,
-    /// How long what other processes revoke may go unread.
+    /// How long other processes' revocations may go unread.
     stale_after: Duration,
-    /// Told where something was revoked, here or elsewhere.
+    /// Notified if something was revoked, here or elsewhere.
     pub(crate) news: Notify,
 }
 
@@ -188,12 +190,12 @@ impl Revocations {
         Duration::from_secs(self.max_access_ttl.load(Ordering::Acquire))
     }
 
-    /// How long an end of sessions is remembered.
+    /// How long the end of a session is remembered.
     pub fn remembered_for(&self) -> Duration {
         self.max_access_ttl() + MARGIN
     }
 
-    /// Refuses these sessions from here on, which ended at `at` or before.
+    /// Refuses these sessions from now on, which ended at `at` or before.
     pub(crate) fn apply(&self, sessions: &[SessionId], at: Timestamp) {
         let until = at + self.remembered_for();
         sessions.iter().for_each(|session| self.set.end_session(*session, until));
@@ -202,14 +204,14 @@ impl Revocations {
         }
     }
 
-    /// Makes tokens of a lower version stale from here on.
+    /// Makes tokens of a lower version stale from now on.
     pub(crate) fn apply_version(&self, subject: Subject, at: Timestamp) {
         let least = Least { version: subject.version, expires_at: at + self.remembered_for() };
         self.set.require_version(subject.user, least);
         self.news.notify_one();
     }
 
-    /// Why and when a session was ended, also where the session itself is no more.
+    /// Why and when a session was ended, even if its row no longer exists.
     ///
     /// # Errors
     /// The store's.
@@ -218,7 +220,7 @@ impl Revocations {
         row.map(|row| Ok((row.get(0)?, row.get(1)?))).transpose()
     }
 
-    /// When all tokens of a user of then became stale, as long as that is remembered: also of one who is no more.
+    /// When all the user's tokens became stale, as long as that is remembered: even for a deleted user.
     ///
     /// # Errors
     /// The store's.
@@ -226,7 +228,7 @@ impl Revocations {
         self.store.find(RAISED_AT, values![user]).await?.map(|row| row.get(0)).transpose()
     }
 
-    /// Reads what is new in the table, and gives the users whom it concerns.
+    /// Reads what is new in the table, and returns the users concerned.
     ///
     /// # Errors
     /// The store's; the next call reads it again.
@@ -260,7 +262,7 @@ impl Revocations {
         Ok(users)
     }
 
-    /// What others wrote until `since` was read.
+    /// The writes of other processes until `since` were read.
     pub(crate) fn followed(&self, since: Instant) {
         self.followed_at.store(Arc::new(since));
         if self.set.is_behind() {
@@ -269,8 +271,8 @@ impl Revocations {
         }
     }
 
-    /// Reading what others wrote failed. After `revocations.stale_after` a miss in memory is no answer any more: somebody
-    /// may have logged out elsewhere, so each check asks the store, and is refused where that fails.
+    /// Other processes' writes could not be read. After `revocations.stale_after` a miss in memory no longer counts,
+    /// since a session may have ended elsewhere. Then each check asks the store, and is refused if that fails.
     pub(crate) fn not_followed(&self) {
         if self.behind() >= self.stale_after && !self.set.is_behind() {
             self.set.fall_behind();
@@ -286,12 +288,12 @@ impl Revocations {
         self.followed_at.load().elapsed()
     }
 
-    /// How far the table was read.
+    /// The position up to which the table was read.
     pub(crate) fn position(&self) -> i64 {
         self.ended_to.load(Ordering::Relaxed).max(self.versions_to.load(Ordering::Relaxed))
     }
 
-    /// Forgets what no token needs any more, in memory and in the table.
+    /// Drops what no token needs any more, in memory and in the table.
     ///
     /// # Errors
     /// The store's.

@@ -18,7 +18,7 @@ use crate::web::front::{Answers, Front, Paths, Readable};
 
 /// All routes of Doorward, to be merged into another application.
 pub fn router<S: Clone + Send + Sync + 'static>(app: &App) -> Router<S> {
-    // Of two default fallbacks the second stays: a layered one would answer for every unknown path of the application.
+    // Of two default fallbacks the second wins: a layered one would answer every unknown path of the application.
     let (routes, paths) = routes(app);
     layered(app, routes, paths).merge(Router::new())
 }
@@ -35,8 +35,8 @@ fn layered<S: Clone + Send + Sync + 'static>(app: &App, routes: Router<S>, paths
     routes.layer(layer_fn(move |route| answered(front(&app, route, paths.clone()), None)))
 }
 
-/// All routes of Doorward, to be served alone: the layers stand around the whole router, which saves each request the
-/// boxes that a router's own layers cost.
+/// All routes of Doorward, to be served alone: the layers wrap the whole router, which saves each request the boxes of
+/// a router's own layers.
 pub(crate) struct Served {
     front: Arc<Front<Router>>,
 }
@@ -47,7 +47,7 @@ impl Served {
         Self { front: front(app, at_the_root(app, routes), paths) }
     }
 
-    /// What answers this client.
+    /// The service for this client.
     pub(crate) fn to(&self, peer: SocketAddr) -> impl Answers<Incoming> + use<> {
         answered(self.front.clone(), Some(peer))
     }
@@ -59,7 +59,8 @@ fn routes<S>(app: &App) -> (Router<S>, Arc<Paths>) {
     let whole = |path: &str| format!("{base}{path}");
     let express = app.contributions.express.iter().map(|one| whole(one.path)).collect();
     let paths = Arc::new(Paths { express, changing: features.changing().map(whole).collect() });
-    // No fallback: beside somebody's own routes theirs holds. Alone, the answer layer gives the 404 our form.
+    // No fallback: inside another application, that one's fallback applies. Alone, the answer layer turns the 404 into
+    // our form.
     let routes = match base {
         "" => features.router(app),
         _ => Router::new().nest(base, features.router(app)).route(&format!("{base}/"), get(dashboard::start)),
@@ -67,7 +68,7 @@ fn routes<S>(app: &App) -> (Router<S>, Arc<Paths>) {
     (routes.with_state(app.clone()), paths)
 }
 
-/// What stands at the root of the origin also with a base path.
+/// What is at the root of the origin even with a base path.
 fn at_the_root<S: Clone + Send + Sync + 'static>(app: &App, routes: Router<S>) -> Router<S> {
     if app.settings.base_path.is_empty() {
         return routes;
@@ -75,13 +76,13 @@ fn at_the_root<S: Clone + Send + Sync + 'static>(app: &App, routes: Router<S>) -
     routes.route(profile::CHANGE_PASSWORD, get(profile::to_password).with_state(app.clone()))
 }
 
-/// The document of the API (OpenAPI 3.1), as these settings make it: also served at `/openapi.json`.
+/// The OpenAPI 3.1 document for these settings: also served at `/openapi.json`.
 pub fn openapi(settings: &Settings) -> Value {
     document(features::routes().operations(), settings)
 }
 
-/// The answer layer stands outside of the base path: what is beside it is answered in our form, and the whole path is
-/// known. Who may ask from another origin is judged there, before every handler and whatever the credential.
+/// The answer layer is outside of the base path: it also gives our form to answers beside the base path, and sees the
+/// whole path. It checks the origin there, before every handler and for every credential.
 fn front<S: Answers>(app: &App, routes: S, paths: Arc<Paths>) -> Arc<Front<S>> {
     Arc::new(Front { app: app.clone(), paths, routes })
 }

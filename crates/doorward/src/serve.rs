@@ -1,8 +1,9 @@
-//! Serving: the listener, the connections and their limits, and the orderly end.
+//! Serving: the listener, the connections and their limits, and the graceful shutdown.
 //!
-//! Whatever a client does, it holds one of `http.max_connections` places, and none for ever: the head has
-//! `http.head_timeout` to arrive, which is also how long a connection may be idle; the body `http.body_timeout`, which
-//! the reader of bodies keeps; each piece of the answer `http.write_timeout` to be taken. HTTP/1.1 only, also over TLS.
+//! Whatever a client does, it holds one of `http.max_connections` places, and not forever. The head must arrive within
+//! `http.head_timeout`, which is also how long a connection may be idle. The body must arrive within
+//! `http.body_timeout`, which the reader of bodies enforces. Each piece of the answer must be accepted within
+//! `http.write_timeout`. HTTP/1.1 only, also over TLS.
 
 mod metrics;
 mod places;
@@ -39,7 +40,7 @@ use stream::{ClientStream, Turn};
 pub use tls::Certificate;
 use tls::Tls;
 
-/// A server that has its address and accepts connections as soon as [`Listening::serve`] is awaited.
+/// A server that has its address, and accepts connections as soon as [`Listening::serve`] is awaited.
 pub struct Listening {
     listener: TcpListener,
     metrics: Option<TcpListener>,
@@ -48,10 +49,10 @@ pub struct Listening {
 }
 
 impl Listening {
-    /// Binds the address of the settings. Keys and revocations are loaded by then: [`App::open`] did it.
+    /// Binds the address of the settings. Keys and revocations are loaded by then, by [`App::open`].
     ///
     /// # Errors
-    /// The address is taken, or not ours; the certificate cannot be used.
+    /// The address is taken, or not an address of this machine; the certificate cannot be used.
     pub async fn bind(app: &App) -> std::io::Result<Self> {
         let (listener, metrics) = sockets(&app.settings).await?;
         app.listens_on(listener.local_addr()?);
@@ -59,10 +60,10 @@ impl Listening {
         Ok(Self { listener, metrics, tls, app: app.clone() })
     }
 
-    /// Sees that the addresses of the settings can be had, and lets them go.
+    /// Checks that the addresses of the settings are free, and releases them.
     ///
     /// # Errors
-    /// An address is taken, or not ours.
+    /// An address is taken, or not an address of this machine.
     pub async fn check(settings: &Settings) -> std::io::Result<()> {
         sockets(settings).await.map(drop)
     }
@@ -75,14 +76,14 @@ impl Listening {
         self.listener.local_addr()
     }
 
-    /// The address under which metrics are, where the settings ask for them.
+    /// The address of the metrics, if the settings ask for them.
     pub fn metrics_address(&self) -> Option<SocketAddr> {
         self.metrics.as_ref().and_then(|listener| listener.local_addr().ok())
     }
 
-    /// Serves until `stop` is ready. From then on it isn't ready any more (`/readyz`), and goes on for
-    /// `http.drain_delay`, so that a balancer may notice. It then accepts nothing more, closes idle connections, lets
-    /// open requests finish for `http.drain_timeout`, cuts those that still hang, and closes the store.
+    /// Serves until `stop` completes. From then on it isn't ready (`/readyz`), and goes on for `http.drain_delay`, so
+    /// that a load balancer may notice. It then accepts nothing more, closes idle connections and lets open requests
+    /// finish for `http.drain_timeout`. After that it cuts the remaining ones and closes the store.
     pub async fn serve(self, stop: impl Future<Output = ()>) {
         let Self { listener, metrics, tls, app } = self;
         let keeping_up = app.keep_up();
@@ -136,7 +137,7 @@ async fn accept_all(
                     (routes.to(peer), app.clone(), tls.clone(), graceful.watcher());
                 open.spawn(async move {
                     let _ = stream.set_nodelay(true);
-                    // A client that breaks off is its own affair.
+                    // A client that breaks off is no failure of the server.
                     match tls {
                         None => drop(watcher.watch(connection(stream, service, &app)).await),
                         Some(tls) => {
@@ -157,7 +158,7 @@ async fn accept_all(
     }
 }
 
-/// Out of file descriptors is no reason to spin; a connection that is gone already is none to wait.
+/// Without file descriptors, wait instead of spinning; a connection that has gone already needs no wait.
 async fn pause_after(error: &std::io::Error, app: &App) {
     use std::io::ErrorKind::{ConnectionAborted, ConnectionReset};
     if !matches!(error.kind(), ConnectionAborted | ConnectionReset) {
@@ -190,7 +191,7 @@ fn connection<T: AsyncRead + AsyncWrite + Unpin + Send + 'static, S: Answers<Inc
         }
     });
     http1::Builder::new()
-        // Or hyper reads ahead during each request, to notice a hang-up, which stops nothing here.
+        // Otherwise hyper reads ahead during each request to notice a hang-up, which stops nothing here.
         .half_close(true)
         // The stream has a deadline for heads, which costs less.
         .header_read_timeout(None)
@@ -198,10 +199,10 @@ fn connection<T: AsyncRead + AsyncWrite + Unpin + Send + 'static, S: Answers<Inc
         .serve_connection(TokioIo::new(stream), service)
 }
 
-/// Serves the application until `stop` is ready.
+/// Serves the application until `stop` completes.
 ///
 /// # Errors
-/// The address cannot be bound.
+/// If the address cannot be bound.
 pub async fn serve(app: &App, stop: impl Future<Output = ()>) -> std::io::Result<()> {
     Listening::bind(app).await?.serve(stop).await;
     Ok(())

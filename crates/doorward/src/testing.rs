@@ -1,6 +1,6 @@
 //! A whole server in a temporary folder, with its own clock, and visitors with cookie jars, for tests.
 //!
-//! On SQLite; or, where `DOORWARD_TEST_POSTGRES` names a PostgreSQL server, in a new database there.
+//! On SQLite; or, if `DOORWARD_TEST_POSTGRES` names a PostgreSQL server, in a new database there.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, missing_docs)]
 
 mod answer;
@@ -35,10 +35,10 @@ use crate::features::admin_users;
 use crate::hooks::Hooks;
 use crate::settings::{Origin, PasswordAlgorithm, Secrets, Settings, Values};
 
-/// The password of everybody in tests.
+/// The password of every user in tests.
 pub const PASSWORD: &str = "a door is a promise";
 
-/// A server of one's own.
+/// A separate server.
 pub struct Site {
     pub app: App,
     pub clock: Clock,
@@ -56,12 +56,12 @@ impl Site {
         Self::with(&[]).await
     }
 
-    /// A site with these settings, such as `("access.ttl", "5s")`. `JWT_SECRET` goes among them too.
+    /// A site with these settings, such as `("access.ttl", "5s")`. `JWT_SECRET` is allowed among them.
     pub async fn with(settings: &[(&str, &str)]) -> Self {
         Self::with_hooks(settings, Hooks::new()).await
     }
 
-    /// The same, within an application that has these hooks.
+    /// The same, inside an application with these hooks.
     pub async fn with_hooks(settings: &[(&str, &str)], hooks: Hooks) -> Self {
         Self::begin(settings, hooks, Timestamp::from_secs(1_800_000_000), None).await
     }
@@ -84,7 +84,7 @@ impl Site {
         let is_named = site_settings.iter().any(|(key, _)| key == "database");
         let url = if is_named { None } else { new_postgres_schema(database).await };
         if let (Some(database), None) = (database, &url) {
-            // Not its mode: who checks files out may let others write.
+            // Not its mode: a checked out file may be writable for others.
             let file = std::fs::read(database.join("sqlite.db")).unwrap();
             std::fs::write(folder.path().join("doorward.db"), file).unwrap();
         }
@@ -128,24 +128,24 @@ impl Site {
         open(self.folder.path(), &self.clock, settings, &self.environment, &self.hooks).await
     }
 
-    /// Moves the clock on, and does what the server does as time goes by.
+    /// Moves the clock on, and does what the server does as time passes.
     pub async fn later(&self, by: Duration) {
         self.clock.advance(by);
         self.app.follow().await.unwrap();
         self.app.sweep().await.unwrap();
     }
 
-    /// The document of the API, that every answer to a visitor is held against.
+    /// The document of the API, which every answer is compared with.
     pub fn api(&self) -> &Api {
         &self.api
     }
 
-    /// Somebody without a credential.
+    /// A visitor without a credential.
     pub fn visitor(&self) -> Visitor {
         Visitor::new(self)
     }
 
-    /// Somebody who registers in bearer mode as `NAME@example.org`, and is signed in.
+    /// A visitor who registers in bearer mode as `NAME@example.org`, and is signed in.
     pub async fn registered(&self, name: &str) -> Visitor {
         let visitor = self.visitor();
         let body = json!({ "name": name, "email": format!("{name}@example.org"), "password": PASSWORD });
@@ -153,7 +153,7 @@ impl Site {
         visitor
     }
 
-    /// Somebody who is signed in as `NAME@example.org` in bearer mode; registered first where they are new.
+    /// A visitor who is signed in as `NAME@example.org` in bearer mode; registered first if new.
     pub async fn logged_in(&self, name: &str) -> Visitor {
         self.logged_in_by(name, Mode::Bearer).await
     }
@@ -170,13 +170,13 @@ impl Site {
         visitor
     }
 
-    /// A new admin `NAME@example.org`, signed in in bearer mode, who gives their password with each act.
+    /// A new admin `NAME@example.org`, signed in in bearer mode, who sends their password with each act.
     pub async fn admin(&self, name: &str) -> Visitor {
         self.user(name, RoleName::ADMIN).await;
         self.logged_in(name).await.confirming(true)
     }
 
-    /// A new user with this role; gives the id.
+    /// Makes a user with this role; returns the id.
     pub async fn user(&self, name: &str, role: RoleName) -> String {
         let email = Email::parse(&format!("{name}@example.org")).unwrap();
         let who = (DisplayName::parse(name).unwrap(), email, role);
@@ -184,7 +184,7 @@ impl Site {
         admin_users::create(&self.app, who, password, Actor::CommandLine).await.unwrap().id.to_string()
     }
 
-    /// A new registered client, as its `Authorization` says it.
+    /// Registers a client; returns its `Authorization`.
     pub async fn client(&self) -> String {
         let name = DisplayName::parse("the shop").unwrap();
         let (id, secret) = self.app.clients.create(&name, &Actor::CommandLine).await.unwrap();
@@ -199,7 +199,7 @@ impl Site {
         address
     }
 
-    /// Every value of every table as text, as a thief of the database would have it.
+    /// Every value of every table as text, as somebody who steals the database would have it.
     pub async fn stolen_database(&self) -> String {
         const TABLES: [&str; 8] = [
             "SELECT name, email, role, password_hash FROM users ORDER BY id",
@@ -247,8 +247,8 @@ async fn open(
     App::open_with(settings, secrets, clock.clone(), policy, hooks.clone()).await.unwrap()
 }
 
-/// A schema of its own for each site, which is made sooner than a database; gives its URL. With the dump `postgres.sql` of
-/// this folder, if there is one. The throw-away server is gone after the tests, and all schemas with it.
+/// A schema for each site, which is faster to make than a database; returns its URL. With the dump `postgres.sql` of
+/// this folder, if there is one. The temporary server is removed after the tests, and all schemas with it.
 async fn new_postgres_schema(database: Option<&Path>) -> Option<String> {
     let server = std::env::var("DOORWARD_TEST_POSTGRES").ok()?;
     let (client, connection) = tokio_postgres::connect(&server, tokio_postgres::NoTls).await.unwrap();

@@ -1,9 +1,9 @@
 //! Limits on guesses and registrations, in memory and bounded. A restart forgets them, and `doorward limits clear` empties
 //! them in every server on the database.
 //!
-//! A guess is counted before the password is hashed and forgiven when it was right, so that only failures count and a
-//! hundred parallel ones get no further than the limit. It is back-off, never a lock: the owner on another network is
-//! not kept out (attacks L04 to L07), nor on a device that the account knows (attack X11).
+//! A guess is counted before the password is hashed, and given back if it was right. So only failures count, and a
+//! hundred parallel ones get no further than the limit. It is a back-off, never a lock: the owner can sign in from
+//! another network (attacks L04 to L07), and on a device that the account knows (attack X11).
 
 use std::hash::{BuildHasher, Hash, RandomState};
 use std::net::IpAddr;
@@ -25,7 +25,7 @@ use crate::settings::Settings;
 use crate::store::{Store, StoreError, values};
 use crate::wire::client;
 
-/// How many accounts one device may try, beyond those that it is known at: each such try costs a hash for nothing.
+/// How many accounts one device may try, besides those that know it: each such try costs a hash for nothing.
 const ACCOUNTS_OF_DEVICE: u32 = 5;
 /// What one invitation may try: 10 times, then once a minute.
 const INVITATION: Limit = Limit::new(10, Duration::from_secs(60));
@@ -54,7 +54,7 @@ impl Limits {
         }
     }
 
-    /// An IPv6 network narrower than a /64 exempts all of it: that is what is counted.
+    /// An IPv6 network narrower than a /64 exempts the whole /64, which is the unit of counting.
     fn exempts(&self, network: IpAddr) -> bool {
         self.exempt.iter().any(|net| net.contains(&network) || client::network(net.addr()) == network)
     }
@@ -62,14 +62,14 @@ impl Limits {
 
 /// Counts guesses and registrations.
 pub struct Throttle {
-    /// By a keyed hash of what is counted; `None` where limits are off. Accounts have a memory of their own, so that they
+    /// By a keyed hash of what is counted; `None` if limits are off. Accounts have a memory of their own, so that they
     /// can't push networks out of it.
     buckets: Option<Buckets>,
     limits: Limits,
     hasher: RandomState,
-    /// How often the limits were cleared on this database, when it was last looked at.
+    /// How often the limits were cleared on this database, as of the last check.
     cleared: AtomicI64,
-    /// What was refused, by limit.
+    /// Refusals, by limit.
     pub(crate) refused: Counts,
 }
 
@@ -84,20 +84,20 @@ struct Buckets {
 pub struct Guess(Vec<(Limit, Arc<Bucket>)>);
 
 impl Guess {
-    /// It was no failure: give it back.
+    /// Gives the guess back: it was no failure.
     pub fn forgive(self) {
         self.0.iter().for_each(|(limit, bucket)| limit.give_back(bucket));
     }
 }
 
-/// A guess that a limit doesn't let through.
+/// A guess that a limit refuses.
 #[derive(Debug, Clone, Copy)]
 pub struct Refused {
     limit: &'static str,
     wait: Duration,
 }
 
-/// What an act is.
+/// The kind of an act.
 #[derive(Debug, Clone, Copy, Hash)]
 pub(crate) enum Kind {
     /// It changes or makes something.
@@ -112,7 +112,7 @@ const CLEAR: &str = "INSERT INTO facts (name, value) VALUES ('limits_cleared', 1
      ON CONFLICT (name) DO UPDATE SET value = facts.value + 1";
 const CLEARED: &str = "SELECT value FROM facts WHERE name = 'limits_cleared'";
 
-/// Empties the limits of every server on this database, which each does when it next follows the others.
+/// Empties the limits of every server on this database, which each server does in its next round of following.
 ///
 /// # Errors
 /// The store's.
@@ -125,7 +125,7 @@ pub(crate) async fn clear_everywhere(acts: &Acts, now: Timestamp) -> Result<(), 
 }
 
 impl Throttle {
-    /// Limits with a memory of so many accounts and networks.
+    /// Limits with a memory of this many accounts and networks.
     pub fn new(enabled: bool, limits: Limits, memory: usize) -> Self {
         let buckets = || Buckets { accounts: Cache::new(memory), networks: Cache::new(memory / 2) };
         Self {
@@ -152,8 +152,8 @@ impl Throttle {
     /// # Errors
     /// [`Refused`]: then nothing was counted.
     pub fn guess(&self, email: &Email, network: IpAddr, now: Timestamp) -> Result<Guess, Refused> {
-        // The network first: one that has used up its limit makes no bucket for an account, so it can't flush the memory
-        // with addresses that it makes up (attack L07).
+        // The network first: a network that has used up its limit makes no bucket for an account, so it can't flush the
+        // memory with invented addresses (attack L07).
         let of_network = (!self.limits.exempts(network))
             .then(|| (self.limits.network, self.of_network("network", network), "network"));
         let of_account = std::iter::once_with(|| {
@@ -162,7 +162,7 @@ impl Throttle {
         Self::take(of_network.into_iter().chain(of_account), now)
     }
 
-    /// Counts a guess by a device, at an account that may know it or not: the same is counted for both.
+    /// Counts a guess by a device, at an account that may know it or not: both are counted alike.
     ///
     /// # Errors
     /// [`Refused`]: then nothing was counted.
@@ -202,8 +202,8 @@ impl Throttle {
         counted.map(drop).map_err(|refused| self.refuse(refused))
     }
 
-    /// Counts an act of a user that adds to the database. Kinds of acts are counted apart: who has a stolen token keeps its
-    /// owner neither from a sign-in nor from a new password.
+    /// Counts an act of a user that adds to the database. Kinds of acts are counted separately, so a thief of a token
+    /// can't keep its owner from signing in or setting a new password.
     ///
     /// # Errors
     /// [`Error::TooManyAttempts`].
@@ -213,13 +213,13 @@ impl Throttle {
         counted.map(drop).map_err(|refused| self.refuse(refused))
     }
 
-    /// The error that answers a refused guess.
+    /// The error for a refused guess.
     pub fn refuse(&self, refused: Refused) -> Error {
         counters::count(&self.refused, "limit", refused.limit);
         Error::TooManyAttempts(refused.wait)
     }
 
-    /// Empties the limits if somebody asked for that since the last look.
+    /// Empties the limits if that was requested since the last check.
     ///
     /// # Errors
     /// The store's; the next call tries again.

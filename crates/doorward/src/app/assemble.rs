@@ -1,4 +1,4 @@
-//! Making the application: each part of what stands below it.
+//! Assembling the application: each part from the parts below it.
 
 use std::sync::{Arc, Mutex, OnceLock};
 
@@ -36,25 +36,25 @@ use crate::wire::page::Pages;
 /// Why the application could not be opened.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
-    /// The store.
+    /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// The settings, with what to do.
+    /// The settings can't be used; with what to do.
     #[error("{0}")]
     Settings(#[from] crate::settings::SettingsError),
-    /// The system.
+    /// The operating system failed.
     #[error("{0}")]
     System(#[from] std::io::Error),
 }
 
-/// What the application is made of.
+/// What the application is built from.
 pub(crate) struct Opening {
     pub(crate) settings: Settings,
     pub(crate) secrets: Secrets,
     pub(crate) clock: Clock,
     pub(crate) policy: HashPolicy,
     pub(crate) hooks: Hooks,
-    /// Whose choice the algorithm of the signing keys is.
+    /// Who decides about the algorithm of the signing keys.
     pub(crate) algorithms: Algorithms,
     pub(crate) contributions: Contributions,
 }
@@ -123,7 +123,8 @@ impl App {
     }
 }
 
-/// The open database. A command, unlike a server, doesn't wait for one that isn't up: somebody sits before it.
+/// The open database. Unlike a server, a command doesn't wait for a database that isn't up, since a person waits for
+/// the command.
 async fn database(settings: &Settings, algorithms: Algorithms, now: Timestamp) -> Result<Store, StoreError> {
     let database = match algorithms {
         Algorithms::AsSet => settings.database(),
@@ -132,7 +133,7 @@ async fn database(settings: &Settings, algorithms: Algorithms, now: Timestamp) -
     Store::open(&StoreSettings { database }, now).await
 }
 
-/// The memory of sessions, whose uses are written from now on.
+/// The memory of sessions, which writes their uses from now on.
 fn memory(store: &Store, revocations: &Revocations, settings: &Settings) -> Arc<Memory> {
     let (capacity, idle_ttl) = (settings.sessions_in_memory, settings.idle_ttl);
     let (memory, writes) = Memory::new(store.clone(), revocations.set.clone(), capacity, idle_ttl);
@@ -145,7 +146,7 @@ fn guard(settings: &Settings, keys: &Keys, cookies: &CookieJar, memory: Arc<Memo
     Guard::new(verifier, cookies.names.clone(), memory, roles, move || clock.now())
 }
 
-/// What an access token must say.
+/// The claims that an access token must have.
 fn expected(settings: &Settings, revocations: &Revocations) -> Expected {
     let (issuer, max_ttl) = (settings.issuer(), revocations.max_access_ttl());
     Expected { issuer, audience: "doorward".into(), max_ttl }
@@ -155,7 +156,7 @@ const FINGERPRINT: &str =
     "INSERT INTO facts (name, value) VALUES ('root_fingerprint', $1) ON CONFLICT (name) DO NOTHING";
 const FINGERPRINT_IS: &str = "SELECT value FROM facts WHERE name = 'root_fingerprint'";
 
-/// Refuses a database that was made under another root secret: its keys and refresh tokens would all be dead.
+/// Refuses a database that was made under another root secret: its keys and refresh tokens would all be useless.
 async fn recognise(store: &Store, secrets: &Secrets) -> Result<(), StoreError> {
     let key = secrets.root.derive(Purpose::Fingerprint);
     let ours = key.expose().first_chunk::<8>().map_or(0, |bytes| i64::from_be_bytes(*bytes));

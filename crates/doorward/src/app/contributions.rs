@@ -1,4 +1,4 @@
-//! What the features bring to the parts below them. Nothing here knows a feature: the list of them is above `App`.
+//! What the features contribute to the parts below them. Nothing here knows a feature: the list of them is above `App`.
 
 use std::pin::Pin;
 
@@ -13,13 +13,13 @@ use crate::store::StoreError;
 use crate::users::User;
 use crate::wire::flash::Flash;
 
-/// A future of a part that a feature brings.
+/// A future of a feature's contribution.
 pub(crate) type Boxed<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
-/// Deletes from the store what is over at this time.
+/// Deletes what has expired by this time from the store.
 pub(crate) type Sweep = for<'a> fn(&'a App, Timestamp) -> Boxed<'a, Result<(), StoreError>>;
 
-/// What a program is answered from memory, before the router: for what is asked most. Only `GET` without a query.
+/// An answer from memory, before the router, for the most frequent requests of programs. Only `GET` without a query.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Express {
     /// The path, below the base path.
@@ -28,7 +28,7 @@ pub(crate) struct Express {
     pub(crate) json: fn(&User) -> Bytes,
 }
 
-/// Reads what a template shows.
+/// Reads the data that a template shows.
 pub(crate) type ContextOf = for<'a> fn(&'a App, &'a Identity) -> Boxed<'a, Result<Value>>;
 
 /// A part of the account page.
@@ -36,11 +36,11 @@ pub(crate) type ContextOf = for<'a> fn(&'a App, &'a Identity) -> Boxed<'a, Resul
 pub(crate) struct Card {
     /// The template, which the page includes.
     pub(crate) template: &'static str,
-    /// What it shows beside `user`, `typed`, `trouble`, `may` and `now`, which every card has.
+    /// Its data, beside `user`, `typed`, `trouble`, `may` and `now`, which every card has.
     pub(crate) context: Option<ContextOf>,
 }
 
-/// What all features bring, each kind in the order of the features.
+/// What all features contribute, each kind in the order of the features.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Contributions {
     /// Templates, by name.

@@ -1,4 +1,4 @@
-//! Keeping up: with what other processes write, with time, and with the disk.
+//! Keeping up: with other processes' writes, with time, and with the disk.
 
 use std::sync::{Arc, PoisonError, Weak};
 use std::time::Duration;
@@ -11,19 +11,19 @@ use crate::seldom::{self, seldom};
 use crate::store::StoreError;
 use crate::{audit, known_devices, posts};
 
-/// How often the table of revocations and the keys are looked at for what other processes wrote.
+/// How often the tables of revocations and of keys are checked for other processes' writes.
 const FOLLOW_EVERY: Duration = Duration::from_millis(250);
-/// How often the room on the disk is looked at.
+/// How often the room on the disk is checked.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
-/// How often what is over is forgotten.
+/// How often expired data is dropped.
 const SWEEP_EVERY: Duration = Duration::from_secs(60);
-/// How long the writer may take to say whether another process wrote; then it may have.
+/// How long the writer may take to say whether another process wrote; after that, assume it did.
 const VERSION_TIMEOUT: Duration = Duration::from_secs(1);
-/// How long following may take. The next try starts over.
+/// How long one round of following may take. The next round starts over.
 const FOLLOW_TIMEOUT: Duration = Duration::from_secs(4);
 
 impl App {
-    /// Takes over what other processes wrote, and what time alone changes.
+    /// Applies other processes' writes, and the changes that come with time alone.
     ///
     /// # Errors
     /// The store's; the next call tries again.
@@ -38,18 +38,18 @@ impl App {
         self.keys.follow(now, false).await
     }
 
-    /// Forgets what is over, in memory and in the store; and has the users in memory read again, as another node may have
-    /// changed them.
+    /// Drops what has expired, in memory and in the store; and has the users in memory read again, as another node may
+    /// have changed them.
     ///
     /// # Errors
     /// The store's; the next call tries again.
     pub async fn sweep(&self) -> Result<(), StoreError> {
         let now = self.settled();
         self.origins.sweep(self.clock.ran());
-        // Asked first: if it fails, what memory has is all there is.
+        // Read first: if this fails, memory has the only copy.
         self.keys.follow(self.clock.now(), false).await?;
         self.users.read_all_again();
-        // What memory holds goes before the revocations that would refuse it.
+        // Drops the sessions from memory before the revocations that would refuse them.
         self.sessions.memory.sweep(now);
         self.revocations.sweep(now).await?;
         self.keys.sweep(now - self.settings.absolute_ttl).await?;
@@ -62,15 +62,15 @@ impl App {
         self.sessions.sweep(now).await.map(drop)
     }
 
-    /// The time by which things are forgotten. A revoked credential stays refused if the
-    /// clock was far ahead and is set right: a jump is believed once all tokens from before it are dead (attack J43).
+    /// The time by which data is deleted. A revoked credential stays refused if the clock was far ahead and is set
+    /// right: a jump is believed once all tokens from before it have expired (attack J43).
     fn settled(&self) -> Timestamp {
         let (now, ran, span) = (self.clock.now(), self.clock.ran(), self.revocations.remembered_for());
         self.settled.lock().unwrap_or_else(PoisonError::into_inner).at(now, ran, span)
     }
 
-    /// Follows others, sweeps, and tells those who follow this process, until nobody else has this application or the
-    /// returned task is aborted.
+    /// Follows other processes, sweeps, and feeds this process's followers, until nobody else has this application or
+    /// the returned task is aborted.
     pub fn keep_up(&self) -> tokio::task::JoinHandle<()> {
         let (app, feed) = (Arc::downgrade(&self.0), self.feed.clone());
         tokio::spawn(async move {
@@ -91,7 +91,7 @@ impl App {
         })
     }
 
-    /// Looks at the disk again and again. On a thread of its own: a disk may hang.
+    /// Checks the disk again and again. On a thread of its own: a disk may hang.
     async fn keep_looking(app: &Weak<Parts>) {
         let mut look = tokio::time::interval(LOOK_EVERY);
         loop {
@@ -101,16 +101,16 @@ impl App {
         }
     }
 
-    /// Looks how much room the disk has.
+    /// Checks how much room the disk has.
     pub async fn look_at_the_disk(&self) {
         let app = self.clone();
-        // After a panic there, which is logged, the next look comes in a second.
+        // After a panic there, which is logged, the next check comes in a second.
         let _ = tokio::task::spawn_blocking(move || app.disk.look()).await;
         self.disk.tell();
         self.disk.balance(&self.store).await;
     }
 
-    /// Follows what other processes write, and notes when that fails for long: also where the store says nothing at all.
+    /// Follows other processes' writes, and notes if that fails for long: also if the store doesn't answer at all.
     async fn keep_following(app: &Weak<Parts>) {
         let mut seen = None;
         let mut follow = tokio::time::interval(FOLLOW_EVERY);
@@ -132,13 +132,13 @@ impl App {
     }
 
     async fn follow_where_changed(&self, seen: &mut Option<i64>) -> Result<(), StoreError> {
-        // A writer that is too busy to say keeps nobody from reading.
+        // If the writer is too busy to answer, read all the same.
         let asked = tokio::time::timeout(VERSION_TIMEOUT, self.store.data_version()).await;
         let version = asked.ok().and_then(Result::ok).flatten();
         if version.is_none() || version != *seen {
             self.follow().await?;
             if version.is_some() {
-                // Another process wrote, who knows what.
+                // Another process wrote, and what it wrote is unknown.
                 self.users.read_all_again();
             }
             *seen = version;

@@ -1,8 +1,8 @@
 use std::fmt;
 use std::sync::Arc;
 
-/// What failed inside, and why: for the log alone, where the answer layer writes it with the id of the request. No part of
-/// what is answered, so all causes are equal.
+/// What failed inside, and why: for the log alone, which the answer layer writes with the id of the request. It is no
+/// part of the answer, so all causes are equal.
 #[derive(Debug, Clone, Default)]
 pub struct Cause(Option<Arc<Failure>>);
 
@@ -19,7 +19,7 @@ impl Cause {
         Self(Some(Arc::new(Failure { what, which, why: why.to_string() })))
     }
 
-    /// What, which, and why, where there is anything to say.
+    /// What failed, in which part, and why if that is known.
     pub(crate) fn parts(&self) -> Option<(&'static str, &'static str, &str)> {
         self.0.as_ref().map(|failure| (failure.what, failure.which, failure.why.as_str()))
     }

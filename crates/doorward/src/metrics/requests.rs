@@ -1,5 +1,5 @@
-//! Requests by method, route and status, and how long they took: counted for each request, so without a lock, and by
-//! each thread in memory of its own.
+//! Requests by method, route and status, and how long they took. Each request is counted without a lock, in memory of
+//! its thread.
 
 use std::cell::Cell;
 use std::fmt;
@@ -12,16 +12,16 @@ use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric, NoLabelSet};
 use prometheus_client::metrics::MetricType;
 use prometheus_client::metrics::counter::ConstCounter;
 
-/// What a path that is no route is counted under.
+/// The name for a path that is not a route.
 const OTHER: &str = "other";
 const METHODS: [&str; 6] = ["GET", "POST", "DELETE", "PATCH", "HEAD", "other"];
 const STATUSES: [&str; 21] = [
     "200", "401", "303", "302", "201", "304", "400", "403", "404", "405", "408", "409", "413", "415", "422",
     "429", "431", "500", "503", "204", "other",
 ];
-/// Upper ends of the classes of durations, in microseconds.
+/// Upper bounds of the duration buckets, in microseconds.
 const CLASSES: [u64; 10] = [100, 500, 1_000, 5_000, 25_000, 100_000, 250_000, 1_000_000, 5_000_000, u64::MAX];
-/// For each route: what was answered by method and status, then the durations by class, then their sum.
+/// For each route: the count for each method and status, then the durations by bucket, then their sum.
 const DURATIONS: usize = METHODS.len() * STATUSES.len();
 const SUM: usize = DURATIONS + CLASSES.len();
 const PER_ROUTE: usize = SUM + 1;
@@ -36,7 +36,7 @@ pub(crate) struct Route {
 impl Route {
     const OTHER: Self = Self { at: 0, name: OTHER };
 
-    /// As its feature names it: `/sessions/{id}`.
+    /// As its feature writes it: `/sessions/{id}`.
     pub(crate) fn name(self) -> &'static str {
         self.name
     }
@@ -45,7 +45,7 @@ impl Route {
 /// The counters of all requests.
 pub(crate) struct Requests {
     routes: Router<Route>,
-    /// The names of the routes, by their places.
+    /// The names of the routes, by index.
     names: Vec<&'static str>,
     shards: Box<[Box<[AtomicU64]>]>,
 }
@@ -56,7 +56,7 @@ impl Requests {
         let names: Vec<_> = std::iter::once(OTHER).chain(paths.iter().copied()).collect();
         for (at, name) in names.iter().enumerate().skip(1) {
             let path = if *name == "/" && !base_path.is_empty() { "" } else { name };
-            // No two are the same, and nothing else can be refused.
+            // No two are the same, which is the only reason to refuse one.
             let _ = routes.insert(format!("{base_path}{path}"), Route { at, name });
         }
         let threads = std::thread::available_parallelism().map_or(4, std::num::NonZero::get);
@@ -69,7 +69,7 @@ impl Requests {
         self.routes.at(path).map_or(Route::OTHER, |found| *found.value)
     }
 
-    /// One request was answered.
+    /// Counts one answered request.
     pub(crate) fn answered(&self, route: Route, method: &Method, status: StatusCode, took: Duration) {
         let Some(shard) = self.shards.get(own_shard() % self.shards.len()) else { return };
         let micros = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
@@ -89,7 +89,7 @@ impl Requests {
         self.shards.iter().map(|shard| of(shard)).sum()
     }
 
-    /// Writes what was counted.
+    /// Writes the counters.
     pub(crate) fn encode(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
         let (name, help) = ("requests", "Answered requests by method, route and status");
         let mut requests = encoder.encode_descriptor(name, help, None, MetricType::Counter)?;
@@ -149,7 +149,7 @@ fn status_at(status: StatusCode) -> usize {
     }
 }
 
-/// The number of this thread: two threads that add to one counter would hand its memory to and fro.
+/// The number of this thread: two threads on one counter would pass its cache line to and fro.
 fn own_shard() -> usize {
     static THREADS: AtomicUsize = AtomicUsize::new(0);
     thread_local!(static OWN: Cell<Option<usize>> = const { Cell::new(None) });

@@ -1,4 +1,4 @@
-//! The tables as others follow them: by position, a page at a time.
+//! The tables as followers read them: by position, a page at a time.
 
 use std::time::Duration;
 
@@ -11,15 +11,15 @@ use crate::store::{Row, StoreError, values};
 /// What was revoked after one position, and up to another.
 #[derive(Debug, Default)]
 pub(crate) struct Page {
-    /// What it was.
+    /// The revocations.
     pub(crate) revoked: Revoked,
-    /// Up to and with this position nothing is missing.
+    /// Nothing is missing up to and including this position.
     pub(crate) to: i64,
     /// Whether more comes after it.
     pub(crate) more: bool,
 }
 
-/// Each table gives its first rows by its index, or PostgreSQL sorts all that come after.
+/// Each table reads its first rows by its index; otherwise PostgreSQL would sort all later rows.
 const SINCE: &str = "SELECT id, version, position FROM \
      (SELECT session_id AS id, CAST(NULL AS BIGINT) AS version, position \
      FROM revocations WHERE position > $1 ORDER BY position LIMIT $2) AS ended \
@@ -29,10 +29,12 @@ const SINCE: &str = "SELECT id, version, position FROM \
 const POSITION: &str = "SELECT value FROM facts WHERE name = 'revocation_position'";
 
 impl Revocations {
-    /// What was revoked after this position, about `most` of it. One statement, so one moment of both tables; positions
-    /// rise in the order of commits, so nothing can come later that belongs before its last row. What has expired is told
-    /// until it is swept, and each entry is to be kept for the whole span from reading it: no clock, here or there, that is
-    /// wrong hides anything or lets it be forgotten too early.
+    /// What was revoked after this position, about `most` of it. One statement reads both tables at one moment.
+    /// Positions rise in the order of commits, so nothing can be added later before its last row. Expired rows are
+    /// included until they are swept, and each entry is kept for the whole span after reading. So a wrong clock, here
+    /// or there, neither hides an entry nor drops it too early. What has expired is told until it is swept, and each
+    /// entry is to be kept for the whole span from reading it: no clock, here or there, that is wrong hides anything or
+    /// lets it be forgotten too early.
     ///
     /// # Errors
     /// The store's.
@@ -56,7 +58,7 @@ impl Revocations {
         }
     }
 
-    /// The last position that was given out.
+    /// The last position that was assigned.
     ///
     /// # Errors
     /// The store's.

@@ -10,7 +10,7 @@ use crate::testing::{Answer, PASSWORD, Site, Visitor};
 
 const APP: &str = "https://app.example.com";
 
-/// The headers that an answer has whatever it is.
+/// The headers that every answer has.
 fn contract(answer: &Answer) -> [Option<&str>; 5] {
     ["cache-control", "vary", "x-content-type-options", "referrer-policy", "strict-transport-security"]
         .map(|name| answer.header(name))

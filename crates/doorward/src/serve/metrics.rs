@@ -1,5 +1,5 @@
-//! Metrics, in the text form that Prometheus reads, on a listener of their own: `GET /metrics`, and the two routes of
-//! health. Nothing else is there, nothing is asked of the caller, and so it listens on loopback unless told otherwise.
+//! Metrics, in the text form that Prometheus reads, on a listener of their own: `GET /metrics`, and the two health
+//! routes. It has no other route and asks for no credential, so it listens on loopback by default.
 
 use std::convert::Infallible;
 use std::fmt;
@@ -29,13 +29,13 @@ use crate::app::App;
 use crate::metrics::LOG_LINES_DROPPED;
 
 const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
-/// Who reads metrics holds a few connections; further ones wait.
+/// Readers of metrics hold a few connections; further ones wait.
 const CONNECTIONS: usize = 32;
-/// How long a head may take, and all of a connection.
+/// How long a head may take, and a whole connection.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(5);
 const CONNECTION_TIMEOUT: Duration = Duration::from_secs(300);
 
-/// Answers whoever asks, until it is dropped.
+/// Answers every request, until it is dropped.
 pub(super) async fn serve(listener: TcpListener, app: App) -> Infallible {
     let registry = Arc::new(registry(&app));
     let places = Arc::new(Semaphore::new(CONNECTIONS));
@@ -119,7 +119,7 @@ fn registry(app: &App) -> Registry {
     root
 }
 
-/// What has a value at each moment, and the counters of requests.
+/// Values of the moment, and the counters of requests.
 struct AtThisMoment(App);
 
 impl fmt::Debug for AtThisMoment {
@@ -198,7 +198,7 @@ fn gauge(encoder: &mut DescriptorEncoder<'_>, name: &str, help: &str, value: f64
     ConstGauge::new(value).encode(metric)
 }
 
-/// Binds the listener, where the settings ask for one.
+/// Binds the listener, if the settings ask for one.
 pub(super) async fn bind(address: Option<SocketAddr>) -> std::io::Result<Option<TcpListener>> {
     match address {
         Some(address) => {

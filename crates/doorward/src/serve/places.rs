@@ -1,5 +1,5 @@
-//! How many connections can be open at once: what the settings say, as far as the system's limit on descriptors goes;
-//! and how many of them one client may have.
+//! How many connections can be open at once: what the settings say, within the system's limit on descriptors. And how
+//! many of them one client may have.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -13,11 +13,11 @@ use crate::seldom::seldom;
 use crate::settings::Settings;
 use crate::wire::client::network;
 
-/// Descriptors that are not for connections: the database's, the listener, the log, files of the moment.
+/// Descriptors that are not for connections: the database's, the listener, the log, temporary files.
 const KEPT_BACK: usize = 256;
 
-/// The number of places for connections. Raises the soft limit on descriptors where the hard one allows it: a server out
-/// of descriptors can accept nobody, and its database may fail in the middle of something (attack H06).
+/// The number of places for connections. Raises the soft limit on descriptors if the hard one allows it. A server
+/// without descriptors can accept no connection, and its database may fail in the middle of a write (attack H06).
 pub(super) fn places(wanted: usize) -> usize {
     let limit = raise_limit(wanted.saturating_add(KEPT_BACK));
     let places = fitting(wanted, limit);
@@ -42,7 +42,7 @@ fn raise_limit(needed: usize) -> usize {
     usize::try_from(now).unwrap_or(usize::MAX)
 }
 
-/// Under a very low limit half of it is kept back: better few connections than none.
+/// Under a very low limit, half of it is reserved: few connections are better than none.
 fn fitting(wanted: usize, limit: usize) -> usize {
     wanted.min(limit - KEPT_BACK.min(limit / 2)).max(1)
 }
@@ -68,7 +68,7 @@ impl Addresses {
         })
     }
 
-    /// A seat for a client of this address; `None` where it has as many as it may. A trusted proxy brings many clients.
+    /// A seat for a client of this address; `None` if it has as many as it may. A trusted proxy brings many clients.
     pub(super) fn seat(self: &Arc<Self>, ip: IpAddr) -> Option<Seat> {
         let ip = ip.to_canonical();
         if self.exempt.iter().any(|proxies| proxies.contains(&ip)) {
@@ -125,7 +125,7 @@ mod tests {
         let taken = |seats: &[Option<Seat>]| seats.iter().flatten().count();
         let first = seats("203.0.113.1");
         assert_eq!((taken(&first), taken(&seats("203.0.113.2")), taken(&seats("10.1.2.3"))), (2, 2, 4));
-        // Neither another form of the address nor another one of the same /64 is another client.
+        // Another form of the address, or another address of the same /64, is the same client.
         assert_eq!(taken(&seats("::ffff:203.0.113.1")), 0);
         let sixth = seats("2001:db8::1");
         assert_eq!(

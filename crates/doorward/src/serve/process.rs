@@ -1,5 +1,4 @@
-//! The process as the system sees it, under the names that Prometheus gives these numbers. Linux only; elsewhere they
-//! are missing.
+//! The process as the system sees it, under the names that Prometheus uses. Linux only; elsewhere they are missing.
 
 /// Name, help and value of each number that can be read.
 pub(super) fn look() -> impl Iterator<Item = (&'static str, &'static str, f64)> {

@@ -1,4 +1,4 @@
-//! A client's stream that waits for nobody for ever: neither for a slow reader nor for a writer that doesn't stop.
+//! A client's stream that never waits forever: neither for a slow reader nor for a writer that doesn't stop.
 
 use std::io;
 use std::pin::Pin;
@@ -14,49 +14,49 @@ use tokio::time::{Instant, Sleep, sleep, sleep_until};
 use super::wire::with_page;
 use crate::clock::steady;
 
-/// How long, and how much, is read from a client that goes on sending after it got its answer.
+/// How long, and how much, is read from a client that still sends after it got its answer.
 const LINGER: Duration = Duration::from_secs(1);
 const LINGER_BYTES: usize = 1024 * 1024;
 
-/// Whose turn it is on a connection, which its stream and its service share: even the client's, to send a head, and odd
-/// ours, to answer.
+/// Whose turn it is on a connection, shared by its stream and its service. Even: the client's, to send a head. Odd: the
+/// server's, to answer.
 #[derive(Clone, Default)]
 pub(super) struct Turn(Arc<AtomicU64>);
 
 impl Turn {
-    /// It is the other's.
+    /// Passes the turn to the other side.
     pub(super) fn pass(&self) {
         // One task serves a connection: nobody else writes between the two.
         self.0.store(self.0.load(Ordering::Relaxed).wrapping_add(1), Ordering::Relaxed);
     }
 }
 
-/// A stream on which heads and each write have a deadline (attack H07), and which ends so that the answer arrives. It takes
-/// no pieces: head and body in one go cost the system less than telling it of two.
+/// A stream with a deadline for heads and for each write (attack H07), whose end doesn't destroy the last answer. It
+/// doesn't support vectored writes: writing head and body in one piece costs the system less than announcing two.
 ///
-/// As long as the client takes what is written, it costs nothing: that timer exists only while a write waits. The one for
-/// heads is set anew only when it rings, and not for each request.
+/// While the client accepts what is written, the write deadline costs nothing: its timer exists only while a write
+/// waits. The timer for heads is reset only when it fires, and not for each request.
 pub(super) struct ClientStream<S> {
     stream: S,
     head: HeadDeadline,
     write_timeout: Duration,
     deadline: Option<Pin<Box<Sleep>>>,
     lingering: Option<Lingering>,
-    /// The page in place of hyper's answer to a head that is too large, as far as it still has to be written.
+    /// The rest of the page that replaces hyper's answer to a head that is too large.
     page: Bytes,
 }
 
-/// When the next head must be whole.
+/// When the next head must be complete.
 struct HeadDeadline {
     turn: Turn,
-    /// The client's turn that it counts for, and when that was first waited for.
+    /// The client's turn that it applies to, and when that was first waited for.
     since: Option<(u64, Instant)>,
     timeout: Duration,
     alarm: Option<Pin<Box<Sleep>>>,
 }
 
 impl HeadDeadline {
-    /// Ready when it is too late. While it is our turn it is the body that is read, which has a deadline elsewhere.
+    /// Completes when it is too late. On the server's turn the body is read, which has a deadline elsewhere.
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let turn = self.turn.0.load(Ordering::Relaxed);
         if turn % 2 == 1 {
@@ -76,7 +76,7 @@ impl HeadDeadline {
     }
 }
 
-/// The end of a connection, after our side of it was closed.
+/// The end of a connection, after the server closed its side.
 #[derive(Default)]
 struct Lingering {
     dropped: usize,
@@ -84,7 +84,7 @@ struct Lingering {
 }
 
 impl<S> ClientStream<S> {
-    /// `head_timeout` is counted from when the client's turn begins.
+    /// `head_timeout` is counted from the start of the client's turn.
     pub(super) fn new(stream: S, turn: Turn, (head_timeout, write_timeout): (Duration, Duration)) -> Self {
         let head = HeadDeadline { turn, since: None, timeout: head_timeout, alarm: None };
         Self { stream, head, write_timeout, deadline: None, lingering: None, page: Bytes::new() }
@@ -144,9 +144,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for ClientStream<S> {
         self.in_time(cx, flush)
     }
 
-    /// Says that nothing more will come. A client that was refused in the middle of its body may still be sending it,
-    /// and a socket that is closed over unread bytes resets the connection, which can overtake the answer (RFC 9112
-    /// section 9.6). So what still comes is dropped for a moment; where nothing lies there, there is nothing to wait for.
+    /// Ends the stream. A client that was refused in the middle of its body may still be sending it. Closing a socket
+    /// over unread bytes resets the connection, which can overtake the answer (RFC 9112 section 9.6). So incoming bytes
+    /// are dropped for a moment; without unread bytes there is no wait.
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         if this.lingering.is_none() {

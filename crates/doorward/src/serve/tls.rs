@@ -1,4 +1,4 @@
-//! TLS 1.2 and 1.3 by rustls, where the settings name a certificate. A renewed one is taken up without a restart.
+//! TLS 1.2 and 1.3 by rustls, if the settings name a certificate. A renewed one is loaded without a restart.
 
 use std::convert::Infallible;
 use std::io;
@@ -20,10 +20,10 @@ use tokio_rustls::TlsAcceptor;
 
 use crate::settings::{SecretFile, Settings, SettingsError};
 
-/// How often the files are looked at.
+/// How often the files are checked.
 const LOOK_EVERY: Duration = Duration::from_secs(5);
 
-/// The two files, and the certificate that was read from them last.
+/// The two files, and the certificate that was last read from them.
 pub(super) struct Tls {
     cert: PathBuf,
     key: PathBuf,
@@ -42,7 +42,7 @@ impl ResolvesServerCert for Current {
 }
 
 impl Tls {
-    /// Reads the certificate of the settings; `None` where they name none.
+    /// Reads the certificate of the settings; `None` if they name none.
     pub(super) async fn load(settings: &Settings) -> io::Result<Option<Self>> {
         let (Some(cert), Some(key)) = (settings.tls_cert.clone(), settings.tls_key.clone()) else {
             return Ok(None);
@@ -62,8 +62,8 @@ impl Tls {
         TlsAcceptor::from(self.config.clone())
     }
 
-    /// Reads the files again when they change. What can't be used leaves the old certificate in place: whoever renews
-    /// it may have written one file and not yet the other.
+    /// Reads the files again when they change. An unusable file leaves the old certificate in place: whoever renews it
+    /// may have written one file and not yet the other.
     pub(super) async fn follow(self) -> Infallible {
         let mut seen = (stamp(&self.cert), stamp(&self.key));
         let mut look = tokio::time::interval(LOOK_EVERY);
@@ -87,17 +87,17 @@ impl Tls {
     }
 }
 
-/// What a certificate says of itself, for a check-up.
+/// A certificate's own data, for `doorward doctor`.
 #[derive(Debug)]
 pub struct Certificate {
-    /// Whether it is one for the host of `public_url`; true where there is none.
+    /// Whether it is valid for the host of `public_url`; true if there is none.
     pub covers_host: bool,
-    /// When it ends.
+    /// When it expires.
     pub ends_at: Timestamp,
 }
 
 impl Certificate {
-    /// Reads the certificate of the settings, and sees that the key belongs to it; `None` where they name none.
+    /// Reads the certificate of the settings, and checks that the key belongs to it; `None` if they name none.
     ///
     /// # Errors
     /// A file cannot be read or used.
@@ -116,7 +116,7 @@ impl Certificate {
     }
 }
 
-/// rustls tells the end of a certificate only to whom it is too late: so it is asked for the end of all time.
+/// rustls reveals the end of a certificate only when it has expired, so this verifies it for a date in the far future.
 fn ends_at(parsed: &ParsedCertificate<'_>, provider: &CryptoProvider) -> Option<Timestamp> {
     const YEAR_9999: Duration = Duration::from_secs(253_370_764_800);
     let algorithms = provider.signature_verification_algorithms.all;
@@ -129,7 +129,7 @@ fn ends_at(parsed: &ParsedCertificate<'_>, provider: &CryptoProvider) -> Option<
     }
 }
 
-/// What tells one content of a file from the next.
+/// A fingerprint of a file's content.
 fn stamp(path: &Path) -> Option<(u64, u64, i64, i64)> {
     let found = std::fs::metadata(path).ok()?;
     Some((found.ino(), found.len(), found.mtime(), found.mtime_nsec()))
@@ -146,7 +146,7 @@ async fn read(cert: PathBuf, key: PathBuf, provider: Arc<CryptoProvider>) -> io:
         if let Some(warning) = &file.warning {
             tracing::warn!("tls.key: {warning}");
         }
-        // The parser's words name no byte of the key.
+        // The parser's messages contain no byte of the key.
         let private = PrivateKeyDer::from_pem_slice(&file.content).map_err(|error| unusable(&key, &error))?;
         CertifiedKey::from_der(chain, private, &provider).map_err(|error| unusable(&key, &error))
     })

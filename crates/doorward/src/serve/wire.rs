@@ -5,8 +5,8 @@ use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, Version, heade
 
 use crate::wire::headers::POLICY;
 
-/// Whether two readers of this head could take it for two things (attack H05): it must have exactly one valid `Host`
-/// (RFC 9112 section 3.2; HTTP/1.0 may have none), and no transfer coding but `chunked`, since hyper undoes no other.
+/// Whether two parsers could read this head in two ways (attack H05). It must have exactly one valid `Host` (RFC 9112
+/// section 3.2; HTTP/1.0 may have none). No transfer coding but `chunked` is allowed, since hyper decodes no other.
 pub(super) fn is_plain<B>(request: &Request<B>) -> bool {
     let headers = request.headers();
     let mut hosts = headers.get_all(HOST).iter();
@@ -32,7 +32,7 @@ fn has_plain_coding(headers: &HeaderMap) -> bool {
     }
 }
 
-/// The end of a connection on which it is unclear where a request ends: as hyper's own, without a body.
+/// Closes a connection on which it is unclear where a request ends: like hyper's own answer, without a body.
 pub(super) fn refusal<B: Default>() -> Response<B> {
     let mut response = Response::new(B::default());
     *response.status_mut() = StatusCode::BAD_REQUEST;
@@ -42,7 +42,7 @@ pub(super) fn refusal<B: Default>() -> Response<B> {
 
 /// The first line of hyper's answer to a head that is too large: no route answers with this status.
 const TOO_LARGE: &[u8] = b"HTTP/1.1 431 Request Header Fields Too Large\r\n";
-/// Without cookies a browser's head is far below the limit, so the page speaks of them.
+/// Without cookies a browser's head is far below the limit, so the page is about them.
 const PAGE: &str = "<!doctype html>
 <html lang=\"en\">
 <meta charset=\"utf-8\">
@@ -57,10 +57,10 @@ domain. Then sign in again. Your account is not affected.</p>
 </html>
 ";
 
-/// Hyper's bare answer to a head that is too large, with a page that says how to get out: a browser full of cookies asks
-/// every page like that. `None` for all other bytes, which go out as they are.
+/// Replaces hyper's bare answer to a head that is too large by a page that says what to do: a browser with too many
+/// cookies gets it for every page. `None` for all other bytes, which are sent unchanged.
 ///
-/// What was asked for is unknown, so that every client gets the page.
+/// The target of the request is unknown, so every client gets the page.
 pub(super) fn with_page(written: &[u8]) -> Option<Vec<u8>> {
     let fields = written.strip_prefix(TOO_LARGE)?.strip_suffix(b"\r\n\r\n")?;
     let fields = std::str::from_utf8(fields).ok()?;

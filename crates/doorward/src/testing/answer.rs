@@ -22,7 +22,7 @@ impl Answer {
         String::from_utf8_lossy(&self.body).into_owned()
     }
 
-    /// The body as indented JSON for a snapshot, in which ids, times and secrets are named and not shown.
+    /// The body as indented JSON for a snapshot, with placeholders for ids, times and secrets.
     pub fn redacted(&self) -> String {
         let mut body = self.json();
         redact(&mut body);
@@ -46,20 +46,20 @@ impl Answer {
         self
     }
 
-    /// 200, and gives the body.
+    /// Asserts 200, and returns the body.
     #[track_caller]
     pub fn is_ok(&self) -> Value {
         self.has_status(200);
         self.json()
     }
 
-    /// The code of a refusal, in whichever form; null where it has no code.
+    /// The code of a refusal, in any form; null if it has no code.
     pub fn code(&self) -> Value {
         let body = self.json();
         body.get("code").or(body.get("error")).cloned().unwrap_or_default()
     }
 
-    /// A refusal of this code, in the form of the contract, or in OAuth's where the route has that; gives it.
+    /// Asserts a refusal with this code, in the form of the contract, or in OAuth's if the route uses that; returns it.
     #[track_caller]
     pub fn is_refused(&self, code: &str) -> Value {
         if self.header("content-type") == Some("application/json") {

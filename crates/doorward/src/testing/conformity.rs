@@ -1,4 +1,4 @@
-//! Holds answers against the document of the API: whatever a test provokes has to be in it.
+//! Compares answers with the document of the API: it must describe whatever a test provokes.
 
 use std::collections::HashMap;
 use std::sync::{Arc, LazyLock, Mutex, OnceLock};
@@ -25,7 +25,8 @@ pub struct Api {
 }
 
 impl Api {
-    /// As these settings make it. Sites that are set alike share one document: making it takes longer than a sign-in.
+    /// As these settings make it. Sites with the same settings share one document: making it takes longer than a
+    /// sign-in.
     pub fn of(settings: &Settings) -> Self {
         static MADE: LazyLock<Mutex<HashMap<String, Arc<OnceLock<Value>>>>> = LazyLock::new(Mutex::default);
         let alike = Settings { data: "".into(), database: None, ..settings.clone() };
@@ -52,7 +53,7 @@ impl Api {
         paths.iter().flat_map(of_path).collect()
     }
 
-    /// Fails where the document doesn't have this answer.
+    /// Fails if the document doesn't have this answer.
     #[track_caller]
     pub(super) fn check(&self, method: &Method, path: &str, answer: &Answer) {
         if let Err(what) = self.compare(method, path, answer) {
@@ -96,10 +97,10 @@ impl Api {
         }
     }
 
-    /// The operation at this path; a segment that is spelled out goes before one that is a parameter.
+    /// The operation at this path; a literal segment is preferred to a parameter.
     fn find(&self, method: &str, path: &str) -> Option<&Value> {
         let paths = self.document()["paths"].as_object().unwrap();
-        // This one stands at the root as well.
+        // This one is at the root as well.
         let path = if path == CHANGE_PASSWORD { &format!("{}{path}", self.settings.base_path) } else { path };
         let inner = match path.strip_prefix(self.settings.base_path.as_str())? {
             "" => "/",
@@ -128,8 +129,8 @@ impl Api {
         }
     }
 
-    /// Whether a value has a shape, which uses only the words that are looked at here. A closed one has no property that
-    /// the shape doesn't name.
+    /// Whether a value matches a schema, which uses only the keywords that are handled here. A closed one allows only
+    /// the properties that it names.
     pub(crate) fn fits(&self, value: &Value, shape: &Value, closed: bool, at: &str) -> Result<(), String> {
         if shape.get("$ref").is_some() {
             self.fits(value, self.followed(shape), closed, at)?;

@@ -1,4 +1,4 @@
-//! The parsers of untrusted bytes that the crate keeps to itself, for fuzzing: each as a request reaches it.
+//! The crate's private parsers of untrusted bytes, for fuzzing: each as a request reaches it.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -25,7 +25,7 @@ pub struct Parsers {
     site: Site,
 }
 
-/// The fields of a sign-up, as they were read.
+/// The fields of a registration, as they were read.
 #[derive(Debug)]
 pub struct Read {
     pub name: Option<DisplayName>,
@@ -51,12 +51,12 @@ impl Parsers {
         Self { runtime, site }
     }
 
-    /// The place that a sign-in may go on to.
+    /// The place that a sign-in may continue to.
     pub fn return_to<'t>(&self, text: &'t str) -> Option<&'t str> {
         crate::wire::return_to::return_to(&self.site.app.settings, text)
     }
 
-    /// Reads a body of this media type, and of its fields those of a sign-up and `text`.
+    /// Reads a body of this media type: the fields of a registration, and `text`.
     pub fn body(&self, media_type: &str, body: &[u8]) -> Result<Read> {
         let request = Request::post("/").header(header::CONTENT_TYPE, media_type);
         let request = request.body(Body::from(body.to_vec())).unwrap();
@@ -72,7 +72,7 @@ impl Parsers {
         input.check().map(|()| read)
     }
 
-    /// Whom a request with these headers counts as, that came from `peer`: address, network, user agent.
+    /// The client of a request with these headers from `peer`: address, network, user agent.
     pub fn client(&self, peer: IpAddr, headers: HeaderMap) -> (IpAddr, IpAddr, Option<String>) {
         let mut parts = parts("/", headers);
         parts.extensions.insert(ConnectInfo(SocketAddr::new(peer, 4711)));

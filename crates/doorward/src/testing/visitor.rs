@@ -1,4 +1,4 @@
-//! Who stands at the door in tests, and what they send.
+//! The visitors in tests, and what they send.
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
@@ -14,12 +14,12 @@ use tower::ServiceExt;
 
 use super::{Answer, Api, Site};
 
-/// Somebody at the door: a client with a cookie jar, and with what bearer mode gave it.
+/// A visitor: a client with a cookie jar, and the tokens of bearer mode.
 pub struct Visitor {
     router: Router,
-    /// What every answer is held against.
+    /// What every answer is compared with.
     api: Arc<Api>,
-    /// Kept while anybody is at the door, also where a test lets go of the site.
+    /// Kept while there is a visitor, even if a test drops the site.
     folder: Arc<tempfile::TempDir>,
     pub ip: IpAddr,
     token: Mutex<Option<String>>,
@@ -43,7 +43,7 @@ impl Visitor {
         }
     }
 
-    /// The same visitor, who gives their password with every act of an admin; or who doesn't.
+    /// The same visitor, who sends their password with every act of an admin; or who doesn't.
     #[must_use]
     pub fn confirming(self, confirms: bool) -> Self {
         Self { confirms, ..self }
@@ -53,7 +53,7 @@ impl Visitor {
         self.send(self.request(Method::GET, path), Body::empty()).await
     }
 
-    /// As a browser asks for a page.
+    /// Requests a page as a browser does.
     pub async fn page(&self, path: &str) -> Answer {
         let request = self.request(Method::GET, path).header(header::ACCEPT, "text/html,*/*;q=0.8");
         self.send(request, Body::empty()).await
@@ -88,7 +88,7 @@ impl Visitor {
         self.send(request.header(header::CONTENT_TYPE, "application/json"), body.to_string()).await
     }
 
-    /// As a browser sends a form of ours.
+    /// Sends one of Doorward's forms as a browser does.
     pub async fn form(&self, path: &str, fields: &[(&str, &str)]) -> Answer {
         let body: String = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(fields).finish();
         let request = self
@@ -98,7 +98,7 @@ impl Visitor {
         self.send(request, body).await
     }
 
-    /// Asks for new tokens by what the visitor holds, and keeps them.
+    /// Refreshes with the visitor's tokens or cookies, and keeps the new ones.
     pub async fn refresh(&self) -> Answer {
         match self.refresh_token() {
             Some(token) => self.post("/refresh", json!({ "refresh_token": token })).await,
@@ -106,7 +106,7 @@ impl Visitor {
         }
     }
 
-    /// A request with the visitor's credentials on it.
+    /// A request with the visitor's credentials.
     pub fn request(&self, method: Method, path: &str) -> http::request::Builder {
         let mut request = Request::builder().method(method).uri(path).header(header::HOST, "127.0.0.1");
         let cookies = self.cookies.lock().unwrap();
@@ -121,7 +121,7 @@ impl Visitor {
         request
     }
 
-    /// Sends it, and keeps what the answer hands out. An answer that the document of the API doesn't have fails.
+    /// Sends it, and keeps the credentials of the answer. Fails if the document of the API doesn't have the answer.
     pub async fn send(&self, request: http::request::Builder, body: impl Into<Body>) -> Answer {
         let mut request = request.body(body.into()).unwrap();
         request.extensions_mut().insert(ConnectInfo(SocketAddr::new(self.ip, 4711)));
@@ -154,17 +154,17 @@ impl Visitor {
         }
     }
 
-    /// What bearer mode gave: the access token.
+    /// The access token of bearer mode.
     pub fn token(&self) -> Option<String> {
         self.token.lock().unwrap().clone()
     }
 
-    /// What bearer mode gave: the refresh token.
+    /// The refresh token of bearer mode.
     pub fn refresh_token(&self) -> Option<String> {
         self.refresh_token.lock().unwrap().clone()
     }
 
-    /// Holds these tokens from now on.
+    /// Uses these tokens from now on.
     pub fn hold(&self, token: Option<&str>, refresh_token: Option<&str>) {
         *self.token.lock().unwrap() = token.map(str::to_owned);
         *self.refresh_token.lock().unwrap() = refresh_token.map(str::to_owned);
@@ -175,12 +175,12 @@ impl Visitor {
         self.cookies.lock().unwrap().get(name).cloned()
     }
 
-    /// Holds this cookie from now on.
+    /// Uses this cookie from now on.
     pub fn hold_cookie(&self, name: &str, value: &str) {
         self.cookies.lock().unwrap().insert(name.to_owned(), value.to_owned());
     }
 
-    /// Somebody else who holds copies of all credentials: a thief.
+    /// A thief: another visitor with copies of all credentials.
     #[must_use]
     pub fn copy(&self) -> Self {
         Self {
@@ -208,8 +208,8 @@ impl Visitor {
         Self { ip: ip.into(), ..self }
     }
 
-    /// Sees that the session has ended with others of its user. A session secret is told so; access tokens are stale, and
-    /// the refresh says why.
+    /// Checks that the session has ended together with others of its user. A session secret gets that answer; access
+    /// tokens are stale, and the refresh says why.
     pub async fn ended_with_others(&self) {
         let answer = self.copy().get("/profile").await;
         let in_cookie = self.cookies.lock().unwrap().keys().any(|name| name.ends_with("refresh_token"));
