@@ -1,7 +1,8 @@
 import type { Client } from './client.js'
 
 /**
- * The settings with which axios (1.12 or later) asks through the client, which adds the credential and renews it:
+ * Settings that make axios (1.12 or later) send its requests through the client, which adds the credential and renews
+ * it:
  *
  *     const api = axios.create({ baseURL: 'https://api.example.com', ...through(client) })
  */

@@ -5,12 +5,12 @@ import type { Credentials, Device, Mode, Options, Registration, Store, User } fr
 
 export const createClient = (options: Options = {}): Client => new Client(options)
 
-/** How long after an unanswered refresh its token counts as the same request and not as a copy, in milliseconds. */
+/** How long after an unanswered refresh its token may be sent again without counting as a copy, in milliseconds. */
 const GRACE = 60_000
-/** How long a refresh may take, and how long one of another tab is waited for. */
+/** How long a refresh may take, and how long to wait for one of another tab. */
 const ANSWER = 10_000
 const COURTESY = 2_000
-/** The waits for the successor of a credential, whose answer may be on its way, in milliseconds. */
+/** The delays before asking for the successor of a credential, whose answer may be on its way, in milliseconds. */
 const SUCCESSOR = [0, 250, 500, 1_000, 2_000]
 
 const sleep = (time: number) => new Promise((wake) => setTimeout(wake, time))
@@ -19,7 +19,7 @@ const sleep = (time: number) => new Promise((wake) => setTimeout(wake, time))
 export class Client {
   readonly mode: Mode
   #url: URL
-  /** Where the password is changed. */
+  /** The URL that changes the password. */
   #password: string
   #origins: Origins
   #send: typeof fetch
@@ -32,13 +32,13 @@ export class Client {
   #user: User | null | undefined
   #listeners = new Set<(user: User | null | undefined) => void>()
 
-  /** What is held, as far as it has been read; for cookies, when they run out. */
+  /** The credential, as far as it has been read; for cookies, when they expire. */
   #held?: Held
-  /** Counts the credentials that there were: a refusal of an earlier one says nothing about this one. */
+  /** Counts the credentials so far: the refusal of an earlier one says nothing about the current one. */
   #version = 0
   #renewing?: Promise<Response | undefined>
   #unansweredSince = 0
-  /** Until when another tab's refresh, or a password change, is waited for. */
+  /** Until when to wait for another tab's refresh, or for a password change. */
   #elsewhere = 0
 
   constructor({ url, mode = 'bearer', apis = [], store, device, fetch }: Options) {
@@ -52,7 +52,7 @@ export class Client {
     this.#shared = mode !== 'bearer' || !!store
     this.#store = store ?? memory()
     this.#device = new KnownDevice(device ?? memory())
-    // In tabs alone: on a server it would tell one person's sign-in to the others.
+    // Only in tabs: on a server it would share one person's sign-in with the others.
     if (globalThis.document && globalThis.BroadcastChannel) {
       this.#tabs = new BroadcastChannel(`doorward ${this.#url}`)
       this.#tabs.onmessage = ({ data }) => void this.#heard(data)
@@ -64,7 +64,7 @@ export class Client {
     return this.#user
   }
 
-  /** Tells of every sign-in and sign-out, in this tab and in others; returns what ends that. */
+  /** Calls `listener` at every sign-in and sign-out, in this tab and in others; returns a function that stops it. */
   onChange = (listener: (user: User | null | undefined) => void): (() => void) => {
     this.#listeners.add(listener)
     return () => void this.#listeners.delete(listener)
@@ -78,7 +78,7 @@ export class Client {
     return this.#enter('login', credentials)
   }
 
-  /** Ends this sign-in. Where the server can't be reached it throws, and nothing has changed. */
+  /** Ends this sign-in. If the server can't be reached it throws, and nothing has changed. */
   async logout(): Promise<void> {
     await this.#renewing?.catch(() => {})
     const refresh_token = (await this.#load())?.refresh_token
@@ -86,14 +86,14 @@ export class Client {
     await this.#leave()
   }
 
-  /** Ends every sign-in of this user, on all devices, and says how many there were. */
+  /** Ends every sign-in of this user, on all devices, and returns how many there were. */
   async logoutAll(): Promise<number> {
     const { sessions } = await this.#ask<{ sessions: number }>('logout/all', 'POST')
     await this.#leave()
     return sessions
   }
 
-  /** Renews the credential now. Requests do that by themselves when they have to. */
+  /** Renews the credential now. Requests do that by themselves if necessary. */
   async refresh(): Promise<void> {
     if (this.mode === 'session') return
     this.#origins.tryAll()
@@ -102,7 +102,7 @@ export class Client {
     if (refused) throw await DoorwardError.of(refused.clone())
   }
 
-  /** Who is signed in, as the server knows them. */
+  /** The signed-in user, as the server knows them. */
   async profile(): Promise<User> {
     try {
       const { user } = await this.#ask<{ user: User }>('profile')
@@ -115,7 +115,7 @@ export class Client {
     }
   }
 
-  /** Changes the password: every other sign-in of this user ends, and this one goes on with a new credential. */
+  /** Changes the password: every other sign-in of this user ends, and this one continues with a new credential. */
   async changePassword(current_password: string, new_password: string): Promise<void> {
     await this.#ask('profile/password', 'POST', { current_password, new_password })
   }
@@ -130,14 +130,14 @@ export class Client {
     await this.#ask(`sessions/${encodeURIComponent(id)}`, 'DELETE')
   }
 
-  /** The page that renews the cookies of a browser and sends it on to a path of Doorward's site. */
+  /** The page that renews the cookies of a browser and redirects it to a path of Doorward's site. */
   refreshUrl(returnTo: string): string {
     return `${new URL('refresh', this.#url)}?return_to=${encodeURIComponent(returnTo)}`
   }
 
   /**
-   * Like `fetch`, with the credential for Doorward, the page's own origin and `apis`. Where it has run out, it is renewed
-   * once for all requests that wait, and each is repeated once; a body that is a stream can't be.
+   * Like `fetch`, with the credential for Doorward, the page's own origin and `apis`. If the credential has expired, it
+   * is renewed once for all waiting requests. Each of them is repeated once, unless its body is a stream.
    */
   fetch: typeof fetch = async (input, init) => {
     const url = new URL(input instanceof Request ? input.url : input, globalThis.location?.href ?? this.#url)
@@ -146,7 +146,7 @@ export class Client {
     const isStream = init?.body instanceof ReadableStream
     if (url.href !== this.#password) return this.#request(request, url, isStream)
 
-    // It hands out a new credential: no answer to a refresh, of any tab, may come after its own and replace that.
+    // The answer has a new credential: no answer to a refresh, of any tab, may come later and replace that.
     await this.#renewing?.catch(() => {})
     while (Date.now() < this.#elsewhere) await sleep(20)
     this.#tell({ kind: 'renewing' })
@@ -160,7 +160,7 @@ export class Client {
     }
   }
 
-  /** Asks, and once more with another credential where that may help. */
+  /** Sends the request, and once more if another credential may help. */
   async #request(request: () => Request, url: URL, isStream: boolean): Promise<Response> {
     await this.#read()
     if (this.#held && Date.now() >= this.#held.expires) await this.#renew(this.#version)
@@ -176,7 +176,7 @@ export class Client {
     const refused = await this.#renew(version)
     if (refused && !isUndecided(refused.status)) this.#learn(code, origin)
     if (refused?.status === 401) {
-      // Of our server the end of the session says more than that the token was stale.
+      // From Doorward itself, the end of the session says more than that the token was stale.
       const isOver = origin === this.#url.origin && (await codeOf(refused)).startsWith('session_')
       return isOver ? refused.clone() : response
     }
@@ -188,7 +188,10 @@ export class Client {
     return repeated
   }
 
-  /** Asks again with the cookie of now: a password change has replaced the one before, and its answer may be on its way. */
+  /**
+   * Repeats the request with the current cookie: a password change has replaced the earlier one, and its answer may be
+   * on its way.
+   */
   async #again(request: () => Request, refused: Response): Promise<Response> {
     let response = refused
     for (const wait of SUCCESSOR) {
@@ -200,7 +203,7 @@ export class Client {
     return response
   }
 
-  /** A password change hands out a new credential. */
+  /** A password change returns a new credential. */
   async #changed(response: Response) {
     const issued: Partial<Issued> = await response.json().catch(() => ({}))
     if (issued.expires_in === undefined) return
@@ -208,7 +211,7 @@ export class Client {
     this.#tell({ kind: 'renewed' })
   }
 
-  /** Whether another credential than that of `version` may help against this refusal. */
+  /** Whether a credential other than that of `version` may help after this refusal. */
   #mayHelp(code: string, version: number, origin: string) {
     if (!isAboutToken(code) || this.mode === 'session') return false
     if (this.#user === null && (code === 'token_missing' || code === 'hidden')) return false
@@ -220,7 +223,7 @@ export class Client {
     if (isNew && this.#user !== null) console.warn(`doorward: after a refresh ${origin} still refuses the token: it stops refreshing for it`)
   }
 
-  /** Sends it with the credential of now. */
+  /** Sends the request with the current credential. */
   async #as(request: Request) {
     if (this.mode !== 'bearer') return this.#send(new Request(request, { credentials: 'include' }))
     await this.#read()
@@ -230,13 +233,13 @@ export class Client {
     return this.#send(request)
   }
 
-  /** Asks one of the routes that take a credential and no other's place. */
+  /** Calls a route that needs a credential and does not change it. */
   #ask<T>(path: string, method = 'GET', body?: object): Promise<T> {
     const json = body && { headers: { 'content-type': 'application/json' }, body: JSON.stringify(body) }
     return read(this.fetch(new URL(path, this.#url), { method, ...json }))
   }
 
-  /** Asks one of the routes that make, renew or end a sign-in. */
+  /** Calls a route that creates, renews or ends a sign-in. */
   #plain(path: string, body: object, init?: RequestInit): Promise<Response> {
     const headers = { 'content-type': 'application/json' }
     const request = { method: 'POST', headers, body: JSON.stringify(body), ...init }
@@ -244,9 +247,9 @@ export class Client {
   }
 
   async #enter(path: string, body: object): Promise<User> {
-    // An answer to the sign-in before must not come after this one's and replace its cookies.
+    // The answer to an earlier sign-in must not come later and replace this one's cookies.
     await this.#renewing?.catch(() => {})
-    // Cookies hold the device by themselves.
+    // In the other modes a cookie holds the device.
     const device = this.mode === 'bearer' ? await this.#device.read() : undefined
     const asked = this.#plain(path, { ...body, mode: this.mode, device })
     const entered = await read<Issued & { user: User; device?: string }>(asked)
@@ -258,7 +261,7 @@ export class Client {
     return entered.user
   }
 
-  /** Renews the credential, unless another one has come since `version`. Gives the answer that refused it. */
+  /** Renews the credential, unless another one has come since `version`. Returns the answer if it was refused. */
   #renew(version: number): Promise<Response | undefined> {
     if (version !== this.#version) return Promise.resolve(undefined)
     this.#renewing ??= this.#insist(version).finally(() => (this.#renewing = undefined))
@@ -266,8 +269,9 @@ export class Client {
   }
 
   /**
-   * A refresh whose answer was lost may have counted: the same token gets the same successor for a minute, and is a copy
-   * after that. So it is asked again until it is answered, also when nobody waits any more.
+   * If the answer to a refresh was lost, the refresh may have counted. For a minute the same token gets the same
+   * successor; after that it is a copy. So the refresh is repeated until there is an answer, even if no request waits
+   * any more.
    */
   async #insist(version: number): Promise<Response | undefined> {
     for (let wait = 250; ; wait *= 2) {
@@ -292,24 +296,24 @@ export class Client {
     this.#unansweredSince ||= Date.now()
     if (Date.now() - this.#unansweredSince > GRACE) return void (this.#unansweredSince = 0)
     const timer: unknown = setTimeout(() => this.#renew(this.#version).catch(() => {}), 3_000)
-    // On a server it keeps no process alive.
+    // On a server, the timer must not keep the process alive.
     ;(timer as { unref?(): void }).unref?.()
   }
 
   async #exchange(version: number): Promise<Response | undefined> {
     const current = () => version === this.#version
-    // No lock: a tab that waits goes on alone if it hears nothing. But two tabs that refresh one after the other would make
-    // the token of a third, whose request is still on its way, look like a copy.
+    // This is not a lock: a tab that waits goes on alone if it hears nothing. Without it, if two tabs refresh one after
+    // the other, the token of a third tab, whose request is still on its way, would look like a copy.
     while (current() && Date.now() < this.#elsewhere) await sleep(20)
     const before = await this.#load()
     if (!current()) return undefined
     if (this.mode === 'bearer') {
       if (!before) return this.#over(version, nothing())
-      // Somebody with the same store has renewed them already.
+      // Another client with the same store has renewed them already.
       if (before.token !== this.#held?.token) return this.#take(before)
     }
     this.#tell({ kind: 'renewing' })
-    // `keepalive`: the answer sets its cookies although the page was left meanwhile.
+    // `keepalive`: the answer sets its cookies even if the page is left meanwhile.
     const init = { keepalive: true, signal: AbortSignal.timeout(ANSWER) }
     const response = await this.#plain('refresh', { refresh_token: before?.refresh_token }, init)
     const body: Issued | undefined = response.ok ? await response.clone().json() : undefined
@@ -317,7 +321,7 @@ export class Client {
     if (!isDecided) return response
     const after = await this.#load()
     if (!current()) return undefined
-    // What another one has stored meanwhile counts, and this answer is one of the past.
+    // If another client has stored a credential meanwhile, that one counts, and this answer is outdated.
     if (after?.refresh_token !== before?.refresh_token) return after ? this.#take(after) : this.#over(version, nothing())
     if (!body) return (await codeOf(response)) === 'token_stale' ? response : this.#over(version, response)
     await this.#keep(body)
@@ -325,7 +329,7 @@ export class Client {
     return undefined
   }
 
-  /** The credential of `version` is good for nothing any more. */
+  /** The credential of `version` no longer works. */
   async #over(version: number, refused?: Response) {
     if (version === this.#version && this.#user !== null) await this.#leave()
     return refused
@@ -333,11 +337,11 @@ export class Client {
 
   async #leave() {
     const user = this.#user?.id
-    // What somebody else has stored since is not ours to clear.
+    // Don't clear what another client has stored since.
     const stored = await this.#load()
     if (stored && stored.token === this.#held?.token) await this.#store.set(null)
     this.#take(undefined)
-    // Whoever only finds that nobody is signed in has nothing to tell.
+    // A tab that only notices that nobody is signed in has nothing to announce.
     if (user) this.#tell({ kind: 'out', user })
     this.#is(null)
   }
@@ -363,7 +367,7 @@ export class Client {
     this.#held ??= held
   }
 
-  /** From here on it is another credential. */
+  /** Replaces the credential. */
   #take(held: Held | undefined): undefined {
     this.#version += 1
     this.#held = held
@@ -382,7 +386,7 @@ export class Client {
   async #heard(message: Message) {
     const out = message.kind === 'out'
     if (out && this.#user?.id !== message.user) return
-    // A sign-in of this tab's own; but a sign-out means all tabs.
+    // This tab has a sign-in of its own; but a sign-out is meant for all tabs.
     if (!this.#shared) return void (out && (await this.logout().catch(() => {})))
     if (message.kind === 'renewing') return void (this.#elsewhere = Date.now() + COURTESY)
     this.#elsewhere = 0

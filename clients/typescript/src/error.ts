@@ -7,31 +7,31 @@ export interface FieldError {
   message: string
 }
 
-/** Why something was refused, or could not be asked. */
+/** Why a request was refused, or could not be sent. */
 export class DoorwardError extends Error {
   override name = 'DoorwardError'
 
   constructor(
     message: string,
-    /** Stable; `network` where there was no answer, `unexpected` where it was none of Doorward's. */
+    /** Stable; `network` if there was no answer, `unexpected` if the answer was not Doorward's. */
     readonly code: Code | 'network' | 'unexpected',
     /** The HTTP status, 0 without an answer. */
     readonly status = 0,
     /** The wrong fields, for `invalid_input`. */
     readonly fields: FieldError[] = [],
-    /** When to try again, in seconds, where the server says so. */
+    /** When to try again, in seconds, if the server says so. */
     readonly retryAfter?: number,
     options?: ErrorOptions,
   ) {
     super(message, options)
   }
 
-  /** Nothing was decided: the person is as signed in as before, and the same call may succeed later. */
+  /** Nothing was decided: the person is still signed in if they were before, and the same call may succeed later. */
   get tryAgain(): boolean {
     return this.code === 'network' || isUndecided(this.status)
   }
 
-  /** What a response that is not ok says. */
+  /** The error in a response that is not ok. */
   static async of(response: Response): Promise<DoorwardError> {
     const body = await problem(response)
     const wait = Number(response.headers.get('retry-after') ?? NaN)
@@ -52,10 +52,10 @@ interface Problem {
   fields?: FieldError[]
 }
 
-/** The server is away, as a proxy or it says itself. */
+/** The server is unavailable; a proxy or the server itself says so. */
 export const isAway = (status: number): boolean => status >= 502 && status <= 504
 
-/** Nothing was decided: also a timeout, or too many attempts. */
+/** Nothing was decided: also after a timeout, or too many attempts. */
 export const isUndecided = (status: number): boolean => isAway(status) || status === 408 || status === 429
 
 export function unreachable(cause: unknown): never {
@@ -63,7 +63,7 @@ export function unreachable(cause: unknown): never {
   throw new DoorwardError('The server cannot be reached: try again', 'network', 0, [], undefined, { cause })
 }
 
-/** What the answer to a named call says. */
+/** The content of the answer to a named call. */
 export async function read<T>(asked: Promise<Response>): Promise<T> {
   const response = await asked.catch(unreachable)
   if (!response.ok) throw await DoorwardError.of(response)
@@ -75,20 +75,20 @@ async function problem(response: Response): Promise<Problem> {
 }
 
 /**
- * What a refusal says about the credential, without using up its body: a code of Doorward's; `token_invalid` also from
- * any other API that refuses the token as RFC 6750 says; `hidden` where the page is not allowed to read whether it does.
+ * What a refusal says about the credential, without consuming its body. It is one of Doorward's codes; `token_invalid`
+ * also if another API refuses the token as RFC 6750 says; or `hidden` if the page may not read it.
  */
 export async function codeOf(response: Response): Promise<string> {
   const { status, headers, type } = response
   if (status !== 401 && status !== 403) return ''
   if (headers.get('content-type')?.startsWith('application/problem+json')) {
     const { code, success } = await problem(response.clone())
-    // Doorward's and its guards' own; problems of other APIs may have codes too.
+    // Only codes of Doorward and its guards: problems of other APIs may have codes too.
     if (code && (success === false || /^(token|session|refresh)_/.test(code))) return String(code)
   }
   if (status !== 401) return ''
   const challenges = headers.get('www-authenticate')
-  // A page reads this header of another origin only where that origin exposes it.
+  // A page can read this header of another origin only if that origin exposes it.
   if (challenges === null) return type === 'cors' ? 'hidden' : ''
   return refusesToken(challenges) ? 'token_invalid' : ''
 }

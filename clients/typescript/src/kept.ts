@@ -1,21 +1,21 @@
 import type { Store } from './types.js'
 
-/** A credential as an answer hands it out. */
+/** A credential as an answer contains it. */
 export interface Issued {
   token?: string
   refresh_token?: string
   expires_in: number
 }
 
-/** A credential as it is kept. */
+/** A credential as it is stored. */
 export interface Held {
   token?: string
   refresh_token?: string
-  /** When the access token runs out, by the clock of this machine. */
+  /** When the access token expires, by the clock of this machine. */
   expires: number
 }
 
-/** A place that ends with the page or the process. */
+/** A store that ends with the page or the process. */
 export const memory = (): Store => {
   let kept: string | null = null
   return { get: () => kept, set: (text) => void (kept = text) }
@@ -24,11 +24,11 @@ export const memory = (): Store => {
 /** More than the secrets of five accounts, in characters. */
 const MAX_DEVICE = 1_000
 
-/** What makes this a known device. A place that fails, or holds something else, stands in no sign-in's way. */
+/** The secrets that make this a known device. If the store fails, or holds something else, sign-ins go on without it. */
 export class KnownDevice {
   constructor(private readonly store: Store) {}
 
-  /** What Doorward is shown. */
+  /** The value to send to Doorward. */
   async read(): Promise<string | undefined> {
     try {
       const kept: unknown = await this.store.get()

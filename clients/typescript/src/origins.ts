@@ -1,6 +1,6 @@
 /**
- * For how long an origin that refused a new token as well gets no other one, in milliseconds; each time twice as long.
- * A changed role may change again between a refresh and its request, so `token_stale` waits less.
+ * How long an origin that also refused a new token gets no other one, in milliseconds; twice as long each time. A role
+ * may change again between a refresh and its request, so the pause after `token_stale` is shorter.
  */
 const PAUSE = 60_000
 const PAUSE_STALE = 1_000
@@ -13,7 +13,7 @@ export class Origins {
 
   constructor(urls: string[]) {
     this.#trusted = new Set(urls.map((url) => new URL(url).origin))
-    // A page without an origin trusts nobody like it.
+    // A page without an origin trusts no other page without one.
     this.#trusted.delete('null')
   }
 
@@ -27,8 +27,8 @@ export class Origins {
   }
 
   /**
-   * Remembers what an origin said after a refresh. One that still refuses gets no other for a while; gives true where it is
-   * the first time.
+   * Remembers an origin's answer after a refresh. An origin that still refuses gets no other token for a while; returns
+   * true the first time.
    */
   learn(code: string, origin: string): boolean {
     const { pause, until } = this.#useless.get(origin) ?? { pause: -1, until: 0 }
@@ -43,7 +43,7 @@ export class Origins {
     return pause < 0
   }
 
-  /** After a sign-in every origin is asked as if for the first time. */
+  /** After a sign-in, every origin gets a token as if for the first time. */
   tryAll(): void {
     for (const one of this.#useless.values()) one.until = 0
   }

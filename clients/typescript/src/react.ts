@@ -5,8 +5,8 @@ import { DoorwardError } from './error.js'
 import type { User } from './types.js'
 
 /**
- * Who is signed in: a user, `null` for nobody, `undefined` while that is not known yet. It asks the server by itself, and
- * again while the server is away.
+ * Who is signed in: a user, `null` for nobody, `undefined` while that is not known yet. It asks the server by itself,
+ * and again while the server is unavailable.
  */
 export function useUser(client: Client): User | null | undefined {
   const user = () => client.user
@@ -17,7 +17,7 @@ export function useUser(client: Client): User | null | undefined {
 const FIRST_WAIT = 1_000
 const MAX_WAIT = 30_000
 
-/** Asks until it is known; returns what ends that. */
+/** Asks until it is known; returns a function that stops it. */
 function load(client: Client) {
   let timer: unknown
   let isWanted = true
@@ -34,7 +34,7 @@ function load(client: Client) {
   }
 }
 
-/** What is under way, so that many components make one request. */
+/** The current request, so that many components share it. */
 const asked = new WeakMap<Client, Promise<unknown>>()
 
 function profile(client: Client) {

@@ -3,11 +3,13 @@ import { halves, isBoundToHost, keepsCookiesAtHome, trimmed } from './cookies.js
 import type { Options } from './types.js'
 
 /**
- * A client for one request that a server answers, in the name of whoever sent it: their cookies go to Doorward and to
- * `apis`, and what those set comes back to be handed on. Nothing outlives the request, and nothing is shared.
+ * A client for one request to a server that acts for the request's sender. The sender's cookies go to Doorward and to
+ * `apis`, and the cookies that those set are returned for the answer. Nothing outlives the request, and nothing is
+ * shared.
  *
- * Where another site makes the browser ask, only cookies go out whose names begin with `__Host-`: a host beside could have
- * planted the others. With `lax`, for a server with `cookie.same_site = "lax"`, those of a link go out too.
+ * If another site makes the browser send the request, only cookies whose names begin with `__Host-` are forwarded:
+ * another host of the domain could have planted the others. With `lax`, for a server with `cookie.same_site = "lax"`,
+ * those of a link are forwarded too.
  *
  * @param headers the request's headers, as one of Node's servers has them, or as `fetch` does
  * @param setCookie takes each `Set-Cookie` that belongs into the answer
@@ -19,7 +21,7 @@ export function forRequest(
 ): Client {
   const linesOf = (name: string) => [(headers instanceof Headers ? headers.get(name) : headers[name]) ?? []].flat()
   const stayAtHome = keepsCookiesAtHome(linesOf, options.lax ?? false)
-  // Each as it came, also two of one name: which of them counts, the server judges.
+  // Each as it came, also two of one name: the server judges which one counts.
   let pairs = linesOf('cookie').join(';').split(';').map(trimmed).filter(Boolean)
   if (stayAtHome) pairs = pairs.filter((pair) => isBoundToHost(nameOf(pair)))
   const send = options.fetch ?? fetch
@@ -29,7 +31,7 @@ export function forRequest(
     ...options,
     fetch: async (input, init) => {
       const request = new Request(input, init)
-      // The client asks this of those that it trusts alone.
+      // The client calls this only for trusted origins.
       const trusted = request.credentials === 'include'
       const isServer = new URL(request.url).origin === origin
       const sent = trusted ? pairs.filter((pair) => isServer || !FOR_THE_SERVER.test(nameOf(pair))) : []
@@ -46,7 +48,7 @@ export function forRequest(
   })
 }
 
-/** What no other application needs. */
+/** Cookies that no other application needs. */
 const FOR_THE_SERVER = /^(__Host-)?(refresh_token|device)$/
 
 const nameOf = (pair: string) => halves(pair)[0]

@@ -12,7 +12,7 @@ export interface User {
 /** One sign-in. */
 export interface Device {
   id: string
-  /** Whether it is the one that asks. */
+  /** Whether it is the one that makes this request. */
   current: boolean
   mode: Mode
   created_at: string
@@ -30,29 +30,29 @@ export interface Credentials {
 
 export interface Registration extends Credentials {
   name: string
-  /** The secret of an invitation, where registration needs one. */
+  /** The secret of an invitation, if registration needs one. */
   invite?: string
 }
 
-/** Where one text is kept. */
+/** A store for one text. */
 export interface Store {
   get(): string | null | undefined | Promise<string | null | undefined>
   set(text: string | null): void | Promise<void>
 }
 
 export interface Options {
-  /** Where Doorward is, with its base path; in a browser the page's own origin where it is not given. */
+  /** The URL of Doorward, with its base path; in a browser the default is the page's own origin. */
   url?: string
-  /** `bearer` where it is not given. */
+  /** The default is `bearer`. */
   mode?: Mode
-  /** The other origins that get the credential; everybody else gets a plain request. */
+  /** Further origins that get the credential; all others get a plain request. */
   apis?: string[]
-  /** Where the tokens of bearer mode are kept; in memory where it is not given. Clients that share it share the sign-in. */
+  /** Where the tokens of bearer mode are stored; the default is in memory. Clients that share it share the sign-in. */
   store?: Store
   /**
-   * Where bearer mode keeps what makes this a known device, beyond every logout; in memory where it is not given. The client
-   * sends it to Doorward alone, with the next sign-in: other people's failed guesses don't keep a known device out. One for
-   * each Doorward.
+   * Where bearer mode stores the secrets that make this a known device, beyond every logout; the default is in memory.
+   * The client sends them to Doorward alone, with the next sign-in, so that other people's failed guesses don't lock a
+   * known device out. Use one for each Doorward server.
    */
   device?: Store
   fetch?: typeof fetch

@@ -51,14 +51,14 @@ interface Reply {
 
 type Header = number | string | string[] | undefined
 
-/** With what the application's CORS exposes already. */
+/** Added to what the application's CORS exposes already. */
 function besideOthers(headers: Record<string, string>, exposed: Header): Record<string, string> {
   if (exposed === undefined || !headers[EXPOSE]) return headers
   return { ...headers, [EXPOSE]: [exposed, headers[EXPOSE]].flat().join(', ') }
 }
 
 async function judge(guard: Checks, request: IncomingMessage, needs: Needs): Promise<Identity | Refusal | undefined> {
-  // Whatever fails in a check refuses.
+  // Any failure in a check refuses the request.
   const found = await guard.check(request).catch(() => 'unavailable' as const)
   guard.strip(request)
   if (found === 'token_missing' && needs.optional) return undefined

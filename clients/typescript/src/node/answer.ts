@@ -15,7 +15,7 @@ export type Refusal = Extract<
   | 'forbidden'
 >
 
-/** A refusal as it is answered: `application/problem+json` (RFC 9457), with the challenge of RFC 6750. */
+/** The response to a refusal: `application/problem+json` (RFC 9457), with the challenge of RFC 6750. */
 export interface Answer {
   status: number
   headers: Record<string, string>
@@ -37,7 +37,7 @@ const ROWS: Record<Refusal, [status: number, title: string, message: string]> = 
   unavailable: [503, 'Service Unavailable', 'Temporarily unavailable: try again'],
 }
 
-/** How a refusal is answered. */
+/** The response to a refusal. */
 export function answer(code: Refusal): Answer {
   const [status, title, message] = ROWS[code]
   const headers: Record<string, string> = { 'content-type': 'application/problem+json', 'cache-control': 'no-store' }
@@ -51,7 +51,7 @@ export function answer(code: Refusal): Answer {
 }
 
 function challenge(code: Refusal) {
-  // No new token would help against two sign-ins.
+  // A new token would not help against two sign-ins.
   if (code === 'token_missing' || code === 'ambiguous_cookies') return 'Bearer'
   const expired = code === 'token_expired' ? ', error_description="jwt expired"' : ''
   return `Bearer error="invalid_token"${expired}`

@@ -12,25 +12,25 @@ export interface CookieNames {
   session: string
   /** The refresh token of cookie mode, which is for the server alone. */
   refresh: string
-  /** What a browser shows at its next sign-in, for the server alone too. */
+  /** The browser's proof that it signed in before, also for the server alone. */
   device: string
   /** Whether the server's setting `cookie.same_site` is `lax`. */
   lax: boolean
 }
 
-/** A request as one of Node's servers has it, or as `fetch` does. */
+/** A request of one of Node's servers, or of `fetch`. */
 export interface Incoming {
   headers: IncomingHttpHeaders | Headers
   headersDistinct?: NodeJS.Dict<string[]>
 }
 
-/** How many cookies of one name are looked at; a request with more is refused. */
+/** How many cookies of one name are read; a request with more is refused. */
 const MOST_COOKIES = 64
 
 /**
- * Picks what a request is judged by. `Authorization`, where present, is judged alone. Of cookies each different value
- * counts: at most one may prove a live session. What a host beside the server can plant doesn't count where a browser keeps
- * the server's own cookies at home.
+ * Picks the credential of a request. If `Authorization` is present, it alone is checked. Each different value of a
+ * cookie counts: at most one may prove a live session. A cookie that another host of the domain can plant doesn't count
+ * if the browser withholds the server's own cookies.
  */
 export function credentials(
   request: Incoming,
@@ -58,12 +58,12 @@ export function credentials(
 
 function lines(request: Incoming, name: string): string[] {
   const { headers, headersDistinct } = request
-  // Of two equal ones Node's `headers` shows the first alone.
+  // Of two equal ones, Node's `headers` has only the first.
   if (headersDistinct) return headersDistinct[name] ?? []
   return [headers instanceof Headers ? (headers.get(name) ?? []) : (headers[name] ?? [])].flat()
 }
 
-/** Takes every cookie of this name out of a request. Other lines stay as they are, byte for byte. */
+/** Removes every cookie of this name from a request. Other lines stay as they are, byte for byte. */
 export function strip(request: IncomingMessage, name: string): void {
   if (!request.headers.cookie?.includes(name)) return
   const kept: string[] = []

@@ -1,24 +1,27 @@
 import { type LeastVersions, type Revocations, batch, keysOfCurrent, merge } from './revocations.js'
 
-/** The server speaks every 5 s: so long without a word, and the connection counts as dead, in milliseconds. */
+/** The server sends a heartbeat every 5 s; after this long in silence the connection counts as lost, in milliseconds. */
 const SILENCE = 15_000
 const MAX_LINE = 1024 * 1024
 const FIRST_WAIT = 100
 const MAX_WAIT = 5_000
-/** A client that was registered a moment ago is known to every server within a second. */
+/** Every server knows a newly registered client within a second. */
 const TRIES = 4
-/** The id of an event, which a header carries back: at most 1 KiB of visible ASCII. */
+/** The id of an event, which the client sends back in a header: at most 1 KiB of visible ASCII. */
 const POSITION = /^[\x21-\x7e]{1,1024}$/
 
-/** Follows the revocations of a server: from where it was, through restarts and cut connections. */
+/** Follows the revocations of a server: from the last position, through restarts and lost connections. */
 export class Feed {
   position?: string
   reconnects = 0
   /** Why it is not connected at the moment. */
   problem?: string
-  /** When the server last said that nothing is missing. One clock goes on while a machine sleeps, nobody sets the other. */
+  /**
+   * When the server last said that nothing is missing. By two clocks: one goes on while a machine sleeps, and the other
+   * can't be set.
+   */
   #heard?: { monotonic: number; wall: number }
-  /** The least versions that are told from the beginning, until all are there; with the mark from before. */
+  /** The least versions of the initial snapshot, until it is complete; with the mark from before. */
   #snapshot?: { mark: number; users: LeastVersions }
   #isStopped = false
   #connection?: AbortController
@@ -33,7 +36,7 @@ export class Feed {
     private readonly keysAre: (fingerprint: string) => void,
   ) {}
 
-  /** Follows from now on; done when everything of until now is known, or refused after so many milliseconds. */
+  /** Starts to follow. Resolves once everything up to now is known, and rejects after this many milliseconds. */
   start(within: number): Promise<void> {
     void this.#follow()
     return new Promise((done, refused) => {
@@ -51,13 +54,13 @@ export class Feed {
     this.#pause?.end()
   }
 
-  /** For how long nothing was heard, in milliseconds. */
+  /** How long nothing was heard, in milliseconds. */
   get staleFor(): number {
     if (!this.#heard) return Infinity
     return Math.max(performance.now() - this.#heard.monotonic, Date.now() - this.#heard.wall, 0)
   }
 
-  /** Forgets what is dead. Where there was no room for something and now is, everything is read once more. */
+  /** Drops expired entries. If there was no room for some and now there is, everything is read once more. */
   sweep(): void {
     if (this.revocations.sweep() === 0 || this.revocations.isWhole) return
     this.position = undefined
@@ -73,10 +76,10 @@ export class Feed {
       } catch (error) {
         const { message, cause } = error as Error
         this.problem = cause instanceof Error ? `${message}: ${cause.message}` : message
-        // Longer waiting makes no other secret of it.
+        // Waiting longer doesn't make the secret right.
         if (error instanceof Refused && this.reconnects >= TRIES) this.#isRefused?.()
       }
-      // A feed that worked begins with short waits again.
+      // A feed that worked begins with short delays again.
       if (this.#heard !== before) wait = FIRST_WAIT
       this.reconnects += 1
       if (this.#isStopped) return
@@ -114,9 +117,9 @@ export class Feed {
     return { mark: this.revocations.mark(), users: new Map() }
   }
 
-  /** Takes one event. A kind that is not known here is passed over, and its id counts as every other. */
+  /** Handles one event. An unknown kind is ignored, and its id counts like any other. */
   #take({ event, id, data }: Event) {
-    // What is known stays in force until everything has been told again.
+    // What is known stays in force until the new snapshot is complete.
     if (event === 'reset') {
       this.#snapshot = this.#beginning()
       this.position = undefined
@@ -128,11 +131,11 @@ export class Feed {
       if (this.#snapshot) merge(this.#snapshot.users, revoked.users, this.revocations.max)
     }
     if (event === 'current') this.#complete(keysOfCurrent(data))
-    // An id counts once what it stands for is known.
+    // An id counts once its event is in memory.
     if (POSITION.test(id)) this.position = id
   }
 
-  /** Everything is told. */
+  /** The snapshot is complete. */
   #complete(keys?: string) {
     if (this.#snapshot) this.revocations.loaded(this.#snapshot.mark, this.#snapshot.users)
     this.#snapshot = undefined
@@ -152,7 +155,7 @@ interface Event {
   data: string
 }
 
-/** The server-sent events of a body (HTML section 9.2.6), as far as our server makes them. */
+/** Parses the server-sent events of a body (HTML section 9.2.6), as far as Doorward uses them. */
 async function* events(body: ReadableStream<Uint8Array>): AsyncGenerator<Event> {
   const decoder = new TextDecoder('utf-8', { fatal: true })
   let rest = ''

@@ -13,30 +13,30 @@ import { type Answer, Sessions } from './sessions.js'
 import { type Expected, type Token, type Verdict, verify } from './token.js'
 
 export interface GuardOptions {
-  /** The URL of the Doorward whose users are let in: keys and revocations come from there. */
+  /** The URL of the Doorward server: users, keys and revocations come from there. */
   server?: string
-  /** The secret that the server signs with, where it has a JWT_SECRET. */
+  /** The secret that the server signs with, if it has a JWT_SECRET. */
   secret?: string | Uint8Array
-  /** Its public keys, where they are not to be fetched. */
+  /** Its public keys, if they should not be fetched. */
   jwks?: { keys: JWK[] }
-  /** A registered client: follows the revocations, and lets session cookies in. */
+  /** A registered client: follows the revocations, and accepts session cookies. */
   client?: { id: string; secret: string }
   /** The feed's secret: follows the revocations. */
   feedSecret?: string
-  /** Says that nobody tells this application of logouts: tokens are let in until they expire. */
+  /** Ignores logouts: tokens are accepted until they expire. */
   withoutRevocations?: boolean
-  /** What happens after `staleAfter` without a word of the server: 503, or tokens are let in until they expire. */
+  /** What to do after `staleAfter` without a sign of the server: answer 503, or accept tokens until they expire. */
   whenStale?: 'refuse' | 'accept-until-expiry'
-  /** In seconds, more than the 5 between two words of the server; 120 where it is not given. */
+  /** In seconds, more than the 5 between two heartbeats of the server; the default is 120. */
   staleAfter?: number
   issuer?: string
   audience?: string
-  /** The longest life of a token, in seconds; a day where it is not given. */
+  /** The longest life of a token, in seconds; the default is a day. */
   maxTtl?: number
   cookies?: Partial<CookieNames>
   /** The permissions that each role grants in this application. */
   roles?: Record<string, string[]>
-  /** How many sessions and users are remembered; a million each where it is not given. */
+  /** How many sessions and users are remembered; the default is a million each. */
   maxRevocations?: number
   /** Allows http: to a server that is not on this machine. */
   plainHttp?: boolean
@@ -44,13 +44,13 @@ export interface GuardOptions {
   now?: () => number
 }
 
-/** How a guard is, for metrics and health checks. */
+/** The state of a guard, for metrics and health checks. */
 export interface Health {
   keys: number
   revocations: number
-  /** How far the feed was read. */
+  /** The position in the feed. */
   position?: string
-  /** For how many seconds the server was not heard; 0 where it need not speak. */
+  /** How many seconds ago the server was last heard; 0 if the guard depends on no server. */
   staleFor: number
   reconnects: number
   problem?: string
@@ -76,7 +76,7 @@ export class Guard {
   #sessions?: Sessions
   #sweeping?: NodeJS.Timeout
   #fingerprint?: string
-  /** What was verified under these keys. */
+  /** The tokens verified with these keys. */
   #memo = { keys: this.#static, tokens: new Map<string, Token>() }
 
   private constructor(options: GuardOptions) {
@@ -90,7 +90,7 @@ export class Guard {
     this.#expected = { issuer, audience, maxTtl }
   }
 
-  /** A guard that has its keys, and knows every revocation of until now. */
+  /** A guard that has its keys, and knows every revocation up to now. */
   static async build(options: GuardOptions): Promise<Guard> {
     const guard = new Guard(options)
     await guard.#start(options).catch((error: unknown) => {
@@ -122,21 +122,21 @@ export class Guard {
       await this.#feed.start(START)
     }
     if (secret || jwks) return
-    // After the feed, so that they are no older than what it said of them.
+    // Fetched after the feed, so that the keys are no older than what the feed said of them.
     this.#remote = new RemoteKeys(new URL('.well-known/jwks.json', base))
     await this.#remote.start()
     const hint = `${server} publishes no key: it has a JWT_SECRET, which secret has to be`
     if (!this.#remote.keys.size) throw new TypeError(hint)
   }
 
-  /** Ends what goes on in the background. */
+  /** Stops the background tasks. */
   close(): void {
     this.#feed?.stop()
     this.#remote?.stop()
     clearInterval(this.#sweeping)
   }
 
-  /** Who sent the request, or why they are refused. */
+  /** Who sent the request, or why it is refused. */
   async check(request: Incoming): Promise<Identity | Refusal> {
     const found = credentials(request, this.#cookies)
     if (typeof found === 'string') return found
@@ -146,17 +146,20 @@ export class Guard {
     return theOne([...others, ...sessions])
   }
 
-  /** Takes the cookies of refresh token and device out of a request: only the server needs them. The hooks do this by themselves. */
+  /**
+   * Removes the cookies of refresh token and device from a request: only the server needs them. The hooks do this by
+   * themselves.
+   */
   strip(request: IncomingMessage): void {
     for (const name of [this.#cookies.refresh, this.#cookies.device]) strip(request, name)
   }
 
-  /** For Express, Connect and Node's own server: refuses, or puts who it is into `request.identity`. */
+  /** For Express, Connect and Node's own server: refuses the request, or sets `request.identity`. */
   express(needs: Needs = {}): ReturnType<typeof express> {
     return express(this, needs)
   }
 
-  /** For Fastify, as an `onRequest` hook: refuses, or puts who it is into `request.identity`. */
+  /** For Fastify, as an `onRequest` hook: refuses the request, or sets `request.identity`. */
   fastify(needs: Needs = {}): ReturnType<typeof fastify> {
     return fastify(this, needs)
   }
@@ -180,7 +183,7 @@ export class Guard {
 
   #isStale() {
     const after = (this.#options.staleAfter ?? 120) * 1000
-    // Where nobody tells of logouts, the keys at least have to be those of now.
+    // Without a feed, the keys at least must be current.
     const { staleFor = 0 } = this.#feed ?? this.#remote ?? {}
     return !this.#revocations.isWhole || staleFor > after
   }
@@ -204,7 +207,7 @@ export class Guard {
     return verdict === 'unknown_key' ? 'token_invalid' : verdict
   }
 
-  /** Only what was verified is remembered, under the keys that it was verified with, and never past its end. */
+  /** Only verified tokens are remembered, together with their keys, and never past their end. */
   async #remember(token: string): Promise<Verdict> {
     const keys = this.#remote?.keys ?? this.#static
     if (this.#memo.keys !== keys) this.#memo = { keys, tokens: new Map() }
@@ -221,7 +224,7 @@ export class Guard {
     return verdict
   }
 
-  /** Who holds each of these secrets, by one question at most for all that memory leaves open. */
+  /** The holders of these secrets, with at most one request for all that memory doesn't know. */
   async #ofSessions(secrets: string[]): Promise<(Identity | Refusal)[]> {
     const began = performance.now()
     const told = new Map<string, Identity | Refusal>()
@@ -231,7 +234,7 @@ export class Guard {
       open = open.filter((secret, n) => {
         const answer = answers[n]!
         const verdict = answer.status === 'fulfilled' ? this.#judge(answer.value, began) : 'unavailable'
-        // The feed and the rest of the server may be of two minds about a user for a moment: nobody guesses.
+        // The feed and the server may disagree about a user for a moment: don't guess.
         told.set(secret, verdict ?? 'unavailable')
         return !verdict
       })
@@ -239,19 +242,21 @@ export class Guard {
     return secrets.map((secret) => told.get(secret) ?? 'token_invalid')
   }
 
-  /** `undefined` where memory is not enough. */
+  /** `undefined` if memory is not enough. */
   #judge({ at, said }: Answer, began: number): Identity | Refusal | undefined {
     if (typeof said === 'string') return said
     const standing = this.#revocations.check(said.user, said.session, said.claimsVersion)
     if (standing === 'session_ended') return standing
     if (this.#now() >= said.expiresAt) return 'session_expired'
-    // What the server has said just now is enough, also if not every revocation is known. What it said before the user's
-    // last change is not: the session may have ended, or have another secret.
+    // What the server has said just now is enough, even if not every revocation is known. An answer from before the
+    // user's last change is not: the session may have ended, or have another secret.
     const isEnough = standing === 'good' && (at >= began || !this.#isStale())
     return isEnough ? { ...said, mode: 'session' } : undefined
   }
 
-  /** The server names its keys: others than before are fetched. Within the cool-down its next word asks again. */
+  /**
+   * The server names its keys: if they changed, they are fetched. Within the cool-down, its next heartbeat tries again.
+   */
   async #keysAre(fingerprint: string) {
     const known = this.#fingerprint ?? fingerprint
     const hasCome = known === fingerprint || (await this.#remote?.again().catch(() => false))
@@ -259,12 +264,12 @@ export class Guard {
   }
 }
 
-/** What a client does about one is worth more than what it does about the next. */
+/** The first refusal that a client can act on is more useful than the next one. */
 const BY_HOPE = ['unavailable', 'token_expired', 'token_stale', 'session_expired', 'session_ended'] as const
 
 /**
- * Of several cookies the one that counts: exactly one live session. What is dead or made up is passed over (attacks X02,
- * X03); what cannot be checked may be a second live one, and refuses.
+ * Picks the cookie that counts: there must be exactly one live session. Dead or made-up cookies are ignored (attacks
+ * X02, X03). A cookie that cannot be checked may be a second live one, so it refuses the request.
  */
 function theOne(verdicts: (Identity | Refusal)[]): Identity | Refusal {
   if (verdicts.includes('unavailable')) return 'unavailable'
@@ -287,7 +292,7 @@ function baseOf(server: string, plainHttp?: boolean) {
   return base
 }
 
-/** A server's issuer is its URL; one on this machine has no such name in its tokens. */
+/** A server's issuer is its URL, unless that is an address of this machine. */
 function issuerOf({ server }: GuardOptions) {
   if (!server || LOOPBACK.test(new URL(server).hostname)) return 'doorward'
   return server.replace(/\/*$/, '')

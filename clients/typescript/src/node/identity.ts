@@ -4,22 +4,22 @@ import type { Refusal } from './answer.js'
 import type { Incoming } from './credential.js'
 import type { Token } from './token.js'
 
-/** What a checked request carries on to the handler; times in seconds since 1970. */
+/** What the handler learns from a checked request; times in seconds since 1970. */
 export interface Identity extends Token {
-  /** How the credential came. */
+  /** How the credential was sent. */
   mode: 'bearer' | 'cookie' | 'session'
 }
 
 /** What a route needs. */
 export interface Needs {
-  /** Lets requests without a credential in too; a bad one is still refused. */
+  /** Also accepts requests without a credential; a bad one is still refused. */
   optional?: boolean
   role?: string
-  /** By the guard's `roles`. */
+  /** A permission, by the guard's `roles`. */
   permission?: string
 }
 
-/** What the hooks need of a guard. */
+/** The part of a guard that the hooks use. */
 export interface Checks {
   check(request: Incoming): Promise<Identity | Refusal>
   strip(request: IncomingMessage): void

@@ -6,5 +6,5 @@ export type { Identity, Needs } from './identity.js'
 export { answer } from './answer.js'
 export type { Answer, Refusal } from './answer.js'
 
-/** A guard that has its keys, and knows every revocation of until now. Rejects with what is missing. */
+/** A guard that has its keys, and knows every revocation up to now. Rejects with what is missing. */
 export const createGuard = (options: GuardOptions): Promise<Guard> => Guard.build(options)

@@ -18,7 +18,7 @@ const MAX_RSA = 8192
 const KID = /^[\x21\x23-\x5b\x5d-\x7e]{1,128}$/
 const PRIVATE = ['d', 'k', 'p', 'q', 'dp', 'dq', 'qi', 'oth']
 
-/** The one key of a secret that the server shares. */
+/** The key of a secret that the server shares. */
 export function ofSecret(secret: string | Uint8Array): Keys {
   const material = new Uint8Array(Buffer.from(secret as string))
   const isWeak = material.length < 32 || new Set(material).size < 8
@@ -33,7 +33,7 @@ export async function ofJwks(set: { keys?: JWK[] }): Promise<Keys> {
   const keys = new Map<string, Key>()
   for (const jwk of set.keys) {
     const algorithm = ALGORITHMS[`${jwk.kty} ${jwk.crv ?? ''}`]
-    // Whoever has a symmetric or private key can make tokens: none belongs into a published set.
+    // Anyone with a symmetric or private key can make tokens, so a published set must not contain one.
     if (!algorithm || PRIVATE.some((name) => name in jwk)) throw new TypeError(`jwks: no public key of ours: ${jwk.kty}`)
     const { alg = algorithm, use = 'sig' } = jwk
     if (alg !== algorithm || use !== 'sig') throw new TypeError('jwks: alg or use is wrong')
@@ -48,10 +48,10 @@ export async function ofJwks(set: { keys?: JWK[] }): Promise<Keys> {
   return keys
 }
 
-/** How long is waited before keys are fetched once more because a token names one that is unknown, in milliseconds. */
+/** The least time between two fetches for unknown keys, in milliseconds. */
 const COOL_DOWN = 10_000
 const ANSWER = 5_000
-/** How long keys are kept where the server doesn't say, and the least and most that it may say, in seconds. */
+/** How long keys are kept if the server doesn't say, and the least and most that it may say, in seconds. */
 const USUAL = 300
 const LEAST = 10
 const MOST = 3_600
@@ -61,14 +61,14 @@ export class RemoteKeys {
   keys: Keys = new Map()
   #asked?: { at: number; problem?: unknown }
   #asking?: Promise<void>
-  /** Until when they may be kept, by both clocks: one goes on while a machine sleeps, nobody sets the other. */
+  /** Until when they may be kept, by two clocks: one goes on while a machine sleeps, and the other can't be set. */
   #keptUntil = { monotonic: 0, wall: 0 }
   #timer?: NodeJS.Timeout
   #isStopped = false
 
   constructor(private readonly url: URL) {}
 
-  /** Fetches them, for the first time: this one says why it could not. */
+  /** The first fetch, which reports why it failed. */
   async start(): Promise<void> {
     await this.#fetch()
   }
@@ -78,15 +78,15 @@ export class RemoteKeys {
     clearTimeout(this.#timer)
   }
 
-  /** For how long they are too old, in milliseconds. */
+  /** How long they have been too old, in milliseconds. */
   get staleFor(): number {
     const { monotonic, wall } = this.#keptUntil
     return Math.max(performance.now() - monotonic, Date.now() - wall, 0)
   }
 
   /**
-   * Fetches them once for all who ask, and not again for a while; says whether they have just come. Rejects where they
-   * could not be fetched: then nobody knows whether a key is unknown.
+   * Fetches them once for all callers, and not again for a while; returns whether they have just arrived. Rejects if
+   * the fetch fails, since it is then unknown whether a key exists.
    */
   async again(): Promise<boolean> {
     if (!this.#asking && this.#asked && performance.now() - this.#asked.at < COOL_DOWN) {

@@ -1,9 +1,11 @@
 import { ID } from './token.js'
 
-/** How a credential stands with the revocations. */
+/** What the revocations say of a credential. */
 export type Standing = 'good' | 'session_ended' | 'token_stale'
 
-/** The least version of a user's tokens that is not stale, and until when to keep it, by the steady clock in milliseconds. */
+/**
+ * The least version of a user's tokens that is not stale, and until when to keep it, in milliseconds of monotonic time.
+ */
 interface Least {
   version: number
   until: number
@@ -11,7 +13,7 @@ interface Least {
 
 export type LeastVersions = Map<string, Least>
 
-/** What one event of the feed says: until when each session is kept, and what is required of users. */
+/** The content of one event of the feed: until when to keep each session, and the least version of each user. */
 export interface Batch {
   sessions: Map<string, number>
   users: LeastVersions
@@ -21,9 +23,9 @@ export interface Batch {
 const MAX_ID = 1024
 
 /**
- * Reads the data of a `revoked` event: `{sessions: [[id, seconds]], users: [[id, version, seconds]]}`, each to be kept for
- * so many seconds from now. Other members, further elements of an entry, and ids that no token here can have are passed
- * over. Throws if it can't be read: that must not count as heard.
+ * Reads the data of a `revoked` event: `{sessions: [[id, seconds]], users: [[id, version, seconds]]}`. Each is kept for
+ * this many seconds from now. Other members, further elements of an entry, and ids that no token here can have are
+ * ignored. Throws if the data can't be parsed: such an event must not count as read.
  */
 export function batch(text: string): Batch {
   const now = performance.now()
@@ -40,7 +42,7 @@ export function batch(text: string): Batch {
   return read
 }
 
-/** The server's name for its published keys, as the data of a `current` event has it. Throws if it can't be read. */
+/** The server's name for its published keys, from the data of a `current` event. Throws if the data can't be parsed. */
 export function keysOfCurrent(text: string): string | undefined {
   const { keys } = object(text)
   if (keys === undefined || typeof keys === 'string') return keys
@@ -58,7 +60,7 @@ function entries(list: unknown = []): unknown[][] {
   return list
 }
 
-/** Whether an id can be one of a token here. */
+/** Whether a token here can have this id. */
 function isOurs(id: unknown): id is string {
   if (typeof id !== 'string' || Buffer.byteLength(id) > MAX_ID) throw unreadable()
   return ID.test(id)
@@ -82,7 +84,7 @@ function raise(users: LeastVersions, id: string, { version, until }: Least) {
   users.set(id, { version: Math.max(known.version, version), until: Math.max(known.until, until) })
 }
 
-/** Puts in what finds room; says how many did not. */
+/** Adds the entries that fit; returns how many did not. */
 export function merge(users: LeastVersions, more: LeastVersions, max: number): number {
   let left = 0
   for (const [id, least] of more) {
@@ -92,7 +94,7 @@ export function merge(users: LeastVersions, more: LeastVersions, max: number): n
   return left
 }
 
-/** The sessions that are over and the least versions of users, until the last token that they concern is dead. */
+/** The ended sessions and the least versions of users, until the last token that they concern has expired. */
 export class Revocations {
   #sessions = new Map<string, number>()
   #users: LeastVersions = new Map()
@@ -106,7 +108,7 @@ export class Revocations {
     return this.#sessions.size + this.#users.size
   }
 
-  /** Whether everything found room; otherwise a miss says nothing. */
+  /** Whether everything fitted; otherwise a miss says nothing. */
   get isWhole(): boolean {
     return this.#overflows === this.#wholeAt
   }
@@ -125,21 +127,21 @@ export class Revocations {
     this.#overflows += merge(this.#users, users, this.max)
   }
 
-  /** A mark to take before everything is told again, for `loaded`. */
+  /** A mark for `loaded`. Take it before everything is read again. */
   mark(): number {
     return this.#overflows
   }
 
   /**
-   * Everything was told since `mark`. The least versions take the place of those before: they may be of a restored
-   * database, beside whose versions the old ones say nothing.
+   * Everything since `mark` was read. The new least versions replace the old ones: they may come from a restored
+   * database, whose versions can't be compared with those.
    */
   loaded(mark: number, users: LeastVersions): void {
     this.#users = users
     this.#wholeAt = mark
   }
 
-  /** Forgets what concerns no live token any more, and says how many there were. */
+  /** Drops entries that concern no live token any more, and returns how many there were. */
   sweep(): number {
     const [before, now] = [this.size, performance.now()]
     for (const [session, until] of this.#sessions) if (until <= now) this.#sessions.delete(session)

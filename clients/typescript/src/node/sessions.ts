@@ -3,11 +3,11 @@ import { createHash } from 'node:crypto'
 import { read } from './body.js'
 import { ID, ROLE, type Token } from './token.js'
 
-/** How long an answer is believed, and how many are remembered. Revocations are looked at beside it. */
+/** How long an answer counts, and how many are remembered. Revocations are checked as well. */
 const REMEMBERED = 5_000
 const MAX = 10_000
 const ANSWER = 5_000
-/** How many questions are under way, and how many wait for their turn: guesses cost the server no more. */
+/** How many requests may run, and how many may wait for their turn, so that guesses cost the server no more. */
 const QUESTIONS = 32
 const WAITING = 256
 
@@ -16,13 +16,15 @@ type Known = Token | Dead
 type Dead = (typeof DEAD)[number]
 const DEAD = ['token_invalid', 'token_stale', 'session_ended', 'session_expired'] as const
 
-/** What the server said about a secret, and when it was asked. */
+/** The server's answer about a secret, and when it was asked. */
 export interface Answer {
   at: number
   said: Known
 }
 
-/** Asks the server who holds session secrets (RFC 7662): once for all who ask, and not again for a few seconds. */
+/**
+ * Asks the server for the holders of session secrets (RFC 7662): once for all callers, and not again for a few seconds.
+ */
 export class Sessions {
   #known = new Map<string, { at: number; answer: Promise<Answer> }>()
   /** The last answer about each secret of a live session. */
@@ -36,8 +38,8 @@ export class Sessions {
   ) {}
 
   /**
-   * The answer about each, none of them asked for before `since`; one question is for all that are not remembered. If the
-   * server can't be asked, its last good answer stands; the guard says for how long. Rejects if there is none.
+   * The answer about each secret, asked at `since` or later; one request for all that are not remembered. If the server
+   * can't be reached, its last good answer counts; the guard decides for how long. Rejects if there is none.
    */
   find(secrets: string[], since = -Infinity): Promise<Answer>[] {
     const at = performance.now()
@@ -72,7 +74,7 @@ export class Sessions {
 
   async #ask(secrets: string[]): Promise<Known[]> {
     if (this.#underWay >= QUESTIONS && this.#waiting.length >= WAITING) throw new Error('too many questions wait')
-    // The wait for a turn is part of it.
+    // Includes the wait for a turn.
     const signal = AbortSignal.timeout(ANSWER)
     await this.#turn()
     try {
@@ -104,7 +106,7 @@ export class Sessions {
   }
 }
 
-/** Puts it in the place of the oldest where there is no room. */
+/** Stores it, in place of the oldest if there is no room. */
 function put<T>(map: Map<string, T>, name: string, one: T) {
   map.delete(name)
   map.set(name, one)
@@ -116,12 +118,12 @@ function known({ active, code, token_type, sub, sid, role, ver = 0, iat, exp }: 
   if (active === false) return DEAD.find((why) => why === code) ?? 'token_invalid'
   const isWhole = ID.test(sub) && ID.test(sid) && ROLE.test(role) && [ver, iat, exp].every(Number.isSafeInteger)
   if (active !== true || !isWhole) throw new Error('the answer about a session cannot be read')
-  // A token in the place of a session secret is none.
+  // An answer about a token is not one about a session secret.
   if (token_type !== 'session_secret') return 'token_invalid'
   return { user: sub, session: sid, role, claimsVersion: ver, issuedAt: iat, expiresAt: exp }
 }
 
-/** Only the hash is kept: whoever reads this memory finds no credential. */
+/** Only the hash is kept, so this memory contains no credential. */
 const hashOf = (secret: string) => createHash('sha256').update(secret).digest('base64url')
 
 interface Said {

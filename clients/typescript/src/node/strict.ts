@@ -5,8 +5,8 @@ const MAX_DEPTH = 100
 const TOKEN = /"(?:[^"\\]|\\.)*"|[{}[\],:]|[^\s{}[\],:"]+/g
 
 /**
- * The members of the JSON object that `text` is, each as it is written there, objects and lists empty. `undefined` where
- * two parsers could read it differently: names twice or with escapes, broken Unicode, numbers beyond the range (RFC 8725
+ * The members of the JSON object in `text`, each as it is written there, with objects and lists empty. `undefined` if
+ * two parsers could read it differently: repeated or escaped names, broken Unicode, numbers out of range (RFC 8725
  * section 2.4).
  */
 export function members(text: string): Map<string, string> | undefined {
@@ -16,7 +16,7 @@ export function members(text: string): Map<string, string> | undefined {
     return undefined
   }
   const found = new Map<string, string>()
-  // One set of names for each object around the place, and nothing for a list.
+  // One set of names for each object around the current place, and none for a list.
   const open: (Set<string> | undefined)[] = []
   let [name, before] = ['', '']
   for (const [token] of text.matchAll(TOKEN)) {
@@ -40,19 +40,19 @@ export function members(text: string): Map<string, string> | undefined {
   return text.trimStart().startsWith('{') ? found : undefined
 }
 
-/** The text of a member; `undefined` where it is not there or none. */
+/** The text of a member; `undefined` if it is missing or not text. */
 export function text(found: Map<string, string>, name: string): string | undefined {
   const written = found.get(name)
   return written?.startsWith('"') ? (JSON.parse(written) as string) : undefined
 }
 
-/** The claims version (`ver`): 0 if it is not there, NaN if it is no integer from 0 to 2^53 - 1. */
+/** The claims version (`ver`): 0 if it is missing, NaN if it is not an integer from 0 to 2^53 - 1. */
 export function version(found: Map<string, string>): number {
   const written = found.get('ver') ?? '0'
   return /^\d{1,16}$/.test(written) && Number.isSafeInteger(Number(written)) ? Number(written) : NaN
 }
 
-/** The whole seconds since 1970 of a member; `undefined` where it is not there, NaN where it is none. */
+/** The whole seconds since 1970 of a member; `undefined` if it is missing, NaN if it is not a time. */
 export function seconds(found: Map<string, string>, name: string): number | undefined {
   const written = found.get(name)
   return written === undefined ? undefined : /^\d{1,15}$/.test(written) ? Number(written) : NaN

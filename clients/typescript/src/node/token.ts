@@ -3,7 +3,7 @@ import { compactVerify } from 'jose'
 import type { Key, Keys } from './keys.js'
 import { members, seconds, text, version } from './strict.js'
 
-/** What a token must say to be for this application. */
+/** The claims that a token for this application must have. */
 export interface Expected {
   issuer: string
   audience: string
@@ -16,7 +16,7 @@ export interface Token {
   user: string
   session: string
   role: string
-  /** From which version of the user's claims it was made. */
+  /** The version of the user's claims that it was made from. */
   claimsVersion: number
   issuedAt: number
   expiresAt: number
@@ -56,7 +56,7 @@ function read(segment: string): Map<string, string> | undefined {
   }
 }
 
-/** No other kind of JWT passes for an access token, and nothing that would have to be read in another way. */
+/** No other kind of JWT is accepted as an access token, and no parameter that changes how to read it. */
 function readsLikeOurs(header: Map<string, string>) {
   const typ = text(header, 'typ')?.toLowerCase()
   const other = ['crit', 'b64', 'zip', 'enc', 'cty'].some((name) => header.has(name))
