@@ -6,9 +6,8 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
-use doorward_core::role::RoleName;
 use doorward_core::token::{self, Claims, Expected, SigningKey};
-use doorward_core::{ClaimsVersion, Secret, SessionId, Timestamp, UserId};
+use doorward_core::{Secret, SessionId, Timestamp, UserId};
 use doorward_guard::{Guard, RevocationSet};
 use http::{HeaderMap, HeaderValue, header};
 
@@ -69,15 +68,7 @@ fn requests(now: Timestamp) -> Result<Vec<HeaderMap>> {
     let max_ttl = Duration::from_secs(900);
     let names = Expected { issuer: "doorward".into(), audience: "doorward".into(), max_ttl };
     let made = (0..TOKENS).map(|n| {
-        let claims = Claims {
-            user: UserId::new(now, [1; 10]),
-            session: session(n, 0),
-            role: RoleName::USER,
-            version: ClaimsVersion::ZERO,
-            issued_at: now,
-            expires_at: now + max_ttl,
-            jti: [3; 16],
-        };
+        let claims = Claims::new(UserId::new(now, [1; 10]), session(n, 0), now, now + max_ttl, [3; 16]);
         let value = HeaderValue::from_str(&format!("Bearer {}", token::issue(&key, &names, &claims)?))?;
         Ok(HeaderMap::from_iter([(header::AUTHORIZATION, value)]))
     });

@@ -3,9 +3,8 @@
 use std::hint::black_box;
 use std::time::{Duration, Instant};
 
-use doorward_core::role::RoleName;
 use doorward_core::token::{self, Claims, Expected, KeySet, SigningKey};
-use doorward_core::{ClaimsVersion, Secret, SessionId, Timestamp, UserId};
+use doorward_core::{Secret, SessionId, Timestamp, UserId};
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 
@@ -35,8 +34,7 @@ pub(crate) fn tokens(rounds: usize) -> Result<Tokens> {
     let now = Timestamp::from_secs(1_800_000_000);
     let (user, session) = (UserId::new(now, [1; 10]), SessionId::new(now, [2; 10]));
     let expires_at = now + names.max_ttl;
-    let (role, version) = (RoleName::USER, ClaimsVersion::ZERO);
-    let claims = Claims { user, session, role, version, issued_at: now, expires_at, jti: [3; 16] };
+    let claims = Claims::new(user, session, now, expires_at, [3; 16]);
     let token = token::issue(&key, &names, &claims)?;
     let (signed, _) = token.rsplit_once('.').ok_or("a token without a signature")?;
     let mac = <Hmac<Sha256> as KeyInit>::new_from_slice(secret.expose())?;

@@ -7,7 +7,10 @@ use doorward_core::{ClaimsVersion, Mode, SessionId, Timestamp, UserId};
 /// With the feature `axum` it is an extractor: as an argument of a handler it lets signed-in callers in and refuses
 /// everybody else; `Option<Identity>` lets callers without a credential in too, and still refuses a bad one. Behind
 /// [`GuardLayer`](crate::GuardLayer) it stands among the request's extensions.
+///
+/// A guard makes it. [`Identity::new`] is for the tests of an application.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Identity {
     /// Who it is, by the stable id.
     pub user: UserId,
@@ -26,9 +29,33 @@ pub struct Identity {
 }
 
 impl Identity {
+    /// A caller with the role `user` and the claims version 0. Set the other fields after it.
+    ///
+    /// ```
+    /// use doorward_guard::{Identity, Mode, RoleName, Timestamp};
+    ///
+    /// let user = "0192f5a0-0000-7000-8000-000000000001".parse()?;
+    /// let session = "0192f5a0-0000-7000-8000-000000000002".parse()?;
+    /// let (issued_at, expires_at) = (Timestamp::from_secs(1_800_000_000), Timestamp::from_secs(1_800_000_900));
+    /// let mut caller = Identity::new(user, session, Mode::Bearer, issued_at, expires_at);
+    /// caller.role = RoleName::ADMIN;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn new(
+        user: UserId,
+        session: SessionId,
+        mode: Mode,
+        issued_at: Timestamp,
+        expires_at: Timestamp,
+    ) -> Self {
+        let (role, claims_version) = (RoleName::USER, ClaimsVersion::ZERO);
+        Self { user, session, role, claims_version, mode, issued_at, expires_at }
+    }
+
     /// The identity that a verified token gives.
+    #[doc(hidden)]
     pub fn of_token(token: AccessToken, mode: Mode) -> Self {
-        let AccessToken { user, session, role, version: claims_version, issued_at, expires_at } = token;
+        let AccessToken { user, session, role, version: claims_version, issued_at, expires_at, .. } = token;
         Self { user, session, role, claims_version, mode, issued_at, expires_at }
     }
 }

@@ -362,7 +362,8 @@ impl Sessions {
     ) -> Result<Content> {
         let expires_at = self.lifetimes.access_end(now, absolute_end);
         let (Subject { user, role, version }, jti) = (subject, crate::random::bytes());
-        let claims = Claims { user, session, role, version, issued_at: now, expires_at, jti };
+        let mut claims = Claims::new(user, session, now, expires_at, jti);
+        (claims.role, claims.version) = (role, version);
         let access = (self.keys.issue(&claims, app)?, expires_at);
         let refresh = Zeroizing::new(self.refresh_key.issue(session, generation, salt));
         Ok(Content::Tokens { access, refresh: (refresh, refresh_end) })

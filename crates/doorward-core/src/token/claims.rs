@@ -11,8 +11,9 @@ use super::{AppClaims, KeyError, SigningKey, base64url, jws};
 use crate::role::RoleName;
 use crate::{ClaimsVersion, Refusal, SessionId, Timestamp, UserId};
 
-/// What an access token or an assertion says, besides the issuer and the audience.
+/// What an access token or an assertion says, besides the issuer and the audience. [`Claims::new`] makes one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Claims {
     /// Whose it is (`sub`).
     pub user: UserId,
@@ -30,6 +31,20 @@ pub struct Claims {
     pub jti: [u8; 16],
 }
 
+impl Claims {
+    /// The least that can be said of a session: the role `user`, and the claims version 0. Set the other fields after it.
+    pub fn new(
+        user: UserId,
+        session: SessionId,
+        issued_at: Timestamp,
+        expires_at: Timestamp,
+        jti: [u8; 16],
+    ) -> Self {
+        let (role, version) = (RoleName::USER, ClaimsVersion::ZERO);
+        Self { user, session, role, version, issued_at, expires_at, jti }
+    }
+}
+
 /// What a token must say to be for us.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Expected {
@@ -41,8 +56,9 @@ pub struct Expected {
     pub max_ttl: Duration,
 }
 
-/// A checked access token: everything that it says, and nothing on the heap.
+/// A checked access token: everything that it says, and nothing on the heap. [`verify`](super::verify) makes one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct AccessToken {
     /// Whose it is (`sub`).
     pub user: UserId,

@@ -12,15 +12,15 @@
 //! ```
 //! use std::time::Duration;
 //! use doorward_core::token::{self, Claims, Expected, KeySet, SigningKey};
-//! use doorward_core::{ClaimsVersion, Refusal, Secret, SessionId, Timestamp, UserId, role::RoleName};
+//! use doorward_core::{Refusal, Secret, SessionId, Timestamp, UserId, role::RoleName};
 //!
 //! let key = SigningKey::hs256(&Secret::new("T9k2vQ8xW4mZ7rB1nL6cH3yJ5dF0gS-p"))?;
 //! let keys = KeySet::new(vec![key.verifying_key()])?;
 //! let names = Expected { issuer: "doorward".into(), audience: "doorward".into(), max_ttl: Duration::from_secs(900) };
 //! let now = Timestamp::from_secs(1_800_000_000);
 //! let (user, session) = (UserId::new(now, [1; 10]), SessionId::new(now, [2; 10]));
-//! let (role, version) = (RoleName::USER, ClaimsVersion::ZERO);
-//! let claims = Claims { user, session, role, version, issued_at: now, expires_at: now + names.max_ttl, jti: [3; 16] };
+//! let mut claims = Claims::new(user, session, now, now + names.max_ttl, [3; 16]);
+//! claims.role = RoleName::ADMIN;
 //!
 //! let token = token::issue(&key, &names, &claims)?;
 //! assert_eq!(token::verify(&token, &keys, &names, now)?.user, user);

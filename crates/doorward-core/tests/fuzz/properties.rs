@@ -13,7 +13,7 @@ use doorward_core::password_hash::{self, Scratch};
 use doorward_core::refresh::{RefreshKey, RefreshToken};
 use doorward_core::role::RoleName;
 use doorward_core::token::{self, Algorithm, Claims, Expected, KeySet, SigningKey, VerifyingKey, jws};
-use doorward_core::{ClaimsVersion, Mode, OpaqueSecret, Secret, SessionId, Timestamp, UserId};
+use doorward_core::{Mode, OpaqueSecret, Secret, SessionId, Timestamp, UserId};
 
 const NOW: Timestamp = Timestamp::from_secs(1_800_000_000);
 
@@ -31,15 +31,7 @@ static SIGNED: LazyLock<Signed> = LazyLock::new(|| {
     let keys = [Algorithm::Es256, Algorithm::EdDsa].map(|algorithm| SigningKey::generate(algorithm).unwrap());
     let (user, session) = (UserId::new(NOW, [1; 10]), SessionId::new(NOW, [2; 10]));
     let expires_at = NOW + expected().max_ttl;
-    let claims = Claims {
-        user,
-        session,
-        role: RoleName::USER,
-        version: ClaimsVersion::ZERO,
-        issued_at: NOW,
-        expires_at,
-        jti: [3; 16],
-    };
+    let claims = Claims::new(user, session, NOW, expires_at, [3; 16]);
     let token = |key: &SigningKey| (key.verifying_key(), token::issue(key, &expected(), &claims).unwrap());
     let keys_only = keys.iter().map(SigningKey::verifying_key).collect();
     Signed { each: keys.iter().map(token).collect(), keys: KeySet::new(keys_only).unwrap() }

@@ -162,15 +162,10 @@ impl Memory {
         session.last_seen.fetch_max(now.as_micros(), Ordering::AcqRel);
         let has_moved = Peer::current(|peer| session.moves_to(peer)).unwrap_or_default();
         self.write_if_due(session, now, has_moved);
-        Ok(Identity {
-            user: session.user,
-            session: session.id,
-            role: session.role,
-            claims_version: session.version,
-            mode: Mode::Session,
-            issued_at: session.began_at,
-            expires_at: session.absolute_end,
-        })
+        let Remembered { user, id, began_at, absolute_end, .. } = *session;
+        let mut identity = Identity::new(user, id, Mode::Session, began_at, absolute_end);
+        (identity.role, identity.claims_version) = (session.role, session.version);
+        Ok(identity)
     }
 
     /// Has the last use written, if that is due.

@@ -148,14 +148,13 @@ impl Sessions {
         let alive = self.refresh_key.verify(&token, &stored.salt)
             && stored.state.is_alive(now)
             && judge(token.generation, stored.generation, stored.rotated_at, now) != Use::Reuse;
-        Ok(alive.then(|| Identity {
-            user: stored.subject.user,
-            session: token.session,
-            role: stored.subject.role,
-            claims_version: stored.subject.version,
-            mode: stored.mode,
-            issued_at: stored.rotated_at.unwrap_or(stored.created_at),
-            expires_at: stored.state.expires_at,
+        Ok(alive.then(|| {
+            let Subject { user, role, version } = stored.subject;
+            let issued_at = stored.rotated_at.unwrap_or(stored.created_at);
+            let expires_at = stored.state.expires_at;
+            let mut identity = Identity::new(user, token.session, stored.mode, issued_at, expires_at);
+            (identity.role, identity.claims_version) = (role, version);
+            identity
         }))
     }
 

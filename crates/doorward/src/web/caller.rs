@@ -30,7 +30,7 @@ impl FromRequestParts<App> for Confirmed {
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self> {
         let checked = <Identity as FromRequestParts<App>>::from_request_parts(parts, app).await;
-        let identity = checked.map_err(|denied| match denied {
+        let mut identity = checked.map_err(|denied| match denied {
             Denied::Refused(refusal) => Error::Refused(refusal),
             Denied::Forbidden => Error::Forbidden,
         })?;
@@ -42,7 +42,8 @@ impl FromRequestParts<App> for Confirmed {
         }
         // The mode is the store's too: nobody turns a bearer token into a cookie by sending it as one.
         let by_cookie = standing.mode != Mode::Bearer && !parts.headers.contains_key(AUTHORIZATION);
-        Ok(Self { identity: Identity { role: standing.role, ..identity }, by_cookie })
+        identity.role = standing.role;
+        Ok(Self { identity, by_cookie })
     }
 }
 

@@ -4,7 +4,7 @@ use std::net::TcpListener;
 
 use doorward_core::role::RoleName;
 use doorward_core::token::{self, Algorithm, Claims, Expected, SigningKey};
-use doorward_core::{ClaimsVersion, SessionId, Timestamp, UserId};
+use doorward_core::{SessionId, Timestamp, UserId};
 use doorward_guard::Guard;
 use http::HeaderMap;
 
@@ -23,8 +23,8 @@ fn foreign(now: Timestamp) -> String {
     };
     let (user, session) = (UserId::new(now, [1; 10]), SessionId::new(now, [2; 10]));
     let expires_at = now + names.max_ttl;
-    let (role, version) = (RoleName::ADMIN, ClaimsVersion::ZERO);
-    let claims = Claims { user, session, role, version, issued_at: now, expires_at, jti: [3; 16] };
+    let mut claims = Claims::new(user, session, now, expires_at, [3; 16]);
+    claims.role = RoleName::ADMIN;
     token::issue(&key, &names, &claims).unwrap()
 }
 

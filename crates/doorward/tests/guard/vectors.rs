@@ -10,7 +10,6 @@ use std::path::{Path, PathBuf};
 
 use doorward_core::feed::{MAX_ID, Revoked};
 use doorward_core::revocation::{Least, RevocationSet, Standing};
-use doorward_core::role::RoleName;
 use doorward_core::token::{self, Claims, Expected, SigningKey};
 use doorward_core::{ClaimsVersion, Secret, SessionId, Timestamp, UserId};
 use doorward_guard::Guard;
@@ -48,9 +47,8 @@ fn made() -> Value {
     let names = Expected { issuer: "doorward".into(), audience: "doorward".into(), max_ttl: ttl };
     let token = |(name, user, session, version): (&str, &str, &str, i64)| {
         let (user, session) = (user.parse().unwrap(), session.parse().unwrap());
-        let (role, version) = (RoleName::USER, ClaimsVersion::new(version).unwrap());
-        let claims =
-            Claims { user, session, role, version, issued_at: NOW, expires_at: NOW + ttl, jti: [1; 16] };
+        let mut claims = Claims::new(user, session, NOW, NOW + ttl, [1; 16]);
+        claims.version = ClaimsVersion::new(version).unwrap();
         (name.to_owned(), json!(token::issue(&key, &names, &claims).unwrap()))
     };
     let tokens: serde_json::Map<_, _> = TOKENS.into_iter().map(token).collect();

@@ -173,15 +173,9 @@ fn way(
 fn headers(app: &App, host: &str, identity: &Identity, user: &User) -> Result<HeaderMap> {
     let now = app.now();
     let issued_at = Timestamp::from_secs(now.as_secs());
-    let claims = Claims {
-        user: identity.user,
-        session: identity.session,
-        role: identity.role,
-        version: identity.claims_version,
-        issued_at,
-        expires_at: issued_at + ASSERTION_TTL,
-        jti: crate::random::bytes(),
-    };
+    let (expires_at, jti) = (issued_at + ASSERTION_TTL, crate::random::bytes());
+    let mut claims = Claims::new(identity.user, identity.session, issued_at, expires_at, jti);
+    (claims.role, claims.version) = (identity.role, identity.claims_version);
     // What its owner typed is no proof of anything: nobody becomes the boss by it (attack X12).
     let is_told = app.settings.get(&EMAIL_SHOWN) && user.email_vouched_by.is_some();
     let email = if is_told { user.email.as_str() } else { "" };

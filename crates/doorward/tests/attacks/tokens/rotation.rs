@@ -28,15 +28,10 @@ async fn signing_keys(target: &Target) -> Vec<SigningKey> {
 fn signed(target: &Target, key: &SigningKey, of: &Forger) -> String {
     let text = |name| of.member(name).trim_matches('"').to_owned();
     let now = target.site.clock.now();
-    let claims = Claims {
-        user: text("sub").parse().unwrap(),
-        session: text("sid").parse().unwrap(),
-        role: text("role").parse().unwrap(),
-        version: ClaimsVersion::new(of.member("ver").parse().unwrap()).unwrap(),
-        issued_at: now,
-        expires_at: now + Duration::from_secs(900),
-        jti: [7; 16],
-    };
+    let (user, session) = (text("sub").parse().unwrap(), text("sid").parse().unwrap());
+    let mut claims = Claims::new(user, session, now, now + Duration::from_secs(900), [7; 16]);
+    claims.role = text("role").parse().unwrap();
+    claims.version = ClaimsVersion::new(of.member("ver").parse().unwrap()).unwrap();
     token::issue(key, target.site.app.keys.verifier().expected(), &claims).unwrap()
 }
 
