@@ -22,25 +22,29 @@ impl SessionState {
     /// [`Refusal::SessionEnded`] if it was ended or its user is disabled; otherwise [`Refusal::SessionExpired`] if one of
     /// its two ends has come. A session is over at the very moment of its end.
     pub fn check(&self, now: Timestamp) -> Result<(), Refusal> {
-        check_not_ended(self.ended_at, self.disabled_at)?;
+        self.check_not_ended()?;
         if now >= self.expires_at.min(self.absolute_expires_at) {
             return Err(Refusal::SessionExpired);
         }
         Ok(())
     }
 
+    /// The half of [`SessionState::check`] that no clock decides, for a credential whose own times were checked already.
+    ///
+    /// # Errors
+    /// [`Refusal::SessionEnded`] if the session was ended, or its user is disabled. No times are compared.
+    pub fn check_not_ended(&self) -> Result<(), Refusal> {
+        if self.ended_at.is_some() || self.disabled_at.is_some() {
+            Err(Refusal::SessionEnded)
+        } else {
+            Ok(())
+        }
+    }
+
     /// Whether it is alive.
     pub fn is_alive(&self, now: Timestamp) -> bool {
         self.check(now).is_ok()
     }
-}
-
-/// The half of [`SessionState::check`] that no clock decides, for a credential whose own times were checked already.
-///
-/// # Errors
-/// [`Refusal::SessionEnded`] if the session was ended, or its user is disabled. No times are compared.
-pub fn check_not_ended(ended_at: Option<Timestamp>, disabled_at: Option<Timestamp>) -> Result<(), Refusal> {
-    if ended_at.is_some() || disabled_at.is_some() { Err(Refusal::SessionEnded) } else { Ok(()) }
 }
 
 #[cfg(test)]

@@ -175,14 +175,14 @@ impl Admin {
         now: Timestamp,
     ) -> Result<Standing> {
         let row = reads.find(ROLE, values![self.user]).await?.ok_or(Refusal::SessionEnded)?;
-        let (role, hash) = (row.get(0)?, row.get::<Option<String>>(1)?);
+        let (role, hash) = (row.get("role")?, row.get::<Option<String>>("password_hash")?);
         if !roles.grants(role, permission) {
             return Err(Error::Forbidden);
         }
         let mut confirmed_at: Option<Timestamp> = None;
         if let Some(session) = self.session {
             let row = reads.find(LIVE, values![session]).await?.ok_or(Refusal::SessionEnded)?;
-            confirmed_at = row.get(0)?;
+            confirmed_at = row.get("confirmed_at")?;
         }
         let is_confirmed = match &self.confirmation {
             Confirmation::None => false,

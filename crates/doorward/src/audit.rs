@@ -252,15 +252,15 @@ pub async fn page(
 
 fn shown(row: &Row) -> Result<Shown, StoreError> {
     Ok(Shown {
-        id: row.get(0)?,
-        at: rfc3339(row.get(1)?),
-        action: row.get(2)?,
-        actor: row.get(3)?,
-        occurrences: row.get(4)?,
-        user_id: row.get(5)?,
-        actor_id: row.get(6)?,
-        session_id: row.get(7)?,
-        ip: row.get(8)?,
-        detail: row.get(9)?,
+        id: row.get("id")?,
+        at: rfc3339(row.get("created_at")?),
+        action: row.get("action")?,
+        actor: row.get("actor")?,
+        occurrences: row.get("occurrences")?,
+        user_id: row.get("user_id")?,
+        actor_id: row.get("actor_id")?,
+        session_id: row.get("session_id")?,
+        ip: row.get("ip")?,
+        detail: row.get("detail")?,
     })
 }

@@ -76,7 +76,7 @@ struct Known {
 const CHANGE: &str = "INSERT INTO facts (name, value) VALUES ('clients_version', 1) \
      ON CONFLICT (name) DO UPDATE SET value = facts.value + 1";
 const VERSION: &str = "SELECT value FROM facts WHERE name = 'clients_version'";
-const COUNT: &str = "SELECT CAST(count(*) AS BIGINT) FROM clients";
+const COUNT: &str = "SELECT CAST(count(*) AS BIGINT) AS count FROM clients";
 const INSERT: &str = "INSERT INTO clients (id, name, secret_hash, created_at) VALUES ($1, $2, $3, $4)";
 const FIND: &str = "SELECT id FROM clients WHERE id = $1";
 const DELETE: &str = "DELETE FROM clients WHERE id = $1 RETURNING name";
@@ -144,7 +144,7 @@ impl Clients {
             {
                 entries.push(Entry::of(Action::ClientDeleted).detail(former.to_string()));
             }
-            let count = change.find(COUNT, values![]).await?.map_or(Ok(0), |row| row.get::<i64>(0))?;
+            let count = change.find(COUNT, values![]).await?.map_or(Ok(0), |row| row.get::<i64>("count"))?;
             if count >= MOST {
                 let full = format!("cannot be registered: there are {MOST} clients already");
                 return Err(Error::field("name", full));
@@ -224,8 +224,8 @@ impl Clients {
         let after = after.unwrap_or(ClientId::from_bytes([0; 16]));
         let rows = self.base.store.scan(asked_by, LIST, values![after, limit]).await?;
         let shown = rows.iter().map(|row| {
-            let created_at: Timestamp = row.get(2)?;
-            Ok(Shown { client_id: row.get(0)?, name: row.get(1)?, created_at: rfc3339(created_at) })
+            let created_at: Timestamp = row.get("created_at")?;
+            Ok(Shown { client_id: row.get("id")?, name: row.get("name")?, created_at: rfc3339(created_at) })
         });
         Ok(shown.collect::<Result<_, StoreError>>()?)
     }
@@ -236,11 +236,16 @@ impl Clients {
     /// The store's; what is known stays.
     pub(crate) async fn follow(&self) -> Result<(), StoreError> {
         let _one = self.reading.lock().await;
-        let version =
-            self.base.store.follow(VERSION, values![]).await?.first().map_or(Ok(0), |row| row.get(0))?;
+        let version = self
+            .base
+            .store
+            .follow(VERSION, values![])
+            .await?
+            .first()
+            .map_or(Ok(0), |row| row.get("value"))?;
         if version != self.known.load().version {
             let rows = self.base.store.follow(HASHES, values![]).await?;
-            let hashes = rows.iter().map(|row| Ok((row.get(0)?, row.get(1)?)));
+            let hashes = rows.iter().map(|row| Ok((row.get("id")?, row.get("secret_hash")?)));
             let hashes = hashes.collect::<Result<_, StoreError>>()?;
             self.known.store(Known { version, hashes }.into());
         }

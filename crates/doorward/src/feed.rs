@@ -132,7 +132,7 @@ impl Feed {
                 tx.find(EPOCH_IS, values![]).await
             })
             .await?;
-        let epoch = known.map_or(Ok(new), |row| row.get(0))?;
+        let epoch = known.map_or(Ok(new), |row| row.get("value"))?;
         Ok(Self {
             revocations,
             keys,

@@ -357,9 +357,9 @@ async fn read(store: &Store, root: &RootSecret) -> Result<Vec<Stored>, StoreErro
 }
 
 fn stored(row: &Row, root: &RootSecret) -> Result<Stored, StoreError> {
-    let kid: String = row.get(0)?;
-    let algorithm: Algorithm = row.get::<String>(1)?.parse().map_err(refused)?;
-    let private = root.open(&kid, &row.get::<Vec<u8>>(2)?).map_err(|error| {
+    let kid: String = row.get("kid")?;
+    let algorithm: Algorithm = row.get::<String>("algorithm")?.parse().map_err(refused)?;
+    let private = root.open(&kid, &row.get::<Vec<u8>>("private_key")?).map_err(|error| {
         StoreError::Refused(format!(
             "the signing key {kid} cannot be opened: {error}; start with the DOORWARD_SECRET or secret.key that this \
              database was made with"
@@ -367,8 +367,12 @@ fn stored(row: &Row, root: &RootSecret) -> Result<Stored, StoreError> {
     })?;
     Ok(Stored {
         key: Arc::new(SigningKey::from_pkcs8(algorithm, private.expose()).map_err(refused)?),
-        created_at: row.get(3)?,
-        life: KeyLife { activates_at: row.get(4)?, retires_at: row.get(5)?, removed_at: row.get(6)? },
+        created_at: row.get("created_at")?,
+        life: KeyLife {
+            activates_at: row.get("activates_at")?,
+            retires_at: row.get("retires_at")?,
+            removed_at: row.get("removed_at")?,
+        },
     })
 }
 

@@ -66,7 +66,7 @@ pub(crate) async fn find(
     let Some(row) = store.find(SEEN, hashes.clone()).await? else { return Ok(None) };
     let account = account.unwrap_or(UserId::from_bytes([0; 16]));
     let known = store.find(KNOWN, [hashes, values![account]].concat()).await?;
-    Ok(Some(Seen { device: row.get(0)?, known: known.map(|row| row.get(0)).transpose()? }))
+    Ok(Some(Seen { device: row.get("hash")?, known: known.map(|row| row.get("hash")).transpose()? }))
 }
 
 /// Records the device of a sign-in within its transaction, and returns what the device presents from now on.
@@ -79,7 +79,7 @@ pub(crate) async fn note(
     if let Some(hashes) = hashes(&presented.device)
         && let Some(row) = tx.find(USE, [hashes, values![user, now]].concat()).await?
     {
-        let hash: [u8; 32] = row.get(0)?;
+        let hash: [u8; 32] = row.get("hash")?;
         let known = presented.device.secrets().iter().find(|secret| secret.hash() == hash);
         return Ok(presented.device.with_first(known.unwrap_or(&presented.fresh).clone()));
     }

@@ -32,7 +32,8 @@ const VOID_OF_SESSION: &str = "DELETE FROM one_time_links WHERE maker_session_id
 const VOID_OF_MAKER: &str = "DELETE FROM one_time_links \
      WHERE maker_id = $1 AND (maker_session_id IS NULL OR maker_session_id <> $2)";
 /// The link, its maker if enabled, and the role that it opens: an invitation's, or that of the user of a reset link.
-const FIND: &str = "SELECT l.user_id, l.email, l.role, l.maker_id, m.role, u.role FROM one_time_links l \
+const FIND: &str = "SELECT l.user_id, l.email, l.role, l.maker_id, m.role AS maker_role, \
+     u.role AS user_role FROM one_time_links l \
      LEFT JOIN users m ON m.id = l.maker_id AND m.disabled_at IS NULL LEFT JOIN users u ON u.id = l.user_id \
      WHERE l.hash = $1 AND l.purpose = $3 AND l.used_at IS NULL AND l.expires_at > $2";
 const USE: &str = "UPDATE one_time_links SET used_at = $2 \
@@ -222,12 +223,12 @@ pub(crate) async fn invitations(
     let rows = store.scan(asked_by, OPEN, values![after, now, limit]).await?;
     let listed = rows.iter().map(|row| {
         Ok(ListedInvitation {
-            id: row.get(0)?,
-            email: row.get(1)?,
-            role: row.get::<Option<RoleName>>(2)?.unwrap_or(RoleName::USER),
-            maker_id: row.get(3)?,
-            created_at: users::rfc3339(row.get(4)?),
-            expires_at: users::rfc3339(row.get(5)?),
+            id: row.get("id")?,
+            email: row.get("email")?,
+            role: row.get::<Option<RoleName>>("role")?.unwrap_or(RoleName::USER),
+            maker_id: row.get("maker_id")?,
+            created_at: users::rfc3339(row.get("created_at")?),
+            expires_at: users::rfc3339(row.get("expires_at")?),
         })
     });
     listed.collect()
@@ -240,7 +241,7 @@ pub(crate) async fn role_of_invitation(
     now: Timestamp,
 ) -> Result<Option<RoleName>, StoreError> {
     let row = reads.find(ROLE_OF, values![id, now]).await?;
-    row.map(|row| Ok(row.get::<Option<RoleName>>(0)?.unwrap_or(RoleName::USER))).transpose()
+    row.map(|row| Ok(row.get::<Option<RoleName>>("role")?.unwrap_or(RoleName::USER))).transpose()
 }
 
 /// Deletes an invitation within its act's transaction; `false` if it was used in the meantime.
@@ -305,12 +306,12 @@ struct Found {
 impl Found {
     fn read(row: &Row) -> Result<Self, StoreError> {
         Ok(Self {
-            user: row.get(0)?,
-            email: row.get(1)?,
-            invited: row.get(2)?,
-            maker: row.get(3)?,
-            maker_role: row.get(4)?,
-            user_role: row.get(5)?,
+            user: row.get("user_id")?,
+            email: row.get("email")?,
+            invited: row.get("role")?,
+            maker: row.get("maker_id")?,
+            maker_role: row.get("maker_role")?,
+            user_role: row.get("user_role")?,
         })
     }
 

@@ -158,7 +158,7 @@ pub(crate) async fn made<Id: Column + Into<Value>>(
 ) -> Result<Option<Id>, StoreError> {
     let Some(form) = form else { return Ok(None) };
     let former = tx.find(FIND_MADE, values![form]).await?;
-    let former = former.map(|row| row.get::<Option<Id>>(0)).transpose()?.flatten();
+    let former = former.map(|row| row.get::<Option<Id>>("made_id")).transpose()?.flatten();
     let id: Value = id.into();
     tx.execute(NOTE_MADE, values![form, id]).await?;
     Ok(former)
@@ -240,11 +240,16 @@ impl Posts {
 
 /// What a form's row says.
 fn known(row: &Row, now: Timestamp) -> Result<Known, StoreError> {
-    let outcome: Option<String> = row.get(3)?;
+    let outcome: Option<String> = row.get("outcome")?;
     let outcome = outcome.and_then(|text| serde_json::from_str(&text).ok());
-    let showed_secret = row.get::<Option<Vec<u8>>>(4)?.is_some();
-    let ended =
-        Ended { created_at: row.get(0)?, done_at: row.get(1)?, session: row.get(2)?, showed_secret, outcome };
+    let showed_secret = row.get::<Option<Vec<u8>>>("made_id")?.is_some();
+    let ended = Ended {
+        created_at: row.get("created_at")?,
+        done_at: row.get("done_at")?,
+        session: row.get("session_id")?,
+        showed_secret,
+        outcome,
+    };
     let is_lost = ended.done_at.is_some_and(|done_at| now >= done_at + LOST_AFTER);
     Ok(if ended.outcome.is_some() || is_lost { Known::Ended(ended) } else { Known::Runs })
 }

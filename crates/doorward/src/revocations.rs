@@ -87,7 +87,7 @@ const NEXT: &str = "INSERT INTO facts (name, value) VALUES ('revocation_position
 /// commits. A follower that has read up to one has missed none before it.
 async fn next_position(tx: &mut Tx) -> Result<i64, StoreError> {
     let row = tx.find(NEXT, values![]).await?;
-    row.ok_or_else(|| StoreError::Corrupt("there is no revocation_position".into()))?.get(0)
+    row.ok_or_else(|| StoreError::Corrupt("there is no revocation_position".into()))?.get("value")
 }
 
 /// A session that an act ended, and why.
@@ -168,7 +168,7 @@ impl Revocations {
         let largest = store
             .transaction(async move |tx: &mut Tx| tx.find(LARGEST_TTL, values![wanted]).await)
             .await?
-            .map_or(Ok(wanted), |row| row.get::<i64>(0))?;
+            .map_or(Ok(wanted), |row| row.get::<i64>("value"))?;
         let max_access_ttl = AtomicU64::new(largest.unsigned_abs());
         let set = Arc::new(RevocationSet::new(max));
         let revocations = Self {
@@ -217,7 +217,7 @@ impl Revocations {
     /// The store's.
     pub async fn reason(&self, session: SessionId) -> Result<Option<(String, Timestamp)>, StoreError> {
         let row = self.store.find(REASON, values![session]).await?;
-        row.map(|row| Ok((row.get(0)?, row.get(1)?))).transpose()
+        row.map(|row| Ok((row.get("reason")?, row.get("created_at")?))).transpose()
     }
 
     /// When all the user's tokens became stale, as long as that is remembered: even for a deleted user.
@@ -225,7 +225,7 @@ impl Revocations {
     /// # Errors
     /// The store's.
     pub async fn raised_at(&self, user: UserId) -> Result<Option<Timestamp>, StoreError> {
-        self.store.find(RAISED_AT, values![user]).await?.map(|row| row.get(0)).transpose()
+        self.store.find(RAISED_AT, values![user]).await?.map(|row| row.get("created_at")).transpose()
     }
 
     /// Reads what is new in the table, and returns the users concerned.
@@ -234,21 +234,24 @@ impl Revocations {
     /// The store's; the next call reads it again.
     pub async fn follow(&self, now: Timestamp) -> Result<Vec<UserId>, StoreError> {
         for row in self.store.follow(MAX_TTL, values![]).await? {
-            self.max_access_ttl.fetch_max(row.get::<i64>(0)?.unsigned_abs(), Ordering::AcqRel);
+            self.max_access_ttl.fetch_max(row.get::<i64>("value")?.unsigned_abs(), Ordering::AcqRel);
         }
         let (whole, mark) = (!self.set.has_overflowed(), self.set.mark());
         let since = |read_to: &AtomicI64| if whole { read_to.load(Ordering::SeqCst) } else { BEGINNING };
         let (mut ended_to, mut versions_to) = (since(&self.ended_to), since(&self.versions_to));
         let mut users = Vec::new();
         for row in self.store.follow(SINCE, values![ended_to, now]).await? {
-            self.set.end_session(row.get(0)?, row.get(3)?);
-            ended_to = ended_to.max(row.get(2)?);
-            users.push(row.get(1)?);
+            self.set.end_session(row.get("session_id")?, row.get("expires_at")?);
+            ended_to = ended_to.max(row.get("position")?);
+            users.push(row.get("user_id")?);
         }
         for row in self.store.follow(VERSIONS_SINCE, values![versions_to, now]).await? {
-            let user = row.get(0)?;
-            self.set.require_version(user, Least { version: row.get(1)?, expires_at: row.get(3)? });
-            versions_to = versions_to.max(row.get(2)?);
+            let user = row.get("user_id")?;
+            self.set.require_version(
+                user,
+                Least { version: row.get("version")?, expires_at: row.get("expires_at")? },
+            );
+            versions_to = versions_to.max(row.get("position")?);
             users.push(user);
         }
         self.ended_to.fetch_max(ended_to, Ordering::SeqCst);

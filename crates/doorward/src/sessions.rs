@@ -7,7 +7,7 @@ mod memory;
 mod peer;
 mod refresh;
 pub(crate) mod renewal;
-pub(crate) mod several;
+mod stored;
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;
@@ -15,11 +15,10 @@ use std::sync::Arc;
 
 use doorward_core::device::device;
 use doorward_core::refresh::{RefreshKey, RefreshToken};
-use doorward_core::role::RoleName;
 use doorward_core::ticket::TicketKey;
 use doorward_core::token::{AppClaims, Claims};
 use doorward_core::{
-    ClaimsVersion, Lifetimes, Mode, OpaqueSecret, Purpose, Refusal, RootSecret, SessionId, Timestamp, UserId,
+    Lifetimes, Mode, OpaqueSecret, Purpose, Refusal, RootSecret, SessionId, Timestamp, UserId,
 };
 use doorward_guard::MOST_COOKIES;
 use zeroize::Zeroizing;
@@ -43,6 +42,7 @@ use end::{End, end_each};
 pub(crate) use memory::LastUse;
 pub use memory::Memory;
 pub(crate) use peer::Peer;
+pub use stored::Stored;
 
 /// A credential as it is handed to the client, once.
 #[derive(Debug)]
@@ -186,7 +186,7 @@ async fn end_replaced_and_surplus(
     let replaced: BTreeSet<_> = new.replaced.iter().copied().collect();
     let mut others = Vec::new();
     for row in change.list(LIVE, values![user, new.now, i64::from(new.per_user) + 1_000]).await? {
-        let session = row.get(0)?;
+        let session = row.get("id")?;
         if !replaced.contains(&session) {
             others.push(session);
         }
@@ -228,30 +228,6 @@ const LOCK_WITH_HASH: &str = "UPDATE users SET updated_at = updated_at \
 const CONFIRM: &str =
     "UPDATE sessions SET confirmed_at = $3 WHERE id = $1 AND user_id = $2 AND ended_at IS NULL";
 const USER_OF: &str = "SELECT user_id FROM sessions WHERE id = $1 AND ended_at IS NULL";
-const STANDING: &str = "SELECT s.id, s.ended_at, s.expires_at, s.absolute_expires_at, s.end_reason, u.role, u.disabled_at, s.mode, u.claims_version \
-     FROM sessions s JOIN users u ON u.id = s.user_id WHERE s.id = $1 AND s.user_id = $2";
-
-/// What the store says of a session.
-#[derive(Debug, Clone)]
-pub struct Standing {
-    /// When it was ended.
-    pub ended_at: Option<Timestamp>,
-    /// When it ends unless it is used.
-    pub expires_at: Timestamp,
-    /// When it ends in any case.
-    pub absolute_expires_at: Timestamp,
-    /// Why it was ended.
-    pub end_reason: Option<String>,
-    /// The user's role now.
-    pub role: RoleName,
-    /// The version of the user's claims now: tokens of a lower one are stale.
-    pub version: ClaimsVersion,
-    /// Since when the user may not sign in.
-    pub disabled_at: Option<Timestamp>,
-    /// How the client holds its credential.
-    pub mode: Mode,
-}
-
 /// A live session that a request proves.
 #[derive(Debug)]
 pub(crate) struct Live {
@@ -406,7 +382,7 @@ impl Sessions {
     /// The store's.
     pub async fn owner(&self, session: SessionId) -> Result<Option<UserId>> {
         let row = self.store.find(USER_OF, values![session]).await?;
-        Ok(row.map(|row| row.get(0)).transpose()?)
+        Ok(row.map(|row| row.get("user_id")).transpose()?)
     }
 
     /// The sessions of these secrets and of these correctly signed refresh tokens, whether they are live or over, also where
@@ -421,15 +397,15 @@ impl Sessions {
     ) -> Result<Vec<SessionId>> {
         let hashes: Vec<_> = secrets.iter().map(OpaqueSecret::hash).collect();
         let ids: Vec<_> = tokens.iter().map(|token| token.session).collect();
-        let found = several::find(&self.store, &hashes, &ids).await?;
+        let found = stored::several(&self.store, &hashes, &ids).await?;
         let mut proved: Vec<_> = hashes.iter().filter_map(|hash| self.memory.session_of(hash)).collect();
         // A logout may be in flight while the session is renewed: it ends all the same.
         let former = renewal::by_secrets(&self.store, &hashes, self.clock.now()).await?;
         proved.extend(former.iter().map(|former| former.session));
         for one in &found {
-            let (hash, salt) = (one.secret_hash()?, one.salt()?);
-            let by_secret = hash.is_some_and(|hash| hashes.iter().any(|known| *known == *hash));
-            let by_token = tokens.iter().any(|it| it.session == one.id && self.refresh_key.verify(it, &salt));
+            let by_secret = one.secret_hash.is_some_and(|hash| hashes.contains(&hash));
+            let by_token =
+                tokens.iter().any(|it| it.session == one.id && self.refresh_key.verify(it, &one.salt));
             if by_secret || by_token {
                 proved.push(one.id);
             }
@@ -457,36 +433,17 @@ impl Sessions {
         }
         let now = self.clock.now();
         let mut live = Vec::new();
-        for one in several::find(&self.store, &hashes, &ids).await? {
-            let (hash, salt) = (one.secret_hash()?, one.salt()?);
-            let by_secret = hash.is_some_and(|hash| hashes.iter().any(|known| *known == *hash));
+        for one in stored::several(&self.store, &hashes, &ids).await? {
+            let by_secret = one.secret_hash.is_some_and(|hash| hashes.contains(&hash));
             let signed =
-                tokens.iter().filter(|it| it.session == one.id && self.refresh_key.verify(it, &salt));
+                tokens.iter().filter(|it| it.session == one.id && self.refresh_key.verify(it, &one.salt));
             let newest = signed.copied().max_by_key(|token| token.generation);
             let is_proved = by_secret || newest.is_some() || verified.contains(&one.id);
-            if is_proved && one.is_live(now)? {
+            if is_proved && one.state.is_alive(now) {
                 live.push(Live { id: one.id, newest });
             }
         }
         Ok(live)
-    }
-
-    /// What the store says of this session of this user; `None` where there is none.
-    ///
-    /// # Errors
-    /// The store's.
-    pub async fn standing(&self, session: SessionId, user: UserId) -> Result<Option<Standing>, StoreError> {
-        let Some(row) = self.store.find(STANDING, values![session, user]).await? else { return Ok(None) };
-        Ok(Some(Standing {
-            ended_at: row.get(1)?,
-            expires_at: row.get(2)?,
-            absolute_expires_at: row.get(3)?,
-            end_reason: row.get(4)?,
-            role: row.get(5)?,
-            disabled_at: row.get(6)?,
-            mode: row.get(7)?,
-            version: row.get(8)?,
-        }))
     }
 
     /// Deletes sessions that have been over for long enough that nothing refers to them.
@@ -501,15 +458,15 @@ impl Sessions {
 }
 
 fn shown(row: &Row, current: Option<SessionId>, memory: &Memory) -> Result<Shown, StoreError> {
-    let id = row.get(0)?;
-    let LastUse { at, ip, user_agent } = memory.last_use(row, 3)?;
+    let id = row.get("id")?;
+    let LastUse { at, ip, user_agent } = memory.last_use(row)?;
     Ok(Shown {
         id,
         current: current == Some(id),
-        mode: row.get(1)?,
-        created_at: rfc3339(row.get(2)?),
+        mode: row.get("mode")?,
+        created_at: rfc3339(row.get("created_at")?),
         last_seen_at: rfc3339(at),
-        expires_at: rfc3339(row.get(4)?),
+        expires_at: rfc3339(row.get("expires_at")?),
         ip,
         device: device(user_agent.as_deref()),
         user_agent,

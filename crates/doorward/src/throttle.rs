@@ -224,7 +224,8 @@ impl Throttle {
     /// # Errors
     /// The store's; the next call tries again.
     pub(crate) async fn follow(&self, store: &Store) -> Result<(), StoreError> {
-        let cleared = store.follow(CLEARED, values![]).await?.first().map_or(Ok(0), |row| row.get(0))?;
+        let cleared =
+            store.follow(CLEARED, values![]).await?.first().map_or(Ok(0), |row| row.get("value"))?;
         if self.cleared.swap(cleared, Ordering::SeqCst) != cleared
             && let Some(Buckets { accounts, networks }) = &self.buckets
         {

@@ -100,9 +100,9 @@ pub(crate) struct Subject {
 }
 
 impl Subject {
-    /// The subject of a row that begins with `role, claims_version`.
+    /// The subject of a row with `role, claims_version`.
     pub(crate) fn of(user: UserId, row: &Row) -> Result<Self, StoreError> {
-        Ok(Self { user, role: row.get(0)?, version: row.get(1)? })
+        Ok(Self { user, role: row.get("role")?, version: row.get("claims_version")? })
     }
 }
 
@@ -116,16 +116,16 @@ pub(crate) async fn raise_version(tx: &mut Tx, user: UserId) -> Result<Option<Su
     tx.find(RAISE, values![user]).await?.map(|row| Subject::of(user, &row)).transpose()
 }
 
-/// Reads a row that begins with `id, name, email, role, created_at, disabled_at, email_vouched_by`.
+/// Reads a row with `id, name, email, role, created_at, disabled_at, email_vouched_by`.
 pub(crate) fn read(row: &Row) -> Result<User, StoreError> {
     Ok(User {
-        id: row.get(0)?,
-        name: row.get(1)?,
-        email: row.get(2)?,
-        role: row.get(3)?,
-        created_at: row.get(4)?,
-        disabled_at: row.get(5)?,
-        email_vouched_by: row.get::<Option<String>>(6)?.as_deref().and_then(VouchedBy::read),
+        id: row.get("id")?,
+        name: row.get("name")?,
+        email: row.get("email")?,
+        role: row.get("role")?,
+        created_at: row.get("created_at")?,
+        disabled_at: row.get("disabled_at")?,
+        email_vouched_by: row.get::<Option<String>>("email_vouched_by")?.as_deref().and_then(VouchedBy::read),
     })
 }
 
@@ -269,7 +269,7 @@ impl Cached {
 }
 
 fn with_hash(row: Option<Row>) -> Result<Option<WithHash>, StoreError> {
-    row.map(|row| Ok((read(&row)?, row.get(7)?))).transpose()
+    row.map(|row| Ok((read(&row)?, row.get("password_hash")?))).transpose()
 }
 
 /// A text as it is stored for searches and searched: trimmed, in lower case, with its letters composed (NFC).

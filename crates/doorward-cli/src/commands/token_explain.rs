@@ -1,7 +1,7 @@
 //! `doorward token explain`: each check of a token in its order, then what the store says of its session.
 
 use doorward::App;
-use doorward::sessions::Standing;
+use doorward::sessions::Stored;
 use doorward::users::rfc3339;
 use doorward_core::token::{AccessToken, Decoded, Explanation, Verdict, in_words};
 use doorward_core::{Mode, Refusal, Timestamp};
@@ -150,22 +150,22 @@ async fn in_store(app: &App, token: &str) -> Result<Vec<Shown>, Failure> {
         let unseen = |check| Shown::new(check, Verdict::NotReached, String::new());
         return Ok(["session", "user", "version"].map(unseen).into());
     };
-    let Some(standing) = app.sessions.standing(token.session, token.user).await? else {
+    let Some(stored) = app.sessions.stored(token.session, token.user).await? else {
         return no_session(app, token).await;
     };
-    let session = match (standing.ended_at, &standing.end_reason) {
+    let session = match (stored.state.ended_at, &stored.end_reason) {
         (Some(at), reason) => (Verdict::Failed, ended(reason.as_deref().unwrap_or_default(), &rfc3339(at))),
-        (None, _) => (Verdict::Passed, live(app, &standing)),
+        (None, _) => (Verdict::Passed, live(app, &stored)),
     };
-    let user = match standing.disabled_at {
+    let user = match stored.state.disabled_at {
         Some(at) => (Verdict::Failed, format!("disabled since {}", rfc3339(at))),
         None => (Verdict::Passed, "enabled".to_owned()),
     };
-    let (version, least) = (token.version, standing.version);
+    let (version, least) = (token.version, stored.claims_version);
     let version = if version >= least {
         (Verdict::Passed, format!("{version}, and nothing that makes it stale came since"))
     } else {
-        let role = standing.role;
+        let role = stored.role;
         (
             Verdict::Failed,
             format!("{version}, and the user is at {least} now, with the role {role}: refresh it"),
@@ -196,9 +196,9 @@ async fn no_session(app: &App, token: AccessToken) -> Result<Vec<Shown>, Failure
     Ok(vec![Shown::new("session", Verdict::Failed, session), user, version])
 }
 
-fn live(app: &App, standing: &Standing) -> String {
-    let (mode, until) = (standing.mode, rfc3339(standing.expires_at));
-    let state = if standing.expires_at > app.now() {
+fn live(app: &App, stored: &Stored) -> String {
+    let (mode, until) = (stored.mode, rfc3339(stored.state.expires_at));
+    let state = if stored.state.expires_at > app.now() {
         "live; unless it is used it ends"
     } else {
         "not used in time; it ended"

@@ -98,7 +98,7 @@ pub(super) async fn seen(store: &Store, id: UserId, asking: &Asking) -> Result<F
 
 async fn found(mut reads: impl Reads, id: UserId, asking: &Asking, standing: Standing) -> Result<Found> {
     let row = reads.find(FIND, values![id]).await?.ok_or(Error::NotFound)?;
-    let (user, version) = (users::read(&row)?, row.get(7)?);
+    let (user, version) = (users::read(&row)?, row.get("claims_version")?);
     standing.covers(&asking.roles, user.role)?;
     if let Actor::Owner(Owner { confirmed_by: Some(hash), .. }) = &asking.actor
         && reads.find(WITH_HASH, values![id, hash]).await?.is_none()

@@ -166,7 +166,7 @@ async fn recognise(store: &Store, secrets: &Secrets) -> Result<(), StoreError> {
             tx.find(FINGERPRINT_IS, values![]).await
         })
         .await?;
-    match known.map(|row| row.get::<i64>(0)).transpose()? {
+    match known.map(|row| row.get::<i64>("value")).transpose()? {
         Some(theirs) if theirs == ours => Ok(()),
         _ => Err(StoreError::Refused(
             "this database was made under another root secret: start with its DOORWARD_SECRET or its secret.key".into(),

@@ -25,7 +25,7 @@ const SINCE: &str = "SELECT id, version, position FROM \
      FROM revocations WHERE position > $1 ORDER BY position LIMIT $2) AS ended \
      UNION ALL SELECT user_id, version, position FROM \
      (SELECT user_id, version, position FROM least_versions WHERE position > $1 \
-     ORDER BY position LIMIT $2) AS required ORDER BY 3 LIMIT $2";
+     ORDER BY position LIMIT $2) AS required ORDER BY position LIMIT $2";
 const POSITION: &str = "SELECT value FROM facts WHERE name = 'revocation_position'";
 
 impl Revocations {
@@ -64,15 +64,15 @@ impl Revocations {
     /// The store's.
     pub(crate) async fn last_position(&self) -> Result<i64, StoreError> {
         let rows = self.store.follow(POSITION, values![]).await?;
-        rows.first().map_or(Ok(0), |row| row.get(0))
+        rows.first().map_or(Ok(0), |row| row.get("value"))
     }
 }
 
 impl Page {
     fn take(&mut self, row: &Row, keep: Duration) -> Result<(), StoreError> {
-        match row.get::<Option<ClaimsVersion>>(1)? {
-            None => self.revoked.sessions.push(EndedSession { session: row.get(0)?, keep }),
-            Some(version) => self.revoked.users.push(LeastVersion { user: row.get(0)?, version, keep }),
+        match row.get::<Option<ClaimsVersion>>("version")? {
+            None => self.revoked.sessions.push(EndedSession { session: row.get("id")?, keep }),
+            Some(version) => self.revoked.users.push(LeastVersion { user: row.get("id")?, version, keep }),
         }
         self.to = position(row)?;
         Ok(())
@@ -80,5 +80,5 @@ impl Page {
 }
 
 fn position(row: &Row) -> Result<i64, StoreError> {
-    row.get(2)
+    row.get("position")
 }

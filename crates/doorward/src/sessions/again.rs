@@ -38,8 +38,8 @@ impl Sessions {
     ) -> Result<Option<Issued>> {
         let Repeat { first, done_at } = repeat;
         let Some(row) = self.store.find(FIRST, values![first]).await? else { return Ok(None) };
-        let (user, mode): (UserId, Mode) = (row.get(0)?, row.get(1)?);
-        let secret: Option<[u8; 32]> = row.get(2)?;
+        let (user, mode): (UserId, Mode) = (row.get("user_id")?, row.get("mode")?);
+        let secret: Option<[u8; 32]> = row.get("secret_hash")?;
         // What memory knows was used, and may not be written yet.
         if secret.is_some_and(|hash| self.memory.session_of(&hash).is_some()) {
             return Ok(None);

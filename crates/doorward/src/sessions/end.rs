@@ -21,7 +21,7 @@ const IS_LEFT_WITH_LINKS: &str = "SELECT id FROM sessions WHERE id = $1 AND (end
      (SELECT maker_session_id FROM one_time_links WHERE maker_session_id = $1))";
 const LEFT: &str = "SELECT role, claims_version, CAST((SELECT COUNT(*) FROM sessions \
      WHERE user_id = $1 AND ended_at IS NULL AND id <> $2) + (SELECT COUNT(*) FROM one_time_links \
-     WHERE maker_id = $1 AND (maker_session_id IS NULL OR maker_session_id <> $2)) AS BIGINT) FROM users WHERE id = $1";
+     WHERE maker_id = $1 AND (maker_session_id IS NULL OR maker_session_id <> $2)) AS BIGINT) AS count FROM users WHERE id = $1";
 
 /// The end of one session.
 #[derive(Debug, Clone, Copy)]
@@ -41,7 +41,7 @@ pub(crate) async fn end_each(
     for End { session, reason } in ends {
         let at = change.at;
         if let Some(row) = change.find(END_ONE, values![session, at, reason.as_str()]).await? {
-            let user = row.get(0)?;
+            let user = row.get("user_id")?;
             change.ended(session, user, reason);
             ended.push((session, user));
         } else {
@@ -78,7 +78,7 @@ pub(crate) async fn end_all(
     }
     let mut live = 0;
     for row in rows {
-        live += u32::from(row.get::<Timestamp>(0)? > at);
+        live += u32::from(row.get::<Timestamp>("expires_at")? > at);
     }
     Ok(raise_version(change, user).await?.map(|subject| Ended { live, subject }))
 }
@@ -111,7 +111,7 @@ pub(crate) async fn left_to_end(
     keep: Option<SessionId>,
 ) -> Result<Option<Left>, StoreError> {
     let row = reads.find(LEFT, values![user, none_or(keep)]).await?;
-    row.map(|row| Ok(Left { rows: row.get(2)?, subject: Subject::of(user, &row)? })).transpose()
+    row.map(|row| Ok(Left { rows: row.get("count")?, subject: Subject::of(user, &row)? })).transpose()
 }
 
 /// An id that no session has.
@@ -190,7 +190,7 @@ impl Sessions {
     ) -> Result<(), StoreError> {
         let since = at - self.revocations.remembered_for();
         let rows = self.store.list(OVER, values![subject.user, since, none_or(keep)]).await?;
-        let over: Vec<_> = rows.iter().map(|row| row.get(0)).collect::<Result<_, _>>()?;
+        let over: Vec<_> = rows.iter().map(|row| row.get("id")).collect::<Result<_, _>>()?;
         self.revocations.apply(&over, at);
         self.revocations.apply_version(subject, at);
         Ok(())

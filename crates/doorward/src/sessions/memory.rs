@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use doorward_core::revocation::{RevocationSet, Standing};
 use doorward_core::role::RoleName;
-use doorward_core::session::check_not_ended;
 use doorward_core::token::AccessToken;
 use doorward_core::{ClaimsVersion, Mode, OpaqueSecret, Refusal, SessionId, Timestamp, UserId};
 use doorward_guard::{Identity, Lookup, LookupFuture};
@@ -14,7 +13,7 @@ use tokio::sync::mpsc;
 
 use super::peer::{Peer, UsedFrom, fingerprint};
 use super::renewal::{self, Former};
-use super::several::{self, Found};
+use super::stored::{self, Stored};
 use crate::error::Cause;
 use crate::seldom::seldom;
 use crate::store::{Row, Store, StoreError, Tx, values};
@@ -79,10 +78,6 @@ pub struct Writes {
     seen: mpsc::Receiver<Seen>,
 }
 
-const BY_SECRET: &str = "SELECT s.id, s.user_id, u.role, u.claims_version, s.created_at, s.absolute_expires_at, s.last_seen_at, \
-     s.ended_at, u.disabled_at, s.ip, s.user_agent FROM sessions s JOIN users u ON u.id = s.user_id WHERE s.secret_hash = $1";
-const BY_ID: &str = "SELECT s.ended_at, u.claims_version, u.disabled_at FROM sessions s JOIN users u ON u.id = s.user_id \
-     WHERE s.id = $1 AND s.user_id = $2";
 /// Guarded: a use that is written late neither wakes an ended session nor turns time back.
 const WRITE: &str = "UPDATE sessions SET last_seen_at = $2, \
      expires_at = CASE WHEN absolute_expires_at < $3 THEN absolute_expires_at ELSE $3 END, \
@@ -198,15 +193,14 @@ impl Memory {
         Seen { session: session.id, at, expires_at: (at + self.idle_ttl).min(session.absolute_end), from }
     }
 
-    /// The last use of the session of a row. From `column` on the row has `last_seen_at, expires_at, ip, user_agent,
-    /// secret_hash`.
+    /// The last use of the session of a row with `last_seen_at, ip, user_agent, secret_hash`.
     ///
     /// # Errors
     /// The row has other columns.
-    pub(crate) fn last_use(&self, row: &Row, column: usize) -> Result<LastUse, StoreError> {
+    pub(crate) fn last_use(&self, row: &Row) -> Result<LastUse, StoreError> {
         let mut last =
-            LastUse { at: row.get(column)?, ip: row.get(column + 2)?, user_agent: row.get(column + 3)? };
-        let hash: Option<[u8; 32]> = row.get(column + 4)?;
+            LastUse { at: row.get("last_seen_at")?, ip: row.get("ip")?, user_agent: row.get("user_agent")? };
+        let hash: Option<[u8; 32]> = row.get("secret_hash")?;
         let Some(session) = hash.and_then(|hash| self.known.peek(&hash)) else { return Ok(last) };
         let at = Timestamp::from_micros(session.last_seen.load(Ordering::Acquire));
         if at >= last.at {
@@ -221,13 +215,13 @@ impl Memory {
     async fn load(&self, hash: [u8; 32], now: Timestamp) -> Result<Identity, Refusal> {
         for _ in 0..TRIES {
             let found =
-                self.store.find(BY_SECRET, values![hash]).await.map_err(|error| self.unavailable(error))?;
-            let Some(row) = found else {
+                stored::by_secret(&self.store, hash).await.map_err(|error| self.unavailable(error))?;
+            let Some(stored) = found else {
                 let former = renewal::by_secret(&self.store, hash, now).await;
                 let former = former.map_err(|error| self.unavailable(error))?;
                 return Err(former.map_or(Refusal::TokenInvalid, |former| former.refusal()));
             };
-            if let Some(identity) = self.take(hash, &row, now)? {
+            if let Some(identity) = self.take(hash, &stored, now)? {
                 return Ok(identity);
             }
         }
@@ -242,7 +236,7 @@ impl Memory {
     ) -> Result<Vec<Result<Identity, Refusal>>, Refusal> {
         for _ in 0..TRIES {
             let found =
-                several::find(&self.store, &hashes, &[]).await.map_err(|error| self.unavailable(error))?;
+                stored::several(&self.store, &hashes, &[]).await.map_err(|error| self.unavailable(error))?;
             let former = match found.len() < hashes.len() {
                 true => renewal::by_secrets(&self.store, &hashes, now).await,
                 false => Ok(Vec::new()),
@@ -259,26 +253,22 @@ impl Memory {
 
     fn answer_from(
         &self,
-        found: &[Found],
+        found: &[Stored],
         former: &[Former],
         hash: &[u8; 32],
         now: Timestamp,
     ) -> Option<Result<Identity, Refusal>> {
-        for one in found {
-            match one.secret_hash() {
-                Ok(Some(other)) if other == hash => return self.take(*hash, &one.row, now).transpose(),
-                Ok(_) => {}
-                Err(error) => return Some(Err(self.unavailable(error))),
-            }
+        if let Some(stored) = found.iter().find(|stored| stored.secret_hash.as_ref() == Some(hash)) {
+            return self.take(*hash, stored, now).transpose();
         }
         let former = former.iter().find(|former| former.has(hash));
         Some(Err(former.map_or(Refusal::TokenInvalid, Former::refusal)))
     }
 
-    /// Remembers the session of a row, and answers for it; `None` if the row has to be read again.
-    fn take(&self, hash: [u8; 32], row: &Row, now: Timestamp) -> Result<Option<Identity>, Refusal> {
-        self.check_not_ended(row, 7, 8)?;
-        let session = Arc::new(remembered(row).map_err(|error| self.unavailable(error))?);
+    /// Remembers a stored session, and answers for it; `None` if it has to be read again.
+    fn take(&self, hash: [u8; 32], stored: &Stored, now: Timestamp) -> Result<Option<Identity>, Refusal> {
+        stored.state.check_not_ended()?;
+        let session = Arc::new(Remembered::of(stored));
         // Remembered first, looked up after: a session that ends in between is refused here, and from memory too.
         self.known.insert(hash, session.clone());
         match self.standing(&session) {
@@ -288,28 +278,13 @@ impl Memory {
         }
     }
 
-    /// Checks a row that has `ended_at` and `disabled_at` in these columns.
-    fn check_not_ended(&self, row: &Row, ended: usize, disabled: usize) -> Result<(), Refusal> {
-        let at = |column| row.get::<Option<Timestamp>>(column).map_err(|error| self.unavailable(error));
-        check_not_ended(at(ended)?, at(disabled)?)
-    }
-
     /// Whether the store lets a verified token stand: session live, user enabled, claims no older than theirs.
     ///
     /// # Errors
     /// [`Refusal::SessionEnded`], [`Refusal::TokenStale`], or our own failure.
     pub async fn confirm(&self, token: AccessToken, mode: Mode) -> Result<Identity, Refusal> {
-        let row = self
-            .store
-            .find(BY_ID, values![token.session, token.user])
-            .await
-            .map_err(|error| self.unavailable(error))?;
-        let row = row.ok_or(Refusal::SessionEnded)?;
-        self.check_not_ended(&row, 0, 2)?;
-        match row.get::<ClaimsVersion>(1).map_err(|error| self.unavailable(error))? {
-            version if token.version < version => Err(Refusal::TokenStale),
-            _ => Ok(Identity::of_token(token, mode)),
-        }
+        let stored = stored::by_id(&self.store, token.session).await;
+        judge(&token, mode, stored.map_err(|error| self.unavailable(error))?.as_ref())
     }
 
     /// The same of several tokens, in one statement.
@@ -319,43 +294,41 @@ impl Memory {
         mode: Mode,
     ) -> Result<Vec<Result<Identity, Refusal>>, Refusal> {
         let ids: Vec<_> = tokens.iter().map(|token| token.session).collect();
-        let found = several::find(&self.store, &[], &ids).await.map_err(|error| self.unavailable(error))?;
-        let judged = |token: &AccessToken| {
-            let found = found.iter().find(|found| found.id == token.session);
-            let row = &found.ok_or(Refusal::SessionEnded)?.row;
-            self.check_not_ended(row, 7, 8)?;
-            if row.get::<UserId>(1).map_err(|error| self.unavailable(error))? != token.user {
-                return Err(Refusal::SessionEnded);
-            }
-            match row.get::<ClaimsVersion>(3).map_err(|error| self.unavailable(error))? {
-                version if token.version < version => Err(Refusal::TokenStale),
-                _ => Ok(Identity::of_token(*token, mode)),
-            }
-        };
-        Ok(tokens.iter().map(judged).collect())
+        let found = stored::several(&self.store, &[], &ids).await.map_err(|error| self.unavailable(error))?;
+        let stored_of = |token: &AccessToken| found.iter().find(|stored| stored.id == token.session);
+        Ok(tokens.iter().map(|token| judge(token, mode, stored_of(token))).collect())
     }
 }
 
-fn remembered(row: &Row) -> Result<Remembered, StoreError> {
-    let last_seen: Timestamp = row.get(6)?;
-    let ip: Option<IpAddr> = row.get::<Option<String>>(9)?.and_then(|ip| ip.parse().ok());
-    let user_agent: Option<String> = row.get(10)?;
-    Ok(Remembered {
-        id: row.get(0)?,
-        user: row.get(1)?,
-        role: row.get(2)?,
-        version: row.get(3)?,
-        began_at: row.get(4)?,
-        absolute_end: row.get(5)?,
-        last_seen: AtomicI64::new(last_seen.as_micros()),
-        written: AtomicI64::new(last_seen.as_micros()),
-        peer: AtomicU64::new(ip.map_or(0, |ip| fingerprint(ip, user_agent.as_deref()))),
-        moved_to: Mutex::default(),
-        move_written: AtomicI64::new(0),
-    })
+/// Whether what the store has of its session lets a verified token stand.
+fn judge(token: &AccessToken, mode: Mode, stored: Option<&Stored>) -> Result<Identity, Refusal> {
+    let stored = stored.filter(|stored| stored.user == token.user).ok_or(Refusal::SessionEnded)?;
+    stored.state.check_not_ended()?;
+    if token.version < stored.claims_version {
+        return Err(Refusal::TokenStale);
+    }
+    Ok(Identity::of_token(*token, mode))
 }
 
 impl Remembered {
+    fn of(stored: &Stored) -> Self {
+        let last_seen = stored.last_seen_at.as_micros();
+        let ip: Option<IpAddr> = stored.ip.as_ref().and_then(|ip| ip.parse().ok());
+        Self {
+            id: stored.id,
+            user: stored.user,
+            role: stored.role,
+            version: stored.claims_version,
+            began_at: stored.created_at,
+            absolute_end: stored.state.absolute_expires_at,
+            last_seen: AtomicI64::new(last_seen),
+            written: AtomicI64::new(last_seen),
+            peer: AtomicU64::new(ip.map_or(0, |ip| fingerprint(ip, stored.user_agent.as_deref()))),
+            moved_to: Mutex::default(),
+            move_written: AtomicI64::new(0),
+        }
+    }
+
     /// Notes that the peer uses it; true if another did before.
     fn moves_to(&self, peer: &Peer) -> bool {
         let fingerprint = peer.fingerprint();

@@ -1,38 +1,24 @@
 use doorward_core::refresh::{RefreshToken, Use, judge};
-use doorward_core::session::{SessionState, check_not_ended};
-use doorward_core::{Mode, Refusal, SessionId, Timestamp};
+use doorward_core::{Mode, Refusal, SessionId};
 use doorward_guard::Identity;
 
 use super::end::{End, end_each};
 use super::peer::UsedFrom;
+use super::stored::{Stored, by_id};
 use super::{Issued, Sessions};
 use crate::acts::{Act, Change, Done};
 use crate::audit::{Action, By, Entry};
 use crate::counters;
 use crate::error::{Error, Result};
 use crate::revocations::EndReason;
-use crate::store::{Row, StoreError, values};
-use crate::users::Subject;
+use crate::store::values;
 
-const FIND: &str = "SELECT u.role, u.claims_version, s.user_id, s.mode, s.salt, s.generation, s.rotated_at, s.expires_at, \
-     s.absolute_expires_at, s.ended_at, u.disabled_at, s.created_at FROM sessions s JOIN users u ON u.id = s.user_id WHERE s.id = $1";
 /// The compare-and-swap: of any number of requests with one token, one finds this generation.
 const ROTATE: &str = "UPDATE sessions SET generation = generation + 1, rotated_at = $3, last_seen_at = $3, \
      ip = $6, user_agent = $7, expires_at = CASE WHEN absolute_expires_at < $4 THEN absolute_expires_at ELSE $4 END \
      WHERE id = $1 AND generation = $2 AND salt = $5 AND ended_at IS NULL AND expires_at > $3";
 const REPEAT: &str = "UPDATE sessions SET replays = replays + 1, last_seen_at = $2, ip = $3, user_agent = $4 \
      WHERE id = $1 AND ended_at IS NULL";
-
-/// The row of a session with tokens.
-struct Stored {
-    subject: Subject,
-    mode: Mode,
-    salt: Vec<u8>,
-    generation: u64,
-    rotated_at: Option<Timestamp>,
-    state: SessionState,
-    created_at: Timestamp,
-}
 
 /// A refresh token that was presented.
 struct Presented {
@@ -79,17 +65,14 @@ impl Sessions {
         allows: impl Fn(Mode) -> Result<()>,
     ) -> Result<Issued> {
         let token = RefreshToken::parse(text).ok_or(Error::RefreshInvalid)?;
-        let before = match self.stored(token.session).await {
-            Ok(before) if self.refresh_key.verify(&token, &before.salt) => before,
+        let before = by_id(&self.store, token.session).await?;
+        let Some(before) = before.filter(|before| self.refresh_key.verify(&token, &before.salt)) else {
             // Renewed meanwhile, or its user was deleted: no reuse, whose end would be the owner's.
-            Ok(_) | Err(Error::RefreshInvalid) => {
-                return Err(self.former(&token).await?.map_or(Error::RefreshInvalid, Error::Refused));
-            }
-            Err(error) => return Err(error),
+            return Err(self.former(&token).await?.map_or(Error::RefreshInvalid, Error::Refused));
         };
         // Before the rotation: a refusal after it would lose the successor, and the next try would look like a theft.
         allows(before.mode)?;
-        let claims = self.hooks.claims_of(before.subject.user).await?;
+        let claims = self.hooks.claims_of(before.user).await?;
         let (now, session, presented) = (self.clock.now(), token.session, token.generation);
         let expires_at = self.lifetimes.idle_end(before.mode, now, before.state.absolute_expires_at);
         let salt = before.salt;
@@ -101,10 +84,9 @@ impl Sessions {
             let rotate = values![session, known, now, expires_at, &*salt, ip, user_agent];
             let rotated = change.execute(ROTATE, rotate).await? == 1;
             // It was there just now: its user was deleted.
-            let row = change.find(FIND, values![session]).await?.ok_or(Refusal::SessionEnded)?;
-            let stored = read(&row)?;
+            let stored = by_id(&mut **change, session).await?.ok_or(Refusal::SessionEnded)?;
             if rotated {
-                check_not_ended(stored.state.ended_at, stored.state.disabled_at)?;
+                stored.state.check_not_ended()?;
                 Ok(Done::without_entry(Outcome::Go(Box::new(stored), false)))
             } else if stored.salt != salt && stored.state.ended_at.is_none() {
                 // Renewed since it was read: the owner holds the new one.
@@ -116,12 +98,12 @@ impl Sessions {
         match self.acts.commit(act, change).await? {
             Outcome::Go(stored, again) => {
                 let ends = (stored.state.expires_at, stored.state.absolute_expires_at);
-                let subject = (stored.subject, session);
+                let subject = (stored.subject(), session);
                 let content = self.tokens(subject, (stored.generation, &stored.salt), now, ends, &claims)?;
                 Ok(Issued {
                     mode: stored.mode,
                     session,
-                    user: stored.subject.user,
+                    user: stored.user,
                     now,
                     again,
                     ends_at: stored.state.expires_at,
@@ -139,28 +121,18 @@ impl Sessions {
     /// The store's.
     pub async fn of_live_refresh_token(&self, text: &str) -> Result<Option<Identity>> {
         let Some(token) = RefreshToken::parse(text) else { return Ok(None) };
-        let stored = match self.stored(token.session).await {
-            Ok(stored) => stored,
-            Err(Error::RefreshInvalid) => return Ok(None),
-            Err(error) => return Err(error),
-        };
+        let Some(stored) = by_id(&self.store, token.session).await? else { return Ok(None) };
         let now = self.clock.now();
         let alive = self.refresh_key.verify(&token, &stored.salt)
             && stored.state.is_alive(now)
             && judge(token.generation, stored.generation, stored.rotated_at, now) != Use::Reuse;
         Ok(alive.then(|| {
-            let Subject { user, role, version } = stored.subject;
             let issued_at = stored.rotated_at.unwrap_or(stored.created_at);
             let expires_at = stored.state.expires_at;
-            let mut identity = Identity::new(user, token.session, stored.mode, issued_at, expires_at);
-            (identity.role, identity.claims_version) = (role, version);
+            let mut identity = Identity::new(stored.user, token.session, stored.mode, issued_at, expires_at);
+            (identity.role, identity.claims_version) = (stored.role, stored.claims_version);
             identity
         }))
-    }
-
-    async fn stored(&self, session: SessionId) -> Result<Stored> {
-        let row = self.store.find(FIND, values![session]).await?.ok_or(Error::RefreshInvalid)?;
-        Ok(read(&row)?)
     }
 }
 
@@ -179,25 +151,8 @@ async fn lost(change: &mut Change<'_>, this: &Presented, stored: Stored) -> Resu
         Use::Reuse => {
             let end = End { session, reason: EndReason::RefreshReused };
             let ended = !end_each(change, vec![end]).await?.is_empty();
-            let entry = Entry::of(Action::RefreshReused).user(stored.subject.user).session(session);
+            let entry = Entry::of(Action::RefreshReused).user(stored.user).session(session);
             Ok(Done::with_entries(Outcome::Reused, if ended { vec![entry] } else { Vec::new() }))
         }
     }
-}
-
-fn read(row: &Row) -> Result<Stored, StoreError> {
-    Ok(Stored {
-        subject: Subject::of(row.get(2)?, row)?,
-        mode: row.get(3)?,
-        salt: row.get::<Option<Vec<u8>>>(4)?.unwrap_or_default(),
-        generation: row.get::<i64>(5)?.unsigned_abs(),
-        rotated_at: row.get(6)?,
-        state: SessionState {
-            expires_at: row.get(7)?,
-            absolute_expires_at: row.get(8)?,
-            ended_at: row.get(9)?,
-            disabled_at: row.get(10)?,
-        },
-        created_at: row.get(11)?,
-    })
 }

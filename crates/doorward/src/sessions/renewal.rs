@@ -71,8 +71,9 @@ pub(super) struct Former {
 
 impl Former {
     fn of(row: &Row) -> Result<Self, StoreError> {
-        let (secret_hash, salt, over) = (row.get(1)?, row.get(2)?, row.get::<i64>(3)?);
-        Ok(Self { session: row.get(0)?, secret_hash, salt, is_over: over != 0 })
+        let (secret_hash, salt, over) =
+            (row.get("secret_hash")?, row.get("salt")?, row.get::<i64>("is_over")?);
+        Ok(Self { session: row.get("session_id")?, secret_hash, salt, is_over: over != 0 })
     }
 
     /// Why it is refused.
@@ -97,8 +98,12 @@ pub(crate) async fn renew(tx: &mut Tx, new: &Renewal) -> Result<Option<Renewed>,
     let UsedFrom { ip, user_agent } = new.from.clone();
     let values = values![new.session, new.user, hash, new.salt, new.now, new.expires_at, ip, user_agent];
     let Some(row) = tx.find(RENEW, values).await? else { return Ok(None) };
-    let generation = row.get::<i64>(0)?.unsigned_abs();
-    Ok(Some(Renewed { generation, expires_at: row.get(1)?, absolute_end: row.get(2)? }))
+    let generation = row.get::<i64>("generation")?.unsigned_abs();
+    Ok(Some(Renewed {
+        generation,
+        expires_at: row.get("expires_at")?,
+        absolute_end: row.get("absolute_expires_at")?,
+    }))
 }
 
 /// The former credential with this hash of a secret.

@@ -49,7 +49,7 @@ pub(super) async fn run(store: &Store, all: &'static [Migration], now: Timestamp
 pub(super) async fn missing(store: &Store, all: &'static [Migration]) -> Result<Vec<Migration>, StoreError> {
     let mut missing: Vec<Migration> = all.to_vec();
     for row in store.list(APPLIED, values![]).await? {
-        let (version, noted): (i64, Vec<u8>) = (row.get(0)?, row.get(1)?);
+        let (version, noted): (i64, Vec<u8>) = (row.get("version")?, row.get("checksum")?);
         let Some(known) = all.iter().find(|migration| migration.version == version) else {
             return Err(StoreError::Refused(format!(
                 "the database is newer than this program (it has migration {version}): use the newer program, or \

@@ -4,6 +4,7 @@
 //! CockroachDB and YugabyteDB all understand:
 //! - the only casts are `AS BIGINT` and `AS TEXT`; a selected expression that is not a column has a cast, and so has a
 //!   parameter that may be NULL; `LIKE` on folded columns, with `ESCAPE`
+//! - rows are read by name: an expression has a name (`AS`), and no two columns of an answer have the same one
 //! - for a unique column `ON CONFLICT DO NOTHING RETURNING …`, never a caught error, which would end PostgreSQL's
 //!   transaction
 //! - no data-modifying `WITH`, no `FOR UPDATE`: a transaction first writes the rows that it depends on
@@ -380,7 +381,7 @@ impl Store {
     /// # Errors
     /// [`StoreError`] if it doesn't.
     pub async fn ping(&self) -> Result<(), StoreError> {
-        self.find("SELECT CAST(1 AS BIGINT)", values![]).await.map(drop)
+        self.find("SELECT CAST(1 AS BIGINT) AS one", values![]).await.map(drop)
     }
 
     /// Finishes the queue and closes the database; every later call is [`StoreError::Unavailable`].

@@ -9,6 +9,7 @@ use tokio_postgres::types::private::BytesMut;
 use tokio_postgres::types::{IsNull, ToSql, Type, to_sql_checked};
 
 use super::postgres_error::{harmless, store_error, text};
+use super::value::Names;
 use super::{Row, StoreError, Value};
 
 /// How statements go to the server.
@@ -166,10 +167,12 @@ impl ToSql for Value {
 }
 
 fn rows(answer: Vec<tokio_postgres::Row>) -> Result<Vec<Row>, StoreError> {
-    answer.iter().map(row_of).collect()
+    let Some(first) = answer.first() else { return Ok(Vec::new()) };
+    let names = Names::new(first.columns().iter().map(tokio_postgres::Column::name));
+    answer.iter().map(|row| row_of(row, names.clone())).collect()
 }
 
-fn row_of(row: &tokio_postgres::Row) -> Result<Row, StoreError> {
+fn row_of(row: &tokio_postgres::Row, names: Names) -> Result<Row, StoreError> {
     let columns = row.columns().iter().enumerate().map(|(index, column)| {
         let value = match *column.type_() {
             Type::INT8 => row.try_get::<_, Option<i64>>(index).map(Value::from),
@@ -184,5 +187,5 @@ fn row_of(row: &tokio_postgres::Row) -> Result<Row, StoreError> {
         };
         value.map_err(|error| store_error(&error))
     });
-    columns.collect::<Result<_, _>>().map(Row)
+    Ok(Row { names, values: columns.collect::<Result<_, _>>()? })
 }

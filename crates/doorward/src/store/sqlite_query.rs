@@ -3,6 +3,7 @@
 use rusqlite::types::{ToSqlOutput, ValueRef};
 use rusqlite::{CachedStatement, Connection, ErrorCode, ToSql};
 
+use super::value::Names;
 use super::{Row, StoreError, Value};
 
 pub(super) fn execute(connection: &Connection, sql: &str, values: &[Value]) -> Result<u64, StoreError> {
@@ -11,17 +12,19 @@ pub(super) fn execute(connection: &Connection, sql: &str, values: &[Value]) -> R
 }
 
 pub(super) fn find(connection: &Connection, sql: &str, values: &[Value]) -> Result<Option<Row>, StoreError> {
-    let first = bound(connection, sql, values)
-        .and_then(|mut statement| statement.raw_query().next()?.map(row_of).transpose());
+    let first = bound(connection, sql, values).and_then(|mut statement| {
+        statement.raw_query().next()?.map(|row| row_of(row, names_of(row))).transpose()
+    });
     first.map_err(|error| store_error(&error))
 }
 
 pub(super) fn list(connection: &Connection, sql: &str, values: &[Value]) -> Result<Vec<Row>, StoreError> {
     let all = bound(connection, sql, values).and_then(|mut statement| {
         let mut rows = statement.raw_query();
-        let mut list = Vec::new();
+        let mut list: Vec<Row> = Vec::new();
         while let Some(row) = rows.next()? {
-            list.push(row_of(row)?);
+            let names = list.last().map_or_else(|| names_of(row), |before| before.names.clone());
+            list.push(row_of(row, names)?);
         }
         Ok(list)
     });
@@ -104,7 +107,11 @@ impl ToSql for Value {
     }
 }
 
-fn row_of(row: &rusqlite::Row<'_>) -> rusqlite::Result<Row> {
+fn names_of(row: &rusqlite::Row<'_>) -> Names {
+    Names::new(row.as_ref().column_names())
+}
+
+fn row_of(row: &rusqlite::Row<'_>, names: Names) -> rusqlite::Result<Row> {
     let column = |index| match row.get_ref(index)? {
         ValueRef::Null => Ok(Value::Null),
         ValueRef::Integer(int) => Ok(Value::Int(int)),
@@ -112,7 +119,8 @@ fn row_of(row: &rusqlite::Row<'_>) -> rusqlite::Result<Row> {
         ValueRef::Blob(bytes) => Ok(Value::Bytes(bytes.to_vec())),
         ValueRef::Real(_) => Err(rusqlite::Error::InvalidQuery),
     };
-    (0..row.as_ref().column_count()).map(column).collect::<rusqlite::Result<_>>().map(Row)
+    let values = (0..row.as_ref().column_count()).map(column).collect::<rusqlite::Result<_>>()?;
+    Ok(Row { names, values })
 }
 
 pub(super) fn store_error(error: &rusqlite::Error) -> StoreError {

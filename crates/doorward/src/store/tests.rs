@@ -29,7 +29,7 @@ const NUMBERS: &str = "CREATE TABLE IF NOT EXISTS numbers (
 INSERT INTO numbers (name, value) VALUES ('first', 0), ('second', 0) ON CONFLICT DO NOTHING;";
 
 async fn value_of(store: &Store, name: &str) -> Option<i64> {
-    store.find(READ, values![name]).await.unwrap().map(|row| row.get(0).unwrap())
+    store.find(READ, values![name]).await.unwrap().map(|row| row.get("value").unwrap())
 }
 
 #[tokio::test]
@@ -45,12 +45,12 @@ async fn values_come_back_as_they_went_in() {
 
         let rows = store.list("SELECT id, note, data FROM things ORDER BY id", values![]).await.unwrap();
         let [lowest, zero, five, highest] = rows.as_slice() else { panic!("{} rows", rows.len()) };
-        assert_eq!((lowest.get(0), lowest.get(1)), (Ok(i64::MIN), Ok(String::new())));
-        assert_eq!(lowest.get(2), Ok(Vec::<u8>::new()));
-        assert_eq!((zero.get(1), zero.get(2)), (Ok(RoleName::ADMIN), Ok([0_u8, 255])));
-        assert_eq!(five.get(0), Ok(Timestamp::from_micros(5)));
-        assert_eq!((five.get(1), five.get(2)), (Ok(None::<String>), Ok(None::<[u8; 16]>)));
-        assert_eq!((highest.get(1), highest.get(2)), (Ok(Some("naïve ☂".to_owned())), Ok(id)));
+        assert_eq!((lowest.get("id"), lowest.get("note")), (Ok(i64::MIN), Ok(String::new())));
+        assert_eq!(lowest.get("data"), Ok(Vec::<u8>::new()));
+        assert_eq!((zero.get("note"), zero.get("data")), (Ok(RoleName::ADMIN), Ok([0_u8, 255])));
+        assert_eq!(five.get("id"), Ok(Timestamp::from_micros(5)));
+        assert_eq!((five.get("note"), five.get("data")), (Ok(None::<String>), Ok(None::<[u8; 16]>)));
+        assert_eq!((highest.get("note"), highest.get("data")), (Ok(Some("naïve ☂".to_owned())), Ok(id)));
         store.close().await;
     })
     .await;
@@ -63,16 +63,17 @@ async fn what_is_no_such_value_is_corrupt_and_is_not_printed() {
         let row =
             store.find("SELECT name, value FROM numbers ORDER BY name", values![]).await.unwrap().unwrap();
         for wrong in [
-            row.get::<i64>(0).map(drop),
-            row.get::<UserId>(0).map(drop),
-            row.get::<Option<Timestamp>>(0).map(drop),
-            row.get::<String>(1).map(drop),
-            row.get::<i64>(2).map(drop),
+            row.get::<i64>("name").map(drop),
+            row.get::<UserId>("name").map(drop),
+            row.get::<Option<Timestamp>>("name").map(drop),
+            row.get::<String>("value").map(drop),
+            row.get::<i64>("none").map(drop),
         ] {
             let StoreError::Corrupt(text) = wrong.unwrap_err() else { panic!("another error") };
             assert!(!text.contains("first"), "{text}");
         }
-        assert_eq!(format!("{row:?}"), "Row([Text(5 bytes), Int])");
+        assert_eq!(row.get::<i64>("none"), Err(StoreError::Corrupt("the answer has no column none".into())));
+        assert!(!format!("{row:?}").contains("first"), "{row:?}");
         let real = store.find("SELECT 1.5", values![]).await;
         assert!(matches!(real, Err(StoreError::Corrupt(_))), "{real:?}");
         store.close().await;
@@ -89,7 +90,7 @@ async fn parameters_go_by_their_number_out_of_order_and_repeated() {
         let find =
             "SELECT note FROM things WHERE (note = $2 OR note = $2) AND id = $1 AND (note = $2 OR id = $1)";
         let row = store.find(find, values![1, "one"]).await.unwrap().unwrap();
-        assert_eq!(row.get(0), Ok("one".to_owned()));
+        assert_eq!(row.get("note"), Ok("one".to_owned()));
         assert!(store.find(find, values![1]).await.is_err());
         // A value too many is noticed if the statement is prepared, and harmless if it is not.
         if !matches!(&place.settings.database, Database::Postgres(postgres) if postgres.pooler) {
@@ -148,8 +149,8 @@ async fn a_statement_tells_how_many_rows_it_changed_and_returns_them() {
             })
             .await
             .unwrap();
-        assert_eq!(first.unwrap().get(0), Ok(2_i64));
-        assert_eq!(all.iter().map(|row| row.get(0).unwrap()).collect::<Vec<i64>>(), [3, 3]);
+        assert_eq!(first.unwrap().get("value"), Ok(2_i64));
+        assert_eq!(all.iter().map(|row| row.get("value").unwrap()).collect::<Vec<i64>>(), [3, 3]);
         store.close().await;
     })
     .await;
@@ -305,7 +306,7 @@ async fn a_handler(store: Store, name: String) -> Result<usize, StoreError> {
         .transaction(async move |tx| {
             let row = tx
                 .find("UPDATE numbers SET value = value + 1 WHERE name = $1 RETURNING name", values![&name]);
-            Ok(row.await?.map_or(0, |row| row.get::<String>(0).unwrap_or_default().len()))
+            Ok(row.await?.map_or(0, |row| row.get::<String>("name").unwrap_or_default().len()))
         })
         .await?;
     store.find(READ, values![kept]).await?;

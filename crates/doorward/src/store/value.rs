@@ -1,4 +1,5 @@
 use std::fmt;
+use std::sync::Arc;
 
 use doorward_core::email::Email;
 use doorward_core::role::RoleName;
@@ -87,20 +88,41 @@ impl<T: Into<Self>> From<Option<T>> for Value {
     }
 }
 
-/// One row of an answer: its columns in the order of the `SELECT` or `RETURNING`.
+/// The names of an answer's columns in one text, which its rows share: a query that finds something allocates it once.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Row(pub(super) Vec<Value>);
+pub(super) struct Names(Arc<str>);
+
+impl Names {
+    /// No SQL text has this character, so no name has it.
+    const SEPARATOR: &str = "\0";
+
+    pub(super) fn new<'a>(names: impl Iterator<Item = &'a str>) -> Self {
+        Self(names.collect::<Vec<_>>().join(Self::SEPARATOR).into())
+    }
+
+    fn position(&self, name: &str) -> Option<usize> {
+        self.0.split(Self::SEPARATOR).position(|known| known == name)
+    }
+}
+
+/// One row of an answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Row {
+    pub(super) names: Names,
+    pub(super) values: Vec<Value>,
+}
 
 impl Row {
-    /// The column at `index`, from 0; `Option<T>` for one that may be NULL.
+    /// The column with this name; `Option<T>` for one that may be NULL.
     ///
     /// # Errors
-    /// [`StoreError::Corrupt`] where there is no such column, or it holds something else than a `T`.
-    pub fn get<T: Column>(&self, index: usize) -> Result<T, StoreError> {
-        let value = self.0.get(index);
-        value.and_then(T::read).ok_or_else(|| {
+    /// [`StoreError::Corrupt`] if the answer has no such column, or it is no `T`.
+    pub fn get<T: Column>(&self, name: &str) -> Result<T, StoreError> {
+        let value = self.names.position(name).and_then(|position| self.values.get(position));
+        let value = value.ok_or_else(|| StoreError::Corrupt(format!("the answer has no column {name}")))?;
+        T::read(value).ok_or_else(|| {
             let kind = std::any::type_name::<T>();
-            StoreError::Corrupt(format!("column {index} holds {value:?}, which is no {kind}"))
+            StoreError::Corrupt(format!("column {name} holds {value:?}, which is no {kind}"))
         })
     }
 }
@@ -157,12 +179,23 @@ impl Row {
     /// Every value as text, bytes in base64url: what a thief of the database would try.
     pub fn for_tests(&self) -> String {
         use base64::Engine;
-        let shown = self.0.iter().map(|value| match value {
+        let shown = self.values.iter().map(|value| match value {
             Value::Null => String::new(),
             Value::Int(int) => int.to_string(),
             Value::Text(text) => text.clone(),
             Value::Bytes(bytes) => base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(bytes),
         });
         shown.collect::<Vec<_>>().join("\n") + "\n"
+    }
+
+    /// The only column, whatever its name.
+    ///
+    /// # Errors
+    /// [`StoreError::Corrupt`] if there is another, or it is no `T`.
+    pub fn only<T: Column>(&self) -> Result<T, StoreError> {
+        let [value] = self.values.as_slice() else {
+            return Err(StoreError::Corrupt(format!("{} columns, not one", self.values.len())));
+        };
+        T::read(value).ok_or_else(|| StoreError::Corrupt(format!("the column holds {value:?}")))
     }
 }

@@ -4,7 +4,6 @@ use std::ops::Deref;
 
 use axum::extract::FromRequestParts;
 use doorward_core::role::permission;
-use doorward_core::session::check_not_ended;
 use doorward_core::{Mode, Refusal};
 use doorward_guard::{Denied, Identity};
 use http::header::AUTHORIZATION;
@@ -34,15 +33,15 @@ impl FromRequestParts<App> for Confirmed {
             Denied::Refused(refusal) => Error::Refused(refusal),
             Denied::Forbidden => Error::Forbidden,
         })?;
-        let standing = app.sessions.standing(identity.session, identity.user).await?;
-        let standing = standing.ok_or(Refusal::SessionEnded)?;
-        check_not_ended(standing.ended_at, standing.disabled_at)?;
-        if standing.absolute_expires_at <= app.now() {
+        let stored = app.sessions.stored(identity.session, identity.user).await?;
+        let stored = stored.ok_or(Refusal::SessionEnded)?;
+        stored.state.check_not_ended()?;
+        if stored.state.absolute_expires_at <= app.now() {
             return Err(Refusal::SessionExpired.into());
         }
         // The mode is the store's too: nobody turns a bearer token into a cookie by sending it as one.
-        let by_cookie = standing.mode != Mode::Bearer && !parts.headers.contains_key(AUTHORIZATION);
-        identity.role = standing.role;
+        let by_cookie = stored.mode != Mode::Bearer && !parts.headers.contains_key(AUTHORIZATION);
+        identity.role = stored.role;
         Ok(Self { identity, by_cookie })
     }
 }

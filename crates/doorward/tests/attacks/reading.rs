@@ -16,7 +16,7 @@ pub(crate) async fn rows(site: &Site, sql: &'static str, values: Vec<Value>) -> 
 
 /// The one number, text or time that a query gives.
 pub(crate) async fn one<T: Column>(site: &Site, sql: &'static str, values: Vec<Value>) -> T {
-    rows(site, sql, values).await.first().expect("a row").get(0).unwrap()
+    rows(site, sql, values).await.first().expect("a row").only().unwrap()
 }
 
 /// How often the audit log has this action, repetitions counted.
@@ -43,7 +43,7 @@ pub(crate) fn user(id: &str) -> UserId {
 /// This admin, who acts in this session and gave the password.
 pub(crate) async fn admin(site: &Site, user: UserId, session: Option<SessionId>) -> Actor {
     let found = rows(site, "SELECT password_hash FROM users WHERE id = $1", vec![user.into()]).await;
-    let hash = found.first().map(|row| row.get(0).unwrap()).unwrap_or_default();
+    let hash = found.first().map(|row| row.get("password_hash").unwrap()).unwrap_or_default();
     let (role, ip, confirmation) = (RoleName::ADMIN, [192, 0, 2, 1].into(), Confirmation::Password(hash));
     Actor::Admin(Admin { user, session, role, ip, confirmation })
 }

@@ -30,7 +30,7 @@ async fn send(visitor: &Visitor, path: &str, key: &str, fields: &[(&str, &str)])
 }
 
 async fn count(site: &Site, sql: &'static str) -> i64 {
-    site.app.store.find(sql, Vec::<Stored>::new()).await.unwrap().unwrap().get(0).unwrap()
+    site.app.store.find(sql, Vec::<Stored>::new()).await.unwrap().unwrap().only().unwrap()
 }
 
 async fn live_sessions(site: &Site) -> i64 {
@@ -380,7 +380,7 @@ async fn x23_two_clicks_make_one_client_whose_secret_is_shown() {
     for (action, times) in [("client_created", 3), ("client_deleted", 2)] {
         let query = format!("SELECT COUNT(*) FROM audit WHERE action = '{action}'");
         let row = site.app.store.find(query.leak(), Vec::<Stored>::new()).await.unwrap().unwrap();
-        assert_eq!(row.get::<i64>(0).unwrap(), times, "{action}");
+        assert_eq!(row.only::<i64>().unwrap(), times, "{action}");
     }
 }
 

@@ -135,14 +135,14 @@ pub async fn list_sessions(
 }
 
 fn listed(row: &Row, memory: &Memory) -> Result<ListedSession, StoreError> {
-    let LastUse { at, ip, user_agent } = memory.last_use(row, 4)?;
+    let LastUse { at, ip, user_agent } = memory.last_use(row)?;
     Ok(ListedSession {
-        id: row.get(0)?,
-        user_id: row.get(1)?,
-        mode: row.get(2)?,
-        created_at: rfc3339(row.get(3)?),
+        id: row.get("id")?,
+        user_id: row.get("user_id")?,
+        mode: row.get("mode")?,
+        created_at: rfc3339(row.get("created_at")?),
         last_seen_at: rfc3339(at),
-        expires_at: rfc3339(row.get(5)?),
+        expires_at: rfc3339(row.get("expires_at")?),
         ip,
         user_agent,
     })

@@ -12,7 +12,6 @@ use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use doorward_core::revocation::Standing;
 use doorward_core::role::RoleName;
-use doorward_core::session::check_not_ended;
 use doorward_core::{ClaimsVersion, Mode, OpaqueSecret, Refusal, SessionId, Timestamp, UserId};
 use doorward_guard::{Identity, Lookup, MOST_COOKIES};
 use serde::Serialize;
@@ -157,9 +156,8 @@ async fn of_access_token(app: &App, token: &str, now: Timestamp) -> Result<Optio
     if matches!(standing, Standing::Ended | Standing::Stale) {
         return Ok(None);
     }
-    let Some(stored) = app.sessions.standing(token.session, token.user).await? else { return Ok(None) };
-    let has_not_ended = check_not_ended(stored.ended_at, stored.disabled_at).is_ok();
-    let alive = has_not_ended && stored.version <= token.version;
+    let Some(stored) = app.sessions.stored(token.session, token.user).await? else { return Ok(None) };
+    let alive = stored.state.check_not_ended().is_ok() && stored.claims_version <= token.version;
     Ok(alive.then(|| Identity::of_token(token, stored.mode)))
 }
 

@@ -192,11 +192,12 @@ async fn change_password_by(
     let (user, stored) = app.passwords.confirm(identity.user, Arc::new(current), client).await?;
     check_new_password(&new, &user)?;
     let hash = app.hashing.hash(Arc::new(new), client.network()).await?;
-    let standing = app.sessions.standing(identity.session, user.id).await?.ok_or(Refusal::SessionEnded)?;
-    credential::check_cookies(standing.mode, client)?;
+    let stored_session =
+        app.sessions.stored(identity.session, user.id).await?.ok_or(Refusal::SessionEnded)?;
+    credential::check_cookies(stored_session.mode, client)?;
     let from =
         sessions::From { ip: client.ip, user_agent: client.user_agent.clone(), device: Device::default() };
-    let renewal = app.sessions.prepare_renewal(identity.session, user.id, standing.mode, from).await?;
+    let renewal = app.sessions.prepare_renewal(identity.session, user.id, stored_session.mode, from).await?;
     let new = PasswordChange { user: user.id, hash, current: stored, renewal };
     app.accounts.change_password(new, By::Owner(client.ip)).await
 }

@@ -28,8 +28,7 @@ fn statements() -> Vec<Statement> {
                 folders.push(path);
             } else if path.extension().is_some_and(|extension| extension == "rs") && !ours {
                 let text = std::fs::read_to_string(&path).unwrap();
-                let sql = literals(&text).into_iter().filter(|literal| is_sql(literal));
-                found.extend(sql.map(|sql| Statement { file: path.clone(), sql }));
+                found.extend(whole(literals(&text)).map(|sql| Statement { file: path.clone(), sql }));
             }
         }
     }
@@ -62,6 +61,18 @@ fn literals(source: &str) -> Vec<String> {
         literals.push(literal);
     }
     literals
+}
+
+/// The literals that are SQL. A condition on its own belongs to the query before it, which a macro adds.
+fn whole(literals: Vec<String>) -> impl Iterator<Item = String> {
+    let mut query = String::new();
+    literals.into_iter().filter_map(move |literal| {
+        if literal.starts_with("WHERE ") {
+            return Some(format!("{query}{literal}"));
+        }
+        is_sql(&literal).then(|| query.clone_from(&literal))?;
+        Some(literal)
+    })
 }
 
 fn is_sql(literal: &str) -> bool {
@@ -113,6 +124,14 @@ fn complaint(sql: &str) -> Option<String> {
     })
 }
 
+/// Whether each column has a name of its own: rows are read by name. SQLite names an expression after its whole text, if
+/// nothing gives it a name.
+fn are_names(columns: &[&str]) -> bool {
+    let is_name = |name: &&str| name.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_');
+    let distinct: std::collections::BTreeSet<_> = columns.iter().collect();
+    columns.iter().all(is_name) && distinct.len() == columns.len()
+}
+
 #[test]
 fn every_sql_text_is_for_all_engines() {
     let complaints: Vec<_> = statements()
@@ -134,9 +153,17 @@ fn the_lint_finds_what_it_looks_for() {
         assert!(is_sql(bad) && complaint(bad).is_some(), "{bad}");
     }
     assert_eq!(complaint("SELECT CAST(count(*) AS BIGINT) FROM users WHERE name LIKE $1 ESCAPE '!'"), None);
+    assert!(are_names(&["id", "user_id"]));
+    assert!(!are_names(&["role", "role"]) && !are_names(&["CAST(count(*) AS BIGINT)"]));
     let source = "let a = '\"'; // \"no\n // \"SELECT 1\"\nf(\"SELECT \\\n      2\", \"a\\\"b\")";
     assert_eq!(literals(&source.replace(" // \"no", "")), ["SELECT 2", "a\"b"]);
-    assert!(statements().iter().any(|one| one.sql.starts_with("SELECT version, checksum FROM migrations")));
+    let all = statements();
+    let has = |start, end| all.iter().any(|one| one.sql.starts_with(start) && one.sql.ends_with(end));
+    assert!(has("SELECT version, checksum FROM migrations", ""));
+    assert!(
+        has("SELECT s.id, s.user_id, u.role", " WHERE s.secret_hash = $1"),
+        "a condition joins its query"
+    );
 }
 
 #[tokio::test]
@@ -145,10 +172,10 @@ async fn every_sql_text_prepares_on_sqlite() {
     place.open().await.close().await;
     let connection = rusqlite::Connection::open(place.file()).unwrap();
     for Statement { file, sql } in statements() {
-        connection
-            .prepare(&sql)
-            .map(drop)
-            .unwrap_or_else(|error| panic!("{}: {error}: {sql}", file.display()));
+        let statement = connection.prepare(&sql);
+        let statement = statement.unwrap_or_else(|error| panic!("{}: {error}: {sql}", file.display()));
+        let names: Vec<_> = statement.column_names().collect();
+        assert!(are_names(&names), "{}: name each column, and differently: {names:?}: {sql}", file.display());
     }
 }
 
@@ -163,6 +190,8 @@ async fn every_sql_text_prepares_on_postgres_with_types_that_the_store_knows() {
     for Statement { file, sql } in statements() {
         let statement = client.prepare(&sql).await;
         let statement = statement.unwrap_or_else(|error| panic!("{}: {error:?}: {sql}", file.display()));
+        let names: Vec<_> = statement.columns().iter().map(tokio_postgres::Column::name).collect();
+        assert!(are_names(&names), "{}: {names:?}: {sql}", file.display());
         let columns = statement.columns().iter().map(|column| column.type_().name());
         let unknown: Vec<_> = columns
             .chain(statement.params().iter().map(tokio_postgres::types::Type::name))

@@ -18,7 +18,10 @@ async fn each_migration_runs_once_and_its_time_is_noted() {
             assert_eq!(store.list("SELECT id FROM things", values![]).await.unwrap().len(), 1);
             let noted = store.list("SELECT version, applied_at FROM migrations ORDER BY version", values![]);
             let noted = noted.await.unwrap();
-            assert_eq!((noted[1].get(0), noted[1].get(1)), (Ok(2_i64), Ok(Timestamp::from_secs(9))));
+            assert_eq!(
+                (noted[1].get("version"), noted[1].get("applied_at")),
+                (Ok(2_i64), Ok(Timestamp::from_secs(9)))
+            );
             assert_eq!(noted.len(), 2);
             store.close().await;
         }
@@ -95,14 +98,16 @@ async fn tokens_from_before_claims_versions_are_stale_only_if_their_user_has_cha
         let store = Store::open(&place.settings, Timestamp::from_secs(9)).await.unwrap();
         let numbers = async |sql| {
             let rows = store.list(sql, values![]).await.unwrap();
-            rows.iter().map(|row| (row.get(0).unwrap(), row.get(1).unwrap())).collect::<Vec<(UserId, i64)>>()
+            rows.iter()
+                .map(|row| (row.get("id").unwrap(), row.get("number").unwrap()))
+                .collect::<Vec<(UserId, i64)>>()
         };
-        assert_eq!(numbers("SELECT id, claims_version FROM users ORDER BY id").await, [(lately, 2), (once, 0)]);
-        for column in ["version", "position"] {
-            let sql: &'static str = match column {
-                "version" => "SELECT user_id, version FROM least_versions ORDER BY user_id",
-                _ => "SELECT user_id, position FROM least_versions ORDER BY user_id",
-            };
+        let of_users = "SELECT id, claims_version AS number FROM users ORDER BY id";
+        assert_eq!(numbers(of_users).await, [(lately, 2), (once, 0)]);
+        for sql in [
+            "SELECT user_id AS id, version AS number FROM least_versions ORDER BY user_id",
+            "SELECT user_id AS id, position AS number FROM least_versions ORDER BY user_id",
+        ] {
             assert_eq!(numbers(sql).await, [(lately, 2), (deleted, 4)]);
         }
         store.close().await;
@@ -116,7 +121,7 @@ async fn the_stores_time_is_that_of_now_in_milliseconds() {
         let store = place.open().await;
         let millis = async || {
             let row = store.find("SELECT millis FROM store_time", values![]).await.unwrap();
-            row.unwrap().get::<i64>(0).unwrap()
+            row.unwrap().get::<i64>("millis").unwrap()
         };
         let (first, now) = (millis().await, crate::clock::Clock::system().now().as_millis());
         assert!(first.abs_diff(i64::try_from(now).unwrap()) < 60_000, "{first} {now}");

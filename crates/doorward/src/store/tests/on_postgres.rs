@@ -49,7 +49,7 @@ async fn of_two_serializable_acts_that_cross_the_loser_is_run_again() {
         let (runs, both_have_read) = (Arc::clone(&runs), Arc::clone(&both_have_read));
         store.transaction(async move |tx| {
             tx.migrate("SET TRANSACTION ISOLATION LEVEL SERIALIZABLE").await?;
-            let seen: i64 = tx.find(READ, values![read]).await?.unwrap().get(0)?;
+            let seen: i64 = tx.find(READ, values![read]).await?.unwrap().get("value")?;
             if runs.fetch_add(1, Ordering::SeqCst) < 2 {
                 both_have_read.wait().await;
             }
@@ -172,8 +172,8 @@ async fn tls_is_verified_against_the_given_authority() {
             postgres.tls_ca_file = Some(PathBuf::from(&ca));
         }
         let store = Store::connect(&settings).await.unwrap();
-        let tls = "SELECT CAST(version AS TEXT) FROM pg_stat_ssl WHERE pid = pg_backend_pid()";
-        let version: String = store.find(tls, values![]).await.unwrap().unwrap().get(0).unwrap();
+        let tls = "SELECT CAST(version AS TEXT) AS version FROM pg_stat_ssl WHERE pid = pg_backend_pid()";
+        let version: String = store.find(tls, values![]).await.unwrap().unwrap().get("version").unwrap();
         assert_eq!(version, "TLSv1.3");
         store.close().await;
     }

@@ -109,12 +109,12 @@ async fn a_long_scan_does_not_delay_a_point_read() {
     let place = Place::sqlite();
     let store = place.open().await;
     let count = "WITH RECURSIVE numbers (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM numbers WHERE n < $1)
-        SELECT CAST(max(n) AS BIGINT) FROM numbers";
+        SELECT CAST(max(n) AS BIGINT) AS max FROM numbers";
     let mut scan = Box::pin(store.list(count, values![2_000_000]));
     assert!(poll_once(&mut scan).is_none());
     assert_eq!(value_of(&store, "first").await, Some(0));
     assert!(poll_once(&mut scan).is_none());
-    assert_eq!(scan.await.unwrap()[0].get(0), Ok(2_000_000_i64));
+    assert_eq!(scan.await.unwrap()[0].get("max"), Ok(2_000_000_i64));
     store.close().await;
 }
 
@@ -185,7 +185,7 @@ async fn d02_every_commit_waits_for_the_disk_and_the_tables_are_strict() {
     let place = Place::sqlite();
     let store = place.open().await;
     let number = async |tx: &mut Tx, pragma: &'static str| -> Result<i64, StoreError> {
-        tx.find(pragma, values![]).await?.unwrap().get(0)
+        tx.find(pragma, values![]).await?.unwrap().only()
     };
     let (foreign_keys, synchronous) = store
         .transaction(async move |tx| {
@@ -195,7 +195,7 @@ async fn d02_every_commit_waits_for_the_disk_and_the_tables_are_strict() {
         .unwrap();
     assert_eq!((foreign_keys, synchronous), (1, 2));
     let mode = store.find("PRAGMA journal_mode", values![]).await.unwrap().unwrap();
-    assert_eq!(mode.get(0), Ok("wal".to_owned()));
+    assert_eq!(mode.get("journal_mode"), Ok("wal".to_owned()));
     let lax = "SELECT name FROM pragma_table_list WHERE strict = 0 AND type = 'table' \
          AND name NOT LIKE 'sqlite%'";
     assert_eq!(store.list(lax, values![]).await.unwrap(), []);

@@ -69,7 +69,8 @@ async fn row(site: &Site, session: &Id, wanted: (&str, &str)) -> (String, String
     let mut found = (String::new(), String::new());
     for _ in 0..100_000 {
         let row = rows(site, ROW, vec![session.clone()]).await.remove(0);
-        found = (row.get(0).unwrap(), row.get::<Option<String>>(1).unwrap().unwrap_or_default());
+        found =
+            (row.get("ip").unwrap(), row.get::<Option<String>>("user_agent").unwrap().unwrap_or_default());
         if found == (wanted.0.to_owned(), wanted.1.to_owned()) {
             break;
         }
@@ -184,7 +185,7 @@ async fn a_new_password_and_a_second_tab_are_uses_too() {
         send(&moved, Method::POST, "/profile/password", PHONE, body).await.is_ok();
         assert_eq!(listed(&moved.get("/sessions").await, &id).0, "203.0.113.9", "{mode}");
         let row = rows(&site, ROW, vec![session_of(&moved).await]).await.remove(0);
-        assert_eq!(row.get::<String>(0).unwrap(), "203.0.113.9", "{mode}");
+        assert_eq!(row.get::<String>("ip").unwrap(), "203.0.113.9", "{mode}");
     }
 }
 

@@ -20,7 +20,12 @@ async fn standing(site: &Site, session: &Value) -> (i64, i64, Option<i64>, i64) 
     let sql = "SELECT generation, replays, rotated_at, expires_at FROM sessions WHERE id = $1";
     let rows = rows(site, sql, vec![session.clone()]).await;
     let row = &rows[0];
-    (row.get(0).unwrap(), row.get(1).unwrap(), row.get(2).unwrap(), row.get(3).unwrap())
+    (
+        row.get("generation").unwrap(),
+        row.get("replays").unwrap(),
+        row.get("rotated_at").unwrap(),
+        row.get("expires_at").unwrap(),
+    )
 }
 
 /// So many tabs that hold the same tokens refresh at once.

@@ -93,7 +93,7 @@ async fn r11_a_use_that_is_written_late_wakes_no_ended_session() {
     site.app.sessions.memory.flush().await.unwrap();
 
     assert_eq!(rows(&site, row, vec![session]).await, before);
-    assert_eq!(before[0].get::<String>(3).unwrap(), "logout");
+    assert_eq!(before[0].get::<String>("end_reason").unwrap(), "logout");
     thief.copy().get("/profile").await.is_refused("session_ended");
     thief.at(&site.restarted().await).get("/profile").await.is_refused("session_ended");
 }
