@@ -1,4 +1,7 @@
+use std::str::FromStr;
+
 use clap::{Parser, Subcommand};
+use doorward_core::message::Message;
 
 use crate::commands;
 use crate::place::Place;
@@ -49,4 +52,9 @@ pub(crate) enum Command {
     Config(commands::config::Config),
     Doctor(commands::doctor::Doctor),
     Completions(commands::completions::Completions),
+}
+
+/// Reads a value whose error is a message, in English.
+pub(crate) fn read<T: FromStr<Err: Into<Message>>>(text: &str) -> Result<T, String> {
+    text.parse().map_err(|problem: T::Err| doorward::english(&problem.into()).into_owned())
 }

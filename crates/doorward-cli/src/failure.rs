@@ -55,7 +55,7 @@ impl From<std::io::Error> for Failure {
 impl From<Error> for Failure {
     fn from(error: Error) -> Self {
         let fields =
-            error.fields().iter().map(|at| format!("{} {}", at.field, at.message)).collect::<Vec<_>>();
+            error.fields().iter().map(|at| format!("{} {}", at.field, at.message())).collect::<Vec<_>>();
         let hint = match error {
             Error::EmailTaken => "`doorward user show` with this address shows the account",
             Error::LastAdmin => "`doorward user role OTHER admin` makes somebody else one",
@@ -67,7 +67,7 @@ impl From<Error> for Failure {
         };
         let problem = match &error {
             Error::Unavailable(cause) => cause.to_string(),
-            _ if fields.is_empty() => error.row().2.into_owned(),
+            _ if fields.is_empty() => error.to_string(),
             _ => fields.join("; "),
         };
         Self::new(problem, hint)

@@ -1,6 +1,7 @@
 use std::io::{BufRead, IsTerminal, Read};
 
 use clap::Args;
+use doorward::english;
 use doorward_core::password::Password;
 use zeroize::Zeroizing;
 
@@ -70,5 +71,6 @@ fn prompt(text: &str) -> Result<Zeroizing<String>, Failure> {
 }
 
 fn password(typed: &str) -> Result<Password, Failure> {
-    Password::new(typed).map_err(|error| Failure::new(format!("the password {error}"), ""))
+    Password::new(typed)
+        .map_err(|error| Failure::new(format!("the password {}", english(&error.message())), ""))
 }

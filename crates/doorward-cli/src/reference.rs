@@ -116,7 +116,7 @@ stands for the roles that grant it.
 fn errors() -> String {
     let mut page = format!("# Errors\n\n<!-- Made by: {REGENERATE} -->\n{ERRORS_INTRODUCTION}");
     for error in doorward::Error::every() {
-        let (status, code, message) = error.row();
+        let (status, code, message) = (error.status(), error.code(), error.to_string());
         writeln!(page, "| {} | `{code}` | {message} | {} |", status.as_u16(), error.advice()).unwrap();
     }
     page
@@ -127,7 +127,7 @@ fn codes() -> String {
         "// Made by: {REGENERATE}\n\n/** The stable `code` of each refusal. */\nexport type Code =\n"
     );
     for error in doorward::Error::every() {
-        let (status, code, message) = error.row();
+        let (status, code, message) = (error.status(), error.code(), error.to_string());
         writeln!(module, "  /** {}: {message}. {} */\n  | '{code}'", status.as_u16(), error.advice())
             .unwrap();
     }

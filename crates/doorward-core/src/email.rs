@@ -10,6 +10,7 @@ use serde::Serialize;
 use unicode_normalization::UnicodeNormalization;
 use unicode_normalization::char::is_combining_mark;
 
+use crate::message::{Message, error_with_message};
 use crate::name::is_invisible;
 
 const MAX_BYTES: usize = 254;
@@ -18,24 +19,36 @@ const MAX_LOCAL_BYTES: usize = 64;
 const MAX_RAW_BYTES: usize = 1024;
 
 /// Why Doorward refuses a text as an email address.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum EmailError {
     /// More than 254 bytes in canonical form (RFC 5321 section 4.5.3.1.3), or more than 64 before the `@`.
-    #[error("must have at most 254 bytes, and at most 64 before the @")]
     TooLong,
     /// No `@`, or more than one.
-    #[error("must have one @, like ada@example.com")]
     At,
     /// The part before the `@` is empty, or holds a character that needs quotes.
-    #[error("must have only letters, digits, single dots and !#$%&'*+-/=?^_`{{|}}~ before the @")]
     LocalPart,
     /// The part before the `@` would look like another address.
-    #[error("has letters before the @ that look like others: type it with the letters of one alphabet")]
     LookAlike,
     /// The part after the `@` is not a domain.
-    #[error("must have a domain after the @, like ada@example.com")]
     Domain,
 }
+
+impl EmailError {
+    /// What it says.
+    pub fn message(self) -> Message {
+        match self {
+            Self::TooLong => {
+                Message::new("email-too-long").with("most", MAX_BYTES).with("most_before", MAX_LOCAL_BYTES)
+            }
+            Self::At => Message::new("email-at"),
+            Self::LocalPart => Message::new("email-local-part"),
+            Self::LookAlike => Message::new("email-look-alike"),
+            Self::Domain => Message::new("email-domain"),
+        }
+    }
+}
+
+error_with_message!(EmailError);
 
 /// An email address in the one canonical form.
 ///

@@ -3,6 +3,8 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
+use crate::message::{Message, error_with_message};
+
 /// How a client holds its credential. A session keeps the mode it began with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -36,9 +38,22 @@ impl fmt::Display for Mode {
 }
 
 impl FromStr for Mode {
-    type Err = &'static str;
+    type Err = ModeError;
 
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        Self::ALL.into_iter().find(|mode| mode.as_str() == text).ok_or("must be bearer, cookie or session")
+    fn from_str(text: &str) -> Result<Self, ModeError> {
+        Self::ALL.into_iter().find(|mode| mode.as_str() == text).ok_or(ModeError)
     }
 }
+
+/// The text is not a mode.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ModeError;
+
+impl ModeError {
+    /// What it says.
+    pub fn message(self) -> Message {
+        Message::new("mode-unknown")
+    }
+}
+
+error_with_message!(ModeError);

@@ -6,23 +6,35 @@ use std::str::FromStr;
 use serde::Serialize;
 use unicode_normalization::UnicodeNormalization;
 
+use crate::message::{Message, error_with_message};
+
 const MAX_CHARS: usize = 200;
 /// No text of 200 characters is longer before NFC (4 bytes each, at most tripled); a longer one is not normalised.
 const MAX_RAW_BYTES: usize = 4 * 3 * MAX_CHARS;
 
 /// Why a text is not a display name.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum NameError {
     /// Nothing visible is left after trimming.
-    #[error("must have at least one visible character")]
     Empty,
     /// More than 200 characters.
-    #[error("must have at most 200 characters")]
     TooLong,
     /// A control character, a line separator, or one that changes the direction of the text around it.
-    #[error("must have no line breaks, control characters or marks that turn the direction of writing")]
     Forbidden,
 }
+
+impl NameError {
+    /// What it says.
+    pub fn message(self) -> Message {
+        match self {
+            Self::Empty => Message::new("name-empty"),
+            Self::TooLong => Message::new("name-too-long").with("most", MAX_CHARS),
+            Self::Forbidden => Message::new("name-forbidden"),
+        }
+    }
+}
+
+error_with_message!(NameError);
 
 /// A display name: 1 to 200 characters (Unicode scalar values) in NFC, trimmed, at least one of them visible.
 ///

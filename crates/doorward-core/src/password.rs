@@ -7,6 +7,7 @@ use unicode_normalization::UnicodeNormalization;
 use zeroize::Zeroizing;
 
 use crate::email::Email;
+use crate::message::{Message, error_with_message};
 use crate::name::DisplayName;
 
 const MIN_CHARS: usize = 8;
@@ -15,24 +16,34 @@ const MAX_BYTES: usize = 1024;
 const MAX_RAW_BYTES: usize = 3 * MAX_BYTES;
 
 /// Why a password is refused.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PasswordError {
     /// More than 1,024 bytes after NFC.
-    #[error("must have at most 1024 bytes")]
     TooLong,
     /// Fewer than 8 characters (Unicode scalar values) after NFC.
-    #[error("must have at least 8 characters")]
     TooShort,
     /// One of the 10,000 most common.
-    #[error("is one of the most common passwords: choose another")]
     Common,
     /// The user's name.
-    #[error("must not be your name")]
     Name,
     /// The user's email address, or what stands before its `@`.
-    #[error("must not be your email address or a part of it")]
     Email,
 }
+
+impl PasswordError {
+    /// What it says.
+    pub fn message(self) -> Message {
+        match self {
+            Self::TooLong => Message::new("password-too-long").with("most", MAX_BYTES),
+            Self::TooShort => Message::new("password-too-short").with("least", MIN_CHARS),
+            Self::Common => Message::new("password-common"),
+            Self::Name => Message::new("password-name"),
+            Self::Email => Message::new("password-email"),
+        }
+    }
+}
+
+error_with_message!(PasswordError);
 
 /// A password as it was typed, in NFC: wiped when dropped, never printed, never serialised.
 ///

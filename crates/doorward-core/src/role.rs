@@ -6,12 +6,22 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
+use crate::message::{Message, error_with_message};
+
 const MAX: usize = 31;
 
 /// Why a text is not a role name.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("must begin with a lower-case letter and have 1 to 31 of a-z, 0-9, _ and -")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RoleNameError;
+
+impl RoleNameError {
+    /// What it says.
+    pub fn message(self) -> Message {
+        Message::new("role-form").with("most", MAX)
+    }
+}
+
+error_with_message!(RoleNameError);
 
 /// The name of a role: 1 to 31 lower-case ASCII characters, kept inline, so that a check allocates nothing.
 ///

@@ -8,6 +8,7 @@ mod steps;
 use std::sync::Arc;
 
 use doorward_core::email::Email;
+use doorward_core::message::Message;
 use doorward_core::name::DisplayName;
 use doorward_core::role::{RoleName, Roles, permission};
 use doorward_core::{LinkId, OpaqueSecret, Refusal, SessionId, Timestamp, UserId};
@@ -500,6 +501,6 @@ impl Accounts {
             return Ok(());
         }
         let known: Vec<_> = self.base.roles.names().map(|name| name.to_string()).collect();
-        Err(Error::field("role", format!("is unknown; there are {}", known.join(", "))))
+        Err(Error::field("role", Message::new("role-unknown").with("roles", known.join(", "))))
     }
 }

@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use aws_lc_rs::constant_time;
+use doorward_core::message::Message;
 use doorward_core::name::DisplayName;
 use doorward_core::role::permission;
 use doorward_core::{ClientId, OpaqueSecret, Timestamp, UserId};
@@ -146,8 +147,7 @@ impl Clients {
             }
             let count = change.find(COUNT, values![]).await?.map_or(Ok(0), |row| row.get::<i64>("count"))?;
             if count >= MOST {
-                let full = format!("cannot be registered: there are {MOST} clients already");
-                return Err(Error::field("name", full));
+                return Err(Error::field("name", Message::new("clients-full").with("most", MOST as u64)));
             }
             change.execute(INSERT, values![id, &name, hash, now]).await?;
             entries.push(Entry::of(Action::ClientCreated).detail(id.to_string()));

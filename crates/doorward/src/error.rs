@@ -7,15 +7,17 @@ mod cause;
 
 use std::borrow::Cow;
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use axum::response::{IntoResponse, Response};
 use doorward_core::Refusal;
+use doorward_core::message::Message;
 use http::StatusCode;
 use serde::{Deserialize, Serialize};
 
 use crate::store::StoreError;
+use crate::texts::{PROBLEMS, Texts, english};
 pub(crate) use cause::Cause;
 
 /// The result of everything that can fail in a request.
@@ -27,7 +29,8 @@ macro_rules! errors {
         $(
             $(#[doc = $doc:literal])+
             $variant:ident $(($arg:ident: $type:ty, such as $example:expr))?:
-            $status:ident $code:literal, $message:expr, do $advice:literal $(, in $form:ident)?;
+            $status:ident $code:literal, $message:tt $(with $name:ident = $value:expr)?,
+            do $advice:literal $(, in $form:ident)?;
         )+
     ) => {
         /// Why a request was refused.
@@ -39,14 +42,27 @@ macro_rules! errors {
         }
 
         impl Error {
-            /// The row of the table: status, stable code, message for people.
-            pub fn row(&self) -> (StatusCode, &'static str, Cow<'static, str>) {
+            /// The status of the answer; the settings may say another one.
+            pub fn status(&self) -> StatusCode {
                 match self {
-                    Self::Refused(refusal) => {
-                        let status = match refusal { $(Refusal::$refusal => StatusCode::$guard_status,)+ };
-                        (status, refusal.code(), refusal.to_string().into())
-                    }
-                    $(Self::$variant $(($arg))? => (StatusCode::$status, $code, Cow::from($message)),)+
+                    $(Self::Refused(Refusal::$refusal) => StatusCode::$guard_status,)+
+                    $(Self::$variant { .. } => StatusCode::$status,)+
+                }
+            }
+
+            /// The stable code.
+            pub fn code(&self) -> &'static str {
+                match self {
+                    Self::Refused(refusal) => refusal.code(),
+                    $(Self::$variant { .. } => $code,)+
+                }
+            }
+
+            /// The text for people: that of the code, or what happened in this case.
+            pub(crate) fn message(&self) -> Message {
+                match self {
+                    Self::Refused(refusal) => Message::new(refusal.code()),
+                    $(Self::$variant $(($arg))? => errors!(@message $code, $message $(, $name, $value)?),)+
                 }
             }
 
@@ -66,8 +82,17 @@ macro_rules! errors {
                 ];
                 // `unavailable` is also one of the guard's codes.
                 all.retain(|error| *error != Self::Refused(Refusal::Unavailable));
-                all.sort_by_key(|error| error.row().0);
+                all.sort_by_key(Self::status);
                 all
+            }
+
+            /// The English texts of the rows, by their codes.
+            pub(crate) fn texts() -> String {
+                let guards = [$(Refusal::$refusal,)+].map(|one| format!("{} = {one}\n", one.code())).concat();
+                let ours = [$(errors!(@text $code, $message),)+].concat();
+                // `unavailable` is also one of the guard's codes.
+                let guards = guards.lines().filter(|line| !ours.contains(line));
+                guards.map(|line| format!("{line}\n")).collect::<String>() + &ours
             }
 
             /// Those about the input of a form, which its page shows.
@@ -81,9 +106,19 @@ macro_rules! errors {
             }
         }
     };
+    (@message $code:literal, $message:literal $(, $name:ident, $value:expr)?) => {
+        Message::new($code)$(.with(stringify!($name), $value))?
+    };
+    (@message $code:literal, ($message:expr)) => { $message };
+    (@text $code:literal, $message:literal) => { concat!($code, " = ", $message, "\n") };
+    (@text $code:literal, ($message:expr)) => { "" };
 }
 
-// A row: variant, status, code, message, and what a client does about it. `in forms` marks errors about a form itself:
+/// The English texts, as answers to programs have them.
+static ENGLISH: LazyLock<Texts> = LazyLock::new(|| Texts::new("en", [Error::texts(), PROBLEMS.to_owned()]));
+
+// A row: variant, status, code, message, and what a client does about it. The message is the English text of the code;
+// `with` is its parameter, and a message in parentheses is that of the case. `in forms` marks errors about a form itself:
 // a form that is sent twice may be refused with the same error again.
 errors! {
     guard {
@@ -98,8 +133,8 @@ errors! {
         Unavailable: SERVICE_UNAVAILABLE, do "Keep what you hold, and try again after `Retry-After`.";
     }
     /// The request cannot be read; the text says where.
-    Malformed(text: Cow<'static, str>, such as "The request cannot be read".into()):
-        BAD_REQUEST "malformed", text.clone(), do "Mend the request: the message says where.";
+    Malformed(message: Message, such as Message::new("request-unreadable")):
+        BAD_REQUEST "malformed", (message.clone()), do "Mend the request: the message says where.";
     /// The link is unknown, used, or too old.
     LinkInvalid: BAD_REQUEST "link_invalid", "This link is unknown, used or too old: ask for a new one",
         do "Ask for a new link.", in forms;
@@ -124,13 +159,13 @@ errors! {
     CrossSite: FORBIDDEN "cross_site_request", "This request comes from another site and was refused",
         do "Call from the server's own origin, or list yours in `origins`.";
     /// Registration is closed, or needs an invitation; the text says which.
-    RegistrationClosed(text: &'static str, such as "Registration is closed, or needs an invitation"):
-        FORBIDDEN "registration_closed", *text, do "Ask an admin for an invitation or an account.";
+    RegistrationClosed(message: Message, such as Message::new("registration-refused")):
+        FORBIDDEN "registration_closed", (message.clone()), do "Ask an admin for an invitation or an account.";
     /// The password was right, and the account is disabled.
     UserDisabled: FORBIDDEN "user_disabled", "This account is disabled", do "Ask an admin.", in forms;
     /// The embedding application refuses, with this message.
     RefusedByApplication(text: String, such as "What the application says".into()):
-        FORBIDDEN "refused_by_application", text.clone(),
+        FORBIDDEN "refused_by_application", "{ $text }" with text = text.as_str(),
         do "Do what the message says: a hook of your application made it.";
     /// The act needs the current password, and the request doesn't have it.
     ConfirmationRequired: FORBIDDEN "confirmation_required", "This needs your current password as a confirmation",
@@ -142,7 +177,8 @@ errors! {
     NotFound: NOT_FOUND "not_found", "There is nothing here", do "Check the address and the id.", in forms;
     /// The URL doesn't support this method, but these, in the form of `Allow`.
     MethodNotAllowed(has: &'static str, such as "GET,HEAD"):
-        METHOD_NOT_ALLOWED "method_not_allowed", no_method(has), do "Use one of those in `Allow`.";
+        METHOD_NOT_ALLOWED "method_not_allowed", "This address has no such method: it has { $methods }"
+        with methods = has.replace(',', ", "), do "Use one of those in `Allow`.";
     /// The client took too long to send its request.
     Timeout: REQUEST_TIMEOUT "timeout", "The request took too long to arrive", do "Send the request again, and faster.";
     /// The form is on a page of one account, and the browser that sends it is signed in to another.
@@ -157,10 +193,12 @@ errors! {
         do "Make somebody else an admin first.", in forms;
     /// The body is larger than the limit, in bytes.
     TooLarge(limit: usize, such as 65_536):
-        PAYLOAD_TOO_LARGE "too_large", too_large(*limit), do "Send less; the limit is `http.body_limit`.";
+        PAYLOAD_TOO_LARGE "too_large", "The request body is too large: at most { $most } bytes" with most = *limit,
+        do "Send less; the limit is `http.body_limit`.";
     /// The body is of a type that is not supported; the text says which or why.
     UnsupportedMediaType(what: &'static str, such as "The body has no Content-Type"):
-        UNSUPPORTED_MEDIA_TYPE "unsupported_media_type", send_json(what),
+        UNSUPPORTED_MEDIA_TYPE "unsupported_media_type",
+        "{ $what }: send JSON in UTF-8, with the header Content-Type: application/json" with what = *what,
         do "Send JSON as application/json, in UTF-8, without compression.";
     /// Fields are missing or wrong.
     InvalidInput(_fields: Vec<FieldError>, such as Vec::new()):
@@ -168,7 +206,9 @@ errors! {
         do "Mend the `fields`, each of which has a message of its own.";
     /// Too many failures: wait.
     TooManyAttempts(wait: Duration, such as Duration::from_secs(30)):
-        TOO_MANY_REQUESTS "too_many_attempts", try_again(*wait), do "Wait as long as `Retry-After` says.";
+        TOO_MANY_REQUESTS "too_many_attempts",
+        "Too many attempts: try again in { $seconds ->\n [one] 1 second\n *[other] { $seconds } seconds\n }"
+        with seconds = in_seconds(*wait), do "Wait as long as `Retry-After` says.";
     /// The disk is nearly full: acts that add to the database have to wait.
     NoRoom: SERVICE_UNAVAILABLE "no_room", "The server's disk is nearly full, so nothing new is stored: try again later",
         do "Try again after `Retry-After`. Signing out, refreshing and a new password go on meanwhile.";
@@ -187,8 +227,27 @@ pub struct FieldError {
     /// The field's name.
     pub field: Cow<'static, str>,
     /// What is wrong and what to do.
-    pub message: String,
+    pub problem: Message,
 }
+
+impl FieldError {
+    /// What is wrong and what to do, in English.
+    pub fn message(&self) -> Cow<'static, str> {
+        english(&self.problem)
+    }
+}
+
+impl fmt::Display for Error {
+    /// The message in English.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Refused(refusal) => refusal.fmt(f),
+            _ => f.write_str(&ENGLISH.say(&self.message())),
+        }
+    }
+}
+
+impl std::error::Error for Error {}
 
 impl Error {
     /// An internal failure; the log says what failed, the answer doesn't.
@@ -202,8 +261,8 @@ impl Error {
     }
 
     /// One field is wrong.
-    pub fn field(field: &'static str, message: impl Into<String>) -> Self {
-        Self::InvalidInput(vec![FieldError { field: field.into(), message: message.into() }])
+    pub fn field(field: &'static str, problem: impl Into<Message>) -> Self {
+        Self::InvalidInput(vec![FieldError { field: field.into(), problem: problem.into() }])
     }
 
     /// The refusal of a form, to be repeated; `None` for one that is not about the form itself, or may no longer hold.
@@ -211,7 +270,7 @@ impl Error {
         match code {
             "invalid_input" => Some(Self::InvalidInput(fields)),
             "refused_by_application" => Some(Self::RefusedByApplication(message)),
-            _ => Self::of_forms().into_iter().find(|error| error.row().1 == code),
+            _ => Self::of_forms().into_iter().find(|error| error.code() == code),
         }
     }
 
@@ -237,24 +296,6 @@ impl Error {
     }
 }
 
-fn no_method(has: &str) -> Cow<'static, str> {
-    format!("This address has no such method: it has {}", has.replace(',', ", ")).into()
-}
-
-fn too_large(limit: usize) -> Cow<'static, str> {
-    format!("The request body is too large: at most {limit} bytes").into()
-}
-
-fn send_json(what: &str) -> Cow<'static, str> {
-    format!("{what}: send JSON in UTF-8, with the header Content-Type: application/json").into()
-}
-
-fn try_again(wait: Duration) -> Cow<'static, str> {
-    let seconds = in_seconds(wait);
-    let unit = if seconds == 1 { "second" } else { "seconds" };
-    format!("Too many attempts: try again in {seconds} {unit}").into()
-}
-
 /// Rounded up, so that a client does not come back too early.
 fn in_seconds(wait: Duration) -> u64 {
     wait.as_secs() + u64::from(wait.subsec_nanos() > 0)
@@ -278,7 +319,7 @@ impl From<StoreError> for Error {
 /// The error goes to the answer layer among the response's extensions: only that layer knows request id and client.
 impl IntoResponse for Error {
     fn into_response(self) -> Response {
-        let mut response = self.row().0.into_response();
+        let mut response = self.status().into_response();
         response.extensions_mut().insert(Arc::new(self));
         response
     }

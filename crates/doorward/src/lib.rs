@@ -42,6 +42,7 @@ mod sign_ins;
 pub mod store;
 #[cfg(feature = "testing")]
 pub mod testing;
+mod texts;
 pub mod throttle;
 pub mod users;
 mod web;
@@ -61,3 +62,4 @@ pub use request_id::current as current_request_id;
 pub use routes::{openapi, router};
 #[cfg(feature = "serve")]
 pub use serve::{Certificate, Listening, serve};
+pub use texts::english;

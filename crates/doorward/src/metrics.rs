@@ -43,7 +43,7 @@ impl Metrics {
 
     /// A sign-in with a password, and its result.
     pub(crate) fn sign_in<T>(&self, outcome: &Result<T, Error>) {
-        let outcome = outcome.as_ref().map_or_else(|error| error.row().1, |_| "ok");
+        let outcome = outcome.as_ref().map_or_else(Error::code, |_| "ok");
         count(&self.sign_ins, "outcome", outcome);
     }
 }

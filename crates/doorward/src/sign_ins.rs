@@ -52,7 +52,7 @@ impl Outcome {
         let limited = matches!(error, Error::TooManyAttempts(_));
         let refused =
             matches!(error, Error::InvalidCredentials | Error::UserDisabled | Error::RefusedByApplication(_));
-        (limited || refused).then(|| Self::Refused { code: error.row().1, limited })
+        (limited || refused).then(|| Self::Refused { code: error.code(), limited })
     }
 }
 

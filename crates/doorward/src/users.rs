@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use axum::body::Bytes;
 use doorward_core::email::Email;
+use doorward_core::message::Message;
 use doorward_core::name::DisplayName;
 use doorward_core::password::{Password, check_policy};
 use doorward_core::role::RoleName;
@@ -288,8 +289,7 @@ pub fn rfc3339(at: Timestamp) -> String {
 /// # Errors
 /// The field `new_password`, with what is wrong.
 pub fn check_new_password(new: &Password, user: &User) -> Result<()> {
-    let judged = DisplayName::parse(&user.name).map_err(|error| error.to_string());
-    let judged =
-        judged.and_then(|name| check_policy(new, &name, &user.email).map_err(|error| error.to_string()));
+    let judged = DisplayName::parse(&user.name).map_err(Message::from);
+    let judged = judged.and_then(|name| Ok(check_policy(new, &name, &user.email)?));
     judged.map_err(|problem| Error::field("new_password", problem))
 }

@@ -8,6 +8,7 @@ use serde_json::json;
 
 use super::user::typed_id;
 use super::{Outcome, with_app};
+use crate::args::read;
 use crate::failure::Failure;
 use crate::output::{Answer, show_first};
 use crate::place::Place;
@@ -25,7 +26,7 @@ pub(crate) enum Client {
 #[derive(Debug, Args)]
 pub(crate) struct Create {
     /// What you call it, such as the name of the application
-    #[arg(long)]
+    #[arg(long, value_parser = read::<DisplayName>)]
     name: DisplayName,
     /// Print JSON
     #[arg(long)]

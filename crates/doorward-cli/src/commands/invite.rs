@@ -7,6 +7,7 @@ use doorward_core::email::Email;
 use doorward_core::role::RoleName;
 
 use super::{Outcome, user, with_room};
+use crate::args::read;
 use crate::place::Place;
 
 #[derive(Debug, Subcommand)]
@@ -18,10 +19,10 @@ pub(crate) enum Invite {
 #[derive(Debug, Args)]
 pub(crate) struct Create {
     /// Only for this address; without it for anybody who has the link
-    #[arg(long)]
+    #[arg(long, value_parser = read::<Email>)]
     email: Option<Email>,
     /// The role of the new user
-    #[arg(long, default_value = "user")]
+    #[arg(long, default_value = "user", value_parser = read::<RoleName>)]
     role: RoleName,
     /// Print JSON
     #[arg(long)]

@@ -11,6 +11,7 @@ use doorward_core::role::RoleName;
 use serde_json::json;
 
 use super::{Outcome, with_app, with_room};
+use crate::args::read;
 use crate::failure::Failure;
 use crate::output::{Answer, show_first};
 use crate::password;
@@ -48,13 +49,13 @@ pub(crate) enum User {
 #[derive(Debug, Args)]
 pub(crate) struct Create {
     /// The address to sign in with
-    #[arg(long)]
+    #[arg(long, value_parser = read::<Email>)]
     email: Email,
     /// The name that others see
-    #[arg(long)]
+    #[arg(long, value_parser = read::<DisplayName>)]
     name: DisplayName,
     /// The role: user, admin, or one of the settings
-    #[arg(long, default_value = "user")]
+    #[arg(long, default_value = "user", value_parser = read::<RoleName>)]
     role: RoleName,
     #[command(flatten)]
     password: password::Source,
@@ -69,7 +70,7 @@ pub(crate) struct List {
     #[arg(long, value_name = "TEXT")]
     search: Option<String>,
     /// Only those with this role
-    #[arg(long)]
+    #[arg(long, value_parser = read::<RoleName>)]
     role: Option<RoleName>,
     /// Print JSON
     #[arg(long)]
@@ -90,6 +91,7 @@ pub(crate) struct Role {
     /// The user's id or email address
     user: Who,
     /// The new role
+    #[arg(value_parser = read::<RoleName>)]
     role: RoleName,
     /// Print JSON
     #[arg(long)]

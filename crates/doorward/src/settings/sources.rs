@@ -2,13 +2,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::path::Path;
 
-use doorward_core::role::{RoleName, Roles};
+use doorward_core::role::{RoleName, RoleNameError, Roles};
 
 use super::files::SecretFile;
 use super::parse::FromText;
 use super::service_links::is_service_link;
 use super::{Contributed, SETTINGS, Setting, SettingsError};
 use crate::store::is_postgres;
+use crate::texts::english;
 
 /// Where a value came from.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -258,7 +259,8 @@ impl Values {
                     "such as support = [\"users:read\"]",
                 )
             };
-            let role: RoleName = name.parse().map_err(|error| wrong(&format!("{error}")))?;
+            let role: RoleName =
+                name.parse().map_err(|error| wrong(&english(&RoleNameError::message(error))))?;
             let permissions: BTreeSet<String> =
                 text.split(',').map(str::trim).filter(|one| !one.is_empty()).map(str::to_owned).collect();
             let exact = |one: &String| {

@@ -16,6 +16,7 @@ use crate::wire::client::Client;
 use crate::wire::cookies::SetCookies;
 use crate::wire::shape::{and_maybe, described, exactly, like, object, of};
 use doorward_core::Mode;
+use doorward_core::message::Message;
 
 /// `{success, message, user, …credential}`.
 #[derive(Serialize)]
@@ -83,14 +84,11 @@ fn shape_with(more: impl IntoIterator<Item = (&'static str, Value)>, is_sign_in:
 /// cookies that a browser would drop or that would cross the network in the clear.
 pub(crate) fn check_mode(app: &App, mode: Mode, (client, is_form): (&Client, bool)) -> Result<()> {
     if is_form && mode == Mode::Bearer {
-        return Err(Error::field(
-            "mode",
-            "must be cookie or session in a form: bearer tokens are handed to programs",
-        ));
+        return Err(Error::field("mode", Message::new("mode-in-form")));
     }
     if !app.settings.modes.contains(&mode) {
         let allowed: Vec<_> = app.settings.modes.iter().map(|mode| mode.as_str()).collect();
-        return Err(Error::field("mode", format!("is not allowed here; allowed: {}", allowed.join(", "))));
+        return Err(Error::field("mode", Message::new("mode-not-allowed").with("modes", allowed.join(", "))));
     }
     check_cookies(mode, client)
 }
@@ -98,10 +96,7 @@ pub(crate) fn check_mode(app: &App, mode: Mode, (client, is_form): (&Client, boo
 /// Refuses cookies that a browser would drop or that would cross the network in the clear.
 pub(crate) fn check_cookies(mode: Mode, client: &Client) -> Result<()> {
     if mode != Mode::Bearer && client.loses_cookies {
-        return Err(Error::field(
-            "mode",
-            "must be bearer: the page that asks is of another site, and browsers keep no cookies of ours for it",
-        ));
+        return Err(Error::field("mode", Message::new("mode-cross-site")));
     }
     if mode != Mode::Bearer && client.in_the_clear { Err(Error::HttpsRequired) } else { Ok(()) }
 }

@@ -1,6 +1,5 @@
 //! Reading a request's body: JSON or a form, strictly, within its limits, with every wrong field named.
 
-use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;
@@ -8,6 +7,7 @@ use std::str::FromStr;
 use axum::body::{Body, Bytes};
 use axum::extract::{FromRequest, Request};
 use doorward_core::email::Email;
+use doorward_core::message::Message;
 use doorward_core::name::DisplayName;
 use doorward_core::password::Password;
 use doorward_core::{Mode, OpaqueSecret, role::RoleName};
@@ -40,28 +40,28 @@ struct Fields(BTreeMap<String, Value>);
 /// A field that is read from its text.
 pub(crate) trait Field: Shape + Sized {
     /// Reads it, or says what is wrong.
-    fn read(text: String) -> Result<Self, String>;
+    fn read(text: String) -> Result<Self, Message>;
 }
 
 macro_rules! field {
     ($($type:ty: $read:expr;)+) => {
         $(impl Field for $type {
-            fn read(text: String) -> Result<Self, String> {
+            fn read(text: String) -> Result<Self, Message> {
                 #[allow(clippy::redundant_closure_call)]
-                ($read)(text).map_err(|error| error.to_string())
+                ($read)(text).map_err(Message::from)
             }
         })+
     };
 }
 
 field! {
-    String: Ok::<_, String>;
+    String: Ok::<_, Message>;
     Email: |text: String| Email::parse(&text);
     DisplayName: |text: String| DisplayName::parse(&text);
     Password: Password::new;
     Mode: |text: String| Mode::from_str(&text);
     RoleName: |text: String| RoleName::from_str(&text);
-    OpaqueSecret: |text: String| Ok::<_, String>(crate::links::secret(&text));
+    OpaqueSecret: |text: String| Ok::<_, Message>(crate::links::secret(&text));
 }
 
 impl Input {
@@ -69,7 +69,7 @@ impl Input {
     pub(crate) fn required<T: Field>(&mut self, field: &'static str) -> Option<T> {
         let value = self.optional(field);
         if value.is_none() && !self.wrong.iter().any(|wrong| wrong.field == field) {
-            self.blame(field, "is required");
+            self.blame(field, Message::new("value-required"));
         }
         value
     }
@@ -82,11 +82,11 @@ impl Input {
             Value::String(text) if self.is_form && text.is_empty() => return None,
             Value::String(text) => text,
             _ => {
-                self.blame(field, "must be a text");
+                self.blame(field, Message::new("value-no-text"));
                 return None;
             }
         };
-        T::read(text).map_err(|problem| self.blame(field, &problem)).ok()
+        T::read(text).map_err(|problem| self.blame(field, problem)).ok()
     }
 
     /// A field that may be missing, but not empty where a form has it.
@@ -103,7 +103,7 @@ impl Input {
                 Some(text == "true")
             }
             _ => {
-                self.blame(field, "must be true or false");
+                self.blame(field, Message::new("value-no-bool"));
                 None
             }
         }
@@ -125,8 +125,8 @@ impl Input {
     }
 
     /// Says that a field is wrong.
-    pub(crate) fn blame(&mut self, field: &'static str, message: &str) {
-        self.wrong.push(FieldError { field: field.into(), message: message.to_owned() });
+    pub(crate) fn blame(&mut self, field: &'static str, problem: impl Into<Message>) {
+        self.wrong.push(FieldError { field: field.into(), problem: problem.into() });
     }
 
     /// All that was wrong, as one error.
@@ -184,7 +184,7 @@ async fn read_whole(body: Body, limit: usize) -> Result<Bytes> {
         if error.is::<http_body_util::LengthLimitError>() {
             Error::TooLarge(limit)
         } else {
-            malformed("The body broke off")
+            malformed("body-broke-off")
         }
     })?;
     Ok(collected.to_bytes())
@@ -192,31 +192,31 @@ async fn read_whole(body: Body, limit: usize) -> Result<Bytes> {
 
 fn read_json(body: &[u8]) -> Result<Input> {
     let fields = serde_json::from_slice(body).map_err(|error| {
-        let what = match error.classify() {
-            Category::Data => "The body is JSON, but not an object with distinct names",
-            _ => "The body is not valid JSON",
+        let problem = match error.classify() {
+            Category::Data => Message::new("body-no-object"),
+            _ => Message::new("body-no-json"),
         };
-        Error::Malformed(format!("{what} (line {}, column {})", error.line(), error.column()).into())
+        Error::Malformed(problem.with("line", error.line()).with("column", error.column()))
     })?;
     Ok(Input { fields, wrong: Vec::new(), is_form: false })
 }
 
 fn read_form(body: &[u8]) -> Result<Input> {
-    str::from_utf8(body).map_err(|_| malformed("The form is not UTF-8"))?;
+    str::from_utf8(body).map_err(|_| malformed("form-no-utf8"))?;
     let mut fields = BTreeMap::new();
     for (name, value) in url::form_urlencoded::parse(body) {
         if value.contains(char::REPLACEMENT_CHARACTER) {
-            return Err(malformed("The form is not UTF-8"));
+            return Err(malformed("form-no-utf8"));
         }
         if fields.insert(name.into_owned(), Value::String(value.into_owned())).is_some() {
-            return Err(malformed("The form has a field twice"));
+            return Err(malformed("form-field-twice"));
         }
     }
     Ok(Input { fields: Fields(fields), wrong: Vec::new(), is_form: true })
 }
 
-fn malformed(message: &'static str) -> Error {
-    Error::Malformed(Cow::Borrowed(message))
+fn malformed(code: &'static str) -> Error {
+    Error::Malformed(Message::new(code))
 }
 
 /// An object whose names are distinct, so that no two readers of one body disagree (attack H03).

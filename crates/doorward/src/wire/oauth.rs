@@ -24,7 +24,7 @@ struct OAuthError<'a> {
 /// Its status and code: for requests that can't be used 400, where OAuth knows no finer one.
 pub(crate) fn row(error: &Error) -> (StatusCode, &'static str) {
     let [invalid_request, invalid_client, temporarily_unavailable] = CODES;
-    match (error, error.row().0) {
+    match (error, error.status()) {
         (Error::InvalidClient, status) => (status, invalid_client),
         (Error::InvalidInput(_), _) => (StatusCode::BAD_REQUEST, invalid_request),
         (_, status) if status.is_server_error() => (status, temporarily_unavailable),
@@ -35,9 +35,9 @@ pub(crate) fn row(error: &Error) -> (StatusCode, &'static str) {
 /// The answer to this request.
 pub(crate) fn answer(error: &Error, request_id: &str) -> Response {
     let (status, oauth_code) = row(error);
-    let (_, code, message) = error.row();
-    let fields = error.fields().iter().map(|at| format!("{} {}", at.field, at.message)).collect::<Vec<_>>();
-    let text = if fields.is_empty() { message.into_owned() } else { fields.join("; ") };
+    let (code, message) = (error.code(), error.to_string());
+    let fields = error.fields().iter().map(|at| format!("{} {}", at.field, at.message())).collect::<Vec<_>>();
+    let text = if fields.is_empty() { message } else { fields.join("; ") };
     let error = OAuthError { error: oauth_code, error_description: printable(&text), code, request_id };
     let body = serde_json::to_vec(&error).unwrap_or_default();
     (status, [(header::CONTENT_TYPE, "application/json")], body).into_response()

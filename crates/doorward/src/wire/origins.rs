@@ -9,6 +9,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use axum::response::{IntoResponse, Response};
+use doorward_core::message::Message;
 use http::header::{
     ACCESS_CONTROL_ALLOW_CREDENTIALS, ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS,
     ACCESS_CONTROL_ALLOW_ORIGIN, ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_REQUEST_HEADERS,
@@ -217,11 +218,7 @@ impl Sender<'_> {
 
 /// The request headers that a preflight asks for, to be allowed as they are: none of them changes who somebody is.
 fn allowed(headers: &HeaderMap) -> Result<Option<HeaderValue>> {
-    let refuse = || {
-        let problem =
-            format!("Access-Control-Request-Headers must have at most {MOST_HEADERS} names of headers");
-        Error::Malformed(problem.into())
-    };
+    let refuse = || Error::Malformed(Message::new("preflight-headers").with("most", MOST_HEADERS));
     let mut names = Vec::new();
     for line in headers.get_all(ACCESS_CONTROL_REQUEST_HEADERS) {
         let list = line.as_bytes().split(|byte| *byte == b',').map(<[u8]>::trim_ascii);

@@ -6,7 +6,6 @@ use axum::Extension;
 use axum::response::{Html, IntoResponse, Response};
 use http::StatusCode;
 use http::header::{CONTENT_SECURITY_POLICY, HeaderName, HeaderValue};
-use minijinja::value::Serde;
 use minijinja::{Environment, State, UndefinedBehavior, Value, context};
 
 use super::assets;
@@ -142,8 +141,8 @@ impl Pages {
         again: Option<Again>,
         request_id: &str,
     ) -> Response {
-        let (_, code, message) = error.row();
-        let fields = Value::from(Serde(error.fields()));
+        let (code, message) = (error.code(), error.to_string());
+        let fields = fields(error);
         let wait = error.retry_after().map(words::wait);
         match again {
             Some(Again { template, form, context }) => {
@@ -166,11 +165,18 @@ impl Pages {
         ticket: &str,
         request_id: &str,
     ) -> Response {
-        let (_, code, message) = error.row();
-        let (fields, wait) = (Value::from(Serde(error.fields())), ());
+        let (code, message) = (error.code(), error.to_string());
+        let (fields, wait) = (fields(error), ());
         let title = "Two sign-ins at once";
         self.show("error.html", status, context! { title, code, message, fields, wait, request_id, ticket })
     }
+}
+
+/// The fields at fault, as templates name them.
+fn fields(error: &Error) -> Value {
+    let fields =
+        error.fields().iter().map(|one| context! { field => one.field.as_ref(), message => one.message() });
+    fields.collect::<Vec<_>>().into()
 }
 
 /// The id of the user whose account a page shows, where it is a page of an account.
@@ -191,8 +197,8 @@ impl Pages {
         status: StatusCode,
         (request_id, base): (&str, &str),
     ) -> Response {
-        let (_, code, message) = error.row();
-        let (fields, wait) = (Value::from(Serde(error.fields())), ());
+        let (code, message) = (error.code(), error.to_string());
+        let (fields, wait) = (fields(error), ());
         let context = context! { base, title => title(status), code, message, fields, wait, request_id };
         let mut response = self.show("error.html", status, context);
         let policy = format!(

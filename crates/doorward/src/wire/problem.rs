@@ -18,16 +18,23 @@ pub(crate) struct Problem<'a> {
     status: u16,
     success: bool,
     code: &'static str,
-    message: Cow<'static, str>,
+    message: String,
     request_id: &'a str,
-    #[serde(skip_serializing_if = "<[_]>::is_empty")]
-    fields: &'a [FieldError],
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    fields: Vec<Field<'a>>,
+}
+
+/// What is wrong with one field.
+#[derive(Debug, Serialize)]
+struct Field<'a> {
+    field: &'a str,
+    message: Cow<'static, str>,
 }
 
 impl Problem<'_> {
     /// Its shape; which codes there can be, each route says.
     pub(crate) fn shape() -> Value {
-        let (text, row) = (of::<&str>, |error: &Error| error.row().1);
+        let (text, row) = (of::<&str>, |error: &Error| error.code());
         let codes: BTreeSet<_> = Error::every().iter().map(row).collect();
         let refused = object([
             ("type", exactly("about:blank")),
@@ -57,9 +64,10 @@ impl Problem<'_> {
 impl<'a> Problem<'a> {
     /// The error under this status, for this request.
     pub(crate) fn new(error: &'a Error, status: StatusCode, request_id: &'a str) -> Self {
-        let (_, code, message) = error.row();
+        let (code, message) = (error.code(), error.to_string());
         let title = status.canonical_reason().unwrap_or_default();
-        let (status, fields) = (status.as_u16(), error.fields());
+        let field = |one: &'a FieldError| Field { field: &one.field, message: one.message() };
+        let (status, fields) = (status.as_u16(), error.fields().iter().map(field).collect());
         Self { r#type: "about:blank", title, status, success: false, code, message, request_id, fields }
     }
 }

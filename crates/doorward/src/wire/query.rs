@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use axum::extract::FromRequestParts;
+use doorward_core::message::Message;
 use http::request::Parts;
 
 use crate::error::{Error, Result};
@@ -21,7 +22,11 @@ impl Query {
     ///
     /// # Errors
     /// It cannot be read.
-    pub(crate) fn parse<T: std::str::FromStr>(&self, name: &'static str, problem: &str) -> Result<Option<T>> {
+    pub(crate) fn parse<T: std::str::FromStr>(
+        &self,
+        name: &'static str,
+        problem: Message,
+    ) -> Result<Option<T>> {
         let typed = self.text(name).map(str::trim).filter(|text| !text.is_empty());
         let parsed = typed.map(str::parse).transpose();
         parsed.map_err(|_| Error::field(name, problem))
@@ -32,8 +37,8 @@ impl Query {
     /// # Errors
     /// It is something else.
     pub(crate) fn limit(&self, usual: u32, most: u32) -> Result<u32> {
-        let problem = format!("must be 1 to {most}");
-        let limit = self.parse("limit", &problem)?.unwrap_or(usual);
+        let problem = Message::new("limit-range").with("most", u64::from(most));
+        let limit = self.parse("limit", problem.clone())?.unwrap_or(usual);
         if (1..=most).contains(&limit) { Ok(limit) } else { Err(Error::field("limit", problem)) }
     }
 }
@@ -45,7 +50,7 @@ impl<S: Send + Sync> FromRequestParts<S> for Query {
         let mut query = BTreeMap::new();
         for (name, value) in url::form_urlencoded::parse(parts.uri.query().unwrap_or_default().as_bytes()) {
             if query.insert(name.into_owned(), value.into_owned()).is_some() {
-                return Err(Error::Malformed("The query has a name twice".into()));
+                return Err(Error::Malformed(Message::new("query-name-twice")));
             }
         }
         Ok(Self(query))

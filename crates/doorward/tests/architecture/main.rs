@@ -37,7 +37,19 @@ const FLOORS: [&[&str]; 6] = [
         "feed",
         "sign_ins",
     ],
-    &["wire", "error", "store", "settings", "clock", "random", "counters", "metrics", "seldom", "request_id"],
+    &[
+        "wire",
+        "error",
+        "store",
+        "settings",
+        "clock",
+        "random",
+        "counters",
+        "metrics",
+        "seldom",
+        "request_id",
+        "texts",
+    ],
 ];
 /// The face of the crate joins all floors, and so does the server of the tests.
 const BESIDE: [&str; 2] = ["", "testing"];

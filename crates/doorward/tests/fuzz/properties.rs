@@ -108,7 +108,7 @@ pub(crate) fn json_body(bytes: &[u8]) {
             assert!(bytes.is_empty() || object.is_object());
             assert_eq!(read.text.as_deref(), object["text"].as_str());
         }
-        Err(error) => assert!(error.row().0.is_client_error(), "{error:?}"),
+        Err(error) => assert!(error.status().is_client_error(), "{error:?}"),
     }
 }
 
@@ -121,7 +121,7 @@ pub(crate) fn form_body(bytes: &[u8]) {
                 .map(|(_, text)| text.into_owned());
             assert_eq!((read.text, read.is_form), (text.filter(|text| !text.is_empty()), true));
         }
-        Err(error) => assert!(error.row().0.is_client_error(), "{error:?}"),
+        Err(error) => assert!(error.status().is_client_error(), "{error:?}"),
     }
 }
 
@@ -143,6 +143,6 @@ pub(crate) fn query(bytes: &[u8]) {
     let times = url::form_urlencoded::parse(query.as_bytes()).filter(|(name, _)| name == "text").count();
     match PARSERS.query(&uri, "text") {
         Ok(text) => assert!(times <= 1 && (text.is_none() || times == 1)),
-        Err(error) => assert!(error.row().0.is_client_error(), "{error:?}"),
+        Err(error) => assert!(error.status().is_client_error(), "{error:?}"),
     }
 }

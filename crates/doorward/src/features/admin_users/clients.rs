@@ -4,6 +4,7 @@ use axum::Json;
 use axum::extract::{Path, State};
 use axum::response::{IntoResponse, Response};
 use doorward_core::ClientId;
+use doorward_core::message::Message;
 use doorward_core::name::DisplayName;
 use doorward_core::role::permission;
 use http::StatusCode;
@@ -38,7 +39,7 @@ pub(super) async fn list(
     Flashed(said): Flashed,
     query: Query,
 ) -> Result<Response> {
-    let (after, limit) = (query.parse("after", "is no client's id")?, query.limit(PAGE, MOST)?);
+    let (after, limit) = (query.parse("after", Message::new("after-no-client"))?, query.limit(PAGE, MOST)?);
     if reader.is_person() {
         let shown = page(&app, &caller, (after, limit), "").await?;
         return Ok(app.pages.show(LIST, StatusCode::OK, context! { notice => said, ..shown }));

@@ -2,6 +2,7 @@ use axum::Json;
 use axum::extract::{Path, State};
 use axum::response::{IntoResponse, Response};
 use doorward_core::email::Email;
+use doorward_core::message::Message;
 use doorward_core::name::DisplayName;
 use doorward_core::password::Password;
 use doorward_core::role::RoleName;
@@ -42,11 +43,11 @@ pub(super) async fn list(
 ) -> Result<Response> {
     let search = Search {
         text: query.text("search").map(|text| text.trim().to_owned()).filter(|text| !text.is_empty()),
-        role: query.parse("role", "is no role's name")?,
-        after: query.parse("after", "is no user's id")?,
+        role: query.parse("role", Message::new("role-no-name"))?,
+        after: query.parse("after", Message::new("after-no-user"))?,
     };
     if search.text.as_ref().is_some_and(|text| text.len() > 200 || text.contains('\0')) {
-        return Err(Error::field("search", "must have at most 200 bytes, without control characters"));
+        return Err(Error::field("search", Message::new("search-form").with("most", 200_u64)));
     }
     let limit = query.limit(PAGE, MOST)?;
     if reader.is_person() {

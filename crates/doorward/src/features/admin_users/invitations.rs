@@ -5,6 +5,7 @@ use axum::extract::{Path, State};
 use axum::response::{IntoResponse, Response};
 use doorward_core::LinkId;
 use doorward_core::email::Email;
+use doorward_core::message::Message;
 use doorward_core::role::{RoleName, permission};
 use http::StatusCode;
 use minijinja::context;
@@ -41,7 +42,8 @@ pub(super) async fn list(
     Flashed(said): Flashed,
     query: Query,
 ) -> Result<Response> {
-    let (after, limit) = (query.parse("after", "is no invitation's id")?, query.limit(PAGE, MOST)?);
+    let (after, limit) =
+        (query.parse("after", Message::new("after-no-invitation"))?, query.limit(PAGE, MOST)?);
     if reader.is_person() {
         let shown = page(&app, &caller, (after, limit), typed(None)).await?;
         return Ok(app.pages.show(LIST, StatusCode::OK, context! { notice => said, ..shown }));

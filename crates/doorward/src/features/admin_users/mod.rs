@@ -83,7 +83,7 @@ pub async fn create(
         None => None,
         Some(password) => {
             doorward_core::password::check_policy(&password, &name, &email)
-                .map_err(|problem| Error::field("password", problem.to_string()))?;
+                .map_err(|problem| Error::field("password", problem))?;
             Some(app.hashing.hash(Arc::new(password), std::net::Ipv4Addr::LOCALHOST.into()).await?)
         }
     };

@@ -4,6 +4,7 @@ use axum::Json;
 use axum::extract::{Path, State};
 use axum::response::{IntoResponse, Response};
 use doorward_core::device::device;
+use doorward_core::message::Message;
 use doorward_core::role::permission;
 use doorward_core::{SessionId, UserId};
 use http::StatusCode;
@@ -38,7 +39,7 @@ pub(super) async fn sessions(
     Flashed(said): Flashed,
     query: Query,
 ) -> Result<Response> {
-    let (after, limit) = (query.parse("after", "is no session's id")?, query.limit(PAGE, MOST)?);
+    let (after, limit) = (query.parse("after", Message::new("after-no-session"))?, query.limit(PAGE, MOST)?);
     if reader.is_person() {
         let shown = sessions_page(&app, &caller, (after, limit)).await?;
         return Ok(app.pages.show(SESSIONS, StatusCode::OK, context! { notice => said, ..shown }));
@@ -104,7 +105,7 @@ pub(super) async fn log(
     reader: Reader,
     query: Query,
 ) -> Result<Response> {
-    let (after, limit) = (query.parse("after", "is no entry's id")?, query.limit(PAGE, MOST)?);
+    let (after, limit) = (query.parse("after", Message::new("after-no-entry"))?, query.limit(PAGE, MOST)?);
     let mut entries = audit::page(&app.store, after, limit + 1, Some(caller.user)).await?;
     let next = cut(&mut entries, limit).map(|last| last.id);
     if !reader.is_person() {

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
+use doorward_core::message::Message;
 use doorward_core::password::Password;
 
 use crate::app::App;
@@ -40,8 +41,7 @@ async fn confirm(
     mut input: Input,
 ) -> Result<Response> {
     if !by_cookie {
-        let message = "A bearer token confirms nothing: send current_password with the request that needs it";
-        return Err(Error::Malformed(message.into()));
+        return Err(Error::Malformed(Message::new("confirm-by-cookie")));
     }
     let Some(password) = input.required::<Password>(CURRENT_PASSWORD) else { return Err(input.refuse()) };
     let confirmed = app.passwords.confirm(identity.user, Arc::new(password), &client).await?;

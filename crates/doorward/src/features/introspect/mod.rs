@@ -10,6 +10,7 @@
 use axum::Json;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
+use doorward_core::message::Message;
 use doorward_core::revocation::Standing;
 use doorward_core::role::RoleName;
 use doorward_core::{ClaimsVersion, Mode, OpaqueSecret, Refusal, SessionId, Timestamp, UserId};
@@ -109,9 +110,7 @@ async fn introspect(State(app): State<App>, _: Registered, mut input: Input) -> 
 async fn several(app: &App, tokens: &str) -> Result<Vec<Told>> {
     let secrets: Option<Vec<_>> = tokens.split(' ').map(OpaqueSecret::parse).collect();
     let Some(secrets) = secrets.filter(|secrets| secrets.len() <= MOST_COOKIES) else {
-        let expected =
-            format!("must be session secrets, {MOST_COOKIES} at most, with one space between them");
-        return Err(Error::field("tokens", expected));
+        return Err(Error::field("tokens", Message::new("tokens-form").with("most", MOST_COOKIES)));
     };
     let told = of_secrets(app, &secrets, app.now()).await?.into_iter().map(|answer| match answer {
         Ok(identity) => Ok(Told::of(Some(shown(app, "session_secret", identity)))),

@@ -15,6 +15,7 @@ use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use doorward_core::Refusal;
 use doorward_core::email::Email;
+use doorward_core::message::Message;
 use doorward_core::name::DisplayName;
 use doorward_core::password::Password;
 use doorward_guard::Identity;
@@ -150,7 +151,7 @@ async fn change_by(app: &App, identity: &Identity, client: &Client, input: &mut 
     let mut confirmed_by = None;
     if email.is_some() {
         let Some(password) = password else {
-            return Err(Error::field("password", "is needed to change the email"));
+            return Err(Error::field("password", Message::new("email-needs-password")));
         };
         // The answer tells whether somebody has the address, as a registration does: one limit for both (attack E03).
         app.throttle.registration(client.network(), app.now())?;

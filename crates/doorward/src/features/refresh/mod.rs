@@ -9,6 +9,7 @@
 
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
+use doorward_core::message::Message;
 use doorward_core::{Refusal, SessionId};
 use http::{HeaderMap, Method, StatusCode};
 use zeroize::Zeroizing;
@@ -82,7 +83,7 @@ async fn refresh(
         (None, Some(token)) => token,
         (None, None) => return Err(Error::RefreshInvalid),
         // Two credentials of one kind: nobody guesses which was meant (attack K01).
-        _ => return Err(Error::Malformed("Send one refresh token, in the body or in the cookie".into())),
+        _ => return Err(Error::Malformed(Message::new("refresh-one-token"))),
     };
     let issued = renew(&app, token, client).await?;
     Ok(credential::hand_out(&app, &issued, (StatusCode::OK, None), None))
@@ -126,7 +127,7 @@ async fn onward(
             Ok((cookies(app, &issued), to_login_with_cookies(app, issued.mode, page)).into_response())
         }
         Ok(issued) => Ok((cookies(app, &issued), go_as(app, status, path)).into_response()),
-        Err(error) if error.row().0 == StatusCode::UNAUTHORIZED => Ok(to_login(app, page)),
+        Err(error) if error.status() == StatusCode::UNAUTHORIZED => Ok(to_login(app, page)),
         Err(Error::InvalidInput(_)) => Ok(to_login(app, page)),
         Err(error) => Err(error),
     }

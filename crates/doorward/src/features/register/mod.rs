@@ -14,6 +14,7 @@ use axum::Extension;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use doorward_core::email::Email;
+use doorward_core::message::Message;
 use doorward_core::name::DisplayName;
 use doorward_core::password::{self, Password};
 use doorward_core::role::RoleName;
@@ -75,7 +76,7 @@ fn routes() -> Routes {
     Routes::of("Signing in").get("/register", form, form_says).post("/register", register, register_says)
 }
 
-const CLOSED: &str = "Registration is closed";
+const CLOSED: Message = Message::new("registration-closed");
 
 /// What somebody who registers says.
 struct Registering {
@@ -163,7 +164,7 @@ fn read(app: &App, input: &mut Input) -> Result<Registering> {
         _ => Ok(()),
     };
     if let Err(problem) = judged {
-        input.blame("password", &problem.to_string());
+        input.blame("password", problem);
     }
     input.check()?;
     let (Some(name), Some(email), Some(password)) = (name, email, password) else {
@@ -178,7 +179,9 @@ async fn make(app: &App, new: Registering, client: Client, headers: &HeaderMap) 
     match app.settings.registration {
         Registration::Open => {}
         Registration::Invite if invited => {}
-        Registration::Invite => return Err(Error::RegistrationClosed("Registration needs an invitation")),
+        Registration::Invite => {
+            return Err(Error::RegistrationClosed(Message::new("registration-by-invitation")));
+        }
         Registration::Closed => return Err(Error::RegistrationClosed(CLOSED)),
     }
     limit(app, &new, &client).await?;

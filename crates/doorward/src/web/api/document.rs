@@ -283,11 +283,11 @@ impl Operation {
     ) -> BTreeMap<u16, BTreeMap<&'static str, String>> {
         let mut found: BTreeMap<_, BTreeMap<_, _>> = BTreeMap::new();
         for error in self.refusals() {
-            let (_, code, message) = error.row();
+            let (code, message) = (error.code(), error.to_string());
             let for_proxy = self.says.who == Who::Proxy;
-            let status = if for_proxy { error.row().0 } else { status(&error, settings) };
+            let status = if for_proxy { error.status() } else { status(&error, settings) };
             let status = if self.says.oauth { oauth::row(&error).0 } else { status };
-            found.entry(status.as_u16()).or_default().insert(code, message.into_owned());
+            found.entry(status.as_u16()).or_default().insert(code, message);
         }
         found
     }

@@ -13,6 +13,7 @@ use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{self, MethodRouter};
 use doorward_core::Refusal;
+use doorward_core::message::Message;
 use http::{Method, StatusCode};
 use serde_json::{Value, json};
 
@@ -172,7 +173,7 @@ async fn with_room(State(app): State<App>, request: Request, next: Next) -> Resp
 pub(crate) fn status(error: &Error, settings: &Settings) -> StatusCode {
     let bad_token = matches!(error, Error::Refused(Refusal::TokenInvalid | Refusal::TokenExpired));
     let forbidden = settings.invalid_token_status == InvalidTokenStatus::Forbidden;
-    if bad_token && forbidden { StatusCode::FORBIDDEN } else { error.row().0 }
+    if bad_token && forbidden { StatusCode::FORBIDDEN } else { error.status() }
 }
 
 /// A route: one method of one path.
@@ -469,7 +470,7 @@ impl Operation {
         }
         if self.says.body.is_some() && self.says.reads_strictly {
             all.extend([
-                Error::Malformed("".into()),
+                Error::Malformed(Message::new("request-unreadable")),
                 Error::Timeout,
                 Error::TooLarge(0),
                 Error::UnsupportedMediaType(""),
@@ -477,7 +478,7 @@ impl Operation {
             all.push(Error::InvalidInput(Vec::new()));
         }
         if !self.says.query.is_empty() || self.path.contains('{') {
-            all.push(Error::Malformed("".into()));
+            all.push(Error::Malformed(Message::new("request-unreadable")));
         }
         all.extend([Error::Overloaded, Error::Unavailable(Cause::default())]);
         all

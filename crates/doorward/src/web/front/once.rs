@@ -167,8 +167,8 @@ async fn again(app: &App, ended: Ended, headers: &HeaderMap, client: &Client) ->
 /// void.
 fn outcome(app: &App, response: &Response, asked: bool) -> Option<Outcome> {
     if let Some(error) = response.extensions().get::<Arc<Error>>() {
-        let (_, code, message) = error.row();
-        let (message, fields) = (message.into_owned(), error.fields().to_vec());
+        let (code, message) = (error.code(), error.to_string());
+        let (message, fields) = (message, error.fields().to_vec());
         Error::repeated(code, message.clone(), fields.clone()).filter(|again| *again == **error)?;
         let in_form = asked && response.extensions().get::<Again>().is_some();
         return Some(Outcome::Refused { code: code.into(), message, fields, in_form });

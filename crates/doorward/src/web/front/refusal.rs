@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use axum::response::{IntoResponse, Response};
+use doorward_core::message::Message;
 use doorward_core::{Refusal, SessionId};
 use doorward_guard::challenge;
 use http::header;
@@ -41,7 +42,7 @@ impl<S> Front<S> {
         let app = &self.app;
         let route = || app.metrics.requests.route(asked.uri.path()).name();
         let Some(error) = error_of(response, route) else { return false };
-        counters::count(&app.metrics.refusals, "code", error.row().1);
+        counters::count(&app.metrics.refusals, "code", error.code());
         log(app, asked, &error, response.extensions_mut().remove());
         let plain = std::mem::take(response);
         *response = show(app, asked, &error, is_oauth(route()), plain);
@@ -68,7 +69,7 @@ fn error_of(response: &mut Response, route: impl Fn() -> &'static str) -> Option
     let error = match status {
         StatusCode::METHOD_NOT_ALLOWED => Error::MethodNotAllowed(methods(route())),
         StatusCode::NOT_FOUND => Error::NotFound,
-        StatusCode::BAD_REQUEST => Error::Malformed("The address cannot be read".into()),
+        StatusCode::BAD_REQUEST => Error::Malformed(Message::new("address-unreadable")),
         _ => return None,
     };
     Some(Arc::new(error))
@@ -84,7 +85,7 @@ fn log(app: &App, asked: &Asked, error: &Error, denied: Option<Cause>) {
     };
     let Some((what, which, why)) = cause.parts() else { return };
     let (request_id, route) = (asked.id, asked.watched.map(|(_, route)| route.name()));
-    let level = if error.row().0.is_server_error() { Level::ERROR } else { Level::WARN };
+    let level = if error.status().is_server_error() { Level::ERROR } else { Level::WARN };
     let due = seldom::due(level, what, which);
     let [which, why] = [which, why].map(|text| (!text.is_empty()).then_some(text));
     match due {
