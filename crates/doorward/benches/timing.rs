@@ -1,8 +1,9 @@
-//! Whether the time of an answer tells who has an account: classes of requests in turns, their medians, and how well one
-//! measurement tells one class from another (the area under the ROC curve: 0.5 is a coin, 1 is certainty).
+//! Whether the response time reveals who has an account. Classes of requests take turns; this compares their medians,
+//! and how well one measurement distinguishes one class from another (the area under the ROC curve: 0.5 is a coin toss,
+//! 1 is certainty).
 //!
-//! Over a socket, against a whole server whose bcrypt has the least cost that there is: what else differs shows all the
-//! more. `bench/run --timing` starts it.
+//! It runs over a socket, against a whole server with the lowest bcrypt cost, so that other differences show more.
+//! `bench/run --timing` starts it.
 
 use std::time::Instant;
 
@@ -18,7 +19,7 @@ const EACH: usize = 2_000;
 /// Users whose addresses are known.
 const KNOWN: usize = 20;
 
-/// A class of requests: what it is called, and the body of the n-th.
+/// A class of requests: its name, and the body of the n-th.
 type Class = (&'static str, fn(usize) -> Value);
 
 /// As long as the right one.
@@ -33,7 +34,7 @@ const LOGIN: [Class; 3] = [
     ),
 ];
 
-/// The answer to a wrong invitation; with open registration the status tells it anyway.
+/// The answer to a wrong invitation; with open registration the status reveals it anyway.
 const REGISTER: [Class; 2] = [
     ("known address", |n| registration(&email(n % KNOWN))),
     ("unknown address", |n| registration(&format!("nobody{n}@example.org"))),
@@ -134,7 +135,7 @@ fn median(times: &[f64]) -> f64 {
     sorted.get(sorted.len() / 2).copied().unwrap_or_default()
 }
 
-/// How often a value of one is above one of the other, ties half; which is above doesn't matter.
+/// How often a value of one is above one of the other, ties half; it doesn't matter which is above.
 fn auc(one: &[f64], other: &[f64]) -> f64 {
     let mut sorted = one.to_vec();
     sorted.sort_by(f64::total_cmp);

@@ -133,7 +133,7 @@ fn every_row_of_the_attack_list_stands_there_once_and_in_order() {
     assert_eq!(found, expected);
 }
 
-/// The rows of the standard: id, level, what, and what stands for it.
+/// The rows of the standard: id, level, what, and its tests or documents.
 fn asvs() -> Vec<[String; 4]> {
     let list = fs::read_to_string(workspace().join("docs/coverage/asvs.md")).unwrap();
     let rows = list
@@ -146,7 +146,7 @@ fn asvs() -> Vec<[String; 4]> {
     .collect()
 }
 
-/// How many rows of each level apply to what there is.
+/// How many rows of each level apply to what exists.
 const ASVS: [(&str, usize); 3] = [("1", 57), ("2", 114), ("3", 46)];
 
 #[test]

@@ -1,4 +1,4 @@
-//! Hostile texts: none gets lost or mangled on its way in and out, and in a header none does harm.
+//! Hostile texts: none is lost or changed on its way in and out, and in a header none does harm.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 use doorward::testing::{Answer, Site, Visitor};

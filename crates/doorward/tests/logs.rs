@@ -1,4 +1,4 @@
-//! What the log says at its most talkative, and what it must never say.
+//! What the log contains at its most verbose level, and what it must never contain.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 use std::io::Write;
@@ -41,8 +41,8 @@ impl MakeWriter<'_> for Log {
     }
 }
 
-/// Everything that the server can be made to log, in both of its forms. Of libraries that is what they warn of: tower-http's
-/// CSRF layer, for one, traces whole URLs, and a reset link is a secret.
+/// Everything that the server can log, in both of its forms. Of libraries only warnings: tower-http's CSRF layer, for
+/// example, traces whole URLs, and a reset link is a secret.
 fn listen_in() {
     let targets = Targets::new().with_default(LevelFilter::WARN).with_target("doorward", LevelFilter::TRACE);
     let text = tracing_subscriber::fmt::layer().with_writer(Log).with_ansi(false);
@@ -121,7 +121,7 @@ async fn i04_no_secret_of_any_kind_stands_in_the_log() {
     unreachable_database(&mut secrets).await;
     let log = written();
     assert!(log.contains("answered"), "the log says nothing at all");
-    // A line for each request, by its route; what stood in its place or behind it is the client's and stays away.
+    // A line for each request, by its route; the real path and query are the client's and stay out.
     assert!(log.contains("route=\"/password/reset\" status=200 ms="), "no line for a request");
     assert!(log.contains("\"route\":\"/admin/users/{id}/reset-link\"") && !log.contains("search="));
     for secret in &secrets {
@@ -200,7 +200,7 @@ async fn i03_nobody_writes_a_line_of_the_log_or_colours_it() {
         ] {
             admin.get(&path).await;
         }
-        // HTTP lets no line end into a header; what it does let in must do no harm either.
+        // HTTP allows no line end in a header; whatever it does allow must do no harm.
         let bytes: Vec<u8> = text.bytes().filter(|byte| !byte.is_ascii_control()).collect();
         for name in ["user-agent", "x-forwarded-for", "accept", "origin"] {
             let request = visitor.request(Method::POST, "/login").header(name, bytes.clone());

@@ -1,4 +1,4 @@
-//! Acts of the command line beside a running server: they take effect there within a second.
+//! The command line beside a running server: its acts take effect there within a second.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;

@@ -1,4 +1,4 @@
-//! A disk that is really full: people sign out all the same (attack X10).
+//! A disk that is really full: people can still sign out (attack X10).
 
 use std::io::Write;
 use std::path::Path;
@@ -7,7 +7,7 @@ use serde_json::json;
 
 use crate::support::{Answer, Home, Server, within_a_second};
 
-/// Fills the disk up to the last byte, and again where something was freed.
+/// Fills the disk up to the last byte, and again after something was freed.
 fn fill(file: &Path) {
     let mut file = std::fs::File::options().create(true).append(true).open(file).unwrap();
     for size in [1 << 20, 4096, 1] {
@@ -16,7 +16,7 @@ fn fill(file: &Path) {
     }
 }
 
-/// Whether the server takes no more sign-ins for want of room, which it notices within a second.
+/// Whether the server accepts no more sign-ins for lack of room, which it notices within a second.
 fn has_no_room(server: &Server) -> bool {
     server.login("ada").code() == "no_room"
 }
@@ -48,14 +48,14 @@ fn x10_on_a_disk_that_is_really_full_endings_refreshes_and_new_passwords_go_on()
         let out = logout(&server, signed_in);
         assert_eq!(out.status, 200, "{n}: {out:?}");
         assert_eq!(server.get("/profile", &signed_in.token()).code(), "session_ended", "{n}");
-        // Whatever came free goes to another program at once.
+        // Another program takes freed room at once.
         fill(&filler);
     }
     let body = json!({ "current_password": crate::support::PASSWORD, "new_password": "another good phrase" });
     assert_eq!(server.post("/profile/password", &other.token(), body).status, 200);
     let out = server.post("/logout/all", &third.token(), json!({}));
     assert_eq!(out.status, 200, "{out:?}");
-    // The command line goes by the same rule.
+    // The command line follows the same rule.
     home.run_beside(&server, &["user", "disable", "ben@example.org"]).ok();
     server.soon(&other.token(), "token_stale");
     for refused in [

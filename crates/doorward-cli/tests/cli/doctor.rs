@@ -111,7 +111,7 @@ fn a_password_in_a_file_that_everybody_reads_is_noticed() {
     assert!(!home.run(&["doctor"]).out.contains("everybody can read"));
 }
 
-/// What stops a start, and how the installation came to it.
+/// What stops a start, and how the installation got there.
 struct Refusal {
     words: &'static str,
     home: Home,

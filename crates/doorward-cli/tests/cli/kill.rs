@@ -1,4 +1,4 @@
-//! A server that is killed amid registrations and logouts has kept every one that it acknowledged.
+//! A server that is killed during registrations and logouts keeps every one that it acknowledged.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -22,13 +22,13 @@ enum Kept {
 
 #[test]
 fn d01_every_acknowledged_registration_and_logout_survives_a_kill() {
-    // argon2id: a fifth of the time, and it is not the hashing that is tested.
+    // argon2id takes a fifth of the time, and hashing is not what is tested.
     let home = Home::new().with("DOORWARD_PASSWORD_ALGORITHM", "argon2id");
     let mut kept = Vec::new();
     for round in 0..kills() {
         let server = home.serve(&["--no-throttle"]);
         let begun = kept.len();
-        // Killed after one act in some rounds, amid the tenth in others; all clients are at work then.
+        // In some rounds killed after one act, in others during the tenth; all clients are at work then.
         kept.extend(visited_until_killed(server, round, 1 + round % 10));
         let server = home.serve(&["--no-throttle"]);
         check(&server, &kept[begun..]);
@@ -38,7 +38,8 @@ fn d01_every_acknowledged_registration_and_logout_survives_a_kill() {
     check(&home.serve(&["--no-throttle"]), &kept);
 }
 
-/// Lets clients register and log out; kills the server once `enough` was acknowledged, and gives all that was.
+/// Lets clients register and log out; kills the server once it has acknowledged `enough`, and returns all acknowledged
+/// ones.
 fn visited_until_killed(server: Server, round: usize, enough: usize) -> Vec<Kept> {
     let (acknowledged, kept): (Sender<Kept>, Receiver<Kept>) = channel();
     let address = server.address.clone();
@@ -56,7 +57,7 @@ fn visited_until_killed(server: Server, round: usize, enough: usize) -> Vec<Kept
     })
 }
 
-/// Registers one person after the other, logs every other one out again, and stops when the server is gone.
+/// Registers one person after another, logs every second one out again, and stops when the server is gone.
 fn visit(address: &str, name: &str, acknowledged: &Sender<Kept>) {
     for number in 0.. {
         let email = format!("{name}n{number}@example.org");

@@ -1,4 +1,4 @@
-//! The log of a server: nobody can fill it, nothing waits for its reader, and it says what an operator looks for.
+//! A server's log: nobody can fill it, nothing waits for its reader, and it contains what an operator looks for.
 
 use std::io::{PipeReader, PipeWriter, Write, pipe};
 
@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use crate::support::{Home, lines, read_answer};
 
-/// A pipe that takes not one byte more.
+/// A full pipe.
 fn full_pipe() -> (PipeReader, PipeWriter) {
     let (reader, mut writer) = pipe().unwrap();
     ioctl_fionbio(&writer, true).unwrap();
@@ -49,7 +49,7 @@ fn x01_whoever_reads_no_log_gets_every_answer_and_an_orderly_end() {
         assert_eq!(server.login("ada").code(), "unavailable");
         assert_eq!(server.get("/healthz", "").status, 200);
         if level == "debug" {
-            // As soon as somebody reads again, the log says what it lost.
+            // As soon as it is read again, the log says what it lost.
             let log = lines(reader.try_clone().unwrap());
             let said = log.iter().find(|line| line.contains("lines of the log were dropped"));
             assert!(said.is_some());

@@ -1,6 +1,6 @@
-//! The program as its operator meets it: the real binary, its files, its signals, its output.
+//! The program as its operator uses it: the real binary, its files, its signals, its output.
 //!
-//! On SQLite; where `DOORWARD_TEST_POSTGRES` names a PostgreSQL server, what needs no file runs there instead.
+//! On SQLite; if `DOORWARD_TEST_POSTGRES` names a PostgreSQL server, tests that need no file run there instead.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 mod accounts;

@@ -113,7 +113,7 @@ fn output_that_cannot_be_written_is_an_error_of_every_command() {
             // One account for each.
             let arguments = arguments.iter().map(|one| one.replace("NEW", why.split(' ').next().unwrap()));
             let arguments: Vec<_> = arguments.collect();
-            // The options that the other tests add stand before what the help is asked of.
+            // The options that the other tests add would come before the command that help is about.
             let mut child = command.args(&arguments).stdin(Stdio::piped()).stdout(stdout).spawn().unwrap();
             let _ = child.stdin.take().unwrap().write_all(b"a door is a promise");
             let output = child.wait_with_output().unwrap();
@@ -176,7 +176,7 @@ fn usage_errors_exit_with_2_and_help_with_0() {
         let run = home.run(wrong);
         assert_eq!((run.code, run.out.as_str()), (Some(2), ""), "{run:?}");
     }
-    // Without the option that the rest of the tests add: before a command it stands alone.
+    // Without the option that the other tests add: before a command it is alone.
     for asked in [&["--help"][..], &["--version"], &["help", "user"]] {
         let output = std::process::Command::new(env!("CARGO_BIN_EXE_doorward")).args(asked).output().unwrap();
         assert!(

@@ -20,7 +20,8 @@ struct Pooler {
 }
 
 impl Pooler {
-    /// Starts one with these lines in its settings; `None`, said aloud, if the machine has no PostgreSQL or no pgbouncer.
+    /// Starts one with these lines in its settings. If the machine has no PostgreSQL or no pgbouncer, prints that and
+    /// returns `None`.
     fn start(lines: &str) -> Option<Self> {
         let server = std::env::var("DOORWARD_TEST_POSTGRES").ok();
         let (Some(server), Some(program)) = (server, program()) else {
@@ -59,7 +60,7 @@ impl Pooler {
             log.inspect(|line| assert!(!line.contains("FATAL") || line.contains("listen"), "{line}"));
         let listens = log.any(|line| line.contains(&format!("listening on 127.0.0.1:{own}")));
         let pooler = Self { child, port: own, _folder: folder };
-        // Somebody has to read on, or pgbouncer waits for it.
+        // Its output must be read, or pgbouncer waits.
         std::thread::spawn(move || log.for_each(drop));
         listens.then_some(pooler)
     }
@@ -149,7 +150,7 @@ fn x06_with_the_setting_two_servers_behind_a_pooler_get_their_own_answers() {
         let token = one.register("grace").token();
         assert_eq!(other.post("/logout", &token, json!({})).status, 200);
         one.soon(&token, "session_ended");
-        // Nothing of ours stays behind for the next program on the same connections.
+        // Nothing of Doorward is left on the connections for the next program.
         let leaked = pooler.asked(&home, "SHOW statement_timeout");
         assert_eq!(leaked, "0");
         assert_eq!(pooler.asked(&home, "SELECT count(*) FROM pg_prepared_statements"), "0");

@@ -1,4 +1,4 @@
-//! PostgreSQL servers as operators have them: in another encoding, without rights, not up yet.
+//! PostgreSQL servers as operators have them: with another encoding, without rights, not up yet.
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
@@ -75,7 +75,7 @@ fn a_user_who_may_not_create_tables_is_told_the_statement_that_helps() {
     let text = home.run(&["doctor"]).ok();
     assert!(text.contains("ok    database: "), "{text}");
 
-    // Tables that were made by somebody else.
+    // Tables that another program made.
     administer(&url, "ALTER TABLE users OWNER TO doorward; ALTER TABLE migrations OWNER TO doorward");
     for command in [&["serve"][..], &["user", "list"]] {
         home.run(command).fails("must belong to the user of the database URL", "");

@@ -102,7 +102,7 @@ fn a_secret_in_a_file_as_kubernetes_and_docker_give_it_is_taken() {
         assert_eq!(run.out.contains("others on this machine may read"), warned, "{mode:o} {file}: {run:?}");
         let _ = std::fs::remove_dir_all(home.path().join("mounted"));
     }
-    // Elsewhere, and where others may write, the rule holds.
+    // Elsewhere, and if others may write, the rule applies.
     modes(0o444);
     let run = home.run_mounted("true", "JWT_SECRET_FILE=jwt", &["config", "check"]).unwrap();
     run.fails("jwt can be read by others (mode 444)", "chmod 600 jwt");
@@ -177,7 +177,7 @@ fn a_data_folder_or_a_file_in_it_that_others_may_write_is_refused() {
     let chmod = |name: &str, mode| {
         std::fs::set_permissions(home.data().join(name), std::fs::Permissions::from_mode(mode)).unwrap();
     };
-    // As a server that was killed leaves them.
+    // As a killed server leaves them.
     let beside = ["doorward.db-wal", "doorward.db-shm"];
     for name in beside {
         std::fs::write(home.data().join(name), "").unwrap();

@@ -124,7 +124,7 @@ fn the_variables_of_a_kubernetes_service_named_doorward_are_no_settings() {
     assert!(!home.run(&["config", "print"]).ok().contains("10.96"));
     assert!(!home.serve(&[]).stop().contains("DOORWARD_PORT"));
 
-    // Whatever is not exactly of that form is a mistake as before.
+    // Whatever doesn't have exactly that form is still a mistake.
     for (name, value) in [
         ("DOORWARD_PORT", "8080"),
         ("DOORWARD_PORT", "tcp://10.96.0.7"),

@@ -11,11 +11,11 @@ use std::time::{Duration, Instant};
 use rustix::process::{Pid, Signal};
 use serde_json::{Value, json};
 
-/// The password of everybody who needs no other.
+/// The password of every user who needs no other.
 pub(crate) const PASSWORD: &str = "a door is a promise";
-/// Longer than anything takes here, on a machine that does much else.
+/// Longer than anything takes here, even on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(60);
-/// The second within which a running server follows, and as long again for a machine that is busy with other tests.
+/// The second within which a running server follows, and another one for a busy machine.
 const A_SECOND: Duration = Duration::from_secs(2);
 
 /// A folder, and a database in it or on the PostgreSQL server of the test run.
@@ -25,7 +25,7 @@ pub(crate) struct Home {
 }
 
 impl Home {
-    /// An empty home, on PostgreSQL where there is one.
+    /// An empty home, on PostgreSQL if there is one.
     pub(crate) fn new() -> Self {
         let mut home = Self::sqlite();
         if let Ok(server) = std::env::var("DOORWARD_TEST_POSTGRES") {
@@ -50,7 +50,7 @@ impl Home {
         self
     }
 
-    /// What a variable is set to; the last word counts.
+    /// The value of a variable; the last one counts.
     pub(crate) fn variable(&self, name: &str) -> String {
         self.environment
             .iter()
@@ -88,8 +88,8 @@ impl Home {
         Run { code: output.status.code(), out: text(output.stdout), err: text(output.stderr) }
     }
 
-    /// Runs a command after a shell has mounted something, in a view of the files that nobody else has, and with a variable
-    /// more; `None`, said aloud, if this machine allows no such view.
+    /// Runs a command after a shell has mounted something, in a private view of the files, with one more variable. If
+    /// this machine allows no such view, prints that and returns `None`.
     pub(crate) fn run_mounted(&self, prepared: &str, variable: &str, arguments: &[&str]) -> Option<Run> {
         let unshare = |script: &str| {
             let mut command = self.command(arguments);
@@ -113,8 +113,8 @@ impl Home {
         Some(Run { code: output.status.code(), out: text(output.stdout), err: text(output.stderr) })
     }
 
-    /// Starts a server whose data folder is a small disk of its own, of so many megabytes; `None`, said aloud, if this
-    /// machine allows no such view of the files.
+    /// Starts a server whose data folder is a small disk of its own, of this many megabytes. If this machine allows no
+    /// such view of the files, prints that and returns `None`.
     pub(crate) fn serve_on_a_disk(&self, megabytes: u32, arguments: &[&str]) -> Option<Server> {
         self.run_mounted("true", "A=b", &["completions", "bash"])?;
         let arguments = [&["serve", "--listen", "127.0.0.1:0"], arguments].concat();
@@ -150,7 +150,8 @@ impl Home {
         Run { code: output.status.code(), out: text(output.stdout), err: text(output.stderr) }
     }
 
-    /// Runs a copy of the program as another user, with a variable more; `None`, said aloud, if that user cannot come here.
+    /// Runs a copy of the program as another user, with one more variable. If that user can't reach the folder, prints
+    /// that and returns `None`.
     pub(crate) fn run_as(&self, user: u32, variable: &str, arguments: &[&str]) -> Option<Run> {
         let program = self.path().join("doorward");
         if !program.exists() {
@@ -169,7 +170,7 @@ impl Home {
         Some(Run { code: output.status.code(), out: text(output.stdout), err: text(output.stderr) })
     }
 
-    /// The program in this home, with none of the variables of who runs the tests.
+    /// The program in this home, with none of the environment of the test run.
     pub(crate) fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_doorward"));
         let theirs = |name: &str| name.starts_with("DOORWARD") || name.starts_with("JWT_");
@@ -228,7 +229,7 @@ pub(crate) fn asked(server: &str, sql: &str) -> String {
     })
 }
 
-/// What came of a command.
+/// The result of a command.
 #[derive(Debug)]
 pub(crate) struct Run {
     pub(crate) code: Option<i32>,
@@ -237,20 +238,20 @@ pub(crate) struct Run {
 }
 
 impl Run {
-    /// All is well; gives what it said.
+    /// Asserts success; returns the output.
     #[track_caller]
     pub(crate) fn ok(self) -> String {
         assert_eq!((self.code, self.err.as_str()), (Some(0), ""), "{self:?}");
         self.out
     }
 
-    /// All is well, and it speaks JSON and nothing else.
+    /// Asserts success, and that the output is only JSON.
     #[track_caller]
     pub(crate) fn json(self) -> Value {
         serde_json::from_str(&self.ok()).unwrap()
     }
 
-    /// It says `error:` with this, then `hint:` with that, and nothing else.
+    /// Asserts that it prints `error:` with this, then `hint:` with that, and nothing else.
     #[track_caller]
     pub(crate) fn fails(self, problem: &str, hint: &str) {
         assert_eq!((self.code, self.out.as_str()), (Some(1), ""), "{self:?}");
@@ -264,7 +265,7 @@ impl Run {
     }
 }
 
-/// A running server. It is killed where a test forgets it.
+/// A running server. It is killed if a test forgets it.
 pub(crate) struct Server {
     child: Child,
     pub(crate) address: String,
@@ -313,7 +314,7 @@ impl Server {
         rustix::process::kill_process(Pid::from_child(&self.child), signal).unwrap();
     }
 
-    /// Stops it in order; gives all that it said since, output and log.
+    /// Stops it gracefully; returns all that it has printed since, output and log.
     pub(crate) fn stop(mut self) -> String {
         self.signal(Signal::TERM);
         assert_eq!(self.code(), Some(0));
@@ -325,7 +326,7 @@ impl Server {
         self.child.wait().unwrap().code()
     }
 
-    /// Gone without a word, as after a power cut.
+    /// Kills it, as a power cut would.
     pub(crate) fn kill(mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
@@ -345,7 +346,7 @@ impl Server {
         send(&self.address, "POST", path, token, Some(body)).unwrap()
     }
 
-    /// Sends the same request over and over, on a few connections that stay open; gives how many answers came.
+    /// Sends the same request over and over, on a few connections that stay open; returns how many answers came.
     pub(crate) fn flood(&self, request: &str, times: usize) -> usize {
         const CONNECTIONS: usize = 4;
         const AT_ONCE: usize = 50;
@@ -381,7 +382,7 @@ impl Server {
         self.post("/login", "", json!({ "email": format!("{name}@example.org"), "password": PASSWORD }))
     }
 
-    /// Registers somebody; gives the answer with the tokens.
+    /// Registers a user; returns the answer with the tokens.
     pub(crate) fn register(&self, name: &str) -> Answer {
         let email = format!("{name}@example.org");
         let answer =
@@ -443,7 +444,7 @@ pub(crate) fn lines(stream: impl Read + Send + 'static) -> Receiver<String> {
 #[derive(Debug)]
 pub(crate) struct Answer {
     pub(crate) status: u16,
-    /// `X-Request-Id`, where it has one.
+    /// `X-Request-Id`, if it has one.
     pub(crate) request_id: String,
     pub(crate) body: Value,
 }

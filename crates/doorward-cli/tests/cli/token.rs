@@ -130,7 +130,7 @@ fn a_foreign_token_fails_at_its_key_and_nothing_is_asked_of_the_store() {
     assert_eq!((run.code, &said["code"]), (Some(1), &"token_invalid".into()));
 }
 
-/// Such a token as other programs write.
+/// A token as other programs write it.
 fn foreign(header: &str) -> String {
     let encode = |text: &str| base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(text);
     format!("{}.{}.{}", encode(header), encode(r#"{"sub":"1","iat":1700000000,"exp":1700003600}"#), "c2ln")

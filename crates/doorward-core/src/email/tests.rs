@@ -119,7 +119,7 @@ fn p07_a_second_address_that_displays_the_same_is_refused() {
         "\u{FB01}ne@example.com",              // ligature fi
         "\u{1D41A}da@example.com",             // mathematical bold a
         "ad\u{AA}@example.com",                // feminine ordinal
-        "\u{1D41A}\u{1D41B}@example.com",      // mathematical from end to end
+        "\u{1D41A}\u{1D41B}@example.com",      // mathematical throughout
         "ada\u{B2}@example.com",               // superscript two
         "ada\u{661}@example.com",              // Arabic one
     ] {
@@ -141,7 +141,7 @@ fn p07_a_second_address_that_displays_the_same_is_refused() {
         let typed = format!("a{invisible}da@example.com");
         assert_eq!(Email::parse(&typed), Err(EmailError::LocalPart), "{typed:?}");
     }
-    // A look-alike domain is another domain, and shows that it is.
+    // A look-alike domain is another domain, and is shown as such.
     assert_eq!(canonical("ada@ex\u{430}mple.com"), "ada@xn--exmple-4nf.com");
 }
 

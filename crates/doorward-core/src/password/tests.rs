@@ -92,7 +92,7 @@ fn p08_common_passwords_name_and_email_are_refused_in_any_case() {
     {
         assert_eq!(judge(email), Err(PasswordError::Email), "{email:?}");
     }
-    // Equal, not contained: a longer password with a common word in it is no common password.
+    // Equal, not contained: a longer password that contains a common word is not a common password.
     assert_eq!(judge("password of ada.mueller"), Ok(()));
 }
 

@@ -64,7 +64,7 @@ fn bcrypt_agrees_with_every_known_answer() {
             let Ok(Stored::Bcrypt(parsed)) = Stored::parse(stored) else { panic!("{stored}") };
             assert_eq!(bcrypt_digest(password, &parsed), parsed.digest, "{stored}");
             assert_eq!(Stored::Bcrypt(parsed).to_string(), *stored);
-            // The primitive cuts at 72 bytes; we don't let it (attacks P01 and P02).
+            // The primitive cuts at 72 bytes; we don't allow that (attacks P01 and P02).
             assert_eq!(answer, Ok(fits_bcrypt(password)), "{stored}");
         } else {
             counts[if result == "invalid" { 1 } else { 2 }] += 1;
@@ -157,7 +157,7 @@ fn p01_what_bcrypt_would_cut_is_argon2id_and_counts_to_its_last_byte() {
     let exact = hashed(&head, &BCRYPT);
     assert!(exact.starts_with("$2b$") && matches(&head, &exact));
     assert!(!matches(&format!("{head}x"), &exact));
-    // Made elsewhere, by a bcrypt that cut 80 bytes to 72: nobody knows which 80 they were.
+    // Made elsewhere, by a bcrypt that cut 80 bytes to 72: nobody can say which 80 they were.
     let cut = bcrypt::hash_with_salt("p".repeat(80), 4, SALT).unwrap().to_string();
     assert!(matches(&"p".repeat(72), &cut) && !matches(&"p".repeat(80), &cut));
 }
@@ -173,7 +173,7 @@ fn p02_a_nul_ends_no_password() {
     let stored = hashed("abc\0defgh", &BCRYPT);
     assert!(stored.starts_with("$argon2id$") && matches("abc\0defgh", &stored));
     assert!(!matches("abc\0xyzuv", &stored) && !matches("abc", &stored) && !matches("abc\0", &stored));
-    // No bcrypt hash, ours or another's, is opened by a password with a NUL.
+    // No password with a NUL matches a bcrypt hash, ours or another's.
     let plain = hashed("abc", &BCRYPT);
     assert!(matches("abc", &plain) && !matches("abc\0", &plain) && !matches("abc\0abc", &plain));
 }
@@ -208,8 +208,8 @@ fn p04_sign_extension_hashes_and_malformed_ones_are_errors() {
         "$argon2id$v=19$m=64,t=1,p=1$$",
         "$2b$+4$CCCCCCCCCCCCCCCCCCCCC.h87NWu/js59XXaIj1hDyHxnjw7MJ5K6",
         "$2b$ 4$CCCCCCCCCCCCCCCCCCCCC.h87NWu/js59XXaIj1hDyHxnjw7MJ5K6",
-        "$2b$04$CCCCCCCCCCCCCCCCCCCCC/h87NWu/js59XXaIj1hDyHxnjw7MJ5K6", // loose bits after the salt
-        "$2b$04$CCCCCCCCCCCCCCCCCCCCC.h87NWu/js59XXaIj1hDyHxnjw7MJ5K7", // loose bits after the digest
+        "$2b$04$CCCCCCCCCCCCCCCCCCCCC/h87NWu/js59XXaIj1hDyHxnjw7MJ5K6", // stray bits after the salt
+        "$2b$04$CCCCCCCCCCCCCCCCCCCCC.h87NWu/js59XXaIj1hDyHxnjw7MJ5K7", // stray bits after the digest
         "$2b$04$CCCCCCCCCCCCCCCCCCCCC.h87NWu/js59XXaIj1hDyHxnjw7MJ5K\u{E9}",
         &"\u{20AC}".repeat(20),
         &good[1..],
@@ -309,7 +309,7 @@ fn p17_a_hash_is_renewed_upwards_only() {
     );
     assert!(renews(argon2_policy(19_456, 2), argon2_policy(65_536, 3)));
     assert!(!renews(argon2_policy(65_536, 3), argon2_policy(19_456, 2)));
-    // More passes for less memory, or more memory for less work, is no step up.
+    // More passes for less memory, or more memory for less work, is not an upgrade.
     assert!(!renews(argon2_policy(47_104, 1), argon2_policy(19_456, 3)));
     assert!(!renews(argon2_policy(12_288, 4), argon2_policy(47_104, 1)));
 
@@ -322,7 +322,7 @@ fn p17_a_hash_is_renewed_upwards_only() {
             "{stored}"
         );
     }
-    // Foreign and below anything that we would make: bcrypt is a step up.
+    // Foreign and weaker than anything that we would make: bcrypt is an upgrade.
     assert!(renews(&dummy_hash(&ARGON2ID), &bcrypt_policy(10)));
     assert!(
         !renews("*0", &bcrypt_policy(10))
@@ -360,7 +360,8 @@ fn e01_a_guess_that_bcrypt_would_cut_takes_as_long_as_any() {
     };
     let short = password("a wrong guess");
     for long in ["x".repeat(100), "x".repeat(1_024), "nul\0inside".to_owned()] {
-        // A refusal without the work is thousands of times faster, so it never comes near; a busy machine sometimes does.
+        // A refusal without the work is thousands of times faster, so it never comes near this; a busy machine
+        // sometimes does.
         let long = password(&long);
         assert!((0..20).any(|_| 2 * once(&long) > once(&short)));
     }

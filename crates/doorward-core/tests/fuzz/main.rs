@@ -1,4 +1,4 @@
-//! Every parser against bytes that nobody would send: see runner.rs for how, properties.rs for what must hold.
+//! Every parser against hostile bytes: see runner.rs for how, properties.rs for what must hold.
 //!
 //! `FUZZ_SECONDS=60 cargo test -p doorward-core --test fuzz` runs each for a minute instead of a second. The same
 //! properties are targets of cargo-fuzz in `fuzz/`.

@@ -1,5 +1,5 @@
-//! What must hold of every parser of core, whatever the bytes: no panic, one spelling, and what is read is written back
-//! as it was. Shared with the targets of cargo-fuzz.
+//! What must hold for every parser of core, whatever the bytes: no panic, one spelling, and what is read is written
+//! back unchanged. Shared with the targets of cargo-fuzz.
 
 use std::sync::LazyLock;
 use std::time::Duration;
@@ -53,7 +53,7 @@ fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
 
-/// Only the tokens that were issued pass, in their one spelling; and the explanation says the same as the check.
+/// Only the issued tokens are accepted, in their one spelling; and the explanation agrees with the check.
 pub(crate) fn access_token(bytes: &[u8]) {
     let (text, signed, expected) = (text(bytes), &*SIGNED, expected());
     let verified = token::verify(&text, &signed.keys, &expected, NOW);
@@ -73,7 +73,7 @@ pub(crate) fn jws(bytes: &[u8]) {
     }
 }
 
-/// What is read of a set is published, and what is published is read again as the same.
+/// Whatever is read from a set is published, and whatever is published is read again as the same.
 pub(crate) fn jwks(bytes: &[u8]) {
     let text = text(bytes);
     if let Ok(set) = KeySet::from_jwks(&text) {
@@ -125,7 +125,7 @@ pub(crate) fn email(bytes: &[u8]) {
     assert_eq!(email.as_str(), format!("{}@{}", email.local_part(), email.domain()));
 }
 
-/// A name stays as it was shown.
+/// A name is shown unchanged.
 pub(crate) fn display_name(bytes: &[u8]) {
     let Ok(name) = DisplayName::parse(&text(bytes)) else { return };
     assert_eq!(DisplayName::parse(name.as_str()), Ok(name.clone()));
@@ -138,7 +138,7 @@ pub(crate) fn password_hash(bytes: &[u8]) {
     let text = text(bytes);
     let password = Password::new("a door is a promise").unwrap();
     match password_hash::describe(&text) {
-        // Its work is bounded by ceilings that have their own tests: too much of it for here.
+        // Its work is bounded by ceilings that have their own tests: too much for here.
         Ok(description) => assert!(description.to_string().len() < 100),
         Err(error) => {
             assert_eq!(password_hash::verify(&password, &text, &mut Scratch::default()), Err(error));
@@ -146,7 +146,7 @@ pub(crate) fn password_hash(bytes: &[u8]) {
     }
 }
 
-/// A password, a name and an address on one line each: what is set is neither of the two, whatever the case.
+/// A password, a name and an address on one line each: the password that is set is neither of the two, ignoring case.
 pub(crate) fn password_policy(bytes: &[u8]) {
     let text = text(bytes);
     let mut lines = text.splitn(3, '\n');

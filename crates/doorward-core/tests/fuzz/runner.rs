@@ -65,7 +65,7 @@ const PIECES: &[&str] = &[
     "a",
 ];
 
-/// Runs `property` on the seeds as they are, and then for `FUZZ_SECONDS` (1) on what comes of them.
+/// Runs `property` on the seeds unchanged, and then for `FUZZ_SECONDS` (1) on mutations of them.
 pub(crate) fn fuzz(seeds: Vec<String>, property: impl Fn(&[u8])) {
     let seconds = std::env::var("FUZZ_SECONDS").map_or(1, |text| text.parse().expect("a number of seconds"));
     seeds.iter().for_each(|seed| property(seed.as_bytes()));
@@ -111,7 +111,7 @@ fn inputs(seeds: Vec<String>) -> impl Strategy<Value = Vec<u8>> {
     );
     let pieces: Vec<_> = PIECES.iter().map(|piece| (*piece).to_owned()).chain(seeds).collect();
     let built = vec(select(pieces.clone()), 0..24).prop_map(|pieces| pieces.concat().into_bytes());
-    // What is quadratic shows here.
+    // Quadratic behaviour shows here.
     let large = (select(pieces), 1_000..70_000_usize).prop_map(|(piece, size)| {
         piece.bytes().cycle().take(if piece.is_empty() { 0 } else { size }).collect()
     });

@@ -1,10 +1,10 @@
-//! Modules beside each other use each other without a circle: on every floor of every crate, and within each folder.
+//! Modules beside each other don't use each other in a circle: on every floor of every crate, and within each folder.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::sources::{Modules, Source, sources, uses};
 
-/// `args` lists the commands, and the commands take what is said for all of them: clap's own shape.
+/// `args` lists the commands, and the commands take the arguments common to all: clap's own shape.
 const ALLOWED: [(&str, &str, &str); 1] = [("doorward-cli", "args", "commands")];
 
 /// For each folder (a module's path), which of its modules uses which.
@@ -29,7 +29,7 @@ fn arrows(krate: &str, sources: &[Source]) -> Arrows {
     all
 }
 
-/// What is left of these arrows where everything is taken away that stands in no circle.
+/// The arrows that are left after removing everything outside of a circle.
 fn circles(mut arrows: BTreeMap<String, BTreeSet<String>>) -> BTreeMap<String, BTreeSet<String>> {
     loop {
         let uses: BTreeSet<_> = arrows.keys().cloned().collect();

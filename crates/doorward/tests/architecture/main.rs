@@ -1,4 +1,4 @@
-//! Reads the sources and fails where an arrow points upward: between the crates, and within this one.
+//! Reads the sources and fails if an arrow points upward: between the crates, and within this one.
 //!
 //! ARCHITECTURE.md draws the same map for people.
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
@@ -51,10 +51,10 @@ const FLOORS: [&[&str]; 6] = [
         "texts",
     ],
 ];
-/// The face of the crate joins all floors, and so does the server of the tests.
+/// The crate's root joins all floors, and so does the server of the tests.
 const BESIDE: [&str; 2] = ["", "testing"];
 
-/// The floor of a path such as `web::client` or `users::User`; `None` for the crate's face.
+/// The floor of a path such as `web::client` or `users::User`; `None` for the crate's root.
 fn floor(path: &str) -> Option<usize> {
     let first = path.split("::").next().unwrap();
     FLOORS.iter().position(|floor| floor.contains(&first))
@@ -97,7 +97,7 @@ fn a_file_uses_its_own_floor_and_those_below() {
     for source in sources("doorward") {
         let (Some(own), path) = (floor(&source.module()), &source.path) else { continue };
         for used in uses(&source) {
-            // The face itself re-exports from all floors: only `router` is named by it, by who serves.
+            // The root itself re-exports from all floors; only `serve` uses a name of it, `router`.
             match floor(&used) {
                 Some(other) if other < own => upward.push(format!("{path} uses {used}")),
                 None if own > 0 || used != "router" => upward.push(format!("{path} uses crate::{used}")),

@@ -11,7 +11,7 @@ pub(crate) struct Source {
 }
 
 impl Source {
-    /// Its module, as `web::client`; empty for the root of the crate.
+    /// Its module, such as `web::client`; empty for the root of the crate.
     pub(crate) fn module(&self) -> String {
         let path = self.path.trim_end_matches(".rs");
         let path = path.strip_suffix("/mod").unwrap_or(path);
@@ -45,14 +45,14 @@ fn files(folder: &Path) -> Vec<PathBuf> {
     paths.flat_map(|path| if path.is_dir() { files(&path) } else { vec![path] }).collect()
 }
 
-/// Tests stand at the end of a file.
+/// Tests are at the end of a file.
 fn code_of(text: &str) -> String {
     let before_tests = text.split("#[cfg(test)]\nmod tests").next().unwrap();
     let lines = before_tests.lines().filter(|line| !line.trim_start().starts_with("//"));
     lines.flat_map(|line| [line, "\n"]).collect()
 }
 
-/// What a file names, each as a path from the root of its crate: `web::client::Client`.
+/// The names in a file, each as a path from the root of its crate: `web::client::Client`.
 pub(crate) fn uses(source: &Source) -> BTreeSet<String> {
     let (code, mut found) = (source.code.as_str(), BTreeSet::new());
     for start in ["crate::", "super::", "self::"] {
@@ -139,7 +139,7 @@ fn included(source: &Source) -> Vec<String> {
     texts.map(module).collect()
 }
 
-/// The modules of a crate, and what each of them hands on from its submodules.
+/// The modules of a crate, and what each of them re-exports from its submodules.
 pub(crate) struct Modules {
     names: BTreeSet<String>,
     handed_on: BTreeMap<String, String>,
@@ -170,7 +170,7 @@ impl Modules {
         Self { names, handed_on }
     }
 
-    /// The module that a path leads to: where the thing is made, not where it is handed on.
+    /// The module that a path leads to: where the item is defined, not where it is re-exported.
     pub(crate) fn of_path(&self, path: &str) -> String {
         let mut path = path.to_owned();
         for _ in 0..8 {

@@ -1,4 +1,4 @@
-//! What one user or admin does fills neither the audit log nor the disk (attack X10).
+//! The acts of one user or admin fill neither the audit log nor the disk (attack X10).
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -15,7 +15,7 @@ async fn entries(site: &Site) -> i64 {
     crate::reading::one(site, "SELECT CAST(COUNT(*) AS BIGINT) FROM audit", Vec::new()).await
 }
 
-/// What every write to the database changes: the write-ahead log of SQLite, the versions of the rows of PostgreSQL.
+/// What every write to the database changes: SQLite's write-ahead log, PostgreSQL's row versions.
 async fn written(site: &Site) -> Vec<u8> {
     if site.app.settings.database.is_none() {
         let log: PathBuf = site.app.settings.data.join("doorward.db-wal");
@@ -179,7 +179,7 @@ async fn x10_one_users_acts_are_limited_and_their_endings_are_not() {
         assert_eq!(answer.header("retry-after"), Some("60"));
     }
     assert_eq!(entries(&site).await, before);
-    // Nobody else's, and no act of another kind: who stole a token keeps its owner from nothing.
+    // Not another user's, and no act of another kind: a thief of a token keeps its owner from nothing.
     rename(&ben, 0).await.is_ok();
     login().await.is_ok();
     ada.refresh().await.is_ok();
@@ -255,7 +255,7 @@ fn waits_for_room(answer: &Answer, asked: &str) {
     assert!(answer.set_cookies().is_empty(), "{asked}");
 }
 
-/// What goes on where the disk is nearly full; everything else that isn't a GET doesn't.
+/// What goes on while the disk is nearly full; everything else that isn't a GET doesn't.
 const GOES_ON: [(&str, &str); 16] = [
     ("POST", "/introspect"),
     ("POST", "/logout"),

@@ -1,4 +1,4 @@
-//! What the verification standard asks for and no row of the attack list does.
+//! Requirements of the verification standard that no row of the attack list covers.
 
 use std::path::Path;
 

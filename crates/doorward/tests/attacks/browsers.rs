@@ -1,4 +1,4 @@
-//! O: where a browser is sent, who may frame, read or keep what it gets, and what is drawn in it.
+//! O: where a browser is redirected, who may frame, read or keep an answer, and what a page renders.
 
 use doorward::testing::{Answer, PASSWORD, Site, Visitor};
 use doorward_core::Mode;
@@ -18,7 +18,7 @@ fn encoded(text: &str) -> String {
     url::form_urlencoded::byte_serialize(text.as_bytes()).collect()
 }
 
-/// Sees that a sign-in with this `return_to`, and a visit of somebody who is signed in, go to the default page.
+/// Checks that a sign-in with this `return_to`, and a visit of a signed-in user, go to the default page.
 async fn goes_home(site: &Site, back: &str) {
     let browser = site.visitor();
     let fields = [("email", "ada@example.org"), ("password", PASSWORD), ("return_to", back)];
@@ -291,7 +291,7 @@ async fn o08_nothing_of_a_user_is_kept_or_served_under_another_name() {
 
 #[tokio::test]
 async fn o09_what_people_write_is_drawn_as_text() {
-    // Opens an element and closes an attribute of either kind, wherever it is drawn without care.
+    // Opens an element and closes an attribute of either kind, if it is rendered without escaping.
     const DRAWN: &str = "zq<img9 src=x onerror=zq()>\"zq='zq'>`zq`{{7*7}}${7*7}</title></script>";
     let site = Site::new().await;
     let admin = site.admin("ada").await;
@@ -326,7 +326,7 @@ async fn o09_what_people_write_is_drawn_as_text() {
     assert!(pages > 50, "only {pages} pages were looked at");
 }
 
-/// Sees that nothing of what was written is markup; says whether it was a page.
+/// Checks that none of the text became markup; returns whether it was a page.
 #[track_caller]
 fn is_text(answer: &Answer, path: &str) -> bool {
     assert!(!answer.status.is_server_error(), "{path}: {}", answer.status);

@@ -1,4 +1,4 @@
-//! C: what a page of another site makes a browser send, on every route that changes something, in every mode.
+//! C: requests that a page of another site causes, on every route that changes something, in every mode.
 
 use doorward::testing::{Answer, PASSWORD, Site, Visitor};
 use doorward_core::Mode;
@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use crate::authorisation::routes::{Route, routes};
 use crate::support::state;
 
-/// The routes that change something, with ids of nobody in their paths.
+/// The routes that change something, with unknown ids in their paths.
 fn changing() -> impl Iterator<Item = (Method, String)> {
     let changes = |route: &Route| route.method != "GET";
     routes().into_iter().filter(changes).map(|route| {
@@ -18,7 +18,7 @@ fn changing() -> impl Iterator<Item = (Method, String)> {
     })
 }
 
-/// Routes that do their work without a body, up to their id. The logout refuses nobody, whatever comes with it.
+/// Routes that do their work without a body, up to their id. The logout refuses nobody, whatever is sent.
 const READ_NO_BODY: [&str; 9] = [
     "/logout",
     "/logout/all",
@@ -41,7 +41,7 @@ async fn sent(visitor: &Visitor, (method, path): (&Method, &str), headers: &[(&s
     visitor.send(request, body.to_string()).await
 }
 
-/// Sees that no route lets this request change anything, whatever the credential, and that no cookie is lost.
+/// Checks that no route lets this request change anything, with any credential, and that no cookie is lost.
 async fn are_refused(site: &Site, headers: &[&[(&str, &str)]]) {
     let mut signed_in = vec![site.visitor()];
     for mode in Mode::ALL {
@@ -111,7 +111,7 @@ async fn c06_a_program_that_keeps_cookies_sends_neither_and_passes() {
     let site = Site::new().await;
     let ada = site.logged_in_by("ada", Mode::Session).await;
     renamed(&ada, &Method::PATCH, "/profile", &[]).await.is_ok();
-    // What keeps a browser of old from it: the cookie stays at home, and on every cookie it says so.
+    // What protects an old browser: the cookie is not sent, since every cookie has `SameSite`.
     let login = site
         .visitor()
         .post("/login", json!({ "email": "ada@example.org", "password": PASSWORD, "mode": "cookie" }))
@@ -148,7 +148,7 @@ async fn c07_an_origin_is_ours_letter_for_letter_or_not_at_all() {
     renamed(&ada, &Method::PATCH, "/profile", &app).await.is_ok();
 }
 
-/// A change of the name, with these headers in the place of any others of their names.
+/// A change of the name, with these headers replacing any others of their names.
 async fn renamed(visitor: &Visitor, method: &Method, path: &str, headers: &[(&str, &str)]) -> Answer {
     let mut request = visitor.request(method.clone(), path).header(header::CONTENT_TYPE, "application/json");
     for (name, value) in headers {
@@ -175,7 +175,7 @@ async fn are_refused_at(site: &Site, misses: &[[(&str, &str); 2]]) {
 const HTTPS: [(&str, &str); 1] = [("public_url", "https://accounts.example.com")];
 const PLAIN: [(&str, &str); 2] = [("public_url", "http://door.test:8080"), ("http.plain", "true")];
 
-/// As a browser sends a form of ours that says its origin, and no fetch metadata.
+/// As a browser sends one of our forms: with its origin, and without fetch metadata.
 async fn form(visitor: &Visitor, path: &str, (host, origin): (&str, &str), fields: &str) -> Answer {
     let request = visitor
         .request(Method::POST, path)
@@ -239,7 +239,7 @@ async fn x22_a_hidden_origin_is_refused_whatever_else_the_browser_says() {
     }
 }
 
-/// A browser that opens a page names no origin, so a GET that changes something is refused to everybody who does.
+/// A browser that opens a page sends no origin, so a GET that changes something is refused to callers who do.
 #[tokio::test]
 async fn x22_no_get_changes_anything_for_a_hidden_or_foreign_origin() {
     let reads = || routes().into_iter().filter(|route| route.method == "GET" && route.path != "/revocations");
@@ -272,8 +272,8 @@ async fn x22_no_get_changes_anything_for_a_hidden_or_foreign_origin() {
             assert_eq!(state(&site).await, before, "{headers:?}");
             ada.get("/profile").await.is_ok();
         }
-        // As a person opens it, also from a page of another site: cookies that come from there could be planted over plain
-        // http, and don't count.
+        // As a person opens it, also from a page of another site. Cookies from there could be planted over plain http,
+        // and don't count.
         let in_the_clear = settings == PLAIN;
         for from in ["same-origin", "none", "cross-site"] {
             let ada = site.logged_in_by("ada", Mode::Cookie).await;
@@ -310,8 +310,8 @@ async fn c08_a_second_sign_in_leaves_one_credential_in_the_browser() {
     }
 }
 
-/// Only a route that reads no body can do its work whatever comes with it; a browser sends it nothing without a preflight
-/// that the checks above refuse.
+/// Only a route that reads no body can do its work with any body; a browser sends it nothing without a preflight that
+/// the checks above refuse.
 #[tokio::test]
 async fn c09_a_body_of_another_type_is_read_by_nobody() {
     let site = Site::new().await;

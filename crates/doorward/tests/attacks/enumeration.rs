@@ -1,5 +1,5 @@
-//! Section E: who has an account, and other things that answers must not tell; the limits on guesses (rule 8), and the
-//! audit log (rule 12).
+//! Section E: who has an account, and other things that answers must not reveal; the limits on guesses (rule 8), and
+//! the audit log (rule 12).
 
 mod answers;
 mod audit;

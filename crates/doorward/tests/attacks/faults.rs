@@ -1,5 +1,5 @@
-//! Every call of the store fails once, in every request that there is: nothing is half done, nobody is let in, and what was
-//! answered as done is done.
+//! Every call of the store fails once, in every request. Nothing is half done, nobody is let in, and what was answered
+//! as done is done.
 
 mod scene;
 
@@ -15,7 +15,7 @@ use scene::{AUDIT, Scene, requests};
 /// More statements than any request has.
 const MOST: usize = 100;
 
-/// What a request did: the store, whether a password changed, and who is in.
+/// The effect of a request: the store, whether a password changed, and whose credentials work.
 #[derive(PartialEq, Eq, Debug, Clone)]
 struct Outcome {
     stored: String,
@@ -35,7 +35,7 @@ async fn outcome(scene: &Scene, hashes_before: &str) -> Outcome {
     }
 }
 
-/// What ends something, which is done even without its entry in the audit log (attack X10).
+/// Acts that end something, which are done even without their entry in the audit log (attack X10).
 const ENDS: [&str; 12] = [
     "POST /logout",
     "POST /password/reset",
@@ -52,7 +52,7 @@ const ENDS: [&str; 12] = [
 ];
 
 impl Outcome {
-    /// Whether it is this outcome but for entries of the audit log that are missing.
+    /// Whether it is this outcome except for missing entries of the audit log.
     fn lacks_entries_of(&self, whole: &Self) -> bool {
         let (ours, audited) = self.stored.split_at(self.stored.find(AUDIT).unwrap());
         let (theirs, expected) = whole.stored.split_at(whole.stored.find(AUDIT).unwrap());
@@ -71,7 +71,7 @@ fn opens(answer: &Answer) -> bool {
     answer.status.is_success() || answer.status.is_redirection()
 }
 
-/// Sees that an answer that is none hands out nothing.
+/// Checks that a failed answer hands out nothing.
 #[track_caller]
 fn gives_nothing(answer: &Answer, asked: &str) {
     // To a proxy any failure is a denial.
@@ -85,8 +85,8 @@ fn gives_nothing(answer: &Answer, asked: &str) {
     }
 }
 
-/// Lets the n-th call meet the fault, for every n of every request, and gives each answer and what was done to `see`,
-/// beside the outcomes of doing nothing and of the request where all goes well. Says how many were met.
+/// Lets the n-th call meet the fault, for every n of every request. Passes each answer and its effect to `see`, with
+/// the effects of doing nothing and of the undisturbed request. Returns how many were met.
 async fn each(fault: Fault, see: impl Fn(&str, Option<&Answer>, &Outcome, (&Outcome, &Outcome))) -> usize {
     let mut met = 0;
     for route in routes() {
@@ -94,7 +94,7 @@ async fn each(fault: Fault, see: impl Fn(&str, Option<&Answer>, &Outcome, (&Outc
             let mut scene = Scene::of(route, &body).await;
             let mut hashes = scene.hashes().await;
             let before = outcome(&scene, &hashes).await;
-            // What belongs to the scenes ends with them: in the middle of the next one it would be taken for its own.
+            // Everything of a scene ends with it: during the next one it would count as that one's.
             let (mut seen, mut spent) = (Vec::new(), Vec::new());
             let after = loop {
                 let asked = format!("{} {} {body} ({fault:?} at {})", route.method, route.path, seen.len());
@@ -106,7 +106,7 @@ async fn each(fault: Fault, see: impl Fn(&str, Option<&Answer>, &Outcome, (&Outc
                 }
                 assert!(seen.len() < MOST, "{asked}: still met");
                 if fault == Fault::LosesItsAnswer {
-                    // The database is elsewhere then, and is followed as other nodes' writes are.
+                    // The database is elsewhere then, and is followed as if other nodes wrote.
                     scene.site.app.follow().await.unwrap();
                 }
                 let outcome = outcome(&scene, &hashes).await;
@@ -131,7 +131,7 @@ fn went_well(route: Route, answer: &Answer, asked: &str) {
     assert!(opens(answer) || is_form, "{asked}: without a fault: {} {}", answer.status, answer.text());
 }
 
-/// The answer; none where the client hangs up while its call is held.
+/// The answer; none if the client hangs up while its call is held.
 async fn answer(scene: &Scene, fault: Fault) -> Option<Answer> {
     if fault != Fault::IsHeld {
         return Some(scene.act().await);
@@ -144,7 +144,7 @@ async fn answer(scene: &Scene, fault: Fault) -> Option<Answer> {
         () = faults.reached() => None,
     };
     faults.release();
-    // What changes something goes on to its end without its client.
+    // A change goes on to its end without its client.
     let done = async {
         while tasks() > before {
             tokio::task::yield_now().await;
@@ -201,8 +201,8 @@ async fn h11_a_client_that_hangs_up_at_any_call_leaves_all_or_nothing() {
     assert!(met > 50, "only {met} calls were held");
 }
 
-/// The session was ended by another process, and this one doesn't know it yet: routes that ask the store refuse it, and so
-/// they do when the store fails.
+/// Another process has ended the session, and this one doesn't know it yet. Routes that ask the store refuse it, also
+/// if the store fails.
 #[tokio::test]
 async fn r06_a_store_that_fails_opens_no_route_that_would_refuse() {
     let (mut refusing, mut met) = (0, 0);

@@ -1,7 +1,7 @@
 //! Hostile texts, bodies and cookies through every field, body, query and cookie of every route.
 //!
-//! The routes are those of the table that a new route fails without; the names of fields and queries are read from the
-//! sources; which of them a route reads, it is asked. So a new one is covered without anybody thinking of it.
+//! The routes are those of the table that every new route must be in. The names of fields and queries are read from the
+//! sources, and each route is asked which of them it reads. So a new one is covered automatically.
 
 mod bodies;
 mod cookies;
@@ -19,14 +19,14 @@ use serde_json::{Map, Value, json};
 
 use crate::authorisation::routes::{Route, routes, sources};
 
-/// The big list of naughty strings, and a NUL, which PostgreSQL keeps in no text.
+/// The big list of naughty strings, and a NUL, which PostgreSQL can't store in text.
 fn naughty() -> Vec<String> {
     let list: Value = serde_json::from_str(include_str!("../data/blns.json")).unwrap();
     let texts = list["strings"].as_array().unwrap().iter().map(|text| text.as_str().unwrap().to_owned());
     texts.chain(["\0".into(), "a\0b".into(), "\u{feff}".into(), "%00".into()]).collect()
 }
 
-/// The first arguments of calls of these functions, where they are names, in the sources of the product.
+/// The first arguments of calls of these functions, if they are names, in the sources of the product.
 fn names(functions: &[&str]) -> BTreeSet<String> {
     let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
     names_in(["features", "web"].iter().flat_map(|folder| sources(&source.join(folder))), functions)
@@ -59,7 +59,7 @@ fn queries(route: &str) -> BTreeSet<String> {
     names
 }
 
-/// What stands quoted behind a `::<T>` and an opening parenthesis.
+/// The quoted text after a `::<T>` and an opening parenthesis.
 fn first_argument(rest: &str) -> Option<String> {
     let rest = match rest.strip_prefix("::<") {
         Some(generic) => generic.split_once(">(")?.1,
@@ -73,8 +73,8 @@ fn fields() -> BTreeSet<String> {
     names(&[".required", ".optional", ".optional_bool"])
 }
 
-/// What gets a request past all other fields, so that one can be tried alone. The current password is wrong: nothing that
-/// it would allow is done.
+/// Values that get a request past all other fields, so that one can be tried alone. The current password is wrong, so
+/// nothing that needs it is done.
 fn good(field: &str) -> Value {
     match field {
         "name" => json!("Ada"),
@@ -88,7 +88,7 @@ fn good(field: &str) -> Value {
     }
 }
 
-/// A route with a body that is good but for one field.
+/// A route with a body that is valid except for one field.
 #[derive(Debug, Clone)]
 struct Door {
     method: Method,
@@ -106,11 +106,11 @@ impl Door {
     }
 }
 
-/// A site where nobody is slowed down, an admin there, and a user in whose name nobody asks.
+/// A site without limits, an admin there, and a user whom no request acts for.
 struct House {
     site: Site,
     admin: Visitor,
-    /// Somebody whose other sessions may end: what stays of them in session mode needs no refresh.
+    /// A user whose other sessions may end: the rest of them in session mode need no refresh.
     other: Visitor,
     id: String,
 }
@@ -124,7 +124,7 @@ impl House {
         Self { site, admin, other, id }
     }
 
-    /// Whoever may call this route: the logout without a credential, which it would end.
+    /// An allowed caller of this route; for the logout one without a credential, which it would end.
     fn caller(&self, path: &str) -> Visitor {
         match path {
             _ if path.starts_with("/logout") => self.site.visitor(),
@@ -139,7 +139,7 @@ impl House {
         routes.map(|route| (route.method.parse().unwrap(), route.path.replace("{id}", &self.id))).collect()
     }
 
-    /// Every route that takes a body, with the fields that it names when they are of no kind that a field has.
+    /// Every route that takes a body, with the fields that it names when they have a type that no field has.
     async fn doors(&self) -> Vec<Door> {
         let mut doors = Vec::new();
         for (method, path) in self.routes(|route| route.method != "GET") {
@@ -154,7 +154,7 @@ impl House {
     }
 }
 
-/// Sees a clean answer: no failure of ours, a problem of the contract or a page, and nothing of the text as markup.
+/// Checks for a clean answer: no server error, a problem of the contract or a page, and nothing of the text as markup.
 #[track_caller]
 fn is_clean(answer: &Answer, text: &str) {
     assert!(!answer.status.is_server_error(), "{text:?}: {} {}", answer.status, answer.text());

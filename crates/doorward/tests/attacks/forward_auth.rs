@@ -1,4 +1,4 @@
-//! Section F and K05: what a client, a stranger or a fault can do to the answer that a proxy goes by.
+//! Section F and K05: what a client, a stranger or a fault can do to the answer that a proxy relies on.
 
 use axum::body::Body;
 use doorward::store::Fault;
@@ -23,7 +23,7 @@ async fn site() -> Site {
     .await
 }
 
-/// What a proxy says of a browser that opens a page.
+/// The headers that a proxy sends for a browser that opens a page.
 fn told() -> Headers<'static> {
     vec![
         ("x-forwarded-proto", "https"),
@@ -49,7 +49,7 @@ async fn ask(visitor: &Visitor, method: Method, headers: &[(&str, &str)]) -> Ans
     visitor.send(request, Body::empty()).await
 }
 
-/// Sees that the answer lets nobody through, and names nobody.
+/// Checks that the answer lets nobody through, and names nobody.
 #[track_caller]
 fn denies(answer: &Answer, status: u16, why: &str) {
     assert_eq!(answer.status.as_u16(), status, "{why}: {}", answer.text());

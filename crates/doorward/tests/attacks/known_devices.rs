@@ -1,5 +1,5 @@
-//! X11: strangers on the owner's network use up the guesses, and the owner's known device gets in all the same. It gives ten
-//! failures an hour at its own account and nothing else, and no answer tells whether an account knows a device.
+//! X11: strangers on the owner's network use up the guesses, and the owner's known device still gets in. It gives ten
+//! failures an hour at its own account and nothing else, and no answer reveals whether an account knows a device.
 
 use std::time::Duration;
 
@@ -53,7 +53,7 @@ async fn x11_the_owner_gets_in_a_hundred_times_of_a_hundred_under_fifty_guesses_
             }
             site.clock.advance(Duration::from_secs(1));
         }
-        // Who never signed in here waits like the strangers.
+        // A browser that never signed in here waits like the strangers.
         ada_tries(&site.visitor(), PASSWORD).await.is_refused("too_many_attempts");
     }
 }
@@ -135,10 +135,10 @@ async fn x11_a_device_has_ten_failures_an_hour_at_its_account_and_nothing_else()
     site.clock.advance(Duration::from_secs(360));
     storm(&site, 20, false).await;
     ada_tries(&ada.copy(), PASSWORD).await.is_ok();
-    // At another account it is nobody.
+    // At another account it has no effect.
     storm(&site, 150, true).await;
     tries(&ada.copy(), "ben@example.org", PASSWORD).await.is_refused("too_many_attempts");
-    // It opens nothing by itself.
+    // By itself it gives no access.
     let only_the_cookie = site.visitor();
     only_the_cookie.hold_cookie(COOKIE, &ada.cookie(COOKIE).unwrap());
     only_the_cookie.get("/profile").await.is_refused("token_missing");
@@ -248,7 +248,7 @@ async fn x11_a_reset_and_an_admins_sign_out_everywhere_void_all_devices_for_good
         }
         storm(&site, 20, false).await;
         ada_tries(&ada.copy(), password).await.is_refused("too_many_attempts");
-        // Nor does the next sign-in make the old secret good again.
+        // The next sign-in doesn't make the old secret valid again.
         let home = ada.from([198, 51, 100, 7]);
         ada_tries(&home, password).await.is_ok();
         ada_tries(&stolen, password).await.is_refused("too_many_attempts");
@@ -336,7 +336,7 @@ async fn x11_a_valid_invitation_gets_in_while_registration_is_used_up() {
         let body = register(&format!("new{n}"), &invite().await);
         site.visitor().post("/register", body).await.has_status(201);
     }
-    // One that is used, unknown or no invitation at all is limited like everybody, and costs no hash.
+    // An invitation that is used, unknown or malformed is limited like everybody, and costs no hash.
     let used = invite().await;
     site.visitor().post("/register", register("ben", &used)).await.has_status(201);
     let bound = admin.post("/admin/invitations", json!({ "email": "joan@example.org" })).await.json();
@@ -351,7 +351,7 @@ async fn x11_a_valid_invitation_gets_in_while_registration_is_used_up() {
     }
     elsewhere.post("/register", register("eve", bound)).await.is_refused("link_invalid");
     assert!(site.app.hashing.take_jobs().is_empty());
-    // Nor does an invitation find out without a limit which addresses are taken.
+    // An invitation can't find out without a limit which addresses are taken.
     let (curious, mut told) = (invite().await, 0);
     for _ in 0..60 {
         told += usize::from(site.visitor().post("/register", register("root", &curious)).await.status == 409);
@@ -371,7 +371,7 @@ async fn x11_clearing_the_limits_reaches_every_running_server() {
     ada_tries(&site.visitor(), PASSWORD).await.is_ok();
     let body = json!({ "name": "Ben", "email": "ben@example.org", "password": PASSWORD });
     site.visitor().post("/register", body).await.has_status(201);
-    // Once, and not at every look.
+    // Once, and not at every check.
     storm(&site, 20, false).await;
     site.app.follow().await.unwrap();
     ada_tries(&site.visitor(), PASSWORD).await.is_refused("too_many_attempts");

@@ -1,5 +1,5 @@
-//! The attack list, driven over HTTP: one test for each row, named after its id. `docs/coverage/attacks.md` says which
-//! test stands for which row, and which rows wait for which later part.
+//! The attack list over HTTP: one test for each row, named after its id. `docs/coverage/attacks.md` says which tests
+//! cover which row, and which rows wait for a later part.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,

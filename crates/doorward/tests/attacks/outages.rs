@@ -1,5 +1,5 @@
-//! What a store that fails must not open, and what it must not close: guesses stay counted, and for two minutes memory goes
-//! on answering.
+//! A failing store must not let anybody in, nor lock anybody out: guesses stay counted, and for two minutes memory
+//! still answers.
 
 use std::time::Duration;
 
@@ -11,11 +11,11 @@ use serde_json::{Value, json};
 
 const WRONG: &str = "a wrong password";
 
-/// Every door that compares a password, with this one.
+/// Every route that compares a password, with this one.
 fn doors(password: &str) -> [(Method, &'static str, Value); 5] {
     [
         (Method::POST, "/login", json!({ "email": "ada@example.org", "password": password })),
-        // Too short for the policy: told only after the right password.
+        // Too short for the policy: the answer says so only after the right password.
         (Method::POST, "/profile/password", json!({ "current_password": password, "new_password": "short" })),
         (
             Method::POST,
@@ -27,7 +27,7 @@ fn doors(password: &str) -> [(Method, &'static str, Value); 5] {
     ]
 }
 
-/// What this door answers to these passwords while the store takes no writes.
+/// This route's answers to these passwords while the store takes no writes.
 async fn answers(door: usize, passwords: impl Iterator<Item = &'static str>) -> Vec<String> {
     let site = Site::new().await;
     let ada = site.logged_in("ada").await;
@@ -54,7 +54,7 @@ async fn x09_while_the_store_takes_no_writes_right_and_wrong_passwords_are_answe
     }
 }
 
-/// Lets the n-th call of a guess fail, for each n: what was compared by then stays counted and is answered as ever.
+/// Lets the n-th call of a guess fail, for each n: a compared password stays counted and is answered as usual.
 #[tokio::test]
 async fn x09_a_guess_that_was_compared_stays_counted_whatever_fails_afterwards() {
     for (door, (method, path, _)) in doors("").into_iter().enumerate() {
@@ -87,7 +87,7 @@ async fn x09_a_guess_that_was_compared_stays_counted_whatever_fails_afterwards()
     }
 }
 
-/// Somebody with a token, and in session mode, of whom memory knows all that a profile shows.
+/// A user with a token, and one in session mode, whose whole profile is in memory.
 async fn remembered(site: &Site) -> [Visitor; 2] {
     let all = [site.logged_in("ada").await, site.logged_in_by("ada", Mode::Session).await];
     for visitor in &all {
@@ -97,7 +97,7 @@ async fn remembered(site: &Site) -> [Visitor; 2] {
     all
 }
 
-/// Two minutes pass, in which the server follows and sweeps in vain.
+/// Two minutes pass, in which the server's following and sweeping fail.
 async fn two_minutes_go_by(site: &Site, visitors: &[Visitor]) {
     for _ in 0..8 {
         site.clock.advance(Duration::from_secs(15));

@@ -1,4 +1,4 @@
-//! What the database says after an attack, and what a stored act needs.
+//! The state of the database after an attack, and what an act on it needs.
 
 use doorward::accounts::{Actor, Admin, Confirmation};
 use doorward::audit::By;

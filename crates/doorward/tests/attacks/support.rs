@@ -1,4 +1,4 @@
-//! A server under attack, and what must be true of it afterwards.
+//! A server under attack, and what must be true afterwards.
 
 use std::net::SocketAddr;
 
@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-/// What is sent to every kind of route: seeing oneself, seeing and changing others, ending sessions.
+/// What is sent to each kind of route: show oneself, show and change others, end sessions.
 const ROUTES: [(&str, &str); 6] = [
     ("GET", "/profile"),
     ("GET", "/dashboard"),
@@ -42,8 +42,8 @@ impl Target {
         Self { site, admin, user, victim, before }
     }
 
-    /// Sees that this access token is refused as invalid by every kind of route, in the header and in the cookie, with
-    /// the one answer that all such tokens get; and that it ends nothing at the logout, which refuses nobody.
+    /// Checks that every kind of route refuses this access token as invalid, in the header and in the cookie, with the
+    /// one answer for all such tokens. It also ends nothing at the logout, which refuses nobody.
     pub(crate) async fn refuses(&self, token: impl AsRef<[u8]>) {
         let token = token.as_ref();
         self.refuses_as("token_invalid", token).await;
@@ -60,7 +60,7 @@ impl Target {
         }
     }
 
-    /// Sees that a request with this header is refused by every kind of route.
+    /// Checks that every kind of route refuses a request with this header.
     pub(crate) async fn refuses_header(&self, code: &str, name: &str, value: &[u8]) {
         for (method, path) in ROUTES {
             let answer = self.ask(method, &path.replace("{victim}", &self.victim), name, value).await;
@@ -80,20 +80,20 @@ impl Target {
         visitor.send(request, "").await
     }
 
-    /// Sees that nothing changed, and that the server goes on answering.
+    /// Checks that nothing changed, and that the server still answers.
     pub(crate) async fn stands(&self) {
         assert_eq!(state(&self.site).await, self.before);
         self.stands_signed_in().await;
     }
 
-    /// Sees that the server goes on answering, and knows the two as before.
+    /// Checks that the server still answers, and knows the two as before.
     pub(crate) async fn stands_signed_in(&self) {
         self.admin.get("/admin/users").await.is_ok();
         self.user.get("/profile").await.is_ok();
     }
 }
 
-/// The header and the cookie that carry an access token. What would be two cookies goes into the header only.
+/// The header and the cookie that carry an access token. A value that would be two cookies goes only into the header.
 fn ways(token: &[u8]) -> Vec<(String, Vec<u8>)> {
     let mut ways = vec![(AUTHORIZATION.to_string(), [b"Bearer ", token].concat())];
     if !token.contains(&b';') {
@@ -102,7 +102,7 @@ fn ways(token: &[u8]) -> Vec<(String, Vec<u8>)> {
     ways
 }
 
-/// Sees a 401 in the form of the contract, which says nothing but its code, and clears nothing.
+/// Checks for a 401 in the form of the contract, which contains only its code, and clears nothing.
 #[track_caller]
 pub(crate) fn is_unauthorized(answer: &Answer, code: &str, asked: &str) {
     let message = match code {
@@ -172,8 +172,8 @@ pub(crate) fn decode(text: &str) -> Vec<u8> {
     base64::engine::general_purpose::URL_SAFE_NO_PAD.decode(text).unwrap()
 }
 
-/// Sends these bytes as they are, and gives what comes back until the server closes. A server that has refused may reset
-/// the connection while the rest is still being sent.
+/// Sends these bytes unchanged, and returns what comes back until the server closes. After a refusal the server may
+/// reset the connection while the rest is still being sent.
 pub(crate) async fn on_the_wire(address: SocketAddr, bytes: &[u8]) -> String {
     let mut stream = TcpStream::connect(address).await.unwrap();
     let mut answer = Vec::new();

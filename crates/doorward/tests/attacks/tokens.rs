@@ -1,5 +1,5 @@
-//! Section J of the attack list: tokens. `crates/doorward-core/src/token/tests` judges the same rows by the function that
-//! verifies; here they arrive over HTTP, on every kind of route, in the header and in the cookie.
+//! Section J of the attack list: tokens. `crates/doorward-core/src/token/tests` tests the same rows with the verifying
+//! function; here they arrive over HTTP, on every kind of route, in the header and in the cookie.
 
 mod claims;
 mod form;
@@ -19,8 +19,8 @@ const SECRET: &str = "T9k2vQ8xW4mZ7rB1nL6cH3yJ5dF0gS-p";
 /// What the clock of a new site says: 2027-01-15T08:00:00Z.
 const NOW: i64 = 1_800_000_000;
 
-/// Somebody who knows the secret that tokens are signed with, and makes tokens like the admin's own. The worst case: what
-/// is refused here is refused for what the token says.
+/// An attacker who knows the secret that tokens are signed with, and makes tokens like the admin's own. The worst case:
+/// what is refused here is refused because of the token's content.
 struct Forger {
     header: Vec<(String, String)>,
     payload: Vec<(String, String)>,
@@ -95,7 +95,7 @@ fn maced(secret: impl AsRef<[u8]>, header: impl AsRef<[u8]>, payload: impl AsRef
     maced_text(hmac::HMAC_SHA256, secret, &format!("{}.{}", encode(header), encode(payload)))
 }
 
-/// The same from the signing input as it stands.
+/// The same from an unchanged signing input.
 fn maced_text(algorithm: hmac::Algorithm, secret: impl AsRef<[u8]>, signed: &str) -> String {
     let tag = hmac::sign(&hmac::Key::new(algorithm, secret.as_ref()), signed.as_bytes());
     format!("{signed}.{}", encode(tag))

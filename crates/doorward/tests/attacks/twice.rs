@@ -1,4 +1,4 @@
-//! X23: the same form twice: a double click, a reload, on a shared computer, with other fields, at another node.
+//! X23: the same form twice: by a double click, a reload, on a shared computer, with other fields, at another node.
 
 use std::time::Duration;
 
@@ -199,7 +199,7 @@ async fn x23_a_refusal_repeats_as_itself_and_counts_once() {
         browser.form("/login", &wrong).await.has_status(401);
     }
     browser.form("/login", &LOGIN).await.goes_to("/dashboard");
-    // What was too early is asked anew.
+    // A request that came too early is repeated.
     let busy = site.visitor().from([192, 0, 2, 9]);
     let key = opened(&busy, "/login", "/login").await;
     for _ in 0..9 {
@@ -265,7 +265,7 @@ async fn x23_what_is_remembered_is_bounded_and_of_no_use_to_a_thief() {
         send(&browser, "/login", &key, &[LOGIN[0], ("password", "")]).await.has_status(422);
     }
     assert_eq!(remembered(&site).await, 300);
-    // Another network has its own places, and who finds no place gets in all the same.
+    // Another network has its own places, and a visitor without a place still gets in.
     let elsewhere = browser.copy().from([192, 0, 2, 2]);
     let key = opened(&elsewhere, "/login", "/login").await;
     send(&elsewhere, "/login", &key, &LOGIN).await.goes_to("/dashboard");
@@ -306,7 +306,7 @@ async fn x23_a_repeat_never_ends_in_a_page_with_the_first_ones_secret() {
     assert!(!site.stolen_database().await.contains(&links[1]));
 }
 
-/// What stands in the field of this id on a page.
+/// The content of the field with this id on a page.
 fn shown(page: &Answer, id: &str) -> String {
     let text = page.text().replace("&#x2f;", "/");
     let (_, rest) = text.split_once(&format!("<input id=\"{id}\"")).unwrap();
@@ -341,7 +341,7 @@ async fn x23_a_repeat_of_a_form_that_shows_a_secret_leaves_one_and_shows_it() {
     }
     register(&last).await.goes_to("/dashboard");
 
-    // One that was used stays, and so does one of another form, or of more than a minute ago.
+    // A used one stays, and so does one of another form, or from more than a minute ago.
     let second = invite(root.copy(), &key).await;
     let key = opened(&root, path, path).await;
     let third = invite(root.copy(), &key).await;

@@ -1,5 +1,5 @@
-//! The shared table of good and bad requests, `tests/verdicts/tokens.json`: the server, the guard, /forward-auth and the
-//! guards of other languages give the same verdict on each row.
+//! The shared table of good and bad requests, `tests/verdicts/tokens.json`: the server, the guard, /forward-auth and
+//! the guards of other languages give the same verdict on each row.
 
 mod cookies;
 mod table;
@@ -19,9 +19,9 @@ use serde_json::Value;
 const NOW: i64 = 1_800_000_000;
 const KEEP: u64 = 1_500;
 const SECRET: &str = "T9k2vQ8xW4mZ7rB1nL6cH3yJ5dF0gS-p";
-/// Somebody whose role is `user`.
+/// A user whose role is `user`.
 const ADA: &str = "01890a5d-ac96-774b-bcce-b302099a8057";
-/// Somebody whose tokens below version 3 are stale, since the role was changed to `admin`.
+/// A user whose tokens below version 3 are stale, since the role was changed to `admin`.
 const CAROL: &str = "01890a5d-ac96-774b-bcce-b302099a8058";
 const SESSION: &str = "01890a5d-ac96-774b-bcce-b302099a8059";
 /// A session that has ended.
@@ -35,7 +35,7 @@ fn read() -> Value {
     serde_json::from_str(&std::fs::read_to_string(path()).unwrap()).unwrap()
 }
 
-/// Names, keys and verdicts of all rows, and what they send where the signature is the same each time.
+/// Names, keys and verdicts of all rows, and what they send if the signature is the same each time.
 fn outline(table: &Value) -> Vec<String> {
     let line = |row: &Value| match row["key"].as_str().unwrap() {
         "hs256" => row.to_string(),
@@ -171,7 +171,7 @@ async fn the_guard_gives_the_verdicts_of_the_table() {
     }
 }
 
-/// What the guard answers is what the server answers, but for the id of the request.
+/// The guard's answer is the server's answer, except for the id of the request.
 #[tokio::test]
 async fn the_guard_answers_in_the_words_of_the_server() {
     let table = read();

@@ -1,4 +1,4 @@
-//! What must hold of every parser of the product, whatever the bytes. Shared with the targets of cargo-fuzz.
+//! What must hold for every parser of the product, whatever the bytes. Shared with the targets of cargo-fuzz.
 
 use std::net::IpAddr;
 use std::path::Path;
@@ -22,7 +22,7 @@ fn lines(name: &HeaderName, bytes: &[u8]) -> HeaderMap {
     values.map(|value| (name.clone(), value)).collect()
 }
 
-/// A file is taken or refused with the name of the file, and what was taken says what is wrong with it in words.
+/// A file is accepted or refused with the name of the file, and an accepted one says in words what is wrong with it.
 pub(crate) fn settings_toml(bytes: &[u8]) {
     let mut values = Values::default();
     if let Err(error) = values.file(Path::new("doorward.toml"), &text(bytes)) {
@@ -36,7 +36,7 @@ pub(crate) fn settings_toml(bytes: &[u8]) {
     values.shown().for_each(drop);
 }
 
-/// What is returned to is the place as it was given, on this host or the application's for every reader of URLs.
+/// The target is the given place, on this host or the application's, for every parser of URLs.
 pub(crate) fn return_to(bytes: &[u8]) {
     let text = text(bytes);
     let Some(place) = PARSERS.return_to(&text) else { return };
@@ -48,7 +48,7 @@ pub(crate) fn return_to(bytes: &[u8]) {
     assert!(HeaderValue::from_str(place).is_ok());
 }
 
-/// An untrusted peer is who it is; behind a trusted one nobody is ever taken for what stands in no header.
+/// An untrusted peer counts as itself; behind a trusted one, only an address from a header counts.
 pub(crate) fn client_ip(bytes: &[u8]) {
     let headers = lines(&HeaderName::from_static("x-forwarded-for"), bytes);
     let untrusted: IpAddr = [203, 0, 113, 7].into();
@@ -64,8 +64,8 @@ pub(crate) fn client_ip(bytes: &[u8]) {
     assert!(user_agent.is_none_or(|agent| agent.len() <= 400 && !agent.chars().any(char::is_control)));
 }
 
-/// The first line is `Authorization`, where there is something in it; the others are cookies. What is picked stands
-/// there as a whole, and never in a cookie beside an `Authorization`.
+/// The first line is `Authorization`, if it is not empty; the others are cookies. The picked credential occurs there as
+/// a whole, and never in a cookie beside an `Authorization`.
 pub(crate) fn credential(bytes: &[u8]) {
     let split = bytes.iter().position(|byte| *byte == b'\n').unwrap_or(bytes.len());
     let (authorization, cookies) = bytes.split_at(split);
@@ -112,7 +112,7 @@ pub(crate) fn json_body(bytes: &[u8]) {
     }
 }
 
-/// A form that is read has its text as the standard of forms reads it; an empty one is a field that nobody filled in.
+/// A form is read as the standard of forms says; an empty one is an unfilled field.
 pub(crate) fn form_body(bytes: &[u8]) {
     match PARSERS.body("application/x-www-form-urlencoded", bytes) {
         Ok(read) => {
@@ -125,7 +125,7 @@ pub(crate) fn form_body(bytes: &[u8]) {
     }
 }
 
-/// Without text/html in it nobody gets a page; and the order of methods changes nothing.
+/// Without text/html nobody gets a page; and the order of the media types changes nothing.
 pub(crate) fn accept(bytes: &[u8]) {
     let headers = lines(&ACCEPT, bytes);
     let page = parsers::wants_page(&Method::GET, &headers);

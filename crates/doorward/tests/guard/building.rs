@@ -1,4 +1,4 @@
-//! What a guard refuses to begin with, and that it says what to do.
+//! What a guard refuses at its start, and that it says what to do.
 
 use doorward_guard::{BuildError, Builder, Guard};
 

@@ -1,4 +1,4 @@
-//! Logouts elsewhere: told at once, told again after a cut, and what a guard does that isn't told.
+//! Logouts elsewhere: sent at once, sent again after a lost connection, and what a guard does without them.
 
 use std::time::Duration;
 

@@ -13,7 +13,7 @@ use crate::{eventually, following, server, told, verdict, verdict_on};
 
 const JWKS: &str = "GET /.well-known/jwks.json";
 
-/// A token as the server's own, signed by somebody else.
+/// A token like the server's own, signed by an attacker.
 fn foreign(now: Timestamp) -> String {
     let key = SigningKey::generate(Algorithm::Es256).unwrap();
     let names = Expected {
@@ -70,7 +70,7 @@ async fn j39_a_guard_that_follows_the_feed_hears_that_a_key_was_replaced() {
     eventually("the key is gone", async || verdict(&guard, &old).await == "token_invalid").await;
 }
 
-/// Every way in which a token could name a key of its own; nothing is fetched from anywhere.
+/// Every way in which a token could name a key of its own; nothing is ever fetched.
 #[tokio::test]
 async fn j07_nothing_that_a_token_names_is_fetched() {
     let (site, address) = server().await;

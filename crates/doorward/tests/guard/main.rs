@@ -1,4 +1,4 @@
-//! The crate `doorward-guard` in somebody's application, against a real server over real sockets.
+//! The crate `doorward-guard` in an application, against a real server over real sockets.
 #![recursion_limit = "256"]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
@@ -38,24 +38,24 @@ fn following(site: &Site, address: SocketAddr) -> Builder {
     told(site, address).feed_secret(FEED_SECRET)
 }
 
-/// What the guard says of a request with this header: `ok` or a code.
+/// The guard's answer to a request with this header: `ok` or a code.
 async fn verdict_of(guard: &Guard, name: &'static str, value: &str) -> &'static str {
     let mut headers = HeaderMap::new();
     headers.insert(name, value.parse().unwrap());
     guard.check(&headers).await.map_or_else(|refusal| Denied::Refused(refusal).code(), |_| "ok")
 }
 
-/// What the guard says of a bearer token.
+/// The guard's answer to a bearer token.
 async fn verdict(guard: &Guard, token: &str) -> &'static str {
     verdict_of(guard, "authorization", &format!("Bearer {token}")).await
 }
 
-/// What the guard says of a visitor's access token.
+/// The guard's answer to a visitor's access token.
 async fn verdict_on(guard: &Guard, visitor: &Visitor) -> &'static str {
     verdict(guard, &visitor.token().unwrap()).await
 }
 
-/// Sees that something becomes true soon.
+/// Checks that something becomes true soon.
 #[track_caller]
 fn eventually(what: &str, mut check: impl AsyncFnMut() -> bool) -> impl Future<Output = ()> {
     let place = std::panic::Location::caller();

@@ -48,7 +48,7 @@ async fn a_session_secret_is_good_at_a_client_until_its_session_ends() {
     }
     assert_eq!(way.count(ASKS), 1, "many checks at once make one question");
     ada.post("/logout", json!({})).await.is_ok();
-    // By the feed, and not when what is remembered of it is forgotten.
+    // Because of the feed, and not when the remembered answer expires.
     eventually("the logout", async || guard.health().revocations == 1).await;
     assert_eq!(way.count(ASKS), 1);
 }
@@ -143,7 +143,7 @@ async fn of_the_sessions_of_a_user_a_guard_keeps_the_one_that_ended_the_others()
     assert_eq!(way.count(ASKS), asked);
 }
 
-/// The server as it is without its database, to a guard that asks.
+/// The server without its database, as a guard sees it.
 async fn a_server_that_fails() -> SocketAddr {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
@@ -206,7 +206,7 @@ async fn x03_a_guard_asks_once_about_all_secrets_of_a_request() {
         assert_eq!(verdict_of(&guard, "cookie", &line).await, "ok");
     }
     assert_eq!(way.count(ASKS), 1, "what was said of them is remembered");
-    // Of these one is known, and one is asked about.
+    // Of these one is known, and one is looked up.
     assert_eq!(
         verdict_of(&guard, "cookie", &format!("{}; {}", cookie(&ada), cookie(&bob))).await,
         "ambiguous_cookies"
@@ -226,14 +226,14 @@ async fn x08_a_copy_is_out_at_a_guard_once_the_feed_tells_of_the_new_password() 
     assert_eq!(verdict_on(&guard, &copy).await, "ok");
     let passwords = json!({ "current_password": doorward::testing::PASSWORD, "new_password": "another door, another key" });
     ada.post("/profile/password", passwords).await.is_ok();
-    // As the server says it for a minute, so that a request in flight is sent again.
+    // As the server says for a minute, so that a request in flight is repeated.
     eventually("the copy is out", async || verdict_on(&guard, &copy).await == "token_stale").await;
     assert_eq!(verdict_on(&guard, &ada).await, "ok");
     let both = format!("{}; {}", cookie(&copy), cookie(&ada));
     assert_eq!(verdict_of(&guard, "cookie", &both).await, "ok");
 }
 
-/// Of a secret that it asks about for the first time, too.
+/// Also for a secret that it looks up for the first time.
 #[tokio::test]
 async fn a_guard_refuses_a_session_secret_for_the_reason_that_the_server_has() {
     let (site, address) = server().await;
@@ -255,7 +255,7 @@ async fn a_guard_refuses_a_session_secret_for_the_reason_that_the_server_has() {
         }
         visitor.get("/profile").await.is_refused(expected);
     }
-    // A minute later it is nobody's.
+    // A minute later it is unknown.
     site.clock.advance(Duration::from_secs(61));
     assert_eq!(verdict_on(&guard(&site, address).await, &stale).await, "token_invalid");
     stale.get("/profile").await.is_refused("token_invalid");

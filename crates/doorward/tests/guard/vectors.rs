@@ -1,9 +1,10 @@
-//! The wire format of the feed, by the shared table `tests/verdicts/feed.json`: this guard, the one for Node and the set
-//! that the server itself keeps take from each stream the same, and refuse the same. `UPDATE=1 cargo test -p doorward --test
-//! guard the_table` writes it.
+//! The wire format of the feed, in the shared table `tests/verdicts/feed.json`. This guard, the one for Node and the
+//! server's own set read the same from each stream, and refuse the same.
+//! `UPDATE=1 cargo test -p doorward --test guard the_table` writes it.
 //!
-//! Each row is what a feed says after a first `current`, and what is known then: the verdict on each token, and the id to go
-//! on from. `unreadable` is a stream that no guard may count as heard: it keeps what came before, and connects again.
+//! Each row is what a feed says after a first `current`, and what is known then: the verdict on each token, and the id
+//! to continue from. `unreadable` is a stream that no guard may count as read: it keeps what came before, and connects
+//! again.
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -29,7 +30,7 @@ const TOKENS: [(&str, &str, &str, i64); 4] = [
     ("ada_5", ADA, "01890a5d-ac96-774b-bcce-b302099a8061", 5),
     ("ada_7", ADA, "01890a5d-ac96-774b-bcce-b302099a8062", 7),
     ("carol_0", CAROL, "01890a5d-ac96-774b-bcce-b302099a8063", 0),
-    // Ended by the last event of every readable row, so that a test knows that all before it was taken.
+    // Ended by the last event of every readable row, so that a test knows that everything before it was read.
     ("end", CAROL, "01890a5d-ac96-774b-bcce-b302099a8064", 0),
 ];
 
@@ -57,7 +58,7 @@ fn made() -> Value {
     json!({ "now": NOW.as_secs(), "secret": SECRET, "tokens": tokens, "rows": rows })
 }
 
-/// One row on each line, so that a change shows what it changes.
+/// One row on each line, so that a diff shows what changed.
 fn text(table: &Value) -> String {
     let mut table = table.clone();
     let rows = table.as_object_mut().unwrap().remove("rows").unwrap();
@@ -66,7 +67,7 @@ fn text(table: &Value) -> String {
     format!("{},\n\"rows\": [\n{}\n]}}\n", head.trim_end_matches('}').to_owned() + "}", rows.join(",\n"))
 }
 
-/// The verdicts on `ada_5`, `ada_7` and `carol_0`, and the id to go on from.
+/// The verdicts on `ada_5`, `ada_7` and `carol_0`, and the id to continue from.
 type Known<'a> = ([&'a str; 3], Option<&'a str>);
 
 const O: &str = "ok";
@@ -249,7 +250,7 @@ fn framing() -> Vec<Value> {
     ]
 }
 
-/// A row that can't be read, after an event that can be, whose id is the one to go on from.
+/// An unreadable row after a readable event, whose id is the one to continue from.
 fn refused(name: &str, stream: &str) -> Value {
     let before = format!("event: revoked\nid: e-1\ndata: {{\"users\":[[\"{ADA}\",6,60]]}}\n\n");
     let mut one = row(name, before + stream, ([S, O, O], Some("e-1")));
@@ -332,7 +333,7 @@ fn the_table_of_feeds_is_what_its_generator_writes() {
     assert_eq!(read(), made, "UPDATE=1 cargo test -p doorward --test guard the_table");
 }
 
-/// A feed that begins for the first who comes, says more once it is told what, and says nothing to those after.
+/// A feed that starts for the first client, sends more when the test says so, and sends nothing to later clients.
 async fn feed(more: oneshot::Receiver<String>) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
@@ -382,7 +383,7 @@ async fn the_guard_takes_from_a_feed_what_the_table_says() {
     }
 }
 
-/// The set is the one that the server itself looks at; what a reset replaces is the guard's.
+/// The set is the one that the server itself uses; what a reset replaces is the guard's.
 #[test]
 fn the_set_of_the_server_takes_from_each_event_what_the_table_says() {
     let table = read();

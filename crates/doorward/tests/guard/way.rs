@@ -1,4 +1,4 @@
-//! The way between a guard and its server, which a test can cut, turn, and look at.
+//! The connection between a guard and its server, which a test can cut, redirect, and inspect.
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
@@ -7,11 +7,11 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt, copy};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 
-/// Passes connections on, while it is whole.
+/// Forwards connections, unless it is cut.
 #[derive(Clone)]
 pub(crate) struct Way {
     pub(crate) address: SocketAddr,
-    /// Where to; `None` while it is cut.
+    /// The target; `None` while it is cut.
     to: watch::Sender<Option<SocketAddr>>,
     /// All that was sent to the server.
     sent: Arc<Mutex<Vec<u8>>>,
@@ -58,7 +58,7 @@ impl Way {
         self.to.send_replace(None);
     }
 
-    /// Leads to this server from now on.
+    /// Forwards to this server from now on.
     pub(crate) fn lead_to(&self, server: SocketAddr) {
         self.to.send_replace(Some(server));
     }

@@ -1,4 +1,4 @@
-//! A database from before tokens carried a claims version: it is taken along, with all that its clients hold.
+//! A database from before tokens had a claims version keeps working, with all credentials of its clients.
 
 use std::path::{Path, PathBuf};
 
@@ -13,7 +13,7 @@ fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/before")
 }
 
-/// The database of before, and what its clients hold.
+/// The old database, and the credentials of its clients.
 async fn site() -> (Site, Value) {
     let engine = if std::env::var_os("DOORWARD_TEST_POSTGRES").is_some() { "postgres" } else { "sqlite" };
     let held = std::fs::read_to_string(folder().join(format!("{engine}.json"))).unwrap();
@@ -22,7 +22,7 @@ async fn site() -> (Site, Value) {
     (Site::over(&folder(), held["secret"].as_str().unwrap(), now).await, held)
 }
 
-/// Somebody who holds what the table has under this name.
+/// A visitor with the credentials that the table has under this name.
 fn who(site: &Site, held: &Value, name: &str) -> Visitor {
     let (visitor, text) = (site.visitor(), |field: &str| held[name][field].as_str());
     match text("sessionId") {
@@ -46,7 +46,7 @@ async fn sessions_from_before_go_on_in_every_mode_and_those_that_were_over_are()
         if name != "ada_session" {
             visitor.refresh().await.is_ok();
             visitor.get("/profile").await.is_ok();
-            // A token without a version is none of a lower one, as long as nothing has changed.
+            // A token without a version is not stale as long as nothing has changed.
             before.get("/profile").await.is_ok();
         }
     }

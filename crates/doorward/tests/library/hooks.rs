@@ -1,4 +1,4 @@
-//! What an application says and does when people register and sign in.
+//! What an application decides and does when people register and sign in.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -17,7 +17,7 @@ fn ada() -> Value {
 
 const FORM: [(&str, &str); 3] = [("name", "Ada"), ("email", "ada@example.org"), ("password", PASSWORD)];
 
-/// Whom hooks were told of.
+/// The people whom hooks were called for.
 #[derive(Clone, Default)]
 struct Told(Arc<Mutex<Vec<SigningIn>>>);
 
@@ -54,7 +54,7 @@ async fn an_application_refuses_an_account_with_a_message() {
     let page = site.visitor().form("/register", &FORM).await;
     page.has_status(403);
     assert!(page.text().contains("Only &lt;people&gt; of example.com can register"), "{}", page.text());
-    // Nobody was made: the address is free.
+    // No account was made: the address is free.
     assert!(site.app.users.find_by_email(&"ada@example.org".parse().unwrap()).await.unwrap().is_none());
 
     let eve = json!({ "name": "Eve", "email": "eve@example.com", "password": PASSWORD });
@@ -167,7 +167,7 @@ struct Plan {
 
 type Names = std::collections::BTreeMap<&'static str, String>;
 
-/// What the guard reads of a visitor's token.
+/// What the guard reads from a visitor's token.
 async fn plan(site: &Site, visitor: &Visitor) -> Result<Option<Plan>, Refusal> {
     let bearer = format!("Bearer {}", visitor.token().unwrap());
     let headers = HeaderMap::from_iter([(http::header::AUTHORIZATION, bearer.parse().unwrap())]);
@@ -189,7 +189,7 @@ async fn tokens_carry_what_the_application_says_at_that_time() {
     visitor.refresh().await.is_ok();
     assert_eq!(plan(&site, &visitor).await, Ok(Some(Plan { plan: "gold".into(), seats: 5 })));
 
-    // The same check stands before it: an ended session has no claims.
+    // The same check comes first: an ended session has no claims.
     let copy = visitor.copy();
     visitor.post("/logout", Value::Null).await.is_ok();
     assert_eq!(plan(&site, &copy).await, Err(Refusal::SessionEnded));

@@ -1,4 +1,4 @@
-//! Doorward inside somebody's axum application, as its users and its author meet it.
+//! Doorward inside another axum application, as its users and its author see it.
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
 
 mod before;

@@ -1,4 +1,4 @@
-//! The router, the builder and the end of it.
+//! The router, the builder and closing.
 
 use std::time::Duration;
 
@@ -15,13 +15,13 @@ use tower::ServiceExt;
 
 const PASSWORD: &str = "a door is a promise";
 
-/// A builder over a new folder that goes with the test.
+/// A builder over a new folder that is removed with the test.
 fn builder() -> (Builder, tempfile::TempDir) {
     let folder = tempfile::tempdir().unwrap();
     (Doorward::builder().data(folder.path().join("data")).setting("throttle.enabled", "false"), folder)
 }
 
-/// An application with a page of its own, a route that needs a sign-in, and what it says where there is nothing.
+/// An application with a page of its own, a route that needs a sign-in, and its own 404.
 fn application(doorward: &Doorward) -> Router {
     Router::new()
         .route("/hello", get(|who: Identity| async move { format!("Hello, {}", who.user) }))
@@ -99,7 +99,7 @@ async fn the_applications_own_paths_stay_its_own() {
     let own = got(&app, "/login", None).await;
     assert!(own.headers().contains_key(header::CONTENT_SECURITY_POLICY));
 
-    // An application without a fallback has that of axum, whichever is merged into the other.
+    // An application without a fallback keeps axum's, whichever is merged into the other.
     let mine = || Router::new().route("/about", get(|| async { "mine" }));
     for merged in [doorward.router().merge(mine()), mine().merge(doorward.router())] {
         let nowhere = got(&merged, "/nowhere", None).await;
@@ -140,7 +140,7 @@ async fn without_connection_info_all_clients_are_one_address() {
     let sessions = json(got(&app, "/sessions", Some(&token)).await).await;
     assert_eq!(sessions["sessions"][0]["ip"], "0.0.0.0");
 
-    // What a client says of itself changes nothing.
+    // A client's own headers change nothing.
     let mut wrong = ada();
     wrong["password"] = "another promise".into();
     for n in 0..=10 {

@@ -1,4 +1,4 @@
-//! A client that sends whatever bytes it likes, and never waits for ever.
+//! A client that sends any bytes, and never waits forever.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -7,7 +7,7 @@ use doorward::testing::Site;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpSocket, TcpStream};
 
-/// More than anything here takes, and less than any time-out that a test doesn't mean.
+/// More than anything here takes, and less than any time-out that a test is not about.
 pub(crate) const BOUND: Duration = Duration::from_secs(20);
 
 /// Waits for something that must happen.
@@ -82,7 +82,7 @@ impl Wire {
         }
     }
 
-    /// Whether an answer, or the end, lies there to be read.
+    /// Whether an answer, or the end, can be read.
     pub(crate) fn has_heard(&self) -> bool {
         self.0.try_read(&mut [0; 1]).is_ok()
     }
@@ -130,7 +130,7 @@ pub(crate) fn answers(text: &str) -> usize {
     text.matches("HTTP/1.1 ").count() + text.matches("HTTP/1.0 ").count()
 }
 
-/// A GET that is right in every way.
+/// A valid GET.
 pub(crate) const GET: &str = "GET /healthz HTTP/1.1\r\nHost: doorward\r\n\r\n";
 
 /// A POST with a JSON body.

@@ -1,4 +1,5 @@
-//! Clients that hang up in the middle of something: afterwards it was done whole or not at all, and all goes on.
+//! Clients that hang up in the middle of something: afterwards it was done completely or not at all, and the server
+//! goes on.
 
 use doorward::testing::{PASSWORD, Site};
 use serde_json::{Value, json};
@@ -9,14 +10,14 @@ use crate::client::{Wire, post, server};
 async fn breaks_off(address: std::net::SocketAddr, request: &str, share: usize, reset: bool) {
     let mut wire = Wire::to(address).await;
     wire.says(&request[..request.len() * share / 100]).await;
-    // The server gets its turn, here and there.
+    // Gives the server its turn, in some rounds.
     for _ in 0..share % 7 {
         tokio::task::yield_now().await;
     }
     wire.hangs_up(reset);
 }
 
-/// Where the request is cut, and how: in the head, in the body, before the last byte, behind it (often).
+/// Where the request is cut, and how: in the head, in the body, before the last byte, after it (often).
 fn cuts() -> impl Iterator<Item = (usize, bool)> {
     [10, 50, 90, 99].into_iter().chain(std::iter::repeat_n(100, 12)).zip([true, false].into_iter().cycle())
 }
@@ -29,7 +30,7 @@ async fn signs_in(address: std::net::SocketAddr, n: usize) -> u16 {
     Wire::to(address).await.asks(&post("/login", &account(n))).await.status()
 }
 
-/// More at once than the pool of connections has, so that a lost one would be missed.
+/// More at once than the pool has connections, so that a lost one would be noticed.
 async fn all_is_well(site: &Site) {
     let mut everybody = tokio::task::JoinSet::new();
     for n in 0..24 {

@@ -1,4 +1,4 @@
-//! The orderly end: open requests are answered, nobody else is waited for.
+//! The graceful end: open requests are answered, and nothing else is waited for.
 
 use std::net::SocketAddr;
 

@@ -1,4 +1,4 @@
-//! The feed of revocations: what there is, what happens, and that no follower misses anything, whatever breaks.
+//! The feed of revocations: its content, its news, and that no follower misses anything, whatever breaks.
 
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
@@ -22,7 +22,7 @@ async fn feed() -> (Site, SocketAddr) {
     server(&[WITH_SECRET, ("throttle.enabled", "false")]).await
 }
 
-/// Puts so many ends of sessions into the table, an act each, as another process would.
+/// Puts this many ends of sessions into the table, one act each, as another process would.
 async fn end_many(site: &Site, from: i64, count: i64) {
     const INSERT: &str = "INSERT INTO revocations (session_id, user_id, reason, position, created_at, expires_at) \
          VALUES ($1, $1, 'logout', $2, 0, $3)";
@@ -59,7 +59,7 @@ async fn a_follower_is_told_what_there_is_and_then_each_logout_as_it_happens() {
     assert_eq!(current.data.as_object().unwrap().len(), 1, "no time here either: {current:?}");
     assert!(current.data["keys"].as_str().is_some_and(|keys| keys.len() == 16), "{current:?}");
 
-    // Neither the next heartbeat nor a look at the table is waited for.
+    // This waits neither for the next heartbeat nor for a read of the table.
     let began = Instant::now();
     grace.post("/logout", json!({})).await.is_ok();
     let revoked = follower.hears().await.unwrap();
@@ -129,7 +129,7 @@ async fn e06_the_feed_is_opened_by_its_whole_secret_alone() {
             assert!(reply.head.contains("www-authenticate: Basic realm=\"doorward\""), "{}", reply.head);
         }
     }
-    // Without a secret nothing is one.
+    // Without a configured secret, none is valid.
     let (_site, address) = server(&[]).await;
     for wrong in [BEARER, "Bearer "] {
         assert_eq!(Follower::to(address, wrong, None).await.status(), 401);
@@ -295,7 +295,7 @@ async fn the_stream_of_a_client_that_is_deleted_ends_within_seconds() {
     assert_eq!(Follower::to(address, BEARER, follower.last_id.as_deref()).await.status(), 200);
 }
 
-/// Somebody may have logged out elsewhere meanwhile: nobody is told that nothing is missing.
+/// A session may have ended elsewhere meanwhile: no follower gets `current`.
 #[tokio::test]
 async fn a_server_that_cannot_read_the_table_tells_nobody_that_nothing_is_missing() {
     let (site, address) = feed().await;
@@ -307,7 +307,7 @@ async fn a_server_that_cannot_read_the_table_tells_nobody_that_nothing_is_missin
     while let Some(event) = late.hears().await {
         assert_ne!(event.kind, "current");
     }
-    // One may have been on its way. Longer than between two heartbeats there is none.
+    // One may have been on its way. None comes for longer than the time between two heartbeats.
     let mut told = 0;
     while tokio::time::timeout(Duration::from_millis(5_500), follower.until("current")).await.is_ok() {
         told += 1;

@@ -17,11 +17,11 @@ pub(crate) struct Event {
     pub(crate) data: Value,
 }
 
-/// A stream of events; what it heard of sessions and roles.
+/// A stream of events, and the sessions and roles in it.
 pub(crate) struct Follower {
     stream: TcpStream,
     head: String,
-    /// What came of the chunked body and is no whole event yet, and what came of it that is no whole chunk.
+    /// The part of the chunked body that is not a whole event yet, and the part that is not a whole chunk.
     text: String,
     raw: Vec<u8>,
     events: VecDeque<Event>,
@@ -31,7 +31,7 @@ pub(crate) struct Follower {
 impl Follower {
     /// Asks for the events, with this `Authorization` and `Last-Event-ID`.
     pub(crate) async fn to(address: SocketAddr, authorization: &str, last_id: Option<&str>) -> Self {
-        // Little room, so that a slow reader is soon felt.
+        // A small buffer, so that a slow reader soon has an effect.
         let socket = TcpSocket::new_v4().unwrap();
         socket.set_recv_buffer_size(8_192).unwrap();
         let mut stream = socket.connect(address).await.unwrap();
@@ -117,7 +117,7 @@ impl Follower {
         }
     }
 
-    /// Everything until nothing more is missing: the sessions that are over.
+    /// Reads until nothing is missing; returns the ended sessions.
     pub(crate) async fn catches_up(&mut self) -> Vec<String> {
         let (before, _) = self.until("current").await;
         before.iter().flat_map(sessions).collect()
@@ -133,7 +133,7 @@ fn read(text: &str) -> Event {
     Event { kind: field("event").unwrap(), id: field("id"), data }
 }
 
-/// The sessions that an event says are over.
+/// The ended sessions in an event.
 pub(crate) fn sessions(event: &Event) -> Vec<String> {
     let rows = event.data["sessions"].as_array().map_or(&[][..], Vec::as_slice);
     rows.iter().map(|row| row[0].as_str().unwrap().to_owned()).collect()

@@ -1,8 +1,8 @@
-//! Heads and bodies that two readers could take for two things, or for nothing at all.
+//! Heads and bodies that two parsers could read in two ways, or not at all.
 
 use crate::client::{GET, Wire, answers, server, status};
 
-/// Sends it with a second request behind it, and gives all that came until the server closed.
+/// Sends it with a second request after it, and returns all that came until the server closed.
 async fn sent(address: std::net::SocketAddr, bytes: &str) -> String {
     let mut wire = Wire::to(address).await;
     wire.says(format!("{bytes}{GET}")).await;
@@ -44,7 +44,7 @@ async fn h05_unclear_lengths_are_refused_and_no_second_request_runs() {
     }
 }
 
-/// RFC 9112 section 6.1 allows to go by the coding alone, if the connection ends with that answer.
+/// RFC 9112 section 6.1 allows using the coding alone, if the connection ends with that answer.
 #[tokio::test]
 async fn h05_with_a_length_and_a_coding_the_connection_ends_after_one_answer() {
     let (_site, address) = server(&[]).await;
@@ -81,7 +81,7 @@ async fn h05_unclear_chunks_are_refused_and_no_second_request_runs() {
         let heard = sent(address, &format!("{head}\r\n\r\n{body}")).await;
         assert_eq!((answers(&heard), status(&heard)), (1, 400), "{body:?}: {heard}");
     }
-    // A line that is no trailer is passed over as one, and with it what hides behind it.
+    // An invalid trailer line is ignored, and so is what hides behind it.
     let heard = sent(address, &format!("{head}\r\n\r\n2\r\n{{}}\r\n0\r\n\n")).await;
     assert_eq!((answers(&heard), status(&heard)), (1, 422), "{heard}");
 }

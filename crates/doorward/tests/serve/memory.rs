@@ -1,5 +1,4 @@
-//! What is answered from memory is what the handler would answer: the same status, headers and JSON. A query leads past
-//! memory.
+//! The answer from memory equals the handler's: the same status, headers and JSON. With a query, the handler answers.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -10,7 +9,7 @@ use serde_json::{Value, json};
 
 use crate::client::{Reply, Wire, post, server};
 
-/// An answer without what is new in each: its head in no order, its body.
+/// An answer without its random parts: its headers in any order, its body.
 fn lasting(reply: &Reply) -> (BTreeSet<String>, Value) {
     let new = ["date: ", "x-request-id: "];
     let head = reply.head.lines().filter(|line| !new.iter().any(|name| line.starts_with(name)));
@@ -19,7 +18,7 @@ fn lasting(reply: &Reply) -> (BTreeSet<String>, Value) {
     (head.map(str::to_owned).collect(), body)
 }
 
-/// Somebody who asks both ways.
+/// A visitor who asks both ways.
 struct Asks {
     wire: Wire,
     base: &'static str,

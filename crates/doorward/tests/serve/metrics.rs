@@ -1,4 +1,4 @@
-//! Metrics: on a listener of their own, true, and with nobody in them.
+//! Metrics: on a listener of their own, true, and without personal data.
 
 use doorward::Listening;
 use doorward::testing::{PASSWORD, Site};
@@ -70,7 +70,7 @@ async fn what_happened_is_counted_and_nobody_is_named() {
     assert_eq!(ada.asks(METRICS).await.status(), 404, "not where everybody is");
 }
 
-/// A balancer has to learn of the end before the door closes.
+/// A load balancer has to learn of the end before the listener closes.
 #[tokio::test]
 async fn a_server_that_was_told_to_stop_says_so_while_it_still_accepts() {
     let site = Site::with(&[("http.drain_delay", "300ms"), ("metrics.listen", "127.0.0.1:0")]).await;
@@ -83,7 +83,7 @@ async fn a_server_that_was_told_to_stop_says_so_while_it_still_accepts() {
     assert_eq!((balancer.asks(READY).await.status(), monitor.asks(READY).await.status()), (200, 200));
     stop.send(()).unwrap();
     soon(async { while balancer.asks(READY).await.status() == 200 {} }).await;
-    // A new client is served all the same, and so is what needs no new one.
+    // A new client still gets an answer, and so do requests on open connections.
     let mut late = Wire::to(address).await;
     assert_eq!(late.asks("GET /login HTTP/1.1\r\nHost: a\r\n\r\n").await.status(), 200);
     assert_eq!(monitor.asks(READY).await.status(), 503);

@@ -18,7 +18,7 @@ async fn h06_beyond_the_limit_clients_wait_until_a_place_is_free() {
     assert_eq!((first.asks(GET).await.status(), second.asks(GET).await.status()), (200, 200));
     let mut third = Wire::to(address).await;
     third.says(GET).await;
-    // Those who have a place are served meanwhile.
+    // Clients that have a place are served meanwhile.
     for _ in 0..50 {
         assert_eq!((first.asks(GET).await.status(), second.asks(GET).await.status()), (200, 200));
     }
@@ -111,7 +111,7 @@ async fn h06_the_limit_on_files_lowers_the_limit_on_connections() {
         wire.says(GET).await;
         waiting.push(wire);
     }
-    // The database still opens what it needs, and nobody else was let in.
+    // The database still opens what it needs, and no other client was accepted.
     let body = json!({ "name": "Ada", "email": "ada@example.org", "password": PASSWORD });
     assert_eq!(served[0].asks(&post("/register", &body)).await.status(), 201);
     assert!(!waiting.iter().any(Wire::has_heard));
@@ -146,7 +146,7 @@ async fn h06_without_descriptors_the_server_waits_and_does_not_spin() {
     let mut monitor = Wire::to(metrics).await;
     assert_eq!(refused(&mut monitor).await, 0);
     assert_eq!(Wire::to(address).await.asks(GET).await.status(), 200);
-    // Nothing is left to accept a client with, not even what the database's connections give back meanwhile.
+    // No descriptor is left to accept a client with, not even one that the database's connections give back meanwhile.
     let mut files = Vec::new();
     for _ in 0..50 {
         while let Ok(file) = std::fs::File::open("/dev/null") {

@@ -1,4 +1,4 @@
-//! Reads that take long: they keep nobody else from an answer, and nobody from hearing what ended elsewhere.
+//! Slow reads delay no other answer, and no news of sessions that ended elsewhere.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,7 +13,8 @@ use crate::client::soon;
 const SLOW: &str = "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < $1) \
      SELECT CAST(count(*) AS BIGINT) FROM n";
 
-/// Reads that take all of SQLite's readers but one, each for as long as it takes to count so far: a million in a second.
+/// Reads that take all of SQLite's readers but one, each for as long as it takes to count to this number: a million in
+/// a second.
 fn all_readers_are_busy(site: &Site, count: i64) -> Vec<JoinHandle<Result<Vec<Row>, StoreError>>> {
     let read = |is_scan: bool| {
         let store = site.app.store.clone();
@@ -41,7 +42,7 @@ async fn a_logout_in_another_process_is_followed_while_every_other_reader_is_bus
     ada.at(&other).post("/logout", serde_json::Value::Null).await.is_ok();
     let refused = soon(async {
         loop {
-            // One that needs a busy reader is given up.
+            // A read that needs a busy reader is abandoned.
             let asked = tokio::time::timeout(Duration::from_millis(50), ada.get("/profile")).await;
             if let Some(refused) = asked.ok().filter(|answer| answer.status != 200) {
                 return refused;
@@ -53,7 +54,7 @@ async fn a_logout_in_another_process_is_followed_while_every_other_reader_is_bus
     assert!(busy.iter().all(|read| !read.is_finished()), "it was heard only after the reads");
 }
 
-/// Asks so often at once, each in a task of its own.
+/// Sends this many at once, each in a task of its own.
 fn ask(visitor: &Arc<Visitor>, path: &'static str, times: usize) -> Vec<JoinHandle<u16>> {
     let ask = |_| {
         let visitor = visitor.clone();

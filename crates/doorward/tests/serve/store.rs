@@ -1,5 +1,5 @@
-//! A store that is locked, full, gone or silent: writes are refused with the time to come back, what needs no store goes
-//! on, and nobody has to start anything again.
+//! A store that is locked, full, gone or silent: writes are refused with the time to try again, requests that need no
+//! store go on, and nothing has to be restarted.
 
 use std::path::PathBuf;
 use std::process::Command;
@@ -24,7 +24,7 @@ async fn login(site: &Site, name: &str) -> Answer {
     site.visitor().post("/login", body).await
 }
 
-/// Our own failure: come back soon. It says nothing against the credential.
+/// The server's own failure: try again soon. It says nothing against the credential.
 #[track_caller]
 fn comes_back_later(answer: &Answer) {
     answer.has_status(503).is_refused("unavailable");
@@ -93,7 +93,7 @@ async fn d03_on_a_full_disk_writes_are_refused_and_those_that_were_not_are_kept(
     };
     comes_back_later(&refused);
     assert!(!kept.is_empty());
-    // What writes less finds room for a little longer.
+    // Smaller writes find room for a little longer.
     let mut refresh = ada.refresh().await;
     while refresh.status == 200 {
         refresh = ada.refresh().await;
@@ -114,7 +114,7 @@ async fn d04_without_its_postgresql_server_it_refuses_what_needs_one_and_recover
     let Ok(server) = std::env::var("DOORWARD_TEST_POSTGRES") else { return };
     let (admin, connection) = tokio_postgres::connect(&server, tokio_postgres::NoTls).await.unwrap();
     let connection = tokio::spawn(connection);
-    // A database of its own, to close the door of.
+    // A database of its own, to close its door.
     let name = format!("cut_off_{}", std::process::id());
     admin.batch_execute(&format!("CREATE DATABASE {name}")).await.unwrap();
     let mut url = url::Url::parse(&server).unwrap();
@@ -137,7 +137,7 @@ async fn d04_without_its_postgresql_server_it_refuses_what_needs_one_and_recover
     connection.abort();
 }
 
-/// Somebody may have logged out on another node meanwhile: nobody is let in on what this one last knew.
+/// A session may have ended on another node meanwhile: this node's last knowledge lets nobody in.
 #[tokio::test]
 async fn a_node_that_cannot_read_revocations_for_long_asks_the_store_and_refuses_where_that_fails() {
     let site = Site::with(&[("revocations.stale_after", "500ms")]).await;
@@ -170,7 +170,7 @@ async fn a_node_that_cannot_read_revocations_for_long_asks_the_store_and_refuses
     ada.get("/profile").await.is_ok();
 }
 
-/// As the guide says: `VACUUM INTO` beside the running server, and the secret.
+/// As the guide says: `VACUUM INTO` while the server runs, and the secret.
 #[tokio::test]
 async fn d07_a_backup_made_under_load_is_one_moment_and_whole() {
     let site = Site::with(&[("throttle.enabled", "false")]).await;
@@ -195,7 +195,7 @@ async fn d07_a_backup_made_under_load_is_one_moment_and_whole() {
     backup.await.unwrap();
     let kept = rusqlite::Connection::open(&copy).unwrap();
     let count = |sql: &str| kept.query_row(sql, [], |row| row.get::<_, i64>(0)).unwrap();
-    // Who registers gets an account, a session and an entry in one act: none of them is there without the others.
+    // A registration makes an account, a session and an entry in one act: none of them exists without the others.
     let users = count("SELECT count(*) FROM users");
     assert!((1..=registered + 1).contains(&users), "{users}");
     let strays =
@@ -204,7 +204,7 @@ async fn d07_a_backup_made_under_load_is_one_moment_and_whole() {
     let whole: String = kept.query_row("PRAGMA integrity_check", [], |row| row.get(0)).unwrap();
     assert_eq!(whole, "ok");
     drop(kept);
-    // Restored over the old data, the secret beside it: who was signed in still is, and can sign in again.
+    // Restored over the old data, with the secret: signed-in users still are, and can sign in again.
     site.app.store.close().await;
     for old in ["doorward.db-wal", "doorward.db-shm"] {
         let _ = std::fs::remove_file(site.app.settings.data.join(old));

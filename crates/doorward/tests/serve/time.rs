@@ -1,4 +1,4 @@
-//! Clients that take their time, at every point of a connection where one can.
+//! Clients that are slow, at every point of a connection where one can be.
 
 use std::time::{Duration, Instant};
 
@@ -7,7 +7,7 @@ use tokio::net::TcpSocket;
 
 use crate::client::{GET, Wire, server, soon, status};
 
-/// Sends a byte each 20 ms until the server closes, and gives what it said.
+/// Sends a byte every 20 ms until the server closes, and returns the answer.
 async fn drips(mut wire: Wire) -> String {
     let mut heard = Vec::new();
     soon(async {
@@ -65,7 +65,7 @@ async fn h06_an_idle_connection_is_closed() {
     assert_eq!(used.hears_the_end().await, "");
 }
 
-/// An answer is small, and the system buffers it: so the reader asks for many, and reads none.
+/// An answer is small, and the system buffers it: so the reader requests many, and reads none.
 #[tokio::test]
 async fn h07_who_asks_and_never_reads_is_cut_off() {
     let (_site, address) = server(&[
@@ -101,6 +101,6 @@ async fn h06_newcomers_are_served_among_idle_and_dripping_connections() {
         assert_eq!(Wire::to(address).await.asks(GET).await.status(), 200);
         slowest = slowest.max(began.elapsed());
     }
-    // 0.1 s is the bar; a crowded test machine gets some more.
+    // The limit is 0.1 s; a busy test machine gets some more.
     assert!(slowest < Duration::from_secs(1), "{slowest:?}");
 }

@@ -83,7 +83,7 @@ async fn a_renewed_certificate_is_taken_up_and_a_broken_one_is_not() {
     let mut kept = shake(&first, address).await.unwrap();
     std::fs::write(folder.path().join("cert.pem"), "half a certificate").unwrap();
     let renewed = async {
-        // As long as it is broken, the old one answers.
+        // While it is broken, the old one is used.
         assert!(shake(&first, address).await.is_ok());
         let second = client(certify(folder.path()), &[]);
         while shake(&second, address).await.is_err() {
@@ -114,7 +114,7 @@ fn old_hello(version: [u8; 2]) -> Vec<u8> {
     let mut body = version.to_vec();
     body.extend([7; 32]); // random
     body.push(0); // no session
-    body.extend([0, 4, 0xC0, 0x13, 0x00, 0x2F]); // two suites of old
+    body.extend([0, 4, 0xC0, 0x13, 0x00, 0x2F]); // two old suites
     body.extend([1, 0]); // no compression
     body.extend([0, 0]); // no extensions
     let mut hello = vec![22, 3, 1];

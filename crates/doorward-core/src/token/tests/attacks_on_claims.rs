@@ -1,4 +1,4 @@
-//! Section J of the attack list, as far as the claims of a well signed token go.
+//! Section J of the attack list: the claims of a correctly signed token.
 
 use super::*;
 
@@ -59,7 +59,7 @@ fn j23_a_lifetime_that_is_no_lifetime_is_refused() {
         claim_refused("exp", Some(exp), Check::Claims);
     }
     claim_refused("exp", None, Check::Claims);
-    // Whole numbers, but no life of a token of ours.
+    // Whole numbers, but not the life of one of our tokens.
     let late = secs(NOW + MAX_TTL + LEEWAY + Duration::from_secs(1));
     for exp in
         ["0", &secs(NOW), &secs(NOW - MAX_TTL), &late, "9999999999", "9223372036854775807", "9223372036855"]
@@ -197,7 +197,7 @@ fn j30_the_audience_is_one_string_compared_exactly() {
     for aud in ["", "doorwar", "doorwardx", "other", "DOORWARD", "doorward,other", "doorward other"] {
         claim_refused("aud", Some(&format!("\"{aud}\"")), Check::Audience);
     }
-    // A list is refused even where we are on it: Doorward issues no such token.
+    // A list is refused even if it contains us: Doorward issues no such token.
     for aud in ["[]", "[\"other\"]", "[1]", "{}", "[\"doorward\"]", "[\"doorward\",\"other\"]", "null"] {
         claim_refused("aud", Some(aud), Check::Claims);
     }
@@ -229,12 +229,12 @@ fn j42_the_refusal_tells_nothing_until_the_signature_is_good() {
     assert_eq!(judge(&expired, &keys), Err(Refusal::TokenExpired));
     // Expired, and badly signed: the same answer as for a live one that is badly signed.
     refused(&format!("{}A", &expired[..expired.len() - 1]), &keys, Check::Signature);
-    // Expired, and for somebody else: not told either.
+    // Expired, and for somebody else: the answer doesn't reveal that either.
     let elsewhere = Expected { audience: "other".into(), ..expected() };
     let other =
         issue(&HS256, &elsewhere, &Claims { expires_at: NOW - LEEWAY, issued_at: NOW - MAX_TTL, ..claims() });
     refused(&other.unwrap(), &keys, Check::Audience);
-    // A payload that is no JSON, badly signed: the signature is what fails.
+    // A payload that is not JSON, badly signed: the signature is what fails.
     let header = base64url::encode(header(&HS256, "", None));
     refused(&format!("{header}.AAAA.{}", "A".repeat(43)), &keys, Check::Signature);
 }
@@ -249,7 +249,7 @@ fn j43_extreme_clocks_make_no_panic() {
     }
     let forever = Expected { max_ttl: Duration::MAX, ..expected() };
     assert!(verify(&token, &keys, &forever, NOW).is_ok());
-    // One second back is no logout.
+    // A clock set back by one second is not a logout.
     assert!(verify(&token, &keys, &expected(), NOW - Duration::from_secs(1)).is_ok());
     let after_2038 = Timestamp::from_secs(3_000_000_000);
     let claims = Claims { issued_at: after_2038, expires_at: after_2038 + MAX_TTL, ..claims() };

@@ -1,8 +1,8 @@
-//! Section J of the attack list, as far as the form of the token and its header go.
+//! Section J of the attack list: the form of the token and its header.
 
 use super::*;
 
-/// Sees what becomes of the usual header with these members in front of its own.
+/// The result for the usual header with these members before its own.
 #[track_caller]
 fn refused_with(members: &str, by: Check) {
     for key in every_key() {
@@ -33,7 +33,7 @@ fn j08_any_number_of_parts_but_three_is_refused() {
     ] {
         refused(&token, &keys, by);
     }
-    // Well signed, but with a fourth part inside of what is signed.
+    // Correctly signed, but with a fourth part inside the signed text.
     refused(&sign_text(&HS256, &format!("{header}.{payload}.")), &keys, Check::Form);
     refused(&sign_text(&HS256, &format!("{header}.")), &keys, Check::Claims);
 }
@@ -94,7 +94,7 @@ fn j14_a_name_that_stands_twice_in_the_header_is_refused() {
     refused_with(r#""x":1,"x":1"#, Check::Header);
     refused_with(r#""x":{"y":1,"y":2}"#, Check::Header);
     refused_with(r#""jwk":{"kty":"EC","\u006bty":"oct"}"#, Check::Header);
-    // The same value twice is twice too.
+    // The same value twice is also a duplicate.
     for key in every_key() {
         refused_with(&format!("\"alg\":\"{}\"", key.algorithm()), Check::Header);
     }
@@ -163,7 +163,7 @@ fn j20_unencoded_payloads_are_refused() {
     refused_with(r#""b64":false"#, Check::Header);
     refused_with(r#""b64":true"#, Check::Header);
     refused_with(r#""b64":false,"crit":["b64"]"#, Check::Header);
-    // As if b64 had counted: the payload stands there as it is.
+    // As if b64 had counted: the payload is not encoded.
     let header = base64url::encode(header(&HS256, "", None));
     refused(&sign_text(&HS256, &format!("{header}.{}", payload("", None))), &only(&HS256), Check::Claims);
 }

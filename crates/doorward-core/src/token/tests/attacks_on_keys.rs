@@ -1,4 +1,4 @@
-//! Section J of the attack list, as far as keys, algorithms and signatures go.
+//! Section J of the attack list: keys, algorithms and signatures.
 
 use aws_lc_rs::hmac;
 use base64::Engine;
@@ -154,7 +154,7 @@ fn j06_a_key_in_the_header_is_never_used() {
     {
         refused(&sign(&attacker, with_jwk(kid), payload("", None)), &only(&ES256), by);
     }
-    // It is not an error either: the key is ours, and the parameter is somebody's ornament.
+    // It is not an error either: the key is ours, and the parameter is ignored.
     assert!(judge(&sign(&ES256, with_jwk(Some(&own_kid)), payload("", None)), &only(&ES256)).is_ok());
 }
 

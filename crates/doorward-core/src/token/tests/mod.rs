@@ -1,4 +1,4 @@
-//! The tests of access tokens, and what they share: keys, a good token, and the means to sign a bad one.
+//! The tests of access tokens, and what they share: keys, a good token, and helpers to sign a bad one.
 
 mod app_claims;
 mod attacks_on_claims;
@@ -59,13 +59,13 @@ pub(super) fn good(key: &SigningKey) -> String {
     issue(key, &expected(), &claims()).unwrap()
 }
 
-/// A header as our own, with one member replaced, added, or (`None`) left out. Values are JSON text.
+/// A header like our own, with one member replaced, added, or (`None`) left out. Values are JSON text.
 pub(super) fn header(key: &SigningKey, name: &str, value: Option<&str>) -> String {
     let (alg, kid) = (format!("\"{}\"", key.algorithm()), format!("\"{}\"", key.kid()));
     object(&[("alg", &alg), ("kid", &kid), ("typ", "\"at+jwt\"")], name, value)
 }
 
-/// A payload as our own, changed as [`header`] changes a header.
+/// A payload like our own, changed as [`header`] changes a header.
 pub(super) fn payload(name: &str, value: Option<&str>) -> String {
     let claims = claims();
     let (sub, sid) = (format!("\"{}\"", claims.user), format!("\"{}\"", claims.session));
@@ -97,19 +97,19 @@ pub(super) fn sign(key: &SigningKey, header: impl AsRef<[u8]>, payload: impl AsR
     sign_text(key, &format!("{}.{}", base64url::encode(header), base64url::encode(payload)))
 }
 
-/// The same from the signing input as it stands.
+/// The same from an unchanged signing input.
 pub(super) fn sign_text(key: &SigningKey, signed: &str) -> String {
     let mut token = signed.as_bytes().to_vec();
     key.append_signature(&mut token).unwrap();
     String::from_utf8(token).unwrap()
 }
 
-/// A JWS with this payload, usual and well signed in everything else.
+/// A JWS with this payload, otherwise usual and correctly signed.
 pub(super) fn signed_payload(payload: impl AsRef<[u8]>) -> String {
     sign(&HS256, header(&HS256, "", None), payload)
 }
 
-/// What `verify` says of `token`, having seen that the explanation says the same.
+/// The answer of `verify` to `token`, after checking that the explanation agrees.
 #[track_caller]
 pub(super) fn judge(token: &str, keys: &KeySet) -> Result<AccessToken, Refusal> {
     let outcome = verify(token, keys, &expected(), NOW);
@@ -117,7 +117,7 @@ pub(super) fn judge(token: &str, keys: &KeySet) -> Result<AccessToken, Refusal> 
     outcome
 }
 
-/// Sees that `token` is refused as invalid, by this check and no other, and at the logout too.
+/// Checks that `token` is refused as invalid, by this check and no other, and at the logout too.
 #[track_caller]
 pub(super) fn refused(token: &str, keys: &KeySet, by: Check) {
     assert_eq!(judge(token, keys), Err(Refusal::TokenInvalid), "{token}");

@@ -18,7 +18,7 @@ fn hex(value: &Value) -> Vec<u8> {
     (0..digits.len()).step_by(2).map(|at| u8::from_str_radix(&digits[at..at + 2], 16).unwrap()).collect()
 }
 
-/// The key of a vector: our import refuses private and symmetric ones, so those are cut down or taken as a secret.
+/// The key of a vector: our import refuses private and symmetric ones, so those are reduced or taken as a secret.
 fn key(jwk: &Value) -> Result<VerifyingKey, KeyError> {
     if jwk["kty"] == "oct" {
         if jwk.get("alg").is_some_and(|alg| alg != "HS256") {
@@ -63,7 +63,7 @@ fn wycheproof_json_web_signature() {
         let key = key(jwk);
         let offered = jwk.get("alg").is_none_or(|alg| alg.as_str().unwrap().parse::<Algorithm>().is_ok());
         for test in list(group, "tests") {
-            // A JSON serialisation stands there as an object, a missing token as null.
+            // A JSON serialisation is an object there, a missing token is null.
             let jws = test["jws"].as_str().map_or_else(|| test["jws"].to_string(), str::to_owned);
             let good = offered
                 && match test["tcId"].as_u64().unwrap() {
@@ -120,7 +120,7 @@ fn wycheproof_json_web_crypto() {
             };
             assert_eq!(verified, test["result"] == "valid" && !encrypted, "{}", test["tcId"]);
             accepted.extend(verified.then(|| test["tcId"].as_u64().unwrap()));
-            // Not even under a key of ours that would fit.
+            // Not even under one of our keys that would fit.
             assert!(!encrypted || jws::verify(&jws, &HS256.verifying_key()).is_err());
         }
     }

@@ -1,4 +1,4 @@
-//! Every act stands in the audit log with who did it and from which address.
+//! Every act is in the audit log with who did it and from which address.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -39,7 +39,7 @@ async fn acts(site: &Site, case: &str, n: usize) {
     let name = format!("ada{n}");
     let id = site.user(&name, RoleName::USER).await;
     let root = signed_in(site, "root", OF_ADMIN).await;
-    // The last entry of an act is that of the act, and not of what came before it.
+    // The last entry must be that of this act, not of an earlier one.
     site.clock.advance(Duration::from_secs(1));
     let ada = signed_in(site, &name, HERS).await;
     match case.split_once(" by ").unwrap().1.split(' ').next().unwrap() {
@@ -235,7 +235,7 @@ async fn every_act_says_in_the_audit_log_who_did_it_and_from_where() {
         let actor = actor.split(' ').next().unwrap();
         let (by, actor_id, ip) = last(&site, action).await;
         let (expected_id, expected_ip) = match actor {
-            // What an owner leaves behind on the way out names nobody.
+            // What a deleted owner leaves behind names nobody.
             "owner" if action == "user_deleted" => (None, None),
             "owner" | "visitor" | "client" => (None, Some("198.51.100.1".to_owned())),
             "admin" => (Some(root.clone()), Some("198.51.100.2".to_owned())),

@@ -1,4 +1,4 @@
-//! X07: what takes over an account, or makes somebody who could, needs the password of who asks.
+//! X07: an act that takes over an account, or makes a user who could, needs the caller's password.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use crate::support::state;
 
-/// A server with an admin `root`, another one, a user and somebody disabled who was an admin; their ids by these names.
+/// A server with an admin `root`, another one, a user and a disabled admin; their ids by these names.
 struct Scene {
     site: Site,
     equal: String,
@@ -30,7 +30,7 @@ impl Scene {
         Self { site, equal, user, disabled }
     }
 
-    /// What a thief of an admin's credential would do to keep what they have.
+    /// What a thief of an admin's credential would do to keep access.
     fn takeovers(&self) -> Vec<(Method, String, Value)> {
         let path = |id: &str| format!("/admin/users/{id}");
         let (equal, user, disabled) = (path(&self.equal), path(&self.user), path(&self.disabled));
@@ -76,7 +76,7 @@ fn with(mut body: Value, password: &str) -> Value {
     body
 }
 
-/// An act that needs a confirmation and can be done again and again.
+/// An act that needs a confirmation and can be repeated.
 async fn needs_it(visitor: &Visitor, scene: &Scene) -> Answer {
     visitor.post(&format!("/admin/users/{}/reset-link", scene.user), Value::Null).await
 }
@@ -174,7 +174,7 @@ async fn x07_no_token_in_a_header_and_no_bearer_session_is_confirmed() {
     let refused =
         bearer.post("/confirm", json!({ "current_password": PASSWORD })).await.has_status(400).json();
     assert_eq!(refused["code"], "malformed");
-    // A token of bearer mode that somebody sends as a cookie.
+    // A token of bearer mode, sent as a cookie.
     let as_cookie = scene.site.visitor();
     as_cookie.hold_cookie("__Host-token", &bearer.token().unwrap());
     as_cookie.post("/confirm", json!({ "current_password": PASSWORD })).await.has_status(400);

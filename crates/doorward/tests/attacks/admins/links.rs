@@ -1,4 +1,5 @@
-//! X05: a reset link and an invitation die with their maker's right, or with the session that they were made in.
+//! X05: a reset link and an invitation become void with their maker's right, or with the session that they were made
+//! in.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -168,7 +169,7 @@ async fn x05_an_ordinary_end_of_the_makers_session_leaves_the_link() {
                 let path = format!("/sessions/{}", scene.maker.session_id().await);
                 scene.maker.delete(&path, Value::Null).await.is_ok();
             }
-            // Links live for an hour or more, so a session that is shorter still has to be made.
+            // Links live for an hour or more, so a shorter session has to be made first.
             "expired" => {
                 let shorten = "UPDATE sessions SET expires_at = created_at, absolute_expires_at = created_at";
                 scene.site.app.store.execute(shorten, Vec::new()).await.unwrap();

@@ -1,4 +1,4 @@
-//! What an administrator with less than everything may do, forged pages, and the first run.
+//! What an administrator with limited permissions may do, forged pages, and the first run.
 
 use std::collections::BTreeSet;
 
@@ -8,7 +8,7 @@ use doorward_core::role::RoleName;
 use futures_util::future::join_all;
 use serde_json::{Value, json};
 
-/// A site with an admin, an editor of some application, and a support who may change and log out users, no more.
+/// A site with an admin, an editor of some application, and a support user who may only change and log out users.
 async fn site_with_support() -> (Site, Visitor, Visitor) {
     let site = Site::with(&[
         ("roles.support", "users:read,users:write,sessions:end"),
@@ -217,7 +217,7 @@ async fn a09_an_admin_is_made_from_the_command_line_and_there_is_no_second_first
     eve.post("/admin/users", json!({ "name": "x", "email": "x@example.org", "role": "admin" }))
         .await
         .is_refused("forbidden");
-    // Not even where the last admin is gone: the way back is the command line.
+    // Not even if the last admin is gone: only the command line can make one.
     let sql = "DELETE FROM users WHERE role = 'admin'";
     assert_eq!(site.app.store.execute(sql, Vec::new()).await.unwrap(), 1);
     site.registered("mallory").await.get("/admin/users").await.is_refused("forbidden");

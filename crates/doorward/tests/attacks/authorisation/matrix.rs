@@ -1,4 +1,5 @@
-//! Every route by every kind of caller in every mode: who isn't meant to gets 401 or 403, who is gets through.
+//! Every route by every kind of caller in every mode: a caller who isn't allowed gets 401 or 403, one who is gets
+//! through.
 
 use doorward::testing::{Answer, Site, Visitor};
 use doorward_core::Mode;
@@ -8,7 +9,7 @@ use serde_json::json;
 
 use super::routes::{Route, routes};
 
-/// An id of nobody and nothing: a caller who may gets 404, and nothing is changed.
+/// An id that nothing has: an allowed caller gets 404, and nothing is changed.
 const NOBODY: &str = "01890000-0000-7000-8000-000000000000";
 
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -36,7 +37,7 @@ fn callers() -> Vec<Caller> {
     callers
 }
 
-/// What this caller must get on this route: through (`None`), or this status and code.
+/// The expected answer to this caller on this route: through (`None`), or this status and code.
 fn expected(route: Route, caller: Caller, mode: Mode) -> Option<(u16, &'static str)> {
     let refused = match caller {
         _ if route.who == "anybody" => return None,
@@ -52,7 +53,7 @@ fn expected(route: Route, caller: Caller, mode: Mode) -> Option<(u16, &'static s
         }
         Caller::Anonymous => Some((401, "token_missing")),
         Caller::Garbage => Some((401, "token_invalid")),
-        // Their session ended with all others of theirs: the refresh says so.
+        // Their session ended with all their others: the refresh says so.
         Caller::Disabled | Caller::Ended if mode != Mode::Session => Some((401, "token_stale")),
         Caller::Disabled | Caller::Ended => Some((401, "session_ended")),
         Caller::Live(_) => None,
@@ -70,7 +71,7 @@ fn name(caller: Caller, mode: Mode) -> String {
     format!("{caller:?}.{mode}").to_lowercase().replace(['(', ')'], "-")
 }
 
-/// A caller at the door, with a user of their own.
+/// A caller, with a user of their own.
 async fn arrive(site: &Site, admin: &Visitor, caller: Caller, mode: Mode) -> Visitor {
     let role = match caller {
         Caller::Anonymous => return site.visitor(),
@@ -104,8 +105,8 @@ fn with_garbage(site: &Site, mode: Mode) -> Visitor {
     visitor
 }
 
-/// Sends the request of a row: with an empty object, so that whoever gets through is stopped by a missing field or by
-/// an id that nobody has.
+/// Sends the request of a row with an empty object. So a caller who gets through is stopped by a missing field or by an
+/// unknown id.
 async fn call(visitor: &Visitor, route: Route) -> Answer {
     let method: Method = route.method.parse().unwrap();
     let path = route.path.replace("{id}", NOBODY);
@@ -120,12 +121,12 @@ async fn call(visitor: &Visitor, route: Route) -> Answer {
     visitor.send(request, body.to_string()).await
 }
 
-/// Says what deviates, or nothing.
+/// Returns the deviation, or nothing.
 fn deviation(answer: &Answer, expected: Option<(u16, &'static str)>, route: Route) -> Option<String> {
     let status = answer.status.as_u16();
     match expected {
         Some((wanted, code)) if status == wanted && answer.code() == code => None,
-        // After their logout, memory knows the session by itself.
+        // After their logout, memory knows the session.
         Some((401, "token_stale")) if status == 401 && answer.code() == "session_ended" => None,
         None if matches!(status, 200..=399 | 400 | 422) => None,
         None if status == 404 && route.path.contains("{id}") => None,
@@ -144,7 +145,7 @@ async fn a01_every_route_lets_in_whom_it_should_and_nobody_else() {
         for caller in callers() {
             let mut visitor = arrive(&site, &admin, caller, mode).await;
             for route in routes() {
-                // By a copy: what a route hands out or clears doesn't change who calls the next one.
+                // With a copy: what a route hands out or clears must not change who calls the next one.
                 let answer = call(&visitor.copy(), route).await;
                 if let Some(what) = deviation(&answer, expected(route, caller, mode), route) {
                     deviations

@@ -1,13 +1,13 @@
-//! The routes of the product, and who may what: a route without a row here fails.
+//! The routes of the product, and who may call them: a route without a row here fails.
 
 use std::path::{Path, PathBuf};
 
 use doorward::testing::Site;
 
-/// Method, path, who may. `anybody` includes whoever has a bad credential; `signed in` is every live session; a
-/// permission stands for the roles that grant it; `refresh token` is that credential alone; `a client` is a registered
-/// one, and nobody who signs in; `a browser` is no program: a page that has no JSON; `a proxy` is one of
-/// `trusted_proxies`, that asks for somebody.
+/// Method, path, allowed callers. `anybody` includes callers with a bad credential; `signed in` is every live session;
+/// a permission means the roles that grant it; `refresh token` is that credential alone. `a client` is a registered
+/// one, and nobody who signs in; `a browser` is no program: a page without JSON; `a proxy` is one of `trusted_proxies`,
+/// which asks for somebody.
 pub(crate) const ROUTES: &str = "
 GET    /                                anybody
 GET    /.well-known/change-password     anybody

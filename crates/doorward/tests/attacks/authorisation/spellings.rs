@@ -1,4 +1,4 @@
-//! Other ways to write a request: the same decision as for the canonical one, or nothing there.
+//! Other ways to write a request: the same decision as for the canonical one, or 404.
 
 use doorward::testing::Site;
 use http::Method;
@@ -73,7 +73,7 @@ async fn a05_headers_change_neither_the_method_nor_the_path() {
     for name in ["x-http-method-override", "x-http-method", "x-method-override", "_method"] {
         let request = admin.request(Method::PUT, &target).header(name, "DELETE");
         admin.send(request, "").await.is_refused("method_not_allowed");
-        // A POST is what it says: a change, here of nothing.
+        // The method decides: a POST is a change, here of nothing.
         let request = admin.request(Method::POST, &target).header(name, "DELETE");
         assert_eq!(admin.send(request, "").await.is_ok()["user"]["id"], bob);
         let request = admin.request(Method::GET, &format!("{target}?_method=DELETE")).header(name, "DELETE");

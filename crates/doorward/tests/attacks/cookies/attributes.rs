@@ -1,4 +1,4 @@
-//! What stands in `Set-Cookie`.
+//! The content of `Set-Cookie`.
 
 use std::collections::BTreeSet;
 
@@ -10,14 +10,14 @@ use serde_json::Value;
 use super::*;
 
 const DAY: u64 = 86_400;
-/// The refresh token's cookie as it was called before it was bound to the host.
+/// The former name of the refresh token's cookie, before it was bound to the host.
 const FORMER: &str = "__Secure-refresh_token";
 
-/// A kind of server: its settings, and what its cookies are called and say.
+/// A kind of server: its settings, and the names and attributes of its cookies.
 struct Kind {
     settings: &'static [(&'static str, &'static str)],
     names: [&'static str; 4],
-    /// Of the last name, which a sign-out clears and nothing sets.
+    /// Of the former name, which a sign-out clears and nothing sets.
     former_path: &'static str,
     attributes: &'static [&'static str],
 }
@@ -62,7 +62,8 @@ const KINDS: [Kind; 5] = [
 ];
 
 impl Kind {
-    /// Sees that the answer sets these cookies for so many seconds, clears those, and does both with the same attributes.
+    /// Checks that the answer sets these cookies for this many seconds, clears those, and uses the same attributes for
+    /// both.
     #[track_caller]
     fn check(&self, answer: &Answer, set: &[(usize, u64)], cleared: &[usize]) {
         let path = |at: usize| format!("Path={}", if at == 3 { self.former_path } else { "/" });
@@ -77,7 +78,7 @@ impl Kind {
             cleared.iter().map(|at| line(*at, &["Max-Age=0", "Expires=Thu, 01 Jan 1970 00:00:00 GMT"]));
         let expected: BTreeSet<_> = set.chain(cleared).collect();
         let found = answer.set_cookies().into_iter().map(read);
-        // The cookie of the device is no credential: none of the settings but `dev` changes it, and nothing clears it.
+        // The device's cookie is not a credential: no setting but `dev` changes it, and nothing clears it.
         let (devices, found): (Vec<_>, Vec<_>) = found.partition(|(name, ..)| name.ends_with("device"));
         for (_, has_value, mut attributes) in devices {
             attributes.insert("Secure".into());
@@ -158,7 +159,7 @@ async fn k11_no_error_clears_a_cookie() {
     answer.is_refused("cross_site_request");
     kind.check(&answer, &[], &[]);
 
-    // An expired token is renewed with the cookies that are there: they stay.
+    // An expired token is renewed with the cookies that are there, so they stay.
     site.clock.advance(std::time::Duration::from_secs(901));
     let answer = visitor.get("/profile").await;
     answer.is_refused("token_expired");

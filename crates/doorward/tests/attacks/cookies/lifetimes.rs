@@ -1,4 +1,4 @@
-//! Time-outs, and memory that must not outlive what it remembers.
+//! Time-outs, and memory that must not outlive its content.
 
 use std::time::Duration;
 
@@ -128,7 +128,7 @@ async fn k13_what_memory_holds_of_a_session_changes_with_the_user() {
                 target.site.visitor().post("/password/reset", body).await.is_ok()
             }
         };
-        // At once where it happened; elsewhere as soon as that node has looked, which it does four times a second.
+        // At once where it happened; elsewhere once that node has read the table, four times a second.
         for (node, at) in [(&here, &target.site), (&there, &other_node)] {
             at.app.follow().await.unwrap();
             if change == "promoted" {
@@ -136,7 +136,7 @@ async fn k13_what_memory_holds_of_a_session_changes_with_the_user() {
                 assert_eq!(node.get("/profile").await.is_ok()["user"]["role"], "admin");
             } else {
                 for path in ["/profile", "/dashboard", "/sessions", "/admin/users"] {
-                    // A copy, because this answer takes the cookie away. Where the row is gone too, nobody knows what the
+                    // A copy, because this answer takes the cookie away. If the row is gone too, nobody knows what the
                     // secret was.
                     let answer = node.copy().get(path).await;
                     let codes = ["session_ended", "token_invalid"];
@@ -163,7 +163,7 @@ async fn k13_a_demoted_admin_is_one_no_more() {
         }
         let user = format!("/admin/users/{}", visitor.user_id().await);
         target.admin.patch(&user, json!({ "role": "user" })).await.is_ok();
-        // Admin routes ask the store, on every node: before anybody followed anything.
+        // Admin routes ask the store, on every node: even before it followed anything.
         for node in [&there, &visitor] {
             let status = node.get("/admin/users").await.status.as_u16();
             assert!(
@@ -233,7 +233,7 @@ async fn k14_what_is_remembered_is_found_by_the_whole_credential() {
     }
 }
 
-/// The session is read for the first time, and its user is promoted before the answer of the store arrives.
+/// The session is read for the first time, and its user gets another role before the store's answer arrives.
 #[tokio::test]
 async fn k12_a_promotion_during_the_first_look_shortens_the_session_in_memory_too() {
     let site = Site::new().await;

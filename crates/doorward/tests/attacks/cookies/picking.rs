@@ -1,4 +1,4 @@
-//! Which cookie is the credential, when there are many, or strange ones.
+//! Which cookie is the credential if there are many, or strange ones.
 
 use doorward_core::Mode;
 use http::Method;
@@ -83,12 +83,12 @@ async fn k01_of_several_refresh_cookies_the_live_one_counts_and_two_refresh_noth
         is_unauthorized(&answer, "ambiguous_cookies", "two");
         assert!(answer.set_cookies().is_empty());
     }
-    // Beside the live credential of somebody else it would change the account.
+    // Beside another user's live credential it would change the account.
     for beside in [format!("{TOKEN}={token}"), format!("{SESSION}={secret}")] {
         let answer = ask(&format!("{REFRESH}={good}; {beside}")).await;
         is_unauthorized(&answer, "ambiguous_cookies", &beside);
     }
-    // In the body and in the cookie are two as well.
+    // One in the body and one in the cookie are two as well.
     let visitor = target.site.visitor();
     visitor.hold_cookie(REFRESH, &good);
     let both = visitor.post("/refresh", json!({ "refresh_token": other })).await;
@@ -132,7 +132,7 @@ async fn x03_the_page_of_two_sign_ins_ends_both_also_where_their_cookies_do_not_
     let mixed = target.site.logged_in_by("lin", Mode::Cookie).await;
     let planted = target.site.logged_in_by("eve", Mode::Session).await;
     let secret = planted.cookie(SESSION).unwrap();
-    // As planted for one path: it comes to no other.
+    // As if planted for one path: it is sent to no other.
     let at_dashboard = mixed.request(Method::GET, "/dashboard").header("accept", "text/html");
     let line = format!("{SESSION}={secret}");
     let page = mixed.send(at_dashboard.header(COOKIE, line), "").await;
@@ -145,7 +145,7 @@ async fn x03_the_page_of_two_sign_ins_ends_both_also_where_their_cookies_do_not_
     planted.get("/profile").await.is_ok();
     mixed.form("/logout", &[("ticket", &ticket)]).await.goes_to("/login?done=signed-out");
     planted.get("/profile").await.is_refused("session_ended");
-    // The next sign-in is alone: the planted one is passed over.
+    // The next sign-in is alone: the planted one is ignored.
     sign_in(&mixed, "lin", "cookie").await.is_ok();
     mixed.hold_cookie(SESSION, &secret);
     assert_eq!(name_of(&mixed).await, "lin");
@@ -184,7 +184,7 @@ async fn x04_a_logout_ends_every_session_behind_decoys_or_clears_nothing() {
                 answer.has_status(400).is_refused("too_many_cookies");
                 assert!(answer.set_cookies().is_empty());
                 browsers[0].get("/profile").await.is_ok();
-                // Nor does a sign-in take the place of what it cannot tell.
+                // A sign-in doesn't replace an ambiguous one either.
                 let body = json!({ "email": "lin@example.org", "password": PASSWORD, "mode": "session" });
                 let visitor = target.site.visitor();
                 let request = visitor.request(Method::POST, "/login").header(COOKIE, &line);
@@ -215,7 +215,7 @@ async fn k02_a_sibling_can_neither_toss_a_cookie_in_nor_send_a_request() {
     let (_, secret, _) = two(&target, Mode::Session).await;
     let signed_in = target.site.logged_in_by("ada", Mode::Session).await;
     let before = state(&target.site).await;
-    // What a browser lets a sibling set for the parent domain: any name but ours.
+    // What a browser lets another host set for the parent domain: any name but ours.
     for (name, value) in [
         ("token", &token),
         ("sessionId", &secret),
@@ -242,7 +242,7 @@ async fn k02_a_sibling_can_neither_toss_a_cookie_in_nor_send_a_request() {
     signed_in.get("/profile").await.is_ok();
 }
 
-/// What a browser lets a host beside ours plant: any name, but none that begins with `__Host-`.
+/// What a browser lets another host of the domain plant: any name that doesn't begin with `__Host-`.
 #[tokio::test]
 async fn x02_a_planted_refresh_cookie_signs_nobody_in_and_is_in_nobodys_way() {
     let target = Target::new().await;
@@ -330,7 +330,7 @@ async fn k04_a_broken_cookie_of_our_name_is_refused() {
             values.push([good.as_bytes(), bytes, b"x"].concat());
             values.push([bytes, b"x", good.as_bytes()].concat());
         }
-        // A tab at the edge is white space, which stands around cookies anyway.
+        // A tab at the edge is white space, which is allowed around cookies.
         values.retain(|value| !value.starts_with(b"\t"));
         for value in values {
             let line = [name.as_bytes(), b"=", &value].concat();
@@ -427,7 +427,7 @@ async fn k06_two_users_at_once_are_one_or_nobody() {
     let target = Target::new().await;
     let (token, of_ada, of_grace) = two(&target, Mode::Cookie).await;
     let (session, _, secret_of_grace) = two(&target, Mode::Session).await;
-    // Authorization is judged alone: the cookies of somebody else, good or bad, don't matter.
+    // If Authorization is present, only that is checked: other users' cookies, good or bad, don't matter.
     for cookie in [
         format!("{token}={of_grace}"),
         format!("{session}={secret_of_grace}"),
@@ -443,7 +443,7 @@ async fn k06_two_users_at_once_are_one_or_nobody() {
         let request = visitor.request(Method::GET, "/admin/users").header(COOKIE, &cookie);
         visitor.send(request, "").await.is_ok();
     }
-    // Live cookies of two modes are nobody, whoever's they are.
+    // Live cookies of two modes identify nobody, whoever owns them.
     for (first, second) in [(&of_ada, &secret_of_grace), (&of_grace, &secret_of_grace)] {
         for line in
             [format!("{token}={first}; {session}={second}"), format!("{session}={second}; {token}={first}")]
@@ -451,7 +451,7 @@ async fn k06_two_users_at_once_are_one_or_nobody() {
             target.refuses_header("ambiguous_cookies", "cookie", line.as_bytes()).await;
         }
     }
-    // Where nobody has to be signed in, Authorization is not looked at.
+    // A route that needs no sign-in ignores Authorization.
     let visitor = target.site.visitor();
     visitor.hold(Some("bad"), None);
     sign_in(&visitor, "grace", "session").await.is_ok();

@@ -1,4 +1,5 @@
-//! Sessions that a sibling host planted for one path: their cookie comes to one page, and not to where its forms go.
+//! Sessions that another host of the domain planted for one path: their cookie is sent to one page, and not to the
+//! targets of its forms.
 
 use std::time::Duration;
 
@@ -8,12 +9,12 @@ use doorward_core::role::RoleName;
 use http::Method;
 use http::header::COOKIE;
 
-/// With cookies that a sibling host can plant.
+/// With cookies that another host of the domain can plant.
 const SHARED: &[(&str, &str)] =
     &[("public_url", "https://accounts.example.com"), ("cookie.domain", "example.com")];
 const PLANTED: &str = "__Secure-sessionId";
 
-/// The page as a browser gets it whose planted cookie comes to it alone.
+/// The page as a browser gets it if the planted cookie is sent to it alone.
 async fn shown_by(site: &Site, planted: &Visitor, path: &str) -> Answer {
     let line = format!("{PLANTED}={}", planted.cookie(PLANTED).unwrap());
     let browser = site.visitor();
@@ -34,7 +35,7 @@ fn hidden(page: &Answer, action: &str) -> Vec<(String, String)> {
     inputs.map(field).collect()
 }
 
-/// Clicks the button of this form in a browser that sends none of our cookies along.
+/// Clicks the button of this form in a browser that sends none of our cookies.
 async fn click(site: &Site, page: &Answer, action: &str) -> Answer {
     let fields = hidden(page, action);
     let fields: Vec<_> = fields.iter().map(|(name, value)| (&**name, &**value)).collect();
@@ -69,7 +70,7 @@ async fn x03_the_sign_out_of_every_page_ends_the_session_that_it_shows_whatever_
         click(&site, &page, "/logout").await.goes_to("/login?done=signed-out");
         planted.get("/profile").await.is_refused("session_ended");
         other.get("/profile").await.is_ok();
-        // The cookie can't be taken back. It is in nobody's way.
+        // The cookie can't be cleared. It disturbs nobody.
         shown_by(&site, &planted, path).await.has_status(303);
     }
 }
@@ -95,7 +96,7 @@ async fn x03_signing_out_everywhere_means_the_user_whom_the_page_shows() {
         session.get("/profile").await.is_refused("session_ended");
     }
 
-    // Somebody signed in beside it since: their other devices stay in, and this browser is out.
+    // Another user has signed in beside it since: their other devices stay signed in, and this browser is signed out.
     let (planted, phone) = (admin(&site).await, site.logged_in_by("lin", Mode::Session).await);
     let page = shown_by(&site, &planted, "/dashboard").await;
     let browser = site.logged_in_by("lin", Mode::Session).await;
@@ -107,7 +108,7 @@ async fn x03_signing_out_everywhere_means_the_user_whom_the_page_shows() {
     }
     phone.get("/profile").await.is_ok();
 
-    // What names no session, or one that is over, is as good as nothing.
+    // A ticket that names no session, or one that has ended, does nothing.
     for ticket in ["", "AAAA", fields[1].1] {
         site.visitor().form("/logout/all", &[("ticket", ticket)]).await.goes_to("/login");
     }
@@ -120,7 +121,7 @@ async fn x03_signing_out_everywhere_means_the_user_whom_the_page_shows() {
 const LINK: [(&str, &str); 3] =
     [("sec-fetch-site", "cross-site"), ("sec-fetch-mode", "navigate"), ("sec-fetch-dest", "document")];
 
-/// The page as a browser gets it that follows such a link with these cookies.
+/// The page as a browser gets it after following such a link with these cookies.
 async fn followed(site: &Site, path: &str, cookies: &str) -> Answer {
     let browser = site.visitor();
     let request = browser.request(Method::GET, path).header("accept", "text/html").header(COOKIE, cookies);
@@ -146,11 +147,11 @@ async fn x02_a_link_of_another_site_shows_nobody_by_a_planted_cookie_while_the_o
             assert!(page.has_status(200).text().contains("One moment"), "{path}: {}", page.text());
             assert!(page.set_cookies().is_empty(), "{path}");
         }
-        // A program that shows what it gets, such as a script of another site, learns nothing either.
+        // A program that shows the answer, such as a script of another site, learns nothing either.
         let browser = site.visitor();
         let request = browser.request(Method::GET, "/profile").header(COOKIE, &line);
         browser.send(request.header("sec-fetch-site", "cross-site"), "").await.is_refused("token_missing");
-        // From our own page it is somebody's session as any other.
+        // From our own page it is a session like any other.
         let request = browser.request(Method::GET, "/profile").header(COOKIE, &line);
         browser.send(request.header("sec-fetch-site", "same-origin"), "").await.is_ok();
         let request = browser.request(Method::GET, "/profile").header(COOKIE, &line);
@@ -193,7 +194,7 @@ async fn x02_with_lax_cookies_a_link_of_another_site_brings_both_and_what_is_no_
     }
 }
 
-/// Every form of this page: where it goes, and its hidden fields.
+/// Every form of this page: its target, and its hidden fields.
 fn forms(page: &Answer) -> Vec<(String, Vec<(String, String)>)> {
     let text = page.text().replace("&#x2f;", "/");
     let form = |form: &str| {
@@ -257,10 +258,10 @@ async fn x02_a_form_acts_on_no_other_account_than_the_one_that_its_page_shows() 
         assert!(seen.iter().any(|action| action == wanted), "{wanted} is not among {seen:?}");
     }
 
-    // Another session of the account that the page shows is as good.
+    // Another session of the account that the page shows works too.
     let (action, hidden) = ("/profile", hidden(&shown_by(&site, &planted, "/dashboard").await, "/profile"));
     sent(&other, action, &hidden, ("name", "Eve II")).await.has_status(303);
-    // A page that comes back with an error shows an account too, and so does the question for the password.
+    // A page that comes back with an error shows an account too, and so does the one that asks for the password.
     let again = sent(&other, action, &hidden, ("name", "")).await;
     again.has_status(422);
     let (_, fields) = forms(&again).into_iter().find(|(action, _)| action == "/profile").unwrap();
@@ -288,7 +289,7 @@ async fn x02_a_form_that_was_open_while_somebody_else_signed_in_does_nothing_to_
     // Without the cookie that makes a form known, and with a field that was made up, it is no other.
     let made_up = [("account".to_owned(), "x".to_owned())];
     sent(&eve, "/profile", &made_up, ("name", "Lin the second")).await.has_status(409);
-    // Who signs in again goes on with the page that is open.
+    // After signing in again, the open page still works.
     let again = site.logged_in_by("lin", Mode::Session).await;
     sent(&again, "/profile", &fields, ("name", "Lin the second")).await.has_status(303);
     assert_eq!(again.get("/profile").await.is_ok()["user"]["name"], "Lin the second");
@@ -329,7 +330,7 @@ async fn x02_no_planted_cookie_sends_a_browser_in_a_circle() {
             where_it_ends(&site, path, &line).await.has_status(200);
         }
     }
-    // Who has been sent to sign in, and is signed in, says whether to go on.
+    // A visitor who is sent to sign in, and is signed in, chooses whether to go on.
     let site = Site::with(SHARED).await;
     let eve = site.logged_in_by("eve", Mode::Session).await;
     let page = eve.page("/login?return_to=%2Fprofile").await;
@@ -356,7 +357,7 @@ async fn a_second_tab_is_renewed_by_way_of_the_login_also_where_cookies_can_be_p
     tab.page("/refresh?return_to=%2Fdashboard").await.goes_to(login);
     tab.page(login).await.goes_to("/dashboard");
     tab.page("/dashboard").await.has_status(200);
-    // A page that finds nobody sends on without that word, and so it leads in no circle.
+    // A page that finds nobody redirects without that parameter, so there is no loop.
     site.visitor().page("/dashboard").await.goes_to("/login?return_to=%2Fdashboard");
     tab.page("/login?return_to=%2Fdashboard").await.has_status(200);
 }

@@ -1,4 +1,4 @@
-//! Secrets that can't be guessed, and a stolen database that opens nothing.
+//! Secrets that can't be guessed, and a stolen database that gives no access.
 
 use std::collections::BTreeSet;
 
@@ -14,7 +14,7 @@ async fn k09_secrets_of_one_moment_have_nothing_in_common() {
     let target = Target::new().await;
     let mut secrets = Vec::new();
     let mut sessions = BTreeSet::new();
-    // The clock stands still: whatever was made from the time would be the same.
+    // The clock stands still: anything made from the time would be the same.
     for _ in 0..50 {
         let visitor = target.site.logged_in_by("lin", Mode::Session).await;
         let id = visitor.session_id().await;

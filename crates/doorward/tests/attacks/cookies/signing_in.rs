@@ -1,4 +1,4 @@
-//! Signing in with something of somebody else's in the browser.
+//! Signing in while the browser holds another user's credentials.
 
 use doorward::testing::Site;
 use doorward_core::Mode;
@@ -124,7 +124,7 @@ async fn k08_signing_in_as_another_ends_the_session_before_and_mixes_nothing() {
                 assert_eq!(name_of(&visitor).await, "grace");
             }
             was.get("/profile").await.has_status(401).is_refused("session_ended");
-            // The first one's other devices are none of this browser's business.
+            // The first user's other devices are not affected by this browser.
             elsewhere.get("/admin/users").await.is_ok();
         }
     }

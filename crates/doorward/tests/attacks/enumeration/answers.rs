@@ -1,4 +1,4 @@
-//! E01 to E04: a sign-in, a registration and a reset tell nobody who has an account. E01 is tested as work here; its
+//! E01 to E04: a sign-in, a registration and a reset don't reveal who has an account. E01 is tested as work here; its
 //! timed form waits for the load tests.
 
 use doorward::testing::{Answer, PASSWORD, Site, Visitor};
@@ -9,7 +9,7 @@ use crate::reading::{bcrypt, store_hash};
 
 const WRONG: &str = "a wrong password";
 
-/// All that an answer shows but the id of its request.
+/// The whole answer except the id of its request.
 fn shown(answer: &Answer) -> (u16, Vec<(String, String)>, Value) {
     let headers = answer.headers.iter().filter(|(name, _)| *name != "x-request-id");
     let mut headers: Vec<_> =
@@ -22,7 +22,7 @@ fn shown(answer: &Answer) -> (u16, Vec<(String, String)>, Value) {
     (answer.status.as_u16(), headers, body)
 }
 
-/// A user, one without a password, one who is disabled, one whose hash is none, and nobody.
+/// A user, one without a password, a disabled one, one whose hash is invalid, and an unknown address.
 async fn people(site: &Site) -> [&'static str; 5] {
     site.logged_in("known").await;
     let root = site.admin("root").await;
@@ -51,7 +51,7 @@ async fn guesses(visitor: &Visitor, name: &str, mode: &str) -> Answer {
 async fn e01_every_wrong_guess_costs_the_same_work() {
     let site = Site::new().await;
     let people = people(&site).await;
-    // The hash that is none is refused before any work: it is nobody's real account.
+    // The invalid hash is refused before any work: no real account has it.
     for name in people.into_iter().filter(|name| *name != "broken") {
         site.app.hashing.take_jobs();
         guesses(&site.visitor(), name, "bearer").await.is_refused("invalid_credentials");
@@ -84,7 +84,7 @@ async fn e02_every_wrong_guess_gets_the_same_answer() {
         let email = format!("{name}@example.org");
         let page = site.visitor().form("/login", &[("email", &email), ("password", WRONG)]).await;
         assert_eq!((page.status.as_u16(), page.set_cookies().len()), (401, 0), "{name}");
-        // The key of the form is another each time.
+        // The key of the form differs each time.
         let text = page.text().replace(&email, "");
         let (before, key) = text.split_once("name=\"form_key\" value=\"").unwrap();
         pages.push(format!("{before}{}", &key[32..]));
@@ -133,11 +133,11 @@ async fn e03_registering_a_known_address_is_the_one_leak_and_it_is_rationed() {
     for _ in 1..30 {
         eve.post("/register", guess("ada")).await.is_refused("email_taken");
     }
-    // Then known and unknown are one answer.
+    // Then known and unknown addresses get the same answer.
     let limited = shown(&eve.post("/register", guess("ada")).await);
     assert_eq!((limited.0, &limited.2["code"]), (429, &json!("too_many_attempts")));
     assert_eq!(shown(&eve.post("/register", guess("nobody")).await), limited);
-    // Where registration is closed, nothing is told at all.
+    // If registration is closed, nothing is revealed at all.
     for registration in ["closed", "invite"] {
         let site = Site::with(&[("registration", registration)]).await;
         site.user("ada", RoleName::USER).await;
@@ -163,7 +163,7 @@ async fn e04_nobody_asks_for_a_reset_by_address() {
         assert_eq!((known.0, &known.2["code"]), (404, &json!("not_found")), "{path}");
         assert_eq!(shown(&site.visitor().post(path, json!({ "email": "unknown@example.org" })).await), known);
     }
-    // The route of the links takes tokens only, and has one answer for all that are none.
+    // The route of the links takes only tokens, and has one answer for all invalid ones.
     let mut answers = Vec::new();
     for token in ["known@example.org", "unknown@example.org", &"A".repeat(43), "", "x"] {
         let encoded: String = url::form_urlencoded::byte_serialize(token.as_bytes()).collect();

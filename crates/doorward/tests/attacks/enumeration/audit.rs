@@ -1,4 +1,4 @@
-//! Rule 12: what the audit log says, and what it forgets.
+//! Rule 12: what the audit log contains, and what it forgets.
 
 use std::time::Duration;
 
@@ -99,7 +99,7 @@ async fn e02_an_address_that_nobody_has_is_written_down_nowhere() {
     site.visitor().post("/register", register).await.is_refused("invalid_input");
     assert!(!everything(&site).await.contains("hunter2"));
     assert!(!root.get("/admin/audit").await.text().contains("hunter2"));
-    // Two addresses can be told apart all the same, and one address is known again.
+    // Two addresses can still be distinguished, and one address is recognised.
     let failed = entries(&root, "login_failed").await;
     let details: std::collections::BTreeSet<_> =
         failed.iter().map(|entry| entry["detail"].to_string()).collect();

@@ -1,4 +1,5 @@
-//! Rule 8 over HTTP (L01 to L06): failures are counted, by account and network and by network, and back-off is no lock.
+//! Rule 8 over HTTP (L01 to L06): failures are counted, by account and network and by network, and back-off is not a
+//! lock.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,7 +13,7 @@ const WRONG: &str = "a wrong password";
 const SECOND: Duration = Duration::from_secs(1);
 
 async fn signs_in(visitor: &Visitor, name: &str, password: &str) -> Answer {
-    // A visitor of its own: the tokens of a sign-in are of no matter here.
+    // A separate visitor: the tokens of a sign-in don't matter here.
     let body = json!({ "email": format!("{name}@example.org"), "password": password });
     visitor.copy().post("/login", body).await
 }
@@ -37,10 +38,10 @@ async fn l05_ten_failures_of_an_account_then_one_each_thirty_seconds() {
     fails(&here, "ada", 10).await;
     for _ in 0..5 {
         must_wait(&signs_in(&here, "ada", WRONG).await, 30);
-        // The right password does not get through either, or guessing would only be slower to notice.
+        // The right password is refused too; otherwise guessing would only be slower to notice.
         must_wait(&signs_in(&here, "ada", PASSWORD).await, 30);
     }
-    // Its owner on another network is not kept out, nor is anybody else here (L06).
+    // Its owner on another network is not locked out, nor is anybody else here (L06).
     signs_in(&elsewhere, "ada", PASSWORD).await.is_ok();
     fails(&here, "ben", 1).await;
     site.clock.advance(29 * SECOND + Duration::from_millis(500));
@@ -49,7 +50,7 @@ async fn l05_ten_failures_of_an_account_then_one_each_thirty_seconds() {
     fails(&here, "ada", 1).await;
     must_wait(&signs_in(&here, "ada", WRONG).await, 30);
     site.clock.advance(30 * SECOND);
-    // A right one is given back: it can be repeated without end.
+    // A right one is given back: it can be repeated without limit.
     for _ in 0..15 {
         signs_in(&here, "ada", PASSWORD).await.is_ok();
     }
@@ -109,7 +110,7 @@ async fn l05_every_door_that_asks_for_the_password_draws_on_one_bucket() {
     }
     must_wait(&signs_in(&ada, "ada", PASSWORD).await, 30);
     must_wait(&ada.delete("/profile", json!({ "password": PASSWORD })).await, 30);
-    // Who is signed in stays so (L06).
+    // A signed-in user stays signed in (L06).
     ada.get("/profile").await.is_ok();
     ada.refresh().await.is_ok();
     ada.from([198, 51, 100, 7]).delete("/profile", json!({ "password": PASSWORD })).await.is_ok();
@@ -147,7 +148,7 @@ async fn l05_thirty_registrations_of_a_network_then_one_a_minute() {
         here.copy().post("/register", register(n)).await.has_status(201);
     }
     must_wait(&here.post("/register", register(30)).await, 60);
-    // What could never succeed is no registration.
+    // An attempt that could never succeed doesn't count as a registration.
     here.post("/register", json!({ "name": "Ada" })).await.is_refused("invalid_input");
     site.clock.advance(59 * SECOND);
     must_wait(&here.post("/register", register(30)).await, 1);
@@ -155,7 +156,7 @@ async fn l05_thirty_registrations_of_a_network_then_one_a_minute() {
     here.copy().post("/register", register(30)).await.has_status(201);
     must_wait(&here.post("/register", register(31)).await, 60);
     here.from([198, 51, 100, 7]).post("/register", register(32)).await.has_status(201);
-    // Signing in is another matter.
+    // Signing in is counted separately.
     signs_in(&site.visitor(), "u0", PASSWORD).await.is_ok();
 }
 
@@ -178,7 +179,7 @@ async fn l01_who_is_no_trusted_proxy_cannot_say_who_it_is() {
     for header in headers {
         must_wait(&claims(&attacker, header, "198.51.100.99").await, 30);
     }
-    // Nor is somebody else kept out who has the address that was claimed.
+    // Nor is the user locked out who has the claimed address.
     signs_in(&site.visitor().from([198, 51, 100, 1]), "ada", PASSWORD).await.is_ok();
     let seen = site.logged_in("ada").await.get("/sessions").await.is_ok();
     assert!(seen["sessions"].as_array().unwrap().iter().all(|session| session["ip"] != "198.51.100.99"));
@@ -190,13 +191,13 @@ async fn l02_behind_a_trusted_proxy_the_rightmost_foreign_address_counts() {
     site.logged_in("ada").await;
     let proxy = site.visitor().from([10, 0, 0, 1]);
     for n in 0..10 {
-        // What stands left of it is the client's own claim.
+        // The rest of it is the client's own claim.
         let value = format!("192.0.2.{n}, 198.51.100.1, 10.0.0.2");
         claims(&proxy, "x-forwarded-for", &value).await.is_refused("invalid_credentials");
     }
     must_wait(&claims(&proxy, "x-forwarded-for", "192.0.2.77, 198.51.100.1").await, 30);
     claims(&proxy, "x-forwarded-for", "198.51.100.2").await.is_refused("invalid_credentials");
-    // What cannot be read is the proxy's own address, never an open door.
+    // An unreadable value counts as the proxy's own address, and never avoids the limits.
     let garbage =
         ["a", "", "unknown", "1.2.3", "fe80::1%eth0", "198.51.100.1, a", "a, b", ",,", "1.2.3.4.5", "::g"];
     for value in garbage {

@@ -60,8 +60,9 @@ async fn e05_who_is_no_admin_learns_nothing_of_others() {
 
 #[tokio::test]
 async fn e06_no_secret_is_compared_that_the_store_holds() {
-    // Nothing is looked up by the secret itself, so that there is no prefix to be found byte by byte: session secrets and
-    // links by a SHA-256, refresh tokens by a public id, and then an HMAC in constant time (doorward-core).
+    // Nothing is looked up by the secret itself, so no prefix can be found byte by byte. Session secrets and links are
+    // found by a SHA-256. Refresh tokens are found by a public id, and then compared by an HMAC in constant time
+    // (doorward-core).
     let site = Site::new().await;
     let root = site.admin("root").await;
     let (ada, browser) = (site.logged_in("ada").await, site.logged_in_by("ada", Mode::Session).await);
@@ -76,7 +77,7 @@ async fn e06_no_secret_is_compared_that_the_store_holds() {
     }
     let hashes = "SELECT CAST(COUNT(*) AS BIGINT) FROM sessions WHERE length(secret_hash) = 32";
     assert_eq!(one::<i64>(&site, hashes, Vec::new()).await, 1);
-    // However much of a guess is right, the answer is one.
+    // However much of a guess is right, the answer is the same.
     let mut answers = Vec::new();
     for right in [0, 1, 20, 42] {
         let wrong = |secret: &str| {

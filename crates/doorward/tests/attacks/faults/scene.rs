@@ -1,4 +1,4 @@
-//! A site with people in it, and for every route a request that does what the route is for.
+//! A site with people in it, and for every route a request that does the route's work.
 
 use doorward::store::Row;
 use doorward::testing::{Answer, PASSWORD, Site, Visitor};
@@ -12,10 +12,10 @@ use crate::authorisation::routes::Route;
 pub(super) const AUDIT: &str = "audit:\n";
 pub(super) const NEW_PASSWORD: &str = "a door is a threshold";
 
-/// An admin, a user on three devices, and the request that is made by one of them.
+/// An admin, a user on three devices, and the request that one of them makes.
 pub(super) struct Scene {
     pub(super) site: Site,
-    /// Another process over the same data.
+    /// Another process on the same data.
     other: Site,
     pub(super) caller: Visitor,
     /// Everybody who holds a credential before the request, under a name.
@@ -30,7 +30,7 @@ pub(super) struct Scene {
     client_id: String,
 }
 
-/// Routes whose path says all.
+/// Routes that need only their path.
 const DO_WITHOUT_A_BODY: [&str; 16] = [
     "/logout/all",
     "/sessions",
@@ -149,7 +149,7 @@ impl Scene {
         Self { site, other, caller, held, method, path, body, who, client, client_id }
     }
 
-    /// Makes the request, by a copy of the caller: whatever the answer clears, it can be made again.
+    /// Makes the request, with a copy of the caller: whatever the answer clears, it can be made again.
     pub(super) async fn act(&self) -> Answer {
         let caller = self.caller.copy();
         if self.path == "/forward-auth" {
@@ -183,7 +183,7 @@ impl Scene {
         seen
     }
 
-    /// What the store holds, without ids, times and secrets: equal after equal acts.
+    /// The content of the store, without ids, times and secrets: equal after equal acts.
     pub(super) async fn stored(&self) -> String {
         const TABLES: [&str; 8] = [
             "SELECT name FROM clients ORDER BY name",

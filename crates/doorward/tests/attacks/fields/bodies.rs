@@ -1,4 +1,4 @@
-//! Bodies of no shape, of too much of one, and of the wrong kinds, to every route that reads one.
+//! Bodies without a shape, with too much of one, and of the wrong types, to every route that reads one.
 
 use std::time::Instant;
 
@@ -6,7 +6,7 @@ use base64::Engine;
 
 use super::*;
 
-/// Those that refuse a body which is no JSON; the others do their work without one.
+/// Those that refuse a body which is not JSON; the others do their work without one.
 async fn readers(house: &House) -> Vec<Door> {
     let doors = house.doors().await;
     doors.into_iter().filter(|door| !door.fields.is_empty()).collect()
@@ -114,7 +114,7 @@ async fn h04_a_field_of_another_type_is_named_by_every_route() {
 #[tokio::test]
 async fn h14_a_compressed_body_is_read_by_no_route() {
     let house = House::new().await;
-    // A thousandfold: what any unpacking would show.
+    // A thousandfold: any decompression would show.
     let bomb =
         b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x02\x03\xed\xc1\x01\x0d\x00\x00\x00\xc2\xa0\xf7Om\x0e7\xa0\x00"
             .to_vec();
@@ -165,8 +165,8 @@ async fn i06_no_value_reaches_the_database_that_its_driver_could_not_count() {
         for field in &door.fields {
             let answer = raw(&house, &door, door.body(field, json!(long)).to_string()).await;
             if door.path == "/register" && ["return_to", "device"].contains(&field.as_str()) {
-                // Where a form goes on to and what a device shows never reach the database: what is neither is left out. The
-                // second one to be tried finds the address taken by the first.
+                // A form's target and a device's secret never reach the database: an invalid one is ignored. The second
+                // one finds the address taken by the first.
                 assert!([201, 409].contains(&answer.status.as_u16()), "{field}: {}", answer.text());
             } else {
                 assert!(answer.status.is_client_error(), "{door:?} {field}: {}", answer.text());

@@ -4,7 +4,7 @@ use doorward_core::Mode;
 
 use super::*;
 
-/// A header of a vector, with name and value of the credential cookie put in.
+/// A header of a vector, with name and value of the credential cookie inserted.
 fn filled(header: &Value, (name, value): (&str, &str), (token, other): (&str, &str)) -> Vec<u8> {
     let bare = name.trim_start_matches("__Host-");
     let swapped: String = name
@@ -92,7 +92,7 @@ async fn k04_foreign_cookies_of_any_form_do_no_harm_on_any_route() {
             for path in ["/profile", "/dashboard", "/login", "/refresh", "/logout"] {
                 let nobody = house.site.visitor();
                 let method = if matches!(path, "/refresh" | "/logout") { Method::POST } else { Method::GET };
-                // Signing out is tried with the foreign ones alone.
+                // Signing out is tried only with the foreign ones.
                 let request = nobody.request(method, path).header(header::COOKIE, first.clone());
                 let request = if path == "/logout" {
                     nobody.request(Method::POST, path).header(header::COOKIE, line.as_bytes())

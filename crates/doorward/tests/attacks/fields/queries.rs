@@ -1,4 +1,4 @@
-//! Naughty texts in every query and path, asked for as JSON and as a page.
+//! Naughty texts in every query and path, requested as JSON and as a page.
 
 use super::*;
 

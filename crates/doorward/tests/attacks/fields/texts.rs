@@ -54,7 +54,7 @@ async fn i01_a_naughty_text_in_any_field_of_any_form_draws_no_markup() {
     assert!(pages > 1_000, "only {pages} pages were drawn");
 }
 
-/// The routes that refuse no field may read one all the same, as the logout does.
+/// Routes that refuse no field may still read one, as the logout does.
 #[tokio::test]
 async fn i01_a_naughty_text_in_all_fields_of_a_route_that_refuses_none_gets_a_clean_answer() {
     let house = House::new().await;
@@ -73,7 +73,7 @@ async fn i01_a_naughty_text_in_all_fields_of_a_route_that_refuses_none_gets_a_cl
     house.admin.get("/profile").await.is_ok();
 }
 
-/// PostgreSQL keeps no NUL in a text: what would be stored is refused, what is only compared is nobody's.
+/// PostgreSQL stores no NUL in a text: a stored one is refused, a compared one matches nothing.
 #[tokio::test]
 async fn i02_a_nul_in_any_field_query_or_path_is_refused_and_no_failure() {
     let house = House::new().await;

@@ -79,7 +79,7 @@ async fn p15_a_session_that_the_store_has_ended_changes_nothing_even_where_memor
         ada.at(&lagging).get("/profile").await.is_ok();
         let held = ada.copy();
         ada.post("/logout", Value::Null).await.is_ok();
-        // The second process has not looked at the table yet: what only reads goes on for that moment.
+        // The second process has not read the table yet: for that moment, reads go on.
         held.at(&lagging).get("/profile").await.is_ok();
         for (method, path, body) in acts(PASSWORD) {
             held.at(&lagging).json(method, path, body).await.is_refused("session_ended");

@@ -98,7 +98,7 @@ async fn p11_of_fifty_uses_at_once_one_succeeds() {
             let (site, token, start) = (site.clone(), token.clone(), start.clone());
             tokio::spawn(async move {
                 start.wait().await;
-                // Each from a network of its own: none may fill the queue of hashes.
+                // Each from a network of its own, so that none fills the queue of hashes.
                 let visitor = site.visitor().from([198, 51, 100, n]);
                 let reset = json!({ "token": token, "new_password": format!("{NEW} {n}") });
                 visitor.post("/password/reset", reset).await
@@ -150,7 +150,7 @@ async fn p11_a_link_is_for_its_own_user_and_purpose() {
     let (ada, ben) = (site.logged_in("ada").await, site.logged_in("ben").await);
     let id = ada.user_id().await;
     let token = link_for(&root, &id).await;
-    // Neither a sign-in as somebody else nor a name in the body turns it.
+    // Neither a sign-in as another user nor a name in the body changes whose password it sets.
     let body = json!({ "token": token, "new_password": NEW, "email": "ben@example.org", "user_id": ben.user_id().await });
     ben.post("/password/reset", body).await.is_ok();
     signs_in(&site, "ben", PASSWORD).await.is_ok();
@@ -236,7 +236,7 @@ async fn p12_no_header_decides_where_a_link_leads() {
                 let body = json!({ "current_password": PASSWORD }).to_string();
                 let answer = root.send(request, body).await;
                 assert!(!answer.text().contains("evil"), "{name}: {}", answer.text());
-                // Refusing is as good as not listening.
+                // A refused connection also proves that nothing listens.
                 if answer.status.is_success() {
                     let url = answer.json()["url"].as_str().unwrap().to_owned();
                     assert!(url.starts_with(base), "{name}: {url}");

@@ -1,4 +1,4 @@
-//! P01, P02, P05 to P08: what is a password, what is the same one, and what may be set, at every door that sets one.
+//! P01, P02, P05 to P08: what is a password, which are equal, and which may be set, on every route that sets one.
 
 use axum::body::Body;
 use doorward::testing::{PASSWORD, Site, Visitor};
@@ -87,7 +87,7 @@ async fn p06_one_rule_for_unicode_at_every_door() {
         visitor.post("/profile/password", change).await.is_ok();
         signs_in(&site, &name, &(typed.to_owned() + "\u{e9}")).await.is_ok();
     }
-    // And nothing else: what only NFKC joins, what nobody sees, and what turns the text count.
+    // And nothing else: text that only NFKC joins, invisible characters, and direction marks all count.
     is_the_only_one(
         &site,
         "of\u{fb01}ce hours",
@@ -202,7 +202,7 @@ async fn is_refused_everywhere(site: &Site, root: &Visitor, n: usize, bad: &str,
         site.visitor().post("/password/reset", json!({ "token": token, "new_password": bad })).await,
         "new_password",
     );
-    // The refusal used nothing up.
+    // The refusal didn't use the link up.
     let good = json!({ "token": token, "new_password": "quite another password" });
     site.visitor().post("/password/reset", good).await.is_ok();
 }

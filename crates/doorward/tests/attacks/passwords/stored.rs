@@ -1,4 +1,4 @@
-//! P04, P09, P17: hashes that Doorward did not make, and hashes that are made anew.
+//! P04, P09, P17: hashes that Doorward did not make, and hashes that are made again.
 
 use std::sync::Arc;
 
@@ -51,7 +51,7 @@ async fn p04_a_stored_hash_that_is_none_matches_nobody() {
 
 #[tokio::test]
 async fn p09_a_bomb_in_a_stored_hash_is_refused_without_its_work() {
-    // Were one of them done, this test would take hours or all memory.
+    // If one of them were computed, this test would take hours or all memory.
     matches_nobody(&[
         "$2b$31$/OK.fbVrR/bpIqNJ5ianF.CE5elHaaO4EbggVDjb8P19RukzXSM3e",
         "$2b$17$/OK.fbVrR/bpIqNJ5ianF.CE5elHaaO4EbggVDjb8P19RukzXSM3e",

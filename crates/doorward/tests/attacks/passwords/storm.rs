@@ -1,4 +1,4 @@
-//! P10: a storm of sign-ins waits its turn or is told to come back, and nobody else notices.
+//! P10: in a burst of sign-ins each waits its turn or gets 503, and other requests are not affected.
 
 use std::sync::Arc;
 
@@ -13,7 +13,7 @@ async fn p10_a_storm_of_sign_ins_is_bounded_and_slows_nobody_else() {
     const STORM: usize = 1_000;
     let site = Arc::new(Site::with(&[("hashing.queue", "16"), ("hashing.timeout", "60s")]).await);
     let ada = site.logged_in("ada").await;
-    // A hash that takes its time, so that the queue fills.
+    // A slow hash, so that the queue fills.
     store_hash(&site, &site.user("ben", doorward_core::role::RoleName::USER).await, &bcrypt(PASSWORD, 12))
         .await;
     let start = Arc::new(Barrier::new(STORM + 1));
@@ -28,7 +28,7 @@ async fn p10_a_storm_of_sign_ins_is_bounded_and_slows_nobody_else() {
         })
         .collect();
     start.wait().await;
-    // Sixteen wait for hashes that take a second or two together: this is answered before them.
+    // Sixteen wait for hashes that take a second or two in all: this is answered before them.
     ada.get("/profile").await.is_ok();
     assert!(storm.iter().any(|login| !login.is_finished()), "the storm was over before anybody looked");
     let (mut done, mut refused) = (0, 0);
@@ -44,6 +44,6 @@ async fn p10_a_storm_of_sign_ins_is_bounded_and_slows_nobody_else() {
         }
     }
     assert!(done >= 16 && refused > STORM / 2, "{done} done, {refused} refused");
-    // What was refused was no guess, and the pool is as good as new.
+    // A refused attempt was no guess, and the pool works as before.
     super::signs_in(&site, "ben", PASSWORD).await.is_ok();
 }

@@ -18,7 +18,7 @@ use crate::support::state;
 
 const NEW: &str = "quite another password";
 
-/// The ways in which a session of Ada's ends, by whoever ends it.
+/// The ways in which Ada's session ends, and by whom.
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum Way {
     Logout,
@@ -89,13 +89,14 @@ async fn end(site: &Site, way: Way, (ada, desk, root): (&Visitor, &Visitor, &Vis
     }
 }
 
-/// Nothing that the visitor holds opens anything at this site, and its client is told why.
+/// No credential of the visitor works at this site, and its client learns why.
 async fn is_out(visitor: &Visitor, site: &Site, why: &str) {
     let has_tokens = visitor.refresh_token().is_some() || visitor.cookie("__Host-refresh_token").is_some();
     for path in ["/profile", "/dashboard", "/sessions"] {
         let answer = visitor.at(site).get(path).await;
         let code = answer.json()["code"].clone();
-        // Tokens of a session that ended with others are stale. After a deletion and a restart nobody knows a secret any more.
+        // Tokens of a session that ended with others are stale. After a deletion and a restart, no secret is known any
+        // more.
         let other = if has_tokens { "token_stale" } else { "token_invalid" };
         assert!(code == "session_ended" || code == other, "{why} {path}: {}", answer.text());
         assert_eq!(answer.status, 401, "{why} {path}");
@@ -120,7 +121,7 @@ async fn r11_every_end_is_in_force_at_once_in_every_mode_and_process() {
         for mode in Mode::ALL {
             ended.push(site.logged_in_by(&name, mode).await);
         }
-        // Logout and the end of one session end one: each mode gets its turn there.
+        // Logout and the end of one session end only one, so each mode gets its turn there.
         let desk = site.logged_in(&name).await;
         let second = site.restarted().await;
         for visitor in &ended {
@@ -218,7 +219,7 @@ async fn r08_an_account_that_is_enabled_again_needs_a_new_sign_in() {
     site.visitor().post("/login", login).await.is_ok();
 }
 
-/// A node that has not heard of it yet stands for the request in flight.
+/// A node that has not heard of it yet is like a request in flight.
 #[tokio::test]
 async fn requests_in_flight_of_a_deleted_user_end_as_session_ended_and_leave_no_trace() {
     let site = Site::with(&[("throttle.enabled", "false")]).await;
@@ -249,7 +250,7 @@ async fn requests_in_flight_of_a_deleted_user_end_as_session_ended_and_leave_no_
                 visitor.refresh().await.has_status(401).is_refused("session_ended");
             }
         }
-        // Once memory and revocations have forgotten it, too, for as long as a browser keeps the cookie.
+        // Also after memory and revocations have forgotten it, for as long as a browser keeps the cookie.
         site.later(std::time::Duration::from_secs(86_400)).await;
         let (kept, gone) = match mode {
             Mode::Session => (later.copy().get("/profile").await, "token_invalid"),

@@ -1,4 +1,4 @@
-//! A session shows the address and the device of its last use, to its owner and to admins: a thief's too.
+//! A session shows the address and the device of its last use to its owner and to admins, even if that was a thief.
 
 use std::time::Duration;
 
@@ -39,7 +39,7 @@ async fn on_the_laptop(site: &Site, mode: Mode) -> Visitor {
     visitor
 }
 
-/// Uses the credential so that the server notices: tokens are exchanged.
+/// Uses the credential so that the server notices it: tokens are exchanged.
 async fn uses(visitor: &Visitor, mode: Mode, agent: &str) {
     match mode {
         Mode::Session => send(visitor, Method::GET, "/profile", agent, Value::Null).await.is_ok(),
@@ -51,7 +51,7 @@ async fn uses(visitor: &Visitor, mode: Mode, agent: &str) {
     };
 }
 
-/// The id of the session, if there is one only. To ask the visitor would be a use.
+/// The id of the only session. Asking as the visitor would be a use.
 async fn only_session(site: &Site) -> Id {
     one::<SessionId>(site, "SELECT id FROM sessions", vec![]).await.into()
 }
@@ -64,7 +64,7 @@ fn listed(answer: &Answer, id: &str) -> (String, String) {
     (text("ip"), text("user_agent"))
 }
 
-/// What the row has, once it has this, or after a long wait.
+/// The content of the row, once it is this, or after a long wait.
 async fn row(site: &Site, session: &Id, wanted: (&str, &str)) -> (String, String) {
     let mut found = (String::new(), String::new());
     for _ in 0..100_000 {
@@ -129,7 +129,7 @@ async fn a_use_from_elsewhere_is_written_at_once_and_then_once_a_minute_at_most(
     let thiefs = ("203.0.113.9", "curl/8.14.1");
     assert_eq!(row(&site, &session, thiefs).await, is(thiefs.0, thiefs.1));
 
-    // To and fro, the same minute through.
+    // Back and forth within the same minute.
     for _ in 0..25 {
         site.clock.advance(SECOND);
         send(&laptop, Method::GET, "/profile", LAPTOP, Value::Null).await.is_ok();
@@ -140,7 +140,7 @@ async fn a_use_from_elsewhere_is_written_at_once_and_then_once_a_minute_at_most(
     let written = one::<Timestamp>(&site, seen, vec![session.clone()]).await;
     assert_eq!(site.app.now().since(written), 50 * SECOND);
     assert_eq!(row(&site, &session, thiefs).await, is(thiefs.0, thiefs.1));
-    // Nobody uses it any more: the sweep has the rest written.
+    // No more uses: the sweep writes the rest.
     site.later(60 * SECOND).await;
     assert_eq!(row(&site, &session, ("203.0.113.9", PHONE)).await, is("203.0.113.9", PHONE));
     let written = one::<Timestamp>(&site, seen, vec![session]).await;

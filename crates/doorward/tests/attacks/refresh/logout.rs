@@ -1,5 +1,5 @@
-//! R04: a logout and a refresh at the same time. After the logout's 200 no token of the session works, whichever was
-//! first, in this process, in another one, and after a restart.
+//! R04: a logout and a refresh at the same time. After the logout's 200 no token of the session works, whichever came
+//! first: in this process, in another one, and after a restart.
 
 use doorward::testing::{Answer, Site, Visitor};
 use doorward_core::Mode;
@@ -26,7 +26,7 @@ async fn logs_out(visitor: &Visitor, round: usize) -> Answer {
     }
 }
 
-/// Nothing that this visitor holds opens anything.
+/// No credential of this visitor works.
 async fn is_out(visitor: &Visitor) {
     // Copies: a browser would lose its cookies at the first refusal.
     visitor.copy().get("/profile").await.is_refused("session_ended");
@@ -36,7 +36,7 @@ async fn is_out(visitor: &Visitor) {
     assert_eq!(again.get("/profile").await.status, 401);
 }
 
-/// One round: gives whoever holds what the refresh brought, and whether it brought anything.
+/// One round: returns a visitor with the refreshed tokens, and whether there were any.
 async fn round(visitor: Visitor, round: usize) -> (Visitor, bool) {
     let (leaving, refreshing) = (visitor.copy(), visitor.copy());
     let refresh = tokio::spawn(async move {
@@ -109,7 +109,7 @@ async fn r04_a_logout_beats_a_refresh_in_flight_in_a_thousand_interleavings() {
 async fn r04_a_first_look_at_a_session_secret_does_not_outlive_its_logout() {
     let site = Site::new().await;
     for round in 0..200 {
-        // Nobody used it yet: the look fills memory while the logout ends the session.
+        // Nobody used it yet: the look-up fills memory while the logout ends the session.
         let ada = site.logged_in_by("ada", Mode::Session).await;
         let (looking, leaving) = (ada.copy(), ada.copy());
         let look = tokio::spawn(async move {

@@ -12,7 +12,7 @@ use tokio::sync::Barrier;
 
 use crate::reading::{admin, store_hash, stored_hash, user};
 
-/// What somebody at the door is doing while the act comes.
+/// What a visitor is doing while the act comes.
 async fn refreshes_or_signs_in(visitor: Visitor, email: String, signs_in: bool) -> (Answer, Visitor) {
     if signs_in {
         visitor.hold(None, None);
@@ -61,7 +61,7 @@ async fn r05_logging_out_everywhere_while_a_hundred_sign_in_or_refresh() {
             let (answer, visitor) = flown.await.unwrap();
             match answer.status.as_u16() {
                 200 if n % 2 == 0 => drop(is_in(&visitor).await),
-                // A refresh of an ended session brings nothing that works, whenever it was answered.
+                // A refresh of an ended session returns nothing that works, whenever it was answered.
                 200 => assert!(!is_in(&visitor).await),
                 401 => drop(answer.is_refused("session_ended")),
                 other => panic!("{other} {}", answer.text()),
@@ -79,7 +79,7 @@ enum Act {
     ChangePassword,
 }
 
-/// One round: an act on a user while one client refreshes and one signs in. Gives how many of them were answered 200.
+/// One round: an act on a user while one client refreshes and one signs in. Returns how many of them were answered 200.
 async fn act_in_flight(site: &Site, (name, other): (&str, &str), act: Act, steps: usize) -> usize {
     let ada = site.logged_in(name).await;
     let id = user(&ada.user_id().await);
@@ -173,7 +173,7 @@ async fn r11_no_token_carries_the_old_role_after_its_change() {
 
 #[tokio::test]
 async fn r08_a_password_hash_that_changed_during_the_check_lets_nobody_in() {
-    // The race in slow motion: the hash is another one by the time that the session begins.
+    // The race in slow motion: the hash has changed when the session begins.
     let site = Site::new().await;
     let ada = site.logged_in("ada").await;
     let id = ada.user_id().await;

@@ -1,4 +1,5 @@
-//! A password change renews its session: copies are out, the owner stays in, whatever is in flight (X08, X25).
+//! A password change renews its session: copies stop working, and the owner stays signed in, whatever is in flight
+//! (X08, X25).
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,7 +16,7 @@ async fn change(visitor: &Visitor, from: &str, to: &str) -> Answer {
     visitor.post("/profile/password", json!({ "current_password": from, "new_password": to })).await
 }
 
-/// Refused, and takes nothing out of the browser.
+/// Refused, and no cookie is cleared.
 #[track_caller]
 fn refused(answer: &Answer, code: &str) {
     answer.has_status(401).is_refused(code);
@@ -37,7 +38,7 @@ async fn x08_a_password_change_keeps_its_session_and_shuts_copies_out() {
         assert_eq!(answer.set_cookies().is_empty(), mode == Mode::Bearer);
         assert_eq!(ada.session_id().await, id);
         phone.ended_with_others().await;
-        // A copy of the access token is as stale as one of before a new role.
+        // A copy of the access token is as stale as one from before a new role.
         refused(&thief.get("/profile").await, "token_stale");
 
         for wait in [Duration::ZERO, MINUTE] {
@@ -56,7 +57,7 @@ async fn x08_a_password_change_keeps_its_session_and_shuts_copies_out() {
             }
             assert_eq!(ada.session_id().await, id);
         }
-        // Once more, within the same minute: each of them is out.
+        // Once more, within the same minute: each of them is refused.
         let (first, copy) = (ada.copy(), ada.copy());
         change(&ada, NEW, PASSWORD).await.is_ok();
         let second = ada.copy();
@@ -98,7 +99,7 @@ async fn x08_a_form_hands_the_new_cookie_out_with_the_way_on() {
         assert!(answer.set_cookies().iter().any(|line| !line.contains("Max-Age=0")));
         ada.page("/dashboard").await.has_status(200);
         if mode == Mode::Session {
-            // A page that was in flight comes to the login, which sees the new cookie by then.
+            // A page in flight is redirected to the login, which gets the new cookie by then.
             let page = tab.page("/dashboard").await;
             page.goes_to("/refresh?return_to=%2Fdashboard");
             ada.page("/refresh?return_to=%2Fdashboard").await.goes_to("/dashboard");
@@ -124,7 +125,7 @@ async fn x08_a_logout_in_flight_ends_the_session_all_the_same() {
     grace.get("/profile").await.is_ok();
 }
 
-/// A request of the browser as it stands now, to be sent later.
+/// A request with the browser's current cookies, to be sent later.
 fn prepared(tab: &Visitor, method: Method, path: &str) -> (Visitor, http::request::Builder) {
     let request = tab.request(method, path).header(header::CONTENT_TYPE, "application/json");
     (tab.copy(), request)
@@ -151,7 +152,7 @@ async fn x25_fifty_requests_and_a_refresh_in_flight_in_two_tabs_sign_nobody_out(
                 let answer = answer.await.unwrap();
                 if answer.status != 200 {
                     let code = answer.json()["code"].as_str().unwrap().to_owned();
-                    // Without a refresh cookie there is nothing to refresh by.
+                    // Without a refresh cookie it can't refresh.
                     let expected = ["token_stale", "refresh_invalid"];
                     assert!(expected.contains(&code.as_str()), "{code}");
                     assert!(answer.set_cookies().is_empty());
@@ -184,7 +185,7 @@ async fn x25_of_a_refresh_and_a_password_change_at_once_neither_ends_the_session
             if answer.status != 200 {
                 refused(&answer, "token_stale");
             }
-            // Whatever it was given, it is out now.
+            // Whatever it got, it is refused now.
             let now = tab.refresh().await;
             assert!(now.status == 401 && now.json()["code"] == "token_stale", "{round}: {}", now.text());
         }

@@ -44,7 +44,7 @@ async fn r11_a_new_role_counts_at_once_in_every_mode_and_process() {
             let stale = cookie.at(there).get("/profile").await;
             stale.is_refused("token_stale");
             assert!(stale.set_cookies().is_empty(), "a stale token is no reason to sign in again");
-            // Session mode has it without a word.
+            // Session mode has it without a refresh.
             sees_role(&session.at(there), role).await;
         }
         for visitor in [&bearer, &cookie] {
@@ -55,7 +55,7 @@ async fn r11_a_new_role_counts_at_once_in_every_mode_and_process() {
     }
 }
 
-/// A failover or a backup brings the user's row back as it was: what was given out in the lost history stays out.
+/// A failover or a backup restores the user's old row: tokens from the lost history stay refused.
 #[tokio::test]
 async fn r11_no_version_is_given_twice_after_a_lost_history() {
     let site = Site::new().await;
@@ -114,7 +114,7 @@ async fn r12_who_registers_a_freed_address_again_is_somebody_else() {
         for there in [&site, &restarted] {
             assert_eq!(visitor.at(there).get("/profile").await.status, 401);
             assert_eq!(visitor.at(there).get("/dashboard").await.status, 401);
-            // A session secret is no refresh token.
+            // A session secret is not a refresh token.
             let code = if visitor.cookie("__Host-sessionId").is_some() {
                 "refresh_invalid"
             } else {
@@ -127,7 +127,7 @@ async fn r12_who_registers_a_freed_address_again_is_somebody_else() {
             );
         }
     }
-    // Nor does a logout with what is left of them reach the new account.
+    // A logout with the rest of them doesn't affect the new account either.
     old[0].copy().post("/logout", Value::Null).await.is_ok();
     new.get("/profile").await.is_ok();
     new.refresh().await.is_ok();
@@ -137,7 +137,7 @@ async fn refused_or_done(answer: &Answer) -> bool {
     match answer.status.as_u16() {
         200 => true,
         409 => answer.is_refused("last_admin").is_null(),
-        // The other one was first, and this one is no admin any more.
+        // The other one was first, and this one is no longer an admin.
         401 => {
             let code = answer.json()["code"].clone();
             assert!(code == "token_stale" || code == "session_ended", "{code}");
@@ -182,7 +182,7 @@ async fn r13_the_last_admin_is_neither_demoted_nor_disabled_nor_deleted() {
     }
     root.delete("/profile", json!({ "password": PASSWORD })).await.is_refused("last_admin");
     root.get("/admin/users").await.is_ok();
-    // A disabled admin is none.
+    // A disabled admin doesn't count.
     let disabled = site.user("ben", RoleName::ADMIN).await;
     root.patch(&format!("/admin/users/{disabled}"), json!({ "disabled": true })).await.is_ok();
     root.patch(&path, json!({ "role": "user" })).await.is_refused("last_admin");
@@ -199,7 +199,7 @@ async fn turn_on(site: Arc<Site>, actor: UserId, target: UserId, how: usize) -> 
     site.app.accounts.change(target, change, actor).await.map(drop)
 }
 
-/// Makes somebody an enabled admin again, a deleted one under a new id.
+/// Makes the user an enabled admin again; a deleted one gets a new id.
 async fn raise(site: &Site, id: UserId, round: usize) -> UserId {
     let change = UserChange { role: Some(RoleName::ADMIN), disabled: Some(false), ..UserChange::default() };
     match site.app.accounts.change(id, change, Actor::CommandLine).await {
@@ -219,7 +219,7 @@ async fn raise(site: &Site, id: UserId, round: usize) -> UserId {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn r13_one_admin_stays_of_every_crossing_pair() {
-    // SQLite has one writer, so that nothing can cross there; PostgreSQL's READ COMMITTED is what this is about.
+    // SQLite has one writer, so nothing can cross there; this is about PostgreSQL's READ COMMITTED.
     let pairs = if std::env::var_os("DOORWARD_TEST_POSTGRES").is_some() { 1_000 } else { 100 };
     let site = Arc::new(Site::new().await);
     let mut ids =
@@ -239,7 +239,7 @@ async fn r13_one_admin_stays_of_every_crossing_pair() {
     }
 }
 
-/// A request can be long on its way: its head came while its sender still was an admin, its body afterwards.
+/// A request can be slow: its head came while its sender still was an admin, its body afterwards.
 #[tokio::test]
 async fn r11_an_act_that_was_on_its_way_is_refused_when_its_admin_is_no_more() {
     for (change, refusal) in [

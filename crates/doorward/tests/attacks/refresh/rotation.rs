@@ -28,7 +28,7 @@ async fn standing(site: &Site, session: &Value) -> (i64, i64, Option<i64>, i64) 
     )
 }
 
-/// So many tabs that hold the same tokens refresh at once.
+/// This many tabs with the same tokens refresh at once.
 async fn refresh_at_once(visitor: &Visitor, tabs: usize) -> Vec<(Answer, Visitor)> {
     let start = Arc::new(Barrier::new(tabs));
     let tabs: Vec<_> = (0..tabs)
@@ -158,7 +158,7 @@ async fn r03_reuse_is_seen_after_the_clock_jumped() {
         ada.refresh().await.is_ok();
         jump(&site);
         let refused = thief.refresh().await;
-        // Past its absolute end, the session is over in any case.
+        // After its absolute end, the session is over in any case.
         refused.is_refused(if n == 3 { "session_expired" } else { "refresh_reused" });
         ada.refresh().await.is_refused(if n == 3 { "session_expired" } else { "session_ended" });
     }
@@ -214,7 +214,7 @@ async fn r09_a_refresh_token_is_no_access_token_and_the_other_way_round() {
     }
     refused(site.visitor().post(&format!("/refresh?refresh_token={refresh}"), json!({})).await);
     refused(ada.post("/refresh", json!({})).await);
-    // Somebody else's server has another root secret, or other rows.
+    // Another server has another root secret, or other rows.
     refused(elsewhere.visitor().post("/refresh", json!({ "refresh_token": refresh })).await);
     // A forged successor: the same session, the next generation, the old signature.
     let mut bytes = crate::support::decode(&refresh[4..]);

@@ -1,4 +1,4 @@
-//! Session mode: the end of an unused session is exact, its writes are rare, and a late one wakes nobody (R10, R11).
+//! Session mode: the end of an unused session is exact, its writes are rare, and a late one revives nothing (R10, R11).
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -103,7 +103,7 @@ async fn r11_a_session_that_memory_has_no_room_for_is_looked_up_and_still_over()
     let site = Site::with(&[("session.memory", "100")]).await;
     let first = site.logged_in_by("ada", Mode::Session).await;
     first.get("/profile").await.is_ok();
-    // More sessions than memory holds, of other users: nobody has so many.
+    // More sessions of other users than memory holds.
     for n in 0..300 {
         let other = site.logged_in_by(&format!("user{}", n / 60), Mode::Session).await;
         other.get("/profile").await.is_ok();

@@ -1,4 +1,4 @@
-//! R06: while the store fails, known credentials pass from memory, and nobody is told that they are out.
+//! R06: while the store fails, known credentials are accepted from memory, and no answer says that they are invalid.
 
 use doorward::testing::{PASSWORD, Site};
 use doorward_core::Mode;
@@ -18,21 +18,21 @@ async fn r06_without_the_store_checks_go_on_and_a_logout_is_refused() {
     site.app.store.close().await;
 
     for visitor in &visitors {
-        // The first look was the last that needed the store.
+        // The first look-up was the last that needed the store.
         assert_eq!(visitor.get("/profile").await.is_ok()["user"]["email"], "ada@example.org");
         for path in ["/logout", "/logout/all", "/sessions/end-others"] {
             let answer = visitor.post(path, Value::Null).await;
             assert_eq!(answer.is_refused("unavailable")["status"], 503, "{path}");
             assert_eq!(answer.header("retry-after"), Some("1"), "{path}");
-            // Our own failure: clients keep their credentials.
+            // The server's own failure: clients keep their credentials.
             assert!(answer.set_cookies().is_empty(), "{path}");
         }
-        // What reads the session from the store does not believe memory.
+        // Routes that read the session from the store don't trust memory.
         let change = json!({ "current_password": PASSWORD, "new_password": "another long password" });
         visitor.post("/profile/password", change).await.is_refused("unavailable");
         visitor.get("/profile").await.is_ok();
     }
-    // A secret that memory doesn't know is neither let in nor called invalid.
+    // A secret that memory doesn't know is neither accepted nor called invalid.
     let answer = stranger.get("/profile").await;
     answer.is_refused("unavailable");
     assert!(answer.set_cookies().is_empty());

@@ -172,7 +172,7 @@ async fn j30_the_audience_is_one_string_compared_exactly() {
     ] {
         target.refuses(forger.with_claim("aud", Some(aud))).await;
     }
-    // A list is refused even where we are on it: Doorward issues no such token.
+    // A list is refused even if it contains us: Doorward issues no such token.
     for aud in [
         "[]",
         "[\"other\"]",
@@ -212,7 +212,7 @@ async fn j34_a_raised_role_needs_a_new_signature() {
 
 #[tokio::test]
 async fn j34_a_signed_role_opens_no_admin_route() {
-    // Who knows the secret still gets no further than the store lets this user.
+    // An attacker who knows the secret still gets no further than the store lets this user.
     let (target, _) = known_secret().await;
     let forger = Forger::after(&target.user.token().unwrap());
     let raised = format!("Bearer {}", forger.with_claim("role", Some("\"admin\"")));

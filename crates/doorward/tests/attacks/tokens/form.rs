@@ -26,7 +26,7 @@ async fn j08_any_number_of_parts_but_three_is_refused() {
     ] {
         target.refuses(forged).await;
     }
-    // Signed with a fourth part inside of what is signed, and with none to speak of.
+    // Signed with a fourth part inside the signed text, and with an empty one.
     for signed in [format!("{header}.{payload}."), format!("{header}."), format!(".{payload}"), ".".into()] {
         target.refuses(maced_text(hmac::HMAC_SHA256, SECRET, &signed)).await;
     }
@@ -98,7 +98,7 @@ async fn j21_a_long_token_is_refused_before_it_is_read() {
     target.refuses(forger.with_header(header)).await;
     target.stands().await;
 
-    // On the wire the head has its own limit, before anybody looks for a token in it.
+    // On the wire the head has its own limit, before it is searched for a token.
     let address = target.site.listen().await;
     for (name, prefix) in [("Authorization", "Bearer "), ("Cookie", "__Host-token=")] {
         for len in [100 * 1_024, 1_024 * 1_024] {

@@ -1,4 +1,4 @@
-//! Header parameters that would change how a token is read, and names that stand twice.
+//! Header parameters that would change how a token is read, and repeated names.
 
 use super::*;
 
@@ -43,7 +43,7 @@ async fn j14_a_name_that_stands_twice_is_refused() {
 #[tokio::test]
 async fn j16_an_encrypted_token_is_refused_without_work() {
     let (target, forger) = known_secret().await;
-    // 2^31 rounds would take minutes: had anybody counted them, this test would not end.
+    // 2^31 rounds would take minutes: if they were computed, this test would not end.
     for alg in ["dir", "RSA-OAEP", "A256KW", "PBES2-HS256+A128KW"] {
         let header = format!(
             r#"{{"alg":"{alg}","enc":"A128GCM","p2c":2147483648,"p2s":"AAAA","kid":{},"typ":"at+jwt"}}"#,
@@ -64,7 +64,7 @@ async fn j17_compression_is_refused() {
     for zip in ["\"DEF\"", "\"def\"", "\"GZ\"", "\"\"", "null", "[\"DEF\"]"] {
         target.refuses(forger.with_parameters(&format!("\"zip\":{zip}"))).await;
     }
-    // RFC 1951: a stored block that stands for itself, which a reader that inflates would take for the payload.
+    // RFC 1951: a stored block that contains itself, which a decompressing reader would take for the payload.
     let payload = forger.own_payload();
     let len = u16::try_from(payload.len()).unwrap();
     let block = [&[1], &len.to_le_bytes()[..], &(!len).to_le_bytes(), payload.as_bytes()].concat();
@@ -106,7 +106,7 @@ async fn j20_an_unencoded_payload_is_refused() {
     let (target, forger) = known_secret().await;
     for b64 in [r#""b64":false"#, r#""b64":true"#, r#""b64":"false""#, r#""b64":false,"crit":["b64"]"#] {
         target.refuses(forger.with_parameters(b64)).await;
-        // As if it had counted: the payload stands there as it is.
+        // As if it had counted: the payload is not encoded.
         let header = encode(forger.own_header().replacen('{', &format!("{{{b64},"), 1));
         target
             .refuses(maced_text(hmac::HMAC_SHA256, SECRET, &format!("{header}.{}", forger.own_payload())))

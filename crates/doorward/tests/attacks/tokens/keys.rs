@@ -246,7 +246,7 @@ async fn j07_no_key_is_fetched_from_an_address_in_the_header() {
         }
     }
     target.stands().await;
-    // Whoever had connected would wait in the queue by now, accepted or not.
+    // A connection, accepted or not, would be in the queue by now.
     let connected = listener.accept().map(|(_, peer)| peer).map_err(|error| error.kind());
     assert_eq!(connected, Err(std::io::ErrorKind::WouldBlock));
 }

@@ -1,4 +1,4 @@
-//! Credentials of one kind in the place of another, and of sessions that are not there.
+//! Credentials of one kind in the place of another, and of sessions that don't exist.
 
 use doorward_core::Mode;
 use serde_json::{Value, json};
@@ -26,7 +26,7 @@ async fn j31_only_an_access_token_passes_for_one() {
     for other in [&secret, &link] {
         target.refuses(other).await;
     }
-    // At the logout a refresh token proves its session as such only, never as an access token.
+    // At the logout a refresh token proves its session only as such, never as an access token.
     target.refuses(&refresh).await;
     for other in [&access, &refresh, &link] {
         let cookie = format!("__Host-sessionId={other}");
@@ -142,7 +142,7 @@ async fn j33_a_signed_token_of_no_session_opens_nothing_sensitive() {
             is_unauthorized(&answer, "session_ended", &format!("{method} {path}"));
         }
     }
-    // Who isn't there is shown to nobody.
+    // An unknown user is shown to nobody.
     let of_nobody = forger.with_claim("sub", Some(nobody));
     for path in ["/profile", "/dashboard"] {
         let answer = target.ask("GET", path, "authorization", format!("Bearer {of_nobody}").as_bytes()).await;
@@ -191,7 +191,7 @@ async fn j42_the_answer_does_not_tell_what_was_wrong() {
     let for_others = forger.payload("aud", Some("\"other\""));
     let mut answers = std::collections::BTreeSet::new();
     for token in [
-        // Wrongly signed: a usual one, an expired one, one of nobody, one for others, one that is no JSON.
+        // Wrongly signed: a usual one, an expired one, one of an unknown user, one for others, one that is not JSON.
         maced("another", forger.own_header(), forger.own_payload()),
         maced("another", forger.own_header(), &expired),
         maced("another", forger.own_header(), &of_nobody),
@@ -212,7 +212,7 @@ async fn j42_the_answer_does_not_tell_what_was_wrong() {
         answers.insert((answer.status.as_u16(), names, answer.body.len()));
     }
     assert_eq!(answers.len(), 1, "{answers:?}");
-    // Only a good signature is told more.
+    // Only a good signature gets a more specific answer.
     target.refuses_as("token_expired", forger.with_payload(expired)).await;
     target.stands().await;
 }

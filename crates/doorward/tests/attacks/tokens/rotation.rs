@@ -1,4 +1,4 @@
-//! Keys that are not in force yet, or not any more.
+//! Keys that are not in force yet, or no longer.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use super::*;
 const ROOT: &str = "k2J9-root-secret-of-a-test-Xq71Bn";
 const PUBLISHED_BEFORE: Duration = Duration::from_secs(600);
 
-/// Every signing key, the oldest first, as only who has the root secret can read them.
+/// Every signing key, the oldest first, as only the holder of the root secret can read them.
 async fn signing_keys(target: &Target) -> Vec<SigningKey> {
     let root = RootSecret::new(&Secret::new(ROOT));
     let sql = "SELECT kid, algorithm, private_key FROM signing_keys ORDER BY activates_at";
@@ -53,7 +53,7 @@ async fn j39_a_key_verifies_from_its_first_day_to_its_last() {
     target.site.app.keys.rotate(Algorithm::Es256, now + PUBLISHED_BEFORE, now).await.unwrap();
     let [old, next] = <[SigningKey; 2]>::try_from(signing_keys(&target).await).unwrap();
 
-    // Published, so that everybody has it in time; and nothing is accepted under it yet.
+    // Published, so that everybody has it in time; but nothing under it is accepted yet.
     assert_eq!(published(&target).await.len(), 2);
     accepts(&target, &signed(&target, &old, &admin)).await;
     target.refuses(signed(&target, &next, &admin)).await;
@@ -61,13 +61,13 @@ async fn j39_a_key_verifies_from_its_first_day_to_its_last() {
     target.site.later(PUBLISHED_BEFORE - clocks_may_differ - Duration::from_micros(1)).await;
     target.refuses(signed(&target, &next, &admin)).await;
 
-    // Another node's clock may be ahead, and that node signs with it already. This one doesn't.
+    // Another node's clock may be ahead, so that node signs with it already. This one doesn't.
     target.site.later(Duration::from_micros(1)).await;
     accepts(&target, &signed(&target, &next, &admin)).await;
     let still = Forger::after(&target.site.logged_in("grace").await.token().unwrap());
     assert!(still.header.iter().any(|(_, value)| value.contains(old.kid())), "{:?}", still.header);
 
-    // In force. The old one signs no more, and who holds a token of it goes on.
+    // In force. The old one no longer signs, and its tokens still work.
     target.site.later(clocks_may_differ).await;
     accepts(&target, &signed(&target, &next, &admin)).await;
     accepts(&target, &target.admin.token().unwrap()).await;
@@ -75,7 +75,7 @@ async fn j39_a_key_verifies_from_its_first_day_to_its_last() {
     assert_eq!(Forger::after(&grace.token().unwrap()).member("kid"), format!("\"{}\"", next.kid()));
     target.user.refresh().await.is_ok();
 
-    // Its last moment: remembered as verified, and refused all the same a moment later.
+    // Its last moment: its tokens are remembered as verified, and still refused a moment later.
     target.site.later(Duration::from_secs(960) - Duration::from_micros(1)).await;
     let late = signed(&target, &old, &admin);
     accepts(&target, &late).await;
@@ -83,7 +83,7 @@ async fn j39_a_key_verifies_from_its_first_day_to_its_last() {
     target.refuses(late).await;
     target.refuses(signed(&target, &old, &admin)).await;
     assert_eq!(published(&target).await, [next.kid()]);
-    // At the logout alone it still proves its session: a cookie may outlive the key that signed it.
+    // Only at the logout it still proves its session: a cookie may outlive the key that signed it.
     target.admin.refresh().await.is_refused("session_ended");
     target.user.refresh().await.is_ok();
     target.user.get("/profile").await.is_ok();

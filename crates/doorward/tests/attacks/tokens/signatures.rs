@@ -1,4 +1,4 @@
-//! Signatures that are almost one.
+//! Signatures that are almost valid.
 
 use super::*;
 use crate::support::decode;

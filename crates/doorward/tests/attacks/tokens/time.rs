@@ -77,7 +77,7 @@ async fn j43_a_clock_that_jumps_costs_no_5xx_and_no_session() {
                 }
                 target.site.app.follow().await.unwrap();
                 target.site.app.sweep().await.unwrap();
-                // The access token may be out of its time by now. The session isn't.
+                // The access token may have expired by now. The session isn't.
                 let status = target.user.get("/profile").await.status.as_u16();
                 assert!([200, 401].contains(&status), "{status}");
                 target.user.refresh().await.is_ok();
@@ -134,7 +134,7 @@ async fn j43_a_clock_that_was_far_ahead_for_a_while_revives_nothing_and_loses_no
         }
         lin.get("/profile").await.is_ok();
         lin.refresh().await.is_ok();
-        // Once the thief's token is dead nobody needs it, and the memory is free again.
+        // Once the thief's token has expired nobody needs the entry, and the memory is free again.
         assert!(!target.site.app.revocations.set.is_empty());
         for _ in 0..60 {
             target.site.later(minute).await;

@@ -1,4 +1,4 @@
-//! How a token arrives: what stands around it, and the places where nobody looks for one.
+//! How a token is sent: the text around it, and the places that are not read.
 
 use http::Method;
 use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE};
@@ -49,8 +49,8 @@ async fn j35_a_control_byte_in_a_header_reaches_nobody() {
                 let head =
                     format!("GET /profile HTTP/1.1\r\nHost: x\r\n{name}{value}\r\nConnection: close\r\n\r\n");
                 let answer = on_the_wire(address, head.as_bytes()).await;
-                // A bare line feed at the end is a line's end to a lenient reader (RFC 9112 section 2.2): then the
-                // token is whole. Everything else is refused.
+                // To a lenient parser a bare line feed at the end is a line's end (RFC 9112 section 2.2): then the
+                // token is complete. Everything else is refused.
                 let whole = byte == "\n" && value.ends_with('\n');
                 let refused =
                     ["HTTP/1.1 400 ", "HTTP/1.1 401 "].iter().any(|status| answer.starts_with(status));
@@ -159,7 +159,7 @@ async fn j37_nobody_looks_for_a_token_elsewhere() {
     {
         is_unauthorized(&target.site.visitor().post("/logout/all", body).await, "token_missing", "JSON");
     }
-    // A form's reader is a person: sent to the login, and nothing else.
+    // A form is sent by a person, who is redirected to the login.
     let answer = target.site.visitor().form("/logout/all", &[("access_token", &own), ("token", &own)]).await;
     answer.goes_to("/login");
     let request = target

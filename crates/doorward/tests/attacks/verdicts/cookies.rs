@@ -29,7 +29,7 @@ const PHONE_OF_CAROL: &str = "01890a5d-ac96-774b-bcce-b302099a8105";
 const ENDED_PHONE: &str = "01890a5d-ac96-774b-bcce-b302099a8106";
 const EXPIRED_PHONE: &str = "01890a5d-ac96-774b-bcce-b302099a8107";
 
-/// A name for settings of a server, the settings, what its cookies are called, and its issuer.
+/// A name for settings of a server, the settings, the names of its cookies, and its issuer.
 type Setting = (&'static str, &'static [(&'static str, &'static str)], [&'static str; 3], &'static str);
 
 const SETTINGS: [Setting; 4] = [
@@ -53,7 +53,7 @@ fn read() -> Value {
     serde_json::from_str(&std::fs::read_to_string(path()).unwrap()).unwrap()
 }
 
-/// Secrets are easy to tell apart, and one spelling each.
+/// Secrets that are easy to distinguish, each in its one spelling.
 fn secret(letter: &str) -> String {
     format!("{}A", letter.repeat(42))
 }
@@ -71,7 +71,7 @@ fn sessions() -> Value {
     ])
 }
 
-/// What the lines are made of, under one setting.
+/// The parts of the lines, under one setting.
 struct Values {
     t: &'static str,
     s: &'static str,
@@ -231,7 +231,7 @@ fn spellings(v: &Values) -> Vec<Row> {
         ("two in one value", vec![format!("{s}={a},{s}={a}")], "token_invalid"),
         ("an escaped name", vec![format!("%{:X}{}={a}", s.as_bytes()[0], &s[1..])], "token_missing"),
     ];
-    // Byte A0, 85 and what other languages trim beside the space: each is part of the name.
+    // Byte A0, 85 and other bytes that some languages trim like spaces: each is part of the name.
     for (name, space) in [
         ("byte A0 before the name", "\u{a0}"),
         ("byte 85 before the name", "\u{85}"),
@@ -276,7 +276,7 @@ fn many(v: &Values) -> Vec<Row> {
     ]
 }
 
-/// What a browser says of where a request comes from.
+/// The headers in which a browser says where a request comes from.
 type Fetch = &'static [(&'static str, &'static str)];
 
 const LINK: Fetch =
@@ -287,8 +287,8 @@ const IMAGE: Fetch = &[LINK[0], ("sec-fetch-mode", "no-cors"), ("sec-fetch-dest"
 const SAID_TWICE: Fetch = &[("sec-fetch-site", "same-origin"), LINK[0]];
 const JOINED: Fetch = &[("sec-fetch-site", "same-origin, cross-site")];
 
-/// Rows of requests that another site causes. What a host beside the server can plant doesn't count there, since the
-/// server's own cookies stay at home; with `SameSite=Lax` they come with a link.
+/// Rows of requests that another site causes. A cookie that another host of the domain can plant doesn't count there,
+/// since browsers withhold the server's own; with `SameSite=Lax` those of a link count.
 fn from_elsewhere(v: &Values, lax: bool) -> Vec<(Fetch, Row)> {
     let Values { t, s, ada, carol, .. } = v;
     let a = secret("a");
@@ -358,7 +358,7 @@ fn made() -> Value {
     })
 }
 
-/// One row on each line, so that a change shows what it changes.
+/// One row on each line, so that a diff shows what changed.
 fn written(table: &Value) -> String {
     let mut text = String::from("{\n");
     for (name, value) in table.as_object().unwrap().iter().filter(|(name, _)| *name != "rows") {

@@ -1,4 +1,4 @@
-//! How the shared table of tokens is made: `UPDATE=1 cargo test -p doorward --test attacks the_table` writes it anew.
+//! Makes the shared table of tokens: `UPDATE=1 cargo test -p doorward --test attacks the_table` writes it.
 
 use std::fmt::Write;
 
@@ -108,7 +108,7 @@ pub(super) fn made() -> Value {
     })
 }
 
-/// One token on each line, so that a change shows what it changes.
+/// One token on each line, so that a diff shows what changed.
 pub(super) fn text(table: &Value) -> String {
     let mut text = String::from("{\n");
     for (name, value) in table.as_object().unwrap() {
@@ -243,7 +243,7 @@ type Refused = (&'static str, String);
 fn forms(own: &Signer, other: &Signer) -> Vec<Refused> {
     let token = own.good();
     let [header, body, signature] = <[&str; 3]>::try_from(token.split('.').collect::<Vec<_>>()).unwrap();
-    // The last letter stands for bits of which the lowest are none of the signature's.
+    // The lowest bits of the last letter are not part of the signature.
     let loose = match token.as_bytes()[token.len() - 1] {
         last @ (b'A' | b'Q' | b'g' | b'w' | b'E' | b'I' | b'M' | b'U' | b'Y' | b'c' | b'k' | b'o' | b's'
         | b'0' | b'4' | b'8') => char::from(last + 1),
