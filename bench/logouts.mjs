@@ -1,7 +1,7 @@
-// How long after a logout a guarded application elsewhere still lets the token in: the guard for Node, under load.
+// How long after a logout a guarded application elsewhere still accepts the token: the guard for Node, under load.
 //
-// Usage: bench/logouts.mjs [LOGOUTS], with the program in DOORWARD (target/release/doorward where that is not set), after
-// npm ci && npm run build in clients/typescript and npm ci in examples/express-app.
+// Usage: bench/logouts.mjs [LOGOUTS], with the program in DOORWARD (default: target/release/doorward), after npm ci &&
+// npm run build in clients/typescript and npm ci in examples/express-app.
 
 import { execFileSync, spawn } from 'node:child_process'
 import { mkdtempSync, rmSync } from 'node:fs'
@@ -45,7 +45,7 @@ function send(url, { method = 'GET', token, body } = {}) {
   })
 }
 
-/** That many sign-ins, as many users as they need. */
+/** That many sign-ins, with as many users as they need. */
 async function signIns(door, count) {
   const tokens = []
   const user = (n) => ({ name: `user ${n}`, email: `user-${n}@example.org`, password: 'a door is a promise' })

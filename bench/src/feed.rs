@@ -13,7 +13,7 @@ use crate::Result;
 use crate::server::{Cores, FEED_SECRET, Server, Signing};
 
 const ENTRIES: u32 = 1_000_000;
-/// The end of the century, in microseconds: none of them is swept.
+/// The end of the century, in microseconds, so that none is swept.
 const END: i64 = 4_102_444_800_000_000;
 const FOLLOWERS: [usize; 2] = [1, 4];
 /// Nothing may take longer.
@@ -53,7 +53,7 @@ pub(crate) fn measure(cores: Cores) -> Result<()> {
     Ok(())
 }
 
-/// Puts the entries into the tables as acts of their own would have.
+/// Puts the entries into the tables as separate acts would have.
 fn fill(database: &Path) -> Result<()> {
     let mut connection = Connection::open(database)?;
     let act = connection.transaction()?;
@@ -61,7 +61,7 @@ fn fill(database: &Path) -> Result<()> {
                   VALUES (?1, ?1, 'logout', ?2, 0, ?3)";
     let mut insert = act.prepare(insert)?;
     for position in 1..=ENTRIES {
-        // Scattered, as random ids are.
+        // Scattered, like random ids.
         let id = u128::from(position).wrapping_mul(0x9E37_79B9_7F4A_7C15_F39C_C060_5CED_C835);
         insert.execute(params![id.to_be_bytes(), position, END])?;
     }

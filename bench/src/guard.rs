@@ -19,10 +19,10 @@ use crate::table::{Goal, row};
 use crate::users::{Mode, register};
 use crate::{Effort, Result};
 
-/// How many tokens take turns, so that not one alone is in the processor's caches.
+/// How many tokens take turns, so that more than one must be in the processor's caches.
 const TOKENS: u64 = 256;
 
-/// A check with so many revocations beside one without any, in process.
+/// A check with this many revocations, compared with one without any, in process.
 pub(crate) fn check(effort: Effort) -> Result<()> {
     const SIZES: [(u64, &str); 2] = [(10_000, "10 thousand"), (1_000_000, "1 million")];
     let now = Timestamp::from_secs(1_800_000_000);
@@ -46,7 +46,7 @@ fn guard(revocations: u64, now: Timestamp) -> Result<Guard> {
     for n in 0..revocations {
         set.end_session(session(n, 0xFF), now + Duration::from_secs(900));
     }
-    // As everybody who holds a set does each minute.
+    // As every holder of a set does each minute.
     set.sweep(now);
     let building = Guard::builder().secret(JWT_SECRET).clock(move || now).revocations(set).build();
     match pin!(building).poll(&mut Context::from_waker(Waker::noop())) {
@@ -55,7 +55,7 @@ fn guard(revocations: u64, now: Timestamp) -> Result<Guard> {
     }
 }
 
-/// Ids like real ones: the time in front, and chance behind it.
+/// Ids like real ones: the time first, then random bits.
 fn session(n: u64, kind: u8) -> SessionId {
     let mut random = [kind; 10];
     let chance = n.wrapping_mul(0x9E37_79B9_7F4A_7C15).to_be_bytes();

@@ -1,6 +1,7 @@
-//! What a legitimate client notices of hostile ones: its p99 and the server's memory before, during and after each crowd.
+//! The effect of hostile clients on a legitimate one: its p99 and the server's memory before, during and after each
+//! crowd.
 //!
-//! The crowds come from many addresses of the loopback network, since the server gives each address a share only.
+//! The crowds come from many addresses of the loopback network, since the server gives each address only a share.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
@@ -103,7 +104,7 @@ pub(crate) fn measure(cores: Cores, effort: Effort) -> Result<()> {
     for (crowd, what) in Crowd::ALL {
         beside(server.address, crowd, || row(what))?;
     }
-    // The time that the server gives to what was cut off in the middle.
+    // The time that the server gives to a request that was cut off in the middle.
     std::thread::sleep(Duration::from_secs(5));
     row("nobody else any more")
 }
@@ -131,7 +132,7 @@ fn beside(server: SocketAddr, crowd: Crowd, work: impl FnOnce() -> Result<()>) -
     })
 }
 
-/// Keeps as many clients there as the crowd has: one that is cut off is followed by another.
+/// Keeps the crowd complete: a client that is cut off is replaced by another.
 async fn gather(
     server: SocketAddr,
     crowd: Crowd,
@@ -155,7 +156,7 @@ async fn gather(
 async fn one(server: SocketAddr, crowd: Crowd, number: usize, there: watch::Sender<usize>) -> usize {
     if let Ok(stream) = connect(server, number).await {
         there.send_modify(|count| *count += 1);
-        // Being cut off is what is meant to happen.
+        // Being cut off is expected.
         drop(crowd.client(stream).await);
     } else {
         tokio::time::sleep(Duration::from_millis(100)).await;

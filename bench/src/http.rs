@@ -1,4 +1,4 @@
-//! As much HTTP/1.1 as a load generator needs: requests made beforehand, answers with a `Content-Length`.
+//! The HTTP/1.1 that a load generator needs: requests made beforehand, answers with a `Content-Length`.
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -9,7 +9,7 @@ use crate::Result;
 /// Room for an answer; a longer one is an error.
 pub(crate) const ROOM: usize = 16 * 1024;
 
-/// A GET with one further header line, such as `Cookie: a=b`; or with none, where that is empty.
+/// A GET with one further header line, such as `Cookie: a=b`; with none if that is empty.
 pub(crate) fn get(path: &str, header: &str) -> Vec<u8> {
     let line_end = if header.is_empty() { "" } else { "\r\n" };
     format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nAccept: application/json\r\n{header}{line_end}\r\n")

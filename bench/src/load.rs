@@ -1,4 +1,4 @@
-//! As many requests as one core of the server answers: 64 connections, each sending when it has its answer.
+//! How many requests one core of the server answers: 64 connections, each sending when it has its answer.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};

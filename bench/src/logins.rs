@@ -11,12 +11,12 @@ use crate::users;
 /// How many of the users with the lowest numbers sign in.
 pub(crate) const USERS: usize = 8;
 
-/// What came of hammering.
+/// The result of hammering.
 #[derive(Default)]
 pub(crate) struct Hammered {
     /// When each sign-in succeeded, in order.
     succeeded: Vec<Instant>,
-    /// How many were turned away, with 503 or 429.
+    /// How many were refused, with 503 or 429.
     pub(crate) turned_away: usize,
 }
 
@@ -26,7 +26,7 @@ impl Hammered {
         self.succeeded.len()
     }
 
-    /// Successes a second, from the first to the last: exact also where there are few.
+    /// Successes a second, from the first to the last: exact even if there are few.
     pub(crate) fn rate(&self) -> f64 {
         match (self.succeeded.first(), self.succeeded.last()) {
             (Some(first), Some(last)) if first < last => {

@@ -1,5 +1,5 @@
-//! How soon an application elsewhere refuses whoever has logged out at the server, and that it misses none when the line
-//! between the two is cut for half a minute.
+//! How soon an application elsewhere refuses a user who has logged out at the server; and that it misses no logout if
+//! the connection between the two is cut for half a minute.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};

@@ -62,8 +62,8 @@ fn nanoseconds<T>(mut call: impl FnMut() -> T) -> f64 {
     began.elapsed().as_secs_f64() * 1e9 / f64::from(CALLS)
 }
 
-/// Seconds for one hash by the bcrypt crate, cost 10, on the core that calls: the mean over this time, for that is what
-/// a rate is held against.
+/// Seconds for one hash by the bcrypt crate, cost 10, on the calling core: the mean over this time, since a rate is
+/// compared with it.
 pub(crate) fn bcrypt(span: Duration) -> f64 {
     let (began, mut hashes) = (Instant::now(), 0.0);
     while began.elapsed() < span {

@@ -1,7 +1,7 @@
 //! Requests on a fixed schedule, whatever the server does: how long each took, from when it was to be sent.
 //!
-//! A client that waits for its answer before it sends again asks a stalled server for nothing, and so misses the stall.
-//! Here a request that could not be sent in time waits, and its waiting counts.
+//! A client that waits for its answer before it sends again sends nothing to a stalled server, and so misses the stall.
+//! Here a request that could not be sent in time waits, and its wait counts.
 
 use std::collections::VecDeque;
 use std::io::{ErrorKind, Read, Write};

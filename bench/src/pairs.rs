@@ -1,7 +1,7 @@
-//! Rounds of two measurements in turns. The ratio is taken within each round, where the machine was the same for both, and
-//! the median over the rounds is what counts.
+//! Rounds of two measurements in turns. The ratio is taken within each round, while the machine was the same for both;
+//! the median over the rounds counts.
 
-/// What was measured, and the yardstick beside it, round by round.
+/// The measurements, and the yardstick beside them, round by round.
 #[derive(Default)]
 pub(crate) struct Pairs(Vec<Pair>);
 

@@ -72,7 +72,7 @@ pub(crate) fn storm(cores: Cores, effort: Effort) -> Result<()> {
     for user in 0..logins::USERS {
         register(&server, user, Mode::Bearer)?;
     }
-    // Somebody else: whoever signs in a hundred times ends the oldest of their own sessions.
+    // Another user: whoever signs in a hundred times ends the oldest of their own sessions.
     let profile = get("/profile", &register(&server, logins::USERS, Mode::Bearer)?);
     let (mut p99, mut lost) = (Pairs::default(), 0);
     let (mut signed_in, mut turned_away) = (0, 0);

@@ -11,7 +11,7 @@ use crate::table::{Goal, row};
 use crate::users::{Mode, register};
 use crate::{Effort, Result};
 
-/// Measures both in turns; where there is no nginx, says so.
+/// Measures both in turns; if there is no nginx, says so.
 pub(crate) fn measure(cores: Cores, effort: Effort) -> Result<()> {
     if Command::new("nginx").arg("-v").stderr(Stdio::null()).status().is_err() {
         println!("/forward-auth behind nginx: SKIPPED. To add it: apt-get install -y nginx");
@@ -41,7 +41,7 @@ pub(crate) fn measure(cores: Cores, effort: Effort) -> Result<()> {
     Ok(())
 }
 
-/// What nginx does: as `examples/nginx`, without TLS.
+/// nginx's settings: as in `examples/nginx`, without TLS.
 fn http(host: &str, doorward: &Server, hello: &Server) -> String {
     let (doorward, hello) = (doorward.address, hello.address);
     format!(

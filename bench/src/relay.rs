@@ -1,4 +1,4 @@
-//! A line between two programs, which can be cut.
+//! A connection between two programs, which can be cut.
 
 use std::io;
 use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
@@ -21,7 +21,7 @@ impl Relay {
         let relay = Self { address, ends: ends.clone() };
         thread::spawn(move || {
             for client in listener.incoming().flatten() {
-                // What cannot be passed on is closed, as on a cut line.
+                // A connection that cannot be forwarded is closed, as if cut.
                 let _ = pass(&client, server, &ends);
             }
         });

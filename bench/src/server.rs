@@ -20,7 +20,7 @@ pub(crate) const JWT_SECRET: &str = "T9k2vQ8xW4mZ7rB1nL6cH3yJ5dF0gS-p";
 /// The secret of the feed of revocations.
 pub(crate) const FEED_SECRET: &str = "feed T9k2vQ8xW4mZ7rB1nL6cH3yJ5dF0";
 
-/// Which core is whose.
+/// Which core is for what.
 #[derive(Clone, Copy)]
 pub(crate) struct Cores {
     /// The servers', and the one on which hashes are timed.
@@ -176,13 +176,13 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
-        // What is gone already needs no ending.
+        // A process that has ended already needs no end.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
 }
 
-/// What a server wrote to its standard error, a file that goes with this.
+/// What a server wrote to its standard error, into a file that is removed with this.
 struct Said(PathBuf);
 
 impl Said {

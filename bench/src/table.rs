@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-/// What the first release is to reach.
+/// A goal of the first release.
 #[derive(Clone, Copy)]
 pub(crate) enum Goal {
     /// This or more.
@@ -43,7 +43,7 @@ pub(crate) fn row(what: &str, value: f64, goal: Goal, from: &str) {
     row_if(true, what, value, goal, from);
 }
 
-/// Prints one row whose goal is met only where `holds`, too.
+/// Prints one row whose goal is met only if `holds`, too.
 pub(crate) fn row_if(holds: bool, what: &str, value: f64, goal: Goal, from: &str) {
     let met = match goal.met(value) {
         Some(met) if met && holds => "met",

@@ -48,7 +48,7 @@ fn email(number: usize) -> String {
     format!("user{number}@example.org")
 }
 
-/// The header line of who has signed in.
+/// The header line of the user who has signed in.
 pub(crate) fn bearer(answer: &Answer<'_>) -> Option<String> {
     token(answer).map(|token| format!("Authorization: Bearer {token}"))
 }

@@ -18,7 +18,7 @@ const app = express().disable('x-powered-by')
 app.get('/', (request, response) => response.send('Everybody may read this.\n'))
 
 app.get('/dashboard', guard.express(), async (request, response) => {
-  // The token says who it is by id; the name is the server's to tell, with the caller's own credential.
+  // The token has only the user's id; the server knows the name, with the caller's own credential.
   const { authorization, cookie } = request.headers
   const headers = authorization ? { authorization } : { cookie }
   const asked = await fetch(new URL('profile', `${DOORWARD}/`), { headers })
@@ -28,7 +28,7 @@ app.get('/dashboard', guard.express(), async (request, response) => {
 
 app.get('/admin', guard.express({ role: 'admin' }), (request, response) => response.json({ message: 'The keys of the house' }))
 
-// For probes: how far behind Doorward this process may be.
+// For probes: how far this process may be behind Doorward.
 app.get('/health', (request, response) => {
   const health = guard.health()
   response.status(health.staleFor > 120 ? 503 : 200).json(health)

@@ -5,7 +5,7 @@ const doorward = createClient({ url, mode })
 
 const $ = (id) => document.getElementById(id)
 
-// The one place that decides what is seen: also when somebody signs in or out in another tab.
+// The one place that decides what is shown, also when somebody signs in or out in another tab.
 doorward.onChange(show)
 attempt(() => doorward.profile(), { silent: ['token_missing'] })
 
@@ -47,7 +47,7 @@ for (const form of [$('login'), $('register')]) {
 $('logout').onclick = () => attempt(() => doorward.logout())
 $('logout-all').onclick = () => attempt(() => doorward.logoutAll())
 
-// Says what went wrong. "Try again" leaves everybody signed in; only `onChange` signs anybody out.
+// Says what went wrong. After "try again" everybody stays signed in; only `onChange` signs anybody out.
 async function attempt(action, { silent = [] } = {}) {
   $('problem').hidden = true
   try {

@@ -1,4 +1,4 @@
-// Serves this folder: any web server will do. DOORWARD is the server's URL, MODE is bearer, cookie or session.
+// Serves this folder; any web server would do. DOORWARD is the server's URL, MODE is bearer, cookie or session.
 
 import { readFile, readdir } from 'node:fs/promises'
 import { createServer } from 'node:http'

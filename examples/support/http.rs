@@ -3,7 +3,7 @@
 use std::io::{Read, Write};
 use std::net::TcpStream;
 
-/// Status and body of the answer, to whoever holds this token; `headers` are further ones, each with its line end.
+/// Status and body of the answer to the holder of this token; `headers` are further ones, each with its line end.
 pub(crate) fn ask(
     address: &str,
     (method, path): (&str, &str),

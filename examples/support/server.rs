@@ -14,7 +14,7 @@ use http::ask;
 const FEED_SECRET: &str = "a secret for the feed in tests: 01234";
 const PASSWORD: &str = "a door is a promise";
 
-/// A program that listens, and what it prints first says where.
+/// A program that listens, and whose first output is its address.
 pub(crate) struct Running {
     child: Child,
     pub(crate) address: String,
@@ -78,14 +78,14 @@ impl Scene {
         Self { server, example: Running::start(command), folder }
     }
 
-    /// Somebody new: their access token.
+    /// Registers a user; returns the access token.
     pub(crate) fn registers(&self, name: &str) -> String {
         let email = format!("{}@example.org", name.to_lowercase());
         let body = json!({ "name": name, "email": email, "password": PASSWORD });
         self.token(self.server.asks("POST", "/register", None, &body))
     }
 
-    /// Somebody who becomes an admin by the command line, and signs in again.
+    /// Makes a user an admin by the command line, and signs in again.
     #[allow(dead_code, reason = "not every example has a route for admins")]
     pub(crate) fn admin(&self, example: &str, name: &str) -> String {
         self.registers(name);
@@ -102,7 +102,7 @@ impl Scene {
         serde_json::from_str::<Value>(&body).unwrap()["token"].as_str().unwrap().to_owned()
     }
 
-    /// Logs out at the server, and sees that the example refuses soon.
+    /// Logs out at the server, and checks that the example refuses soon.
     pub(crate) fn logs_out(&self, path: &str, token: &str) {
         assert_eq!(self.server.asks("POST", "/logout", Some(token), &Value::Null).0, 200);
         let since = Instant::now();
@@ -114,7 +114,7 @@ impl Scene {
     }
 }
 
-/// The program that stands beside the example; built where it isn't there.
+/// The program beside the example; built if it doesn't exist.
 fn doorward(example: &str) -> Command {
     let program = Path::new(example).with_file_name("doorward");
     if !program.exists() {

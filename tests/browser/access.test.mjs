@@ -1,4 +1,4 @@
-// Pages for everybody: what axe-core checks, and a keyboard alone.
+// Pages for everybody: axe-core's checks, and use with only a keyboard.
 
 import assert from 'node:assert/strict'
 import { createRequire } from 'node:module'
@@ -45,7 +45,7 @@ story('signing in and out with a keyboard alone', ['--dev'], async ({ server, vi
   await loaded
   assert.equal(await heading(page), 'Welcome Ada!')
 
-  // The first stop of the page leads past its head.
+  // The first focus stop of the page skips its head.
   await keyboard.press('Tab')
   assert.equal(await focused(page), 'Skip to the content')
   await until(page, 'Sign out')
@@ -60,7 +60,7 @@ const focused = (page) =>
     const here = document.activeElement
     const name = here.labels?.[0]?.innerText || here.getAttribute('aria-label') || here.innerText
     const style = getComputedStyle(here)
-    // Whoever cannot see where they are cannot go on.
+    // A user who can't see the focus can't go on.
     const seen = here === document.body || style.outlineStyle !== 'none' || style.boxShadow !== 'none'
     return seen ? name : `${name}, unseen`
   })

@@ -1,4 +1,4 @@
-// Ways into a page on which the sign-in shows only at the second look, and ways out that stay open.
+// Ways into a page whose sign-in shows only at the second request, and ways out that must work.
 
 import assert from 'node:assert/strict'
 import { createServer } from 'node:http'
@@ -7,7 +7,7 @@ import {
   FIREFOX, IPHONE, button, email, fill, heading, path, press, register, signIn, story, storyWithAndWithoutScripts, PASSWORD,
 } from './support.mjs'
 
-// The paths that the browser was sent through, up to the page that it shows.
+// The paths that the browser was redirected through, up to the page that it shows.
 async function way(response) {
   const hops = []
   for (let request = response.request(); request; request = request.redirectedFrom()) {
@@ -16,7 +16,7 @@ async function way(response) {
   return hops
 }
 
-// A site of somebody else, with a link.
+// A page of another site, with a link.
 async function elsewhere(href, body) {
   const page = `<!doctype html><html lang="en"><link rel="icon" href="data:,"><title>Elsewhere</title><a href="${href}">To the door</a>`
   const site = createServer((_, answer) => answer.setHeader('content-type', 'text/html').end(page))
@@ -51,7 +51,7 @@ for (const [how, flags] of [
       assert.deepEqual(asked.filter((path) => !/\.\w+$/.test(path)), ['/dashboard', '/refresh', '/dashboard'])
     })
 
-    // Whoever isn't signed in comes to the login by the same way, and from there on.
+    // A visitor who isn't signed in gets to the login the same way.
     const stranger = await visit()
     await elsewhere(`${server.url}/dashboard?a=b`, async (origin) => {
       await stranger.goto(origin)
@@ -87,7 +87,7 @@ story('another site can neither sign out nor end a device', ['--dev'], async ({ 
 
 const SHORT = ['--dev', '--access-ttl', '2s', '--set', 'mode_form=cookie']
 
-// Asks until the access token has run out, as a script of the page would notice.
+// Sends requests until the access token has expired, as a script of the page would notice.
 async function runOut(page) {
   const ask = () => page.context().request.get('/profile', { headers: { accept: 'application/json' } })
   while ((await (await ask()).json()).code !== 'token_expired');
@@ -105,7 +105,7 @@ storyWithAndWithoutScripts('an access token that runs out is renewed on the way'
   await page.goto('/login')
   assert.equal(path(page), '/dashboard')
 
-  // Without the refresh token there is nothing to renew with.
+  // Without the refresh token it can't be renewed.
   await runOut(page)
   await page.context().clearCookies({ name: 'refresh_token' })
   assert.deepEqual(await way(await page.goto('/dashboard')), ['/dashboard', '/refresh', '/login'])
@@ -128,7 +128,7 @@ storyWithAndWithoutScripts('a browser with the cookies of two people always gets
   const session = (await other.context().cookies()).find(({ name }) => name === 'sessionId')
   const page = await visit({ userAgent: FIREFOX })
   await register(page, 'Ada')
-  // Eve's cookie is for one page only, so it doesn't replace Ada's, and doesn't travel to /logout.
+  // Eve's cookie is for one page only, so it doesn't replace Ada's, and isn't sent to /logout.
   await page.context().addCookies([{ ...session, path: '/dashboard' }, { ...session, name: 'token', value: 'x' }])
   await page.goto('/dashboard')
   assert.doesNotMatch(await heading(page), /Welcome/)

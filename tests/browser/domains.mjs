@@ -1,5 +1,5 @@
-// Hosts below example.test, which this machine answers for, and what every visitor there expects: to come to an end, to see
-// no other's account, and to get out and in again.
+// Hosts below example.test, which this machine answers for. Every visitor there expects that redirects end, that no
+// other account is shown, and that signing out and in works.
 
 import assert from 'node:assert/strict'
 import { execFileSync } from 'node:child_process'
@@ -24,7 +24,7 @@ export const ACCOUNTS = 'accounts.example.test'
 export const BROWSER = { ignoreHTTPSErrors: true }
 export const PEOPLE = ['Ada', 'Mallory', 'Trudy']
 
-// Goes there as `go` does, and says where it ended and of whom the page speaks.
+// Goes there as `go` does, and returns where it ended and whom the page names.
 export async function visited(page, go) {
   let hops = 0
   const count = (asked) => (hops += asked.isNavigationRequest() && asked.frame() === page.mainFrame())
@@ -39,7 +39,7 @@ export async function visited(page, go) {
 
 const PAGES = ['/dashboard', '/login', '/profile']
 
-// Every page comes to an end and speaks of nobody but one of these.
+// Every page ends its redirects and names only one of these.
 export async function calm(page, url, allowed, label) {
   for (const wanted of PAGES) {
     const { at, shown } = await visited(page, () => page.goto(url + wanted))
@@ -49,7 +49,7 @@ export async function calm(page, url, allowed, label) {
   }
 }
 
-// Out by the ways that the pages offer, until nobody is signed in.
+// Signs out in the ways that the pages offer, until nobody is signed in.
 export async function out(page, url, label) {
   for (let tries = 0; tries < 3; tries++) {
     const { at, isAmbiguous } = await visited(page, () => page.goto(`${url}/dashboard`))
@@ -60,7 +60,7 @@ export async function out(page, url, label) {
   assert.fail(`${label}: no way out`)
 }
 
-// In again by the form, and where two sign-ins meet, by way of the page that says so.
+// Signs in by the form; if two sign-ins meet, by the page that says so.
 export async function inAgain(page, url, name, label) {
   for (let tries = 0; tries < 2; tries++) {
     await page.goto(`${url}/login`)

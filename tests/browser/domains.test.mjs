@@ -1,5 +1,5 @@
-// Cookies that another deployment, or another cookie.domain, left in a browser. None sends it in a circle, shows another's
-// account, or keeps anybody from signing out and in again.
+// Cookies that another deployment, or another cookie.domain, left in a browser. None causes a redirect loop, shows
+// another account, or prevents signing out and in again.
 
 import { after, test } from 'node:test'
 import { ACCOUNTS, BROWSER, TLS, calm, inAgain, out } from './domains.mjs'

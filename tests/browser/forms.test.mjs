@@ -1,5 +1,5 @@
-// The script of forms: it shows a password, and says that a form was sent. It needs nothing that the policy of pages forbids,
-// and a page that it doesn't reach works all the same.
+// The script of forms: it shows a password, and says that a form was sent. It needs nothing that the pages' policy
+// forbids, and pages work without it.
 
 import assert from 'node:assert/strict'
 import { createRequire } from 'node:module'
@@ -76,7 +76,7 @@ story('a form that was sent says so until its answer comes, and can be sent agai
   await page.goto('/login')
   const [submit, status] = [button(page, 'Sign in'), page.locator('[role=status].unseen')]
   const pending = () => submit.evaluate((one) => 'pending' in one.dataset)
-  // What isn't sent isn't pending.
+  // A form that isn't sent isn't pending.
   await submit.click()
   assert.deepEqual([await pending(), await status.innerText()], [false, ''])
 
@@ -90,12 +90,12 @@ story('a form that was sent says so until its answer comes, and can be sent agai
   await page.locator('[data-pending]').waitFor()
   assert.equal(await status.innerText(), 'One moment, please')
   assert.equal(await submit.evaluate((one) => getComputedStyle(one, '::after').animationName), 'none')
-  // It hinders no second click.
+  // It doesn't block a second click.
   await press(page, submit)
   assert.equal(sent, 2)
   assert.equal(await heading(page), 'Welcome Ada!')
 
-  // And where the back button finds the page as it was left.
+  // Also if the back button finds the page as it was left.
   await page.goto('/logout')
   await page.evaluate(() => {
     document.querySelector('main button').dataset.pending = ''

@@ -11,7 +11,7 @@ after(close)
 const FRAME = '<iframe sandbox="allow-scripts" srcdoc="<title>No origin</title>"></iframe>'
 const PAGE = `<!doctype html><html lang="en"><link rel="icon" href="data:,"><title>A shop</title>${FRAME}`
 
-// A site of somebody else, whose page has a sandboxed frame in it; what it calls fails aloud on its console.
+// A page of another site with a sandboxed frame; failing calls show on its console.
 async function shop(body) {
   const origins = []
   const site = createServer((request, answer) => {
@@ -55,7 +55,7 @@ function story(name, body) {
     shop((origin, origins) =>
       tell(['--dev', '--set', `origins=${origin}`], async ({ server, visit }) => {
         server.user('Ada')
-        // Calls that fail are what it is about: no page that is listened to.
+        // Failing calls are the subject here, so the page's console is ignored.
         const page = await (await visit()).context().newPage()
         await page.goto(origin)
         await body({ page, server, origin, origins })
@@ -92,7 +92,7 @@ story('a sandboxed frame of a listed page has no origin, and may do nothing', as
     assert.deepEqual(await ask(frame, `${server.url}/login`, json(sign('bearer'), headers)), { error: 'TypeError' })
   }
   assert.deepEqual(await ask(frame, `${server.url}/profile`), { error: 'TypeError' })
-  // What needs no preflight is sent, and refused.
+  // A request without preflight is sent, and refused.
   const simple = { method: 'POST', mode: 'no-cors', credentials: 'include' }
   assert.equal((await ask(frame, `${server.url}/logout`, simple)).type, 'opaque')
   const answer = answers.find((one) => one.url().endsWith('/logout'))

@@ -1,10 +1,10 @@
-// How pages look: narrow, after something was done, with devices that look alike, and in forced colours.
+// How pages look: narrow, after an action, with devices that look alike, and in forced colours.
 
 import assert from 'node:assert/strict'
 import { FIREFOX, IPHONE, PASSWORD, button, email, fill, press, register, signIn, story } from './support.mjs'
 import { tour } from './tour.mjs'
 
-// Words that begin on one line and end on another; what machines made may break anywhere.
+// Words that begin on one line and end on another; generated ones may break anywhere.
 const broken = () => {
   const found = []
   const texts = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT)

@@ -1,5 +1,5 @@
-// Forms in browsers that say less of themselves: over plain http, behind something that drops the fetch metadata, and in
-// a frame without an origin.
+// Forms in browsers that send less: over plain http, behind something that drops the fetch metadata, and in a frame
+// without an origin.
 
 import assert from 'node:assert/strict'
 import { execFileSync } from 'node:child_process'
@@ -41,7 +41,7 @@ for (const mode of ['session', 'cookie']) {
   })
 }
 
-// Something in front that speaks https and passes on all but the fetch metadata, as some proxies and old browsers do.
+// A proxy that speaks https and forwards everything but the fetch metadata, as some proxies and old browsers do.
 async function withoutMetadata(port, upstream, body) {
   const folder = mkdtempSync(join(tmpdir(), 'doorward-tls-'))
   const [key, cert] = ['key.pem', 'cert.pem'].map((name) => join(folder, name))
@@ -77,7 +77,7 @@ storyWithAndWithoutScripts('forms over https whose fetch metadata is lost', TLS,
   })
 })
 
-// A page of somebody else, that holds a form of ours in a frame without an origin.
+// A page of another site, with one of our forms in a frame without an origin.
 async function sandboxed(action, body) {
   const fields = `<input name=email value="${email('ada')}"><input name=password value="${PASSWORD}">`
   const form = `<form method=post action="${action}">${fields}<button>Win</button></form>`

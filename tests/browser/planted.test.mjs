@@ -1,5 +1,6 @@
-// Cookies that a host beside this one, or below it, left in a browser: each of our names, with and without prefix, for each
-// domain and path that may be set. None sends a browser in a circle, mixes accounts, or keeps anybody from signing out and in.
+// Cookies that another host of the domain, beside or below this one, left in a browser: each of our names, with and
+// without prefix, for each domain and path that may be set. None causes a redirect loop, mixes accounts, or prevents
+// signing out and in.
 
 import assert from 'node:assert/strict'
 import { once } from 'node:events'
@@ -16,7 +17,7 @@ after(close)
 const PLAIN = (...more) => (port) => [
   '--set', `public_url=http://${ACCOUNTS}:${port}`, '--set', 'http.plain=true', ...more.flatMap((setting) => ['--set', setting]),
 ]
-// How many browsers go about at once.
+// How many browsers run at once.
 const AT_ONCE = 4
 
 // Hosts that set the cookies that their address names, and link to the place that it names.
@@ -52,7 +53,7 @@ async function beside(secure, body) {
   }
 }
 
-// What somebody who signed in elsewhere holds, by the unprefixed names of the cookies.
+// The credentials of a user who signed in elsewhere, by the unprefixed names of the cookies.
 async function credentials(server, name, { ended = false } = {}) {
   const held = {}
   for (const mode of ['session', 'cookie']) {
@@ -74,7 +75,7 @@ async function credentials(server, name, { ended = false } = {}) {
 
 const BARE = ['token', 'sessionId', 'refresh_token', 'device']
 const bare = (name) => name.replace(/^__(Host|Secure)-/, '')
-// These names with what somebody holds, for each of these paths and domains.
+// These names with a user's credentials, for each of these paths and domains.
 const cookies = (held, names, paths, domains = ['example.test']) =>
   domains.flatMap((domain) => paths.flatMap((path) => names.map((name) => ({ name, value: held[bare(name)], path, domain }))))
 
@@ -87,7 +88,7 @@ async function meet({ server, visit, plant, link, planted, own, worst, label }) 
     await page.goto(`${server.url}/login`)
     if (path(page) === '/login') await signIn(page, 'Ada')
   }
-  // Beside her own sign-in nobody is ever shown but her.
+  // Beside her own sign-in only she is ever shown.
   const allowed = own === 'alone' ? worst : ['Ada']
   await calm(page, server.url, allowed, label)
   if (own !== 'alone') await follows(page, { server, link, label })
@@ -96,8 +97,8 @@ async function meet({ server, visit, plant, link, planted, own, worst, label }) 
   await page.context().close()
 }
 
-// By a link of another site. Where a browser says that it comes from there, she is shown nobody else. Where it says nothing,
-// the page of a planted cookie does nothing to her.
+// By a link of another site. If a browser says that it comes from there, no other user is shown. If it doesn't, the
+// page of a planted cookie does nothing to her.
 async function follows(page, { server, link, label }) {
   await link(page, `${server.url}/dashboard`)
   const { shown } = await visited(page, () => press(page, page.getByRole('link')))
@@ -135,13 +136,13 @@ function story(name, { flags, secure = true, worst = [] }, sets) {
 const mallory = (names, paths, domains) => async (server) => cookies(await credentials(server, 'Mallory'), names, paths, domains)
 const ended = (names, paths) => async (server) => cookies(await credentials(server, 'Mallory', { ended: true }), names, paths)
 
-// Nobody can plant a name that is bound to the host, and under no other name is anything believed.
+// Nobody can plant a name that is bound to the host, and no other name is trusted.
 const EVERY_NAME = BARE.flatMap((name) => [`__Host-${name}`, `__Secure-${name}`, name])
 story('no planted cookie signs anybody in where names are bound to the host', { flags: TLS(ACCOUNTS) }, [
   ['every name', ['alone', 'before'], mallory(EVERY_NAME, ['/', '/dashboard'], ['example.test', ACCOUNTS])],
 ])
 
-// What is shared by a domain may at worst sign a browser in as the planter.
+// A cookie shared by a domain may at worst sign a browser in as the planter.
 const SHARED = ['__Secure-sessionId']
 const SHARING = TLS(ACCOUNTS, 'cookie.domain=example.test', 'mode_form=session')
 story('a planted session that a domain shares', { flags: SHARING, worst: ['Mallory', 'Trudy'] }, [

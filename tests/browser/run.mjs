@@ -1,4 +1,4 @@
-// Runs test files before one browser that they share: each story has a context of its own.
+// Runs test files in one browser that they share: each story has a context of its own.
 //
 // Usage: node tests/browser/run.mjs FILE…, with the program in DOORWARD and a browser in CHROMIUM.
 

@@ -1,4 +1,4 @@
-// A server of one's own, and visitors with a browser of their own before it.
+// A separate server, and visitors each with a browser context of their own.
 
 import assert from 'node:assert/strict'
 import { execFileSync, spawn } from 'node:child_process'
@@ -22,7 +22,7 @@ export const IPHONE =
 let browser, closing
 export const close = () => browser?.close()
 
-// A test with a server. What a page complains of on its console, and what it cannot load, fails it at the end.
+// A test with a server. Console errors of a page, and failed loads, fail it at the end.
 export function story(name, flags, body) {
   closing ??= after(close) ?? true
   test(name, { timeout: 240_000 }, () => tell(flags, body))
@@ -68,13 +68,13 @@ function listen(page, complaints) {
   })
   page.on('pageerror', (error) => complaints.push(String(error)))
   page.on('console', (message) => {
-    // The browser notes a page with an error's status as well; that page was meant.
+    // The browser also reports a page with an error's status; that page was intended.
     const meant = message.text().startsWith('Failed to load resource') && refused.has(message.location().url)
     if (['error', 'warning'].includes(message.type()) && !meant) complaints.push(message.text())
   })
 }
 
-// Flags may be a function of the port that the server will have.
+// Flags may be a function of the server's future port.
 async function serve(flags) {
   const port = typeof flags === 'function' ? await freePort() : 0
   if (port) flags = flags(port)
@@ -86,12 +86,13 @@ async function serve(flags) {
     await running.stop()
     rmSync(data, { recursive: true })
   }
-  // The same data, the same port, and one setting more.
+  // The same data, the same port, and one more setting.
   const restart = async (setting) => {
     await running.stop()
     running = await start([...flags, '--set', setting], { at, env, port })
   }
-  // By name: the address is another site, which the stories about other sites use, and what is no browser.
+  // By name: the address is another site, which the stories about other sites use, and so do clients that are not
+  // browsers.
   const { address } = running
   const said = flags.find((flag) => flag.startsWith('public_url='))
   const url = said ? said.replace('public_url=', '') : address.replace('127.0.0.1', 'localhost')
@@ -155,14 +156,14 @@ export async function signIn(page, name, password = PASSWORD) {
   await press(page, button(page, 'Sign in'))
 }
 
-// Gives the password where an act of an admin asks for it.
+// Enters the password if an admin's act asks for it.
 export async function confirm(page, password = PASSWORD) {
   assert.equal(await heading(page), 'Confirm it’s you')
   await fill(page, { 'Your password': password })
   await press(page, button(page, 'Go on'))
 }
 
-// A part of the dashboard that is folded together until somebody needs it.
+// A part of the dashboard that is folded until it is needed.
 export async function unfold(page, summary) {
   const part = page.locator('details').filter({ has: page.locator('summary', { hasText: summary }) })
   if (!(await part.getByRole('button').last().isVisible())) await part.locator('summary').click()

@@ -1,4 +1,4 @@
-// Every page there is, in the states that people meet it in.
+// Every page, in the states that people see it in.
 
 import { FIREFOX, IPHONE, PASSWORD, button, confirm, email, fill, press, register, signIn, unfold } from './support.mjs'
 
@@ -89,7 +89,7 @@ async function administration({ server, page, look }) {
   await look('audit', '/admin/audit')
 }
 
-// The page for arrivals from other sites, held where it would go on.
+// The page for arrivals from other sites, stopped before it goes on.
 async function arrival({ server, page, look }) {
   await page.route('**/dashboard', async (route) => {
     const headers = { ...route.request().headers(), 'sec-fetch-site': 'cross-site' }

@@ -9,12 +9,12 @@ import {
 
 const NEW_PASSWORD = 'another door, another promise'
 
-// On a busy machine the second click may find the next page: most don't.
+// On a busy machine the second click may hit the next page: most don't.
 let doubled = 0
 after(() => assert.ok(doubled > 10, `${doubled} forms were sent twice`))
 
-// Presses it twice, on a network that takes its time, and waits for the page at the end. Waiting for a navigation would
-// notice the one that the second click breaks off.
+// Presses it twice, on a slow network, and waits for the page at the end. Waiting for a navigation would see the one
+// that the second click aborts.
 async function twice(page, button, end) {
   const cdp = await page.context().newCDPSession(page)
   const slow = { offline: false, latency: 400, downloadThroughput: -1, uploadThroughput: -1 }
@@ -121,7 +121,7 @@ story('two clicks on the forms of an admin', ['--dev'], async ({ server, visit }
   await fill(created, { Name: 'Grace', Email: email('Grace') })
   await twice(page, button(created, 'Create user'), /\/admin\/users\/[^\/?]+\?done=user-created$/)
 
-  // What opens accounts asks for the password once.
+  // Acts that open accounts ask for the password once.
   const user = page.url().split('?')[0]
   await press(page, button(await unfold(page, 'reset link'), 'Make a reset link'))
   await confirm(page)

@@ -21,7 +21,7 @@ def sign_in():
     if ask("GET", "/profile").status_code != 200:
         answer = ask("POST", "/login", json=WHO)
         if answer.status_code in (401, 403):
-            # It has deleted, disabled or renamed itself: somebody like it takes its place.
+            # It has deleted, disabled or renamed itself: a similar user replaces it.
             WHO["email"] = f"{os.environ['FUZZ_ROLE']}{next(turns)}@example.org"
             command = [os.environ["FUZZ_PROGRAM"], "user", "create", "--data", os.environ["FUZZ_DATA"]]
             command += ["--email", WHO["email"], "--name", "Fuzzy", "--role", os.environ["FUZZ_ROLE"], "--password-stdin"]
@@ -43,7 +43,7 @@ def somebody():
 
 def session():
     if requests.post(f"{URL}/login", json=WHO, timeout=20).status_code != 200:
-        # It has given itself another password, and its token is good all the same.
+        # It has given itself another password, and its token is still good.
         signed_in.clear()
         sign_in()
         requests.post(f"{URL}/login", json=WHO, timeout=20)
@@ -54,7 +54,7 @@ def session():
 def before_call(context, case, kwargs):
     turn = next(turns)
     sign_in()
-    # Else it would get no further than the question for its password.
+    # Otherwise it would get no further than the request for its password.
     if turn % 2 and isinstance(case.body, dict) and "current_password" in case.body:
         case.body["current_password"] = WHO["password"]
     if turn % 8:

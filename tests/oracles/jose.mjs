@@ -1,6 +1,6 @@
-// Holds Doorward's tokens against jose: it must read ours, and Doorward must judge what it makes.
+// Tests Doorward's tokens with jose: it must read ours, and Doorward must judge what it makes.
 //
-// Usage: jose.mjs, with the program in DOORWARD (target/debug/doorward where that is not set).
+// Usage: jose.mjs, with the program in DOORWARD (default: target/debug/doorward).
 
 import { spawn, spawnSync } from 'node:child_process'
 import { createHmac, webcrypto } from 'node:crypto'
@@ -102,7 +102,7 @@ function unsigned(claims, header) {
   return `${encode({ ...header, alg: 'none' })}.${encode(claims)}.`
 }
 
-/** By hand: jose signs with no secret this short, and with no public key. */
+/** By hand: jose refuses to sign with a secret this short, or with a public key. */
 function hs256(claims, header, secret) {
   const signed = `${encode({ ...header, alg: 'HS256' })}.${encode(claims)}`
   return `${signed}.${createHmac('sha256', secret).update(signed).digest('base64url')}`
@@ -117,7 +117,7 @@ function check(what, holds) {
   console.log(holds ? 'ok    ' : 'FAILED', what)
 }
 
-/** Runs `story` with a server that has these settings and no others, and one user who is signed in. */
+/** Runs `story` with a server with only these settings, and one user who is signed in. */
 async function serving(settings, story) {
   const inherited = Object.entries(process.env).filter(([name]) => !/^(DOORWARD|JWT_)/.test(name))
   const env = { ...Object.fromEntries(inherited), ...settings }

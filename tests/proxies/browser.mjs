@@ -1,4 +1,4 @@
-// A real browser before a real proxy: to an application, by the login and back, and by a link from another site.
+// A real browser with a real proxy: to an application, by the login and back, and by a link from another site.
 //
 // Usage: node --test tests/proxies/browser.mjs, with the program in DOORWARD and a browser in CHROMIUM.
 
@@ -38,14 +38,14 @@ for (const proxy of ['nginx', 'caddy']) {
       assert.match(head, /Remote-Role: user/)
       assert.doesNotMatch(head, /sessionId/)
 
-      // What the role doesn't reach is a page of Doorward's, at the application's host and with Doorward's style.
+      // If the role doesn't suffice, Doorward's page is shown, at the application's host and with Doorward's style.
       await page.goto(`https://app.example.com:${place.port}/admin`)
       assert.equal(await page.getByRole('heading', { level: 1 }).innerText(), 'This door stays shut')
       assert.equal(await page.evaluate(() => getComputedStyle(document.querySelector('.skip')).position), 'absolute')
       await page.getByRole('link', { name: 'Go to your dashboard' }).click()
       await page.waitForURL(`https://accounts.example.com:${place.port}/dashboard`)
 
-      // A link on another site: the browser keeps the strict cookie back, and the way by our own page brings it along.
+      // A link on another site: the browser withholds the strict cookie, and sends it with the request of our own page.
       await context.route('https://elsewhere.test/', (route) =>
         route.fulfill({ contentType: 'text/html', body: `<a href="${wanted}">notes</a>` }),
       )

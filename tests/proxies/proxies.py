@@ -313,7 +313,7 @@ class Proxies(unittest.TestCase):
             self.assertEqual(left, others, line)
         two_lines = [("Cookie", "a=b"), ("Cookie", ours)]
         self.reaches(self.grace.ask(APP, "/", headers=two_lines))
-        # A sibling host may plant more of that name: none of them reaches the application.
+        # Another host of the domain may plant more of that name: none of them reaches the application.
         for many in (
             f"{ours}; {ours}",
             f"{ours}; a=b; __Secure-sessionId=x",

@@ -18,7 +18,7 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 PROGRAM = os.environ.get("DOORWARD", str(ROOT / "target/debug/doorward"))
 GUIDE = (ROOT / "docs/guides/run-in-production.md").read_text()
 WRONG = {"email": "ada@example.org", "password": "a window is a promise"}
-# What a stranger may write into a request to look like a line of ours.
+# What a stranger may write into a request to imitate one of our lines.
 FORGED = '{"level":"WARN","message":"sign-in failed","ip":"192.0.2.66","code":"invalid_credentials",'
 
 

@@ -1,5 +1,5 @@
-// The client in a page, before APIs of other origins that know nothing of our form: a changed role recovers, whether the
-// page may read the challenge or not, and an API that refuses everything is not refreshed for.
+// The client in a page, with APIs of other origins that don't use our form. A changed role recovers, whether the page
+// may read the challenge or not, and an API that refuses everything causes no refreshes.
 
 import assert from 'node:assert/strict'
 import { readFileSync } from 'node:fs'

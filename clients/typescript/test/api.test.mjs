@@ -1,4 +1,4 @@
-// The client before the APIs of others: which refusals make it refresh, and when it stops.
+// The client with other APIs: which refusals make it refresh, and when it stops.
 
 import assert from 'node:assert/strict'
 import { mock, test } from 'node:test'
@@ -9,7 +9,7 @@ const story = (name, body) => test(name, { timeout: 60_000 }, () => using(body))
 
 const INVALID = { 'www-authenticate': 'Bearer error="invalid_token"' }
 
-/** A server, somebody who is signed in there, and an API that refuses in these words. */
+/** A server, a user who is signed in there, and an API that refuses with this answer. */
 async function visiting(use, options) {
   const server = use(await serve())
   // So that Ada is not the last admin when she becomes a user again.
@@ -24,7 +24,7 @@ async function visiting(use, options) {
   return { server, api, client, store, warned }
 }
 
-/** Makes what this store holds stale: the next request is refused. */
+/** Makes this store's tokens stale: the next request is refused. */
 async function changeRole(server, store, role) {
   const authorization = `Bearer ${JSON.parse(store.get()).token}`
   server.role('ada', role)
@@ -90,7 +90,7 @@ story('an API that refuses every token gets one refresh, which is said once, and
   assert.equal((await both.fetch('/profile')).status, 200)
   assert.equal((await server.refreshes()).rotated, 4)
 
-  // A new sign-in is a new beginning.
+  // A new sign-in starts over.
   await both.login(ada)
   await both.fetch(api.url)
   await both.fetch(api.url)

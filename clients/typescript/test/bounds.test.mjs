@@ -1,4 +1,5 @@
-// What a guard for Node keeps, asks and believes is bounded, as in the guard in Rust: before a server that misbehaves.
+// What a guard for Node keeps, requests and believes is bounded, as in the guard in Rust: with a server that
+// misbehaves.
 
 import assert from 'node:assert/strict'
 import { getEventListeners, once } from 'node:events'
@@ -27,7 +28,7 @@ const settings = { issuer: table.issuer, audience: table.audience, client, now: 
 /** The answer about one secret. */
 const says = (said) => (_, outgoing) => outgoing.end(JSON.stringify({ tokens: [said] }))
 
-/** A secret of nobody; each number is another. */
+/** An unknown secret; each number is another. */
 const secret = (n) => new Headers({ cookie: `__Host-sessionId=${String(n).padStart(42, 'x')}A` })
 
 /** A server whose answers a test can change: each is a function of request and response. */
@@ -73,7 +74,7 @@ async function guarding(use, server, options = {}) {
   return { guard, verdict }
 }
 
-/** The clock of the machine says so many seconds more. */
+/** Sets the machine's clock ahead by this many seconds. */
 function later(use, seconds) {
   const { now } = Date
   Date.now = () => now() + seconds * 1000
@@ -87,7 +88,7 @@ story('x14_after_a_reset_only_the_versions_of_the_new_telling_are_in_force', asy
   server.say(least(VERSION + 7))
   await until('the new version', async () => (await verdict(AFTER)) === 'token_stale')
 
-  // A restored database begins with lower versions. Until all is told, what was known stays in force.
+  // A restored database begins with lower versions. Until the snapshot is complete, what was known stays in force.
   server.say(['reset', {}], least(1))
   await until('the reset', () => guard.health().position === 'e-2')
   assert.equal(await verdict(AFTER), 'token_stale')
@@ -119,7 +120,7 @@ story('x14_made_up_session_secrets_are_so_many_questions_at_a_time_and_no_more',
   const { verdict } = await guarding(use, server)
   const answers = Array.from({ length: 2_000 }, (_, n) => verdict(secret(n)))
   await until('the questions', () => waiting.length === 32)
-  // Who finds no place in the queue knows at once; of one secret there is one question.
+  // A request without a place in the queue is refused at once; there is one request for each secret.
   const over = await Promise.all(answers.slice(32 + 256))
   assert.deepEqual(new Set(over), new Set(['unavailable']))
   const again = verdict(secret(0))
@@ -129,7 +130,7 @@ story('x14_made_up_session_secrets_are_so_many_questions_at_a_time_and_no_more',
   assert.deepEqual(new Set(await Promise.all(answers.slice(0, 32 + 256))), new Set(['token_invalid']))
   assert.equal(await again, 'token_invalid')
   assert.equal(server.count('/introspect'), 32 + 256)
-  // They cost the server a question each, once, and push nobody out whose session is live.
+  // They cost the server one request each, once, and push no live session out.
   server.routes['/introspect'] = says(LIVE)
   assert.equal(await verdict(secret('live')), 'ok')
 })
@@ -149,7 +150,7 @@ story('x14_a_secret_that_can_be_none_is_no_question', async (use) => {
   const server = use(await publisher())
   const { verdict } = await guarding(use, server)
   const text = 'x'.repeat(42)
-  // The last character has two bits that no spelling uses.
+  // The last character has two bits that no valid spelling uses.
   for (const value of ['', text, `${text}B`, `${text}A=`, `${text}AA`, `${text.slice(1)}+A`, `${text}\u00e9`]) {
     assert.equal(await verdict(new Headers({ cookie: `__Host-sessionId=${value}` })), 'token_invalid')
   }
@@ -300,7 +301,7 @@ story('x14_what_found_no_room_is_missing_until_everything_was_read_again', async
   server.say(['revoked', { sessions: [[other, 0], [last, 600]] }, 'e-2'], ['current', { keys: 'one' }, 'e-3'])
   await until('the overflow', async () => (await verdict(GOOD)) === 'unavailable')
   assert.match(guard.health().problem, /maxRevocations/)
-  // There is room again; and while it reads everything anew, a miss is still no answer.
+  // There is room again; and while it reads everything once more, a miss still doesn't count.
   let held
   server.routes['/revocations'] = (_, outgoing) => {
     held = outgoing.writeHead(200, { 'content-type': 'text/event-stream' })

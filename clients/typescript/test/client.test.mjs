@@ -1,4 +1,4 @@
-// The client in Node, before a real server: what it sends, to whom, and what makes it sign out.
+// The client in Node, with a real server: what it sends, to whom, and what makes it sign out.
 
 import assert from 'node:assert/strict'
 import { once } from 'node:events'
@@ -21,13 +21,13 @@ async function tokenOf(client, line) {
   return { authorization }
 }
 
-/** Makes whatever Ada holds stale: the next request has to refresh. */
+/** Makes Ada's credentials stale: the next request has to refresh. */
 async function promote(server, token) {
   server.role('ada', 'admin')
   await until('the new role', async () => !(await signedIn(server.url, token)))
 }
 
-/** An application that says what it was sent. */
+/** An application that echoes what it got. */
 async function echo() {
   const seen = []
   const site = createServer((request, answer) => {
@@ -309,7 +309,7 @@ story('who signed in before gets in while strangers use up the guesses', async (
   const alone = shared.get()
   await kept.logout()
   assert.equal(shared.get(), alone)
-  // Another account in the same program: it knows both from then on.
+  // Another account in the same program: both are known from then on.
   await kept.register(bob)
   await kept.logout()
   await inMemory.login(ada)
@@ -352,7 +352,7 @@ story('a place for the device that fails or holds something else keeps nobody ou
   for (const device of [...places, { get: broken, set: broken }, { get: async () => broken(), set: async () => broken() }]) {
     assert.equal((await createClient({ url: server.url, device }).login(ada)).name, 'ada')
   }
-  // With cookies the browser keeps it by itself.
+  // With cookies, the browser keeps it.
   for (const mode of ['cookie', 'session']) {
     assert.equal((await createClient({ url: server.url, mode, device: { get: assert.fail, set: assert.fail } }).login(ada)).name, 'ada')
   }

@@ -1,4 +1,4 @@
-// Raw lines of cookies: the guard for Node reads and judges them as the server does and the guard in Rust.
+// Raw lines of cookies: the guard for Node reads and judges them as the server and the guard in Rust do.
 
 import assert from 'node:assert/strict'
 import { once } from 'node:events'
@@ -22,7 +22,7 @@ async function listening(server) {
 
 const LATER = table.now + 800
 
-/** What a server with the table's sessions says. */
+/** The answers of a server with the table's sessions. */
 function introspected(secret) {
   const { id, user, state } = table.sessions.find((one) => one.secret === secret) ?? {}
   if (state !== 'live') return { active: false, code: state ? `session_${state}` : 'token_invalid' }
@@ -51,7 +51,7 @@ async function publisher() {
   return { ...(await listening(server)), asked }
 }
 
-/** Who it is, and what the application finds of the cookies, wherever Node has them. */
+/** The identity, and the cookies that the application sees, in every place where Node has them. */
 function saying(incoming) {
   const { headers, rawHeaders, headersDistinct } = incoming.raw ?? incoming
   return { ...incoming.identity, cookie: [headers.cookie, ...rawHeaders, ...(headersDistinct.cookie ?? [])].join(';') }
@@ -72,7 +72,7 @@ const frames = {
   },
 }
 
-/** Sends each line as it is, byte for byte, and what a browser says of where the request comes from. */
+/** Sends each line byte for byte, with the browser's headers about the origin of the request. */
 async function ask(port, lines, fetch = []) {
   const headers = ['host', 'app.example.com', ...lines.flatMap((line) => ['cookie', line]), ...fetch.flat()]
   const asked = request({ port, host: '127.0.0.1', path: '/', headers })
@@ -138,7 +138,7 @@ test('x13_a_client_for_one_request_sends_each_cookie_as_it_came', { timeout: 60_
     for (const cookies of [`${real}; ${planted}`, `${planted}; ${real}`, `${real}; __Host-token=planted`, 'a=; b; =c; d="e']) {
       assert.deepEqual(await sending(cookies), [cookies, cookies, 0])
     }
-    // What the server sets takes the place of all of that very name, and of no other.
+    // A cookie that the server sets replaces all of exactly that name, and no other.
     const both = `a=b; ${real}; ${planted}; __Host-token=other`
     assert.deepEqual(await sending(both, '__Host-token=new; Path=/; HttpOnly'), [both, `a=b; ${planted}; __Host-token=new`, 1])
     assert.deepEqual(await sending(both, '__Host-token=; Max-Age=0'), [both, `a=b; ${planted}`, 1])

@@ -1,4 +1,4 @@
-// examples/express-app, before a real server.
+// examples/express-app, with a real server.
 
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
@@ -28,7 +28,7 @@ test('the Express application lets in who is signed in, and out who was signed o
     const { message, identity } = await get('/dashboard', client)
     assert.deepEqual([message, identity.user, identity.mode], ['Welcome ada!', user.id, 'bearer'])
     assert.equal((await get('/admin', client)).code, 'forbidden')
-    // The application hears of the new role, refuses the old token, and the client refreshes by itself.
+    // The application learns of the new role, refuses the old token, and the client refreshes by itself.
     server.role('ada', 'admin')
     await until('the new role', async () => (await get('/admin', client)).message === 'The keys of the house')
 

@@ -1,4 +1,5 @@
-// The guard for Node far from its server: what ends there is refused here, whatever happens to the line between them.
+// The guard for Node apart from its server: sessions that end there are refused here, whatever happens to the
+// connection.
 
 import assert from 'node:assert/strict'
 import { once } from 'node:events'
@@ -11,7 +12,7 @@ import { ada, email, serve, until, using } from './support.mjs'
 const FEED = 'the feed of the tests: 9d81f0c27a4b3e5964711'
 const story = (name, body) => test(name, { timeout: 90_000 }, () => using(body))
 
-/** A line to the server at `url` that can be cut and mended. */
+/** A connection to the server at `url` that can be cut and restored. */
 async function cable(url) {
   const { port } = new URL(url)
   const ends = new Set()

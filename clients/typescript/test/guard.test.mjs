@@ -1,4 +1,4 @@
-// The guard for Node: the same verdict as everybody's for each request of the shared table, in Express and in Fastify.
+// The guard for Node: the common verdict for each request of the shared table, in Express and in Fastify.
 
 import assert from 'node:assert/strict'
 import { once } from 'node:events'
@@ -18,7 +18,7 @@ async function listening(server) {
   return { port: server.address().port, stop: () => (server.closeAllConnections(), server.close()) }
 }
 
-/** A server that publishes the table's keys and revocations, and counts who comes. */
+/** A server that publishes the table's keys and revocations, and counts requests. */
 async function publisher(said = { active: false }, asked = []) {
   const feed = [
     ['reset', {}],
@@ -39,7 +39,7 @@ const cookies = { token: '__Host-token', session: '__Host-sessionId' }
 const settings = { issuer: table.issuer, audience: table.audience, cookies, now: () => table.now * 1000 }
 const client = { id: 'guard', secret: 'of the test' }
 
-/** One route, guarded; sent as the bytes are, since `fetch` would not send what some attacks need. */
+/** One guarded route; raw bytes, since `fetch` would not send what some attacks need. */
 const frames = {
   express: (guard, exposed) => {
     const app = express()
@@ -126,7 +126,7 @@ test('a session whose user has changed is asked about again, and nothing is gues
     assert.deepEqual([user, session, mode, rest.role], [carol, sid, 'session', 'admin'])
     await guard.check({ headers })
     assert.equal(asks(), 2)
-    // Another kind of credential in the place of a session secret is none.
+    // Another kind of credential is not accepted as a session secret.
     said.token_type = 'refresh_token'
     const other = new Headers({ cookie: `__Host-sessionId=${'B'.repeat(43)}` })
     assert.equal(await guard.check({ headers: other }), 'token_invalid')

@@ -64,7 +64,7 @@ test('a component shows who is signed in, and follows', { timeout: 60_000 }, () 
       loaded['react-dom/client'].createRoot(document.querySelector('main')).render(createElement(StrictMode, null, names))
     }, REACT)
     const says = (text) => page.locator('main').filter({ hasText: text }).waitFor({ timeout: 10_000 })
-    // The server is away; once it is there the components learn of it by themselves, all by one request.
+    // The server is down; once it is up the components learn of it by themselves, all with one request.
     await says('One moment and One moment')
     line.away = 0
     await says('Nobody and Nobody')

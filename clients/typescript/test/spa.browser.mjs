@@ -69,7 +69,7 @@ for (const mode of ['bearer', 'cookie']) {
       await fetch(`${server.url}/login`, {
         method: 'POST', headers: { 'content-type': 'application/json' }, body: JSON.stringify(ada),
       })
-      // Another tab has the sign-in where it is in a cookie; and a reload keeps it.
+      // With cookies, another tab has the sign-in too; and a reload keeps it.
       const second = await context.newPage()
       await second.goto('/')
       if (mode === 'bearer') {
@@ -90,7 +90,7 @@ for (const mode of ['bearer', 'cookie']) {
         await second.reload()
         await welcome(second)
       }
-      // A server that is away signs nobody out, and says so.
+      // A server that is down signs nobody out, and the page says so.
       const { port } = new URL(server.url)
       await server.end()
       await button(second, 'Sign out everywhere').click()

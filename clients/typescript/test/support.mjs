@@ -1,4 +1,4 @@
-// A Doorward of one's own, and a wire to it on which answers can be held or get lost.
+// A separate Doorward, and a proxy to it that can hold or lose answers.
 
 import { execFileSync, spawn } from 'node:child_process'
 import { once } from 'node:events'
@@ -55,13 +55,13 @@ export async function serve(flags = [], env = {}, { isLimited = false } = {}) {
       child.kill(signal)
       await ended
     },
-    /** Ends it, and starts it again where it was. */
+    /** Ends it, and starts it again at the same address. */
     async restart(signal) {
       const { port } = new URL(server.url)
       await server.end(signal)
       await server.start(port)
     },
-    /** How many refresh tokens were exchanged, by how that went. */
+    /** How many refresh tokens were exchanged, by result. */
     async refreshes() {
       const counts = { rotated: 0, repeated: 0, reused: 0, refused: 0 }
       const text = await (await fetch(`${server.metrics}/metrics`)).text()
@@ -78,8 +78,8 @@ export async function serve(flags = [], env = {}, { isLimited = false } = {}) {
 }
 
 /**
- * A wire to the server at `url`; `answer(path, status)` may hold what comes back, lose it, or put the status of a failure
- * in its place.
+ * A proxy to the server at `url`; `answer(path, status)` may hold the answer, lose it, or replace it by a failure with
+ * this status.
  */
 export async function wire(url, answer = async () => true) {
   const agent = new Agent({ keepAlive: true })
@@ -106,7 +106,7 @@ export async function wire(url, answer = async () => true) {
     url: `http://127.0.0.1:${proxy.address().port}`,
     seen,
     answer,
-    /** Where it is a status, the server is not asked at all. */
+    /** If it is a status, the server gets no request at all. */
     away: 0,
     async stop() {
       proxy.closeAllConnections()
@@ -117,7 +117,7 @@ export async function wire(url, answer = async () => true) {
   return wires
 }
 
-/** A failure: 503 as the server says it, others as proxies do. */
+/** A failure: 503 as the server answers it, others as proxies do. */
 function fail(outgoing, status) {
   if (status !== 503) return outgoing.writeHead(status, { 'content-type': 'text/html' }).end('<h1>No upstream</h1>')
   const problem = { status, code: 'unavailable', message: 'Temporarily unavailable: try again' }
@@ -126,7 +126,7 @@ function fail(outgoing, status) {
 }
 
 /**
- * An API that knows nothing of our form: Doorward says whether the credential is good, and the refusal is plain text with
+ * An API that doesn't use our form: Doorward says whether the credential is good, and the refusal is plain text with
  * these headers. `origins` may read it from a page.
  */
 export async function foreignApi(doorward, { refusal = {}, origins = [], status = 401, always = false } = {}) {
@@ -150,10 +150,10 @@ export async function foreignApi(doorward, { refusal = {}, origins = [], status 
   return { url: `http://127.0.0.1:${api.address().port}`, seen, stop }
 }
 
-/** A place for the tokens that clients can share, and a test can look into. */
+/** A store for the tokens that clients can share, and a test can inspect. */
 export const shelf = (token = null) => ({ get: () => token, set: (one) => void (token = one) })
 
-/** Asks until it is so, for so many seconds. */
+/** Asks until it is true, for this many seconds. */
 export async function until(what, ask, seconds = 10) {
   for (let tries = 0; tries < seconds * 40; tries += 1) {
     if (await ask()) return
@@ -183,7 +183,7 @@ export async function freePort() {
   return String(port)
 }
 
-/** A program of the examples, with the address that it says. */
+/** A program of the examples, with the address that it prints. */
 export async function program(file, env) {
   const given = { env: { PATH: process.env.PATH, ...env }, stdio: ['ignore', 'pipe', 'inherit'] }
   const child = spawn(process.execPath, [file], given)

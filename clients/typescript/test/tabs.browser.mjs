@@ -16,7 +16,7 @@ const story = (name, body) => test(name, { timeout: 120_000 }, () => using(body)
 
 const PAGE = '<!doctype html><html lang="en"><title>A tab</title><link rel="icon" href="data:,">'
 
-/** A server, the wire to it, and tabs of one browser that all have a client of this kind. */
+/** A server, the proxy to it, and tabs of one browser that all have such a client. */
 async function visiting(use, kind, flags = []) {
   const server = use(await serve(flags))
   const line = use(await wire(server.url))
@@ -61,7 +61,8 @@ for (const kind of ['cookie', 'store']) {
     const { authorization, cookie } = line.seen.at(-1).headers
     const headers = cookie ? { cookie } : { authorization }
     await until('the end of the token', async () => (await fetch(`${server.url}/profile`, { headers })).status === 401)
-    // With cookies each request of every tab is refused before any tab hears of a renewal; a store says when they run out.
+    // With cookies each request of every tab is refused before any tab hears of a refresh; a store says when they
+    // expire.
     if (kind === 'cookie') line.answer = held('/refresh', 50)
     const counts = [17, 17, 16]
     const answers = await Promise.all(tabs.map((page, n) => statuses(page, counts[n])))
@@ -91,7 +92,7 @@ for (const kind of ['cookie', 'store']) {
     await load(tabs[0])
     await cut
 
-    // Answers that never come, while all tabs ask.
+    // Answers that never come, while all tabs send requests.
     let losses = 3
     line.answer = async (path) => path !== '/refresh' || losses-- <= 0
     await Promise.all(tabs.map(renew))
@@ -168,7 +169,7 @@ for (const kind of ['cookie', 'session', 'store']) {
     await Promise.all([change, ...renewing])
     assert.deepEqual(codes.flat(), Array(50).fill(200))
 
-    // Both are in, and stay in; the old password and what was copied are out.
+    // Both are signed in, and stay so; the old password and copied credentials no longer work.
     for (const page of tabs) {
       assert.deepEqual(await statuses(page, 1), [200])
       await page.evaluate(() => client.refresh())

@@ -1,4 +1,4 @@
-// The shared table of feeds: this guard takes from each what the one in Rust takes, and refuses the same.
+// The shared table of feeds: this guard reads from each what the one in Rust reads, and refuses the same.
 
 import assert from 'node:assert/strict'
 import { once } from 'node:events'
@@ -13,7 +13,7 @@ const BEGIN = 'event: reset\ndata: {}\n\nevent: current\nid: e-0\ndata: {}\n\n'
 const { sid } = JSON.parse(Buffer.from(table.tokens.end.split('.')[1], 'base64url'))
 const END = `event: revoked\ndata: {"sessions":[["${sid}",60]]}\n\n`
 
-/** A feed that begins for the first who comes, and says nothing to those after. */
+/** A feed that starts for the first client, and sends nothing to later ones. */
 async function feed() {
   const followers = []
   const server = createServer((_, outgoing) => {

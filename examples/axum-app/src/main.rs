@@ -1,4 +1,5 @@
-//! An application that a Doorward elsewhere protects: who is signed in there is let in here, and no longer than there.
+//! An application that a Doorward elsewhere protects: users who are signed in there are accepted here, and no longer
+//! than there.
 //!
 //! ```sh
 //! axum-app 127.0.0.1:3000 http://127.0.0.1:8080    # its own address, and the server's
@@ -37,7 +38,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
         return Err("expected two arguments: the address to listen on, and the URL of a Doorward".into());
     };
     let secret = std::env::var("DOORWARD_FEED_SECRET")?;
-    // Only when every logout is known does the listener begin.
+    // The listener starts only when every logout is known.
     let guard = Guard::builder().server(server).feed_secret(secret).build().await?;
     let app = App { guard, client: reqwest::Client::new(), server: server.trim_end_matches('/').into() };
     let routes = Router::new()
@@ -65,7 +66,7 @@ struct User {
     name: String,
 }
 
-/// For who is signed in. A token has no name in it: the server says it, asked with the caller's own credential.
+/// For signed-in users. A token contains no name, so the application asks the server, with the caller's own credential.
 async fn dashboard(
     _: Identity,
     State(app): State<App>,
@@ -83,7 +84,7 @@ async fn dashboard(
     Ok(format!("Welcome {}!", profile.user.name))
 }
 
-/// For admins: what the guard knows, as a metric each.
+/// For admins: the guard's health, as one metric each.
 async fn numbers(_: Require<Admin>, State(guard): State<Guard>) -> impl IntoResponse {
     let health = guard.health();
     Json([

@@ -1,4 +1,4 @@
-//! Starts a server and the example, and drives both by HTTP.
+//! Starts a server and the example, and tests both over HTTP.
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
 
 #[path = "../../support/server.rs"]

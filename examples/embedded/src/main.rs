@@ -1,10 +1,10 @@
-//! A wall of notes that has Doorward inside: accounts below /account, its own routes beside them.
+//! A wall of notes that embeds Doorward: accounts below /account, its own routes beside them.
 //!
 //! ```sh
 //! cargo run -p example-embedded -- 127.0.0.1:3000 ./notes-data
 //! ```
 //!
-//! Everybody reads the notes; whoever is signed in writes some, as many as their plan allows. The plan stands in the access
+//! Everybody reads the notes; signed-in users write some, as many as their plan allows. The plan is in the access
 //! token. Only addresses at example.org may register.
 
 use std::net::SocketAddr;
@@ -21,7 +21,7 @@ use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tower_http::csrf::CsrfLayer;
 
-/// What the access token says for this application, as its claim `app`.
+/// The application's part of the access token, its claim `app`.
 #[derive(Serialize, Deserialize)]
 struct Plan {
     notes: usize,
@@ -63,7 +63,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let wall = Wall { guard: doorward.guard(), notes: Arc::default() };
     let app = Router::new()
         .route("/", get(read).post(write))
-        .layer(CsrfLayer::new()) // cookies come along with what other sites send, too
+        .layer(CsrfLayer::new()) // cookies are also sent with requests of other sites
         .with_state(wall)
         .merge(doorward.router())
         .into_make_service_with_connect_info::<SocketAddr>();
@@ -86,7 +86,7 @@ async fn read(State(wall): State<Wall>) -> Json<Vec<Note>> {
     Json(wall.notes.lock().unwrap_or_else(PoisonError::into_inner).clone())
 }
 
-/// The handler runs for signed-in callers only. In session mode there is no token and no plan: one note.
+/// The handler runs only for signed-in callers. In session mode there is no token and no plan: one note.
 async fn write(
     State(wall): State<Wall>,
     Claims(identity, plan): Claims<Plan>,
@@ -101,7 +101,7 @@ async fn write(
     (StatusCode::CREATED, "Written")
 }
 
-/// Ready when the process is asked to stop.
+/// Completes when the process is asked to stop.
 async fn stopped() {
     match signal(SignalKind::terminate()) {
         Ok(mut terminate) => {

@@ -1,4 +1,4 @@
-//! Starts the example, and drives it by HTTP.
+//! Starts the example, and tests it over HTTP.
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
 
 #[path = "../../support/http.rs"]

@@ -1,4 +1,4 @@
-//! A service of hyper and tower alone, behind the layer of a guard.
+//! A service with hyper and tower alone, behind a guard's layer.
 //!
 //! ```sh
 //! tower-without-axum 127.0.0.1:3000 http://127.0.0.1:8080    # its own address, and the server's
