@@ -17,17 +17,17 @@ import (
 	"github.com/golang-jwt/jwt/v5"
 )
 
-// ErrUnavailable says that there are no keys to check with. That is no fault of the token's: answer it with 503.
+// ErrUnavailable says that there are no keys to check with. The token may be good: answer it with 503.
 var ErrUnavailable = errors.New("unavailable")
 
-// Claims are what an access token of Doorward says.
+// Claims are the claims of a Doorward access token.
 type Claims struct {
 	Session string `json:"sid"`
 	Role    string `json:"role"`
 	jwt.RegisteredClaims
 }
 
-// Guard checks tokens by the published keys (ES256) of the Doorward at URL, or by the Secret that it shares (JWT_SECRET).
+// Guard checks tokens with the published keys (ES256) of the Doorward at URL, or with its shared Secret (JWT_SECRET).
 type Guard struct {
 	URL    string
 	Secret []byte
@@ -38,7 +38,7 @@ type Guard struct {
 	goodUntil time.Time
 }
 
-// Check gives the claims of a good token.
+// Check returns the claims of a good token.
 func (g *Guard) Check(token string) (*Claims, error) {
 	algorithm := "ES256"
 	if g.Secret != nil {
@@ -59,7 +59,7 @@ func (g *Guard) Check(token string) (*Claims, error) {
 }
 
 func (g *Guard) key(token *jwt.Token) (any, error) {
-	if token.Header["typ"] != "at+jwt" { // no other kind of JWT passes for an access token
+	if token.Header["typ"] != "at+jwt" { // no other kind of JWT is accepted
 		return nil, errors.New("not an access token")
 	}
 	if g.Secret != nil {
@@ -69,7 +69,7 @@ func (g *Guard) key(token *jwt.Token) (any, error) {
 	g.lock.Lock()
 	defer g.lock.Unlock()
 	// Fetched after 5 minutes and for an unknown id, once in 10 seconds, so that a flood of invented ids costs nothing. If
-	// they can't be, they are good for two minutes more.
+	// a fetch fails, they are good for two more minutes.
 	isOld := time.Now().After(g.goodUntil.Add(-2 * time.Minute))
 	if (isOld || g.keys[kid] == nil) && time.Since(g.loadedAt) > 10*time.Second {
 		g.loadedAt = time.Now()
@@ -114,7 +114,7 @@ func fetch(url string) (map[string]*ecdsa.PublicKey, error) {
 	return keys, nil
 }
 
-// Refuse answers a request that Check refused; without an error, one that has no token.
+// Refuse answers a request that Check refused; without an error, one without a token.
 func Refuse(w http.ResponseWriter, err error) {
 	if errors.Is(err, ErrUnavailable) {
 		w.Header().Set("Retry-After", "1")
@@ -123,7 +123,7 @@ func Refuse(w http.ResponseWriter, err error) {
 	}
 	challenge, text := "Bearer", "no token"
 	if err != nil {
-		challenge, text = `Bearer error="invalid_token"`, err.Error() // upon this, clients refresh
+		challenge, text = `Bearer error="invalid_token"`, err.Error() // this makes clients refresh
 	}
 	w.Header().Set("WWW-Authenticate", challenge)
 	w.Header().Add("Access-Control-Expose-Headers", "WWW-Authenticate")

@@ -31,7 +31,7 @@ public final class Guard {
 
     private Guard(JWSKeySelector<SecurityContext> keys) {
         processor.setJWSKeySelector(keys);
-        // No other kind of JWT passes for an access token.
+        // No other kind of JWT is accepted.
         processor.setJWSTypeVerifier(new DefaultJOSEObjectTypeVerifier<>(new JOSEObjectType("at+jwt")));
         var names = new JWTClaimsSet.Builder().issuer("doorward").build();
         var required = Set.of("sub", "sid", "role", "jti", "iat", "exp");
@@ -41,7 +41,7 @@ public final class Guard {
     }
 
     /**
-     * By the published keys of the Doorward at this URL. The source keeps them, and limits how often it fetches. The
+     * With the published keys of the Doorward at this URL. The source keeps them, and limits how often it fetches. The
      * algorithm is the server's, never the token's choice.
      */
     public static Guard byPublishedKeys(String url) throws MalformedURLException {
@@ -49,18 +49,18 @@ public final class Guard {
         return new Guard(new JWSVerificationKeySelector<>(JWSAlgorithm.ES256, keys));
     }
 
-    /** By the secret that Doorward shares (JWT_SECRET). */
+    /** With Doorward's shared secret (JWT_SECRET). */
     public static Guard bySecret(String secret) {
         var key = new SecretKeySpec(secret.getBytes(StandardCharsets.UTF_8), "HmacSHA256");
         return new Guard(new SingleKeyJWSKeySelector<>(JWSAlgorithm.HS256, key));
     }
 
-    /** The claims of a good token. A KeySourceException is no fault of the token's: answer it with 503. */
+    /** The claims of a good token. After a KeySourceException the token may be good: answer it with 503. */
     public JWTClaimsSet check(String token) throws ParseException, BadJOSEException, JOSEException {
         return processor.process(token, null);
     }
 
-    /** Answers a request that {@code check} refused; without an exception, one that has no token. */
+    /** Answers a request that {@code check} refused; without an exception, one without a token. */
     public static void refuse(HttpExchange request, Exception refused) throws IOException {
         var headers = request.getResponseHeaders();
         if (refused instanceof KeySourceException) {
@@ -68,7 +68,7 @@ public final class Guard {
             answer(request, 503, refused.getMessage());
             return;
         }
-        // Upon the second one, clients refresh.
+        // The second one makes clients refresh.
         headers.set("WWW-Authenticate", refused == null ? "Bearer" : "Bearer error=\"invalid_token\"");
         headers.add("Access-Control-Expose-Headers", "WWW-Authenticate");
         answer(request, 401, refused == null ? "no token" : refused.getMessage());
@@ -81,7 +81,7 @@ public final class Guard {
         request.close();
     }
 
-    /** An API that says whose token a request has. */
+    /** An API that returns the user of a request's token. */
     public static void main(String[] arguments) throws IOException {
         var secret = System.getenv("JWT_SECRET");
         var guard = secret != null ? bySecret(secret) : byPublishedKeys(System.getenv("DOORWARD_URL"));

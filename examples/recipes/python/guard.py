@@ -24,18 +24,18 @@ class Guard:
     def check(self, token):
         """The claims of a good token: user id `sub`, session id `sid`, `role`. Raises jwt.PyJWTError for any other."""
         header = jwt.get_unverified_header(token)
-        if header.get("typ") != "at+jwt":  # no other kind of JWT passes for an access token
+        if header.get("typ") != "at+jwt":  # no other kind of JWT is accepted
             raise jwt.InvalidTokenError("not an access token")
         key, algorithm = (self.secret, "HS256") if self.secret else self.key(header.get("kid"))
-        options = {"require": REQUIRED, "verify_iat": False}  # a clock that is a second late refuses no fresh token
+        options = {"require": REQUIRED, "verify_iat": False}  # a clock one second behind must not refuse a new token
         claims = jwt.decode(token, key, algorithms=[algorithm], options=options, **self.names)
         if self.revocations:
             self.revocations.check(claims)
         return claims
 
     def key(self, kid):
-        """The published key with this id. They are fetched after 5 minutes and for an unknown id, once in 10 seconds: a
-        flood of invented ids costs nothing. If they can't be, they are good for two minutes more."""
+        """The published key with this id. Keys are fetched after 5 minutes and for an unknown id, once in 10 seconds: a
+        flood of invented ids costs nothing. If a fetch fails, they are good for two more minutes."""
         with self.lock:
             now = time.monotonic()
             if (now > self.good_until - 120 or kid not in self.keys) and now > self.loaded_at + 10:
@@ -52,19 +52,19 @@ class Guard:
             found = self.keys.get(kid)
         if not found:
             raise jwt.InvalidTokenError("unknown key")
-        return found.key, found.algorithm_name  # the key says the algorithm, never the token
+        return found.key, found.algorithm_name  # the key decides the algorithm, never the token
 
 
 class Revocations:
-    """What has ended: asked for at the Doorward at `url`, with its feed secret (DOORWARD_FEED_SECRET)."""
+    """The ended sessions and stale tokens of the Doorward at `url`, read with its feed secret (DOORWARD_FEED_SECRET)."""
 
     def __init__(self, url, feed_secret, every=1.0, stale_after=120.0):
         self.url, self.secret, self.every, self.stale_after = url, feed_secret, every, stale_after
         self.sessions, self.users, self.position, self.current_at = {}, {}, "", -1000.0
-        self.snapshot = None  # the users that are told from the beginning, until all are there
+        self.snapshot = None  # the users of a new snapshot, until it is complete
 
     def follow(self):
-        """Asks for what is new, for ever; run it in a thread: threading.Thread(target=it.follow, daemon=True).start()"""
+        """Polls forever; run it in a thread: threading.Thread(target=it.follow, daemon=True).start()"""
         while True:
             try:
                 while self.ask():
@@ -74,7 +74,7 @@ class Revocations:
             time.sleep(self.every)
 
     def ask(self):
-        """Takes over one page of what is new; true where there is more."""
+        """Reads one page of what is new; returns whether there is more."""
         query = urllib.parse.urlencode({"after": self.position, "limit": 1000} if self.position else {"limit": 1000})
         headers = {"Authorization": f"Bearer {self.secret}", "Accept": "application/json"}
         request = urllib.request.Request(f"{self.url}/revocations?{query}", headers=headers)
@@ -94,7 +94,7 @@ class Revocations:
                 users[user] = max(known[0], version), max(known[1], now + seconds)
         self.position = page["position"]
         if not page["more"]:
-            if self.snapshot is not None:  # perhaps of a restored database: the versions of before say nothing beside it
+            if self.snapshot is not None:  # perhaps a restored database, whose versions replace the old ones
                 self.users, self.snapshot = self.snapshot, None
             self.current_at = now
             self.sessions = {session: until for session, until in self.sessions.items() if until > now}
@@ -102,7 +102,7 @@ class Revocations:
         return page["more"]
 
     def check(self, claims):
-        """Refuses what has ended; and everything, where nothing was heard for too long: answer that with 503."""
+        """Refuses ended sessions and stale tokens; and everything if polling failed for too long: answer that with 503."""
         if time.monotonic() - self.current_at > self.stale_after:
             raise Unavailable("the revocations are out of date")
         if claims["sid"] in self.sessions:
@@ -112,12 +112,12 @@ class Revocations:
 
 
 class Unavailable(Exception):
-    """The check cannot be made at the moment. That is no fault of the token's: the client keeps it."""
+    """The check cannot be made at the moment. The token may be good: the client keeps it."""
 
 
 def refusal(error=None):
     """Status and headers of the answer to a request that `check` refused, or to one that has no token."""
     if isinstance(error, Unavailable):
         return 503, {"Retry-After": "1"}
-    challenge = 'Bearer error="invalid_token"' if error else "Bearer"  # upon the first, clients refresh
+    challenge = 'Bearer error="invalid_token"' if error else "Bearer"  # the first one makes clients refresh
     return 401, {"WWW-Authenticate": challenge, "Access-Control-Expose-Headers": "WWW-Authenticate"}

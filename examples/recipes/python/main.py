@@ -1,6 +1,6 @@
-"""An API that says whose token a request has.
+"""An API that returns the user of a request's token.
 
-DOORWARD_URL names the server; JWT_SECRET is set where tokens are signed with it, DOORWARD_FEED_SECRET to learn of logouts.
+DOORWARD_URL names the server; JWT_SECRET is set if tokens are signed with it, DOORWARD_FEED_SECRET to learn of logouts.
 PORT is where it listens, on this machine alone.
 """
 
