@@ -1,4 +1,4 @@
-//! How soon an application elsewhere refuses a user who has logged out at the server; and that it misses no logout if
+//! How soon an application elsewhere refuses a user who has logged out at the server. And whether it misses a logout if
 //! the connection between the two is cut for half a minute.
 
 use std::sync::atomic::{AtomicBool, Ordering};

@@ -1,6 +1,6 @@
-// Cookies that another host of the domain, beside or below this one, left in a browser: each of our names, with and
-// without prefix, for each domain and path that may be set. None causes a redirect loop, mixes accounts, or prevents
-// signing out and in.
+// Cookies that another host of the domain, beside or below this one, left in a browser. They have each of our names,
+// with and without prefix, for each domain and path that may be set. None causes a redirect loop, mixes accounts, or
+// prevents signing out and in.
 
 import assert from 'node:assert/strict'
 import { once } from 'node:events'

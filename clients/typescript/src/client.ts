@@ -303,7 +303,7 @@ export class Client {
   async #exchange(version: number): Promise<Response | undefined> {
     const current = () => version === this.#version
     // This is not a lock: a tab that waits goes on alone if it hears nothing. Without it, if two tabs refresh one after
-    // the other, the token of a third tab, whose request is still on its way, would look like a copy.
+    // the other, a third tab's token on its way would look like a copy.
     while (current() && Date.now() < this.#elsewhere) await sleep(20)
     const before = await this.#load()
     if (!current()) return undefined

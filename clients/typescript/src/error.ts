@@ -75,8 +75,8 @@ async function problem(response: Response): Promise<Problem> {
 }
 
 /**
- * What a refusal says about the credential, without consuming its body. It is one of Doorward's codes; `token_invalid`
- * also if another API refuses the token as RFC 6750 says; or `hidden` if the page may not read it.
+ * What a refusal says about the credential, without consuming its body. It is one of Doorward's codes, or
+ * `token_invalid` if another API refuses the token as RFC 6750 says, or `hidden` if the page may not read it.
  */
 export async function codeOf(response: Response): Promise<string> {
   const { status, headers, type } = response

@@ -7,8 +7,8 @@ import type { Options } from './types.js'
  * `apis`, and the cookies that those set are returned for the answer. Nothing outlives the request, and nothing is
  * shared.
  *
- * If another site makes the browser send the request, only cookies whose names begin with `__Host-` are forwarded:
- * another host of the domain could have planted the others. With `lax`, for a server with `cookie.same_site = "lax"`,
+ * If another site makes the browser send the request, only cookies whose names begin with `__Host-` are forwarded.
+ * Another host of the domain could have planted the others. With `lax`, for a server with `cookie.same_site = "lax"`,
  * those of a link are forwarded too.
  *
  * @param headers the request's headers, as one of Node's servers has them, or as `fetch` does

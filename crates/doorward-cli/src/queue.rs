@@ -1,7 +1,7 @@
 //! The server's log on its way to standard error: a bounded queue, and a thread of its own that writes it.
 //!
 //! A full pipe without a reader blocks its writer. So only that thread waits. What doesn't fit into the queue is
-//! dropped and counted, and the log says how much that was as soon as somebody reads it again (attack X01).
+//! dropped and counted, and the log says how much that was once it is read again (attack X01).
 
 use std::fs::File;
 use std::io::{self, Write};

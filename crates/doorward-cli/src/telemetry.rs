@@ -52,8 +52,8 @@ pub(crate) fn start(settings: &Settings, speaker: Speaker) {
     let _ = tracing_subscriber::registry().with(layer.with_filter(targets)).try_init();
 }
 
-/// In place of the usual hook, which waits for the reader of standard error: a line in the log, at most once a minute
-/// for each place in the sources.
+/// Replaces the usual hook, which waits for the reader of standard error. It writes a line to the log, at most once a
+/// minute for each place in the sources.
 fn log_panic(panic: &PanicHookInfo<'_>) {
     static PANICS: Mutex<Seldom<(u32, u32)>> = Mutex::new(Seldom::new());
     let place = panic.location().map(|place| (place.line(), place.column())).unwrap_or_default();

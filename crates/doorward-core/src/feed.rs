@@ -7,9 +7,9 @@
 //!
 //! A session is `[id, seconds]`, a user `[id, least version, seconds]`. `seconds` is a span: how long to keep the
 //! entry, counted from the moment it is read. No time is sent, so no reader depends on another machine's clock. Ids are
-//! opaque text of at most 1 KiB. A reader ignores what it doesn't know: other kinds of events, other members, further
-//! elements of an entry, and ids that no token here can have. What it can't parse is an error, so that nobody counts
-//! the event as read.
+//! opaque text of at most 1 KiB. A reader ignores what it doesn't know: kinds of events, members, further elements of
+//! an entry, and ids that no token here can have. What it can't parse is an error, so that nobody counts the event as
+//! read.
 //!
 //! Every guard is tested with `tests/verdicts/feed.json`.
 

@@ -39,8 +39,8 @@ error_with_message!(NameError);
 /// A display name: 1 to 200 characters (Unicode scalar values) in NFC, trimmed, at least one of them visible.
 ///
 /// Any script, emoji and punctuation is allowed, since people choose their names. Refused are control characters, line
-/// and paragraph separators, and bidirectional embeddings, overrides and isolates, which would turn the text around the
-/// name (attacks I02, I03, I05). Two users may have the same name: it identifies nobody.
+/// and paragraph separators, and bidirectional controls, which would turn the text around the name (attacks I02, I03,
+/// I05). Two users may have the same name: it identifies nobody.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
 #[serde(transparent)]
 pub struct DisplayName(String);

@@ -48,7 +48,7 @@ error_with_message!(PasswordError);
 /// A password as it was typed, in NFC: wiped when dropped, never printed, never serialised.
 ///
 /// NFC and nothing else (attack P06, NIST SP 800-63B-4 section 3.1.1.2): `é` typed as one character or as two is one
-/// password; spaces, zero-width characters and case count. It is applied here, so it applies to every route and
+/// password. Spaces, zero-width characters and case count. It is applied here, so it applies to every route and
 /// command.
 #[derive(Clone)]
 pub struct Password(Zeroizing<String>);
@@ -85,8 +85,8 @@ impl fmt::Debug for Password {
 /// Decides whether `password` may be set for the user with this name and email. Every path that sets a password calls
 /// this (attack P08); signing in does not.
 ///
-/// It must not equal the whole of the name, of the email in any spelling, of its local part, or of one of the 10,000
-/// most common passwords. Case is ignored. There are no composition rules (NIST SP 800-63B-4 section 3.1.1.2).
+/// It must not equal the whole name, the email in any spelling, the email's local part, or one of the 10,000 most
+/// common passwords. Case is ignored. There are no composition rules (NIST SP 800-63B-4 section 3.1.1.2).
 ///
 /// # Errors
 /// [`PasswordError`] says what is wrong with it.

@@ -97,7 +97,7 @@ impl RevocationSet {
             self.overflows.fetch_add(1, Ordering::SeqCst);
             return;
         }
-        // Inserts a new entry first: unlike an update, an insert helps to move a growing table, and look-ups take
+        // Inserts a new entry first. Unlike an update, an insert helps to move a growing table, and look-ups take
         // longer while a table is being moved.
         if sessions.try_insert(session, expires_at).is_err() {
             sessions.update_or_insert(session, |known| expires_at.max(*known), expires_at);

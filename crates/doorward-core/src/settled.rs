@@ -2,8 +2,8 @@ use std::time::Duration;
 
 use crate::Timestamp;
 
-/// The time by which data is deleted for good. If the clock jumps ahead, it is not believed for a while, so that
-/// nothing is deleted that is needed once the clock is set right.
+/// The time by which data is deleted for good. If the clock jumps ahead, it is not believed for a while, so nothing is
+/// deleted that is needed once the clock is right.
 ///
 /// It compares the wall clock with monotonic time, and keeps the smallest offset between them seen in this span and in the
 /// one before.

@@ -1,6 +1,6 @@
-//! Tickets: what a page sends back to end the sessions that its own request proved, if the cookies that proved them may
-//! not be sent along. A ticket is the base64url of session ids and of an HMAC over them. It can only end sessions, so
-//! it is good for as long as they live.
+//! Tickets: a page sends one back to end the sessions that its own request proved. It works even if their cookies are
+//! not sent along. A ticket is the base64url of session ids and of an HMAC over them. It can only end sessions, so it
+//! is good for as long as they live.
 
 use aws_lc_rs::hmac;
 use base64::Engine;

@@ -190,7 +190,7 @@ impl Builder {
     }
 
     /// Allows plain http to a server that is not on this machine. An attacker on the path then sees the credentials and
-    /// chooses the keys: use it only on networks that you trust as you trust this machine.
+    /// chooses the keys. Use it only on networks that you trust as you trust this machine.
     pub fn allow_plain_http(mut self) -> Self {
         self.remote.plain_http = true;
         self

@@ -90,7 +90,7 @@ pub enum Credential<'a> {
 pub enum Credentials<'a> {
     /// One credential, as in almost every request.
     One(Credential<'a>),
-    /// Cookies with different values, of one name or of two modes: another host of the domain, or an earlier setting,
+    /// Cookies with different values, of one name or of two modes. Another host of the domain, or an earlier setting,
     /// may have left some of them. At most one may prove a live session.
     Several(Vec<Credential<'a>>),
 }
@@ -197,7 +197,7 @@ fn bearer(value: &str) -> Option<&str> {
     scheme.eq_ignore_ascii_case("bearer").then_some(token)
 }
 
-/// Name and value of each cookie (RFC 6265 section 4.2.1), byte for byte: nothing is unquoted or decoded, and a
+/// Name and value of each cookie (RFC 6265 section 4.2.1), byte for byte. Nothing is unquoted or decoded, and a
 /// malformed cookie of another program is ignored (K03, K04).
 fn cookies(headers: &HeaderMap) -> impl Iterator<Item = (&[u8], &[u8])> {
     headers.get_all(header::COOKIE).iter().flat_map(|line| pairs(line.as_bytes())).filter_map(|pair| {

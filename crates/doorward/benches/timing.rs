@@ -1,4 +1,4 @@
-//! Whether the response time reveals who has an account. Classes of requests take turns; this compares their medians,
+//! Whether the response time reveals who has an account. Classes of requests take turns. This compares their medians,
 //! and how well one measurement distinguishes one class from another (the area under the ROC curve: 0.5 is a coin toss,
 //! 1 is certainty).
 //!

@@ -166,8 +166,8 @@ impl Hooks {
     }
 
     /// Returns the claim `app` for this user's access tokens: a struct or map of at most [`AppClaims::MAX_LENGTH`]
-    /// bytes as JSON, or `None`. It is called for each token, at a sign-in (for a new account before it is made) and at
-    /// every refresh, and may refuse there too. In session mode there are no tokens. A handler reads the claims with
+    /// bytes as JSON, or `None`. It is called for each token: at a sign-in (for a new account before it is made) and at
+    /// every refresh. It may refuse there too. In session mode there are no tokens. A handler reads the claims with
     /// `Claims<T>`.
     pub fn claims<F, R, C>(mut self, hook: F) -> Self
     where

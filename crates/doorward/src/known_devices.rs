@@ -1,4 +1,4 @@
-//! Known devices: the secret that a browser or program presents at its next sign-in, so that other people's guesses
+//! Known devices: the secret that a browser or program presents at its next sign-in. With it, other people's guesses
 //! from the same network don't lock the owner out (attack X11).
 //!
 //! A device holds a random secret for each account, for at most five accounts; the store has their hashes. It gives

@@ -23,7 +23,7 @@ mod tests {
             drawn.flat_map(|bytes| *bytes.as_chunks().0.as_array::<100>().unwrap()).collect();
         assert_eq!(secrets.len(), 1_000_000);
         // The monobit test (NIST SP 800-22 section 2.1) at six standard deviations, which chance exceeds once in 500
-        // million times: for all bits, and for each of the 256 alone in some of the secrets.
+        // million times. It covers all bits together, and each of the 256 bits alone in some of the secrets.
         let ones = |secret: &[u8; 32]| secret.iter().map(|byte| u64::from(byte.count_ones())).sum::<u64>();
         let all: u64 = secrets.iter().map(ones).sum();
         assert!(all.abs_diff(128_000_000) < 48_000, "{all} of 256000000");

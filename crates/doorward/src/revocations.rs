@@ -1,9 +1,9 @@
 //! Revocations: written with the act that ends sessions or changes a user's claims, and kept in memory by every process
 //! that checks credentials.
 //!
-//! One session that ends is one row. The end of many sessions of a user, a new role and a new password are one row too:
-//! the user's claims version rises, and tokens of a lower version are stale. Their clients refresh, and learn from the
-//! session's row whether it has ended.
+//! One session that ends is one row. The end of many sessions of a user, a new role and a new password are also one
+//! row. The user's claims version rises, and tokens of a lower version are stale. Their clients refresh, and learn from
+//! the session's row whether it has ended.
 //!
 //! The act's transaction writes the row; after its commit, and before the answer, the set in memory is updated. Other
 //! processes on the same database (the command line, another node) follow the tables.

@@ -2,7 +2,7 @@
 //! them in every server on the database.
 //!
 //! A guess is counted before the password is hashed, and given back if it was right. So only failures count, and a
-//! hundred parallel ones get no further than the limit. It is a back-off, never a lock: the owner can sign in from
+//! hundred parallel ones get no further than the limit. It is a back-off, never a lock. The owner can sign in from
 //! another network (attacks L04 to L07), and on a device that the account knows (attack X11).
 
 use std::hash::{BuildHasher, Hash, RandomState};
@@ -152,7 +152,7 @@ impl Throttle {
     /// # Errors
     /// [`Refused`]: then nothing was counted.
     pub fn guess(&self, email: &Email, network: IpAddr, now: Timestamp) -> Result<Guess, Refused> {
-        // The network first: a network that has used up its limit makes no bucket for an account, so it can't flush the
+        // The network first. A network that has used up its limit makes no bucket for an account, so it can't flush the
         // memory with invented addresses (attack L07).
         let of_network = (!self.limits.exempts(network))
             .then(|| (self.limits.network, self.of_network("network", network), "network"));

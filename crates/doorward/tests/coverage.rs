@@ -1,5 +1,5 @@
-//! The lists of attacks and of the verification standard are true: every test and document that they name exists, and every
-//! row that applies has a test or a reason.
+//! The lists of attacks and of the verification standard are true. Every test and document that they name exists, and
+//! every row that applies has a test or a reason.
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
 
 use std::collections::BTreeSet;

@@ -1,9 +1,9 @@
 //! Password hashes: made, verified, and made again when the policy asks for more.
 //!
 //! A new hash is bcrypt or argon2id ([`HashPolicy`]). A password that bcrypt would cut, over 72 bytes or with a NUL,
-//! always gets argon2id; it is never cut or pre-hashed (attacks P01, P02, P03). Accepted are bcrypt `$2a$`, `$2b$`,
-//! `$2y$` and argon2 in PHC strings, with ceilings on their cost (attack P09): bcrypt cost 16, argon2 256 MiB, 16
-//! passes, 16 lanes.
+//! always gets argon2id. It is never cut or pre-hashed (attacks P01, P02, P03). Accepted are bcrypt `$2a$`, `$2b$`,
+//! `$2y$` and argon2 in PHC strings, with ceilings on their cost (attack P09). The ceilings are bcrypt cost 16, argon2
+//! 256 MiB, 16 passes, 16 lanes.
 //!
 //! The caller provides the salt and the working memory. Every call takes 10 ms to seconds: not on an async thread.
 
@@ -77,9 +77,9 @@ pub fn verify(password: &Password, stored: &str, scratch: &mut Scratch) -> Resul
 
 /// Whether a password that has just been verified should be hashed again under `policy`.
 ///
-/// Only upwards (attack P17): for a higher bcrypt cost, for more argon2 memory or work and no less of either, from
-/// bcrypt to argon2id if the policy wants that. Never from argon2id to bcrypt, unless the old parameters are below the
-/// policy's minimum. An unreadable hash stays as it is.
+/// Only upwards (attack P17): for a higher bcrypt cost, for more argon2 memory or work and no less of either, or from
+/// bcrypt to argon2id. Never from argon2id to bcrypt, unless the old parameters are below the policy's minimum. An
+/// unreadable hash stays as it is.
 pub fn needs_rehash(stored: &str, password: &Password, policy: &HashPolicy) -> bool {
     match (Stored::parse(stored), policy.algorithm_for(password)) {
         (Ok(Stored::Bcrypt(old)), HashAlgorithm::Bcrypt) => old.cost < policy.bcrypt_cost,
@@ -93,8 +93,8 @@ pub fn needs_rehash(stored: &str, password: &Password, policy: &HashPolicy) -> b
     }
 }
 
-/// A hash of no password, to verify a guess against if there is no user or no password: the same work, and never a
-/// match (attack E01). Making it costs nothing.
+/// A hash of no password, to verify a guess without a user or without a password: the same work, and never a match
+/// (attack E01). Making it costs nothing.
 ///
 /// It costs as much as a hash under `policy`. A user with another kind of hash answers in another time: an imported or
 /// older hash until the next sign-in. Under the bcrypt policy, so does a password over 72 bytes, which is argon2id

@@ -1,5 +1,5 @@
-//! base64url without padding (RFC 7515 section 2), in its one canonical spelling: no `=`, no white space, no letter of
-//! another alphabet, no bits set past the end. Otherwise one token would have many spellings (attack J11).
+//! base64url without padding (RFC 7515 section 2), in its one canonical spelling: no `=`, no white space, no foreign
+//! letters, no bits set past the end. Otherwise one token would have many spellings (attack J11).
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;

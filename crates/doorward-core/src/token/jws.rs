@@ -126,7 +126,7 @@ impl<'a> Compact<'a> {
     }
 }
 
-/// The header parameters that count. `jwk`, `jku`, `x5u` and `x5c` are not among them: a key comes from the server's
+/// The header parameters that count. `jwk`, `jku`, `x5u` and `x5c` are not among them. A key comes from the server's
 /// own set, never from the token, and nothing is ever fetched (attacks J06, J07).
 #[derive(Default)]
 struct Header<'a> {

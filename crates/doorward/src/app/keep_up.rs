@@ -63,7 +63,7 @@ impl App {
     }
 
     /// The time by which data is deleted. A revoked credential stays refused if the clock was far ahead and is set
-    /// right: a jump is believed once all tokens from before it have expired (attack J43).
+    /// right. A jump is believed once all tokens from before it have expired (attack J43).
     fn settled(&self) -> Timestamp {
         let (now, ran, span) = (self.clock.now(), self.clock.ran(), self.revocations.remembered_for());
         self.settled.lock().unwrap_or_else(PoisonError::into_inner).at(now, ran, span)

@@ -32,9 +32,7 @@ impl Revocations {
     /// What was revoked after this position, about `most` of it. One statement reads both tables at one moment.
     /// Positions rise in the order of commits, so nothing can be added later before its last row. Expired rows are
     /// included until they are swept, and each entry is kept for the whole span after reading. So a wrong clock, here
-    /// or there, neither hides an entry nor drops it too early. What has expired is told until it is swept, and each
-    /// entry is to be kept for the whole span from reading it: no clock, here or there, that is wrong hides anything or
-    /// lets it be forgotten too early.
+    /// or there, neither hides an entry nor drops it too early.
     ///
     /// # Errors
     /// The store's.

@@ -57,7 +57,7 @@ domain. Then sign in again. Your account is not affected.</p>
 </html>
 ";
 
-/// Replaces hyper's bare answer to a head that is too large by a page that says what to do: a browser with too many
+/// Replaces hyper's bare answer to a head that is too large by a page that says what to do. A browser with too many
 /// cookies gets it for every page. `None` for all other bytes, which are sent unchanged.
 ///
 /// The target of the request is unknown, so every client gets the page.

@@ -80,7 +80,7 @@ fn judge(path: &Path, file: &File, found: &Metadata) -> Result<Option<String>, S
 
 /// Checks that nobody else may write to the data folder or its files: anybody who can, controls every account.
 ///
-/// A folder that is a mount point, such as Kubernetes' emptyDir, has the mode that the machine gave it: that is a
+/// A folder that is a mount point, such as Kubernetes' emptyDir, has the mode that the machine gave it. That is a
 /// warning, which is returned.
 ///
 /// # Errors

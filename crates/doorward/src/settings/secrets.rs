@@ -44,7 +44,7 @@ impl Secrets {
     /// Reads the secrets, and makes the root secret of a new data folder. `variable` looks up an environment variable.
     ///
     /// # Errors
-    /// A secret is weak, unreadable, lost or equal to another; its file or the data folder is open to others; or
+    /// A secret is weak, unreadable, lost or equal to another. Its file or the data folder is open to others. Or
     /// PostgreSQL is used without a root secret.
     pub fn read(
         settings: &Settings,
@@ -107,7 +107,7 @@ impl Given {
         Ok(Self { jwt, feed, warnings })
     }
 
-    /// All secrets, if no two are equal: a program that has one of them, such as one that checks tokens or follows the
+    /// All secrets, if no two are equal. A program that has one of them, such as one that checks tokens or follows the
     /// feed, would have the other.
     fn with_root(self, root: &Secret, root_source: RootSource) -> Result<Secrets, SettingsError> {
         let Self { jwt, feed, warnings } = self;

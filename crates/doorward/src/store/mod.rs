@@ -2,8 +2,8 @@
 //!
 //! Parameters are `$1`, `$2` and so on; ids are 16 bytes, times microseconds. Only SQL that SQLite, PostgreSQL,
 //! CockroachDB and YugabyteDB all understand:
-//! - the only casts are `AS BIGINT` and `AS TEXT`; a selected expression that is not a column has a cast, and so has a
-//!   parameter that may be NULL; `LIKE` on folded columns, with `ESCAPE`
+//! - the only casts are `AS BIGINT` and `AS TEXT`. A selected expression that is not a column has a cast, and so has a
+//!   parameter that may be NULL. `LIKE` is on folded columns, with `ESCAPE`
 //! - rows are read by name: an expression has a name (`AS`), and no two columns of an answer have the same one
 //! - for a unique column `ON CONFLICT DO NOTHING RETURNING …`, never a caught error, which would end PostgreSQL's
 //!   transaction
@@ -304,7 +304,7 @@ impl Store {
 
     /// Runs `act` as one transaction: all of it is kept or, if it fails, nothing.
     ///
-    /// The closure may run more than once before it is kept, and must await nothing but its [`Tx`]: make ids, times and
+    /// The closure may run more than once before it is kept, and must await nothing but its [`Tx`]. Make ids, times and
     /// random bytes before it and move them in. The isolation is READ COMMITTED: it must first write the rows that it
     /// depends on.
     ///

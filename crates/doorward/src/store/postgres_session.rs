@@ -13,7 +13,7 @@ use super::{Row, StoreError, Value};
 const ROLLBACK_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// A connection with an open transaction. If it is dropped inside the transaction (a panic, a lost connection), it is
-/// closed and not given back: its next user would be inside a foreign transaction.
+/// closed and not given back. Its next user would be inside a foreign transaction.
 pub(super) struct Session {
     client: Option<Object>,
     way: Way,

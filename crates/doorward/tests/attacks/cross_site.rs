@@ -310,7 +310,7 @@ async fn c08_a_second_sign_in_leaves_one_credential_in_the_browser() {
     }
 }
 
-/// Only a route that reads no body can do its work with any body; a browser sends it nothing without a preflight that
+/// Only a route that reads no body can do its work with any body. A browser sends it nothing without a preflight that
 /// the checks above refuse.
 #[tokio::test]
 async fn c09_a_body_of_another_type_is_read_by_nobody() {

@@ -1,4 +1,4 @@
-//! Section E: who has an account, and other things that answers must not reveal; the limits on guesses (rule 8), and
+//! Section E: who has an account, and other things that answers must not reveal. The limits on guesses (rule 8), and
 //! the audit log (rule 12).
 
 mod answers;

@@ -42,8 +42,8 @@ impl Target {
         Self { site, admin, user, victim, before }
     }
 
-    /// Checks that every kind of route refuses this access token as invalid, in the header and in the cookie, with the
-    /// one answer for all such tokens. It also ends nothing at the logout, which refuses nobody.
+    /// Checks that every kind of route refuses this access token with the one answer for invalid tokens, in the header
+    /// and in the cookie. It also ends nothing at the logout, which refuses nobody.
     pub(crate) async fn refuses(&self, token: impl AsRef<[u8]>) {
         let token = token.as_ref();
         self.refuses_as("token_invalid", token).await;

@@ -1,5 +1,5 @@
 //! Section J of the attack list: tokens. `crates/doorward-core/src/token/tests` tests the same rows with the verifying
-//! function; here they arrive over HTTP, on every kind of route, in the header and in the cookie.
+//! function. Here they arrive over HTTP, on every kind of route, in the header and in the cookie.
 
 mod claims;
 mod form;

@@ -1,4 +1,4 @@
-//! The shared table of good and bad requests, `tests/verdicts/tokens.json`: the server, the guard, /forward-auth and
+//! The shared table of good and bad requests, `tests/verdicts/tokens.json`. The server, the guard, /forward-auth and
 //! the guards of other languages give the same verdict on each row.
 
 mod cookies;

@@ -2,9 +2,9 @@
 //! server's own set read the same from each stream, and refuse the same.
 //! `UPDATE=1 cargo test -p doorward --test guard the_table` writes it.
 //!
-//! Each row is what a feed says after a first `current`, and what is known then: the verdict on each token, and the id
-//! to continue from. `unreadable` is a stream that no guard may count as read: it keeps what came before, and connects
-//! again.
+//! Each row is what a feed says after a first `current`, and what is known then. That is the verdict on each token, and
+//! the id to continue from. `unreadable` is a stream that no guard may count as read: it keeps what came before, and
+//! connects again.
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};

@@ -1,4 +1,4 @@
-//! A store that is locked, full, gone or silent: writes are refused with the time to try again, requests that need no
+//! A store that is locked, full, gone or silent. Writes are refused with the time to try again, requests that need no
 //! store go on, and nothing has to be restarted.
 
 use std::path::PathBuf;

@@ -1,4 +1,4 @@
-//! Sessions that another host of the domain planted for one path: their cookie is sent to one page, and not to the
+//! Sessions that another host of the domain planted for one path. Their cookie is sent to one page, and not to the
 //! targets of its forms.
 
 use std::time::Duration;

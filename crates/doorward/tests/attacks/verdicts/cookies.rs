@@ -288,7 +288,7 @@ const SAID_TWICE: Fetch = &[("sec-fetch-site", "same-origin"), LINK[0]];
 const JOINED: Fetch = &[("sec-fetch-site", "same-origin, cross-site")];
 
 /// Rows of requests that another site causes. A cookie that another host of the domain can plant doesn't count there,
-/// since browsers withhold the server's own; with `SameSite=Lax` those of a link count.
+/// since browsers withhold the server's own. With `SameSite=Lax` those of a link count.
 fn from_elsewhere(v: &Values, lax: bool) -> Vec<(Fetch, Row)> {
     let Values { t, s, ada, carol, .. } = v;
     let a = secret("a");
