@@ -4,7 +4,7 @@
 export type Code =
   /** 400: Too many cookies of one name: delete the cookies of this site. Delete the cookies of this site in the browser. */
   | 'too_many_cookies'
-  /** 400: The request cannot be read. Mend the request: the message says where. */
+  /** 400: The request cannot be read. Fix the request: the message says where. */
   | 'malformed'
   /** 400: This link is unknown, used or too old: ask for a new one. Ask for a new link. */
   | 'link_invalid'
@@ -12,11 +12,11 @@ export type Code =
   | 'https_required'
   /** 401: No token provided. Sign in, and send the access token or the cookies. */
   | 'token_missing'
-  /** 401: Invalid token. Drop the token and sign in. Where it should be good: compare issuer and keys. */
+  /** 401: Invalid token. Drop the token and sign in. If it should be good, compare issuer and keys. */
   | 'token_invalid'
-  /** 401: jwt expired. Refresh, and ask again with the new token. */
+  /** 401: jwt expired. Refresh, and repeat the request with the new token. */
   | 'token_expired'
-  /** 401: Token is out of date: refresh it. Refresh, and ask again with the new token. */
+  /** 401: Token is out of date: refresh it. Refresh, and repeat the request with the new token. */
   | 'token_stale'
   /** 401: This session has ended. Sign in again. */
   | 'session_ended'
@@ -40,7 +40,7 @@ export type Code =
   | 'registration_closed'
   /** 403: This account is disabled. Ask an admin. */
   | 'user_disabled'
-  /** 403: What the application says. Do what the message says: a hook of your application made it. */
+  /** 403: What the application says. Follow the message; it comes from your application's hook. */
   | 'refused_by_application'
   /** 403: This needs your current password as a confirmation. Send `current_password` with the request; with cookies, `POST /confirm` once does for ten minutes. */
   | 'confirmation_required'
@@ -48,7 +48,7 @@ export type Code =
   | 'wrong_password'
   /** 404: There is nothing here. Check the address and the id. */
   | 'not_found'
-  /** 405: This address has no such method: it has GET, HEAD. Use one of those in `Allow`. */
+  /** 405: This address has no such method: it has GET, HEAD. Use a method in `Allow`. */
   | 'method_not_allowed'
   /** 408: The request took too long to arrive. Send the request again, and faster. */
   | 'timeout'
@@ -62,13 +62,13 @@ export type Code =
   | 'too_large'
   /** 415: The body has no Content-Type: send JSON in UTF-8, with the header Content-Type: application/json. Send JSON as application/json, in UTF-8, without compression. */
   | 'unsupported_media_type'
-  /** 422: Some fields are missing or wrong. Mend the `fields`, each of which has a message of its own. */
+  /** 422: Some fields are missing or wrong. Fix the `fields`: each has its own message. */
   | 'invalid_input'
   /** 429: Too many attempts: try again in 30 seconds. Wait as long as `Retry-After` says. */
   | 'too_many_attempts'
-  /** 503: The server's disk is nearly full, so nothing new is stored: try again later. Try again after `Retry-After`. Signing out, refreshing and a new password go on meanwhile. */
+  /** 503: The server's disk is nearly full, so nothing new is stored: try again later. Try again after `Retry-After`. Signing out, refreshing and a new password still work. */
   | 'no_room'
-  /** 503: Too busy at the moment: try again. Keep what you hold, and try again after `Retry-After`. */
+  /** 503: Too busy at the moment: try again. Keep your credentials, and try again after `Retry-After`. */
   | 'overloaded'
-  /** 503: Temporarily unavailable: try again. Keep what you hold, and try again after `Retry-After`. */
+  /** 503: Temporarily unavailable: try again. Keep your credentials, and try again after `Retry-After`. */
   | 'unavailable'

@@ -37,7 +37,7 @@ impl Answer {
         Ok(Self::text(table(rows.as_array().map_or(&[], Vec::as_slice), columns)))
     }
 
-    /// The same with another exit code: 1 where `good` is false.
+    /// The same with another exit code: 1 if `good` is false.
     pub(crate) fn good(self, good: bool) -> Self {
         Self { good, ..self }
     }

@@ -18,7 +18,7 @@ pub(crate) struct Place {
     /// A PostgreSQL URL; without one the database is SQLite in the data folder
     #[arg(long, global = true, value_name = "URL")]
     database: Option<String>,
-    /// The file of settings [default: ./doorward.toml where it exists]
+    /// The file of settings [default: ./doorward.toml if it exists]
     #[arg(long, global = true, value_name = "FILE")]
     config: Option<PathBuf>,
     /// Set any setting, such as `--set access.ttl=5m`; `doorward config print` lists them all

@@ -86,7 +86,7 @@ impl Disk {
             (false, true) => tracing::error!(
                 free,
                 reserve,
-                "the disk of the data folder is nearly full: only endings, refreshes and new passwords go on"
+                "the disk of the data folder is nearly full: only ends of sessions, refreshes and new passwords go on"
             ),
             (true, false) => {
                 tracing::info!(

@@ -123,18 +123,18 @@ static ENGLISH: LazyLock<Texts> = LazyLock::new(|| Texts::new("en", [Error::text
 errors! {
     guard {
         TokenMissing: UNAUTHORIZED, do "Sign in, and send the access token or the cookies.";
-        TokenInvalid: UNAUTHORIZED, do "Drop the token and sign in. Where it should be good: compare issuer and keys.";
-        TokenExpired: UNAUTHORIZED, do "Refresh, and ask again with the new token.";
-        TokenStale: UNAUTHORIZED, do "Refresh, and ask again with the new token.";
+        TokenInvalid: UNAUTHORIZED, do "Drop the token and sign in. If it should be good, compare issuer and keys.";
+        TokenExpired: UNAUTHORIZED, do "Refresh, and repeat the request with the new token.";
+        TokenStale: UNAUTHORIZED, do "Refresh, and repeat the request with the new token.";
         SessionEnded: UNAUTHORIZED, do "Sign in again.";
         SessionExpired: UNAUTHORIZED, do "Sign in again.";
         AmbiguousCookies: UNAUTHORIZED, do "Sign out by `POST /logout`, which ends both sessions, and sign in again.";
         TooManyCookies: BAD_REQUEST, do "Delete the cookies of this site in the browser.";
-        Unavailable: SERVICE_UNAVAILABLE, do "Keep what you hold, and try again after `Retry-After`.";
+        Unavailable: SERVICE_UNAVAILABLE, do "Keep your credentials, and try again after `Retry-After`.";
     }
     /// The request cannot be read; the text says where.
     Malformed(message: Message, such as Message::new("request-unreadable")):
-        BAD_REQUEST "malformed", (message.clone()), do "Mend the request: the message says where.";
+        BAD_REQUEST "malformed", (message.clone()), do "Fix the request: the message says where.";
     /// The link is unknown, used, or too old.
     LinkInvalid: BAD_REQUEST "link_invalid", "This link is unknown, used or too old: ask for a new one",
         do "Ask for a new link.", in forms;
@@ -166,7 +166,7 @@ errors! {
     /// The embedding application refuses, with this message.
     RefusedByApplication(text: String, such as "What the application says".into()):
         FORBIDDEN "refused_by_application", "{ $text }" with text = text.as_str(),
-        do "Do what the message says: a hook of your application made it.";
+        do "Follow the message; it comes from your application's hook.";
     /// The act needs the current password, and the request doesn't have it.
     ConfirmationRequired: FORBIDDEN "confirmation_required", "This needs your current password as a confirmation",
         do "Send `current_password` with the request; with cookies, `POST /confirm` once does for ten minutes.";
@@ -178,7 +178,7 @@ errors! {
     /// The URL doesn't support this method, but these, in the form of `Allow`.
     MethodNotAllowed(has: &'static str, such as "GET,HEAD"):
         METHOD_NOT_ALLOWED "method_not_allowed", "This address has no such method: it has { $methods }"
-        with methods = has.replace(',', ", "), do "Use one of those in `Allow`.";
+        with methods = has.replace(',', ", "), do "Use a method in `Allow`.";
     /// The client took too long to send its request.
     Timeout: REQUEST_TIMEOUT "timeout", "The request took too long to arrive", do "Send the request again, and faster.";
     /// The form is on a page of one account, and the browser that sends it is signed in to another.
@@ -203,7 +203,7 @@ errors! {
     /// Fields are missing or wrong.
     InvalidInput(_fields: Vec<FieldError>, such as Vec::new()):
         UNPROCESSABLE_ENTITY "invalid_input", "Some fields are missing or wrong",
-        do "Mend the `fields`, each of which has a message of its own.";
+        do "Fix the `fields`: each has its own message.";
     /// Too many failures: wait.
     TooManyAttempts(wait: Duration, such as Duration::from_secs(30)):
         TOO_MANY_REQUESTS "too_many_attempts",
@@ -211,14 +211,14 @@ errors! {
         with seconds = in_seconds(*wait), do "Wait as long as `Retry-After` says.";
     /// The disk is nearly full: acts that add to the database have to wait.
     NoRoom: SERVICE_UNAVAILABLE "no_room", "The server's disk is nearly full, so nothing new is stored: try again later",
-        do "Try again after `Retry-After`. Signing out, refreshing and a new password go on meanwhile.";
+        do "Try again after `Retry-After`. Signing out, refreshing and a new password still work.";
     /// More work is waiting than can be done in time.
     Overloaded: SERVICE_UNAVAILABLE "overloaded", "Too busy at the moment: try again",
-        do "Keep what you hold, and try again after `Retry-After`.";
+        do "Keep your credentials, and try again after `Retry-After`.";
     /// The store, or another part of the server, fails at the moment.
     Unavailable(_cause: Cause, such as Cause::default()):
         SERVICE_UNAVAILABLE "unavailable", "Temporarily unavailable: try again",
-        do "Keep what you hold, and try again after `Retry-After`.";
+        do "Keep your credentials, and try again after `Retry-After`.";
 }
 
 /// What is wrong with one field.

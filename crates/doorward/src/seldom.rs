@@ -24,7 +24,7 @@ fn now() -> Duration {
     Clock::system().ran()
 }
 
-/// How often `what` happened to `which` since the last line; `None` where no line is due.
+/// How often `what` happened to `which` since the last line; `None` if no line is due.
 pub(crate) fn due(level: Level, what: &'static str, which: &'static str) -> Option<u64> {
     lines().happened((level, what, which), now())
 }

@@ -191,7 +191,7 @@ settings! {
     /// How many of them one client address (of IPv6: one /64) may have; a further one is closed. Those of
     /// `trusted_proxies` have no such limit.
     max_connections_per_address: usize = "http.max_connections_per_address", "1024";
-    /// How long a server that was told to stop goes on accepting while `/readyz` says 503, so that a balancer notices.
+    /// How long a stopping server still accepts connections while `/readyz` says 503, so that a load balancer notices.
     drain_delay: Duration = "http.drain_delay", "0s";
     /// How long open requests may take after the signal to stop.
     drain_timeout: Duration = "http.drain_timeout", "10s";

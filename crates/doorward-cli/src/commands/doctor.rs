@@ -20,7 +20,7 @@ use crate::telemetry::{self, Speaker};
 
 /// Check the whole installation, and say what to do about what is wrong
 ///
-/// Exit code 1: something failed. A warning is none. Nothing is changed.
+/// Exit code 1: something failed. A warning is not a failure. Nothing is changed.
 #[derive(Debug, Args)]
 pub(crate) struct Doctor {
     /// Print JSON

@@ -18,7 +18,7 @@ pub(crate) enum Invite {
 
 #[derive(Debug, Args)]
 pub(crate) struct Create {
-    /// Only for this address; without it for anybody who has the link
+    /// Only for this address; without it for anyone with the link
     #[arg(long, value_parser = read::<Email>)]
     email: Option<Email>,
     /// The role of the new user

@@ -33,7 +33,7 @@ pub(crate) struct Rotate {
     #[arg(long, value_name = "SPAN", value_parser = humantime::parse_duration, conflicts_with = "now")]
     activate_in: Option<Duration>,
     /// Let it sign at once, and let the others verify nothing any more: for a key that is known to somebody else. Every
-    /// client refreshes once; who keeps the old key set refuses new tokens meanwhile
+    /// client refreshes once; a program with the old key set refuses new tokens meanwhile
     #[arg(long)]
     now: bool,
     /// Print JSON

@@ -17,7 +17,7 @@ use crate::place::Place;
 pub(crate) enum Token {
     /// Print what a token says, without any check of who wrote it
     Decode(One),
-    /// Say whether a token is accepted, session and role included; exit code 1 where it is refused
+    /// Say whether a token is accepted, session and role included; exit code 1 if it is refused
     Verify(One),
     /// Tell check by check why a token is accepted or refused
     Explain(One),

@@ -12,19 +12,19 @@ pub fn recognise(text: &str) -> Option<&'static str> {
     let begins =
         |prefix: &str| text.get(..prefix.len()).is_some_and(|start| start.eq_ignore_ascii_case(prefix));
     if begins("bearer ") || begins("authorization:") {
-        return Some("This is an Authorization header: the token is what stands after `Bearer`.");
+        return Some("This is an Authorization header: the token is the part after `Bearer`.");
     }
     if begins("__host-") || begins("__secure-") {
-        return Some("This is a cookie: the token is what stands after the `=`.");
+        return Some("This is a cookie: the token is the part after the `=`.");
     }
     if is_like_one(text) {
         return Some(
-            "This is a refresh token: /refresh exchanges it for an access token, and it opens nothing else.",
+            "This is a refresh token: /refresh exchanges it for an access token, and it gives no other access.",
         );
     }
     if OpaqueSecret::parse(text).is_some() {
         return Some(
-            "This is a secret of 256 random bits, such as a session's cookie, a reset link or an invitation has: it says nothing by itself, and the database has only its hash.",
+            "This is a secret of 256 random bits, like that of a session's cookie, a reset link or an invitation: it says nothing by itself, and the database has only its hash.",
         );
     }
     let parts = text.split('.').count();

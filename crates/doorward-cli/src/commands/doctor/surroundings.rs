@@ -81,7 +81,7 @@ pub(super) fn disk(folder: &Path, reserve: u64, report: &mut Report) {
     let hint = "make room: below data.reserve nobody can sign in";
     if free < reserve {
         let what = format!(
-            "disk: {free} bytes free for {shown}, less than data.reserve ({reserve}): only endings, refreshes and new passwords go on"
+            "disk: {free} bytes free for {shown}, less than data.reserve ({reserve}): only ends of sessions, refreshes and new passwords go on"
         );
         report.say(Health::Fail, what, "make room");
     } else if free < NEARLY_FULL {

@@ -215,7 +215,7 @@ async fn a_file_that_is_no_database_and_a_folder_that_is_not_there_are_refused_i
     assert!(text.contains("deeper can't be opened"), "{text}");
 }
 
-/// As where the disk hangs: whoever was told that it failed must not find it done later.
+/// Like a disk that hangs: a caller that got a failure must not find the transaction done later.
 #[tokio::test]
 async fn d03_an_act_that_is_kept_waiting_is_taken_back_and_never_happens() {
     let place = Place::sqlite();
