@@ -179,9 +179,9 @@ impl Site {
     /// Makes a user with this role; returns the id.
     pub async fn user(&self, name: &str, role: RoleName) -> String {
         let email = Email::parse(&format!("{name}@example.org")).unwrap();
-        let who = (DisplayName::parse(name).unwrap(), email, role);
-        let password = Some(Password::new(PASSWORD).unwrap());
-        admin_users::create(&self.app, who, password, Actor::CommandLine).await.unwrap().id.to_string()
+        let (name, password) = (DisplayName::parse(name).unwrap(), Password::new(PASSWORD).unwrap());
+        let new = admin_users::CreateUser { name, email, role, password: Some(password) };
+        admin_users::create(&self.app, new, Actor::CommandLine).await.unwrap().id.to_string()
     }
 
     /// Registers a client; returns its `Authorization`.

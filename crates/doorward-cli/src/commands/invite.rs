@@ -34,7 +34,7 @@ impl Invite {
         let Self::Create(Create { email, role, json }) = self;
         with_room(place, async |app| {
             let actor = Actor::CommandLine;
-            let new = admin_users::prepare_invitation(app, (email, role), &actor)?;
+            let new = admin_users::prepare_invitation(app, email, role, &actor)?;
             user::show_link(&new, json)?;
             user::made(admin_users::make_invitation(app, new, role, actor).await)
         })

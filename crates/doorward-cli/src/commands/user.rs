@@ -2,7 +2,7 @@
 
 use clap::{Args, Subcommand};
 use doorward::accounts::{Actor, UserChange};
-use doorward::features::admin_users::{self, Listed, NewLink, Search};
+use doorward::features::admin_users::{self, CreateUser, Listed, NewLink, Search};
 use doorward::users::{User as Account, rfc3339};
 use doorward::{App, Error};
 use doorward_core::email::Email;
@@ -176,9 +176,9 @@ async fn create(new: Create, place: &Place) -> Outcome {
     let password = new.password.new_password()?;
     let without = password.is_none();
     let app = place.open_or_make().await?;
-    let person = (new.name, new.email, new.role);
+    let user = CreateUser { name: new.name, email: new.email, role: new.role, password };
     let created = match app.disk.has_room() {
-        Ok(()) => admin_users::create(&app, person, password, Actor::CommandLine).await,
+        Ok(()) => admin_users::create(&app, user, Actor::CommandLine).await,
         Err(error) => Err(error),
     };
     app.store.close().await;

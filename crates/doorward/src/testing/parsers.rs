@@ -14,8 +14,8 @@ use tokio::runtime::{Builder, Runtime};
 
 use super::Site;
 use crate::error::Result;
+use crate::web::body::{Asked, asked};
 use crate::web::client::Client;
-use crate::web::input::Input;
 use crate::wire::query::Query;
 use crate::wire::reader::Reader;
 
@@ -35,6 +35,16 @@ pub struct Read {
     /// Any text.
     pub text: Option<String>,
     pub is_form: bool,
+}
+
+asked! {
+    struct Fields {
+        name: Option<DisplayName>,
+        email: Option<Email>,
+        password: Option<Password>,
+        mode: Option<Mode>,
+        text: Option<String>,
+    }
 }
 
 impl Parsers {
@@ -60,16 +70,9 @@ impl Parsers {
     pub fn body(&self, media_type: &str, body: &[u8]) -> Result<Read> {
         let request = Request::post("/").header(header::CONTENT_TYPE, media_type);
         let request = request.body(Body::from(body.to_vec())).unwrap();
-        let mut input = self.runtime.block_on(Input::from_request(request, &self.site.app))?;
-        let read = Read {
-            name: input.optional("name"),
-            email: input.optional("email"),
-            password: input.optional("password"),
-            mode: input.optional("mode"),
-            text: input.optional("text"),
-            is_form: input.is_form,
-        };
-        input.check().map(|()| read)
+        let Asked { body, sent } = self.runtime.block_on(Asked::from_request(request, &self.site.app))?;
+        let Fields { name, email, password, mode, text } = body?;
+        Ok(Read { name, email, password, mode, text, is_form: sent.is_form })
     }
 
     /// The client of a request with these headers from `peer`: address, network, user agent.

@@ -8,7 +8,6 @@ use http::header::{AUTHORIZATION, COOKIE, USER_AGENT};
 use http::request::Parts;
 use zeroize::Zeroizing;
 
-use super::input::Input;
 use crate::app::App;
 use crate::error::Error;
 use crate::sessions::Peer;
@@ -55,10 +54,9 @@ pub(crate) fn user_of_session<B>(app: &App, peer: Option<SocketAddr>, request: &
 }
 
 impl Client {
-    /// Reads the device that a program sends in the body: it has no cookies.
-    pub(crate) fn read_device(&mut self, input: &mut Input) {
-        if let Some(device) = input.optional::<String>("device").map(Zeroizing::new) {
-            self.device = Device::read([device.as_str()]);
-        }
+    /// With the device that a program sends in the body: it has no cookies.
+    pub(crate) fn with_device(self, sent: Option<Zeroizing<String>>) -> Self {
+        let device = sent.map_or(self.device, |device| Device::read([device.as_str()]));
+        Self { device, ..self }
     }
 }

@@ -5,37 +5,42 @@
 
 use std::sync::Arc;
 
-use axum::response::Response;
 use doorward_core::Refusal;
 use doorward_core::password::Password;
-use minijinja::context;
-use minijinja::value::{Serde, Value};
-use serde::Serialize;
+use minijinja::{Value, context};
 
+use super::body::{CURRENT_PASSWORD, Sent, asked};
 use super::caller::Caller;
-use super::input::Input;
 use crate::accounts::{Actor, Confirmation};
 use crate::app::App;
 use crate::error::{Error, Result};
 use crate::wire::client::Client;
 use crate::wire::page::FORM_KEY;
 
-/// The field with the password of who asks.
-pub(crate) const CURRENT_PASSWORD: &str = "current_password";
+pub(super) const PAGE: &str = "confirm.html";
 
-const PAGE: &str = "confirm.html";
+asked! {
+    /// An act that is all in its address.
+    pub(crate) struct Confirming {
+        current_password: Option<Password>,
+    }
+}
 
-/// The caller as the one who acts, with what their request brings to confirm it. A password is counted as a guess.
+/// The caller as the one who acts, confirmed by the password that came, which is counted as a guess.
 ///
 /// # Errors
 /// [`Error::WrongPassword`], [`Error::TooManyAttempts`], or our own failure.
-pub(crate) async fn actor(app: &App, caller: &Caller, client: &Client, input: &mut Input) -> Result<Actor> {
-    let password = input.optional::<Password>(CURRENT_PASSWORD);
-    input.check()?;
-    let confirmation = match password {
+pub(crate) async fn actor(
+    app: &App,
+    caller: &Caller,
+    client: &Client,
+    sent: &Sent,
+    current_password: Option<Password>,
+) -> Result<Actor> {
+    let confirmation = match current_password {
         Some(password) => {
             let confirmed = app.passwords.confirm(caller.user, Arc::new(password), client).await?;
-            if input.is_form && caller.by_cookie {
+            if sent.is_form && caller.by_cookie {
                 app.sessions.confirm(caller.session, &confirmed).await?;
             }
             Confirmation::Password(confirmed.1)
@@ -46,52 +51,22 @@ pub(crate) async fn actor(app: &App, caller: &Caller, client: &Client, input: &m
     Ok(caller.actor(client, confirmation))
 }
 
-/// A form that may have to wait for the password: where it goes, and all that was typed.
-pub(crate) struct Waiting {
-    /// What it does, as the beginning of a sentence.
-    purpose: &'static str,
-    action: String,
-    /// Where to go instead.
-    back: String,
-    fields: Vec<Field>,
+/// Whether a current password, or another one, mends this.
+pub(super) fn mends(error: &Error) -> bool {
+    match error {
+        Error::ConfirmationRequired | Error::WrongPassword | Error::TooManyAttempts(_) => true,
+        Error::InvalidInput(fields) => fields.iter().any(|wrong| wrong.field == CURRENT_PASSWORD),
+        _ => false,
+    }
 }
 
-#[derive(Serialize)]
-struct Field {
-    name: String,
-    value: String,
-}
-
-impl Waiting {
-    /// This form, which was sent to `action`.
-    pub(crate) fn of(
-        app: &App,
-        purpose: &'static str,
-        (action, back): (String, String),
-        input: &Input,
-    ) -> Self {
-        let fields = input.texts().filter(|(name, _)| ![CURRENT_PASSWORD, FORM_KEY].contains(name));
-        let fields = fields.map(|(name, value)| Field { name: name.into(), value: value.into() }).collect();
-        Self { purpose, action: format!("{}{action}", app.settings.base_path), back, fields }
-    }
-
-    /// The page that asks for the password, if that is what was missing or wrong.
-    pub(crate) async fn ask(self, app: &App, caller: &Caller, error: Error) -> Result<Response, Error> {
-        let about_password = match &error {
-            Error::ConfirmationRequired | Error::WrongPassword | Error::TooManyAttempts(_) => true,
-            Error::InvalidInput(fields) => fields.iter().any(|wrong| wrong.field == CURRENT_PASSWORD),
-            _ => false,
-        };
-        if !about_password {
-            return Err(error);
-        }
-        let Ok(Some(cached)) = app.users.cached(caller.user).await else {
-            return Err(Refusal::SessionEnded.into());
-        };
-        let context = context! {
-            purpose => self.purpose, action => self.action, back => self.back,
-            fields => Value::from(Serde(self.fields)), email => cached.user.email.as_str(),
-        };
-        Ok(error.in_form(PAGE, "confirm", context))
-    }
+/// What the page shows that asks for it, and sends the form again with all that was typed.
+pub(super) async fn shown(app: &App, caller: &Caller, sent: &Sent) -> Result<Value> {
+    let Ok(Some(cached)) = app.users.cached(caller.user).await else {
+        return Err(Refusal::SessionEnded.into());
+    };
+    let fields = sent.whole.iter().filter(|(name, _)| ![CURRENT_PASSWORD, FORM_KEY].contains(&name.as_str()));
+    let fields: Vec<_> = fields.map(|(name, value)| context! { name, value }).collect();
+    let action = format!("{}{}", app.settings.base_path, sent.path);
+    Ok(context! { action, fields, email => cached.user.email.as_str() })
 }

@@ -80,9 +80,20 @@ fn shape_with(more: impl IntoIterator<Item = (&'static str, Value)>, is_sign_in:
     and_maybe(object(all), tokens)
 }
 
+/// The mode of a sign-in: the one that was asked for, or that of the settings.
+///
+/// # Errors
+/// As [`check_mode`].
+pub(crate) fn mode(app: &App, asked: Option<Mode>, client: &Client, is_form: bool) -> Result<Mode> {
+    let default = if is_form { app.settings.mode_form } else { app.settings.mode_json };
+    let mode = asked.unwrap_or(default);
+    check_mode(app, mode, client, is_form)?;
+    Ok(mode)
+}
+
 /// Refuses a mode that the settings don't allow, one that a form can't have, since nobody would read the tokens, and
 /// cookies that a browser would drop or that would cross the network in the clear.
-pub(crate) fn check_mode(app: &App, mode: Mode, (client, is_form): (&Client, bool)) -> Result<()> {
+pub(crate) fn check_mode(app: &App, mode: Mode, client: &Client, is_form: bool) -> Result<()> {
     if is_form && mode == Mode::Bearer {
         return Err(Error::field("mode", Message::new("mode-in-form")));
     }

@@ -1,6 +1,7 @@
 //! What all doors share: reading requests, writing answers, cookies, pages.
 
 pub(crate) mod api;
+pub(crate) mod body;
 pub(crate) mod caller;
 pub(crate) mod client;
 pub(crate) mod confirm;
@@ -10,9 +11,9 @@ pub(crate) mod feature;
 pub(crate) mod flash;
 pub(crate) mod front;
 pub(crate) mod home;
-pub(crate) mod input;
 pub(crate) mod proof;
 pub(crate) mod registered;
+pub(crate) mod reply;
 
 /// The templates of pages that several features show.
 pub(crate) const TEMPLATES: [(&str, &str); 3] = [

@@ -48,7 +48,7 @@ pub(crate) struct InBody {
     /// A refresh token.
     pub(crate) refresh: Option<Zeroizing<String>>,
     /// What a page gave.
-    pub(crate) ticket: Option<String>,
+    pub(crate) ticket: Option<Zeroizing<String>>,
 }
 
 /// Those of the cookies, of `Authorization`, and of the body.

@@ -10,7 +10,7 @@ use minijinja::{Environment, State, UndefinedBehavior, Value, context};
 
 use super::assets;
 use super::words;
-use crate::error::{Cause, Error, Result};
+use crate::error::{Cause, Error};
 use crate::settings::{Registration, Settings};
 
 /// No window of another site keeps a hold on a page of ours (ASVS 3.4.8).
@@ -59,18 +59,6 @@ impl Error {
         let mut response = self.into_response();
         response.extensions_mut().insert(Again { template, form, context });
         response
-    }
-
-    /// The same, where the page itself has to be read from the store; without the page there is still the error.
-    pub(crate) fn in_form_of(
-        self,
-        (template, form): (&'static str, &'static str),
-        page: Result<Value>,
-    ) -> Result<Response> {
-        match page {
-            Ok(context) => Ok(self.in_form(template, form, context)),
-            Err(_) => Err(self),
-        }
     }
 }
 

@@ -8,6 +8,7 @@ use doorward_core::password::Password;
 use doorward_core::role::RoleName;
 use doorward_core::{ClientId, LinkId, Mode, OpaqueSecret, SessionId, UserId};
 use serde_json::{Map, Value, json};
+use zeroize::{Zeroize, Zeroizing};
 
 /// A type that knows how its JSON looks.
 pub(crate) trait Shape {
@@ -65,6 +66,12 @@ impl Shape for OpaqueSecret {
 
 /// The secret of a link, for examples.
 const LINK: &str = "RlZ5c2dWbTRhUm1yR2xhN0Z6bVZyU1h2Q3pZbGJxUWg";
+
+impl<T: Shape + Zeroize> Shape for Zeroizing<T> {
+    fn shape() -> Value {
+        T::shape()
+    }
+}
 
 impl<T: Shape> Shape for Option<T> {
     fn shape() -> Value {

@@ -6,6 +6,7 @@ use axum::response::{IntoResponse, Response};
 use doorward_core::ClientId;
 use doorward_core::message::Message;
 use doorward_core::name::DisplayName;
+use doorward_core::password::Password;
 use doorward_core::role::permission;
 use http::StatusCode;
 use minijinja::context;
@@ -13,19 +14,20 @@ use minijinja::value::{Serde, Value};
 use serde_json::json;
 use zeroize::Zeroizing;
 
-use super::http::{MOST, PAGE, waiting};
+use super::http::{MOST, PAGE};
 use super::pages;
 use super::queries::cut;
 use crate::accounts::Confirmation;
 use crate::app::App;
 use crate::error::{Error, Result};
+use crate::web::body::{Asked, Body, asked};
 use crate::web::caller::{Caller, ReadsClients, WritesClients};
 use crate::web::client::Client;
 use crate::web::confirm;
 use crate::web::credential::go;
 use crate::web::flash::Flashed;
 use crate::web::home::may_see;
-use crate::web::input::Input;
+use crate::web::reply::form_or_json;
 use crate::wire::done::done;
 use crate::wire::query::Query;
 use crate::wire::reader::Reader;
@@ -41,7 +43,7 @@ pub(super) async fn list(
 ) -> Result<Response> {
     let (after, limit) = (query.parse("after", Message::new("after-no-client"))?, query.limit(PAGE, MOST)?);
     if reader.is_person() {
-        let shown = page(&app, &caller, (after, limit), "").await?;
+        let shown = page(&app, &caller, after, limit, NewClient::blank()).await?;
         return Ok(app.pages.show(LIST, StatusCode::OK, context! { notice => said, ..shown }));
     }
     let mut clients = app.clients.page(after, limit + 1, Some(caller.user)).await?;
@@ -52,15 +54,16 @@ pub(super) async fn list(
 async fn page(
     app: &App,
     caller: &Caller,
-    (after, limit): (Option<ClientId>, u32),
-    typed: &str,
+    after: Option<ClientId>,
+    limit: u32,
+    typed: Value,
 ) -> Result<Value> {
     let mut clients = app.clients.page(after, limit + 1, Some(caller.user)).await?;
     let next = cut(&mut clients, limit).map(|last| pages::next(last.client_id, limit));
     let write = app.settings.roles.grants(caller.role, permission::CLIENTS_WRITE);
     Ok(context! {
         clients => Value::from(Serde(clients)), next, later => after.is_some(), write,
-        may => may_see(app, caller), typed => context! { name => typed }, made => (),
+        may => may_see(app, caller), typed, made => (),
     })
 }
 
@@ -71,40 +74,41 @@ struct Made {
     secret: Zeroizing<String>,
 }
 
+asked! {
+    /// A client to register.
+    pub(super) struct NewClient {
+        name: DisplayName,
+        current_password: Option<Password>,
+    }
+}
+
 pub(super) async fn create(
     State(app): State<App>,
     WritesClients(caller): WritesClients,
     client: Client,
-    mut input: Input,
+    Asked { body, sent }: Asked<NewClient>,
 ) -> Result<Response> {
-    let (is_form, typed) = (input.is_form, input.typed("name"));
-    let waiting = waiting(&app, "A new client", ("/admin/clients", "/admin/clients"), &input);
-    match create_by(&app, &caller, &client, &mut input).await {
-        Ok(made) if is_form => {
-            let Made { id, name, secret } = made;
+    let made = async {
+        let NewClient { name, current_password } = body?;
+        let actor = confirm::actor(&app, &caller, &client, &sent, current_password).await?;
+        let (id, secret) = app.clients.create(&name, &actor).await?;
+        Ok(Made { id, name: name.to_string(), secret })
+    };
+    form_or_json(&sent, made.await)
+        .json(|Made { id, secret, .. }| {
+            let body = json!({ "success": true, "client_id": id, "client_secret": *secret });
+            (StatusCode::CREATED, Json(body))
+        })
+        .page(async |Made { id, name, secret }| {
             let made = context! { client_id => id.to_string(), name, client_secret => secret.as_str() };
-            let shown = page(&app, &caller, (None, PAGE), "").await?;
+            let shown = page(&app, &caller, None, PAGE, NewClient::blank()).await?;
             Ok(app.pages.show(LIST, StatusCode::CREATED, context! { made, ..shown }))
-        }
-        Ok(made) => {
-            let body = json!({ "success": true, "client_id": made.id, "client_secret": *made.secret });
-            Ok((StatusCode::CREATED, Json(body)).into_response())
-        }
-        Err(error) if is_form => match waiting.ask(&app, &caller, error).await {
-            Ok(page) => Ok(page),
-            Err(error) => error.in_form_of((LIST, "create"), page(&app, &caller, (None, PAGE), &typed).await),
-        },
-        Err(error) => Err(error),
-    }
-}
-
-async fn create_by(app: &App, caller: &Caller, client: &Client, input: &mut Input) -> Result<Made> {
-    let name = input.required::<DisplayName>("name");
-    input.check()?;
-    let Some(name) = name else { return Err(input.refuse()) };
-    let actor = confirm::actor(app, caller, client, input).await?;
-    let (id, secret) = app.clients.create(&name, &actor).await?;
-    Ok(Made { id, name: name.to_string(), secret })
+        })
+        .await
+        .confirmed(&app, &caller, "A new client", "/admin/clients")
+        .await
+        .again(LIST, "create", async || page(&app, &caller, None, PAGE, sent.shown()).await)
+        .await
 }
 
 pub(super) async fn delete(

@@ -1,27 +1,28 @@
 use axum::Json;
 use axum::extract::{Path, State};
 use axum::response::{IntoResponse, Response};
+use doorward_core::UserId;
 use doorward_core::email::Email;
 use doorward_core::message::Message;
 use doorward_core::name::DisplayName;
 use doorward_core::password::Password;
 use doorward_core::role::RoleName;
-use doorward_core::{Timestamp, UserId};
 use http::StatusCode;
-use minijinja::{Value, context};
-use serde_json::json;
+use minijinja::context;
+use serde_json::{Value, json};
 
-use super::{Listed, Search, pages};
+use super::{CreateUser, Listed, Search, pages};
 use crate::accounts::{Confirmation, UserChange};
 use crate::app::App;
 use crate::error::{Error, Result};
 use crate::users::{User, rfc3339};
+use crate::web::body::{Asked, Body, asked};
 use crate::web::caller::{Caller, EndsSessions, ReadsSessions, ReadsUsers, WritesUsers};
 use crate::web::client::Client;
-use crate::web::confirm::{self, Waiting};
+use crate::web::confirm::{self, Confirming};
 use crate::web::credential::go;
 use crate::web::flash::Flashed;
-use crate::web::input::Input;
+use crate::web::reply::form_or_json;
 use crate::wire::done::done;
 use crate::wire::query::Query;
 use crate::wire::reader::Reader;
@@ -51,7 +52,7 @@ pub(super) async fn list(
     }
     let limit = query.limit(PAGE, MOST)?;
     if reader.is_person() {
-        let shown = pages::list(&app, &caller, (&search, limit), typed(None)).await?;
+        let shown = pages::list(&app, &caller, &search, limit, NewUser::blank()).await?;
         let context = context! { notice => said, ..shown };
         return Ok(app.pages.show(pages::LIST, StatusCode::OK, context));
     }
@@ -59,46 +60,42 @@ pub(super) async fn list(
     Ok(Json(json!({ "users": users, "next": next })).into_response())
 }
 
+asked! {
+    /// A user to make.
+    pub(super) struct NewUser {
+        name: DisplayName,
+        email: Email,
+        role: Option<RoleName>,
+        password: Option<Password>,
+        current_password: Option<Password>,
+    }
+}
+
 pub(super) async fn create(
     State(app): State<App>,
     WritesUsers(caller): WritesUsers,
     client: Client,
-    mut input: Input,
+    Asked { body, sent }: Asked<NewUser>,
 ) -> Result<Response> {
-    let (is_form, typed) = (input.is_form, typed(Some(&input)));
-    let waiting = waiting(&app, "A new user", ("/admin/users", "/admin/users"), &input);
-    match create_by(&app, &caller, &client, &mut input).await {
-        Ok(user) if is_form => Ok(go(&app, &super::USER_CREATED.at(&format!("/admin/users/{}", user.id)))),
-        Ok(user) => {
-            let body = json!({ "success": true, "user": Listed::from(&user) });
-            Ok((StatusCode::CREATED, Json(body)).into_response())
-        }
-        Err(error) if is_form => match waiting.ask(&app, &caller, error).await {
-            Ok(page) => Ok(page),
-            Err(error) => {
-                let shown = pages::list(&app, &caller, (&Search::default(), PAGE), typed).await;
-                error.in_form_of((pages::LIST, "create"), shown)
-            }
-        },
-        Err(error) => Err(error),
-    }
+    let created = async {
+        let NewUser { name, email, role, password, current_password } = body?;
+        let actor = confirm::actor(&app, &caller, &client, &sent, current_password).await?;
+        let new = CreateUser { name, email, role: role.unwrap_or(RoleName::USER), password };
+        super::create(&app, new, actor).await
+    };
+    let page = async || pages::list(&app, &caller, &Search::default(), PAGE, sent.shown()).await;
+    form_or_json(&sent, created.await)
+        .json(|user| (StatusCode::CREATED, changed(&user)))
+        .goes(|user| go(&app, &super::USER_CREATED.at(&format!("/admin/users/{}", user.id))))
+        .confirmed(&app, &caller, "A new user", "/admin/users")
+        .await
+        .again(pages::LIST, "create", page)
+        .await
 }
 
-async fn create_by(app: &App, caller: &Caller, client: &Client, input: &mut Input) -> Result<User> {
-    let (name, email) = (input.required::<DisplayName>("name"), input.required::<Email>("email"));
-    let role = input.optional("role").unwrap_or(RoleName::USER);
-    let password = input.optional::<Password>("password");
-    input.check()?;
-    let (Some(name), Some(email)) = (name, email) else { return Err(input.refuse()) };
-    let actor = confirm::actor(app, caller, client, input).await?;
-    super::create(app, (name, email, role), password, actor).await
-}
-
-/// What stands in the fields of a form that is shown again.
-fn typed(input: Option<&Input>) -> Value {
-    let [name, email, role] =
-        ["name", "email", "role"].map(|field| input.map(|input| input.typed(field)).unwrap_or_default());
-    context! { name, email, role }
+/// The answer to a program that changed a user.
+fn changed(user: &User) -> Json<Value> {
+    Json(json!({ "success": true, "user": Listed::from(user) }))
 }
 
 pub(super) async fn find(
@@ -110,7 +107,7 @@ pub(super) async fn find(
 ) -> Result<Response> {
     let user = id(&user)?;
     if reader.is_person() {
-        let shown = pages::user(&app, &caller, user, typed(None)).await?;
+        let shown = pages::user(&app, &caller, user, Changes::blank()).await?;
         let context = context! { notice => said, ..shown };
         return Ok(app.pages.show(pages::USER, StatusCode::OK, context));
     }
@@ -118,54 +115,54 @@ pub(super) async fn find(
     Ok(Json(json!({ "user": Listed::from(&user) })).into_response())
 }
 
+asked! {
+    /// What changes of a user.
+    pub(super) struct Changes {
+        name not empty: Option<DisplayName>,
+        email not empty: Option<Email>,
+        role not empty: Option<RoleName>,
+        /// Whether the user is kept out.
+        disabled: Option<bool>,
+        current_password: Option<Password>,
+    }
+}
+
 pub(super) async fn change(
     State(app): State<App>,
     WritesUsers(caller): WritesUsers,
     Path(user): Path<String>,
     client: Client,
-    mut input: Input,
+    Asked { body, sent }: Asked<Changes>,
 ) -> Result<Response> {
     let user = id(&user)?;
+    let changing = async {
+        let Changes { name, email, role, disabled, current_password } = body?;
+        let change = UserChange { name, email, role, disabled };
+        if !change.only_disables() {
+            app.disk.has_room()?;
+        }
+        if change.email.is_some() {
+            // One's own address is changed in the profile, with the password: a stolen session must not become the account.
+            is_other(&caller, user)?;
+        }
+        let actor = confirm::actor(&app, &caller, &client, &sent, current_password).await?;
+        app.accounts.change(user, change, actor).await
+    };
+    let path = format!("/admin/users/{user}");
     // Each form of the page has one of them.
-    let form = ["role", "disabled", "email"].into_iter().find(|field| input.has(field)).unwrap_or("name");
-    let (is_form, typed, path) = (input.is_form, typed(Some(&input)), format!("/admin/users/{user}"));
-    let waiting = waiting(&app, "This change", (&path, &path), &input);
-    match change_by(&app, &caller, user, &client, &mut input).await {
-        Ok(_) if is_form => Ok(go(&app, &super::USER_CHANGED.at(&path))),
-        Ok(user) => Ok(Json(json!({ "success": true, "user": Listed::from(&user) })).into_response()),
-        Err(error) if is_form => match waiting.ask(&app, &caller, error).await {
-            Ok(page) => Ok(page),
-            Err(error) => {
-                error.in_form_of((pages::USER, form), pages::user(&app, &caller, user, typed).await)
-            }
-        },
-        Err(error) => Err(error),
-    }
+    let form = ["role", "disabled", "email"].into_iter().find(|field| sent.has(field)).unwrap_or("name");
+    form_or_json(&sent, changing.await)
+        .json(|user| changed(&user))
+        .goes(|_| go(&app, &super::USER_CHANGED.at(&path)))
+        .confirmed(&app, &caller, "This change", &path)
+        .await
+        .again(pages::USER, form, async || pages::user(&app, &caller, user, sent.shown()).await)
+        .await
 }
 
-async fn change_by(
-    app: &App,
-    caller: &Caller,
-    user: UserId,
-    client: &Client,
-    input: &mut Input,
-) -> Result<User> {
-    let change = UserChange {
-        name: input.where_sent("name"),
-        email: input.where_sent("email"),
-        role: input.where_sent("role"),
-        disabled: input.optional_bool("disabled"),
-    };
-    input.check()?;
-    if !change.only_disables() {
-        app.disk.has_room()?;
-    }
-    if change.email.is_some() && caller.user == user {
-        // One's own address is changed in the profile, with the password: a stolen session must not become the account.
-        return Err(Error::Forbidden);
-    }
-    let actor = confirm::actor(app, caller, client, input).await?;
-    app.accounts.change(user, change, actor).await
+/// What ends or opens one's own account is done in the profile, with the password.
+fn is_other(caller: &Caller, user: UserId) -> Result<()> {
+    if caller.user == user { Err(Error::Forbidden) } else { Ok(()) }
 }
 
 pub(super) async fn delete(
@@ -173,38 +170,22 @@ pub(super) async fn delete(
     WritesUsers(caller): WritesUsers,
     Path(user): Path<String>,
     client: Client,
-    mut input: Input,
+    Asked { body, sent }: Asked<Confirming>,
 ) -> Result<Response> {
     let user = id(&user)?;
-    let (is_form, path) = (input.is_form, format!("/admin/users/{user}"));
-    let waiting = waiting(&app, "Deleting this user", (&format!("{path}/delete"), &path), &input);
-    match delete_by(&app, &caller, user, &client, &mut input).await {
-        Ok(()) if is_form => Ok(go(&app, &super::USER_DELETED.at("/admin/users"))),
-        Ok(()) => Ok(done("User deleted").into_response()),
-        Err(error) if is_form => match waiting.ask(&app, &caller, error).await {
-            Ok(page) => Ok(page),
-            Err(error) => {
-                let shown = pages::user(&app, &caller, user, typed(None)).await;
-                error.in_form_of((pages::USER, "delete"), shown)
-            }
-        },
-        Err(error) => Err(error),
-    }
-}
-
-async fn delete_by(
-    app: &App,
-    caller: &Caller,
-    user: UserId,
-    client: &Client,
-    input: &mut Input,
-) -> Result<()> {
-    if caller.user == user {
-        // One's own account is deleted in the profile, with the password.
-        return Err(Error::Forbidden);
-    }
-    let actor = confirm::actor(app, caller, client, input).await?;
-    app.accounts.delete(user, actor).await
+    let deleted = async {
+        let Confirming { current_password } = body?;
+        is_other(&caller, user)?;
+        let actor = confirm::actor(&app, &caller, &client, &sent, current_password).await?;
+        app.accounts.delete(user, actor).await
+    };
+    form_or_json(&sent, deleted.await)
+        .json(|()| done("User deleted"))
+        .goes(|()| go(&app, &super::USER_DELETED.at("/admin/users")))
+        .confirmed(&app, &caller, "Deleting this user", &format!("/admin/users/{user}"))
+        .await
+        .again(pages::USER, "delete", async || pages::user(&app, &caller, user, Changes::blank()).await)
+        .await
 }
 
 pub(super) async fn reset_link(
@@ -212,53 +193,27 @@ pub(super) async fn reset_link(
     WritesUsers(caller): WritesUsers,
     Path(user): Path<String>,
     client: Client,
-    mut input: Input,
+    Asked { body, sent }: Asked<Confirming>,
 ) -> Result<Response> {
     let user = id(&user)?;
-    let (is_form, path) = (input.is_form, format!("/admin/users/{user}"));
-    let waiting = waiting(&app, "A reset link", (&format!("{path}/reset-link"), &path), &input);
-    match reset_link_by(&app, &caller, user, &client, &mut input).await {
-        Ok((url, _)) if is_form => {
-            let shown = pages::user(&app, &caller, user, typed(None)).await?;
-            Ok(app.pages.show(pages::USER, StatusCode::OK, context! { link => url, ..shown }))
-        }
-        Ok((url, expires_at)) => {
-            Ok(Json(json!({ "url": url, "expires_at": rfc3339(expires_at) })).into_response())
-        }
-        Err(error) if is_form => match waiting.ask(&app, &caller, error).await {
-            Ok(page) => Ok(page),
-            Err(error) => {
-                let shown = pages::user(&app, &caller, user, typed(None)).await;
-                error.in_form_of((pages::USER, "link"), shown)
-            }
-        },
-        Err(error) => Err(error),
-    }
-}
-
-async fn reset_link_by(
-    app: &App,
-    caller: &Caller,
-    user: UserId,
-    client: &Client,
-    input: &mut Input,
-) -> Result<(String, Timestamp)> {
-    if caller.user == user {
-        // One's own password is changed with the current one: a stolen session must not become the account.
-        return Err(Error::Forbidden);
-    }
-    let actor = confirm::actor(app, caller, client, input).await?;
-    super::reset_link(app, user, actor).await
-}
-
-/// A form that may have to wait for the password: where it was sent to, and where to go without it.
-pub(super) fn waiting(
-    app: &App,
-    purpose: &'static str,
-    (action, back): (&str, &str),
-    input: &Input,
-) -> Waiting {
-    Waiting::of(app, purpose, (action.to_owned(), back.to_owned()), input)
+    let link = async {
+        let Confirming { current_password } = body?;
+        is_other(&caller, user)?;
+        let actor = confirm::actor(&app, &caller, &client, &sent, current_password).await?;
+        super::reset_link(&app, user, actor).await
+    };
+    let page = async || pages::user(&app, &caller, user, Changes::blank()).await;
+    form_or_json(&sent, link.await)
+        .json(|(url, expires_at)| Json(json!({ "url": url, "expires_at": rfc3339(expires_at) })))
+        .page(async |(url, _)| {
+            let context = context! { link => url, ..page().await? };
+            Ok(app.pages.show(pages::USER, StatusCode::OK, context))
+        })
+        .await
+        .confirmed(&app, &caller, "A reset link", &format!("/admin/users/{user}"))
+        .await
+        .again(pages::USER, "link", page)
+        .await
 }
 
 pub(super) async fn sessions_of(

@@ -6,6 +6,7 @@ use axum::response::{IntoResponse, Response};
 use doorward_core::LinkId;
 use doorward_core::email::Email;
 use doorward_core::message::Message;
+use doorward_core::password::Password;
 use doorward_core::role::{RoleName, permission};
 use http::StatusCode;
 use minijinja::context;
@@ -13,7 +14,7 @@ use minijinja::value::{Serde, Value};
 use serde::Serialize;
 use serde_json::json;
 
-use super::http::{MOST, PAGE, waiting};
+use super::http::{MOST, PAGE};
 use super::pages;
 use super::queries::cut;
 use super::records::name;
@@ -22,13 +23,14 @@ use crate::app::App;
 use crate::error::{Error, Result};
 use crate::links::{self, ListedInvitation};
 use crate::users::rfc3339;
+use crate::web::body::{Asked, Body, asked};
 use crate::web::caller::{Caller, ReadsUsers, WritesUsers};
 use crate::web::client::Client;
 use crate::web::confirm;
 use crate::web::credential::go;
 use crate::web::flash::Flashed;
 use crate::web::home::may_see;
-use crate::web::input::Input;
+use crate::web::reply::form_or_json;
 use crate::wire::done::done;
 use crate::wire::query::Query;
 use crate::wire::reader::Reader;
@@ -45,7 +47,7 @@ pub(super) async fn list(
     let (after, limit) =
         (query.parse("after", Message::new("after-no-invitation"))?, query.limit(PAGE, MOST)?);
     if reader.is_person() {
-        let shown = page(&app, &caller, (after, limit), typed(None)).await?;
+        let shown = page(&app, &caller, after, limit, Invitation::blank()).await?;
         return Ok(app.pages.show(LIST, StatusCode::OK, context! { notice => said, ..shown }));
     }
     let mut invitations =
@@ -63,12 +65,7 @@ struct Row {
     may_withdraw: bool,
 }
 
-async fn page(
-    app: &App,
-    caller: &Caller,
-    (after, limit): (Option<LinkId>, u32),
-    typed: Value,
-) -> Result<Value> {
+async fn page(app: &App, caller: &Caller, after: Option<LinkId>, limit: u32, typed: Value) -> Result<Value> {
     let mut invitations =
         links::invitations(&app.store, after, limit + 1, app.now(), Some(caller.user)).await?;
     let next = cut(&mut invitations, limit).map(|last| pages::next(last.id, limit));
@@ -85,47 +82,41 @@ async fn page(
     })
 }
 
+asked! {
+    /// An invitation to make.
+    pub(super) struct Invitation {
+        /// Only this address can use it; without one, anybody who has the link.
+        email: Option<Email>,
+        role: Option<RoleName>,
+        current_password: Option<Password>,
+    }
+}
+
 pub(super) async fn invite(
     State(app): State<App>,
     WritesUsers(caller): WritesUsers,
     client: Client,
-    mut input: Input,
+    Asked { body, sent }: Asked<Invitation>,
 ) -> Result<Response> {
-    let (is_form, typed) = (input.is_form, typed(Some(&input)));
-    let waiting = waiting(&app, "This invitation", ("/admin/invitations", "/admin/invitations"), &input);
-    match invite_by(&app, &caller, &client, &mut input).await {
-        Ok((url, _)) if is_form => {
-            let shown = page(&app, &caller, (None, PAGE), self::typed(None)).await?;
-            Ok(app.pages.show(LIST, StatusCode::CREATED, context! { link => url, ..shown }))
-        }
-        Ok((url, expires_at)) => {
+    let link = async {
+        let Invitation { email, role, current_password } = body?;
+        let actor = confirm::actor(&app, &caller, &client, &sent, current_password).await?;
+        super::invite(&app, email, role.unwrap_or(RoleName::USER), actor).await
+    };
+    form_or_json(&sent, link.await)
+        .json(|(url, expires_at)| {
             let body = json!({ "success": true, "url": url, "expires_at": rfc3339(expires_at) });
-            Ok((StatusCode::CREATED, Json(body)).into_response())
-        }
-        Err(error) if is_form => match waiting.ask(&app, &caller, error).await {
-            Ok(page) => Ok(page),
-            Err(error) => error.in_form_of((LIST, "invite"), page(&app, &caller, (None, PAGE), typed).await),
-        },
-        Err(error) => Err(error),
-    }
-}
-
-async fn invite_by(
-    app: &App,
-    caller: &Caller,
-    client: &Client,
-    input: &mut Input,
-) -> Result<(String, doorward_core::Timestamp)> {
-    let (email, role) = (input.optional::<Email>("email"), input.optional("role").unwrap_or(RoleName::USER));
-    input.check()?;
-    let actor = confirm::actor(app, caller, client, input).await?;
-    super::invite(app, (email, role), actor).await
-}
-
-fn typed(input: Option<&Input>) -> Value {
-    let [email, role] =
-        ["email", "role"].map(|field| input.map(|input| input.typed(field)).unwrap_or_default());
-    context! { email, role }
+            (StatusCode::CREATED, Json(body))
+        })
+        .page(async |(url, _)| {
+            let shown = page(&app, &caller, None, PAGE, Invitation::blank()).await?;
+            Ok(app.pages.show(LIST, StatusCode::CREATED, context! { link => url, ..shown }))
+        })
+        .await
+        .confirmed(&app, &caller, "This invitation", "/admin/invitations")
+        .await
+        .again(LIST, "invite", async || page(&app, &caller, None, PAGE, sent.shown()).await)
+        .await
 }
 
 pub(super) async fn withdraw(

@@ -69,16 +69,25 @@ pub(crate) const FEATURE: Feature = Feature {
     ..Feature::new("admin_users", routes::routes)
 };
 
+/// An account to make.
+#[derive(Debug)]
+pub struct CreateUser {
+    /// What the user is called.
+    pub name: DisplayName,
+    /// What they sign in with.
+    pub email: Email,
+    /// What they may do.
+    pub role: RoleName,
+    /// Without one, a reset link lets them in.
+    pub password: Option<Password>,
+}
+
 /// Makes an account, with or without a password.
 ///
 /// # Errors
 /// [`Error::EmailTaken`], [`Error::Forbidden`], a password against the policy, or an unknown role.
-pub async fn create(
-    app: &App,
-    (name, email, role): (DisplayName, Email, RoleName),
-    password: Option<Password>,
-    actor: Actor,
-) -> Result<User> {
+pub async fn create(app: &App, new: CreateUser, actor: Actor) -> Result<User> {
+    let CreateUser { name, email, role, password } = new;
     let password_hash = match password {
         None => None,
         Some(password) => {
@@ -105,7 +114,8 @@ pub async fn reset_link(app: &App, user: UserId, actor: Actor) -> Result<(String
 /// An unknown role, or one that the actor may not give.
 pub async fn invite(
     app: &App,
-    (email, role): (Option<Email>, RoleName),
+    email: Option<Email>,
+    role: RoleName,
     actor: Actor,
 ) -> Result<(String, Timestamp)> {
     let (secret, expires_at) = app.accounts.invite((email, role), actor).await?;
@@ -139,11 +149,7 @@ pub async fn make_reset(app: &App, new: NewLink, user: UserId, actor: Actor) -> 
 ///
 /// # Errors
 /// An unknown role.
-pub fn prepare_invitation(
-    app: &App,
-    (email, role): (Option<Email>, RoleName),
-    actor: &Actor,
-) -> Result<NewLink> {
+pub fn prepare_invitation(app: &App, email: Option<Email>, role: RoleName, actor: &Actor) -> Result<NewLink> {
     let link = app.accounts.prepare_invitation((email, role), actor)?;
     Ok(NewLink { url: url(app, "/register?invite=", &link.secret), expires_at: link.expires_at, link })
 }

@@ -18,7 +18,8 @@ pub(super) const USER: &str = "user.html";
 pub(super) async fn list(
     app: &App,
     caller: &Identity,
-    (search, limit): (&Search, u32),
+    search: &Search,
+    limit: u32,
     typed: Value,
 ) -> Result<Value> {
     let (users, next) = list_users(app, search, limit, Some(caller.user)).await?;

@@ -2,14 +2,13 @@
 
 use std::time::Duration;
 
-use doorward_core::email::Email;
-use doorward_core::name::DisplayName;
-use doorward_core::password::Password;
 use doorward_core::role::{RoleName, permission};
 use doorward_core::{ClientId, LinkId, OpaqueSecret, SessionId, UserId};
 use serde_json::{Value, json};
 
-use super::http::{change, create, delete, end_sessions, find, list, reset_link, sessions_of};
+use super::http::{
+    Changes, NewUser, change, create, delete, end_sessions, find, list, reset_link, sessions_of,
+};
 use super::{Listed, ListedSession};
 use super::{clients, invitations, records};
 use crate::audit;
@@ -18,7 +17,8 @@ use crate::error::Error;
 use crate::links::ListedInvitation;
 use crate::sessions::Shown;
 use crate::web::api::Who::May;
-use crate::web::api::{Routes, Says, optional, required, says};
+use crate::web::api::{Routes, Says, says};
+use crate::web::confirm::Confirming;
 use crate::wire::done::Done;
 use crate::wire::shape::{Shape, described, exactly, object, of};
 
@@ -35,38 +35,24 @@ fn users() -> Routes {
         .query("role", of::<RoleName>(), "Only this role.")
         .flashes()
         .page(200, "the same for a browser");
-    let fields = [
-        required::<DisplayName>("name"),
-        required::<Email>("email"),
-        optional::<RoleName>("role"),
-        optional::<Password>("password"),
-        optional::<Password>("current_password"),
-    ];
     let create_says = says("Make a user", May(USERS_WRITE))
         .more("Without a password, a reset link lets them in. A password, or a role that may do as much as one's own or change users, needs a confirmation.")
-        .body(fields)
+        .body::<NewUser>()
         .json(201, "made", changed())
         .goes("after a form, to the user's page")
         .refuses([Error::EmailTaken]);
     let create_says = confirmed(create_says);
-    let fields = [
-        optional::<DisplayName>("name"),
-        optional::<Email>("email"),
-        optional::<RoleName>("role"),
-        optional::<bool>("disabled"),
-        optional::<Password>("current_password"),
-    ];
     let change_says = says("Change a user", May(USERS_WRITE))
         .without_room()
         .more("Nobody gives, or acts on, more than they have. One's own address is changed in the profile. An address, and the role or access of somebody who may do as much as oneself or change users, need a confirmation.")
-        .body(fields)
+        .body::<Changes>()
         .json(200, "changed", changed())
         .goes("after a form, to the user's page")
         .refuses([Error::NotFound, Error::EmailTaken, Error::LastAdmin, Error::NoRoom]);
     let change_says = confirmed(change_says);
     let delete_says = says("Delete a user", May(USERS_WRITE))
         .more("Somebody who may do as much as oneself, or change users, needs a confirmation. One's own account is deleted in the profile.")
-        .body([optional::<Password>("current_password")])
+        .body::<Confirming>()
         .json(200, "deleted", Done::shape("User deleted"))
         .goes("after a form, to /admin/users")
         .refuses([Error::NotFound, Error::LastAdmin]);
@@ -89,14 +75,14 @@ fn links() -> Routes {
     use permission::{USERS_READ, USERS_WRITE};
     let link_says = says("Make a link to reset a user's password", May(USERS_WRITE))
         .more("Needs a confirmation. One's own password is changed in the profile.")
-        .body([optional::<Password>("current_password")])
+        .body::<Confirming>()
         .json(200, "the link, good for an hour and one use", link(false))
         .page(200, "the same for a browser")
         .refuses([Error::NotFound]);
     let link_says = confirmed(link_says);
     let invite_says = says("Make an invitation to register", May(USERS_WRITE))
         .more("For one address, or for anybody. A role that may do as much as one's own, or change users, needs a confirmation.")
-        .body([optional::<Email>("email"), optional::<RoleName>("role"), optional::<Password>("current_password")])
+        .body::<invitations::Invitation>()
         .json(201, "the link, good for seven days and one use", link(true))
         .page(201, "the same for a browser");
     let invite_says = confirmed(invite_says);
@@ -170,7 +156,7 @@ fn registered_clients() -> Routes {
     ];
     let create_says = says("Register a client", May(CLIENTS_WRITE))
         .more("Needs a confirmation. The secret is in this answer and can't be shown again.")
-        .body([required::<DisplayName>("name"), optional::<Password>("current_password")])
+        .body::<clients::NewClient>()
         .json(201, "registered", object(secret))
         .page(201, "the same for a browser");
     let delete_says = says("Delete a client", May(CLIENTS_WRITE))

@@ -13,13 +13,12 @@ use doorward_core::password::Password;
 
 use crate::app::App;
 use crate::error::{Error, Result};
-use crate::web::api::{Routes, Who, required, says};
+use crate::web::api::{Routes, Who, says};
+use crate::web::body::{Asked, asked};
 use crate::web::caller::Confirmed;
 use crate::web::client::Client;
-use crate::web::confirm::CURRENT_PASSWORD;
 use crate::web::credential::go;
 use crate::web::feature::Feature;
-use crate::web::input::Input;
 use crate::wire::done::{Done, done};
 
 pub(crate) const FEATURE: Feature = Feature::new("confirm", routes);
@@ -27,24 +26,31 @@ pub(crate) const FEATURE: Feature = Feature::new("confirm", routes);
 fn routes() -> Routes {
     let confirm_says = says("Confirm the session by the password", Who::SignedIn)
         .more("For ten minutes, acts of admins that need `current_password` do without it, if they come with the session's cookie. A bearer token is 400: send the password with the act.")
-        .body([required::<Password>(CURRENT_PASSWORD)])
+        .body::<Confirm>()
         .json(200, "confirmed", Done::shape("Confirmed"))
         .goes("after a form, to /dashboard")
         .refuses([Error::WrongPassword, Error::TooManyAttempts(Duration::ZERO)]);
     Routes::of("My account").post("/confirm", confirm, confirm_says)
 }
 
+asked! {
+    /// The password of the session's user.
+    struct Confirm {
+        current_password: Password,
+    }
+}
+
 async fn confirm(
     State(app): State<App>,
     Confirmed { identity, by_cookie }: Confirmed,
     client: Client,
-    mut input: Input,
+    Asked { body, sent }: Asked<Confirm>,
 ) -> Result<Response> {
     if !by_cookie {
         return Err(Error::Malformed(Message::new("confirm-by-cookie")));
     }
-    let Some(password) = input.required::<Password>(CURRENT_PASSWORD) else { return Err(input.refuse()) };
+    let password = body?.current_password;
     let confirmed = app.passwords.confirm(identity.user, Arc::new(password), &client).await?;
     app.sessions.confirm(identity.session, &confirmed).await?;
-    if input.is_form { Ok(go(&app, "/dashboard")) } else { Ok(done("Confirmed").into_response()) }
+    if sent.is_form { Ok(go(&app, "/dashboard")) } else { Ok(done("Confirmed").into_response()) }
 }

@@ -5,6 +5,7 @@ use minijinja::value::Value;
 
 use crate::app::App;
 use crate::web::api::{Operation, Who};
+use crate::web::body::BodyField;
 use crate::wire::shape::example;
 
 /// The page of these operations, by topic.
@@ -35,7 +36,8 @@ fn shown(app: &App, operation: &Operation) -> Value {
         Who::Browser => "browsers".to_owned(),
     };
     let path = operation.says.parameters().map(|(name, text)| (name, "query", text.to_owned()));
-    let fields = operation.says.fields().map(|(name, needed, shape)| (name, "body", what(needed, shape)));
+    let fields = operation.says.fields().iter();
+    let fields = fields.map(|field| (field.name, "body", what(field)));
     let inputs: Vec<_> =
         path.chain(fields).map(|(name, place, what)| context! { name, place, what }).collect();
     let answers: Vec<_> = operation.says.answers().map(|(status, text)| context! { status, text }).collect();
@@ -53,13 +55,15 @@ fn shown(app: &App, operation: &Operation) -> Value {
     }
 }
 
-fn what(needed: bool, shape: &serde_json::Value) -> String {
+fn what(field: &BodyField) -> String {
+    let shape = (field.shape)();
     let kind = match (shape["enum"].as_array(), shape["format"].as_str(), shape["type"].as_str()) {
         (Some(all), ..) => all.iter().filter_map(serde_json::Value::as_str).collect::<Vec<_>>().join(" or "),
         (_, Some(format), _) => format.to_owned(),
         (.., kind) => if kind == Some("boolean") { "true or false" } else { "text" }.to_owned(),
     };
-    if needed { format!("{kind}, required") } else { kind }
+    let kind = if field.required { format!("{kind}, required") } else { kind };
+    if field.about.is_empty() { kind } else { format!("{kind}. {}", field.about.trim()) }
 }
 
 /// The request as curl sends it.

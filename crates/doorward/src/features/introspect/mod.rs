@@ -21,9 +21,9 @@ use zeroize::Zeroizing;
 
 use crate::app::App;
 use crate::error::{Error, Result};
-use crate::web::api::{Routes, Who, optional, says};
+use crate::web::api::{Routes, Who, says};
+use crate::web::body::{Asked, REQUIRED, asked};
 use crate::web::feature::Feature;
-use crate::web::input::Input;
 use crate::web::registered::Registered;
 use crate::wire::shape::{and_maybe, like, named, object, of};
 
@@ -53,7 +53,7 @@ fn routes() -> Routes {
         .without_room()
         .in_oauths_form()
         .more("RFC 7662. Whatever isn't alive is `{\"active\": false}` and no more. `tokens` in place of `token` asks about up to 64 session secrets at once, with one space between them; the answers stand in their order, and where one isn't alive, `code` says why.")
-        .body([optional::<String>("token"), optional::<String>("tokens"), optional::<String>("token_type_hint")])
+        .body::<Introspect>()
         .json(200, "whether it is alive, and whose", told);
     Routes::of("For other programs").post("/introspect", introspect, introspect_says)
 }
@@ -95,14 +95,27 @@ impl Told {
     }
 }
 
-async fn introspect(State(app): State<App>, _: Registered, mut input: Input) -> Result<Response> {
-    if let Some(tokens) = input.optional::<String>("tokens").map(Zeroizing::new) {
+asked! {
+    /// As RFC 7662 has it, or several session secrets at once.
+    struct Introspect {
+        token: Option<Zeroizing<String>>,
+        /// Session secrets, in place of `token`.
+        tokens: Option<Zeroizing<String>>,
+        token_type_hint: Option<String>,
+    }
+}
+
+async fn introspect(
+    State(app): State<App>,
+    _: Registered,
+    Asked { body, .. }: Asked<Introspect>,
+) -> Result<Response> {
+    let Introspect { token, tokens, .. } = body?;
+    if let Some(tokens) = tokens {
         let told = several(&app, &tokens).await?;
         return Ok(Json(Several { tokens: told }).into_response());
     }
-    let Some(token) = input.required::<String>("token").map(Zeroizing::new) else {
-        return Err(input.refuse());
-    };
+    let token = token.ok_or_else(|| Error::field("token", REQUIRED))?;
     Ok(Json(Told::of(alive(&app, &token).await?)).into_response())
 }
 

@@ -9,6 +9,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum::Extension;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use doorward_core::email::Email;
@@ -16,6 +17,7 @@ use doorward_core::password::Password;
 use doorward_core::{Mode, Refusal, UserId, password_hash};
 use http::{HeaderMap, StatusCode};
 use minijinja::{Value, context};
+use zeroize::Zeroizing;
 
 use crate::acts::{Change, Done};
 use crate::app::App;
@@ -27,12 +29,13 @@ use crate::sign_ins::{Outcome, SignIn};
 use crate::store::values;
 use crate::throttle::Kind;
 use crate::users::{Subject, User};
-use crate::web::api::{Routes, Who, optional, required, says};
+use crate::web::api::{Routes, Who, says};
+use crate::web::body::{Asked, asked};
 use crate::web::client::Client;
 use crate::web::detour::{RENEWED, detour, from_elsewhere};
 use crate::web::feature::Feature;
 use crate::web::flash::Flashed;
-use crate::web::input::Input;
+use crate::web::reply::form_or_json;
 use crate::web::{credential, proof};
 use crate::wire::query::Query;
 use crate::wire::reader::Reader;
@@ -48,16 +51,9 @@ fn routes() -> Routes {
         .flashes()
         .page(200, "the form")
         .goes("whoever is signed in, to /dashboard");
-    let fields = [
-        required::<Email>("email"),
-        required::<Password>("password"),
-        optional::<Mode>("mode"),
-        optional::<String>("device"),
-        optional::<String>("return_to").in_forms(),
-    ];
     let login_says = says("Sign in", Who::Anybody)
         .more("`mode` says how the client holds the credential; where it is missing, the settings say it. No form takes `bearer`.")
-        .body(fields)
+        .body::<Login>()
         .json(200, "signed in", credential::shape(Some("Login successful")))
         .goes("after a form, to `return_to` or /dashboard")
         .sets_cookies()
@@ -65,6 +61,20 @@ fn routes() -> Routes {
         .refuses([Error::Refused(Refusal::TooManyCookies)])
         .refuses([Error::TooManyAttempts(Duration::ZERO), Error::RefusedByApplication(String::new())]);
     Routes::of("Signing in").get("/login", form, form_says).post("/login", login, login_says)
+}
+
+asked! {
+    /// A sign-in.
+    struct Login {
+        email: Email,
+        password: Password,
+        /// How the client holds the credential.
+        mode: Option<Mode>,
+        /// The device that a former sign-in in bearer mode handed out.
+        device: Option<Zeroizing<String>>,
+        /// Where to go on to.
+        return_to in forms: Option<String>,
+    }
 }
 
 async fn form(
@@ -118,47 +128,39 @@ fn shown(back: Option<&str>, email: &str) -> Value {
     context! { return_to => back.unwrap_or_default(), on => (), email }
 }
 
-async fn login(State(app): State<App>, client: Client, headers: HeaderMap, mut input: Input) -> Response {
-    let (is_form, typed, back) = (input.is_form, input.typed("email"), input.typed("return_to"));
-    let (back, ip) = (return_to(&app.settings, &back), client.ip);
-    let signed_in = read_and_sign_in(&app, &mut input, client, &headers).await;
+async fn login(
+    State(app): State<App>,
+    client: Client,
+    headers: HeaderMap,
+    Asked { body, sent }: Asked<Login>,
+) -> Response {
+    let (back, ip) = (return_to(&app.settings, sent.typed("return_to")), client.ip);
+    let signed_in = check_and_sign_in(&app, body, client, &headers, sent.is_form).await;
     let line = match &signed_in {
         Ok((_, issued)) => Some(SignIn::done(ip, issued)),
         Err(error) => Outcome::of(error).map(|outcome| SignIn { ip, outcome }),
     };
-    let mut response = match signed_in {
-        Ok((_, issued)) if is_form => {
-            credential::hand_out_and_go(&app, &issued, back.unwrap_or("/dashboard"))
-        }
-        Ok((user, issued)) => {
+    let answer = form_or_json(&sent, signed_in)
+        .json(|(user, issued)| {
             let message = (StatusCode::OK, Some("Login successful"));
             let answer = credential::hand_out(&app, &issued, message, Some(user.shown()));
-            (credential::leftovers(&app, &issued, &headers), answer).into_response()
-        }
-        Err(error) if is_form => error.in_form("login.html", "login", shown(back, &typed)),
-        Err(error) => error.into_response(),
-    };
-    if let Some(line) = line {
-        response.extensions_mut().insert(line);
-    }
-    response
+            (credential::leftovers(&app, &issued, &headers), answer)
+        })
+        .goes(|(_, issued)| credential::hand_out_and_go(&app, &issued, back.unwrap_or("/dashboard")))
+        .again("login.html", "login", async || Ok(shown(back, sent.typed("email"))));
+    (line.map(Extension), answer.await).into_response()
 }
 
-async fn read_and_sign_in(
+async fn check_and_sign_in(
     app: &App,
-    input: &mut Input,
-    mut client: Client,
+    login: Result<Login>,
+    client: Client,
     headers: &HeaderMap,
+    is_form: bool,
 ) -> Result<(User, Issued)> {
-    let (email, password) = (input.required::<Email>("email"), input.required::<Password>("password"));
-    let default = if input.is_form { app.settings.mode_form } else { app.settings.mode_json };
-    let mode = input.optional("mode").unwrap_or(default);
-    client.read_device(input);
-    // Only a form goes anywhere afterwards, but a field that is no text is wrong for all.
-    let _ = input.optional::<String>("return_to");
-    input.check()?;
-    let (Some(email), Some(password)) = (email, password) else { return Err(input.refuse()) };
-    credential::check_mode(app, mode, (&client, input.is_form))?;
+    let Login { email, password, mode, device, .. } = login?;
+    let mode = credential::mode(app, mode, &client, is_form)?;
+    let client = client.with_device(device);
     let signed_in = sign_in(app, &email, Arc::new(password), (mode, client), headers).await;
     app.metrics.sign_in(&signed_in);
     signed_in

@@ -12,24 +12,27 @@
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use doorward_core::Refusal;
+use doorward_core::message::Message;
 use doorward_guard::{Denied, Identity};
 use http::{HeaderMap, StatusCode};
 use minijinja::context;
+use serde_json::Value;
 use zeroize::Zeroizing;
 
 use crate::app::App;
 use crate::audit::{Action, By};
 use crate::error::{Error, Result};
 use crate::revocations::EndReason;
-use crate::web::api::{Routes, Who, optional, says};
+use crate::web::api::{Routes, Who, says};
+use crate::web::body::{Asked, Field, asked};
 use crate::web::client::Client;
 use crate::web::credential::go;
 use crate::web::feature::Feature;
-use crate::web::input::Input;
 use crate::web::proof::{self, InBody};
 use crate::wire::done::{Done, done};
 use crate::wire::flash::Flash;
 use crate::wire::reader::Reader;
+use crate::wire::shape::Shape;
 
 const SIGNED_OUT: Flash = Flash::new("signed-out", "You are signed out.");
 const SIGNED_OUT_EVERYWHERE: Flash =
@@ -44,7 +47,7 @@ pub(crate) const FEATURE: Feature = Feature {
 fn routes() -> Routes {
     let logout_says = says("Sign out", Who::Anybody)
         .more("Ends every session that the request proves to be its own, and refuses for no bad or missing credential or body.")
-        .body([optional::<String>("refresh_token"), optional::<String>("ticket").in_forms()])
+        .body::<Logout>()
         .whatever_the_body()
         .without_room()
         .json(200, "signed out", Done::shape("Logged out"))
@@ -52,7 +55,7 @@ fn routes() -> Routes {
         .sets_cookies()
         .refuses([Error::Refused(Refusal::TooManyCookies)]);
     let all_says = says("Sign out everywhere", Who::SignedIn)
-        .body([optional::<String>("ticket").in_forms()])
+        .body::<LogoutAll>()
         .whatever_the_body()
         .without_room()
         .json(200, "signed out", Done::shape_of_sessions("Logged out from all devices"))
@@ -67,6 +70,45 @@ fn routes() -> Routes {
     )
 }
 
+/// What may prove a session. If it is no text, it proves nothing and is no error.
+struct Shown(Zeroizing<String>);
+
+impl Shape for Shown {
+    fn shape() -> Value {
+        String::shape()
+    }
+}
+
+impl Field for Shown {
+    fn read(text: String) -> Result<Self, Message> {
+        Ok(Self(Zeroizing::new(text)))
+    }
+
+    fn read_json(value: Value) -> Result<Self, Message> {
+        Self::read(if let Value::String(text) = value { text } else { String::new() })
+    }
+}
+
+asked! {
+    /// What proves sessions beside cookies and `Authorization`.
+    struct Logout {
+        refresh_token: Option<Shown>,
+        ticket in forms: Option<Shown>,
+    }
+}
+
+asked! {
+    /// What proves whose sessions a page shows.
+    struct LogoutAll {
+        ticket in forms: Option<Shown>,
+    }
+}
+
+/// A body that can't be read proves nothing, and refuses nothing.
+fn read<B>(asked: Result<Asked<B>>) -> Option<B> {
+    asked.ok()?.body.ok()
+}
+
 async fn form(State(app): State<App>, reader: Reader) -> Response {
     if reader.is_person() {
         app.pages.show("logout.html", StatusCode::OK, context! {})
@@ -79,12 +121,12 @@ async fn logout(
     State(app): State<App>,
     (client, reader): (Client, Reader),
     headers: HeaderMap,
-    input: Result<Input>,
+    asked: Result<Asked<Logout>>,
 ) -> Result<Response> {
-    // A body that can't be read proves nothing, and refuses nothing.
-    let mut input = input.unwrap_or_default();
-    let refresh = input.optional::<String>("refresh_token").map(Zeroizing::new);
-    let body = InBody { refresh, ticket: input.optional::<String>("ticket") };
+    let body = read(asked);
+    let (refresh, ticket) = body.map_or((None, None), |body| (body.refresh_token, body.ticket));
+    let body =
+        InBody { refresh: refresh.map(|Shown(token)| token), ticket: ticket.map(|Shown(ticket)| ticket) };
     let sessions = proof::of_any_kind(&app, &headers, body).await?;
     app.sessions.end(sessions, EndReason::Logout, Action::Logout, By::Owner(client.ip)).await?;
     let cleared = app.cookies.sign_out();
@@ -99,10 +141,10 @@ async fn logout_all(
     identity: Result<Identity, Denied>,
     (client, reader): (Client, Reader),
     headers: HeaderMap,
-    input: Result<Input>,
+    asked: Result<Asked<LogoutAll>>,
 ) -> Result<Response> {
-    let ticket = input.unwrap_or_default().optional::<String>("ticket");
-    let shown = ticket.and_then(|ticket| app.sessions.tickets.read(&ticket).first().copied());
+    let ticket = read(asked).and_then(|body| body.ticket);
+    let shown = ticket.and_then(|Shown(ticket)| app.sessions.tickets.read(&ticket).first().copied());
     let shown = match shown {
         Some(session) => app.sessions.owner(session).await?.map(|user| (user, session)),
         None => None,

@@ -8,7 +8,7 @@
 use std::sync::Arc;
 
 use axum::extract::State;
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use doorward_core::password::Password;
 use doorward_core::{OpaqueSecret, Timestamp};
 use http::StatusCode;
@@ -19,11 +19,12 @@ use crate::audit::{Action, By};
 use crate::error::{Error, Result};
 use crate::links;
 use crate::store::StoreError;
-use crate::web::api::{Routes, Who, required, says};
+use crate::web::api::{Routes, Who, says};
+use crate::web::body::{Asked, asked};
 use crate::web::client::Client;
 use crate::web::credential::go;
 use crate::web::feature::Feature;
-use crate::web::input::Input;
+use crate::web::reply::form_or_json;
 use crate::wire::done::{Done, done};
 use crate::wire::flash::Flash;
 use crate::wire::query::Query;
@@ -49,7 +50,7 @@ fn routes() -> Routes {
     let reset_says = says("Set a new password by a link", Who::Anybody)
         .without_room()
         .more("Ends every session of the user, and voids all links.")
-        .body([required::<OpaqueSecret>("token"), required::<Password>("new_password")])
+        .body::<Reset>()
         .json(200, "set", Done::shape_of_sessions("Password reset: sign in with it"))
         .goes("after a form, to /login")
         .sets_cookies()
@@ -78,29 +79,35 @@ async fn form(State(app): State<App>, reader: Reader, query: Query) -> Result<Re
     Ok(app.pages.show("reset.html", StatusCode::OK, context! { token }))
 }
 
-async fn reset(State(app): State<App>, client: Client, mut input: Input) -> Result<Response> {
-    let (is_form, token) = (input.is_form, input.typed("token"));
-    match set_password(&app, &client, &mut input).await {
-        Ok(_) if is_form => {
-            let said = go(&app, &RESET.at("/login"));
-            Ok((app.cookies.clear_all(), said).into_response())
-        }
-        Ok(sessions) => {
-            let answer = done("Password reset: sign in with it").sessions(sessions);
-            Ok((app.cookies.clear_all(), answer).into_response())
-        }
-        // A dead link has no form to show again.
-        Err(error) if is_form && error != Error::LinkInvalid => {
-            Ok(error.in_form("reset.html", "reset", context! { token }))
-        }
-        Err(error) => Err(error),
+asked! {
+    /// A new password, by a link.
+    struct Reset {
+        /// The secret of the link.
+        token: OpaqueSecret,
+        new_password: Password,
     }
 }
 
-async fn set_password(app: &App, client: &Client, input: &mut Input) -> Result<u32> {
-    let (secret, new) = (input.required::<OpaqueSecret>("token"), input.required::<Password>("new_password"));
-    input.check()?;
-    let (Some(secret), Some(new)) = (secret, new) else { return Err(input.refuse()) };
+async fn reset(
+    State(app): State<App>,
+    client: Client,
+    Asked { body, sent }: Asked<Reset>,
+) -> Result<Response> {
+    let done_with = set_password(&app, &client, body).await;
+    if done_with == Err(Error::LinkInvalid) {
+        // A dead link has no form to show again.
+        return Err(Error::LinkInvalid);
+    }
+    let cleared = || app.cookies.clear_all();
+    form_or_json(&sent, done_with)
+        .json(|ended| (cleared(), done("Password reset: sign in with it").sessions(ended)))
+        .goes(|_| (cleared(), go(&app, &RESET.at("/login"))))
+        .again("reset.html", "reset", async || Ok(sent.shown()))
+        .await
+}
+
+async fn set_password(app: &App, client: &Client, reset: Result<Reset>) -> Result<u32> {
+    let Reset { token: secret, new_password: new } = reset?;
     let roles = &app.settings.roles;
     let user = links::find_reset(&app.store, roles, &secret, app.now()).await?.ok_or(Error::LinkInvalid)?;
     let (user, _) = app.users.find(user).await?.ok_or(Error::LinkInvalid)?;

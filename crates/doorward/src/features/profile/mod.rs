@@ -12,14 +12,13 @@ use std::time::Duration;
 use axum::Json;
 use axum::body::Bytes;
 use axum::extract::State;
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use doorward_core::Refusal;
 use doorward_core::email::Email;
 use doorward_core::message::Message;
 use doorward_core::name::DisplayName;
 use doorward_core::password::Password;
 use doorward_guard::Identity;
-use minijinja::{Value, context};
 use serde::Serialize;
 use serde_json::json;
 
@@ -29,13 +28,14 @@ use crate::audit::By;
 use crate::error::{Error, Result};
 use crate::sessions::{self, Issued};
 use crate::users::{self, User, check_new_password};
-use crate::web::api::{Routes, Says, Who, optional, required, says};
+use crate::web::api::{Routes, Says, Who, says};
+use crate::web::body::{Asked, Body, asked};
 use crate::web::caller::Confirmed;
 use crate::web::client::Client;
 use crate::web::credential::{self, go};
 use crate::web::feature::Feature;
 use crate::web::home::{HOME, home};
-use crate::web::input::Input;
+use crate::web::reply::form_or_json;
 use crate::wire::device::Device;
 use crate::wire::done::{Done, done};
 use crate::wire::flash::Flash;
@@ -65,20 +65,20 @@ fn routes() -> Routes {
     let guessed = |says: Says| says.refuses([Error::WrongPassword, Error::TooManyAttempts(Duration::ZERO)]);
     let change_says = says("Change my name or address", Who::SignedIn)
         .more("A new address needs the password.")
-        .body([optional::<DisplayName>("name"), optional::<Email>("email"), optional::<Password>("password")])
+        .body::<ProfileChange>()
         .json(200, "changed", object([("success", exactly(true)), user()]))
         .goes("after a form, to /dashboard")
         .refuses([Error::EmailTaken]);
     let password_says = says("Change my password", Who::SignedIn)
         .without_room()
         .more("Ends all other sessions, and renews this one: the answer has its new credential, and copies of the former one are refused.")
-        .body([required::<Password>("current_password"), required::<Password>("new_password")])
+        .body::<NewPassword>()
         .json(200, "changed", credential::shape_of_renewed("Password changed"))
         .goes("after a form, to /dashboard")
         .sets_cookies()
         .refuses([Error::HttpsRequired, Error::RefusedByApplication(String::new())]);
     let delete_says = says("Delete my account", Who::SignedIn)
-        .body([required::<Password>("password")])
+        .body::<Deletion>()
         .json(200, "deleted", Done::shape("Account deleted"))
         .goes("after a form, to /login")
         .sets_cookies()
@@ -120,31 +120,41 @@ async fn show(State(app): State<App>, identity: Identity, reader: Reader) -> Res
     Ok(app.headers.json(json(&cached.user)))
 }
 
+asked! {
+    /// What changes of the profile.
+    struct ProfileChange {
+        name not empty: Option<DisplayName>,
+        email not empty: Option<Email>,
+        /// The current password, which a new address needs.
+        password: Option<Password>,
+    }
+}
+
 async fn change(
     State(app): State<App>,
     Confirmed { identity, .. }: Confirmed,
     client: Client,
-    mut input: Input,
+    Asked { body, sent }: Asked<ProfileChange>,
 ) -> Result<Response> {
-    let is_form = input.is_form;
     // Of the two forms of the page only one asks for the password.
-    let (form, notice) = match input.has("password") {
+    let (form, notice) = match sent.has("password") {
         true => ("email", EMAIL_CHANGED),
         false => ("name", NAME_CHANGED),
     };
-    let typed = context! { name => input.typed("name"), email => input.typed("email") };
-    match change_by(&app, &identity, &client, &mut input).await {
-        Ok(_) if is_form => Ok(go(&app, &notice.at("/dashboard"))),
-        Ok(user) => Ok(Json(json!({ "success": true, "user": user.shown() })).into_response()),
-        Err(error) if is_form => error.in_form_of((HOME, form), home(&app, &identity, typed).await),
-        Err(error) => Err(error),
-    }
+    form_or_json(&sent, change_by(&app, &identity, &client, body).await)
+        .json(|user| Json(json!({ "success": true, "user": user.shown() })))
+        .goes(|_| go(&app, &notice.at("/dashboard")))
+        .again(HOME, form, async || home(&app, &identity, sent.shown()).await)
+        .await
 }
 
-async fn change_by(app: &App, identity: &Identity, client: &Client, input: &mut Input) -> Result<User> {
-    let (name, email) = (input.where_sent::<DisplayName>("name"), input.where_sent::<Email>("email"));
-    let password = input.optional::<Password>("password");
-    input.check()?;
+async fn change_by(
+    app: &App,
+    identity: &Identity,
+    client: &Client,
+    change: Result<ProfileChange>,
+) -> Result<User> {
+    let ProfileChange { name, email, password } = change?;
     let (current, _) = app.users.find(identity.user).await?.ok_or(Refusal::SessionEnded)?;
     // A form may send both fields, changed or not.
     let email = email.filter(|email| *email != current.email);
@@ -161,35 +171,34 @@ async fn change_by(app: &App, identity: &Identity, client: &Client, input: &mut 
     app.accounts.change(identity.user, change, owner(identity, client, confirmed_by)).await
 }
 
+asked! {
+    /// A new password.
+    struct NewPassword {
+        current_password: Password,
+        new_password: Password,
+    }
+}
+
 async fn change_password(
     State(app): State<App>,
     Confirmed { identity, .. }: Confirmed,
     client: Client,
-    mut input: Input,
+    Asked { body, sent }: Asked<NewPassword>,
 ) -> Result<Response> {
-    let is_form = input.is_form;
-    match change_password_by(&app, &identity, &client, &mut input).await {
-        Ok((_, issued)) if is_form => {
-            Ok(credential::hand_out_and_go(&app, &issued, &PASSWORD_CHANGED.at("/dashboard")))
-        }
-        Ok((ended, issued)) => Ok(credential::hand_out_renewed(&app, &issued, "Password changed", ended)),
-        Err(error) if is_form => {
-            error.in_form_of((HOME, "password"), home(&app, &identity, nothing_typed()).await)
-        }
-        Err(error) => Err(error),
-    }
+    form_or_json(&sent, change_password_by(&app, &identity, &client, body).await)
+        .json(|(ended, issued)| credential::hand_out_renewed(&app, &issued, "Password changed", ended))
+        .goes(|(_, issued)| credential::hand_out_and_go(&app, &issued, &PASSWORD_CHANGED.at("/dashboard")))
+        .again(HOME, "password", async || home(&app, &identity, ProfileChange::blank()).await)
+        .await
 }
 
 async fn change_password_by(
     app: &App,
     identity: &Identity,
     client: &Client,
-    input: &mut Input,
+    passwords: Result<NewPassword>,
 ) -> Result<(u32, Issued)> {
-    let current = input.required::<Password>("current_password");
-    let new = input.required::<Password>("new_password");
-    input.check()?;
-    let (Some(current), Some(new)) = (current, new) else { return Err(input.refuse()) };
+    let NewPassword { current_password: current, new_password: new } = passwords?;
     let (user, stored) = app.passwords.confirm(identity.user, Arc::new(current), client).await?;
     check_new_password(&new, &user)?;
     let hash = app.hashing.hash(Arc::new(new), client.network()).await?;
@@ -203,40 +212,41 @@ async fn change_password_by(
     app.accounts.change_password(new, By::Owner(client.ip)).await
 }
 
+asked! {
+    /// The end of the account.
+    struct Deletion {
+        /// The current password.
+        password: Password,
+    }
+}
+
 async fn delete(
     State(app): State<App>,
     Confirmed { identity, .. }: Confirmed,
     client: Client,
-    mut input: Input,
+    Asked { body, sent }: Asked<Deletion>,
 ) -> Result<Response> {
-    let is_form = input.is_form;
-    match delete_by(&app, &identity, &client, &mut input).await {
-        Ok(()) if is_form => {
-            let said = go(&app, &ACCOUNT_DELETED.at("/login"));
-            Ok((app.cookies.clear_all(), said).into_response())
-        }
-        Ok(()) => Ok((app.cookies.clear_all(), done("Account deleted")).into_response()),
-        Err(error) if is_form => {
-            error.in_form_of((HOME, "delete"), home(&app, &identity, nothing_typed()).await)
-        }
-        Err(error) => Err(error),
-    }
+    let cleared = || app.cookies.clear_all();
+    form_or_json(&sent, delete_by(&app, &identity, &client, body).await)
+        .json(|()| (cleared(), done("Account deleted")))
+        .goes(|()| (cleared(), go(&app, &ACCOUNT_DELETED.at("/login"))))
+        .again(HOME, "delete", async || home(&app, &identity, ProfileChange::blank()).await)
+        .await
 }
 
-async fn delete_by(app: &App, identity: &Identity, client: &Client, input: &mut Input) -> Result<()> {
-    let password = input.required::<Password>("password");
-    input.check()?;
-    let Some(password) = password else { return Err(input.refuse()) };
+async fn delete_by(
+    app: &App,
+    identity: &Identity,
+    client: &Client,
+    deletion: Result<Deletion>,
+) -> Result<()> {
+    let password = deletion?.password;
     let (_, stored) = app.passwords.confirm(identity.user, Arc::new(password), client).await?;
     app.accounts.delete(identity.user, owner(identity, client, Some(stored))).await
 }
 
 fn owner(identity: &Identity, client: &Client, confirmed_by: Option<String>) -> Actor {
     Actor::Owner(Owner { user: identity.user, session: identity.session, ip: client.ip, confirmed_by })
-}
-
-fn nothing_typed() -> Value {
-    context! { name => "", email => "" }
 }
 
 #[cfg(test)]

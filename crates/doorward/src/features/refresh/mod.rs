@@ -17,13 +17,13 @@ use zeroize::Zeroizing;
 use crate::app::App;
 use crate::error::{Error, Result};
 use crate::sessions::{self, Issued};
-use crate::web::api::{Routes, Who, optional, says};
+use crate::web::api::{Routes, Who, says};
+use crate::web::body::{Asked, asked};
 use crate::web::client::Client;
 use crate::web::credential::{self, cookies, go_as};
 use crate::web::detour::{is_navigation, to_login, to_login_with_cookies};
 use crate::web::feature::Feature;
 use crate::web::front::Proved;
-use crate::web::input::Input;
 use crate::web::proof::{self, RefreshCookie};
 use crate::wire::device::Device;
 use crate::wire::query::Query;
@@ -37,7 +37,7 @@ fn routes() -> Routes {
     let refresh_says = says("Renew the credential", Who::RefreshToken)
         .without_room()
         .more("The refresh token comes in the body or in the cookie; its successor goes the same way.")
-        .body([optional::<String>("refresh_token")])
+        .body::<Refresh>()
         .json(200, "renewed", credential::shape(None))
         .query(
             "return_to",
@@ -62,17 +62,23 @@ fn routes() -> Routes {
     Routes::of("Signing in").get("/refresh", go_on, go_on_says).post("/refresh", refresh, refresh_says)
 }
 
+asked! {
+    /// The refresh token, if it isn't in a cookie.
+    struct Refresh {
+        refresh_token: Option<Zeroizing<String>>,
+    }
+}
+
 async fn refresh(
     State(app): State<App>,
     client: Client,
     (headers, query): (HeaderMap, Query),
-    mut input: Input,
+    Asked { body, sent }: Asked<Refresh>,
 ) -> Result<Response> {
-    if let Some(path) = query.text("return_to").and_then(path_of_ours).filter(|_| input.is_form) {
+    if let Some(path) = query.text("return_to").and_then(path_of_ours).filter(|_| sent.is_form) {
         return onward(&app, client, &headers, (path, StatusCode::TEMPORARY_REDIRECT)).await;
     }
-    let in_body = input.optional::<String>("refresh_token").map(Zeroizing::new);
-    input.check()?;
+    let in_body = body?.refresh_token;
     let in_cookie = match proof::refresh_token(&app, &headers).await? {
         RefreshCookie::One(token) => Some(token),
         RefreshCookie::None => None,
@@ -143,7 +149,7 @@ fn ambiguous(sessions: Vec<SessionId>) -> Response {
 async fn renew(app: &App, token: &str, client: Client) -> Result<Issued> {
     let from =
         sessions::From { ip: client.ip, user_agent: client.user_agent.clone(), device: Device::default() };
-    app.sessions.refresh(token, from, |mode| credential::check_mode(app, mode, (&client, false))).await
+    app.sessions.refresh(token, from, |mode| credential::check_mode(app, mode, &client, false)).await
 }
 
 #[cfg(test)]

@@ -20,7 +20,8 @@ use doorward_core::password::{self, Password};
 use doorward_core::role::RoleName;
 use doorward_core::{Mode, OpaqueSecret, UserId};
 use http::{HeaderMap, StatusCode};
-use minijinja::{Value, context};
+use minijinja::context;
+use zeroize::Zeroizing;
 
 use crate::accounts::{self, NewUser};
 use crate::acts::{Change, Done};
@@ -33,10 +34,11 @@ use crate::sessions::{self, Begun, Issued};
 use crate::settings::Registration;
 use crate::sign_ins::SignIn;
 use crate::users::{User, VouchedBy};
-use crate::web::api::{Routes, Who, optional, required, says};
+use crate::web::api::{Routes, Who, says};
+use crate::web::body::{Asked, Body, asked};
 use crate::web::client::Client;
 use crate::web::feature::Feature;
-use crate::web::input::Input;
+use crate::web::reply::form_or_json;
 use crate::web::{credential, proof};
 use crate::wire::query::Query;
 use crate::wire::reader::Reader;
@@ -55,18 +57,9 @@ fn routes() -> Routes {
         .page(200, "the form")
         .goes("whoever is signed in, to `return_to` or /dashboard")
         .refuses([Error::LinkInvalid]);
-    let fields = [
-        required::<DisplayName>("name"),
-        required::<Email>("email"),
-        required::<Password>("password"),
-        optional::<Mode>("mode"),
-        optional::<OpaqueSecret>("invite"),
-        optional::<String>("device"),
-        optional::<String>("return_to").in_forms(),
-    ];
     let register_says = says("Make an account, and sign in", Who::Anybody)
         .more("Passwords have 8 characters or more, and are none of the most common ones, nor the name or address.")
-        .body(fields)
+        .body::<Registering>()
         .json(201, "made, and signed in", credential::shape(Some("Registered")))
         .goes("after a form, to `return_to` or /dashboard")
         .sets_cookies()
@@ -78,13 +71,31 @@ fn routes() -> Routes {
 
 const CLOSED: Message = Message::new("registration-closed");
 
-/// What somebody who registers says.
-struct Registering {
-    name: DisplayName,
-    email: Email,
-    password: Arc<Password>,
-    mode: Mode,
-    invite: Option<OpaqueSecret>,
+asked! {
+    /// What somebody who registers says.
+    struct Registering {
+        name: DisplayName,
+        email: Email,
+        password: Password,
+        /// How the client holds the credential.
+        mode: Option<Mode>,
+        /// The secret of an invitation.
+        invite: Option<OpaqueSecret>,
+        /// The device that a former sign-in in bearer mode handed out.
+        device: Option<Zeroizing<String>>,
+        /// Where to go on to.
+        return_to in forms: Option<String>,
+    }
+    check(input) {
+        let judged = match (&name, &email, &password) {
+            (Some(name), Some(email), Some(password)) => password::check_policy(password, name, email),
+            (_, _, Some(password)) => password::check_alone(password),
+            _ => Ok(()),
+        };
+        if let Err(problem) = judged {
+            input.blame("password", problem);
+        }
+    }
 }
 
 async fn form(State(app): State<App>, reader: Reader, headers: HeaderMap, query: Query) -> Result<Response> {
@@ -102,79 +113,53 @@ async fn form(State(app): State<App>, reader: Reader, headers: HeaderMap, query:
     if is_read && links::find_invitation(&app.store, roles, &secret, app.now()).await?.is_none() {
         return Err(Error::LinkInvalid);
     }
-    Ok(app.pages.show("register.html", StatusCode::OK, shown(["", "", invite], back)))
-}
-
-fn shown([name, email, invite]: [&str; 3], back: Option<&str>) -> Value {
-    context! { name, email, invite, return_to => back.unwrap_or_default() }
+    let context = context! { invite, return_to => back.unwrap_or_default(), ..Registering::blank() };
+    Ok(app.pages.show("register.html", StatusCode::OK, context))
 }
 
 async fn register(
     State(app): State<App>,
     client: Client,
     headers: HeaderMap,
-    mut input: Input,
+    Asked { body, sent }: Asked<Registering>,
 ) -> Result<Response> {
-    let (is_form, typed) = (input.is_form, ["name", "email", "invite"].map(|field| input.typed(field)));
-    let back = input.typed("return_to");
-    let back = return_to(&app.settings, &back);
-    let ip = client.ip;
-    match read_and_make(&app, &mut input, client, &headers).await {
-        Ok((_, issued)) if is_form => {
-            let line = Extension(SignIn::done(ip, &issued));
-            let answer = credential::hand_out_and_go(&app, &issued, back.unwrap_or("/dashboard"));
-            Ok((line, answer).into_response())
-        }
-        Ok((user, issued)) => {
+    let (back, ip) = (return_to(&app.settings, sent.typed("return_to")), client.ip);
+    let made = check_and_make(&app, body, client, &headers, sent.is_form).await;
+    let line = made.as_ref().ok().map(|(_, issued)| Extension(SignIn::done(ip, issued)));
+    let answer = form_or_json(&sent, made)
+        .json(|(user, issued)| {
             let message = (StatusCode::CREATED, Some("Registered"));
             let answer = credential::hand_out(&app, &issued, message, Some(user.shown()));
-            let line = Extension(SignIn::done(ip, &issued));
-            Ok((line, credential::leftovers(&app, &issued, &headers), answer).into_response())
-        }
-        Err(error) if is_form => {
-            Ok(error.in_form("register.html", "register", shown(typed.each_ref().map(String::as_str), back)))
-        }
-        Err(error) => Err(error),
-    }
+            (credential::leftovers(&app, &issued, &headers), answer)
+        })
+        .goes(|(_, issued)| credential::hand_out_and_go(&app, &issued, back.unwrap_or("/dashboard")))
+        .again("register.html", "register", async || {
+            Ok(context! { return_to => back.unwrap_or_default(), ..sent.shown() })
+        });
+    Ok((line, answer.await?).into_response())
 }
 
-async fn read_and_make(
+async fn check_and_make(
     app: &App,
-    input: &mut Input,
-    mut client: Client,
+    new: Result<Registering>,
+    client: Client,
     headers: &HeaderMap,
+    is_form: bool,
 ) -> Result<(User, Issued)> {
-    client.read_device(input);
-    let registering = read(app, input)?;
-    credential::check_mode(app, registering.mode, (&client, input.is_form))?;
-    make(app, registering, client, headers).await
-}
-
-fn read(app: &App, input: &mut Input) -> Result<Registering> {
-    let (name, email) = (input.required::<DisplayName>("name"), input.required::<Email>("email"));
-    let password = input.required::<Password>("password");
-    let default = if input.is_form { app.settings.mode_form } else { app.settings.mode_json };
-    let mode = input.optional("mode").unwrap_or(default);
-    let invite = input.optional("invite");
-    // Only a form goes anywhere afterwards, but a field that is no text is wrong for all.
-    let _ = input.optional::<String>("return_to");
-    let judged = match (&name, &email, &password) {
-        (Some(name), Some(email), Some(password)) => password::check_policy(password, name, email),
-        (_, _, Some(password)) => password::check_alone(password),
-        _ => Ok(()),
-    };
-    if let Err(problem) = judged {
-        input.blame("password", problem);
-    }
-    input.check()?;
-    let (Some(name), Some(email), Some(password)) = (name, email, password) else {
-        return Err(input.refuse());
-    };
-    Ok(Registering { name, email, password: Arc::new(password), mode, invite })
+    let mut new = new?;
+    let mode = credential::mode(app, new.mode, &client, is_form)?;
+    let client = client.with_device(new.device.take());
+    make(app, new, mode, client, headers).await
 }
 
 /// Makes the account and its first session, both or neither.
-async fn make(app: &App, new: Registering, client: Client, headers: &HeaderMap) -> Result<(User, Issued)> {
+async fn make(
+    app: &App,
+    new: Registering,
+    mode: Mode,
+    client: Client,
+    headers: &HeaderMap,
+) -> Result<(User, Issued)> {
     let invited = new.invite.is_some();
     match app.settings.registration {
         Registration::Open => {}
@@ -191,11 +176,11 @@ async fn make(app: &App, new: Registering, client: Client, headers: &HeaderMap) 
         email: new.email.clone(),
         email_vouched_by: None,
         role: RoleName::USER,
-        mode: new.mode,
+        mode,
         ip: client.ip,
     };
     app.hooks.may_register(&who).await?;
-    let password_hash = Some(app.hashing.hash(new.password, client.network()).await?);
+    let password_hash = Some(app.hashing.hash(Arc::new(new.password), client.network()).await?);
     let replaced = proof::by_cookies(app, headers).await?;
     let from = sessions::From { ip: client.ip, user_agent: client.user_agent, device: client.device };
     let beginning = app.sessions.prepare((who.user, who.mode), from, replaced, Action::Register).await?;

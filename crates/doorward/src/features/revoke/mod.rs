@@ -10,10 +10,10 @@ use crate::app::App;
 use crate::audit::{Action, By};
 use crate::error::Result;
 use crate::revocations::EndReason;
-use crate::web::api::{Routes, Who, optional, required, says};
+use crate::web::api::{Routes, Who, says};
+use crate::web::body::{Asked, asked};
 use crate::web::client::Client;
 use crate::web::feature::Feature;
-use crate::web::input::Input;
 use crate::web::proof;
 use crate::web::registered::Registered;
 use crate::wire::done::{Done, done};
@@ -28,21 +28,26 @@ fn routes() -> Routes {
         .without_room()
         .in_oauths_form()
         .more("RFC 7009. Ends the session behind the token, and says the same where there is none.")
-        .body([required::<String>("token"), optional::<String>("token_type_hint")])
+        .body::<Revoke>()
         .json(200, "it opens nothing any more", Done::shape("Revoked"));
     Routes::of("For other programs").post("/revoke", revoke, revoke_says)
+}
+
+asked! {
+    /// As RFC 7009 has it.
+    struct Revoke {
+        token: Zeroizing<String>,
+        token_type_hint: Option<String>,
+    }
 }
 
 async fn revoke(
     State(app): State<App>,
     Registered(by): Registered,
     client: Client,
-    mut input: Input,
+    Asked { body, .. }: Asked<Revoke>,
 ) -> Result<Done> {
-    let Some(token) = input.required::<String>("token").map(Zeroizing::new) else {
-        return Err(input.refuse());
-    };
-    let sessions = proof::by_text(&app, &token).await?;
+    let sessions = proof::by_text(&app, &body?.token).await?;
     app.sessions.end(sessions, EndReason::Revoked, TOKEN_REVOKED, By::Client(by, client.ip)).await?;
     Ok(done("Revoked"))
 }

@@ -5,8 +5,9 @@ use std::collections::BTreeMap;
 use http::Method;
 use serde_json::{Map, Value, json};
 
-use super::{Answers, BodyField, Operation, Who, status};
+use super::{Answers, Operation, Who, status};
 use crate::settings::Settings;
+use crate::web::body::BodyField;
 use crate::wire::cookies::CookieJar;
 use crate::wire::oauth;
 use crate::wire::problem::Problem;
@@ -103,7 +104,7 @@ impl Writer<'_> {
         if !parameters.is_empty() {
             put(&mut written, &["parameters"], json!(parameters));
         }
-        if let Some(fields) = &says.body {
+        if let Some(fields) = says.body {
             let body = json!({
                 "required": fields.iter().any(|field| field.required),
                 "content": {
@@ -257,11 +258,7 @@ fn body(fields: &[BodyField], form: bool) -> Value {
 
 fn schema(fields: &[BodyField], form: bool) -> Value {
     let known = fields.iter().filter(|field| form || !field.only_forms);
-    let shape = |field: &BodyField| match field.required {
-        true => field.shape.clone(),
-        false => crate::wire::shape::or_null(field.shape.clone()),
-    };
-    let mut schema = object(known.map(|field| (field.name, shape(field))));
+    let mut schema = object(known.map(|field| (field.name, field.schema())));
     let needed: Vec<_> = fields.iter().filter(|field| field.required).map(|field| field.name).collect();
     put(&mut schema, &["required"], json!(needed));
     schema

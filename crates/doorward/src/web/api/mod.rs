@@ -17,12 +17,11 @@ use doorward_core::message::Message;
 use http::{Method, StatusCode};
 use serde_json::{Value, json};
 
+use super::body::{Body, BodyField};
 use super::flash::MEANING;
-use super::input::Field;
 use crate::app::App;
 use crate::error::{Cause, Error};
 use crate::settings::{InvalidTokenStatus, Settings};
-use crate::wire::shape::Shape;
 
 pub(crate) use document::document;
 
@@ -227,7 +226,7 @@ pub(crate) struct Says {
     text: &'static str,
     pub(crate) who: Who,
     query: Vec<Parameter>,
-    body: Option<Vec<BodyField>>,
+    body: Option<&'static [BodyField]>,
     /// Whether a body that can't be read is refused, and not passed over.
     reads_strictly: bool,
     answers: Vec<Answers>,
@@ -245,14 +244,6 @@ struct Parameter {
     name: &'static str,
     shape: Value,
     text: &'static str,
-}
-
-#[derive(Debug, Clone)]
-pub(crate) struct BodyField {
-    name: &'static str,
-    shape: Value,
-    required: bool,
-    only_forms: bool,
 }
 
 #[derive(Debug, Clone)]
@@ -282,23 +273,6 @@ pub(crate) fn says(summary: &'static str, who: Who) -> Says {
     }
 }
 
-/// A field of the body that must be there.
-pub(crate) fn required<T: Field + Shape>(name: &'static str) -> BodyField {
-    BodyField { name, shape: T::shape(), required: true, only_forms: false }
-}
-
-/// A field of the body that may be missing or null.
-pub(crate) fn optional<T: Shape>(name: &'static str) -> BodyField {
-    BodyField { name, shape: T::shape(), required: false, only_forms: false }
-}
-
-impl BodyField {
-    /// It means something in a form only.
-    pub(crate) fn in_forms(self) -> Self {
-        Self { only_forms: true, ..self }
-    }
-}
-
 /// What is said, for a page.
 impl Says {
     pub(crate) fn summary(&self) -> &'static str {
@@ -314,9 +288,9 @@ impl Says {
         self.query.iter().map(|one| (one.name, one.text))
     }
 
-    /// Fields of the body: the name, whether it must be there, and its shape.
-    pub(crate) fn fields(&self) -> impl Iterator<Item = (&'static str, bool, &Value)> {
-        self.body.iter().flatten().map(|field| (field.name, field.required, &field.shape))
+    /// Fields of the body.
+    pub(crate) fn fields(&self) -> &'static [BodyField] {
+        self.body.unwrap_or_default()
     }
 
     /// Statuses of success, each with its meaning.
@@ -332,7 +306,7 @@ impl Says {
 
     /// A JSON body that is good.
     pub(crate) fn body_example(&self) -> Option<Value> {
-        self.body.as_deref().map(document::example_of)
+        self.body.map(document::example_of)
     }
 }
 
@@ -363,9 +337,9 @@ impl Says {
         self
     }
 
-    /// It reads these fields from a JSON body or a form.
-    pub(crate) fn body<const N: usize>(self, fields: [BodyField; N]) -> Self {
-        Self { body: Some(fields.into()), ..self }
+    /// It reads this from JSON or a form.
+    pub(crate) fn body<B: Body>(self) -> Self {
+        Self { body: Some(B::FIELDS), ..self }
     }
 
     /// A body that can't be read is to it as if there were none.

@@ -29,7 +29,7 @@ use crate::error::{Cause, Error, Result};
 use crate::posts::{Ended, Hash, Known, Outcome, answering};
 use crate::sessions::{self, Repeat};
 use crate::sign_ins::SignIn;
-use crate::web::input::read_body;
+use crate::web::body::read_body;
 use crate::web::{credential, proof};
 use crate::wire::client::Client;
 use crate::wire::page::{ACCOUNT, Again, FORM_KEY};

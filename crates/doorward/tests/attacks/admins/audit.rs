@@ -168,7 +168,7 @@ async fn at_the_machine(site: &Site, case: &str, (id, ada): (&str, &Visitor)) {
             admin_users::reset_link(app, id, Actor::CommandLine).await.unwrap();
         }
         "invitation_made by command_line" => {
-            admin_users::invite(app, (None, RoleName::USER), Actor::CommandLine).await.unwrap();
+            admin_users::invite(app, None, RoleName::USER, Actor::CommandLine).await.unwrap();
         }
         "key_rotated by command_line" => {
             app.keys.replace(Algorithm::Es256, app.now()).await.unwrap();

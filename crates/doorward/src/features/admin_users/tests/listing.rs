@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use super::site_with_ada;
 use crate::accounts::Actor;
-use crate::features::admin_users;
+use crate::features::admin_users::{self, CreateUser};
 use crate::testing::{Site, Visitor};
 
 /// Follows `next` to the end; gives the pages' lengths and what stood on them, by id.
@@ -31,12 +31,13 @@ async fn site_with_250() -> (Site, Visitor) {
     let site = Site::new().await;
     let admin = site.admin("root").await;
     for n in 0..250 {
-        let who = (
-            DisplayName::parse(&format!("Number {n:03}")).unwrap(),
-            Email::parse(&format!("n{n:03}@example.org")).unwrap(),
-            RoleName::USER,
-        );
-        admin_users::create(&site.app, who, None, Actor::CommandLine).await.unwrap();
+        let new = CreateUser {
+            name: DisplayName::parse(&format!("Number {n:03}")).unwrap(),
+            email: Email::parse(&format!("n{n:03}@example.org")).unwrap(),
+            role: RoleName::USER,
+            password: None,
+        };
+        admin_users::create(&site.app, new, Actor::CommandLine).await.unwrap();
         site.clock.advance(Duration::from_millis(1));
     }
     (site, admin)
