@@ -9,7 +9,9 @@ use doorward_core::{Mode, OpaqueSecret, Refusal, Secret, Timestamp};
 
 #[cfg(feature = "remote")]
 use crate::remote::{self, WhenStale};
-use crate::{BuildError, CookieNames, Guard, Identity, Lookup, LookupFuture, Verifier, Verifying, clock};
+use crate::{
+    BuildError, CookieNames, Guard, Identity, Lookup, LookupFuture, VerificationKeys, Verifier, clock,
+};
 
 /// The default for the longest life of a token: above it, a Doorward server warns.
 const MAX_TTL: Duration = Duration::from_secs(86_400);
@@ -126,7 +128,7 @@ impl Builder {
             max_ttl: self.max_ttl.unwrap_or(MAX_TTL),
         };
         let known = given.is_some();
-        let verifying = Verifying { current: given.unwrap_or_default(), ..Default::default() };
+        let verifying = VerificationKeys { current: given.unwrap_or_default(), ..Default::default() };
         let verifier = Arc::new(Verifier::new(verifying, expected, set));
         let lookup = self.lookup(&verifier, known).await?;
         let cookies = self.cookies.unwrap_or_default();

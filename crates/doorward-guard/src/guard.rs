@@ -98,7 +98,7 @@ impl Guard {
     pub async fn check(&self, headers: &HeaderMap) -> Result<Identity, Refusal> {
         let now = (self.0.now)();
         match self.look(headers, now) {
-            Told::Verdict(verdict) => verdict,
+            MemoryAnswer::Verdict(verdict) => verdict,
             // Boxed, so that the usual path reserves no room for it.
             open => Box::pin(self.ask(open, now)).await,
         }
@@ -108,7 +108,7 @@ impl Guard {
     /// can't tell and [`Guard::check`] would ask elsewhere.
     pub fn check_in_memory(&self, headers: &HeaderMap) -> Option<Result<Identity, Refusal>> {
         match self.look(headers, (self.0.now)()) {
-            Told::Verdict(verdict) => Some(verdict),
+            MemoryAnswer::Verdict(verdict) => Some(verdict),
             _ => None,
         }
     }
@@ -135,17 +135,17 @@ impl Guard {
         &self.0.cookies
     }
 
-    fn look<'a>(&self, headers: &'a HeaderMap, now: Timestamp) -> Told<'a> {
+    fn look<'a>(&self, headers: &'a HeaderMap, now: Timestamp) -> MemoryAnswer<'a> {
         match credentials(headers, &self.0.cookies) {
             Ok(Credentials::One(one)) => self.look_at(one, now),
             Ok(Credentials::Several(all)) => {
                 settled(all.into_iter().map(|one| self.look_at(one, now)).collect())
             }
-            Err(refusal) => Told::Verdict(Err(refusal)),
+            Err(refusal) => MemoryAnswer::Verdict(Err(refusal)),
         }
     }
 
-    fn look_at<'a>(&self, one: Credential<'a>, now: Timestamp) -> Told<'a> {
+    fn look_at<'a>(&self, one: Credential<'a>, now: Timestamp) -> MemoryAnswer<'a> {
         let (token, mode) = match one {
             Credential::BearerToken(token) => (token, Mode::Bearer),
             Credential::CookieToken(token) => (token, Mode::Cookie),
@@ -153,8 +153,8 @@ impl Guard {
         };
         match self.0.verifier.verify(token, now) {
             Ok(verified) => self.standing(verified, mode),
-            Err(Refusal::TokenInvalid) if self.may_be_of_a_newer_key(token) => Told::Key(token, mode),
-            Err(refusal) => Told::Verdict(Err(refusal)),
+            Err(Refusal::TokenInvalid) if self.may_be_of_a_newer_key(token) => MemoryAnswer::Key(token, mode),
+            Err(refusal) => MemoryAnswer::Verdict(Err(refusal)),
         }
     }
 
@@ -166,7 +166,7 @@ impl Guard {
         let mut live: Vec<_> = all
             .into_iter()
             .filter_map(|one| match self.look_at(one, now) {
-                Told::Verdict(Ok(identity)) => Some(identity.session),
+                MemoryAnswer::Verdict(Ok(identity)) => Some(identity.session),
                 _ => None,
             })
             .collect();
@@ -186,56 +186,58 @@ impl Guard {
         self.0.lookup.fetches_keys() && self.0.verifier.lacks_the_key_of(token)
     }
 
-    fn look_up(&self, secret: &str, now: Timestamp) -> Told<'static> {
+    fn look_up(&self, secret: &str, now: Timestamp) -> MemoryAnswer<'static> {
         let Some(secret) = OpaqueSecret::parse(secret) else {
-            return Told::Verdict(Err(Refusal::TokenInvalid));
+            return MemoryAnswer::Verdict(Err(Refusal::TokenInvalid));
         };
         let known = self.0.lookup.session_in_memory(&secret.hash(), now);
-        known.map_or(Told::Secret(secret), Told::Verdict)
+        known.map_or(MemoryAnswer::Secret(secret), MemoryAnswer::Verdict)
     }
 
-    fn standing(&self, token: AccessToken, mode: Mode) -> Told<'static> {
+    fn standing(&self, token: AccessToken, mode: Mode) -> MemoryAnswer<'static> {
         match self.0.verifier.revocations.check(token.user, token.session, token.version) {
-            Standing::Good => Told::Verdict(Ok(Identity::of_token(token, mode))),
-            Standing::Ended => Told::Verdict(Err(Refusal::SessionEnded)),
-            Standing::Stale => Told::Verdict(Err(Refusal::TokenStale)),
-            Standing::Unknown => Told::Token(token, mode),
+            Standing::Good => MemoryAnswer::Verdict(Ok(Identity::of_token(token, mode))),
+            Standing::Ended => MemoryAnswer::Verdict(Err(Refusal::SessionEnded)),
+            Standing::Stale => MemoryAnswer::Verdict(Err(Refusal::TokenStale)),
+            Standing::Unknown => MemoryAnswer::Token(token, mode),
         }
     }
 
-    async fn ask(&self, mut open: Told<'_>, now: Timestamp) -> Result<Identity, Refusal> {
-        if let Told::Key(token, mode) = open
+    async fn ask(&self, mut open: MemoryAnswer<'_>, now: Timestamp) -> Result<Identity, Refusal> {
+        if let MemoryAnswer::Key(token, mode) = open
             && self.0.lookup.newer_keys().await?
         {
             open = self.standing(self.0.verifier.verify(token, now)?, mode);
         }
         match open {
-            Told::Verdict(verdict) => verdict,
-            Told::Secret(secret) => self.0.lookup.session(&secret, now).await,
-            Told::Key(..) => Err(Refusal::TokenInvalid),
-            Told::Token(token, mode) => self.0.lookup.token(token, mode, now).await,
-            Told::Several(all) => self.ask_about(all, now).await,
+            MemoryAnswer::Verdict(verdict) => verdict,
+            MemoryAnswer::Secret(secret) => self.0.lookup.session(&secret, now).await,
+            MemoryAnswer::Key(..) => Err(Refusal::TokenInvalid),
+            MemoryAnswer::Token(token, mode) => self.0.lookup.token(token, mode, now).await,
+            MemoryAnswer::Several(all) => self.ask_about(all, now).await,
         }
     }
 
     /// Resolves what several cookies left open: one request for new keys, one for all secrets, and one for all tokens.
-    async fn ask_about(&self, mut all: Vec<Told<'_>>, now: Timestamp) -> Result<Identity, Refusal> {
-        if all.iter().any(|one| matches!(one, Told::Key(..))) && self.0.lookup.newer_keys().await? {
+    async fn ask_about(&self, mut all: Vec<MemoryAnswer<'_>>, now: Timestamp) -> Result<Identity, Refusal> {
+        if all.iter().any(|one| matches!(one, MemoryAnswer::Key(..))) && self.0.lookup.newer_keys().await? {
             for one in &mut all {
-                if let Told::Key(token, mode) = *one {
+                if let MemoryAnswer::Key(token, mode) = *one {
                     let verified = self.0.verifier.verify(token, now);
-                    *one = verified
-                        .map_or_else(|refusal| Told::Verdict(Err(refusal)), |it| self.standing(it, mode));
+                    *one = verified.map_or_else(
+                        |refusal| MemoryAnswer::Verdict(Err(refusal)),
+                        |it| self.standing(it, mode),
+                    );
                 }
             }
         }
         let (mut verdicts, mut secrets, mut tokens) = (Vec::new(), Vec::new(), Vec::new());
         for one in all {
             match one {
-                Told::Verdict(verdict) => verdicts.push(verdict),
-                Told::Secret(secret) => secrets.push(secret),
-                Told::Token(token, _) => tokens.push(token),
-                Told::Key(..) | Told::Several(_) => verdicts.push(Err(Refusal::TokenInvalid)),
+                MemoryAnswer::Verdict(verdict) => verdicts.push(verdict),
+                MemoryAnswer::Secret(secret) => secrets.push(secret),
+                MemoryAnswer::Token(token, _) => tokens.push(token),
+                MemoryAnswer::Key(..) | MemoryAnswer::Several(_) => verdicts.push(Err(Refusal::TokenInvalid)),
             }
         }
         if !secrets.is_empty() {
@@ -250,7 +252,7 @@ impl Guard {
 }
 
 /// What memory tells of a credential: the verdict, or what is left to ask.
-enum Told<'a> {
+enum MemoryAnswer<'a> {
     Verdict(Result<Identity, Refusal>),
     /// An unknown session secret.
     Secret(OpaqueSecret),
@@ -259,17 +261,17 @@ enum Told<'a> {
     /// A verified token, while revocations may be missing.
     Token(AccessToken, Mode),
     /// Several cookies, some of them still open.
-    Several(Vec<Told<'a>>),
+    Several(Vec<MemoryAnswer<'a>>),
 }
 
-fn settled(all: Vec<Told<'_>>) -> Told<'_> {
-    let verdict = |one: &Told<'_>| match one {
-        Told::Verdict(verdict) => Some(*verdict),
+fn settled(all: Vec<MemoryAnswer<'_>>) -> MemoryAnswer<'_> {
+    let verdict = |one: &MemoryAnswer<'_>| match one {
+        MemoryAnswer::Verdict(verdict) => Some(*verdict),
         _ => None,
     };
     match all.iter().map(verdict).collect::<Option<Vec<_>>>() {
-        Some(verdicts) => Told::Verdict(the_one(verdicts)),
-        None => Told::Several(all),
+        Some(verdicts) => MemoryAnswer::Verdict(the_one(verdicts)),
+        None => MemoryAnswer::Several(all),
     }
 }
 

@@ -39,4 +39,4 @@ pub use layer::{GuardLayer, Guarded};
 #[cfg(feature = "remote")]
 pub use remote::WhenStale;
 pub use requirement::{Admin, Needs, Requirement};
-pub use verifier::{Verifier, Verifying};
+pub use verifier::{VerificationKeys, Verifier};

@@ -24,7 +24,7 @@ pub struct Verifier {
 
 /// The keys that verify.
 #[derive(Debug, Clone, Default)]
-pub struct Verifying {
+pub struct VerificationKeys {
     /// The keys of live tokens.
     pub current: KeySet,
     /// Retired keys. They verify nothing but a logout, so that an old cookie can still end its session.
@@ -39,14 +39,14 @@ struct Keys {
 }
 
 impl Keys {
-    fn new(Verifying { current: set, removed }: Verifying) -> Arc<Self> {
+    fn new(VerificationKeys { current: set, removed }: VerificationKeys) -> Arc<Self> {
         Arc::new(Self { set, removed, memo: Cache::new(MEMO) })
     }
 }
 
 impl Verifier {
     /// A verifier for tokens of this issuer and audience.
-    pub fn new(keys: Verifying, expected: Expected, revocations: Arc<RevocationSet>) -> Self {
+    pub fn new(keys: VerificationKeys, expected: Expected, revocations: Arc<RevocationSet>) -> Self {
         Self { keys: ArcSwap::new(Keys::new(keys)), expected, revocations }
     }
 
@@ -93,7 +93,7 @@ impl Verifier {
     }
 
     /// Replaces the keys, and forgets the tokens verified with the old ones.
-    pub fn replace_keys(&self, keys: Verifying) {
+    pub fn replace_keys(&self, keys: VerificationKeys) {
         self.keys.store(Keys::new(keys));
     }
 

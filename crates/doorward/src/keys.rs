@@ -9,7 +9,7 @@ use doorward_core::token::{
     self, Algorithm, AppClaims, Claims, Expected, KeyLife, KeySet, KeyState, SigningKey, VerifyingKey,
 };
 use doorward_core::{RootSecret, Secret, Timestamp};
-use doorward_guard::{Verifier, Verifying};
+use doorward_guard::{VerificationKeys, Verifier};
 use serde::Serialize;
 
 use crate::acts::{Act, Acts, Base, Change, Done};
@@ -121,7 +121,7 @@ impl Keys {
             }
         };
         let current = KeySet::new(vec![in_force.signing.verifying_key()]).map_err(refused)?;
-        let set = Verifying { current, ..Verifying::default() };
+        let set = VerificationKeys { current, ..VerificationKeys::default() };
         let verifier = Arc::new(Verifier::new(set, expected, revocations));
         let in_force = ArcSwap::new(Arc::new(in_force));
         let keys = Self { store, acts, root, shared: shared.is_some(), in_force, verifier };
@@ -257,7 +257,7 @@ impl Keys {
 
 impl InForce {
     /// The keys in force at `now`: the newest active key signs, and the next one is published already.
-    fn at(keys: &[Stored], now: Timestamp) -> Result<(Self, Verifying), StoreError> {
+    fn at(keys: &[Stored], now: Timestamp) -> Result<(Self, VerificationKeys), StoreError> {
         let turns = keys.iter().flat_map(|stored| stored.life.turns());
         let until = turns.filter(|at| *at > now).min();
         // A clock may have been set back to before the first key's start, for example if it was ahead when the key was
@@ -276,7 +276,7 @@ impl InForce {
         let removed = keys.iter().rev();
         let removed = removed.filter(|stored| is(stored, KeyState::Removed) && !stored.life.is_compromised());
         let removed = removed.take(MOST).map(|stored| stored.key.verifying_key()).collect();
-        let verifying = Verifying { current, removed: KeySet::new(removed).map_err(refused)? };
+        let verifying = VerificationKeys { current, removed: KeySet::new(removed).map_err(refused)? };
         let signing = keys.iter().rfind(|stored| is(stored, KeyState::Active));
         let signing = signing.ok_or_else(|| StoreError::Refused("no signing key is active".into()))?;
         let signing = signing.key.clone();

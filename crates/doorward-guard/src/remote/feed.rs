@@ -17,7 +17,7 @@ use tokio::time::{sleep, timeout};
 use super::Shared;
 use super::http::{Failure, finished};
 use super::seldom::seldom;
-use super::sse::{Event, Reader};
+use super::sse::{Event, EventParser};
 
 const UNREADABLE: Failure = Failure::Unreadable("an event of the feed can't be read");
 /// The server sends a heartbeat every 5 s; after this long without a byte the connection counts as lost.
@@ -42,7 +42,7 @@ impl Snapshot {
 /// A connection to the feed.
 pub(super) struct Feed {
     body: Incoming,
-    reader: Reader,
+    parser: EventParser,
     snapshot: Option<Snapshot>,
 }
 
@@ -61,7 +61,7 @@ impl Feed {
         if !kind.starts_with(b"text/event-stream") {
             return Err(Failure::Unreadable("its feed is no stream of events"));
         }
-        Ok(Self { body: response.into_body(), reader: Reader::default(), snapshot })
+        Ok(Self { body: response.into_body(), parser: EventParser::default(), snapshot })
     }
 
     /// Reads until the guard knows everything that the server knows.
@@ -77,7 +77,7 @@ impl Feed {
             .map_err(|_| Failure::Unreadable("the feed fell silent"))?;
         let frame = frame.ok_or(Failure::Unreadable("the feed ended"))??;
         let bytes = frame.into_data().unwrap_or_default();
-        let events = self.reader.read(&bytes).map_err(|_| Failure::Unreadable("the feed can't be read"))?;
+        let events = self.parser.read(&bytes).map_err(|_| Failure::Unreadable("the feed can't be read"))?;
         let mut current = false;
         for event in events {
             current |= self.take(event, shared)?;

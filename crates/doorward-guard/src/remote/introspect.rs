@@ -27,7 +27,7 @@ const ANSWERS: usize = 10_000;
 const QUESTIONS: usize = 32;
 
 /// What the server said about secrets, by their hashes.
-pub(super) struct Answers {
+pub(super) struct IntrospectionCache {
     known: Cache<[u8; 32], Answer>,
     /// The last answer about each secret of a live session, until there is a newer one.
     good: Cache<[u8; 32], Answer>,
@@ -63,7 +63,7 @@ struct Several<'a> {
 
 const UNREADABLE: Failure = Failure::Unreadable("its answer about a session can't be read");
 
-impl Default for Answers {
+impl Default for IntrospectionCache {
     fn default() -> Self {
         Self { known: Cache::new(ANSWERS), good: Cache::new(ANSWERS), questions: Semaphore::new(QUESTIONS) }
     }

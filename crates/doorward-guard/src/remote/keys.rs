@@ -14,7 +14,7 @@ use tokio::time::{Instant, sleep, timeout};
 use super::Shared;
 use super::http::{Failure, REQUEST_TIMEOUT, finished};
 use super::seldom::seldom;
-use crate::Verifying;
+use crate::VerificationKeys;
 use crate::clock::steady;
 
 /// The least time between two requests for unknown keys.
@@ -26,7 +26,7 @@ const MOST: Duration = Duration::from_secs(3_600);
 
 /// The last request for an unknown key, and whether it was answered. Locked during a request.
 #[derive(Default)]
-pub(super) struct Asked(Mutex<Option<(Instant, bool)>>);
+pub(super) struct LastFetch(Mutex<Option<(Instant, bool)>>);
 
 impl Shared {
     /// Gets the keys for a token that names an unknown one; returns whether they may be newer than before.
@@ -34,7 +34,7 @@ impl Shared {
     /// Waits for one answer at most. A failed fetch in the cool-down is our own failure, not the token's.
     pub(super) async fn newer_keys(&self) -> Result<bool, Refusal> {
         let since = steady();
-        let locked = timeout(REQUEST_TIMEOUT, self.asked.0.lock()).await;
+        let locked = timeout(REQUEST_TIMEOUT, self.last_fetch.0.lock()).await;
         let mut asked = locked.map_err(|_| Refusal::Unavailable)?;
         let good = match *asked {
             // Another request was answered while this one waited.
@@ -69,7 +69,7 @@ impl Shared {
             seldom!("the server's keys can't be used", error);
             Failure::Unreadable("its keys are no JWK set of ours")
         })?;
-        self.verifier.replace_keys(Verifying { current, ..Default::default() });
+        self.verifier.replace_keys(VerificationKeys { current, ..Default::default() });
         Ok(kept_for(&head.headers))
     }
 }

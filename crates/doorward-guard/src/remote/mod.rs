@@ -22,8 +22,8 @@ use tokio::time::{Instant, interval};
 
 use self::feed::Feed;
 use self::http::{Failure, Server};
-use self::introspect::Answers;
-use self::keys::Asked;
+use self::introspect::IntrospectionCache;
+use self::keys::LastFetch;
 use crate::clock::{self, steady};
 use crate::{BuildError, Health, Identity, Lookup, LookupFuture, Verifier};
 
@@ -111,8 +111,8 @@ struct Shared {
     follows: bool,
     /// Whether keys come from the server.
     fetches_keys: bool,
-    asked: Asked,
-    answers: Answers,
+    last_fetch: LastFetch,
+    answers: IntrospectionCache,
     /// The position in the feed; `None` to start over.
     position: ArcSwapOption<String>,
     /// The server's name for its current keys.
@@ -156,8 +156,8 @@ pub(crate) async fn open(
         follows,
         fetches_keys: !has_keys,
         verifier,
-        asked: Asked::default(),
-        answers: Answers::default(),
+        last_fetch: LastFetch::default(),
+        answers: IntrospectionCache::default(),
         position: ArcSwapOption::empty(),
         fingerprint: ArcSwapOption::empty(),
         began_at: steady(),

@@ -13,7 +13,7 @@ pub(super) struct Event {
 
 /// Parses events from bytes as they arrive.
 #[derive(Default)]
-pub(super) struct Reader {
+pub(super) struct EventParser {
     line: Vec<u8>,
     event: Event,
 }
@@ -22,7 +22,7 @@ pub(super) struct Reader {
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct NoEvents;
 
-impl Reader {
+impl EventParser {
     /// Takes the next bytes, and returns the events that they complete.
     pub(super) fn read(&mut self, bytes: &[u8]) -> Result<Vec<Event>, NoEvents> {
         let mut events = Vec::new();
@@ -71,8 +71,8 @@ mod tests {
     #[test]
     fn events_are_the_same_however_their_bytes_arrive() {
         let text = b": hello\r\nevent: revoked\nid: e-7\ndata: {\"sessions\":[]}\n\nevent:current\ndata:{}\r\n\r\nretry: 1\n\n";
-        let whole = Reader::default().read(text).unwrap();
-        let mut one_by_one = Reader::default();
+        let whole = EventParser::default().read(text).unwrap();
+        let mut one_by_one = EventParser::default();
         let pieces = text.iter().flat_map(|byte| one_by_one.read(&[*byte]).unwrap()).collect::<Vec<_>>();
         assert_eq!(whole, pieces);
         let named = |name: &str, id: Option<&str>, data: &str| Event {
@@ -81,19 +81,20 @@ mod tests {
             data: data.into(),
         };
         assert_eq!(whole, [named("revoked", Some("e-7"), "{\"sessions\":[]}"), named("current", None, "{}")]);
-        let unnamed = Reader::default().read(b": only a comment\n\nid: e-8\n\ndata: {\ndata: }\n\n").unwrap();
+        let unnamed =
+            EventParser::default().read(b": only a comment\n\nid: e-8\n\ndata: {\ndata: }\n\n").unwrap();
         assert_eq!(unnamed, [named("", Some("e-8"), ""), named("", None, "{\n}")]);
     }
 
     #[test]
     fn a_line_without_an_end_takes_no_memory_without_one() {
-        let mut reader = Reader::default();
-        assert_eq!(reader.read(&vec![b'x'; MAX]), Ok(Vec::new()));
-        assert_eq!(reader.read(b"x"), Err(NoEvents));
-        let mut reader = Reader::default();
+        let mut parser = EventParser::default();
+        assert_eq!(parser.read(&vec![b'x'; MAX]), Ok(Vec::new()));
+        assert_eq!(parser.read(b"x"), Err(NoEvents));
+        let mut parser = EventParser::default();
         let line = format!("data: {}\n", "x".repeat(MAX / 2));
-        assert!(reader.read(line.as_bytes()).is_ok() && reader.read(line.as_bytes()).is_ok());
-        assert_eq!(reader.read(line.as_bytes()), Err(NoEvents));
-        assert_eq!(Reader::default().read(b"data: \xff\n"), Err(NoEvents));
+        assert!(parser.read(line.as_bytes()).is_ok() && parser.read(line.as_bytes()).is_ok());
+        assert_eq!(parser.read(line.as_bytes()), Err(NoEvents));
+        assert_eq!(EventParser::default().read(b"data: \xff\n"), Err(NoEvents));
     }
 }

@@ -12,7 +12,7 @@ use doorward_core::feed::{LeastVersion, Revoked};
 use doorward_core::revocation::{Least, RevocationSet};
 use doorward_core::token::KeySet;
 use doorward_core::{Timestamp, UserId};
-use doorward_guard::{Denied, Guard, Refusal, Verifying};
+use doorward_guard::{Denied, Guard, Refusal, VerificationKeys};
 use http::{HeaderMap, Method};
 use serde_json::Value;
 
@@ -80,7 +80,7 @@ async fn server(table: &Value, key: &str) -> Site {
     let site = Site::with(&settings).await;
     if key == "es256" {
         let current = KeySet::from_jwks(&table["jwks"].to_string()).unwrap();
-        site.app.keys.verifier().replace_keys(Verifying { current, ..Default::default() });
+        site.app.keys.verifier().replace_keys(VerificationKeys { current, ..Default::default() });
     }
     for user in table["users"].as_array().unwrap() {
         let id: UserId = text(&user["id"]).parse().unwrap();
