@@ -56,5 +56,5 @@ pub(crate) enum Command {
 
 /// Reads a value whose error is a message, in English.
 pub(crate) fn read<T: FromStr<Err: Into<Message>>>(text: &str) -> Result<T, String> {
-    text.parse().map_err(|problem: T::Err| doorward::english(&problem.into()).into_owned())
+    text.parse().map_err(|problem: T::Err| doorward::internals::english(&problem.into()).into_owned())
 }

@@ -1,6 +1,7 @@
-use doorward::settings::SettingsError;
-use doorward::store::StoreError;
-use doorward::{Error, OpenError};
+use doorward::OpenError;
+use doorward::internals::Error;
+use doorward::internals::settings::SettingsError;
+use doorward::internals::store::StoreError;
 
 /// Why a command failed, and what to do about it.
 #[derive(Debug)]
@@ -24,24 +25,13 @@ impl From<SettingsError> for Failure {
 
 impl From<OpenError> for Failure {
     fn from(error: OpenError) -> Self {
-        match error {
-            OpenError::Settings(error) => error.into(),
-            OpenError::Store(error) => error.into(),
-            OpenError::System(error) => error.into(),
-        }
+        Self::new(error.problem, error.hint)
     }
 }
 
 impl From<StoreError> for Failure {
     fn from(error: StoreError) -> Self {
-        let hint = match &error {
-            StoreError::Full(_) => "make room on its disk",
-            StoreError::Unavailable(_) => "see whether the database runs and may be used: `doorward doctor`",
-            StoreError::Overloaded | StoreError::Contended(_) => "try again",
-            StoreError::Corrupt(_) => "`doorward doctor` looks closer",
-            StoreError::Conflict(_) | StoreError::Refused(_) => "",
-        };
-        Self::new(error.to_string(), hint)
+        Self::new(error.to_string(), error.hint())
     }
 }
 

@@ -1,7 +1,7 @@
 use std::io::{BufRead, IsTerminal, Read};
 
 use clap::Args;
-use doorward::english;
+use doorward::internals::english;
 use doorward_core::password::Password;
 use zeroize::Zeroizing;
 

@@ -1,9 +1,9 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use doorward::settings::{Origin, Secrets, Settings, Values};
-use doorward::store::Database;
-use doorward::{App, Clock};
+use doorward::internals::settings::{Origin, Secrets, Settings, Values};
+use doorward::internals::store::Database;
+use doorward::internals::{App, Clock};
 
 use crate::failure::Failure;
 use crate::telemetry::{self, Speaker};

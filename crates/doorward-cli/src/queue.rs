@@ -11,7 +11,7 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Condvar, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
-use doorward::LOG_LINES_DROPPED as DROPPED;
+use doorward::internals::LOG_LINES_DROPPED as DROPPED;
 use tracing_subscriber::fmt::MakeWriter;
 
 /// How many lines may wait.

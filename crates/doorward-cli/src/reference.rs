@@ -4,7 +4,7 @@ use std::fmt::Write;
 use std::path::Path;
 
 use clap::CommandFactory;
-use doorward::settings::{Settings, Values};
+use doorward::internals::settings::{Settings, Values};
 
 use crate::args::Cli;
 
@@ -83,7 +83,7 @@ fn settings() -> String {
 }
 
 fn api() -> String {
-    let document = doorward::openapi(&Settings::read(&Values::default()).unwrap());
+    let document = doorward::internals::openapi(&Settings::read(&Values::default()).unwrap());
     let mut page = format!("# The API\n\n<!-- Made by: {REGENERATE} -->\n{API_INTRODUCTION}");
     for topic in document["tags"].as_array().unwrap() {
         write!(page, "\n## {}\n\n{API_HEAD}", topic["name"].as_str().unwrap()).unwrap();
@@ -115,7 +115,7 @@ stands for the roles that grant it.
 
 fn errors() -> String {
     let mut page = format!("# Errors\n\n<!-- Made by: {REGENERATE} -->\n{ERRORS_INTRODUCTION}");
-    for error in doorward::Error::every() {
+    for error in doorward::internals::Error::every() {
         let (status, code, message) = (error.status(), error.code(), error.to_string());
         writeln!(page, "| {} | `{code}` | {message} | {} |", status.as_u16(), error.advice()).unwrap();
     }
@@ -126,7 +126,7 @@ fn codes() -> String {
     let mut module = format!(
         "// Made by: {REGENERATE}\n\n/** The stable `code` of each refusal. */\nexport type Code =\n"
     );
-    for error in doorward::Error::every() {
+    for error in doorward::internals::Error::every() {
         let (status, code, message) = (error.status(), error.code(), error.to_string());
         writeln!(module, "  /** {}: {message}. {} */\n  | '{code}'", status.as_u16(), error.advice())
             .unwrap();
@@ -136,7 +136,7 @@ fn codes() -> String {
 
 fn audit() -> String {
     let mut page = format!("# The audit log\n\n<!-- Made by: {REGENERATE} -->\n{AUDIT_INTRODUCTION}");
-    for action in doorward::actions() {
+    for action in doorward::internals::actions() {
         writeln!(page, "| `{}` | {} |", action.name, action.meaning.trim()).unwrap();
     }
     page

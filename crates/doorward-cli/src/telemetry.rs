@@ -4,7 +4,7 @@ use std::panic::PanicHookInfo;
 use std::sync::{LazyLock, Mutex, PoisonError};
 use std::time::Instant;
 
-use doorward::settings::{LogFormat, LogLevel, Settings};
+use doorward::internals::settings::{LogFormat, LogLevel, Settings};
 use doorward_core::seldom::Seldom;
 use tracing::level_filters::LevelFilter;
 use tracing_subscriber::Layer;
@@ -64,7 +64,7 @@ fn log_panic(panic: &PanicHookInfo<'_>) {
         let backtrace = Backtrace::capture();
         let backtrace = (backtrace.status() == BacktraceStatus::Captured).then(|| backtrace.to_string());
         let message = panic.payload_as_str();
-        let request_id = doorward::current_request_id().map(tracing::field::display);
+        let request_id = doorward::internals::current_request_id().map(tracing::field::display);
         tracing::error!(request_id, place, times, why = message, backtrace, "a thread panicked");
     }
     // The process ends with this thread, past the end of `main`.

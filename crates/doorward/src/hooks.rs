@@ -5,7 +5,6 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use doorward_core::email::Email;
 use doorward_core::role::RoleName;
 use doorward_core::token::AppClaims;
 use doorward_core::{Mode, UserId};
@@ -13,7 +12,8 @@ use serde::Serialize;
 
 use crate::error::{Cause, Error, Result};
 use crate::seldom::seldom;
-use crate::users::VouchedBy;
+pub use crate::users::VouchedBy;
+pub use doorward_core::email::Email;
 
 /// The longest message that a refusal shows, in bytes.
 const LONGEST_MESSAGE: usize = 400;
@@ -21,6 +21,7 @@ const FAILED: &str = "a hook of the application failed";
 
 /// The person who registers or signs in. The password is never passed on.
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub struct SigningIn {
     /// The account, also before it is made.
     pub user: UserId,
@@ -165,7 +166,7 @@ impl Hooks {
         self
     }
 
-    /// Returns the claim `app` for this user's access tokens: a struct or map of at most [`AppClaims::MAX_LENGTH`]
+    /// Returns the claim `app` for this user's access tokens: a struct or map of at most 256
     /// bytes as JSON, or `None`. It is called for each token: at a sign-in (for a new account before it is made) and at
     /// every refresh. It may refuse there too. In session mode there are no tokens. A handler reads the claims with
     /// `Claims<T>`.

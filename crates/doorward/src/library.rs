@@ -89,7 +89,9 @@ impl Doorward {
         self.app.guard.clone()
     }
 
-    /// Everything behind the routes: users, sessions, settings.
+    /// Everything behind the routes.
+    #[cfg(feature = "internals")]
+    #[doc(hidden)]
     pub fn app(&self) -> &App {
         &self.app
     }

@@ -193,7 +193,7 @@ impl Site {
 
     /// Serves on a free port of the loopback address, for as long as the test runs.
     pub async fn listen(&self) -> SocketAddr {
-        let listening = crate::Listening::bind(&self.app).await.unwrap();
+        let listening = crate::serve::Listening::bind(&self.app).await.unwrap();
         let address = listening.address().unwrap();
         tokio::spawn(listening.serve(std::future::pending()));
         address

@@ -24,6 +24,7 @@ const CACHED: usize = 10_000;
 
 /// Who said that an address belongs to the owner of an account. What its owner typed is not enough.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum VouchedBy {
     /// An admin, who made the account or wrote the address.
     Admin,

@@ -4,9 +4,10 @@
 use std::io::Write;
 use std::sync::{LazyLock, Mutex};
 
-use doorward::settings::{Origin, Secrets, Settings, Values};
+use doorward::hooks::Hooks;
+use doorward::internals::settings::{Origin, Secrets, Settings, Values};
+use doorward::internals::{App, Clock};
 use doorward::testing::{Answer, PASSWORD, Site, Visitor};
-use doorward::{App, Clock, Hooks};
 use doorward_core::Mode;
 use doorward_core::role::RoleName;
 use http::{Method, header};
@@ -241,7 +242,7 @@ async fn what_goes_wrong_beside_an_answer_is_a_line_with_the_id_of_its_request()
     assert_eq!(of("after_login")["fields"]["request_id"], id(&sign_in));
 
     let broken = "UPDATE users SET password_hash = 'broken'";
-    site.app.store.execute(broken, Vec::<doorward::store::Value>::new()).await.unwrap();
+    site.app.store.execute(broken, Vec::<doorward::internals::store::Value>::new()).await.unwrap();
     let refused = site.visitor().post("/login", ada).await;
     refused.has_status(401);
     let line = &said("a stored password hash cannot be verified: its user needs a reset link")[0];

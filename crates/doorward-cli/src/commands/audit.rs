@@ -1,7 +1,7 @@
 //! `doorward audit`: who signed in, who failed to, what admins did.
 
 use clap::{Args, Subcommand};
-use doorward::audit;
+use doorward::internals::audit;
 
 use super::{Outcome, with_app};
 use crate::output::Answer;

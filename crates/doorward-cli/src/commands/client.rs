@@ -1,7 +1,7 @@
 //! `doorward client`: programs that may ask about tokens, end their sessions and follow the revocations.
 
 use clap::{Args, Subcommand};
-use doorward::accounts::Actor;
+use doorward::internals::accounts::Actor;
 use doorward_core::ClientId;
 use doorward_core::name::DisplayName;
 use serde_json::json;

@@ -1,7 +1,7 @@
 //! `doorward config`: the settings, as this command and a server with the same flags see them.
 
 use clap::{Args, Subcommand};
-use doorward::settings::Origin;
+use doorward::internals::settings::Origin;
 use serde_json::json;
 
 use super::Outcome;

@@ -7,9 +7,9 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::Path;
 
 use clap::Args;
-use doorward::settings::{RootSource, Secrets, Settings};
-use doorward::store::{Database, Store, StoreSettings};
-use doorward::{App, Clock};
+use doorward::internals::settings::{RootSource, Secrets, Settings};
+use doorward::internals::store::{Database, Store, StoreSettings};
+use doorward::internals::{App, Clock};
 use serde::Serialize;
 
 use super::Outcome;

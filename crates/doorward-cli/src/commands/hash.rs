@@ -4,7 +4,7 @@ use std::net::Ipv4Addr;
 use std::sync::Arc;
 
 use clap::Args;
-use doorward::hashing::Hashing;
+use doorward::internals::hashing::Hashing;
 use serde_json::json;
 
 use super::Outcome;

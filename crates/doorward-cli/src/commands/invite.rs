@@ -1,8 +1,8 @@
 //! `doorward invite`: invitations to register.
 
 use clap::{Args, Subcommand};
-use doorward::accounts::Actor;
-use doorward::features::admin_users;
+use doorward::internals::accounts::Actor;
+use doorward::internals::admin_users;
 use doorward_core::email::Email;
 use doorward_core::role::RoleName;
 

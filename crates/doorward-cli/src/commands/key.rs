@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use clap::{Args, Subcommand};
-use doorward::App;
-use doorward::keys::PUBLISH_BEFORE_USE;
-use doorward::users::rfc3339;
+use doorward::internals::App;
+use doorward::internals::keys::PUBLISH_BEFORE_USE;
+use doorward::internals::users::rfc3339;
 use serde_json::json;
 
 use super::{Outcome, with_app};

@@ -19,7 +19,7 @@ pub(crate) mod verify_hash;
 
 use std::time::Duration;
 
-use doorward::App;
+use doorward::internals::App;
 
 use crate::args::{Cli, Command};
 use crate::failure::Failure;

@@ -3,9 +3,9 @@
 use std::net::SocketAddr;
 
 use clap::Args;
-use doorward::settings::{RootSource, Settings};
-use doorward::store::Database;
-use doorward::{App, Clock, Listening};
+use doorward::internals::settings::{RootSource, Settings};
+use doorward::internals::store::Database;
+use doorward::internals::{App, Clock, Listening};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::Outcome;

@@ -1,9 +1,9 @@
 //! `doorward session`: who is signed in.
 
 use clap::{Args, Subcommand};
-use doorward::App;
-use doorward::accounts::Actor;
-use doorward::features::admin_users;
+use doorward::internals::App;
+use doorward::internals::accounts::Actor;
+use doorward::internals::admin_users;
 use doorward_core::SessionId;
 use serde_json::json;
 

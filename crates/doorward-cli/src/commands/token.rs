@@ -1,7 +1,7 @@
 //! `doorward token`: what an access token says, and why it is accepted or refused.
 
 use clap::{Args, Subcommand};
-use doorward::App;
+use doorward::internals::App;
 use doorward_core::Refusal;
 use doorward_core::token::{self, AccessToken, Decoded, MAX_LENGTH};
 use serde_json::json;

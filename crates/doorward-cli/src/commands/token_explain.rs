@@ -1,8 +1,8 @@
 //! `doorward token explain`: each check of a token in its order, then what the store says of its session.
 
-use doorward::App;
-use doorward::sessions::Stored;
-use doorward::users::rfc3339;
+use doorward::internals::App;
+use doorward::internals::sessions::Stored;
+use doorward::internals::users::rfc3339;
 use doorward_core::token::{AccessToken, Decoded, Explanation, Verdict, in_words};
 use doorward_core::{Mode, Refusal, Timestamp};
 use serde::Serialize;

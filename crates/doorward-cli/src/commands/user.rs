@@ -1,10 +1,10 @@
 //! `doorward user`: accounts.
 
 use clap::{Args, Subcommand};
-use doorward::accounts::{Actor, UserChange};
-use doorward::features::admin_users::{self, CreateUser, Listed, NewLink, Search};
-use doorward::users::{User as Account, rfc3339};
-use doorward::{App, Error};
+use doorward::internals::accounts::{Actor, UserChange};
+use doorward::internals::admin_users::{self, CreateUser, Listed, NewLink, Search};
+use doorward::internals::users::{User as Account, rfc3339};
+use doorward::internals::{App, Error};
 use doorward_core::email::Email;
 use doorward_core::name::DisplayName;
 use doorward_core::role::RoleName;

@@ -23,7 +23,7 @@ use crate::passwords::Passwords;
 use crate::posts::Posts;
 use crate::revocations::Revocations;
 use crate::sessions::{Memory, Sessions};
-use crate::settings::{Secrets, Settings};
+use crate::settings::{Secrets, Settings, SettingsError};
 use crate::sign_ins::SignIns;
 use crate::store::{Store, StoreError, StoreSettings, Tx, values};
 use crate::throttle::Throttle;
@@ -33,18 +33,33 @@ use crate::wire::headers::Headers;
 use crate::wire::origins::Origins;
 use crate::wire::page::Pages;
 
-/// Why the application could not be opened.
-#[derive(Debug, thiserror::Error)]
-pub enum OpenError {
-    /// The store failed.
-    #[error(transparent)]
-    Store(#[from] StoreError),
-    /// The settings can't be used; with what to do.
-    #[error("{0}")]
-    Settings(#[from] crate::settings::SettingsError),
-    /// The operating system failed.
-    #[error("{0}")]
-    System(#[from] std::io::Error),
+/// Why Doorward could not be opened: a setting, the database, or the system. Its text has both fields.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{}", if hint.is_empty() { problem.clone() } else { format!("{problem} ({hint})") })]
+#[non_exhaustive]
+pub struct OpenError {
+    /// What is wrong, and where.
+    pub problem: String,
+    /// What to do; may be empty.
+    pub hint: String,
+}
+
+impl From<StoreError> for OpenError {
+    fn from(error: StoreError) -> Self {
+        Self { problem: error.to_string(), hint: error.hint().into() }
+    }
+}
+
+impl From<SettingsError> for OpenError {
+    fn from(SettingsError { problem, hint }: SettingsError) -> Self {
+        Self { problem, hint }
+    }
+}
+
+impl From<std::io::Error> for OpenError {
+    fn from(error: std::io::Error) -> Self {
+        Self { problem: error.to_string(), hint: String::new() }
+    }
 }
 
 /// What the application is built from.

@@ -43,6 +43,17 @@ impl StoreError {
         matches!(self, Self::Conflict(_))
     }
 
+    /// What to do about it, for the log of a start and the command line; may be empty.
+    pub fn hint(&self) -> &'static str {
+        match self {
+            Self::Full(_) => "make room on its disk",
+            Self::Unavailable(_) => "see whether the database runs and may be used: `doorward doctor`",
+            Self::Overloaded | Self::Contended(_) => "try again",
+            Self::Corrupt(_) => "`doorward doctor` looks closer",
+            Self::Conflict(_) | Self::Refused(_) => "",
+        }
+    }
+
     /// Its kind in one word, for the metrics.
     pub(super) fn reason(&self) -> &'static str {
         match self {

@@ -35,7 +35,7 @@ impl Api {
     }
 
     pub fn document(&self) -> &Value {
-        self.document.get_or_init(|| crate::openapi(&self.settings))
+        self.document.get_or_init(|| crate::routes::openapi(&self.settings))
     }
 
     /// Every route, by path and method.

@@ -51,8 +51,8 @@ const FLOORS: [&[&str]; 6] = [
         "texts",
     ],
 ];
-/// The crate's root joins all floors, and so does the server of the tests.
-const BESIDE: [&str; 2] = ["", "testing"];
+/// The crate's root joins all floors, and so do what the program uses and the server of the tests.
+const BESIDE: [&str; 3] = ["", "internals", "testing"];
 
 /// The floor of a path such as `web::client` or `users::User`; `None` for the crate's root.
 fn floor(path: &str) -> Option<usize> {
@@ -97,10 +97,9 @@ fn a_file_uses_its_own_floor_and_those_below() {
     for source in sources("doorward") {
         let (Some(own), path) = (floor(&source.module()), &source.path) else { continue };
         for used in uses(&source) {
-            // The root itself re-exports from all floors; only `serve` uses a name of it, `router`.
             match floor(&used) {
                 Some(other) if other < own => upward.push(format!("{path} uses {used}")),
-                None if own > 0 || used != "router" => upward.push(format!("{path} uses crate::{used}")),
+                None => upward.push(format!("{path} uses crate::{used}")),
                 _ => {}
             }
         }

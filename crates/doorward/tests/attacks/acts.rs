@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use doorward::store::Row;
+use doorward::internals::store::Row;
 use doorward::testing::{Answer, PASSWORD, Site, Visitor};
 use doorward_core::Mode;
 use doorward_core::role::RoleName;

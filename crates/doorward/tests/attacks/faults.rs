@@ -5,7 +5,7 @@ mod scene;
 
 use std::time::Duration;
 
-use doorward::store::Fault;
+use doorward::internals::store::Fault;
 use doorward::testing::Answer;
 use serde_json::Value;
 

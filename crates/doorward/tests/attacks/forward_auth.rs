@@ -1,7 +1,7 @@
 //! Section F and K05: what a client, a stranger or a fault can do to the answer that a proxy relies on.
 
 use axum::body::Body;
-use doorward::store::Fault;
+use doorward::internals::store::Fault;
 use doorward::testing::{Answer, Site, Visitor};
 use doorward_core::Mode;
 use doorward_core::role::RoleName;

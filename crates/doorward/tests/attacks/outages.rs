@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use doorward::store::{Fault, Outage};
+use doorward::internals::store::{Fault, Outage};
 use doorward::testing::{PASSWORD, Site, Visitor};
 use doorward_core::Mode;
 use http::Method;

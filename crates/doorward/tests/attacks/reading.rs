@@ -1,8 +1,8 @@
 //! The state of the database after an attack, and what an act on it needs.
 
-use doorward::accounts::{Actor, Admin, Confirmation};
-use doorward::audit::By;
-use doorward::store::{Column, Row, Value};
+use doorward::internals::accounts::{Actor, Admin, Confirmation};
+use doorward::internals::audit::By;
+use doorward::internals::store::{Column, Row, Value};
 use doorward::testing::{Site, Visitor};
 use doorward_core::password::Password;
 use doorward_core::password_hash::{self, Argon2Params, HashAlgorithm, HashPolicy, Scratch};

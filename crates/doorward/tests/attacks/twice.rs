@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use doorward::accounts::Actor;
-use doorward::features::admin_users;
-use doorward::store::Value as Stored;
+use doorward::internals::accounts::Actor;
+use doorward::internals::admin_users;
+use doorward::internals::store::Value as Stored;
 use doorward::testing::{Answer, PASSWORD, Site, Visitor};
 use doorward_core::Mode;
 use doorward_core::role::RoleName;

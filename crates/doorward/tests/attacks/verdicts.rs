@@ -206,7 +206,7 @@ async fn the_guard_answers_in_the_words_of_the_server() {
         (503, &"1".parse().unwrap())
     );
     let forbidden = Denied::Forbidden.response::<String>();
-    let error = doorward::Error::Forbidden;
+    let error = doorward::internals::Error::Forbidden;
     let (status, code, message) = (error.status(), error.code(), error.to_string());
     let body: Value = serde_json::from_str(forbidden.body()).unwrap();
     assert_eq!(

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::path::Path;
 use std::sync::LazyLock;
 
-use doorward::settings::{Settings, Values};
+use doorward::internals::settings::{Settings, Values};
 use doorward::testing::parsers::{self, Parsers};
 use doorward_guard::{CookieNames, Credential, Credentials, MOST_COOKIES};
 use http::header::{ACCEPT, AUTHORIZATION, COOKIE, HeaderName};

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use doorward::accounts::Actor;
+use doorward::internals::accounts::Actor;
 use doorward::testing::{PASSWORD, Site, Visitor};
 use doorward_core::name::DisplayName;
 use doorward_core::role::RoleName;

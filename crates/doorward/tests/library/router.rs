@@ -6,8 +6,8 @@ use axum::Router;
 use axum::body::Body;
 use axum::response::Response;
 use axum::routing::get;
-use doorward::settings::Settings;
-use doorward::{Builder, Doorward, Identity, OpenError};
+use doorward::internals::settings::Settings;
+use doorward::{Builder, Doorward, Identity};
 use http::{Method, Request, header};
 use http_body_util::BodyExt;
 use serde_json::{Value, json};
@@ -219,16 +219,15 @@ async fn it_keeps_up_while_a_router_lives_and_no_longer() {
 #[tokio::test]
 async fn a_mistake_in_the_settings_is_told_with_what_to_do() {
     let (builder, _folder) = builder();
-    let Err(OpenError::Settings(error)) = builder.setting("acces.ttl", "5m").build().await else {
+    let Err(error) = builder.setting("acces.ttl", "5m").build().await else {
         panic!("an unknown setting was taken")
     };
     assert!(error.problem.contains("set in code: there is no setting \"acces.ttl\""), "{error:?}");
     assert!(error.hint.contains("did you mean access.ttl?"), "{error:?}");
+    assert_eq!(error.to_string(), format!("{} ({})", error.problem, error.hint));
 
     let (builder, _folder) = self::builder();
-    let Err(OpenError::Settings(error)) = builder.jwt_secret("secret").build().await else {
-        panic!("a weak secret was taken")
-    };
+    let Err(error) = builder.jwt_secret("secret").build().await else { panic!("a weak secret was taken") };
     assert!(error.problem.contains("JWT_SECRET"), "{error:?}");
 }
 

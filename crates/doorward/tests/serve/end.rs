@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use doorward::Listening;
+use doorward::internals::Listening;
 use doorward::testing::Site;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;

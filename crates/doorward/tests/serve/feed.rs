@@ -3,9 +3,9 @@
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use doorward::Listening;
-use doorward::accounts::Actor;
-use doorward::store::Value;
+use doorward::internals::Listening;
+use doorward::internals::accounts::Actor;
+use doorward::internals::store::Value;
 use doorward::testing::Site;
 use doorward_core::SessionId;
 use serde_json::json;
@@ -29,7 +29,7 @@ async fn end_many(site: &Site, from: i64, count: i64) {
     const POSITION: &str = "INSERT INTO facts (name, value) VALUES ('revocation_position', $1) \
          ON CONFLICT (name) DO UPDATE SET value = excluded.value";
     let end = (site.clock.now() + Duration::from_secs(900)).as_micros();
-    let act = async move |tx: &mut doorward::store::Tx| {
+    let act = async move |tx: &mut doorward::internals::store::Tx| {
         for position in from..from + count {
             let id = SessionId::from_bytes(u128::try_from(position).unwrap().to_be_bytes());
             let id = Value::Bytes(id.as_bytes().to_vec());

@@ -1,6 +1,6 @@
 //! Metrics: on a listener of their own, true, and without personal data.
 
-use doorward::Listening;
+use doorward::internals::Listening;
 use doorward::testing::{PASSWORD, Site};
 use serde_json::json;
 use tokio::sync::oneshot;

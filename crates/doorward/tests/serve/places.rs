@@ -4,7 +4,7 @@ use std::io::{BufRead, BufReader};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use doorward::Listening;
+use doorward::internals::Listening;
 use doorward::testing::{PASSWORD, Site};
 use serde_json::json;
 use tokio::io::AsyncReadExt;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use doorward::store::{Row, StoreError};
+use doorward::internals::store::{Row, StoreError};
 use doorward::testing::{Site, Visitor};
 use tokio::task::JoinHandle;
 

@@ -4,8 +4,8 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::time::{Duration, UNIX_EPOCH};
 
-use doorward::settings::{Origin, Settings};
-use doorward::{App, Certificate, Clock, Listening};
+use doorward::internals::settings::{Origin, Settings};
+use doorward::internals::{App, Certificate, Clock, Listening};
 
 use super::super::serve::cannot_listen;
 use super::{Health, Report};

@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use doorward::accounts::{Actor, UserChange};
-use doorward::features::admin_users;
+use doorward::internals::accounts::{Actor, UserChange};
+use doorward::internals::admin_users;
 use doorward::testing::{PASSWORD, Site, Visitor};
 use doorward_core::role::RoleName;
 use doorward_core::token::Algorithm;
@@ -19,7 +19,7 @@ const OF_ADMIN: [u8; 4] = [198, 51, 100, 2];
 
 /// The last entry of this action: who did it, and from where.
 async fn last(site: &Site, action: &str) -> (String, Option<String>, Option<String>) {
-    let entries = doorward::audit::page(&site.app.store, None, 1_000, None).await.unwrap();
+    let entries = doorward::internals::audit::page(&site.app.store, None, 1_000, None).await.unwrap();
     let entries = serde_json::to_value(&entries).unwrap();
     let entry = entries.as_array().unwrap().iter().find(|entry| entry["action"] == action);
     let entry = entry.unwrap_or_else(|| panic!("no {action} in {entries}"));
@@ -244,7 +244,7 @@ async fn every_act_says_in_the_audit_log_who_did_it_and_from_where() {
         assert_eq!((by.as_str(), actor_id, ip), (actor, expected_id, expected_ip), "{case}");
         seen.insert(action);
     }
-    let actions: BTreeSet<_> = doorward::features::actions().iter().map(|action| action.name).collect();
+    let actions: BTreeSet<_> = doorward::internals::actions().iter().map(|action| action.name).collect();
     assert_eq!(seen, actions, "an act is missing here");
 }
 

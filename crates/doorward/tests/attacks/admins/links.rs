@@ -4,8 +4,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use doorward::accounts::Actor;
-use doorward::features::admin_users;
+use doorward::internals::accounts::Actor;
+use doorward::internals::admin_users;
 use doorward::testing::{PASSWORD, Site, Visitor};
 use doorward_core::Mode;
 use doorward_core::role::RoleName;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use doorward::store::Fault;
+use doorward::internals::store::Fault;
 use doorward::testing::Site;
 use doorward_core::Mode;
 use serde_json::Value;

@@ -1,6 +1,6 @@
 //! A site with people in it, and for every route a request that does the route's work.
 
-use doorward::store::Row;
+use doorward::internals::store::Row;
 use doorward::testing::{Answer, PASSWORD, Site, Visitor};
 use doorward_core::Mode;
 use http::Method;

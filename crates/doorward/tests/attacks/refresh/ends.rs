@@ -3,10 +3,10 @@
 
 use std::time::Duration;
 
-use doorward::accounts::{Actor, UserChange};
-use doorward::audit::{Action, By};
-use doorward::features::admin_users;
-use doorward::revocations::EndReason;
+use doorward::internals::accounts::{Actor, UserChange};
+use doorward::internals::admin_users;
+use doorward::internals::audit::{Action, By};
+use doorward::internals::revocations::EndReason;
 use doorward::testing::{PASSWORD, Site, Visitor};
 use doorward_core::Mode;
 use doorward_core::password::Password;
@@ -174,7 +174,7 @@ async fn r11_an_ended_session_stays_over_until_its_last_token_is_dead() {
     let site = Site::new().await;
     let ada = site.logged_in("ada").await;
     let session = crate::reading::session(&ada.session_id().await);
-    let doorward::store::Value::Bytes(id) = session else { panic!("no id") };
+    let doorward::internals::store::Value::Bytes(id) = session else { panic!("no id") };
     let id = doorward_core::SessionId::from_bytes(id.try_into().unwrap());
     site.app
         .sessions

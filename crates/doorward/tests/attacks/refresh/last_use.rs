@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use axum::body::Body;
-use doorward::store::Value as Id;
+use doorward::internals::store::Value as Id;
 use doorward::testing::{Answer, PASSWORD, Site, Visitor};
 use doorward_core::role::RoleName;
 use doorward_core::{Mode, SessionId, Timestamp};

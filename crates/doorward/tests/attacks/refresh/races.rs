@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use doorward::accounts::{Actor, UserChange};
-use doorward::audit::By;
+use doorward::internals::accounts::{Actor, UserChange};
+use doorward::internals::audit::By;
 use doorward::testing::{Answer, PASSWORD, Site, Visitor};
 use doorward_core::Mode;
 use doorward_core::role::RoleName;

@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use doorward::accounts::{Actor, NewUser, UserChange};
+use doorward::internals::accounts::{Actor, NewUser, UserChange};
+use doorward::internals::{Error, Result};
 use doorward::testing::{Answer, PASSWORD, Site, Visitor};
-use doorward::{Error, Result};
 use doorward_core::role::RoleName;
 use doorward_core::{Mode, Refusal, UserId};
 use serde_json::{Value, json};

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use doorward::store::Value;
+use doorward::internals::store::Value;
 use doorward::testing::{Answer, Site, Visitor};
 use doorward_core::Mode;
 use serde_json::json;

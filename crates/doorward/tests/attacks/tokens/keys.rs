@@ -6,7 +6,7 @@ use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, Ed25519KeyPair, KeyPair};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use doorward::settings::{Secrets, Settings, Values};
+use doorward::internals::settings::{Secrets, Settings, Values};
 use serde_json::Value;
 
 use super::*;

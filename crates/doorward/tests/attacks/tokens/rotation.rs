@@ -16,7 +16,7 @@ async fn signing_keys(target: &Target) -> Vec<SigningKey> {
     let root = RootSecret::new(&Secret::new(ROOT));
     let sql = "SELECT kid, algorithm, private_key FROM signing_keys ORDER BY activates_at";
     let rows = target.site.app.store.list(sql, Vec::new()).await.unwrap();
-    let key = |row: &doorward::store::Row| {
+    let key = |row: &doorward::internals::store::Row| {
         let (kid, algorithm): (String, String) = (row.get("kid").unwrap(), row.get("algorithm").unwrap());
         let private = root.open(&kid, &row.get::<Vec<u8>>("private_key").unwrap()).unwrap();
         SigningKey::from_pkcs8(algorithm.parse().unwrap(), private.expose()).unwrap()

@@ -507,8 +507,12 @@ async fn the_guard_gives_the_verdicts_of_the_table_of_cookies() {
         let site = server(&table, settings).await;
         let address = site.listen().await;
         let client = DisplayName::parse("Shop").unwrap();
-        let (id, password) =
-            site.app.clients.create(&client, &doorward::accounts::Actor::CommandLine).await.unwrap();
+        let (id, password) = site
+            .app
+            .clients
+            .create(&client, &doorward::internals::accounts::Actor::CommandLine)
+            .await
+            .unwrap();
         let names = CookieNames {
             token: token.into(),
             session: session.into(),

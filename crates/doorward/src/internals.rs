@@ -1,0 +1,24 @@
+//! What the program `doorward` and the tests reach into. No part of the contract: anything here may change in any release.
+
+pub use crate::app::{App, Parts};
+pub use crate::clock::Clock;
+pub use crate::error::{Error, FieldError, Result};
+pub use crate::features::{actions, admin_users};
+pub use crate::metrics::LOG_LINES_DROPPED;
+pub use crate::request_id::current as current_request_id;
+pub use crate::routes::{openapi, router};
+#[cfg(feature = "serve")]
+pub use crate::serve::{Certificate, Listening, serve};
+pub use crate::texts::english;
+
+macro_rules! whole {
+    ($($module:ident)+) => {
+        $(
+            #[allow(missing_docs)]
+            pub mod $module {
+                pub use crate::$module::*;
+            }
+        )+
+    };
+}
+whole!(accounts audit hashing keys revocations sessions settings store users);
