@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 mod claims_version;
+mod deletion_clock;
 pub mod device;
 pub mod email;
 pub mod feed;
@@ -20,13 +21,13 @@ mod root;
 mod secret;
 pub mod seldom;
 pub mod session;
-mod settled;
 pub mod throttle;
 pub mod ticket;
 mod timestamp;
 pub mod token;
 
 pub use claims_version::ClaimsVersion;
+pub use deletion_clock::DeletionClock;
 pub use ids::{ClientId, IdError, LinkId, SessionId, UserId};
 pub use lifetime::Lifetimes;
 pub use mode::{Mode, ModeError};
@@ -34,5 +35,4 @@ pub use opaque::OpaqueSecret;
 pub use refusal::Refusal;
 pub use root::{Purpose, RootSecret, SealError};
 pub use secret::{Secret, SecretError};
-pub use settled::SettledTime;
 pub use timestamp::Timestamp;

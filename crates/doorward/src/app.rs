@@ -9,7 +9,7 @@ use std::ops::Deref;
 use std::sync::{Arc, Mutex, OnceLock};
 
 use axum::extract::FromRef;
-use doorward_core::{SettledTime, Timestamp};
+use doorward_core::{DeletionClock, Timestamp};
 use doorward_guard::Guard;
 use tokio::sync::watch;
 
@@ -89,7 +89,7 @@ pub struct Parts {
     pub(crate) posts: Posts,
     pub(crate) headers: Headers,
     pub(crate) origins: Origins,
-    settled: Mutex<SettledTime>,
+    deletion_clock: Mutex<DeletionClock>,
     listening: OnceLock<SocketAddr>,
     draining: watch::Sender<bool>,
 }

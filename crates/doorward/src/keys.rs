@@ -29,7 +29,7 @@ const MARGIN: Duration = Duration::from_secs(60);
 
 /// One key of the store, with its times.
 #[derive(Debug, Clone, Serialize)]
-pub struct Shown {
+pub struct KeyView {
     /// Its id, in the header of every token that it signed.
     pub kid: String,
     /// Its algorithm (JOSE name).
@@ -46,14 +46,14 @@ pub struct Shown {
     pub removed_at: Option<String>,
 }
 
-struct Stored {
+struct StoredKey {
     key: Arc<SigningKey>,
     created_at: Timestamp,
     life: KeyLife,
 }
 
 /// The keys in force at one time.
-struct InForce {
+struct ActiveKeys {
     signing: Arc<SigningKey>,
     jwks: String,
     /// Which keys are published and which verify; this changes with time.
@@ -77,7 +77,7 @@ pub struct Keys {
     acts: Acts,
     root: Arc<RootSecret>,
     shared: bool,
-    in_force: ArcSwap<InForce>,
+    active: ArcSwap<ActiveKeys>,
     verifier: Arc<Verifier>,
 }
 
@@ -105,10 +105,10 @@ impl Keys {
         now: Timestamp,
     ) -> Result<Self, StoreError> {
         let Base { store, acts, .. } = base;
-        let in_force = match shared {
+        let active = match shared {
             Some(secret) => {
                 let key = SigningKey::hs256(secret).map_err(refused)?;
-                InForce {
+                ActiveKeys {
                     signing: Arc::new(key),
                     jwks: "{\"keys\":[]}".into(),
                     outline: Vec::new(),
@@ -117,14 +117,14 @@ impl Keys {
             }
             None => {
                 prepare(&acts, &store, &root, algorithm, now).await?;
-                InForce::at(&read(&store, &root).await?, now)?.0
+                ActiveKeys::at(&read(&store, &root).await?, now)?.0
             }
         };
-        let current = KeySet::new(vec![in_force.signing.verifying_key()]).map_err(refused)?;
+        let current = KeySet::new(vec![active.signing.verifying_key()]).map_err(refused)?;
         let set = VerificationKeys { current, ..VerificationKeys::default() };
         let verifier = Arc::new(Verifier::new(set, expected, revocations));
-        let in_force = ArcSwap::new(Arc::new(in_force));
-        let keys = Self { store, acts, root, shared: shared.is_some(), in_force, verifier };
+        let active = ArcSwap::new(Arc::new(active));
+        let keys = Self { store, acts, root, shared: shared.is_some(), active, verifier };
         keys.follow(now, true).await?;
         Ok(keys)
     }
@@ -139,8 +139,8 @@ impl Keys {
     /// # Errors
     /// If the cryptography library fails.
     pub fn issue(&self, claims: &Claims, app: &AppClaims) -> Result<String> {
-        let (in_force, names) = (self.in_force.load(), self.verifier.expected());
-        token::issue_with(&in_force.signing, names, claims, app)
+        let (active, names) = (self.active.load(), self.verifier.expected());
+        token::issue_with(&active.signing, names, claims, app)
             .map_err(|error| Error::unavailable("an access token could not be signed", error))
     }
 
@@ -150,18 +150,18 @@ impl Keys {
     /// As for [`Keys::issue`].
     pub fn assert_identity(&self, audience: &str, claims: &Claims) -> Result<String> {
         let names = (self.verifier.expected().issuer.as_str(), audience);
-        token::assert_identity(&self.in_force.load().signing, names, claims)
+        token::assert_identity(&self.active.load().signing, names, claims)
             .map_err(|error| Error::unavailable("an assertion could not be signed", error))
     }
 
     /// The public keys as a JWK set (RFC 7517 section 5).
     pub fn jwks(&self) -> String {
-        self.in_force.load().jwks.clone()
+        self.active.load().jwks.clone()
     }
 
     /// Whether a key's state changes about now.
     pub fn are_due(&self, now: Timestamp) -> bool {
-        self.in_force.load().until.is_some_and(|until| until <= now)
+        self.active.load().until.is_some_and(|until| until <= now)
     }
 
     /// Applies changes in the store and those that come with time. `all` puts keys in force even if nothing seems to
@@ -173,12 +173,12 @@ impl Keys {
         if self.shared {
             return Ok(());
         }
-        let (new, set) = InForce::at(&read(&self.store, &self.root).await?, now)?;
-        let old = self.in_force.load();
+        let (new, set) = ActiveKeys::at(&read(&self.store, &self.root).await?, now)?;
+        let old = self.active.load();
         if all || (&new.outline, new.until) != (&old.outline, old.until) {
             // The verifying keys are replaced first, so nothing is signed that can't be verified.
             self.verifier.replace_keys(set);
-            self.in_force.store(Arc::new(new));
+            self.active.store(Arc::new(new));
         }
         Ok(())
     }
@@ -216,12 +216,12 @@ impl Keys {
             let refusal = "access tokens are signed with JWT_SECRET: change that instead";
             return Err(StoreError::Refused(refusal.into()));
         }
-        let published = self.in_force.load().outline.iter().filter(|(_, state)| *state != "removed").count();
+        let published = self.active.load().outline.iter().filter(|(_, state)| *state != "removed").count();
         if published >= MOST && activates_at > now {
             let refusal = format!("there are {published} keys already: wait until the oldest is removed");
             return Err(StoreError::Refused(refusal));
         }
-        let new = New::make(&self.root, algorithm, now).await?;
+        let new = NewKey::make(&self.root, algorithm, now).await?;
         let kid = new.kid.clone();
         let entry = Entry::of(Action::KeyRotated).detail(kid.clone());
         new.succeeds(&self.acts, Act::new(By::CommandLine, now), (activates_at, removed_at), entry).await?;
@@ -233,8 +233,8 @@ impl Keys {
     ///
     /// # Errors
     /// The store's.
-    pub async fn list(&self, now: Timestamp) -> Result<Vec<Shown>, StoreError> {
-        let shown = |stored: &Stored| Shown {
+    pub async fn list(&self, now: Timestamp) -> Result<Vec<KeyView>, StoreError> {
+        let shown = |stored: &StoredKey| KeyView {
             kid: stored.key.kid().into(),
             algorithm: stored.key.algorithm().to_string(),
             state: stored.life.state(now).as_str(),
@@ -255,20 +255,21 @@ impl Keys {
     }
 }
 
-impl InForce {
+impl ActiveKeys {
     /// The keys in force at `now`: the newest active key signs, and the next one is published already.
-    fn at(keys: &[Stored], now: Timestamp) -> Result<(Self, VerificationKeys), StoreError> {
+    fn at(keys: &[StoredKey], now: Timestamp) -> Result<(Self, VerificationKeys), StoreError> {
         let turns = keys.iter().flat_map(|stored| stored.life.turns());
         let until = turns.filter(|at| *at > now).min();
         // A clock may have been set back to before the first key's start, for example if it was ahead when the key was
         // made. The server works all the same: the first key is always in force (attack J43).
         let now =
             keys.iter().map(|stored| stored.life.activates_at).min().map_or(now, |first| now.max(first));
-        let is = |stored: &Stored, state| stored.life.state(now) == state;
-        let shape =
-            |stored: &Stored| if stored.life.is_due(now) { "due" } else { stored.life.state(now).as_str() };
+        let is = |stored: &StoredKey, state| stored.life.state(now) == state;
+        let shape = |stored: &StoredKey| {
+            if stored.life.is_due(now) { "due" } else { stored.life.state(now).as_str() }
+        };
         let outline = keys.iter().map(|stored| (stored.key.kid().to_owned(), shape(stored))).collect();
-        let those = |chosen: &dyn Fn(&Stored) -> bool| -> Vec<VerifyingKey> {
+        let those = |chosen: &dyn Fn(&StoredKey) -> bool| -> Vec<VerifyingKey> {
             keys.iter().filter(|stored| chosen(stored)).map(|stored| stored.key.verifying_key()).collect()
         };
         let published = KeySet::new(those(&|stored| !is(stored, KeyState::Removed))).map_err(refused)?;
@@ -295,11 +296,11 @@ async fn prepare(
     let keys = read(store, root).await?;
     match keys.iter().rfind(|stored| stored.life.retires_at.is_none()) {
         None => {
-            let new = New::make(root, algorithm, now).await?;
+            let new = NewKey::make(root, algorithm, now).await?;
             store.execute(FIRST, new.values(now)).await.map(drop)
         }
         Some(newest) if newest.key.algorithm() != algorithm && algorithms == Algorithms::AsSet => {
-            let new = New::make(root, algorithm, now).await?;
+            let new = NewKey::make(root, algorithm, now).await?;
             let activates_at = now + PUBLISH_BEFORE_USE;
             let removed_at = activates_at + Duration::from_secs(86_400) + MARGIN;
             let entry = Entry::of(Action::KeyRotated);
@@ -311,7 +312,7 @@ async fn prepare(
 }
 
 /// A key that was made just now, sealed.
-struct New {
+struct NewKey {
     kid: String,
     algorithm: Algorithm,
     sealed: Vec<u8>,
@@ -319,7 +320,7 @@ struct New {
     created_at: Timestamp,
 }
 
-impl New {
+impl NewKey {
     /// Generating an RSA key takes long: do it off the threads that answer requests.
     async fn make(root: &RootSecret, algorithm: Algorithm, now: Timestamp) -> Result<Self, StoreError> {
         let made = tokio::task::spawn_blocking(move || SigningKey::generate(algorithm)).await;
@@ -352,11 +353,11 @@ impl New {
     }
 }
 
-async fn read(store: &Store, root: &RootSecret) -> Result<Vec<Stored>, StoreError> {
+async fn read(store: &Store, root: &RootSecret) -> Result<Vec<StoredKey>, StoreError> {
     store.follow(LIST, values![]).await?.iter().map(|row| stored(row, root)).collect()
 }
 
-fn stored(row: &Row, root: &RootSecret) -> Result<Stored, StoreError> {
+fn stored(row: &Row, root: &RootSecret) -> Result<StoredKey, StoreError> {
     let kid: String = row.get("kid")?;
     let algorithm: Algorithm = row.get::<String>("algorithm")?.parse().map_err(refused)?;
     let private = root.open(&kid, &row.get::<Vec<u8>>("private_key")?).map_err(|error| {
@@ -365,7 +366,7 @@ fn stored(row: &Row, root: &RootSecret) -> Result<Stored, StoreError> {
              database was made with"
         ))
     })?;
-    Ok(Stored {
+    Ok(StoredKey {
         key: Arc::new(SigningKey::from_pkcs8(algorithm, private.expose()).map_err(refused)?),
         created_at: row.get("created_at")?,
         life: KeyLife {

@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, OnceLock};
 
 use doorward_core::password_hash::HashPolicy;
 use doorward_core::token::Expected;
-use doorward_core::{Purpose, SettledTime, Timestamp};
+use doorward_core::{DeletionClock, Purpose, Timestamp};
 use doorward_guard::Guard;
 use tokio::sync::watch;
 
@@ -118,7 +118,7 @@ impl App {
             clients: Clients::load(base.clone(), throttle.clone()).await?,
             feed: Arc::new(Feed::open(&store, told, follows).await?),
             draining: watch::Sender::new(false),
-            settled: Mutex::new(SettledTime::new(now, clock.ran())),
+            deletion_clock: Mutex::new(DeletionClock::new(now, clock.ran())),
             contributions,
             acts: base.acts.clone(),
             settings,

@@ -29,7 +29,7 @@ impl App {
     /// The store's; the next call tries again.
     pub async fn follow(&self) -> Result<(), StoreError> {
         let now = self.clock.now();
-        let mut users = self.revocations.follow(self.settled()).await?;
+        let mut users = self.revocations.follow(self.deletion_time()).await?;
         users.sort_unstable();
         users.dedup();
         users.iter().for_each(|user| self.users.read_again(*user));
@@ -44,7 +44,7 @@ impl App {
     /// # Errors
     /// The store's; the next call tries again.
     pub async fn sweep(&self) -> Result<(), StoreError> {
-        let now = self.settled();
+        let now = self.deletion_time();
         self.origins.sweep(self.clock.ran());
         // Read first: if this fails, memory has the only copy.
         self.keys.follow(self.clock.now(), false).await?;
@@ -64,9 +64,9 @@ impl App {
 
     /// The time by which data is deleted. A revoked credential stays refused if the clock was far ahead and is set
     /// right. A jump is believed once all tokens from before it have expired (attack J43).
-    fn settled(&self) -> Timestamp {
+    fn deletion_time(&self) -> Timestamp {
         let (now, ran, span) = (self.clock.now(), self.clock.ran(), self.revocations.remembered_for());
-        self.settled.lock().unwrap_or_else(PoisonError::into_inner).at(now, ran, span)
+        self.deletion_clock.lock().unwrap_or_else(PoisonError::into_inner).at(now, ran, span)
     }
 
     /// Follows other processes, sweeps, and feeds this process's followers, until nobody else has this application or

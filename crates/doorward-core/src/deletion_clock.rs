@@ -8,21 +8,21 @@ use crate::Timestamp;
 /// It compares the wall clock with monotonic time, and keeps the smallest offset between them seen in this span and in the
 /// one before.
 #[derive(Debug, Clone)]
-pub struct SettledTime {
+pub struct DeletionClock {
     began: Duration,
     /// The least that the clock was ahead of monotonic time, in microseconds.
     least: i64,
     least_before: i64,
 }
 
-impl SettledTime {
+impl DeletionClock {
     /// The clock says `now` when monotonic time says `ran`. There is no earlier observation to doubt it by.
     pub fn new(now: Timestamp, ran: Duration) -> Self {
         let ahead = now.as_micros().saturating_sub(micros(ran));
         Self { began: ran, least: ahead, least_before: ahead }
     }
 
-    /// The settled time when the clock says `now`: never later than that. After a jump it follows the clock only once
+    /// The time to delete by when the clock says `now`: never later than that. After a jump it follows the clock only once
     /// `span` of monotonic time has passed. Call it at least once in each `span`.
     pub fn at(&mut self, now: Timestamp, ran: Duration, span: Duration) -> Timestamp {
         let ahead = now.as_micros().saturating_sub(micros(ran));
@@ -45,12 +45,12 @@ mod tests {
     const SPAN: Duration = Duration::from_secs(1_500);
     const MINUTE: u64 = 60;
 
-    /// Asks once a minute, and returns how far the settled time is behind the clock each time, in seconds.
+    /// Asks once a minute, and returns how far that time is behind the clock each time, in seconds.
     fn behind(clock: impl Fn(u64) -> i64, minutes: u64) -> Vec<u64> {
-        let mut settled = SettledTime::new(Timestamp::from_secs(clock(0)), Duration::ZERO);
+        let mut trusted = DeletionClock::new(Timestamp::from_secs(clock(0)), Duration::ZERO);
         let ask = |ran: u64| {
             let now = Timestamp::from_secs(clock(ran));
-            now.since(settled.at(now, Duration::from_secs(ran), SPAN)).as_secs()
+            now.since(trusted.at(now, Duration::from_secs(ran), SPAN)).as_secs()
         };
         (0..minutes).map(|minute| minute * MINUTE).map(ask).collect()
     }
@@ -93,8 +93,8 @@ mod tests {
     #[test]
     fn the_ends_of_time_overflow_nothing() {
         let (first, last) = (Timestamp::from_micros(i64::MIN), Timestamp::from_micros(i64::MAX));
-        let mut settled = SettledTime::new(last, Duration::ZERO);
-        assert_eq!(settled.at(first, Duration::MAX, SPAN), Timestamp::from_micros(-1));
-        assert!(settled.at(last, Duration::MAX, SPAN) <= last);
+        let mut trusted = DeletionClock::new(last, Duration::ZERO);
+        assert_eq!(trusted.at(first, Duration::MAX, SPAN), Timestamp::from_micros(-1));
+        assert!(trusted.at(last, Duration::MAX, SPAN) <= last);
     }
 }
