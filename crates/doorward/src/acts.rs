@@ -1,8 +1,8 @@
-//! Acts: each change with who makes it, from where and when.
+//! Acts: each change with its actor, address and time.
 //!
-//! [`Acts::commit`] runs a change as one transaction. If it fails with any error, nothing of it is kept. What every change
-//! owes is done here and nowhere else: its audit entries; its revocations with their position, the last rows before the
-//! commit; and, after the commit and before the answer, what memory takes over or forgets.
+//! [`Acts::commit`] runs a change as one transaction. If it fails with any error, none of it is kept. The duties of
+//! every change are done here and nowhere else. These are its audit entries, and its revocations with their position,
+//! the last rows before the commit. After the commit and before the answer, memory takes over the change.
 //!
 //! What must be kept although its caller is refused is an act of its own, or a value that the change returns.
 
@@ -27,7 +27,7 @@ use crate::users::{Subject, Users};
 pub(crate) struct Act {
     pub(crate) by: By,
     pub(crate) at: Timestamp,
-    /// The form whose act it is.
+    /// The form that it answers.
     form: Option<posts::Hash>,
     /// Whether it takes access away.
     is_end: bool,
@@ -38,14 +38,14 @@ impl Act {
         Self { by, at, form: posts::current(), is_end: false }
     }
 
-    /// An act that takes access away, or replaces what may have leaked. If its entry can't be written, or nothing more fits
-    /// on the disk, it is repeated without the entry: people can still sign out (attack X10).
+    /// An act that takes access away, or replaces what may have leaked. If its entry can't be written, or the disk is
+    /// full, it is repeated without the entry, so that people can still sign out (attack X10).
     pub(crate) fn ending(by: By, at: Timestamp) -> Self {
         Self { is_end: true, ..Self::new(by, at) }
     }
 }
 
-/// What a change came to: its value, and what the audit log says of it.
+/// The result of a change: its value, and what the audit log says of it.
 pub(crate) struct Done<T> {
     value: T,
     entries: Vec<Entry>,
@@ -57,7 +57,7 @@ impl<T> Done<T> {
         Self { value, entries: vec![entry] }
     }
 
-    /// What the audit log says nothing of: a change of nothing, or a refresh.
+    /// A change without an entry: one that changed nothing, or a refresh.
     pub(crate) fn without_entry(value: T) -> Self {
         Self { value, entries: Vec::new() }
     }
@@ -72,7 +72,7 @@ impl<T> Done<T> {
     }
 }
 
-/// A change that is under way: its transaction, and what follows from it.
+/// A change in progress: its transaction, and its consequences.
 pub(crate) struct Change<'a> {
     tx: &'a mut Tx,
     /// When it happens.
@@ -92,12 +92,12 @@ struct Effects {
 }
 
 impl Change<'_> {
-    /// A session that this change ended: it is over from here on.
+    /// A session that this change ended.
     pub(crate) fn ended(&mut self, session: SessionId, user: UserId, reason: EndReason) {
         self.ended.push(Revoked { session, user, reason });
     }
 
-    /// A session that another act has ended: that act may be in no set in memory yet (attack R04).
+    /// A session that another act has ended: that act may not have reached the sets in memory yet (attack R04).
     pub(crate) fn ended_before(&mut self, session: SessionId) {
         self.effects.over.push(session);
     }
@@ -107,17 +107,18 @@ impl Change<'_> {
         self.raised.push(subject);
     }
 
-    /// Tokens of a lower version are stale already: another act has raised it, and may have told no set in memory yet.
+    /// Tokens of a lower version are stale already: another act has raised it, and may not have reached the sets in
+    /// memory yet.
     pub(crate) fn raised_before(&mut self, subject: Subject) {
         self.effects.subjects.push(subject);
     }
 
-    /// Memory reads this user again.
+    /// Memory must read this user again.
     pub(crate) fn user_changed(&mut self, user: UserId) {
         self.effects.changed.push(user);
     }
 
-    /// The user is deleted: memory forgets them, and no entry names them, that of this change among them.
+    /// The user is deleted: memory forgets them, and no audit entry names them, including that of this change.
     pub(crate) fn user_deleted(&mut self, user: UserId) {
         self.effects.gone.push(user);
     }
@@ -145,7 +146,7 @@ pub(crate) struct Acts {
     users: Arc<Users>,
 }
 
-/// What the foundations that change something stand on.
+/// What the foundations that change something need.
 #[derive(Clone)]
 pub(crate) struct Base {
     pub(crate) store: Store,
@@ -156,7 +157,7 @@ pub(crate) struct Base {
 
 /// Why a change was not kept.
 enum Stop {
-    /// By itself: it says why.
+    /// The change itself failed, with its own error.
     Refused,
     Failed(StoreError),
 }
@@ -167,8 +168,8 @@ impl From<StoreError> for Stop {
     }
 }
 
-/// A change without its types: it gives its entries, and keeps its value or refusal for [`Acts::commit`]. So the way through
-/// the store is compiled once, and not for each act.
+/// A change without its types: it returns its entries, and keeps its value or refusal for [`Acts::commit`]. So the path
+/// through the store is compiled once, and not for each act.
 type Untyped = Arc<dyn for<'a> Fn(&'a mut Change<'_>) -> Running<'a> + Send + Sync>;
 type Running<'a> = Pin<Box<dyn Future<Output = Result<Vec<Entry>, Stop>> + 'a>>;
 
@@ -226,7 +227,7 @@ impl Acts {
         Ok(())
     }
 
-    /// One try, with entries if it can be noted that they failed.
+    /// One try, with entries if a failure to write them can be noted.
     async fn run(
         &self,
         act: Act,

@@ -1,4 +1,4 @@
-//! The id of a request: it stands in the header of its answer, in the body of an error, and in each line of the log that is
+//! The id of a request. It is in the header of its answer, in the body of an error, and in each log line that is
 //! written while the request is answered.
 
 use std::fmt;
@@ -7,10 +7,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use http::header::{HeaderMap, HeaderName, HeaderValue};
 
-/// Names a request, also in the log.
+/// Identifies a request, also in the log.
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
-/// Unique among all processes, without asking the generator for each request: 64 random bits of the process, and a count.
+/// Unique among all processes, without a random number for each request: 64 random bits of the process, and a count.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RequestId(u64);
 
@@ -25,14 +25,14 @@ impl RequestId {
         Self(COUNTER.fetch_add(1, Ordering::Relaxed))
     }
 
-    /// Puts it into the headers of an answer.
+    /// Adds it to the headers of an answer.
     pub(crate) fn put(self, headers: &mut HeaderMap) {
         if let Ok(id) = HeaderValue::try_from(self.to_string()) {
             headers.insert(REQUEST_ID, id);
         }
     }
 
-    /// Runs what belongs to the request, so that its lines have the id.
+    /// Runs the request's work, so that its log lines have the id.
     pub(crate) async fn names<T>(self, work: impl Future<Output = T>) -> T {
         CURRENT.scope(self, work).await
     }

@@ -1,5 +1,5 @@
-//! Lines of the log that anybody's requests, or a store that fails, could write without end: each at most once a minute,
-//! with how often it would have been written (attack X01).
+//! Log lines that requests of strangers, or a failing store, could cause without end: each is written at most once a
+//! minute, with a count (attack X01).
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -12,14 +12,14 @@ use crate::clock::Clock;
 /// A kind of line: only texts of this program, so that there are few.
 type Kind = (Level, &'static str, &'static str);
 
-/// One for the process, as the log is.
+/// One for the process, like the log.
 static LINES: Mutex<Seldom<Kind>> = Mutex::new(Seldom::new());
 
 fn lines() -> MutexGuard<'static, Seldom<Kind>> {
     LINES.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Steady, and the same for all applications in this process.
+/// Monotonic, and the same for all applications in this process.
 fn now() -> Duration {
     Clock::system().ran()
 }
@@ -35,7 +35,7 @@ pub(crate) fn write_rest() {
     write(rest);
 }
 
-/// Writes all that was not written, before the process ends.
+/// Writes all pending lines, before the process ends.
 pub(crate) fn write_last() {
     let last = lines().last();
     write(last);
@@ -52,9 +52,9 @@ fn write(counted: Vec<(Kind, u64)>) {
     }
 }
 
-/// Writes a line at most once a minute, with the number of `times`: `seldom!(WARN, "what happened", %error)`. Between
-/// brackets after it, what it happened to, each of which has a line of its own. While a request is answered, the line has
-/// its id.
+/// Writes a line at most once a minute, with the number of `times`: `seldom!(WARN, "what happened", %error)`. In
+/// brackets after it comes the object of the event; each object has a line of its own. While a request is answered, the
+/// line has its id.
 macro_rules! seldom {
     ($level:ident, $what:literal [$which:expr] $(, $($fields:tt)*)?) => {
         if let Some(times) = $crate::seldom::due(tracing::Level::$level, $what, $which) {

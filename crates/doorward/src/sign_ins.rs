@@ -1,8 +1,8 @@
-//! Sign-ins in the log, as a SIEM and fail2ban read them.
+//! Sign-ins in the log, for a SIEM and fail2ban.
 //!
-//! A successful one is one line. So is a failed one until its network is limited; from then on that network has one line a
-//! minute with the number, until nothing of it was refused for a minute. Beyond 1,000 networks a minute, one line has the
-//! rest (attack X01).
+//! A successful one is one line. So is a failed one until its network is limited; from then on that network has one
+//! line a minute with the number, until no attempt was refused for a minute. Beyond 1,000 networks a minute, one line
+//! has the number of the rest (attack X01).
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -16,26 +16,27 @@ use crate::sessions::Issued;
 use crate::wire::client::network;
 
 const MINUTE: Duration = Duration::from_secs(60);
-/// How many networks are told apart in a minute.
+/// How many networks are distinguished in a minute.
 const NETWORKS: usize = 1_000;
-/// How many failures of one network have lines of their own in a minute, also where no limit refuses them.
+/// How many failures of one network have separate lines in a minute, even if no limit refuses them.
 const LINES: u64 = 100;
 
-/// What came of a sign-in: with a password, by a registration, or by a form that came before. Among the extensions of an answer: only the answer layer knows the request's id.
+/// The result of a sign-in: with a password, by a registration, or by a form that came before. It is among the
+/// extensions of an answer, since only the answer layer knows the request's id.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct SignIn {
     /// Who tried.
     pub(crate) ip: IpAddr,
-    /// What came of it.
+    /// Its result.
     pub(crate) outcome: Outcome,
 }
 
-/// What came of a sign-in.
+/// The result of a sign-in.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Outcome {
     /// A session began.
     SignedIn(UserId, SessionId, Mode),
-    /// It was refused, with this code; by a limit, or by what else.
+    /// It was refused, with this code; by a limit, or for another reason.
     Refused { code: &'static str, limited: bool },
 }
 
@@ -47,7 +48,7 @@ impl SignIn {
 }
 
 impl Outcome {
-    /// Of an error; `None` where it says nothing of who tried: a request that can't be read, or our own failure.
+    /// Of an error; `None` if it says nothing of a sign-in: a request that can't be parsed, or an internal failure.
     pub(crate) fn of(error: &Error) -> Option<Self> {
         let limited = matches!(error, Error::TooManyAttempts(_));
         let refused =
@@ -62,7 +63,7 @@ pub(crate) struct SignIns(Mutex<Minute>);
 
 #[derive(Default)]
 struct Minute {
-    /// When it began, in steady time.
+    /// When it began, in monotonic time.
     began_at: Duration,
     networks: HashMap<IpAddr, Failures>,
     /// Failures from networks beyond [`NETWORKS`].
@@ -72,13 +73,13 @@ struct Minute {
 #[derive(Default)]
 struct Failures {
     lines: u64,
-    /// Those that wait for the line of the minute.
+    /// The number that waits for the line of the minute.
     unwritten: u64,
     limited: bool,
 }
 
 impl SignIns {
-    /// Notes a sign-in at this steady time, and writes its line where it has one.
+    /// Records a sign-in at this monotonic time, and writes its line if it has one.
     pub(crate) fn note(&self, sign_in: SignIn, request_id: impl std::fmt::Display, now: Duration) {
         let ip = sign_in.ip;
         match sign_in.outcome {
@@ -118,7 +119,8 @@ impl SignIns {
         }
         let (rest, over) = (std::mem::take(&mut minute.rest), std::mem::take(&mut minute.networks));
         minute.began_at = now;
-        // A network that was limited stays so for the next minute: else each minute would begin with lines of its own.
+        // A network that was limited stays so for the next minute: otherwise each minute would begin with separate
+        // lines.
         let limited = over.iter().filter(|(_, failures)| failures.unwritten > 0);
         minute.networks = limited
             .map(|(network, _)| (*network, Failures { limited: true, ..Failures::default() }))
@@ -127,7 +129,7 @@ impl SignIns {
         write(over, rest);
     }
 
-    /// Writes what is left, before the process ends.
+    /// Writes the pending lines, before the process ends.
     pub(crate) fn write_last(&self) {
         let minute = std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner));
         write(minute.networks, minute.rest);

@@ -1,5 +1,5 @@
-//! The features: what Doorward does, one folder each. Router, metrics, pages, flash texts, audit actions, settings and
-//! account page are folds over `FEATURES`.
+//! The features of Doorward, one folder each. Router, metrics, pages, flash texts, audit actions, settings and account
+//! page are folds over `FEATURES`.
 
 pub mod admin_users;
 pub(crate) mod confirm;
@@ -56,7 +56,7 @@ pub(crate) fn routes() -> Routes {
     all.with_flashes(&codes).published()
 }
 
-/// What all features bring to the parts below them.
+/// What all features contribute to the parts below them.
 pub(crate) fn contributions() -> Contributions {
     let mut all = Contributions { templates: TEMPLATES.to_vec(), ..Contributions::default() };
     for feature in FEATURES {

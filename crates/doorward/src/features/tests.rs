@@ -9,7 +9,7 @@ use crate::settings::Settings;
 use crate::testing::Site;
 use crate::wire::page::Pages;
 
-/// Fails if one of these names stands twice.
+/// Fails if one of these names is used twice.
 #[track_caller]
 fn are_different<T: Ord + std::fmt::Debug>(what: &str, names: impl IntoIterator<Item = T>) {
     let mut names: Vec<_> = names.into_iter().collect();
@@ -72,7 +72,7 @@ fn what_memory_answers_is_a_route_that_a_program_may_get() {
 
 const HOSTILE: &str = "<script>alert(1)</script>\"'";
 
-/// Something hostile wherever a template looks.
+/// Hostile text in every place that a template reads.
 #[derive(Debug)]
 struct Hostile;
 

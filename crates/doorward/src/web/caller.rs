@@ -1,4 +1,4 @@
-//! Callers of sensitive routes: session and user are read from the store, not believed from a token.
+//! Callers of sensitive routes: session and user are read from the store, not taken from a token.
 
 use std::ops::Deref;
 
@@ -14,13 +14,13 @@ use crate::app::App;
 use crate::error::{Error, Result};
 use crate::wire::client::Client;
 
-/// A caller whose session is live and whose account is enabled, as the store has it now. For password change, deletion
-/// and everything that admins do (attacks J33, R11).
+/// A caller whose session is live and whose account is enabled, according to the store now. For password change,
+/// deletion and all acts of admins (attacks J33, R11).
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Confirmed {
-    /// Who it is; the role is the store's.
+    /// The caller; the role is the store's.
     pub(crate) identity: Identity,
-    /// Whether the credential came as a cookie, of a session in a mode of cookies: no script has read it.
+    /// Whether the credential came as a cookie, of a session in a cookie mode: no script has read it.
     pub(crate) by_cookie: bool,
 }
 
@@ -39,7 +39,7 @@ impl FromRequestParts<App> for Confirmed {
         if stored.state.absolute_expires_at <= app.now() {
             return Err(Refusal::SessionExpired.into());
         }
-        // The mode is the store's too: nobody turns a bearer token into a cookie by sending it as one.
+        // The mode is the store's too: sending a bearer token as a cookie doesn't make it one.
         let by_cookie = stored.mode != Mode::Bearer && !parts.headers.contains_key(AUTHORIZATION);
         identity.role = stored.role;
         Ok(Self { identity, by_cookie })
@@ -55,7 +55,7 @@ pub(crate) struct Caller {
 }
 
 impl Caller {
-    /// The caller as the one who acts on others.
+    /// The caller as an actor.
     pub(crate) fn actor(&self, client: &Client, confirmation: Confirmation) -> Actor {
         let Identity { user, session, role, .. } = self.identity;
         Actor::Admin(Admin { user, session: Some(session), role, ip: client.ip, confirmation })
@@ -98,9 +98,9 @@ may! {
     ReadsUsers: permission::USERS_READ;
     /// May change users.
     WritesUsers: permission::USERS_WRITE;
-    /// May see everybody's sessions.
+    /// May see the sessions of all users.
     ReadsSessions: permission::SESSIONS_READ;
-    /// May end anybody's sessions.
+    /// May end the sessions of all users.
     EndsSessions: permission::SESSIONS_END;
     /// May read the audit log.
     ReadsAudit: permission::AUDIT_READ;

@@ -1,4 +1,4 @@
-//! Reading who sent a request: the socket, the trusted proxies, and what the client says of itself.
+//! Reads who sent a request: the socket, the trusted proxies, and the client's own headers.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
@@ -35,14 +35,14 @@ impl FromRequestParts<App> for Client {
     }
 }
 
-/// Without a peer the router runs inside somebody's application without connection info. One bucket for all is the
-/// strict reading.
+/// Without a peer, the router runs inside another application without connection info. One bucket for all is the strict
+/// choice.
 fn or_unknown(peer: Option<SocketAddr>) -> IpAddr {
     peer.map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |peer| peer.ip())
 }
 
-/// Who uses a session by this request, if its cookies are what it is judged by: with `Authorization` they are not looked
-/// at, and a program that asks about the secret of another client sends one.
+/// The client that uses a session by this request, if its cookies are its credential. With `Authorization` they are
+/// ignored, and a program that asks about another client's secret sends one.
 pub(crate) fn user_of_session<B>(app: &App, peer: Option<SocketAddr>, request: &Request<B>) -> Option<Peer> {
     let headers = request.headers();
     if headers.contains_key(AUTHORIZATION) || !headers.contains_key(COOKIE) {
@@ -54,7 +54,7 @@ pub(crate) fn user_of_session<B>(app: &App, peer: Option<SocketAddr>, request: &
 }
 
 impl Client {
-    /// With the device that a program sends in the body: it has no cookies.
+    /// With the device that a program sends in the body, since it has no cookies.
     pub(crate) fn with_device(self, sent: Option<Zeroizing<String>>) -> Self {
         let device = sent.map_or(self.device, |device| Device::read([device.as_str()]));
         Self { device, ..self }

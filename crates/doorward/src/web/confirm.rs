@@ -1,7 +1,8 @@
-//! Confirmation: who takes over an account, or makes somebody who could, gives their password again (attack X07).
+//! Confirmation: a caller who takes over an account, or makes a user who could, sends their password again (attack
+//! X07).
 //!
-//! A request carries `current_password`. A browser is asked once: the page that asks goes on with the form that it
-//! stands in for, and the session counts as confirmed for ten minutes, for requests that bring its cookie.
+//! A request contains `current_password`. A browser is asked once: the page that asks continues with the form that it
+//! replaces. The session then counts as confirmed for ten minutes, for requests with its cookie.
 
 use std::sync::Arc;
 
@@ -20,16 +21,16 @@ use crate::wire::page::FORM_KEY;
 pub(super) const PAGE: &str = "confirm.html";
 
 asked! {
-    /// An act that is all in its address.
+    /// An act that needs only its address.
     pub(crate) struct Confirming {
         current_password: Option<Password>,
     }
 }
 
-/// The caller as the one who acts, confirmed by the password that came, which is counted as a guess.
+/// The caller as an actor, confirmed by the password in the request, which is counted as a guess.
 ///
 /// # Errors
-/// [`Error::WrongPassword`], [`Error::TooManyAttempts`], or our own failure.
+/// [`Error::WrongPassword`], [`Error::TooManyAttempts`], or an internal failure.
 pub(crate) async fn actor(
     app: &App,
     caller: &Caller,
@@ -51,7 +52,7 @@ pub(crate) async fn actor(
     Ok(caller.actor(client, confirmation))
 }
 
-/// Whether a current password, or another one, mends this.
+/// Whether a current password, or another one, would help.
 pub(super) fn mends(error: &Error) -> bool {
     match error {
         Error::ConfirmationRequired | Error::WrongPassword | Error::TooManyAttempts(_) => true,
@@ -60,7 +61,7 @@ pub(super) fn mends(error: &Error) -> bool {
     }
 }
 
-/// What the page shows that asks for it, and sends the form again with all that was typed.
+/// The data of the page that asks for it, and sends the form again with everything that was typed.
 pub(super) async fn shown(app: &App, caller: &Caller, sent: &Sent) -> Result<Value> {
     let Ok(Some(cached)) = app.users.cached(caller.user).await else {
         return Err(Refusal::SessionEnded.into());

@@ -45,13 +45,13 @@ struct Tokens<'a> {
     device: Option<&'a str>,
 }
 
-/// The shape of an answer that hands out a credential, with `message` and user where there was a sign-in.
+/// The shape of an answer with a credential; with `message` and user after a sign-in.
 pub(crate) fn shape(message: Option<&'static str>) -> Value {
     let told = message.map(|message| [("message", exactly(message)), ("user", of::<users::Shown<'_>>())]);
     shape_with(told.into_iter().flatten(), message.is_some())
 }
 
-/// The shape of an answer that hands out the new credential of a session that goes on, and counts those that ended.
+/// The shape of an answer with the new credential of a session that continues, and the number of those that ended.
 pub(crate) fn shape_of_renewed(message: &'static str) -> Value {
     shape_with([("message", exactly(message)), ("sessions", like(of::<u32>(), 2))], false)
 }
@@ -80,10 +80,10 @@ fn shape_with(more: impl IntoIterator<Item = (&'static str, Value)>, is_sign_in:
     and_maybe(object(all), tokens)
 }
 
-/// The mode of a sign-in: the one that was asked for, or that of the settings.
+/// The mode of a sign-in: the requested one, or that of the settings.
 ///
 /// # Errors
-/// As [`check_mode`].
+/// As for [`check_mode`].
 pub(crate) fn mode(app: &App, asked: Option<Mode>, client: &Client, is_form: bool) -> Result<Mode> {
     let default = if is_form { app.settings.mode_form } else { app.settings.mode_json };
     let mode = asked.unwrap_or(default);
@@ -112,7 +112,7 @@ pub(crate) fn check_cookies(mode: Mode, client: &Client) -> Result<()> {
     if mode != Mode::Bearer && client.in_the_clear { Err(Error::HttpsRequired) } else { Ok(()) }
 }
 
-/// The answer that hands out a credential to a program.
+/// The answer that gives a program a credential.
 pub(crate) fn hand_out(
     app: &App,
     issued: &Issued,
@@ -142,17 +142,17 @@ fn body<'a>(issued: &'a Issued, message: Option<&'static str>, user: Option<user
     Body { success: true, message, user, tokens, expires_in, sessions: None }
 }
 
-/// The answer that hands out a credential to a person's browser, which goes on.
+/// The answer that gives a browser a credential and redirects it.
 pub(crate) fn hand_out_and_go(app: &App, issued: &Issued, path: &str) -> Response {
     (cookies(app, issued), go(app, path)).into_response()
 }
 
-/// A redirect to a place that [`return_to`](super::return_to) let pass, by GET.
+/// Redirects to a place that [`return_to`](super::return_to) accepted, by GET.
 pub(crate) fn go(app: &App, path: &str) -> Response {
     go_as(app, StatusCode::SEE_OTHER, path)
 }
 
-/// The same: 303 by GET, 307 as the request came.
+/// The same: 303 by GET, 307 with the method of the request.
 pub(crate) fn go_as(app: &App, status: StatusCode, place: &str) -> Response {
     (status, [(LOCATION, self::place(app, place))]).into_response()
 }
@@ -169,7 +169,7 @@ pub(crate) fn leftovers(app: &App, issued: &Issued, headers: &HeaderMap) -> SetC
     if left { app.cookies.clear_all() } else { SetCookies::default() }
 }
 
-/// The cookies of the credential. Those of the other modes go: no browser holds two sign-ins of ours (attack C08).
+/// The cookies of the credential. Those of the other modes are cleared: no browser holds two sign-ins (attack C08).
 pub(crate) fn cookies(app: &App, issued: &Issued) -> SetCookies {
     let jar = &app.cookies;
     let device =

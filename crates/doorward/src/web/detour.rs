@@ -1,7 +1,7 @@
-//! Where a person goes on to whose page needs a sign-in that the request does not show: to the login, or by
-//! `GET /refresh`, where a sign-in that is there after all comes to light.
+//! Where to redirect a browser that asked for a protected page without credentials: to the login, or by `GET /refresh`,
+//! which may find a sign-in after all.
 //!
-//! No circle: `GET /refresh` leads to the page or to `/login?return_to=`, and that leads to neither.
+//! There is no loop: `GET /refresh` leads to the page or to `/login?return_to=`, and that leads to neither.
 
 use axum::response::{IntoResponse, Response};
 use doorward_core::{Mode, Refusal};
@@ -12,19 +12,19 @@ use minijinja::context;
 use super::credential::{go, go_as};
 use crate::app::App;
 
-/// Whether a page of another site made the browser send this, so that `SameSite=Strict` kept our cookies at home.
+/// Whether a page of another site made the browser send this, so that `SameSite=Strict` withheld our cookies.
 pub(crate) fn from_elsewhere(headers: &HeaderMap) -> bool {
     headers.get("sec-fetch-site").is_some_and(|site| site == "cross-site")
 }
 
-/// Whether a browser opens this as a page, and no script, frame or image asks for it. Browsers that say nothing of it
-/// pass: they are known by what they accept.
+/// Whether a browser opens this as a page, and not for a script, frame or image. Browsers without these headers pass:
+/// their `Accept` identifies them.
 pub(crate) fn is_navigation(headers: &HeaderMap) -> bool {
     let may_be = |name: &str, value: &str| headers.get(name).is_none_or(|said| said == value);
     may_be("sec-fetch-mode", "navigate") && may_be("sec-fetch-dest", "document")
 }
 
-/// The way by `GET /refresh` to this path, where it may help against this refusal.
+/// The redirect by `GET /refresh` to this path, if it may help after this refusal.
 pub(crate) fn detour(app: &App, refusal: Refusal, from_elsewhere: bool, path: &str) -> Option<Response> {
     match refusal {
         Refusal::TokenExpired | Refusal::TokenStale => Some(go(app, &by("/refresh", path))),
@@ -33,7 +33,7 @@ pub(crate) fn detour(app: &App, refusal: Refusal, from_elsewhere: bool, path: &s
     }
 }
 
-/// The way by `POST /refresh` for a form, which keeps what was typed: a 307 has the browser send it again.
+/// The redirect by `POST /refresh` for a form, which keeps what was typed: after a 307 the browser sends it again.
 pub(crate) fn send_again(app: &App, refusal: Refusal, path: &str) -> Option<Response> {
     let expired = matches!(refusal, Refusal::TokenExpired | Refusal::TokenStale);
     expired.then(|| go_as(app, StatusCode::TEMPORARY_REDIRECT, &by("/refresh", path)))
@@ -44,25 +44,25 @@ pub(crate) fn to_login(app: &App, path: &str) -> Response {
     go(app, &by("/login", path))
 }
 
-/// In the query of the login: `GET /refresh` has just set cookies, and the login sees whether the browser keeps them.
+/// In the login's query: `GET /refresh` has just set cookies, and the login sees whether the browser keeps them.
 pub(crate) const RENEWED: &str = "renewed";
 
-/// The login, and from there to this path if the browser keeps the cookies of a session in this mode that come with the
-/// answer. If they could be planted, the login goes on by itself only here.
+/// The login, and from there to this path if the browser keeps the answer's cookies of a session in this mode. If they
+/// could be planted, the login redirects only in this case.
 pub(crate) fn to_login_with_cookies(app: &App, mode: Mode, path: &str) -> Response {
     let renewed = if app.cookies.is_bound_to_host(mode) { "" } else { "&renewed=1" };
     go(app, &format!("{}{renewed}", by("/login", path)))
 }
 
-/// The page of ours that a browser is sent to from an application, to come back to this place: by `GET /refresh`, where
-/// that may help against this refusal.
+/// The page of ours that an application's browser is redirected to, to come back to this place: by `GET /refresh`, if
+/// that may help after this refusal.
 pub(crate) fn from_application(app: &App, refusal: Refusal, place: &str) -> String {
     let expired = matches!(refusal, Refusal::TokenExpired | Refusal::TokenStale);
     let door = if expired { "/refresh" } else { "/login" };
     format!("{}{}", app.base_url(), by(door, place))
 }
 
-/// A page that goes on by itself. What it asks for comes from our own page, so that our cookies travel with it.
+/// A page that redirects by itself. Its request comes from our own page, so the browser sends our cookies.
 fn arrival(app: &App, path: &str) -> Response {
     let next = format!("{}{}", app.settings.base_path, by("/refresh", path));
     let page = app.pages.show("arrival.html", StatusCode::OK, context! { next => next.as_str() });

@@ -1,4 +1,4 @@
-//! What a feature declares of itself. `features/mod.rs` lists them; everything else is a fold over that list.
+//! What a feature declares. `features/mod.rs` lists them; everything else is a fold over that list.
 
 use super::api::Routes;
 use crate::app::{Card, Express, Sweep};
@@ -6,7 +6,7 @@ use crate::audit::Action;
 use crate::settings::Contributed;
 use crate::wire::flash::Flash;
 
-/// A feature. Its names are its own: a test refuses one that is used twice.
+/// A feature. Its names are unique: a test refuses one that is used twice.
 pub(crate) struct Feature {
     /// The name of its folder.
     #[allow(dead_code, reason = "a test holds it against the folder")]
@@ -17,15 +17,15 @@ pub(crate) struct Feature {
     pub(crate) templates: &'static [(&'static str, &'static str)],
     /// What its pages say after a redirect.
     pub(crate) flashes: &'static [Flash],
-    /// What it alone writes into the audit log.
+    /// The audit actions that only this feature writes.
     pub(crate) actions: &'static [Action],
     /// Its settings.
     pub(crate) settings: &'static [Contributed],
-    /// Its part of the account page. The cards stand in the order of the features.
+    /// Its part of the account page. The cards are in the order of the features.
     pub(crate) card: Option<Card>,
-    /// What memory answers for it, before the router.
+    /// Its answers from memory, before the router.
     pub(crate) express: &'static [Express],
-    /// What it deletes from the store once that is over.
+    /// Deletes its expired data from the store.
     pub(crate) sweep: Option<Sweep>,
 }
 

@@ -10,7 +10,7 @@ use crate::wire::query::Query;
 /// What `done` means to the routes that read it.
 pub(super) const MEANING: &str = "What a page says was done; anything else says nothing.";
 
-/// The text of the page, if `done` is on the list.
+/// The text of the page, if `done` is in the list.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Flashed(pub(crate) Option<&'static str>);
 

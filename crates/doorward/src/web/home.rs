@@ -1,4 +1,4 @@
-//! The signed-in home: who I am, and a card of each feature that has one.
+//! The account page: the signed-in user, and a card of each feature that has one.
 
 use doorward_core::Refusal;
 use doorward_core::role::permission;
@@ -9,10 +9,10 @@ use minijinja::value::{Serde, Value};
 use crate::app::App;
 use crate::error::Result;
 
-/// The template of the home.
+/// The template of the account page.
 pub(crate) const HOME: &str = "home.html";
 
-/// What the home shows: the cards of all features. `typed` is what stands in its fields.
+/// The data of the account page: the cards of all features. `typed` is the content of its fields.
 pub(crate) async fn home(app: &App, identity: &Identity, typed: Value) -> Result<Value> {
     let cached = app.users.cached(identity.user).await?.ok_or(Refusal::SessionEnded)?;
     let user = Value::from(Serde(cached.user.shown()));
@@ -25,8 +25,8 @@ pub(crate) async fn home(app: &App, identity: &Identity, typed: Value) -> Result
     Ok(shown)
 }
 
-/// Which pages of admins this caller may see, whose account the page shows, and the ticket with which every page signs out
-/// of the session that it shows: the cookie that proved it here may not come along to other paths (attacks X02, X03).
+/// Which admin pages this caller may see, whose account the page shows, and the ticket with which every page signs out
+/// of the session that it shows. The cookie that proved it here may not be sent to other paths (attacks X02, X03).
 pub(crate) fn may_see(app: &App, caller: &Identity) -> Value {
     let sees = |permission| app.settings.roles.grants(caller.role, permission);
     context! {

@@ -1,4 +1,4 @@
-//! What all doors share: reading requests, writing answers, cookies, pages.
+//! What all routes share: reading requests, writing answers, cookies, pages.
 
 pub(crate) mod api;
 pub(crate) mod body;

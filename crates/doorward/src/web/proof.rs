@@ -1,4 +1,5 @@
-//! Which sessions a request proves to be its own, so that it may end them: a logout, and a sign-in that takes their place.
+//! Which sessions a request proves to be its own, so that it may end them: by a logout, or by a sign-in that replaces
+//! them.
 
 use doorward_core::refresh::RefreshToken;
 use doorward_core::{OpaqueSecret, SessionId};
@@ -10,14 +11,15 @@ use zeroize::Zeroizing;
 use crate::app::App;
 use crate::error::Result;
 
-/// How many `Authorization` headers are looked at.
+/// How many `Authorization` headers are read.
 const MOST: usize = 4;
 
-/// The sessions of the cookies: session secrets, correctly signed access tokens (`exp` ignored), refresh tokens, all in one
-/// question to the store. Bad ones are passed over.
+/// The sessions of the cookies: session secrets, correctly signed access tokens (`exp` ignored), refresh tokens, all
+/// with one query. Bad ones are ignored.
 ///
 /// # Errors
-/// [`Refusal::TooManyCookies`](doorward_core::Refusal::TooManyCookies): then it is unknown what they prove (attack X04).
+/// [`Refusal::TooManyCookies`](doorward_core::Refusal::TooManyCookies), since it is then unknown what they prove
+/// (attack X04).
 pub(crate) async fn by_cookies(app: &App, headers: &HeaderMap) -> Result<Vec<SessionId>> {
     let names = &app.cookies.names;
     let tokens = distinct(headers, &names.token)?;
@@ -31,8 +33,8 @@ pub(crate) async fn by_cookies(app: &App, headers: &HeaderMap) -> Result<Vec<Ses
     Ok(proved)
 }
 
-/// Whether a cookie is what this live session was handed out last: neither an access token, whose copies outlive a renewal,
-/// nor what the renewal superseded.
+/// Whether a cookie is this live session's latest credential. An access token isn't, since its copies outlive a
+/// renewal, nor is a superseded one.
 pub(crate) async fn holds(app: &App, headers: &HeaderMap, session: SessionId) -> Result<bool> {
     let names = &app.cookies.names;
     let secrets = distinct(headers, &names.session)?.into_iter().filter_map(OpaqueSecret::parse);
@@ -47,7 +49,7 @@ pub(crate) async fn holds(app: &App, headers: &HeaderMap, session: SessionId) ->
 pub(crate) struct InBody {
     /// A refresh token.
     pub(crate) refresh: Option<Zeroizing<String>>,
-    /// What a page gave.
+    /// The ticket of a page.
     pub(crate) ticket: Option<Zeroizing<String>>,
 }
 
@@ -67,7 +69,7 @@ pub(crate) async fn of_any_kind(app: &App, headers: &HeaderMap, body: InBody) ->
     Ok(proved)
 }
 
-/// The session of this token or secret, of whatever kind.
+/// The session of this token or secret, of any kind.
 pub(crate) async fn by_text(app: &App, text: &str) -> Result<Vec<SessionId>> {
     if let Some(session) = by_token(app, text) {
         return Ok(vec![session]);
@@ -80,12 +82,12 @@ pub(crate) async fn by_text(app: &App, text: &str) -> Result<Vec<SessionId>> {
 pub(crate) enum RefreshCookie<'a> {
     None,
     One(&'a str),
-    /// The cookies, of whatever kind, prove these different live sessions.
+    /// The cookies, of any kind, prove these different live sessions.
     Ambiguous(Vec<SessionId>),
 }
 
-/// The refresh token that counts: that of the one live session which all our cookies prove together, so that no planted one
-/// changes the account (attacks X02, X03). Ended ones are passed over.
+/// The refresh token that counts: that of the one live session which all our cookies prove together, so that a planted
+/// one can't change the account (attacks X02, X03). Tokens of ended sessions are ignored.
 pub(crate) async fn refresh_token<'a>(app: &App, headers: &'a HeaderMap) -> Result<RefreshCookie<'a>> {
     let names = &app.cookies.names;
     let refresh = distinct(headers, &names.refresh)?;
@@ -96,7 +98,7 @@ pub(crate) async fn refresh_token<'a>(app: &App, headers: &'a HeaderMap) -> Resu
     let secrets: Vec<_> = secrets.collect();
     let parsed: Vec<_> =
         refresh.iter().filter_map(|text| Some((RefreshToken::parse(text)?, *text))).collect();
-    // As almost always: nothing beside it, or a token of its own session.
+    // As in almost every request: nothing beside it, or a token of its own session.
     if let ([_], [(one, _)], []) = (&*refresh, &*parsed, &*secrets)
         && of_tokens.iter().all(|session| *session == one.session)
     {

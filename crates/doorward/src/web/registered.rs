@@ -1,4 +1,4 @@
-//! Registered clients at the door: id and secret by HTTP Basic (RFC 6749 section 2.3.1).
+//! Credentials of registered clients: id and secret by HTTP Basic (RFC 6749 section 2.3.1).
 
 use axum::extract::FromRequestParts;
 use base64::Engine;
@@ -33,7 +33,7 @@ impl FromRequestParts<App> for Registered {
     }
 }
 
-/// Scheme and credential of the one `Authorization`; two of them are none.
+/// Scheme and credential of the only `Authorization`; none if there are two.
 pub(crate) fn authorization(headers: &HeaderMap) -> Option<(&str, &str)> {
     let mut values = headers.get_all(AUTHORIZATION).iter();
     match (values.next(), values.next()) {

@@ -1,5 +1,5 @@
-//! Replying to what a form and a program may both ask: the form gets a page or a redirect, or itself again with what was
-//! wrong; the program gets JSON.
+//! The reply to a request that both a form and a program may send. The form gets a page or a redirect, or itself again
+//! with what was wrong; the program gets JSON.
 
 use std::ops::ControlFlow::{self, Break, Continue};
 
@@ -12,8 +12,8 @@ use super::confirm;
 use crate::app::App;
 use crate::error::{Error, Result};
 
-/// Begins the reply. Each step answers one case, and passes on what is left: [`Reply::json`] programs, [`ToForm::page`] or
-/// [`ToForm::goes`] a form that did its work, [`Refused::again`] a form that was refused.
+/// Begins the reply. Each step handles one case, and passes on what is left: [`Reply::json`] programs, [`ToForm::page`]
+/// or [`ToForm::goes`] a form that did its work, [`Refused::again`] a form that was refused.
 pub(crate) fn form_or_json<T>(sent: &Sent, outcome: Result<T>) -> Reply<'_, T> {
     Reply { sent, outcome }
 }
@@ -24,13 +24,13 @@ pub(crate) struct Reply<'s, T> {
     outcome: Result<T>,
 }
 
-/// Programs are answered.
+/// Programs have their answer.
 pub(crate) struct ToForm<'s, T> {
     sent: &'s Sent,
     left: ControlFlow<Result<Response>, Result<T>>,
 }
 
-/// Everything is answered but a form that was refused.
+/// Everything has its answer except a form that was refused.
 pub(crate) struct Refused<'s> {
     sent: &'s Sent,
     left: ControlFlow<Result<Response>, Error>,
@@ -48,7 +48,7 @@ impl<'s, T> Reply<'s, T> {
 }
 
 impl<'s, T> ToForm<'s, T> {
-    /// The page that a form is answered with.
+    /// The page that answers a form.
     pub(crate) async fn page(self, page: impl AsyncFnOnce(T) -> Result<Response>) -> Refused<'s> {
         let left = match self.left {
             Continue(Ok(done)) => Break(page(done).await),
@@ -58,7 +58,7 @@ impl<'s, T> ToForm<'s, T> {
         Refused { sent: self.sent, left }
     }
 
-    /// The redirect that a form is answered with.
+    /// The redirect that answers a form.
     pub(crate) fn goes<R: IntoResponse>(self, on: impl FnOnce(T) -> R) -> Refused<'s> {
         let left = match self.left {
             Continue(Ok(done)) => Break(Ok(on(done).into_response())),

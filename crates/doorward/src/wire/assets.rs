@@ -1,4 +1,4 @@
-//! What pages load beside themselves, and the version that their URLs carry.
+//! What pages load, and the version in its URLs.
 
 use std::fmt::Write;
 use std::sync::LazyLock;
@@ -7,9 +7,9 @@ use aws_lc_rs::digest::{SHA256, digest};
 
 /// The style of all pages.
 pub(crate) const STYLE: &str = include_str!("style.css");
-/// The script of pages with forms, which all of them can do without.
+/// The script of pages with forms, which all work without it.
 pub(crate) const SCRIPT: &str = include_str!("forms.js");
-/// The mark in a browser's tab.
+/// The icon in a browser's tab.
 pub(crate) const FAVICON: &str = include_str!("favicon.svg");
 
 /// Changes with the files, so that browsers may keep them for good.

@@ -1,4 +1,4 @@
-//! THE client address: whom limits, sessions and the audit log mean by "from where".
+//! The one client address: the "from where" of limits, sessions and the audit log.
 
 use std::borrow::Cow;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
@@ -13,13 +13,13 @@ use crate::wire::device::Device;
 pub(crate) struct Client {
     /// The address of the socket, or the one that a trusted proxy vouches for.
     pub(crate) ip: IpAddr,
-    /// What the client says of itself: at most 400 bytes, without control characters.
+    /// The user agent, in at most 400 bytes, without control characters.
     pub(crate) user_agent: Option<String>,
     /// Whether the request crossed a network in the clear, past the proxy that would have spoken TLS.
     pub(crate) in_the_clear: bool,
     /// Whether the page that sent it is of another site, so that the browser keeps no cookie of the answer.
     pub(crate) loses_cookies: bool,
-    /// What it shows of earlier sign-ins.
+    /// Its proof of earlier sign-ins.
     pub(crate) device: Device,
 }
 
@@ -43,7 +43,7 @@ pub(crate) fn network(ip: IpAddr) -> IpAddr {
 }
 
 /// The rightmost address of `X-Forwarded-For` that no trusted proxy has: everything left of it is the client's own
-/// claim (attacks L01, L02). What cannot be read ends the search at the last address that is known.
+/// claim (attacks L01, L02). An unreadable entry ends the search at the last known address.
 pub(crate) fn client_ip(peer: IpAddr, headers: &HeaderMap, trusted: &[IpNet]) -> IpAddr {
     let is_trusted = |ip: &IpAddr| trusted.iter().any(|network| network.contains(ip));
     let mut known = peer.to_canonical();
@@ -56,7 +56,7 @@ pub(crate) fn client_ip(peer: IpAddr, headers: &HeaderMap, trusted: &[IpNet]) ->
     known
 }
 
-/// What a client says of itself: at most 400 bytes, without control characters. Almost always a part of the header.
+/// The user agent, in at most 400 bytes, without control characters. Almost always a part of the header.
 pub(crate) fn said_of_itself(user_agent: &HeaderValue) -> Cow<'_, str> {
     let cut = |text: &str| text.floor_char_boundary(400);
     match String::from_utf8_lossy(user_agent.as_bytes()) {

@@ -11,7 +11,7 @@ use http::header::SET_COOKIE;
 
 use crate::settings::{self, Settings};
 
-/// How our cookies are called and sent: one list, from which they are set, cleared and named.
+/// The names and attributes of our cookies: one list, from which they are set, cleared and named.
 #[derive(Debug, Clone)]
 pub(crate) struct CookieJar {
     /// The cookies that carry credentials.
@@ -19,9 +19,10 @@ pub(crate) struct CookieJar {
     ours: Vec<Ours>,
     /// What binds forms to a browser.
     form: Ours,
-    /// The refresh token's cookie as it was called before it was bound to the host.
+    /// The former name of the refresh token's cookie, before it was bound to the host.
     former: Ours,
-    /// What a browser shows at its next sign-in. No credential: it is neither cleared nor picked with the others.
+    /// A browser's proof of earlier sign-ins, for its next one. Not a credential: it is neither cleared nor picked with
+    /// the others.
     device: Ours,
     secure: bool,
     same_site: SameSite,
@@ -41,8 +42,8 @@ struct Ours {
 pub(crate) struct SetCookies(Vec<HeaderValue>);
 
 impl CookieJar {
-    /// `__Host-` binds a cookie to this host, so that no sibling host can plant one (attacks K02, X02). A domain allows
-    /// `__Secure-` only. `--dev` and `http.plain` drop prefixes and `Secure` together.
+    /// `__Host-` binds a cookie to this host, so that no other host of the domain can plant one (attacks K02, X02). A
+    /// cookie with a domain may only have `__Secure-`. `--dev` and `http.plain` drop prefixes and `Secure` together.
     pub(crate) fn new(settings: &Settings) -> Self {
         let prefixed = |prefix: &str, name: &str| match settings.has_plain_cookies() {
             true => name.into(),
@@ -83,7 +84,7 @@ impl CookieJar {
         name.starts_with("__Host-")
     }
 
-    /// Sets one cookie until `expires_at`, the end of the session: an expired JWT must still reach /logout.
+    /// Sets one cookie until `expires_at`, the end of the session: an expired JWT must still be sent to /logout.
     pub(crate) fn set(&self, name: &str, value: &str, now: Timestamp, expires_at: Timestamp) -> SetCookies {
         let max_age = i64::try_from(expires_at.since(now).as_secs()).unwrap_or(i64::MAX);
         let max_age = cookie::time::Duration::seconds(max_age);
@@ -91,7 +92,8 @@ impl CookieJar {
         SetCookies::of(ours.map(|ours| self.cookie(ours, value).max_age(max_age)))
     }
 
-    /// Sets the device's cookie. It is never sent along from another site, whatever the settings say of the others.
+    /// Sets the device's cookie. It is never sent with requests from another site, whatever the settings say about the
+    /// others.
     pub(crate) fn set_device(&self, value: &str, ttl: Duration) -> SetCookies {
         let max_age = i64::try_from(ttl.as_secs()).unwrap_or(i64::MAX);
         let cookie = self.cookie(&self.device, value).same_site(SameSite::Strict);
@@ -109,7 +111,7 @@ impl CookieJar {
         SetCookies::of(self.ours.iter().map(|ours| self.cleared(ours)))
     }
 
-    /// Clears all our cookies after a sign-out, also under the name that one had before.
+    /// Clears all our cookies after a sign-out, also under their former names.
     pub(crate) fn sign_out(&self) -> SetCookies {
         self.clear_all().and(SetCookies::of([&self.former, &self.form].map(|ours| self.cleared(ours))))
     }

@@ -27,13 +27,13 @@ impl Done {
         object([("success", exactly(true)), ("message", exactly(message))])
     }
 
-    /// Its shape where it counts the sessions that ended.
+    /// Its shape if it counts the ended sessions.
     pub(crate) fn shape_of_sessions(message: &'static str) -> Value {
         let sessions = like(of::<u32>(), 2);
         object([("success", exactly(true)), ("message", exactly(message)), ("sessions", sessions)])
     }
 
-    /// And ended so many sessions.
+    /// With this number of ended sessions.
     pub(crate) fn sessions(self, ended: u32) -> Self {
         Self { sessions: Some(ended), ..self }
     }

@@ -1,12 +1,12 @@
 //! What a page says after a redirect, such as "Name changed."
 
-/// One such text. Its feature lists it: a page says what is on the list and nothing else, so that no link puts words on
-/// our pages.
+/// One such text. Its feature lists it: a page shows only texts of the list, so that no link can put words on our
+/// pages.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Flash {
-    /// How the URL says it.
+    /// Its code in the URL.
     pub(crate) code: &'static str,
-    /// How the page says it.
+    /// Its text on the page.
     pub(crate) text: &'static str,
 }
 
@@ -15,7 +15,7 @@ impl Flash {
         Self { code, text }
     }
 
-    /// This path, with the text on its page.
+    /// A redirect to this path, whose page shows the text.
     pub(crate) fn at(self, path: &str) -> String {
         format!("{path}?done={}", self.code)
     }

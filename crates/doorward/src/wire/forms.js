@@ -1,9 +1,10 @@
-// What makes forms kinder where scripts run. Every page works without it, and nothing here keeps a form from being sent.
+// Makes forms more convenient if scripts run. Every page works without it, and it never prevents a form from being
+// sent.
 'use strict'
 
 const HIDDEN = 'password'
 
-// A button beside each password shows what was typed.
+// A button beside each password shows it.
 for (const input of document.querySelectorAll('input[type=password]')) {
   const button = document.createElement('button')
   button.type = 'button'
@@ -16,7 +17,7 @@ for (const input of document.querySelectorAll('input[type=password]')) {
     button.setAttribute('aria-pressed', shown)
   }
   button.addEventListener('click', () => show(input.type === HIDDEN))
-  // Sent and remembered as a password, and never left open on the way back.
+  // Sent and remembered as a password, and hidden again on the way back.
   input.form.addEventListener('submit', () => show(false))
   addEventListener('pagehide', () => show(false))
   show(false)
@@ -45,5 +46,5 @@ addEventListener('submit', ({ submitter, target }) => {
   clearTimeout(patience)
   patience = setTimeout(settle, PATIENCE)
 })
-// Also where the back button brings the page as it was left.
+// Also if the back button shows the page as it was left.
 addEventListener('pageshow', settle)

@@ -1,4 +1,4 @@
-//! The headers that every answer has, unless its handler knows better.
+//! The headers that every answer has, unless its handler sets others.
 
 use axum::body::{Body, Bytes};
 use axum::response::Response;
@@ -9,11 +9,12 @@ use http::header::{
 
 use crate::settings::Settings;
 
-/// Nothing that is no page of ours is ever one: a browser that opens JSON runs and frames nothing (ASVS 3.2.1).
+/// An answer that is not one of our pages never acts as one: a browser that opens JSON runs and frames nothing (ASVS
+/// 3.2.1).
 pub(crate) const POLICY: &str =
     "default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'";
 
-/// The headers, made once: to copy a map costs a third of making one.
+/// The headers, made once: copying a map costs a third of making one.
 pub(crate) struct Headers {
     of_all: HeaderMap,
     of_json: HeaderMap,
@@ -26,12 +27,13 @@ impl Headers {
             (CACHE_CONTROL, fixed("no-store")),
             (VARY, fixed("Accept, Cookie, Authorization")),
             (CONTENT_SECURITY_POLICY, fixed(POLICY)),
-            // Under `no-referrer` browsers send `Origin: null` with our own forms. Other sites learn nothing by this one.
+            // Under `no-referrer` browsers send `Origin: null` with our own forms. With this one other sites learn
+            // nothing.
             (REFERRER_POLICY, fixed("same-origin")),
             (X_CONTENT_TYPE_OPTIONS, fixed("nosniff")),
         ]);
         let is_https = settings.public_url.as_ref().is_some_and(|url| url.scheme() == "https");
-        // The settings were checked: a value that is no header cannot come here.
+        // The settings were checked, so only valid header values get here.
         let hsts = HeaderValue::from_str(&settings.hsts).ok().filter(|value| !value.is_empty());
         if let (true, Some(hsts)) = (is_https, hsts) {
             of_all.insert(STRICT_TRANSPORT_SECURITY, hsts);
@@ -48,9 +50,9 @@ impl Headers {
         response
     }
 
-    /// Gives an answer those that it lacks.
+    /// Adds the missing ones to an answer.
     pub(crate) fn complete(&self, headers: &mut HeaderMap) {
-        // Only `json` puts this one, and with it all: handlers leave it alone.
+        // Only `json` sets this one, and all others with it: handlers don't change it.
         if headers.contains_key(X_CONTENT_TYPE_OPTIONS) {
             return;
         }

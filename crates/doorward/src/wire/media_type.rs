@@ -1,9 +1,9 @@
-//! What a request says of the form of its body.
+//! What a request says about the format of its body.
 
 use http::HeaderMap;
 use http::header::CONTENT_TYPE;
 
-/// The media types that are read.
+/// The supported media types.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum MediaType {
     Json,
@@ -13,8 +13,8 @@ pub(crate) enum MediaType {
 }
 
 impl MediaType {
-    /// The type itself decides, letter for letter but for the case (attack C09). Of its parameters only a charset that is
-    /// not UTF-8 counts: programs write many, in many ways.
+    /// The type itself decides, exactly but for the case (attack C09). Of its parameters only a charset other than
+    /// UTF-8 counts: programs send many, in many ways.
     pub(crate) fn of(headers: &HeaderMap) -> Self {
         let mut values = headers.get_all(CONTENT_TYPE).iter().filter(|value| !value.is_empty());
         let value = match (values.next(), values.next()) {

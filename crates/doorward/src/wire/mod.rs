@@ -1,4 +1,4 @@
-//! What goes over the wire, in both directions, and knows the settings but no `App`: cookies, headers, origins, pages,
+//! What goes over the wire, in both directions. It knows the settings but no `App`: cookies, headers, origins, pages,
 //! the client and its device, the shapes of JSON, and the forms of a refusal.
 
 pub(crate) mod assets;

@@ -1,5 +1,5 @@
-//! Refusals of the routes that RFC 7662 and RFC 7009 describe, in OAuth's form (RFC 6749 section 5.2), which libraries for
-//! them read. Beside it stands our own code, which says more than the few that OAuth knows.
+//! Refusals of the routes of RFC 7662 and RFC 7009, in OAuth's form (RFC 6749 section 5.2), which their libraries
+//! expect. Our own code is beside it, since it is more precise than OAuth's few.
 
 use axum::response::{IntoResponse, Response};
 use http::{StatusCode, header};
@@ -12,7 +12,7 @@ use crate::wire::shape::{described, like, named, object, of};
 /// The codes that there can be.
 const CODES: [&str; 3] = ["invalid_request", "invalid_client", "temporarily_unavailable"];
 
-/// An error as OAuth writes it.
+/// An error in OAuth's form.
 #[derive(Debug, Serialize)]
 struct OAuthError<'a> {
     error: &'static str,
@@ -21,7 +21,7 @@ struct OAuthError<'a> {
     request_id: &'a str,
 }
 
-/// Its status and code: for requests that can't be used 400, where OAuth knows no finer one.
+/// Its status and code; 400 for unusable requests if OAuth has no more precise one.
 pub(crate) fn row(error: &Error) -> (StatusCode, &'static str) {
     let [invalid_request, invalid_client, temporarily_unavailable] = CODES;
     match (error, error.status()) {

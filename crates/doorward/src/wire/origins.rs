@@ -1,9 +1,9 @@
-//! Which pages may call from a browser: one check of `Origin`, for CORS and against forged requests alike (section C of
-//! the attacks).
+//! Which pages may send requests from a browser: one check of `Origin`, for CORS and against forged requests (section C
+//! of the attacks).
 //!
-//! A listed origin is compared byte for byte with what the browser sends, and `null` is never one. An origin with a
-//! scheme of its own, such as `capacitor://localhost`, is the same in every app: it gets no cookie, and a cookie that it
-//! sends doesn't count.
+//! A listed origin is compared byte for byte with what the browser sends, and `null` never matches. An origin with a
+//! scheme of its own, such as `capacitor://localhost`, is the same in every app: it gets no cookie, and a cookie that
+//! it sends doesn't count.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -25,7 +25,7 @@ use crate::settings::Settings;
 
 /// How many request headers a preflight may ask for.
 const MOST_HEADERS: usize = 64;
-/// How many different origins that are not listed the log names in an hour.
+/// How many different unlisted origins the log names in an hour.
 const MOST_NAMED: usize = 10;
 /// How many bytes of such an origin are compared and logged.
 const MOST_BYTES: usize = 200;
@@ -33,14 +33,14 @@ const HOUR: Duration = Duration::from_secs(3_600);
 
 const SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 const METHODS: HeaderValue = HeaderValue::from_static("GET,POST,PATCH,DELETE");
-/// What a page may read of an answer beside its body.
+/// The headers of an answer that a page may read.
 const EXPOSED: HeaderValue = HeaderValue::from_static("retry-after,x-request-id,www-authenticate");
 const ASKED: HeaderValue =
     HeaderValue::from_static("Access-Control-Request-Method, Access-Control-Request-Headers");
 
 /// The origins that may call.
 pub(crate) struct Origins {
-    /// Where browsers reach us; without it, the request's `Host` says that.
+    /// The public origin; without it, the request's `Host` decides.
     public_url: Option<Url>,
     scheme: &'static str,
     listed: Vec<Listed>,
@@ -65,7 +65,7 @@ pub(crate) enum Sender<'a> {
     Stranger,
 }
 
-/// What a request says of one thing.
+/// What a request says in one header.
 enum Said<'a> {
     Nothing,
     Once(&'a [u8]),
@@ -96,7 +96,7 @@ impl Origins {
         }
     }
 
-    /// Who sent this. A browser sends each of these headers once.
+    /// Determines the sender. A browser sends each of these headers once.
     pub(crate) fn sender<B>(&self, request: &Request<B>) -> Sender<'_> {
         let headers = request.headers();
         let origin = Said::by(headers, ORIGIN);
@@ -105,10 +105,10 @@ impl Origins {
         {
             return Sender::Listed(listed);
         }
-        // Lower case is what the standard says; nothing else is one of these.
+        // The standard says lower case; nothing else matches.
         match (Said::by(headers, SITE), origin) {
             (_, Said::Twice) | (Said::Twice, _) => Sender::Stranger,
-            // A page or frame without an origin is nobody's, whatever else the browser says (attack X22).
+            // A page or frame without an origin is not trusted, whatever else the browser says (attack X22).
             (_, Said::Once(b"null")) => Sender::Stranger,
             (Said::Once(b"same-origin" | b"none"), _) => Sender::Own,
             (Said::Once(_), _) => Sender::Stranger,
@@ -118,8 +118,8 @@ impl Origins {
         }
     }
 
-    /// Whether an origin is ours, where the browser has no fetch metadata. A page that somebody put into plain http under
-    /// our name isn't (attack C07). Without `public_url`, nothing says what the scheme should be.
+    /// Whether an origin is ours, if the browser sends no fetch metadata. A page that an attacker put into plain http
+    /// under our name isn't (attack C07). Without `public_url`, nothing says what the scheme should be.
     fn is_own<B>(&self, origin: &[u8], request: &Request<B>) -> bool {
         if let Some(url) = &self.public_url {
             return url.origin().ascii_serialization().as_bytes() == origin;
@@ -131,11 +131,11 @@ impl Origins {
         [&b"http://"[..], b"https://"].iter().any(|scheme| origin.strip_prefix(*scheme) == Some(host))
     }
 
-    /// Whether a browser throws away the cookies that come with an answer to this request: `SameSite` counts sites, and a
-    /// page of another one asks. A page that is opened keeps them.
+    /// Whether a browser drops the cookies of the answer to this request: `SameSite` compares sites, and a page of
+    /// another site sent it. A page that is opened keeps them.
     ///
-    /// Browsers without fetch metadata are judged by scheme and the last two labels of the host. Where a registry gives
-    /// out names of three (`example.co.uk`), two sites count as one there.
+    /// For browsers without fetch metadata, scheme and the last two labels of the host decide. Under a public suffix of
+    /// two labels (`co.uk`), two sites count as one.
     pub(crate) fn loses_cookies(&self, headers: &HeaderMap, is_form: bool) -> bool {
         let Said::Once(origin) = Said::by(headers, ORIGIN) else { return false };
         if self.listed.iter().any(|listed| listed.is_app && listed.origin.as_bytes() == origin) {
@@ -168,7 +168,7 @@ impl Origins {
         ours.scheme() == theirs.scheme() && same_host
     }
 
-    /// The answer to a browser that asks before it sends a request, where this is one.
+    /// The answer to a preflight, if this is one.
     pub(crate) fn preflight<B>(&self, sender: Sender<'_>, request: &Request<B>) -> Option<Response> {
         let headers = request.headers();
         let asks = headers.contains_key(ORIGIN) && headers.contains_key(ACCESS_CONTROL_REQUEST_METHOD);
@@ -186,7 +186,7 @@ impl Origins {
         })
     }
 
-    /// Gives an answer what the sender's browser reads in it.
+    /// Adds to an answer the headers that the sender's browser reads.
     pub(crate) fn complete(&self, sender: Sender<'_>, method: &Method, headers: &mut HeaderMap) {
         if self.listed.is_empty() {
             return;
@@ -207,7 +207,7 @@ impl Origins {
 }
 
 impl Sender<'_> {
-    /// Takes away what doesn't count with this sender: many apps have one origin, and one could use the cookies of
+    /// Removes what doesn't count for this sender: many apps have the same origin, and one could use the cookies of
     /// another.
     pub(crate) fn strip<B>(self, request: &mut Request<B>) {
         if matches!(self, Sender::Listed(listed) if listed.is_app) {
@@ -216,7 +216,7 @@ impl Sender<'_> {
     }
 }
 
-/// The request headers that a preflight asks for, to be allowed as they are: none of them changes who somebody is.
+/// The request headers of a preflight, all of which are allowed: none of them changes who the caller is.
 fn allowed(headers: &HeaderMap) -> Result<Option<HeaderValue>> {
     let refuse = || Error::Malformed(Message::new("preflight-headers").with("most", MOST_HEADERS));
     let mut names = Vec::new();
@@ -233,18 +233,18 @@ fn allowed(headers: &HeaderMap) -> Result<Option<HeaderValue>> {
     Ok(HeaderValue::try_from(list).ok().filter(|list| !list.is_empty()))
 }
 
-/// Origins that asked and aren't listed, within an hour. The browser says only that the request failed, so the log says
-/// why; anybody can make up origins, so it says it seldom.
+/// Unlisted origins of requests, within an hour. The browser says only that the request failed, so the log says why.
+/// Anybody can make up origins, so it does so rarely.
 #[derive(Default)]
 struct Strangers {
     since: Duration,
     named: Vec<Box<[u8]>>,
-    /// Requests from further origins.
+    /// The number of requests from further origins.
     others: u64,
 }
 
 impl Origins {
-    /// Names the origin of a request that is not listed, or counts it. `ran` is steady time.
+    /// Logs the origin of a request if it is not listed, or counts it. `ran` is monotonic time.
     pub(crate) fn note(
         &self,
         sender: Sender<'_>,
@@ -269,7 +269,7 @@ impl Origins {
         tracing::info!(%origin, %request_id, "a page of this origin asked, which is not listed in the setting origins");
     }
 
-    /// Says how many further ones there were, once their hour is over.
+    /// Logs how many further ones there were, once their hour is over.
     pub(crate) fn sweep(&self, ran: Duration) {
         self.strangers.lock().unwrap_or_else(PoisonError::into_inner).begin_anew(ran);
     }

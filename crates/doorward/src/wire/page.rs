@@ -1,4 +1,4 @@
-//! Pages: templates in the program, escaped by the engine. Forms have a script that they can do without.
+//! Pages: templates in the program, escaped by the engine. Forms have a script, but work without it.
 
 use std::sync::Arc;
 
@@ -13,7 +13,7 @@ use super::words;
 use crate::error::{Cause, Error};
 use crate::settings::{Registration, Settings};
 
-/// No window of another site keeps a hold on a page of ours (ASVS 3.4.8).
+/// No window of another site keeps a reference to a page of ours (ASVS 3.4.8).
 const OPENER_POLICY: HeaderName = HeaderName::from_static("cross-origin-opener-policy");
 /// The name of the field of a form that has its key.
 pub(crate) const FORM_KEY: &str = "form_key";
@@ -36,7 +36,7 @@ pub(crate) struct Pages {
     policy: HeaderValue,
     /// Of pages that load the script.
     policy_with_script: HeaderValue,
-    /// Over plain http browsers pass it over, and complain.
+    /// Over plain http browsers ignore it, and complain.
     opener_policy: Option<HeaderValue>,
 }
 
@@ -100,7 +100,7 @@ impl Pages {
         match self.engine.get_template(template).and_then(|page| page.render(context)) {
             Ok(page) => {
                 let has_form = page.contains("method=\"post\"");
-                // What people typed is escaped: a page has no other.
+                // User input is escaped: pages have no other.
                 let has_script = page.contains("<script src=");
                 let policy = if has_script { &self.policy_with_script } else { &self.policy };
                 let mut response = (status, Html(page)).into_response();
@@ -114,7 +114,7 @@ impl Pages {
             }
             Err(error) => {
                 let error = Error::Unavailable(Cause::new("a page could not be rendered", template, error));
-                // For the page of this error, if that is the one.
+                // For the page of this error, if it is this one.
                 let text = "Temporarily unavailable: try again";
                 (StatusCode::SERVICE_UNAVAILABLE, Extension(Arc::new(error)), text).into_response()
             }
@@ -145,7 +145,7 @@ impl Pages {
         }
     }
 
-    /// The page of a browser that holds two sign-ins, with the way out of both.
+    /// The page for a browser with two sign-ins, with a button to end both.
     pub(crate) fn two_sign_ins(
         &self,
         error: &Error,
@@ -160,14 +160,14 @@ impl Pages {
     }
 }
 
-/// The fields at fault, as templates name them.
+/// The invalid fields, as templates name them.
 fn fields(error: &Error) -> Value {
     let fields =
         error.fields().iter().map(|one| context! { field => one.field.as_ref(), message => one.message() });
     fields.collect::<Vec<_>>().into()
 }
 
-/// The id of the user whose account a page shows, where it is a page of an account.
+/// The id of the user whose account a page shows, if it shows one.
 fn shown_account(state: &State<'_, '_>) -> Option<Value> {
     state.lookup("may")?.get_attr(ACCOUNT).ok()
 }
@@ -178,7 +178,7 @@ fn form_key() -> String {
 }
 
 impl Pages {
-    /// The page of an error that a proxy shows at an application's host: what is on it comes from here, and leads here.
+    /// The page of an error that a proxy shows at an application's host: its contents and links are Doorward's.
     pub(crate) fn error_elsewhere(
         &self,
         error: &Error,
@@ -199,7 +199,7 @@ impl Pages {
     }
 }
 
-/// Browsers hold `form-action` against the redirects after a form too: the login leads on to the applications.
+/// Browsers apply `form-action` to the redirects after a form too, and the login redirects to the applications.
 fn policy(settings: &Settings, more: &str) -> HeaderValue {
     let scheme = settings.public_scheme();
     let hosts = settings.forward_auth_hosts.iter().map(|host| format!(" {scheme}://{host}"));
@@ -221,7 +221,7 @@ fn title(status: StatusCode) -> &'static str {
     }
 }
 
-/// Whom to ask who can't get in: a text, and where it leads to.
+/// The support contact shown to people who cannot sign in: a text, and its link.
 fn contact(text: &str) -> Value {
     let address = text.contains('@') && !text.contains(|c: char| c.is_whitespace() || "?&:%".contains(c));
     let link = match text {

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use super::shape::{and_maybe, described, exactly, like, named, object, of};
 use crate::error::{Error, FieldError};
 
-/// An error as RFC 9457 writes it.
+/// An error in the form of RFC 9457.
 #[derive(Debug, Serialize)]
 pub(crate) struct Problem<'a> {
     r#type: &'static str,
@@ -32,7 +32,7 @@ struct Field<'a> {
 }
 
 impl Problem<'_> {
-    /// Its shape; which codes there can be, each route says.
+    /// Its shape; each route says which codes it has.
     pub(crate) fn shape() -> Value {
         let (text, row) = (of::<&str>, |error: &Error| error.code());
         let codes: BTreeSet<_> = Error::every().iter().map(row).collect();
@@ -62,7 +62,7 @@ impl Problem<'_> {
 }
 
 impl<'a> Problem<'a> {
-    /// The error under this status, for this request.
+    /// The error with this status, for this request.
     pub(crate) fn new(error: &'a Error, status: StatusCode, request_id: &'a str) -> Self {
         let (code, message) = (error.code(), error.to_string());
         let title = status.canonical_reason().unwrap_or_default();

@@ -8,7 +8,7 @@ use http::request::Parts;
 
 use crate::error::{Error, Result};
 
-/// The query of a URL. Unknown names are passed over.
+/// The query of a URL. Unknown names are ignored.
 #[derive(Debug, Default)]
 pub(crate) struct Query(BTreeMap<String, String>);
 
@@ -32,7 +32,7 @@ impl Query {
         parsed.map_err(|_| Error::field(name, problem))
     }
 
-    /// `limit`: how many rows a page has, 1 to `most`; `usual` where it isn't said.
+    /// `limit`: how many rows a page has, 1 to `most`; the default is `usual`.
     ///
     /// # Errors
     /// It is something else.

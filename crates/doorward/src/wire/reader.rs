@@ -1,4 +1,4 @@
-//! Who reads the answer: a program, that wants JSON, or a person before a browser, who wants a page.
+//! The reader of the answer: a program, which gets JSON, or a browser, which gets a page.
 
 use std::convert::Infallible;
 
@@ -19,8 +19,8 @@ pub(crate) enum Reader {
 }
 
 impl Reader {
-    /// On GET a person is whose `Accept` lists text/html and not below JSON; else who sends a form, unless it is a registered
-    /// client's.
+    /// On GET: a browser if `Accept` ranks text/html at least as high as JSON. Otherwise: a browser if the body is a
+    /// form without a registered client's credentials.
     pub(crate) fn of(method: &Method, headers: &HeaderMap) -> Self {
         let person = if method == Method::GET || method == Method::HEAD {
             // Most programs end here: there is no h in `application/json` and `*/*`.
@@ -35,7 +35,7 @@ impl Reader {
         if person { Self::Person } else { Self::Program }
     }
 
-    /// Whether it is a person.
+    /// Whether it is a browser.
     pub(crate) fn is_person(self) -> bool {
         self == Self::Person
     }

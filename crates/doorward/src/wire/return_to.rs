@@ -1,28 +1,29 @@
-//! Where a sign-in goes on to: a path of ours, or a listed application behind forward-auth, and nothing else.
+//! Where a sign-in may redirect to: a path of ours, or a listed application behind forward-auth, and nothing else.
 
 use doorward_core::Mode;
 use url::Url;
 
 use crate::settings::Settings;
 
-/// The longest place that is returned to, in bytes.
+/// The longest accepted place, in bytes.
 const MOST: usize = 2_048;
 
-/// What the document of the API says of it.
+/// Its description in the document of the API.
 pub(crate) const RETURN_TO: &str =
     "A path of this site, or the URL of an application behind it, to go to afterwards.";
 
-/// Reads a `return_to`: a [`path_of_ours`], or the URL of a listed application. `None` for everything else.
+/// Parses a `return_to`: a [`path_of_ours`], or the URL of a listed application. `None` for everything else.
 pub(crate) fn return_to<'a>(settings: &Settings, text: &'a str) -> Option<&'a str> {
     path_of_ours(text).or_else(|| listed(settings, text).is_some().then_some(text))
 }
 
-/// Whether a browser that is signed in in this mode shows it there: it sends cookies of the token to our host only.
+/// Whether a browser that is signed in in this mode sends its credential there: cookies with tokens are only for our
+/// host.
 pub(crate) fn reaches(settings: &Settings, mode: Mode, place: &str) -> bool {
     listed(settings, place).is_none_or(|host| settings.cookie_reaches(mode, host))
 }
 
-/// The listed host that a URL in its one spelling is on: what two readers could read in two ways is none (attack O02).
+/// The listed host of a URL in its one spelling; a URL that two parsers could read in two ways is refused (attack O02).
 fn listed<'a>(settings: &'a Settings, text: &str) -> Option<&'a str> {
     let url = Url::parse(text).ok()?;
     let plain = url.as_str() == text && text.len() <= MOST && text.bytes().all(|b| b.is_ascii_graphic());
@@ -40,8 +41,8 @@ pub(crate) fn application<'a>(settings: &'a Settings, url: &Url) -> Option<&'a s
     hosts.find(|listed| alone && url.scheme() == settings.public_scheme() && *listed == host)
 }
 
-/// Reads a path that begins with exactly one `/`, without backslash or control character, of at most
-/// 2 KiB, and neither /logout nor /refresh. `None` for everything else, which then means the default page (attacks O01 to O04).
+/// Parses a path that begins with exactly one `/`, without backslash or control character, of at most 2 KiB, and
+/// neither /logout nor /refresh. `None` for everything else, which then means the default page (attacks O01 to O04).
 pub(crate) fn path_of_ours(text: &str) -> Option<&str> {
     let one_slash = text.starts_with('/') && !text.starts_with("//");
     let clean = text.len() <= MOST && text.chars().all(|c| c.is_ascii_graphic() && c != '\\');

@@ -116,12 +116,12 @@ pub(super) async fn find(
 }
 
 asked! {
-    /// What changes of a user.
+    /// The changes of a user.
     pub(super) struct Changes {
         name not empty: Option<DisplayName>,
         email not empty: Option<Email>,
         role not empty: Option<RoleName>,
-        /// Whether the user is kept out.
+        /// Whether the account is disabled.
         disabled: Option<bool>,
         current_password: Option<Password>,
     }
@@ -142,7 +142,8 @@ pub(super) async fn change(
             app.disk.has_room()?;
         }
         if change.email.is_some() {
-            // One's own address is changed in the profile, with the password: a stolen session must not become the account.
+            // Admins change their own address in the profile, with the password: a stolen session must not take the
+            // account over.
             is_other(&caller, user)?;
         }
         let actor = confirm::actor(&app, &caller, &client, &sent, current_password).await?;
@@ -160,7 +161,7 @@ pub(super) async fn change(
         .await
 }
 
-/// What ends or opens one's own account is done in the profile, with the password.
+/// Acts that end or open one's own account are done in the profile, with the password.
 fn is_other(caller: &Caller, user: UserId) -> Result<()> {
     if caller.user == user { Err(Error::Forbidden) } else { Ok(()) }
 }

@@ -1,4 +1,4 @@
-//! Invitations that wait to be used: listing, making and withdrawing them.
+//! Unused invitations: listing, making and withdrawing them.
 
 use axum::Json;
 use axum::extract::{Path, State};
@@ -56,7 +56,7 @@ pub(super) async fn list(
     Ok(Json(json!({ "invitations": invitations, "next": next })).into_response())
 }
 
-/// An invitation on its page, with the name of who made it.
+/// An invitation on its page, with its maker's name.
 #[derive(Serialize)]
 struct Row {
     #[serde(flatten)]
@@ -85,7 +85,7 @@ async fn page(app: &App, caller: &Caller, after: Option<LinkId>, limit: u32, typ
 asked! {
     /// An invitation to make.
     pub(super) struct Invitation {
-        /// Only this address can use it; without one, anybody who has the link.
+        /// Only this address can use it; without one, anyone with the link.
         email: Option<Email>,
         role: Option<RoleName>,
         current_password: Option<Password>,

@@ -1,16 +1,16 @@
 //! Administration: users, their sessions, reset links, invitations, the audit log. Every route reads session and user
-//! from the store, and asks for one permission.
+//! from the store, and requires one permission.
 //!
 //! `GET /admin/users?search=&role=&after=&limit=` → {users, next}, by id. `POST /admin/users` {name, email, role?,
-//! password?} → 201. `GET, PATCH, DELETE /admin/users/{id}`; PATCH {name, email, role, disabled}. The last admin can't be
-//! demoted, disabled or removed (409), and nobody gives, or acts on, more than they have (403). `POST
-//! /admin/users/{id}/reset-link` → {url, expires_at}. `GET, DELETE /admin/users/{id}/sessions`. `GET /admin/sessions,
-//! /admin/audit`; `DELETE /admin/sessions/{id}`. `GET, POST /admin/invitations` {email?, role?} → 201 {url, expires_at};
-//! `DELETE /admin/invitations/{id}`. `GET, POST /admin/clients` {name} → 201 {client_id, client_secret}; `DELETE
-//! /admin/clients/{id}`.
+//! password?} → 201. `GET, PATCH, DELETE /admin/users/{id}`; PATCH {name, email, role, disabled}. The last admin can't
+//! be demoted, disabled or removed (409). Nobody gives a role that may do more than their own, or changes a user with
+//! one (403). `POST /admin/users/{id}/reset-link` → {url, expires_at}. `GET, DELETE /admin/users/{id}/sessions`.
+//! `GET /admin/sessions, /admin/audit`; `DELETE /admin/sessions/{id}`. `GET, POST /admin/invitations` {email?, role?} →
+//! 201 {url, expires_at}; `DELETE /admin/invitations/{id}`. `GET, POST /admin/clients` {name} → 201 {client_id,
+//! client_secret}; `DELETE /admin/clients/{id}`.
 //!
-//! Each `GET` is a page too. Their forms post to the same paths, where there is no DELETE in a form to `…/delete`,
-//! `…/end` and `…/withdraw`, and go back to a list; a link or secret stands in the answer that made it and nowhere else.
+//! Each `GET` is a page too. Their forms post to the same paths; in place of DELETE, which forms don't have, to
+//! `…/delete`, `…/end` and `…/withdraw`. They return to a list. A link or secret is only in the answer that made it.
 
 mod clients;
 mod http;
@@ -72,13 +72,13 @@ pub(crate) const FEATURE: Feature = Feature {
 /// An account to make.
 #[derive(Debug)]
 pub struct CreateUser {
-    /// What the user is called.
+    /// The user's name.
     pub name: DisplayName,
-    /// What they sign in with.
+    /// The address to sign in with.
     pub email: Email,
-    /// What they may do.
+    /// The role.
     pub role: RoleName,
-    /// Without one, a reset link lets them in.
+    /// Without one, a reset link lets the user in.
     pub password: Option<Password>,
 }
 
@@ -99,7 +99,7 @@ pub async fn create(app: &App, new: CreateUser, actor: Actor) -> Result<User> {
     app.accounts.create(NewUser { name, email, role, password_hash }, actor).await
 }
 
-/// Makes a one-time link by which the user sets a new password; gives its URL and its end.
+/// Makes a one-time link by which the user sets a new password; returns its URL and its end.
 ///
 /// # Errors
 /// [`Error::NotFound`], or [`Error::Forbidden`] for a user who may do more than the actor.
@@ -108,7 +108,7 @@ pub async fn reset_link(app: &App, user: UserId, actor: Actor) -> Result<(String
     Ok((url(app, "/password/reset?token=", &secret), expires_at))
 }
 
-/// Makes an invitation to register, for one address or for anybody; gives its URL and its end.
+/// Makes an invitation to register, for one address or for anybody; returns its URL and its end.
 ///
 /// # Errors
 /// An unknown role, or one that the actor may not give.
@@ -122,9 +122,9 @@ pub async fn invite(
     Ok((url(app, "/register?invite=", &secret), expires_at))
 }
 
-/// A one-time link that opens nothing before it is made: so that it can be shown first.
+/// A one-time link that is invalid until it is made, so that it can be shown first.
 pub struct NewLink {
-    /// What is handed out.
+    /// The URL to hand out.
     pub url: String,
     /// Until when it works, once it is made.
     pub expires_at: Timestamp,
@@ -174,7 +174,7 @@ pub async fn set_password(app: &App, user: UserId, password: Password) -> Result
     app.accounts.set_password(user.id, hash, By::CommandLine).await
 }
 
-/// The live sessions of a user, in the share of the user who asks.
+/// The live sessions of a user, as a scan of the user who asks.
 ///
 /// # Errors
 /// [`Error::NotFound`].
@@ -183,7 +183,7 @@ pub async fn sessions_of(app: &App, user: UserId, asked_by: Option<UserId>) -> R
     app.sessions.list(user, None, asked_by).await
 }
 
-/// Logs a user out everywhere; gives the number of sessions that ended.
+/// Logs a user out everywhere; returns the number of sessions that ended.
 ///
 /// # Errors
 /// [`Error::NotFound`], or [`Error::Forbidden`] for a user who may do more than the actor.
@@ -191,7 +191,7 @@ pub async fn end_sessions(app: &App, user: UserId, actor: Actor) -> Result<u32> 
     app.accounts.end_sessions(user, actor).await
 }
 
-/// Ends one session; gives the number of sessions that ended: none if it was over.
+/// Ends one session; returns the number of sessions that ended: none if it had ended already.
 ///
 /// # Errors
 /// [`Error::Forbidden`] for the session of a user who may do more than the actor.

@@ -1,4 +1,4 @@
-//! What the pages of admins show.
+//! The data of the admin pages.
 
 use doorward_core::UserId;
 use doorward_core::role::permission;
@@ -67,7 +67,7 @@ pub(super) fn next(after: impl std::fmt::Display, limit: u32) -> String {
     format!("after={after}&limit={limit}")
 }
 
-/// The roles that there are; those that this caller may give.
+/// The existing roles, and those that this caller may give.
 pub(super) fn names(app: &App, caller: Option<&Identity>) -> Vec<String> {
     let roles = &app.settings.roles;
     let may_give = |role: &_| caller.is_none_or(|caller| roles.covers(caller.role, *role));

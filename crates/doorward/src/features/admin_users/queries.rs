@@ -29,8 +29,8 @@ shown! {
         pub name: String,
         /// The address.
         pub email: Email,
-        /// Who vouched for the address: `admin`, `invitation` (made for it) or `command_line`. Null where its owner typed
-        /// it: then applications are not told it.
+        /// Who vouched for the address: `admin`, `invitation` (made for it) or `command_line`. Null if its owner typed
+        /// it: then it is not sent to applications.
         pub email_vouched_by: Option<String>,
         /// The role.
         pub role: RoleName,
@@ -60,7 +60,7 @@ const USERS: &str = "SELECT id, name, email, role, created_at, disabled_at, emai
      OR email_folded LIKE $2 ESCAPE '!' OR email = $5) \
      AND (CAST($3 AS TEXT) IS NULL OR role = $3) ORDER BY id LIMIT $4";
 
-/// A page of users by id, in the share of the user who asks, and whether there are more.
+/// A page of users by id, as a scan of the user who asks, and whether there are more.
 ///
 /// # Errors
 /// The store's.
@@ -72,7 +72,7 @@ pub async fn list_users(
 ) -> Result<(Vec<Listed>, Option<UserId>)> {
     let after = search.after.unwrap_or(UserId::from_bytes([0; 16]));
     let pattern = search.text.as_deref().map(pattern);
-    // A whole address may be typed in ways that its own form doesn't contain.
+    // A whole address may be typed in ways that its canonical form doesn't contain.
     let email = search.text.as_deref().and_then(|text| Email::parse(text).ok());
     let email = email.as_ref().map(Email::as_str).map(str::to_owned);
     let rows =
@@ -85,18 +85,18 @@ pub async fn list_users(
     Ok((users, next))
 }
 
-/// A text as it is looked for anywhere within: what `LIKE` would read as a wildcard is meant literally (attack I01).
+/// A text to search for anywhere within: wildcards of `LIKE` are escaped (attack I01).
 fn pattern(text: &str) -> String {
     let literal = folded(text).replace('!', "!!").replace('%', "!%").replace('_', "!_");
     format!("%{literal}%")
 }
 
 shown! {
-    /// Somebody's session as admins see it.
+    /// A user's session as admins see it.
     pub struct ListedSession as "ListedSession" {
         /// The public id: pages go by it.
         pub id: SessionId,
-        /// Whose it is.
+        /// Its user.
         pub user_id: UserId,
         /// How its client holds the credential.
         mode: Mode,
@@ -108,7 +108,7 @@ shown! {
         expires_at: String,
         /// The address that it was last used from.
         ip: Option<String>,
-        /// What the client says of itself.
+        /// The client's user agent.
         pub user_agent: Option<String>,
     }
 }
@@ -116,7 +116,7 @@ shown! {
 const SESSIONS: &str = "SELECT id, user_id, mode, created_at, last_seen_at, expires_at, ip, user_agent, secret_hash FROM sessions \
      WHERE id > $1 AND ended_at IS NULL AND expires_at > $2 ORDER BY id LIMIT $3";
 
-/// A page of everybody's live sessions by id, in the share of the user who asks, and where the next one begins.
+/// A page of all users' live sessions by id, as a scan of the user who asks, and where the next one begins.
 ///
 /// # Errors
 /// The store's.
@@ -148,7 +148,7 @@ fn listed(row: &Row, memory: &Memory) -> Result<ListedSession, StoreError> {
     })
 }
 
-/// Cuts a list that was read one row longer than a page; gives the last row of the page where there are more.
+/// Cuts a list that was read one row longer than a page; returns the last row of the page if there are more.
 pub(super) fn cut<T>(rows: &mut Vec<T>, limit: u32) -> Option<&T> {
     let limit = limit as usize;
     let more = rows.len() > limit;

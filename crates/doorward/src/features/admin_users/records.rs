@@ -1,4 +1,4 @@
-//! Everybody's sessions and the audit log, as lists in pages.
+//! All users' sessions and the audit log, as lists in pages.
 
 use axum::Json;
 use axum::extract::{Path, State};
@@ -123,7 +123,7 @@ pub(super) async fn log(
     Ok(app.pages.show(LOG, StatusCode::OK, shown))
 }
 
-/// An entry on the page of the log, with the names of those in it who are still there.
+/// An entry on the page of the log, with the names of the users in it who still exist.
 #[derive(Serialize)]
 struct EntryRow {
     #[serde(flatten)]
@@ -132,7 +132,7 @@ struct EntryRow {
     actor_name: Option<String>,
 }
 
-/// The name of a user who is still there.
+/// The name of a user who still exists.
 pub(super) async fn name(app: &App, user: Option<UserId>) -> Result<Option<String>> {
     let Some(user) = user else { return Ok(None) };
     Ok(app.users.cached(user).await?.map(|cached| cached.user.name.clone()))

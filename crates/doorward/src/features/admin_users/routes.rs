@@ -1,4 +1,4 @@
-//! What the routes of administration say of themselves.
+//! The descriptions of the admin routes.
 
 use std::time::Duration;
 

@@ -1,7 +1,7 @@
-//! Confirm a session: its user gives the password once, and for ten minutes the acts that need it take the session's cookie.
+//! Confirm a session: its user sends the password once. For ten minutes, acts that need it accept the session's cookie.
 //!
 //! `POST /confirm` {current_password}. A wrong password is 403 `wrong_password` and counts as a guess. A bearer token
-//! confirms nothing: who has one sends `current_password` with the act itself. A new password ends the confirmation.
+//! confirms nothing: its holder sends `current_password` with the act itself. A new password ends the confirmation.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -1,5 +1,5 @@
-//! The dashboard: `GET /dashboard` → {message: "Welcome NAME!", user}; as a page, the signed-in home with the devices.
-//! `GET /` goes there.
+//! The dashboard: `GET /dashboard` → {message: "Welcome NAME!", user}; as a page, the account page with the devices.
+//! `GET /` redirects there.
 
 use axum::body::Bytes;
 use axum::extract::State;
@@ -59,7 +59,7 @@ async fn dashboard(
     said: Flashed,
 ) -> Result<Response> {
     if reader.is_person() {
-        // Boxed: a program's way carries no room for the page's.
+        // Boxed, so that a program's path reserves no room for the page's.
         return Box::pin(page(&app, &identity, said)).await;
     }
     let cached = app.users.cached(identity.user).await?.ok_or(Refusal::SessionEnded)?;

@@ -1,6 +1,6 @@
 //! My devices: every session of mine, and ending them.
 //!
-//! `GET /sessions` lists them. `DELETE /sessions/{id}` ends one, 404 where it is not mine. `DELETE /sessions` ends all but
+//! `GET /sessions` lists them. `DELETE /sessions/{id}` ends one, 404 if it is not mine. `DELETE /sessions` ends all but
 //! this one. Forms post to `/sessions/{id}/end` and `/sessions/end-others`.
 
 use axum::Json;
@@ -84,7 +84,7 @@ async fn end(
     (client, reader): (Client, Reader),
     Path(id): Path<String>,
 ) -> Result<Response> {
-    // Not mine and not there are one answer (attack A02).
+    // Not mine and unknown get the same answer (attack A02).
     let id: SessionId = id.parse().map_err(|_| Error::NotFound)?;
     if app.sessions.owner(id).await? != Some(identity.user) {
         // Deleted or signed out while the request was in flight.

@@ -49,7 +49,7 @@ async fn my_devices_are_listed_the_newest_first_and_this_one_is_marked() {
     phone.page("/sessions").await.goes_to("/dashboard");
 }
 
-/// Signs in with this user agent, and gives the session as it is listed.
+/// Signs in with this user agent, and returns the session as it is listed.
 async fn device(site: &Site, user_agent: &[u8]) -> Value {
     let visitor = site.visitor();
     let request = visitor
@@ -152,7 +152,7 @@ async fn ending_all_others_keeps_this_one_and_counts_them() {
     for other in others {
         other.ended_with_others().await;
     }
-    // What is kept refreshes once.
+    // The remaining session refreshes once.
     laptop.get("/profile").await.is_refused("token_stale");
     laptop.refresh().await.is_ok();
     assert_eq!(laptop.delete("/sessions", Value::Null).await.is_ok()["sessions"], 0);
@@ -174,7 +174,7 @@ async fn forms_do_the_same_and_go_to_the_dashboard() {
     browser.form(&path, &[]).await.has_status(404);
 }
 
-/// Its access token is stale now, and the page finds its way by the refresh.
+/// Its access token is stale now, and the page finds its sign-in by the refresh.
 #[tokio::test]
 async fn a_browser_that_ends_its_other_sessions_goes_on_and_is_told_so() {
     let site = Site::new().await;
@@ -187,7 +187,7 @@ async fn a_browser_that_ends_its_other_sessions_goes_on_and_is_told_so() {
     browser.page(back).await.goes_to(path);
     let page = browser.page(path).await.has_status(200).text();
     assert!(page.contains("role=\"status\"") && page.contains("signed out"), "{page}");
-    // The other one is led to the login, and no further.
+    // The other one is redirected to the login, and no further.
     other.page("/dashboard").await.goes_to("/refresh?return_to=%2Fdashboard");
     other.page("/refresh?return_to=%2Fdashboard").await.goes_to("/login?return_to=%2Fdashboard");
     other.page("/login?return_to=%2Fdashboard").await.has_status(200);

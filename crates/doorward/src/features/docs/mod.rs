@@ -1,6 +1,6 @@
 //! The API, described: `GET /openapi.json` → OpenAPI 3.1, for programs. `GET /docs` is the same for people.
 //!
-//! Both are made from what the routes say of themselves where they are routed, once, at the first request.
+//! Both are made once, at the first request, from the descriptions of the routes.
 
 mod page;
 

@@ -66,7 +66,7 @@ fn what(field: &BodyField) -> String {
     if field.about.is_empty() { kind } else { format!("{kind}. {}", field.about.trim()) }
 }
 
-/// The request as curl sends it.
+/// The request as a curl command.
 fn curl(app: &App, operation: &Operation) -> String {
     let path = operation.path.replace("{id}", "01979a3c-8f4e-7b21-9c55-0d7f6a2b41e8");
     let mut lines = vec![format!("curl '{}{path}'", app.base_url())];

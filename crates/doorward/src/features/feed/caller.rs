@@ -6,17 +6,17 @@ use crate::app::App;
 use crate::error::{Error, Result};
 use crate::web::registered::{Registered, authorization};
 
-/// Who may follow.
+/// A follower.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Caller {
-    /// Who has the feed's secret.
+    /// A holder of the feed's secret.
     Secret,
     /// A registered client.
     Client(ClientId),
 }
 
 impl Caller {
-    /// The client that it is.
+    /// The client, if it is one.
     pub(super) fn client(self) -> Option<ClientId> {
         match self {
             Self::Secret => None,

@@ -1,10 +1,10 @@
-//! The feed: `GET /revocations` → which sessions are over and which tokens are stale, for programs that check credentials
-//! elsewhere.
+//! The feed: `GET /revocations` → which sessions have ended and which tokens are stale, for programs that check
+//! credentials elsewhere.
 //!
-//! Where `Accept` lists `text/event-stream` it goes on: first what there is, then each end within the moment that it
-//! happens; `Last-Event-ID` goes on from there. Otherwise JSON, a page at a time. Entries may come twice, and none is
-//! left out. At most `feed.max_streams` follow at once, and of one client `feed.max_streams_per_client`; none longer than it
-//! may, and none past the signal to stop.
+//! If `Accept` lists `text/event-stream`, it is a stream: first the current state, then each end within a moment; it
+//! continues from `Last-Event-ID`. Otherwise JSON, a page at a time. Entries may come twice, and none is left out. At
+//! most `feed.max_streams` follow at once, and of one client `feed.max_streams_per_client`. A stream ends when its
+//! follower may no longer follow, and at the signal to stop.
 
 mod caller;
 mod stream;

@@ -1,4 +1,4 @@
-//! One follower: reads the table up to its end at the speed of its socket, then passes on what is told to all.
+//! One follower: reads the table up to its end at the speed of its socket, then passes on the messages to all.
 
 use std::convert::Infallible;
 
@@ -17,7 +17,7 @@ use crate::feed::{News, PAGE, Place};
 use crate::request_id::{self, RequestId};
 use crate::seldom::seldom;
 
-/// Keeps nginx from holding events back, wherever it stands.
+/// Keeps nginx from buffering events, wherever it is.
 const UNBUFFERED: HeaderName = HeaderName::from_static("x-accel-buffering");
 
 struct Follower {
@@ -26,13 +26,13 @@ struct Follower {
     news: Receiver<News>,
     /// Everything up to here was sent.
     at: i64,
-    /// It begins anew, and was not told so yet.
+    /// It starts over, and `reset` was not sent yet.
     resets: bool,
-    /// What is sent now has no ids: who broke off in the middle of the first telling begins anew.
+    /// The initial snapshot has no event ids, so a follower that disconnects halfway starts over.
     anew: bool,
-    /// There is more in the table than was sent.
+    /// The table has more than was sent.
     behind: bool,
-    /// Of the request that the stream answers.
+    /// The id of the request that the stream answers.
     request_id: Option<RequestId>,
     _place: Place,
 }
@@ -43,7 +43,7 @@ pub(super) async fn open(app: &App, caller: Caller, headers: &HeaderMap) -> Resu
         return Err(Error::Unavailable(Cause::default()));
     }
     let place = app.feed.place(caller.client())?;
-    // Listens first and reads then: what happens in between comes twice, and is not lost.
+    // Subscribes first and reads then: what happens in between comes twice, and is not lost.
     let news = app.feed.listen();
     let last = headers.get("last-event-id").and_then(|id| id.to_str().ok());
     let resumed = match last {
@@ -77,7 +77,7 @@ pub(super) async fn open(app: &App, caller: Caller, headers: &HeaderMap) -> Resu
 }
 
 impl Follower {
-    /// The next bytes; `None` ends the stream, and the follower comes again.
+    /// The next bytes; `None` ends the stream, and the follower reconnects.
     async fn next(&mut self) -> Option<Bytes> {
         if std::mem::take(&mut self.resets) {
             return Some(Bytes::from_static(b"event: reset\ndata: {}\n\n"));
@@ -105,7 +105,8 @@ impl Follower {
         }
     }
 
-    /// A page of the table; with its last one the word that nothing is missing. Where the store fails, nobody knows.
+    /// A page of the table; after the last one, the event that nothing is missing. If the store fails, that can't be
+    /// known.
     async fn page(&mut self) -> Option<Bytes> {
         let page = self.app.feed.page(self.at, PAGE).await;
         let page =
@@ -131,7 +132,7 @@ impl Follower {
             self.at = news.to;
             Some(news.bytes)
         } else if news.to == self.at {
-            // It was read from the table already. Whoever told it has just seen that nothing is missing.
+            // It was read from the table already. The message's sender has just seen that nothing is missing.
             Some(self.app.feed.current(self.at).into())
         } else {
             None

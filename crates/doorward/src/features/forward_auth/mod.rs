@@ -1,20 +1,19 @@
-//! Forward-auth: a proxy asks before it lets a request through to an application (nginx `auth_request`, Caddy and Traefik
-//! forward auth, …).
+//! Forward-auth: a proxy asks before it lets a request through to an application (nginx `auth_request`, Caddy and
+//! Traefik forward auth, …).
 //!
-//! `GET /forward-auth?role=&redirect=` has two outcomes. **Identity**: 200, with who it is in `Remote-User` (the id),
-//! `Remote-Name`, `Remote-Role`, `Remote-Email` (empty unless `forward_auth.email`
-//! and somebody vouched for it), and signed in `Doorward-Identity`, a
-//! JWT for this application and a minute. **Denial**: 401, and 403 for a missing role and for failures of our own, with
-//! the same headers, empty. A browser that opens a page is told in `Location` where to sign in; with `redirect=1` by a
-//! 302, for proxies that pass it on. Its 403 is a page.
+//! `GET /forward-auth?role=&redirect=` has two outcomes. **Identity**: 200, with the user in `Remote-User` (the id),
+//! `Remote-Name`, `Remote-Role` and `Remote-Email` (empty unless `forward_auth.email` is set and somebody vouched for
+//! it). It is also signed in `Doorward-Identity`, a JWT for this application and a minute. **Denial**: 401, and 403 for
+//! a missing role and for internal failures, with the same headers, empty. A browser that opens a page gets the login's
+//! URL in `Location`; with `redirect=1` as a 302, for proxies that pass it on. Its 403 is a page.
 //!
-//! With `forward_auth.preflights`, the preflight of a browser passes with empty headers: it carries no credential, and only
-//! the application knows what to answer.
+//! With `forward_auth.preflights`, a browser's preflight passes with empty headers: it has no credential, and only the
+//! application knows the answer.
 //!
-//! Only `trusted_proxies` are answered, about hosts in `forward_auth.hosts`. Nothing is decided by the path: a rule that
-//! the proxy and the application read differently lets nobody in who has no identity (attack F04).
+//! Only `trusted_proxies` get an answer, about hosts in `forward_auth.hosts`. Nothing is decided by the path. So a rule
+//! that the proxy and the application read differently lets nobody in without an identity (attack F04).
 //!
-//! `role` may name several, with commas: one of them is enough. No check asks the store for what memory has.
+//! `role` may name several, separated by commas: one of them is enough. No check asks the store for what memory has.
 
 mod original;
 
@@ -47,7 +46,7 @@ const NAME: HeaderName = HeaderName::from_static("remote-name");
 const ROLE: HeaderName = HeaderName::from_static("remote-role");
 const EMAIL: HeaderName = HeaderName::from_static("remote-email");
 const ASSERTION: HeaderName = HeaderName::from_static("doorward-identity");
-/// How long an application may take an assertion for fresh.
+/// How long an application may accept an assertion.
 const ASSERTION_TTL: Duration = Duration::from_secs(60);
 
 const EMAIL_SHOWN: Own<bool> = Own::new(
@@ -79,9 +78,9 @@ fn routes() -> Routes {
 
 /// Why a request isn't let through.
 enum Denial {
-    /// Nobody is signed in: where to go, and by which status.
+    /// Nobody is signed in: where to redirect, and with which status.
     NobodyThere(Refusal, Option<(StatusCode, String)>),
-    /// The role is missing, or something of ours: only the log says what, and for what cause.
+    /// The role is missing, or an internal failure: only the log says which, and its cause.
     Shut(&'static str, Cause),
     /// The proxy was refused before, and asks for what to show.
     Again,
@@ -109,7 +108,7 @@ async fn judge(State(app): State<App>, request: Request) -> Response {
     }
 }
 
-/// A browser that opens a page gets a page, which the proxy passes on: no sign-in would help.
+/// A browser that opens a page gets a page, which the proxy passes on: a sign-in would not help.
 fn refuse(parts: &Parts) -> Response {
     deny(StatusCode::FORBIDDEN, Error::Forbidden, ForProxy { is_page: is_opened(&parts.headers) })
 }
@@ -118,7 +117,7 @@ fn deny(status: StatusCode, error: Error, for_proxy: ForProxy) -> Response {
     let mut response = error.into_response();
     *response.status_mut() = status;
     response.extensions_mut().insert(for_proxy);
-    // The proxy hands this answer on, also to pages of another origin.
+    // The proxy passes this answer on, also to pages of another origin.
     let exposed = HeaderValue::from_static("www-authenticate");
     response.headers_mut().insert(ACCESS_CONTROL_EXPOSE_HEADERS, exposed);
     response.headers_mut().extend(nobody());
@@ -138,7 +137,7 @@ async fn identify(app: &App, parts: &Parts) -> Result<HeaderMap, Denial> {
     if asked.refused {
         return Err(Denial::Again);
     }
-    // It carries no credential: the application answers it, and its browser decides by that answer.
+    // It has no credential: the application answers it, and its browser decides by that answer.
     if app.settings.get(&PREFLIGHTS) && original.is_preflight {
         return Ok(nobody());
     }
@@ -160,7 +159,7 @@ async fn identify(app: &App, parts: &Parts) -> Result<HeaderMap, Denial> {
         .map_err(|error| Denial::Shut("an assertion cannot be made", error.into_cause()))
 }
 
-/// Where a browser signs in that opens a page.
+/// Where a browser that opens a page should sign in.
 fn way(
     app: &App,
     refusal: Refusal,
@@ -176,7 +175,7 @@ fn headers(app: &App, host: &str, identity: &Identity, user: &User) -> Result<He
     let (expires_at, jti) = (issued_at + ASSERTION_TTL, crate::random::bytes());
     let mut claims = Claims::new(identity.user, identity.session, issued_at, expires_at, jti);
     (claims.role, claims.version) = (identity.role, identity.claims_version);
-    // What its owner typed is no proof of anything: nobody becomes the boss by it (attack X12).
+    // An address that its owner typed proves nothing: nobody becomes the boss by it (attack X12).
     let is_told = app.settings.get(&EMAIL_SHOWN) && user.email_vouched_by.is_some();
     let email = if is_told { user.email.as_str() } else { "" };
     let mut headers = HeaderMap::with_capacity(16);
@@ -196,7 +195,7 @@ fn headers(app: &App, host: &str, identity: &Identity, user: &User) -> Result<He
     Ok(headers)
 }
 
-/// What the proxy's settings ask for.
+/// The conditions in the proxy's settings.
 struct Asked {
     roles: Option<Vec<String>>,
     redirect: bool,
@@ -204,8 +203,8 @@ struct Asked {
 }
 
 impl Asked {
-    /// Reads the query. Other names are passed over: some proxies add the original query. A role that is empty or there
-    /// twice denies, whoever wrote it.
+    /// Parses the query. Other names are ignored, since some proxies add the original query. An empty or repeated role
+    /// denies, whoever wrote it.
     fn of(query: &str) -> Result<Self, &'static str> {
         let mut asked = Self { roles: None, redirect: false, refused: false };
         for (name, value) in url::form_urlencoded::parse(query.as_bytes()) {

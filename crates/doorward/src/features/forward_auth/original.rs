@@ -1,4 +1,4 @@
-//! The request that a proxy asks about, as it tells it in headers.
+//! The request that a proxy asks about, from its headers.
 
 use std::net::SocketAddr;
 
@@ -17,23 +17,24 @@ use crate::wire::return_to::{application, return_to};
 pub(super) struct Original<'a> {
     /// The application's host, with its port, as the settings list it.
     pub(super) host: &'a str,
-    /// Where a browser comes back to after a sign-in.
+    /// Where a browser returns to after a sign-in.
     pub(super) place: String,
     /// Whether a browser opens it as a page: no script, no form, no program.
     pub(super) is_opened: bool,
-    /// Whether a browser asks before it sends a request from another origin, as the proxy says.
+    /// Whether it is a preflight, as the proxy says.
     pub(super) is_preflight: bool,
 }
 
-/// Whether a browser opens this as a page. Whoever sends `Authorization` is a program: no sign-in by cookie would help it.
+/// Whether a browser opens this as a page. A sender of `Authorization` is a program: a sign-in by cookie would not help
+/// it.
 pub(super) fn is_opened(headers: &HeaderMap) -> bool {
     let by_script = headers.contains_key("x-requested-with") || headers.contains_key(AUTHORIZATION);
     Reader::of(&http::Method::GET, headers).is_person() && is_navigation(headers) && !by_script
 }
 
 impl<'a> Original<'a> {
-    /// Reads it from a trusted proxy's headers. Whatever is missing, there twice, or not of a listed application denies
-    /// (attacks F03, F09); the text says why.
+    /// Parses it from a trusted proxy's headers. If a header is missing, repeated, or not of a listed application, it
+    /// denies (attacks F03, F09); the text says why.
     pub(super) fn of(settings: &'a Settings, parts: &Parts) -> Result<Self, &'static str> {
         let peer = parts.extensions.get::<ConnectInfo<SocketAddr>>();
         if !peer.is_some_and(|ConnectInfo(peer)| settings.is_trusted_proxy(peer.ip())) {
@@ -54,8 +55,8 @@ impl<'a> Original<'a> {
     }
 }
 
-/// The original address: in parts, or whole in `X-Original-URL`. Where both are there, one of them may be the client's
-/// own, and they have to agree.
+/// The original address: in parts, or whole in `X-Original-URL`. If both are there, one of them may be the client's
+/// own, so they have to agree.
 fn url(headers: &HeaderMap) -> Result<Url, &'static str> {
     let (proto, host) = (one(headers, "x-forwarded-proto")?, one(headers, "x-forwarded-host")?);
     let in_parts = match (proto, host, one(headers, "x-forwarded-uri")?) {
@@ -75,24 +76,24 @@ fn url(headers: &HeaderMap) -> Result<Url, &'static str> {
     }
 }
 
-/// Whether a text is a host and a port at most, and has nothing that would end a host in a URL.
+/// Whether a text is only a host and a port, without a character that would end a host in a URL.
 fn is_host(text: &str) -> bool {
     text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b".-:[]".contains(&byte))
 }
 
-/// Some proxies call the opening of a WebSocket `ws` or `wss`, which is the same to cookies.
+/// Some proxies call the opening of a WebSocket `ws` or `wss`, which makes no difference to cookies.
 fn secured(mut url: Url) -> Url {
     let scheme = match url.scheme() {
         "ws" => "http",
         "wss" => "https",
         _ => return url,
     };
-    // Both have the same default port, and nothing else can be refused.
+    // Both have the same default port, so nothing else can be refused.
     let _ = url.set_scheme(scheme);
     url
 }
 
-/// The text of a header; twice is none that anybody could go by.
+/// The text of a header; none if it is there twice.
 fn one<'a>(headers: &'a HeaderMap, name: &str) -> Result<Option<&'a str>, &'static str> {
     let mut values = headers.get_all(name).iter();
     match (values.next(), values.next()) {

@@ -28,7 +28,7 @@ async fn site_with(more: &[(&str, &str)]) -> Site {
     Site::with(&settings).await
 }
 
-/// As the proxy asks for a request of this visitor's.
+/// As the proxy asks about this visitor's request.
 async fn ask(visitor: &Visitor, query: &str, headers: &[(&str, &str)]) -> Answer {
     let proxy = visitor.copy().from([10, 0, 0, 1]);
     let mut request = proxy.request(Method::GET, &format!("/forward-auth{query}"));
@@ -86,7 +86,7 @@ async fn a_name_goes_out_as_its_owner_writes_it() {
     assert_eq!(answer.headers["remote-name"].as_bytes(), "Grace Höpper 李".as_bytes());
 }
 
-/// Checks the signature with the published keys, and gives the claims.
+/// Checks the signature with the published keys, and returns the claims.
 async fn claims(site: &Site, assertion: &str) -> Value {
     let jwks = site.visitor().get("/.well-known/jwks.json").await.text();
     let keys = KeySet::from_jwks(&jwks).unwrap();
@@ -182,7 +182,7 @@ async fn a_sign_in_leads_back_to_the_application() {
         answer.set_cookies().into_iter().find(|line| line.starts_with("__Secure-sessionId=")).unwrap();
     assert!(cookie.contains("Domain=example.com") && cookie.contains("Secure"), "{cookie}");
     open(&grace, "").await.has_status(200);
-    // Who is signed in already gets a link: if the application had sent them, a redirect could lead in a circle.
+    // A signed-in visitor gets a link: if the application had sent them, a redirect could loop.
     let page = grace.page(&format!("/login?{RETURN}")).await;
     let text = page.has_status(200).text().replace("&#x2f;", "/");
     assert!(text.contains(&format!("href=\"{BEHIND}\"")), "{text}");
@@ -266,7 +266,7 @@ async fn a_role_that_is_asked_for_is_needed() {
     }
     ask(&user, "?role=user", &[]).await.has_status(200);
     ask(&user, "?tag=a&tag=b", &[]).await.has_status(200);
-    // What nobody has, and what a proxy's variable left empty, or a client doubled.
+    // An unknown role, one that a proxy's variable left empty, and one that a client doubled.
     for query in ["?role=", "?role=Admin", "?role=*", "?role=user&role=user", "?role=admin&role=user"] {
         ask(&user, query, &[]).await.has_status(403);
     }
@@ -308,14 +308,14 @@ async fn x12_an_address_that_its_owner_typed_is_not_told() {
     let hers = Some("grace@example.org");
     assert_eq!((told(&grace).await.as_deref(), vouched_by(&grace).await), (hers, json!("command_line")));
 
-    // What she types from then on is hers alone, also if it was vouched for before.
+    // What she types from then on is only her own claim, even if it was vouched for before.
     for email in ["head@example.org", "grace@example.org"] {
         grace.patch("/profile", json!({ "email": email, "password": PASSWORD })).await.is_ok();
         assert_eq!((told(&grace).await.as_deref(), vouched_by(&grace).await), (Some(""), json!(null)));
     }
     grace.patch("/profile", json!({ "name": "Grace" })).await.is_ok();
     assert_eq!(told(&grace).await.as_deref(), Some(""));
-    // An admin who writes it vouches for it, also where it is the same; another act of theirs does not.
+    // An admin who writes it vouches for it, even if it is the same; another act of theirs does not.
     let path = format!("/admin/users/{}", grace.user_id().await);
     admin.patch(&path, json!({ "name": "Grace Hopper" })).await.is_ok();
     assert_eq!(told(&grace).await.as_deref(), Some(""));
@@ -324,7 +324,7 @@ async fn x12_an_address_that_its_owner_typed_is_not_told() {
     let same = json!({ "email": "grace@example.org", "password": PASSWORD });
     grace.patch("/profile", same).await.is_ok();
     assert_eq!(told(&grace).await.as_deref(), hers);
-    // Typing it is not made up for by a smuggled field.
+    // A smuggled field doesn't make up for typing it.
     let smuggled = json!({ "email": "head@example.org", "password": PASSWORD, "email_vouched_by": "admin" });
     grace.patch("/profile", smuggled).await.is_ok();
     assert_eq!(told(&grace).await.as_deref(), Some(""));
@@ -416,7 +416,7 @@ async fn f05_what_is_no_preflight_of_a_trusted_proxy_passes_as_none() {
         assert_eq!(answer.status.as_u16(), status, "{headers:?}");
         names_nobody(&answer);
     }
-    // Nobody else says what a proxy says.
+    // Only the proxy can say what a proxy says.
     let mut request = nobody.request(Method::GET, "/forward-auth");
     for (name, value) in PREFLIGHT {
         request = request.header(name, value);

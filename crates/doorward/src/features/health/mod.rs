@@ -1,6 +1,6 @@
-//! Health: `GET /healthz` → 200 while the process answers. `GET /readyz` → 200 while the store answers too and nobody
-//! asked the process to stop, else 503, so that a balancer sends its requests elsewhere. `room` is false while the disk is
-//! nearly full: most writes are refused then, and reads go on.
+//! Health: `GET /healthz` → 200 while the process answers. `GET /readyz` → 200 while the store answers too and the
+//! process was not asked to stop, otherwise 503, so that a load balancer sends requests elsewhere. `room` is false
+//! while the disk is nearly full: most writes are refused then, and reads go on.
 
 use axum::Json;
 use axum::extract::State;

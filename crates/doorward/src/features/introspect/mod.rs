@@ -1,11 +1,12 @@
-//! Introspection (RFC 7662): `POST /introspect` with `token` tells a registered client whether it is alive, and whose.
+//! Introspection (RFC 7662): `POST /introspect` with `token` tells a registered client whether it is alive, and whose
+//! it is.
 //!
-//! Access tokens, refresh tokens and session secrets, which are told apart by their form: `token_type_hint` changes
-//! nothing. Whatever isn't alive is `{active: false}` and no more: unknown, expired, of an ended session, with an old
-//! role. `tokens` are session secrets, the question of our guards: there the answer says why, so that a guard refuses as
-//! this server does. Who holds a session secret can learn that by a request of their own. `token_type` says which kind it
-//! is; only `Bearer` opens something as an access token. Asking about a session secret uses its session, as a request to
-//! this server would. Never told: name and address.
+//! It accepts access tokens, refresh tokens and session secrets, distinguished by their form: `token_type_hint` changes
+//! nothing. For everything else the answer is only `{active: false}`: unknown, expired, of an ended session, with an
+//! old role. `tokens` are session secrets, for our guards: there the answer has the reason, so that a guard refuses as
+//! this server does. The holder of a session secret could learn that by a request of their own. `token_type` says which
+//! kind it is; only `Bearer` is good as an access token. Asking about a session secret uses its session, as a request
+//! to this server would. It never contains name and address.
 
 use axum::Json;
 use axum::extract::State;
@@ -58,7 +59,7 @@ fn routes() -> Routes {
     Routes::of("For other programs").post("/introspect", introspect, introspect_says)
 }
 
-/// What is told of a token.
+/// The answer about a token.
 #[derive(Serialize)]
 struct Told {
     active: bool,
@@ -83,7 +84,7 @@ struct Alive {
     aud: String,
 }
 
-/// What is told of several.
+/// The answer about several.
 #[derive(Serialize)]
 struct Several {
     tokens: Vec<Told>,
@@ -161,7 +162,7 @@ fn shown(app: &App, token_type: &'static str, identity: Identity) -> Alive {
     }
 }
 
-/// By the store, which alone knows the mode; memory refuses before it.
+/// From the store, which alone knows the mode; memory refuses before it.
 async fn of_access_token(app: &App, token: &str, now: Timestamp) -> Result<Option<Identity>> {
     let Ok(token) = app.keys.verifier().verify(token, now) else { return Ok(None) };
     let standing = app.revocations.set.check(token.user, token.session, token.version);
@@ -181,7 +182,7 @@ async fn of_secret(app: &App, secret: OpaqueSecret, now: Timestamp) -> Result<Op
     }
 }
 
-/// By memory, where it knows them all.
+/// From memory, if it knows them all.
 async fn of_secrets(
     app: &App,
     secrets: &[OpaqueSecret],

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use crate::accounts::Actor;
 use crate::testing::{Answer, Site};
 
-/// Asks about a token, as this `Authorization`.
+/// Asks about a token, with this `Authorization`.
 async fn ask(site: &Site, authorization: &str, token: &str) -> Answer {
     let request = site.visitor().request(Method::POST, "/introspect");
     let request = request
@@ -100,7 +100,7 @@ async fn a_token_with_an_old_role_and_one_of_a_disabled_user_are_inactive_at_onc
     assert_eq!(told(&site, &client, &grace.refresh_token().unwrap()).await, json!({ "active": false }));
 }
 
-/// To ask is not to use: a thief's copy is found out when it is used, and the owner is not signed out by a question.
+/// Asking is not using: a thief's copy is found out when it is used, and a question doesn't sign the owner out.
 #[tokio::test]
 async fn asking_about_a_refresh_token_neither_rotates_it_nor_ends_its_session() {
     let site = Site::new().await;

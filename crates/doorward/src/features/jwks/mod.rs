@@ -1,5 +1,6 @@
-//! The public keys: `GET /.well-known/jwks.json` → a JWK set (RFC 7517), from which anybody verifies access tokens. Empty
-//! with a shared secret, which nobody publishes. A new key stands here for longer than anybody may keep the set.
+//! The public keys: `GET /.well-known/jwks.json` → a JWK set (RFC 7517), with which anybody verifies access tokens.
+//! Empty with a shared secret, which is never published. A new key is published here for longer than anybody may cache
+//! the set.
 
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};

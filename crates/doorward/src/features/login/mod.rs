@@ -1,10 +1,10 @@
 //! Log in: exchange email and password for a credential.
 //!
-//! `POST /login` {email, password, mode?, device?} → 200 with the user and the credential. Unknown address, wrong password
-//! and an account without a password are one answer, 401 `invalid_credentials`, for the same work. A sign-in ends the
-//! session whose cookies came with it, so that nobody goes on in a planted one (attacks K07, K08).
+//! `POST /login` {email, password, mode?, device?} → 200 with the user and the credential. Unknown address, wrong
+//! password and an account without a password get the same answer, 401 `invalid_credentials`, for the same work. A
+//! sign-in ends the session whose cookies came with it, so that nobody continues in a planted one (attacks K07, K08).
 //!
-//! `GET /login?return_to=` is the form; a browser that is signed in goes on.
+//! `GET /login?return_to=` is the form; a signed-in browser is redirected.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -1,13 +1,14 @@
 //! Log out: here, or everywhere.
 //!
-//! `POST /logout` ends every session that the request proves to be its own, by whatever credential, clears all our
-//! cookies, and never refuses for a bad or missing one: logging out twice, or with an expired token, is no error. Only a
-//! store that fails is 503 (attack R06), and more cookies than are looked at are 400 (X04): then nobody is told that they
-//! are out. A page hands back a `ticket` for the session that it shows, or for both that it found, since their cookies may not
-//! come along.
+//! `POST /logout` ends every session that the request proves to be its own, by any credential, and clears all our
+//! cookies. It never refuses for a bad or missing one: logging out twice, or with an expired token, is not an error.
+//! Only a failing store is 503 (attack R06), and too many cookies are 400 (X04): then no answer says "signed out". A
+//! page sends back a `ticket` for the session that it shows, or for both that it found, since their cookies may not be
+//! sent along.
 //!
-//! `POST /logout/all` ends every session of the signed-in user. From a page that is the user whom it shows, and whoever else
-//! is signed in by the cookies is out of this browser. `GET /logout` is the form, for browsers that hold anything.
+//! `POST /logout/all` ends every session of the signed-in user. From a page, that is the user whom it shows; another
+//! user who is signed in by the cookies is signed out of this browser. `GET /logout` is the form, for browsers with any
+//! credential.
 
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
@@ -70,7 +71,7 @@ fn routes() -> Routes {
     )
 }
 
-/// What may prove a session. If it is no text, it proves nothing and is no error.
+/// A value that may prove a session. If it is not text, it proves nothing and is not an error.
 struct Shown(Zeroizing<String>);
 
 impl Shape for Shown {
@@ -90,7 +91,7 @@ impl Field for Shown {
 }
 
 asked! {
-    /// What proves sessions beside cookies and `Authorization`.
+    /// Proofs of sessions besides cookies and `Authorization`.
     struct Logout {
         refresh_token: Option<Shown>,
         ticket in forms: Option<Shown>,
@@ -98,13 +99,13 @@ asked! {
 }
 
 asked! {
-    /// What proves whose sessions a page shows.
+    /// Proves whose sessions a page shows.
     struct LogoutAll {
         ticket in forms: Option<Shown>,
     }
 }
 
-/// A body that can't be read proves nothing, and refuses nothing.
+/// A body that can't be parsed proves nothing, and refuses nothing.
 fn read<B>(asked: Result<Asked<B>>) -> Option<B> {
     asked.ok()?.body.ok()
 }

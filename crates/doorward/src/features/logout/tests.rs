@@ -172,7 +172,7 @@ async fn logging_out_everywhere_ends_every_session_of_the_user_and_counts_the_li
     site.visitor().post("/logout/all", Value::Null).await.is_refused("token_missing");
 }
 
-/// Another process ends it first; this one has not read of it when it is asked to end it too.
+/// Another process ends it first; this one has not read that when it is asked to end it too.
 #[tokio::test]
 async fn r04_a_session_that_another_process_ended_is_over_for_whoever_ends_it_here_too() {
     let site = Site::new().await;
@@ -204,7 +204,7 @@ async fn r04_a_session_that_another_process_ended_is_over_for_whoever_ends_it_he
                 _ => phone.post("/profile/password", password).await.is_ok(),
             };
             match act {
-                // The other process has left nothing to disable: what it ended is over here by itself.
+                // The other process has left nothing to disable: the sessions that it ended are over here without help.
                 "logout" | "login" | "disable" => {
                     drop(thief.get("/profile").await.is_refused("session_ended"));
                 }

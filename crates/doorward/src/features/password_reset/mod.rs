@@ -1,9 +1,9 @@
 //! Reset a password with a one-time link, which an admin or the command line made.
 //!
-//! `GET /password/reset?token=` is the form; it uses nothing up, so that a mail scanner does no harm. `POST
-//! /password/reset` {token, new_password} sets the password, ends every session, and voids all links of the user. A link
-//! that is unknown, used or older than an hour, or whose maker lost the right to make it, is 400 `link_invalid`, one answer for all. Without a token the page says
-//! whom to ask for a link.
+//! `GET /password/reset?token=` is the form; it doesn't use the link up, so a mail scanner does no harm.
+//! `POST /password/reset` {token, new_password} sets the password, ends every session, and voids all links of the user.
+//! A link that is unknown, used or older than an hour, or whose maker lost the right to make it, is 400 `link_invalid`:
+//! the same answer for all. Without a token the page names the support contact.
 
 use std::sync::Arc;
 
@@ -62,7 +62,7 @@ fn routes() -> Routes {
     )
 }
 
-/// The table has the links of invitations too, which end by the same time.
+/// The table also has the links of invitations, which end at the same time.
 fn sweep(app: &App, now: Timestamp) -> Boxed<'_, Result<(), StoreError>> {
     Box::pin(async move { links::sweep(&app.store, now).await.map(drop) })
 }

@@ -17,7 +17,7 @@ async fn site_with_link() -> (Site, Visitor, Visitor, String) {
     (site, admin, ada, token)
 }
 
-/// Makes a link, and gives its secret.
+/// Makes a link, and returns its secret.
 async fn link(admin: &Visitor, user: &str) -> String {
     let made = admin.post(&format!("/admin/users/{user}/reset-link"), Value::Null).await.is_ok();
     made["url"].as_str().unwrap().split_once("/password/reset?token=").unwrap().1.to_owned()

@@ -1,10 +1,10 @@
-//! The profile: who I am, and changing it.
+//! The profile: the signed-in user, and changing it.
 //!
-//! `GET /profile` → {user}, from memory. `PATCH /profile` {name?, email?, password} changes the name, or with the current
-//! password the address. `POST /profile/password` {current_password, new_password} ends all other sessions, and renews this
-//! one: its new credential is in the answer.
-//! `DELETE /profile` {password} deletes the account. A wrong current password is 403 `wrong_password` and counts as a
-//! guess. Forms post to `/profile` and `/profile/delete`, and go to /dashboard.
+//! `GET /profile` → {user}, from memory. `PATCH /profile` {name?, email?, password} changes the name, or with the
+//! current password the address. `POST /profile/password` {current_password, new_password} ends all other sessions, and
+//! renews this one: its new credential is in the answer. `DELETE /profile` {password} deletes the account. A wrong
+//! current password is 403 `wrong_password` and counts as a guess. Forms post to `/profile` and `/profile/delete`, and
+//! go to /dashboard.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -95,7 +95,7 @@ fn routes() -> Routes {
         .get(CHANGE_PASSWORD, to_password, to_password_says)
 }
 
-/// Where a program that keeps passwords looks for the page that changes one
+/// Where a password manager looks for the page that changes a password
 /// (<https://w3c.github.io/webappsec-change-password-url/>): at the root of the origin.
 pub(crate) const CHANGE_PASSWORD: &str = "/.well-known/change-password";
 
@@ -121,7 +121,7 @@ async fn show(State(app): State<App>, identity: Identity, reader: Reader) -> Res
 }
 
 asked! {
-    /// What changes of the profile.
+    /// The changes of the profile.
     struct ProfileChange {
         name not empty: Option<DisplayName>,
         email not empty: Option<Email>,
@@ -163,7 +163,7 @@ async fn change_by(
         let Some(password) = password else {
             return Err(Error::field("password", Message::new("email-needs-password")));
         };
-        // The answer tells whether somebody has the address, as a registration does: one limit for both (attack E03).
+        // The answer reveals whether the address is taken, as a registration does: one limit for both (attack E03).
         app.throttle.registration(client.network(), app.now())?;
         confirmed_by = Some(app.passwords.confirm(identity.user, Arc::new(password), client).await?.1);
     }
@@ -213,7 +213,7 @@ async fn change_password_by(
 }
 
 asked! {
-    /// The end of the account.
+    /// The deletion of the account.
     struct Deletion {
         /// The current password.
         password: Password,

@@ -189,7 +189,7 @@ async fn forms_do_the_same_and_go_on() {
     assert!(!can_log_in(&site, "ada@example.org", NEW).await);
 }
 
-/// The page that a form gets back, which has the message beside the field, and nothing of the passwords.
+/// The page that a form gets back, with the message beside the field, and without the passwords.
 async fn wrong(browser: &Visitor, path: &str, fields: &[(&str, &str)], status: u16, parts: &[&str]) {
     let answer = browser.form(path, fields).await;
     let page = answer.has_status(status).text();
@@ -247,7 +247,7 @@ async fn programs_that_keep_passwords_find_the_page_that_changes_one() {
         let site = Site::with(&[("base_path", base)]).await;
         site.visitor().page(PLACE).await.goes_to(page);
         site.visitor().get(PLACE).await.goes_to(page);
-        // What isn't there is 404, or no such program would believe the rest.
+        // An unknown path is 404, or programs would not believe the other answers.
         site.visitor().get("/.well-known/resource-that-should-not-exist").await.has_status(404);
     }
     let ada = Site::new().await.logged_in_by("ada", Mode::Session).await;

@@ -1,11 +1,12 @@
 //! Refresh: exchange a refresh token for its successor and a new access token, in the session's mode.
 //!
 //! `POST /refresh` {refresh_token} or the cookie → 200 with the credential. The predecessor is answered with the same
-//! successor for 60 s; a copy that comes later ends the session (401 `refresh_reused`). `Authorization` is not looked at.
+//! successor for 60 s; a copy that comes later ends the session (401 `refresh_reused`). `Authorization` is ignored.
 //!
-//! `GET /refresh?return_to=` is for a browser that opens a page, by the cookie alone: it renews and goes on (303), or to
-//! the login. Scripts, frames and programs get a 405. `POST /refresh?return_to=` does the same for a form that came with
-//! an access token that has run out: the browser sends it here and back with all that was typed (307).
+//! `GET /refresh?return_to=` is for a browser that opens a page, with the cookie alone: it renews and redirects (303),
+//! or redirects to the login. Scripts, frames and programs get a 405. `POST /refresh?return_to=` does the same for a
+//! form that came with an expired access token: the browser sends it here and back with everything that was typed
+//! (307).
 
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
@@ -88,7 +89,7 @@ async fn refresh(
         (Some(token), None) => token.as_str(),
         (None, Some(token)) => token,
         (None, None) => return Err(Error::RefreshInvalid),
-        // Two credentials of one kind: nobody guesses which was meant (attack K01).
+        // Two credentials of one kind: it is unclear which was meant (attack K01).
         _ => return Err(Error::Malformed(Message::new("refresh-one-token"))),
     };
     let issued = renew(&app, token, client).await?;
@@ -109,7 +110,7 @@ async fn go_on(
     onward(&app, client, &headers, (path, StatusCode::SEE_OTHER)).await
 }
 
-/// Renews by the cookie and goes on to the path; or to the login, and from there to the page.
+/// Renews by the cookie and redirects to the path; or to the login, and from there to the page.
 async fn onward(
     app: &App,
     client: Client,
@@ -127,7 +128,7 @@ async fn onward(
         RefreshCookie::Ambiguous(sessions) => return Ok(ambiguous(sessions)),
     };
     match renew(app, token, client).await {
-        // Twice with one token: if the browser keeps no cookie that we set, the page would send it here for ever. The
+        // Twice with one token: if the browser keeps no cookie that we set, the page would send it here forever. The
         // login sees whether it does.
         Ok(issued) if issued.again || !reaches(&app.settings, issued.mode, path) => {
             Ok((cookies(app, &issued), to_login_with_cookies(app, issued.mode, page)).into_response())
@@ -139,7 +140,7 @@ async fn onward(
     }
 }
 
-/// The page can end the sessions that were found, also those whose cookies don't travel to /logout.
+/// The page can end the sessions that were found, even if their cookies aren't sent to /logout.
 fn ambiguous(sessions: Vec<SessionId>) -> Response {
     let mut response = Error::Refused(Refusal::AmbiguousCookies).into_response();
     response.extensions_mut().insert(Proved(sessions));

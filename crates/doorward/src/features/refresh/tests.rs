@@ -138,7 +138,7 @@ async fn a_new_role_comes_with_the_next_refresh() {
     ada.get("/admin/users").await.is_ok();
 }
 
-/// What a browser says of a page that its user opens, and of what another site opens.
+/// The headers of a browser for a page that its user opens, and for one that another site opens.
 const OPENED: [(&str, &str); 2] = [("sec-fetch-mode", "navigate"), ("sec-fetch-dest", "document")];
 const CROSS_SITE: (&str, &str) = ("sec-fetch-site", "cross-site");
 
@@ -159,7 +159,7 @@ async fn a_page_whose_token_has_run_out_is_renewed_and_comes_back() {
     assert_ne!(ada.cookie(REFRESH_COOKIE), before);
     open(&ada, "/dashboard?a=b", &OPENED).await.has_status(200);
 
-    // The login is no dead end either, nor is a token whose role is out of date.
+    // The login is not a dead end either, nor is a token whose role is out of date.
     site.later(Duration::from_secs(901)).await;
     ada.page("/login").await.goes_to("/refresh?return_to=%2Fdashboard");
     ada.page("/refresh").await.goes_to("/dashboard");
@@ -187,7 +187,7 @@ async fn whoever_cannot_be_renewed_goes_to_the_login_and_in_no_circle() {
     assert!(answer.set_cookies().is_empty());
     elsewhere.page(login).await.has_status(200);
 
-    // A refresh token that is none of ours, with an access token that has run out.
+    // A refresh token that is not ours, with an expired access token.
     let bob = site.logged_in_by("bob", Mode::Cookie).await;
     bob.hold_cookie(REFRESH_COOKIE, "dr1.planted");
     site.later(Duration::from_secs(901)).await;
@@ -208,7 +208,7 @@ async fn a_browser_that_keeps_no_new_cookies_ends_at_the_login() {
     stubborn.copy().page(refresh).await.goes_to("/login?return_to=%2Fdashboard");
     stubborn.copy().page("/login?return_to=%2Fdashboard").await.has_status(200);
 
-    // A second tab has the same token, and keeps what it is given: it only makes the round by the login.
+    // A second tab has the same token, and keeps the answer's: it is only redirected by the login.
     stubborn.page(refresh).await.goes_to("/login?return_to=%2Fdashboard");
     stubborn.page("/login?return_to=%2Fdashboard").await.goes_to("/dashboard");
     stubborn.page("/dashboard").await.has_status(200);
@@ -261,7 +261,7 @@ async fn from_another_site_the_page_asks_once_more_by_itself() {
     for mode in [Mode::Session, Mode::Cookie] {
         let name = format!("ada-{}", mode.as_str());
         let ada = site.logged_in_by(&name, mode).await;
-        // The browser keeps Strict cookies at home.
+        // The browser withholds Strict cookies.
         let answer = open(&site.visitor(), "/dashboard?a=%22%3E", &[CROSS_SITE]).await;
         answer.has_status(200);
         assert_eq!(answer.header("refresh"), Some(&*format!("0; url={next}")));
@@ -271,13 +271,13 @@ async fn from_another_site_the_page_asks_once_more_by_itself() {
             answer.text()
         );
         assert!(answer.set_cookies().is_empty() && !answer.text().contains("<script"));
-        // Then the page asks, and not the other site.
+        // Then our page sends the request, and not the other site.
         ada.page(next).await.goes_to("/dashboard?a=%22%3E");
     }
     site.visitor().page(next).await.goes_to("/login?return_to=%2Fdashboard%3Fa%3D%2522%253E");
     let login = open(&site.visitor(), "/login", &[CROSS_SITE]).await;
     assert_eq!(login.header("refresh"), Some("0; url=/refresh?return_to=%2Fdashboard"));
-    // Even a browser that calls all of it cross-site stands before the form in the end.
+    // Even a browser that calls all of it cross-site shows the form in the end.
     open(&site.visitor(), "/refresh?return_to=%2Fdashboard", &[CROSS_SITE])
         .await
         .goes_to("/login?return_to=%2Fdashboard");
@@ -331,7 +331,7 @@ async fn a_form_whose_token_has_run_out_is_sent_again_after_the_renewal() {
     ada.form("/profile", &name).await.has_status(303);
     assert_eq!(ada.get("/profile").await.is_ok()["user"]["name"], "Ada Lovelace");
 
-    // A browser that keeps no cookies makes no circle of it; whoever cannot be renewed goes to a page, not to the form.
+    // A browser that keeps no cookies doesn't loop; one that can't be renewed gets a page, not the form.
     stubborn.form(refresh, &name).await.goes_to("/login?return_to=%2Fdashboard");
     site.visitor().form(refresh, &name).await.goes_to("/login?return_to=%2Fdashboard");
     site.visitor().form("/profile", &name).await.goes_to("/login");
@@ -339,6 +339,6 @@ async fn a_form_whose_token_has_run_out_is_sent_again_after_the_renewal() {
     let request = request.header(header::CONTENT_TYPE, "application/x-www-form-urlencoded");
     let answer = ada.send(request, "").await;
     assert!(answer.has_status(403).set_cookies().is_empty());
-    // Where it would lead is asked of forms alone.
+    // The target is required only for forms.
     ada.post("/refresh?return_to=%2Fprofile", Value::Null).await.is_ok();
 }

@@ -1,11 +1,12 @@
 //! Register: make an account and sign in with it.
 //!
 //! `POST /register` {name, email, password, mode?, invite?} → 201 with the user and the credential. A role in the body
-//! gives none: the role is `user`, or the invitation's. An address that somebody has is 409 `email_taken`: the accepted
+//! is ignored: the role is `user`, or the invitation's. An address that is taken is 409 `email_taken`: the accepted
 //! leak of open registration, bounded by the limit on registrations (attack E03).
 //!
-//! `GET /register?invite=&return_to=` is the form, or says that it is closed, or that the invitation is dead; it uses
-//! nothing up. A browser that is signed in goes on to `return_to` or /dashboard, and so does one after the form.
+//! `GET /register?invite=&return_to=` is the form. It says so if registration is closed or the invitation is dead, and
+//! doesn't use the invitation up. A signed-in browser is redirected to `return_to` or /dashboard, and so is one after
+//! the form.
 
 use std::sync::Arc;
 use std::time::Duration;

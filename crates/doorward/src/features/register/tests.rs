@@ -120,7 +120,7 @@ async fn a_form_that_is_wrong_comes_back_with_what_was_typed_and_names_the_field
         site.visitor().form("/register", &[("name", "Ada"), ("email", "ada"), ("password", "")]).await;
     let page = answer.has_status(422).text();
     assert!(answer.header("content-type").unwrap().starts_with("text/html"));
-    // The list names the fields, and what is wrong stands once, beside each.
+    // The list names the fields, and the problem is shown once, beside each.
     assert!(page.contains("<li>Email</li><li>Password</li>"), "{page}");
     for said in ["Email must have one @", "Password is required"] {
         assert_eq!(page.matches(said).count(), 1, "{page}");
@@ -235,7 +235,7 @@ async fn closed_registration_refuses_everybody_and_by_invitation_all_without_one
     by_invitation.visitor().post("/register", unknown).await.has_status(400).is_refused("link_invalid");
 }
 
-/// An admin makes an invitation; gives its secret.
+/// An admin makes an invitation; returns its secret.
 async fn invitation(site: &Site, body: Value) -> String {
     let admin = site.admin("root").await;
     let made = admin.post("/admin/invitations", body).await.has_status(201).json();
@@ -299,7 +299,7 @@ async fn a_dead_invitation_is_told_before_anybody_fills_in_the_form() {
     let used = invitation(&site, json!({})).await;
     let page = format!("/register?invite={used}");
     for _ in 0..2 {
-        // A look uses nothing up: a mail scanner does no harm.
+        // Opening it doesn't use it up: a mail scanner does no harm.
         assert!(site.visitor().page(&page).await.has_status(200).text().contains("<form"));
     }
     let made =

@@ -1,7 +1,7 @@
 //! Revocation (RFC 7009): `POST /revoke` with `token` ends the session behind it, for a registered client that holds it.
 //!
-//! The answer is 200 whatever the token was: one that is unknown, expired or of an ended session needs no end. Access
-//! tokens, refresh tokens and session secrets are told apart by their form: `token_type_hint` changes nothing.
+//! The answer is 200 for every token: one that is unknown, expired or of an ended session needs no end. Access tokens,
+//! refresh tokens and session secrets are distinguished by their form: `token_type_hint` changes nothing.
 
 use axum::extract::State;
 use zeroize::Zeroizing;

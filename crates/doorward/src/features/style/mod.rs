@@ -1,4 +1,5 @@
-//! What pages load: `GET /style.css`, `GET /assets/forms.js`, `GET /favicon.svg`. Browsers keep what they asked for by its version for good.
+//! What pages load: `GET /style.css`, `GET /assets/forms.js`, `GET /favicon.svg`. Browsers keep what they requested
+//! with its version for good.
 
 use axum::extract::RawQuery;
 use axum::response::IntoResponse;
@@ -33,7 +34,7 @@ async fn favicon(RawQuery(query): RawQuery) -> impl IntoResponse {
     kept("image/svg+xml", query.as_deref(), FAVICON)
 }
 
-/// The same for everybody, whatever they hold: a sign-in must not make browsers ask again.
+/// The same for everybody, with any credential: a sign-in must not make browsers ask again.
 fn kept(content_type: &'static str, query: Option<&str>, body: &'static str) -> impl IntoResponse + use<> {
     let present = query.and_then(|query| query.strip_prefix("v=")) == Some(version());
     let caching = if present { "public, max-age=31536000, immutable" } else { "public, max-age=3600" };

@@ -1,6 +1,6 @@
 use crate::testing::{Answer, Site};
 
-/// The address of what a page loads, as the page says it.
+/// The URL of a file that a page loads, as the page has it.
 fn loaded(page: &Answer, name: &str) -> String {
     let text = page.text();
     let start = text.find(&format!("/{name}?v=")).unwrap_or_else(|| panic!("no {name} in {text}"));

@@ -1,4 +1,4 @@
-//! The document of the API, as OpenAPI 3.1 writes it.
+//! The document of the API, as OpenAPI 3.1.
 
 use std::collections::BTreeMap;
 
@@ -23,7 +23,7 @@ const ABOUT: &str = "Register, sign in, sessions, tokens, refresh, roles and ins
     (RFC 6749).\n\n\
     `Authorization`, where it is sent, is looked at alone; otherwise the cookies are.";
 
-/// The document of these operations, as these settings make them.
+/// The document of these operations, for these settings.
 pub(crate) fn document(operations: &[Operation], settings: &Settings) -> Value {
     let mut writer = Writer { settings, schemas: Map::new(), responses: Map::new() };
     let mut paths = Map::new();
@@ -168,7 +168,7 @@ impl Writer<'_> {
         }
     }
 
-    /// A response that refuses, as one for all that refuse with the same.
+    /// The response of a refusal, shared by all that refuse with the same.
     fn refusal(&mut self, status: u16, errors: &BTreeMap<&str, String>, is_oauth: bool) -> Value {
         let codes: Vec<_> = errors.keys().collect();
         let form = if is_oauth { "oauth." } else { "" };
@@ -206,7 +206,7 @@ impl Writer<'_> {
         reference
     }
 
-    /// The shape, with every part that has a name moved into the components.
+    /// The shape, with every named part moved into the components.
     fn named(&mut self, shape: Value) -> Value {
         match shape {
             Value::Object(fields) => {
@@ -223,7 +223,7 @@ impl Writer<'_> {
     }
 }
 
-/// What a browser gets on the way to a route that needs a sign-in.
+/// What a browser gets before a route that needs a sign-in.
 fn on_the_way(operation: &Operation) -> Vec<Answers> {
     let goes = |status, text| Answers { status, text, content: None, sets_cookies: true };
     let page = ("text/html", json!({ "type": "string" }));
@@ -264,7 +264,7 @@ fn schema(fields: &[BodyField], form: bool) -> Value {
     schema
 }
 
-/// A good body: the fields that must be there; where none must, those that may.
+/// A valid body: the required fields; if there are none, the optional ones.
 pub(super) fn example_of(fields: &[BodyField]) -> Value {
     let whole = example(&schema(fields, false));
     let any_needed = fields.iter().any(|field| field.required);
@@ -273,7 +273,7 @@ pub(super) fn example_of(fields: &[BodyField]) -> Value {
 }
 
 impl Operation {
-    /// What it refuses with: under each status its codes, each with its message.
+    /// Its refusals: under each status the codes, each with its message.
     pub(crate) fn refusals_by_status(
         &self,
         settings: &Settings,

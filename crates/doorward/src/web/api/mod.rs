@@ -1,5 +1,5 @@
-//! Routes that say what they are: a URL stands once, with its handler, who may, what it reads and what it answers. The
-//! router and the document of the API are made from the same call, so that no route goes without a description.
+//! Routes that describe themselves: a URL is written once, with its handler, who may call it, what it reads and what it
+//! answers. The router and the document of the API are made from the same call, so no route lacks a description.
 
 mod document;
 
@@ -25,15 +25,15 @@ use crate::settings::{InvalidTokenStatus, Settings};
 
 pub(crate) use document::document;
 
-/// Routes, each with what it says of itself.
+/// Routes, each with its description.
 pub(crate) struct Routes {
     topic: &'static str,
-    /// Each with what serves it, in the same place.
+    /// Their handlers, in the same order.
     handlers: Vec<MethodRouter<App>>,
     operations: Vec<Operation>,
 }
 
-/// Every operation of the program, however it is set.
+/// Every operation of the program, whatever its settings.
 static ALL: OnceLock<Vec<Operation>> = OnceLock::new();
 
 /// Every operation of the program; none before its routes are made.
@@ -41,7 +41,7 @@ pub(crate) fn all() -> &'static [Operation] {
     ALL.get().map_or(&[], Vec::as_slice)
 }
 
-/// The methods of a path, as `Allow` writes them.
+/// The methods of a path, in the form of `Allow`.
 pub(crate) fn methods(path: &str) -> &'static str {
     static METHODS: LazyLock<BTreeMap<&str, String>> = LazyLock::new(|| {
         let mut found = BTreeMap::<_, Vec<&str>>::new();
@@ -66,7 +66,7 @@ pub(crate) fn is_oauth(path: &str) -> bool {
 const DONE: &str = "done";
 
 impl Routes {
-    /// None yet; those that come belong to this topic.
+    /// No routes yet; the added ones belong to this topic.
     pub(crate) fn of(topic: &'static str) -> Self {
         Self { topic, handlers: Vec::new(), operations: Vec::new() }
     }
@@ -120,12 +120,12 @@ impl Routes {
         self
     }
 
-    /// What all of them say.
+    /// The descriptions of all.
     pub(crate) fn operations(&self) -> &[Operation] {
         &self.operations
     }
 
-    /// These routes, as all that the program has: [`all`] gives them.
+    /// Registers these routes as all of the program: [`all`] returns them.
     pub(crate) fn published(self) -> Self {
         let _ = ALL.set(self.operations.clone());
         self
@@ -146,7 +146,7 @@ impl Routes {
         self.operations.iter().filter(|one| one.says.changes_by_get).map(|one| one.path)
     }
 
-    /// What serves them.
+    /// Their handlers.
     pub(crate) fn router(self, app: &App) -> Router<App> {
         let mut router = Router::new();
         for (handler, operation) in self.handlers.into_iter().zip(&self.operations) {
@@ -160,7 +160,7 @@ impl Routes {
     }
 }
 
-/// Lets a request through where the disk has room for what it adds.
+/// Lets a request through if the disk has room for what it adds.
 async fn with_room(State(app): State<App>, request: Request, next: Next) -> Response {
     match app.disk.has_room() {
         Ok(()) => next.run(request).await,
@@ -168,7 +168,7 @@ async fn with_room(State(app): State<App>, request: Request, next: Next) -> Resp
     }
 }
 
-/// The status that an error is answered with: that of its row, unless the settings want the one of older tutorials.
+/// The status of an error: that of its row, unless the settings choose the one of older tutorials.
 pub(crate) fn status(error: &Error, settings: &Settings) -> StatusCode {
     let bad_token = matches!(error, Error::Refused(Refusal::TokenInvalid | Refusal::TokenExpired));
     let forbidden = settings.invalid_token_status == InvalidTokenStatus::Forbidden;
@@ -197,9 +197,9 @@ pub(crate) enum Who {
     RefreshToken,
     /// A registered client, with its id and secret.
     Client,
-    /// No program: it is a page that has no JSON.
+    /// Browsers only: the route is a page without JSON.
     Browser,
-    /// A trusted proxy, for somebody with a live session.
+    /// A trusted proxy, for a user with a live session.
     Proxy,
 }
 
@@ -218,7 +218,7 @@ impl Who {
     }
 }
 
-/// What a route says of itself. What follows from who may, from the method and from having a body is not repeated:
+/// The description of a route. What follows from the callers, from the method and from having a body is not repeated:
 /// [`Operation::refusals`] adds it.
 #[derive(Debug, Clone)]
 pub(crate) struct Says {
@@ -227,15 +227,15 @@ pub(crate) struct Says {
     pub(crate) who: Who,
     query: Vec<Parameter>,
     body: Option<&'static [BodyField]>,
-    /// Whether a body that can't be read is refused, and not passed over.
+    /// Whether a body that can't be parsed is refused, not ignored.
     reads_strictly: bool,
     answers: Vec<Answers>,
     refusals: Vec<Error>,
-    /// Whether it goes on where the disk is nearly full.
+    /// Whether it works while the disk is nearly full.
     needs_room: bool,
     /// Its `GET` changes something.
     changes_by_get: bool,
-    /// It refuses in OAuth's form, whoever reads.
+    /// It refuses in OAuth's form, for every client.
     oauth: bool,
 }
 
@@ -250,12 +250,12 @@ struct Parameter {
 struct Answers {
     status: u16,
     text: &'static str,
-    /// Media type and shape; none for a redirect, and for an answer that is all in its headers.
+    /// Media type and shape; none for a redirect, and for an answer in headers only.
     content: Option<(&'static str, Value)>,
     sets_cookies: bool,
 }
 
-/// Begins what a route says: in a few words, and who may.
+/// Begins the description of a route: in a few words, and who may call it.
 pub(crate) fn says(summary: &'static str, who: Who) -> Says {
     let (query, answers, refusals) = (Vec::new(), Vec::new(), Vec::new());
     Says {
@@ -273,7 +273,7 @@ pub(crate) fn says(summary: &'static str, who: Who) -> Says {
     }
 }
 
-/// What is said, for a page.
+/// The description, for a page.
 impl Says {
     pub(crate) fn summary(&self) -> &'static str {
         self.summary
@@ -304,7 +304,7 @@ impl Says {
         shapes.find(|(media, _)| *media == "application/json").map(|(_, shape)| shape)
     }
 
-    /// A JSON body that is good.
+    /// An example of a valid JSON body.
     pub(crate) fn body_example(&self) -> Option<Value> {
         self.body.map(document::example_of)
     }
@@ -321,7 +321,7 @@ impl Says {
         Self { changes_by_get: true, ..self }
     }
 
-    /// It refuses in OAuth's form (RFC 6749 section 5.2), whoever reads.
+    /// It refuses in OAuth's form (RFC 6749 section 5.2), for every client.
     pub(crate) fn in_oauths_form(self) -> Self {
         Self { oauth: true, ..self }
     }
@@ -342,7 +342,7 @@ impl Says {
         Self { body: Some(B::FIELDS), ..self }
     }
 
-    /// A body that can't be read is to it as if there were none.
+    /// A body that can't be parsed is ignored.
     pub(crate) fn whatever_the_body(self) -> Self {
         Self { reads_strictly: false, ..self }
     }
@@ -369,18 +369,18 @@ impl Says {
         self
     }
 
-    /// It answers with nothing but headers.
+    /// It answers only in headers.
     pub(crate) fn empty(mut self, status: u16, text: &'static str) -> Self {
         self.answers.push(Answers { status, text, content: None, sets_cookies: false });
         self
     }
 
-    /// It sends a browser on.
+    /// It redirects a browser.
     pub(crate) fn goes(self, text: &'static str) -> Self {
         self.empty(303, text)
     }
 
-    /// It sends a browser on with the form that it sent.
+    /// It redirects a browser together with the form that it sent.
     pub(crate) fn goes_again(self, text: &'static str) -> Self {
         self.empty(307, text)
     }
@@ -391,13 +391,13 @@ impl Says {
         self
     }
 
-    /// It goes on where the disk is nearly full: it ends something, renews a credential, sets a password, or only reads.
+    /// It works while the disk is nearly full: it ends something, renews a credential, sets a password, or only reads.
     /// Any other route that is not a GET is refused then, before it reads anything.
     pub(crate) fn without_room(self) -> Self {
         Self { needs_room: false, ..self }
     }
 
-    /// It refuses with these, beside what every such route refuses with.
+    /// It refuses with these, besides what every such route refuses with.
     pub(crate) fn refuses<const N: usize>(mut self, errors: [Error; N]) -> Self {
         self.refusals.extend(errors);
         self
@@ -405,12 +405,12 @@ impl Says {
 }
 
 impl Operation {
-    /// Whether it is refused where the disk is nearly full.
+    /// Whether it is refused while the disk is nearly full.
     fn needs_room(&self) -> bool {
         self.says.needs_room && self.method != Method::GET
     }
 
-    /// Everything that it may be refused with.
+    /// All its refusals.
     pub(crate) fn refusals(&self) -> Vec<Error> {
         use Refusal as R;
         let mut all = self.says.refusals.clone();

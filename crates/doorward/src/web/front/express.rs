@@ -1,5 +1,5 @@
-//! The express lane: what programs ask most is answered from memory, before the router. Each feature says which of its
-//! answers these are.
+//! The express lane: frequent requests of programs are answered from memory, before the router. Each feature declares
+//! which of its answers these are.
 
 use axum::extract::Request;
 use axum::response::{IntoResponse, Response};
@@ -9,7 +9,7 @@ use super::{Asked, Front};
 use crate::error::Error;
 
 impl<S> Front<S> {
-    /// The answer to a program, if memory has it. A check that has to wait is the router's.
+    /// The answer to a program, if memory has it. A check that has to wait goes to the router.
     pub(super) fn express<B>(&self, asked: &Asked, request: &Request<B>) -> Option<Response> {
         let uri = request.uri();
         if asked.method != Method::GET || asked.reader.is_person() || uri.query().is_some() {

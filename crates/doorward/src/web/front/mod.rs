@@ -1,8 +1,8 @@
-//! What stands before the routes. [`Front::answer`] is the order in which a request is judged, answered and completed:
+//! The layer before the routes. [`Front::answer`] is the order in which a request is checked, answered and completed:
 //!
-//! 1. [`origins`](crate::wire::origins): whose page sent it, and whether it may ask at all; cookies that can't be ours go
+//! 1. [`origins`](crate::wire::origins): whose page sent it, and whether it may; cookies that can't be ours are removed
 //! 2. `express`: what memory has for a program is answered here, before the router
-//! 3. the routes; what changes something runs to its end, and a form runs once (`once`)
+//! 3. the routes; a change runs to its end, and a form runs once (`once`)
 //! 4. `refusal`: an error becomes problem details, a page, OAuth's form or a proxy's answer
 //! 5. the headers that every answer has, and the id of the request
 
@@ -43,7 +43,7 @@ use crate::wire::reader::Reader;
 
 pub(crate) use self::refusal::{ForProxy, Proved};
 
-/// What answers requests with such a body: a router, and layers around one. Always ready.
+/// A service for requests with such a body: a router, and layers around one. It is always ready.
 pub(crate) trait Answers<B = Body>:
     Service<Request<B>, Response = Response, Error = Infallible, Future: Send + 'static>
     + Clone
@@ -62,12 +62,12 @@ impl<S, B> Answers<B> for S where
 {
 }
 
-/// The body of a request that a router can read.
+/// A body that a router can read.
 pub(crate) trait Readable: HttpBody<Data = Bytes, Error: Into<BoxError>> + Send + 'static {}
 
 impl<B: HttpBody<Data = Bytes, Error: Into<BoxError>> + Send + 'static> Readable for B {}
 
-/// What stands before the routes.
+/// The layer before the routes.
 pub(crate) struct Front<S> {
     pub(crate) app: App,
     pub(crate) paths: Arc<Paths>,
@@ -76,14 +76,15 @@ pub(crate) struct Front<S> {
 
 /// The paths that the front itself knows, each with the base path before it.
 pub(crate) struct Paths {
-    /// What memory answers, in the order in which each user's answers stand there.
+    /// The answers from memory, in the order in which each user's answers are stored.
     pub(crate) express: Vec<String>,
-    /// What changes something by `GET`.
+    /// The routes that change something by `GET`.
     pub(crate) changing: Vec<String>,
 }
 
 impl<S: Answers> Front<S> {
-    /// Answers a request, whatever happens to it. `peer` is who sent it, if axum's extension isn't there already.
+    /// Answers a request, whatever happens to it. `peer` is the sender's address, if axum's extension isn't there
+    /// already.
     pub(crate) async fn answer<B: Readable>(
         self: Arc<Self>,
         peer: Option<SocketAddr>,
@@ -112,7 +113,8 @@ impl<S: Answers> Front<S> {
             let answered = AssertUnwindSafe(answered).catch_unwind().await;
             answered.map_or_else(|panic| panicked(&*panic), |Ok(response)| response)
         } else if matches!(sender, Sender::Stranger)
-            // A browser that opens a page names no origin: what does is a script, a frame or nobody (attack X22).
+            // A browser that opens a page sends no origin. A request with one is from a script, a frame or a program
+            // (attack X22).
             && (!asked.only_reads() || request.headers().contains_key(header::ORIGIN))
         {
             Error::CrossSite.into_response()
@@ -123,7 +125,7 @@ impl<S: Answers> Front<S> {
             app.sign_ins.note(sign_in, asked.id, app.clock.ran());
         }
         let refused = self.refusal(&asked, &mut response);
-        // What lies ready in memory has no line, and costs no room for an id.
+        // An answer from memory has no log line, and reserves no room for an id.
         if refused || !from_memory {
             asked.id.put(response.headers_mut());
         }
@@ -137,8 +139,8 @@ impl<S: Answers> Front<S> {
         Ok(response)
     }
 
-    /// An unsafe method runs to its end in a task of its own, even if the client hangs up: what it changes is whole, and
-    /// in force in memory too (attack H11).
+    /// An unsafe method runs to its end in a task of its own, even if the client hangs up. So the change is complete,
+    /// and in force in memory too (attack H11).
     async fn run_to_the_end(&self, (id, user): (RequestId, Option<Peer>), request: Request) -> Response {
         let answered = once(self.app.clone(), request, self.routes.clone());
         let running = tokio::spawn(Peer::answers(user, id.names(answered)));
@@ -160,8 +162,8 @@ fn panicked(payload: &(dyn Any + Send)) -> Response {
     Error::unavailable("a handler panicked", text.unwrap_or_default()).into_response()
 }
 
-/// The request as the router takes it: its body boxed, the client among the extensions. What memory answers is spared
-/// both.
+/// The request as the router needs it: its body boxed, the client among the extensions. Answers from memory need
+/// neither.
 fn for_router<B: Readable>(request: Request<B>, peer: Option<SocketAddr>) -> Request {
     let mut request = request.map(Body::new);
     if let Some(peer) = peer {
@@ -170,20 +172,20 @@ fn for_router<B: Readable>(request: Request<B>, peer: Option<SocketAddr>) -> Req
     request
 }
 
-/// What an answer needs to know of its request.
+/// What an answer needs to know about its request.
 struct Asked {
     id: RequestId,
-    /// Since when and for which route, if that is counted or logged.
+    /// Its start and its route, if that is counted or logged.
     watched: Option<(Instant, Route)>,
     reader: Reader,
     method: Method,
     uri: Uri,
-    /// What a person asked for.
+    /// The URL that a browser requested.
     path: Option<String>,
     from_elsewhere: bool,
     /// The route changes something by GET too.
     changes_by_get: bool,
-    /// The cookies of a person.
+    /// The cookies of a browser.
     cookies: HeaderMap,
     has_form_cookie: bool,
 }
@@ -214,7 +216,7 @@ impl Asked {
         !self.changes_by_get && self.only_reads()
     }
 
-    /// By its method: what another site's page can always make a browser ask.
+    /// Whether its method is one that another site's page can always make a browser send.
     fn only_reads(&self) -> bool {
         matches!(self.method, Method::GET | Method::HEAD | Method::OPTIONS)
     }
@@ -224,7 +226,7 @@ impl Asked {
         let Some((since, route)) = self.watched else { return };
         let took = since.elapsed();
         app.metrics.requests.answered(route, &self.method, status, took);
-        // The route and never the path: that may hold a secret, and the query too.
+        // The route and never the path, which may contain a secret, as the query may.
         tracing::debug!(
             request_id = %self.id,
             method = %self.method,

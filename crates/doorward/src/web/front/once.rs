@@ -1,9 +1,9 @@
-//! A form of ours runs once, however often it is sent: a double click, a reload of its answer. Each form has a key of its
-//! own, and the browser a cookie. The same key, cookie and fields are the same form: it waits for the first, and ends the
-//! same way. Without key or cookie a form is answered as it comes.
+//! A form of ours runs once, however often it is sent: by a double click, or by a reload of its answer. Each form has a
+//! key of its own, and the browser a cookie. The same key, cookie and fields are the same form: a repeat waits for the
+//! first, and ends the same way. A form without key or cookie is simply answered.
 //!
-//! A form of a page that shows an account acts on that account alone: where another is signed in by now, or a planted cookie
-//! came to the page and not to where the form goes, it is refused (attack X02).
+//! A form of a page that shows an account acts only on that account. Another user may have signed in by now, or a
+//! planted cookie may be sent to the page and not to the form's target. Then the form is refused (attack X02).
 
 use std::panic::{AssertUnwindSafe, resume_unwind};
 use std::sync::Arc;
@@ -37,7 +37,7 @@ use crate::wire::reader::Reader;
 
 /// How long a repeat waits for the first. Hashing a password takes no longer (`hashing.timeout`).
 const PATIENCE: Duration = Duration::from_secs(20);
-/// How often it looks.
+/// How often it checks.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
 
 /// Answers a request by the routes, or as a form that came before.
@@ -74,13 +74,13 @@ pub(super) async fn once<S: Answers>(app: App, request: Request, routes: S) -> R
     }
 }
 
-/// What happens to a form.
+/// What to do with a form.
 enum Turn {
-    /// It runs, and nobody knows of it.
+    /// Run it without remembering it.
     Alone,
-    /// It is the first, and came then.
+    /// It is the first, and came at this time.
     First(Timestamp),
-    /// Its handler runs, to show the form again with this.
+    /// Run its handler, to show the form again with this error.
     Refused(Error),
     /// It is answered.
     Answered(Response),
@@ -94,18 +94,19 @@ async fn turn(app: &App, hash: Hash, headers: &HeaderMap, client: Client) -> Tur
     let since = steady();
     loop {
         match app.posts.claim(hash, &owner).await {
-            // What the store can't remember runs all the same: a logout works where nothing new can be written.
+            // A form that the store can't remember runs all the same: a logout works even if nothing new can be
+            // written.
             Err(_) | Ok(Known::Unknown) => return Turn::Alone,
             Ok(Known::First(came_at)) => return Turn::First(came_at),
             Ok(Known::Runs) if since.elapsed() < PATIENCE => sleep(LOOK_EVERY).await,
             Ok(Known::Runs) => return Turn::Answered(Error::Unavailable(Cause::default()).into_response()),
             Ok(Known::Ended(ended)) => {
                 let (came_at, session) = (ended.created_at, ended.session);
-                // What it begins in its place is the form's too.
+                // The session that it begins instead is the form's too.
                 match answering(hash, None, again(app, ended, headers, &client)).await.0 {
                     Ok(Some(turn)) => return turn,
                     Ok(None) => {
-                        // Another repeat may have begun the next session meanwhile: that one is looked at then.
+                        // Another repeat may have begun the next session meanwhile: that one is checked then.
                         if app.posts.forget(hash, came_at, session).await.is_err() {
                             return Turn::Alone;
                         }
@@ -117,7 +118,7 @@ async fn turn(app: &App, hash: Hash, headers: &HeaderMap, client: Client) -> Tur
     }
 }
 
-/// Ends a repeat as the first ended; `None` where that is of no use any more, and it runs as any other.
+/// Ends a repeat as the first ended; `None` if that is of no use any more, and it runs like any other.
 async fn again(app: &App, ended: Ended, headers: &HeaderMap, client: &Client) -> Result<Option<Turn>> {
     let home = || format!("{}/dashboard", app.settings.base_path);
     let (place, is_out, is_in) = match ended.outcome {
@@ -141,7 +142,7 @@ async fn again(app: &App, ended: Ended, headers: &HeaderMap, client: &Client) ->
                 user_agent: client.user_agent.clone(),
                 device: client.device.clone(),
             };
-            // The browser kept the first answer, and may throw this one away: its session goes on.
+            // The browser kept the first answer, and may throw this one away: its session continues.
             if proof::holds(app, headers, first).await? {
                 return Ok(Some(Turn::Answered(on.into_response())));
             }
@@ -162,9 +163,9 @@ async fn again(app: &App, ended: Ended, headers: &HeaderMap, client: &Client) ->
     Ok(Some(Turn::Answered(answer)))
 }
 
-/// How a form ended, where a repeat can end like that. What was not about the form itself isn't kept: no sign-in, too many
-/// attempts, our own failure. Nor is what hands out a secret on a page: a repeat makes another, and the first is
-/// void.
+/// The outcome of a form, if a repeat can end like that. Refusals that are not about the form itself aren't kept: no
+/// sign-in, too many attempts, an internal failure. Nor is a page with a secret: a repeat makes another, and the first
+/// is void.
 fn outcome(app: &App, response: &Response, asked: bool) -> Option<Outcome> {
     if let Some(error) = response.extensions().get::<Arc<Error>>() {
         let (code, message) = (error.code(), error.to_string());
@@ -181,7 +182,7 @@ fn outcome(app: &App, response: &Response, asked: bool) -> Option<Outcome> {
     Some(Outcome::Went { place: place.to_str().ok()?.to_owned(), is_out, is_in })
 }
 
-/// The request, and what makes it the same as another, where it is a form with a key and a cookie.
+/// The request, and what identifies its repeats, if it is a form with a key and a cookie.
 ///
 /// # Errors
 /// [`Error::OtherAccount`], or the body can't be read.
@@ -203,8 +204,8 @@ async fn read(app: &App, request: Request) -> Result<(Request, Option<Hash>)> {
     Ok((Request::from_parts(parts, Body::from(body)), hash))
 }
 
-/// Refuses a form whose page shows another account than the one it would act on. Who isn't signed in is not looked at: the
-/// routes do that.
+/// Refuses a form whose page shows another account than the one that it would act on. It ignores callers who aren't
+/// signed in: the routes check that.
 async fn check_account(app: &App, headers: &HeaderMap, body: &Bytes) -> Result<()> {
     let fields = url::form_urlencoded::parse(body);
     let shown: Vec<_> = fields.filter(|(name, _)| name == ACCOUNT).map(|(_, id)| id.into_owned()).collect();

@@ -1,5 +1,5 @@
-//! The form of a refusal: problem details for a program, a page for a person, OAuth's form at OAuth's routes, and for a
-//! proxy the answer that it hands on. What failed inside is logged here, once, with the id of the request.
+//! The form of a refusal: problem details for a program, a page for a browser, OAuth's form at OAuth's routes, and for
+//! a proxy the answer that it passes on. Internal failures are logged here, once, with the id of the request.
 
 use std::sync::Arc;
 
@@ -25,7 +25,7 @@ use crate::wire::problem::Problem;
 use crate::wire::reader::Reader;
 use crate::wire::return_to::path_of_ours;
 
-/// Among the extensions of a refusal: the live sessions that the request proved, too many for one.
+/// Among the extensions of a refusal: the live sessions that the request proved, which are too many.
 #[derive(Debug, Clone)]
 pub(crate) struct Proved(pub(crate) Vec<SessionId>);
 
@@ -37,7 +37,7 @@ pub(crate) struct ForProxy {
 }
 
 impl<S> Front<S> {
-    /// Counts and logs a refusal and gives it its form; false for an answer that is none.
+    /// Counts and logs a refusal and gives it its form; false for an answer that is not a refusal.
     pub(super) fn refusal(&self, asked: &Asked, response: &mut Response) -> bool {
         let app = &self.app;
         let route = || app.metrics.requests.route(asked.uri.path()).name();
@@ -54,7 +54,7 @@ impl<S> Front<S> {
     }
 }
 
-/// The error behind an answer: ours, the guard's, or what axum itself refuses.
+/// The error behind an answer: Doorward's, the guard's, or axum's own refusal.
 fn error_of(response: &mut Response, route: impl Fn() -> &'static str) -> Option<Arc<Error>> {
     let status = response.status();
     if status.is_success() || status.is_redirection() {
@@ -75,8 +75,8 @@ fn error_of(response: &mut Response, route: impl Fn() -> &'static str) -> Option
     Some(Arc::new(error))
 }
 
-/// THE line of a request that failed inside, with its id: at most once a minute for each cause, and at the level of
-/// debugging for each request.
+/// The one log line of a request that failed inside, with its id: at most once a minute for each cause, and at debug
+/// level for each request.
 fn log(app: &App, asked: &Asked, error: &Error, denied: Option<Cause>) {
     let cause = match error {
         Error::Unavailable(cause) => cause.clone(),
@@ -141,7 +141,7 @@ fn problem(error: &Error, status: StatusCode, request_id: &str) -> Response {
     (status, [(header::CONTENT_TYPE, "application/problem+json")], body).into_response()
 }
 
-/// A person who isn't signed in goes to the login, and from there back to where they were.
+/// A browser that isn't signed in is redirected to the login, and from there back to the page.
 fn page(
     app: &App,
     asked: &Asked,

@@ -238,7 +238,7 @@ async fn a_registration_and_a_default_mode_are_refused_alike() {
     let mut bearer = grace;
     bearer["mode"] = "bearer".into();
     post("/register", bearer).await.has_status(201);
-    // A token of cookie mode that a page presents in the body would be answered by cookies too.
+    // A token of cookie mode that a page sends in the body would be answered with cookies too.
     let ada = site.logged_in_by("ada", Mode::Cookie).await;
     let token = ada.cookie("__Secure-refresh_token").or_else(|| ada.cookie("__Host-refresh_token")).unwrap();
     post("/refresh", json!({ "refresh_token": token })).await.has_status(422).is_refused("invalid_input");
@@ -359,7 +359,7 @@ async fn what_is_no_stranger_is_not_in_the_log() {
         from(&site.visitor(), Method::GET, "/profile", headers, "").await.has_status(401);
     }
     assert!(log.lines().is_empty(), "{:#?}", log.lines());
-    // Without a public URL the host decides.
+    // Without a public URL, the host decides.
     let site = Site::new().await;
     from(&site.visitor(), Method::POST, "/logout", &[("origin", "http://127.0.0.1")], "{}")
         .await

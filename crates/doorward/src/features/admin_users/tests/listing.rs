@@ -12,7 +12,7 @@ use crate::accounts::Actor;
 use crate::features::admin_users::{self, CreateUser};
 use crate::testing::{Site, Visitor};
 
-/// Follows `next` to the end; gives the pages' lengths and what stood on them, by id.
+/// Follows `next` to the end; returns the pages' lengths and their rows, by id.
 async fn pages(admin: &Visitor, path: &str, list: &str) -> (Vec<usize>, Vec<String>) {
     let (mut lengths, mut ids, mut after) = (Vec::new(), Vec::new(), String::new());
     loop {
@@ -55,7 +55,7 @@ async fn pages_show_each_of_many_users_once_in_the_order_of_their_making() {
     assert_eq!(lengths, [50, 50, 50, 50, 50, 1]);
     assert_eq!(admin.get("/admin/users?limit=200").await.is_ok()["users"].as_array().unwrap().len(), 200);
 
-    // Who comes or goes between two pages moves nobody else.
+    // Users who come or go between two pages don't move others.
     let first = admin.get("/admin/users?role=user&limit=100").await.is_ok();
     let gone = first["users"][7]["id"].as_str().unwrap();
     admin.delete(&format!("/admin/users/{gone}"), Value::Null).await.is_ok();

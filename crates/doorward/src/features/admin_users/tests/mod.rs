@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use crate::testing::{PASSWORD, Site, Visitor};
 
-/// A site with an admin, and a signed-in user with the path to administrate her.
+/// A site with an admin, and a signed-in user with her admin path.
 async fn site_with_ada() -> (Site, Visitor, Visitor, String) {
     let site = Site::new().await;
     let (admin, ada) = (site.admin("root").await, site.logged_in("ada").await);

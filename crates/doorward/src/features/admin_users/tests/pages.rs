@@ -12,7 +12,7 @@ async fn browser(site: &Site, name: &str, role: &str) -> Visitor {
     browser
 }
 
-/// A site with an admin's browser, a signed-in user, and the path to administrate her.
+/// A site with an admin's browser, a signed-in user, and her admin path.
 async fn site_with_ada() -> (Site, Visitor, Visitor, String) {
     let site = Site::new().await;
     let (admin, ada) = (browser(&site, "root", "admin").await, site.logged_in("ada").await);
@@ -174,7 +174,7 @@ async fn pages_show_an_international_domain_as_people_write_it_and_no_look_alike
         let body = json!({ "name": name, "email": typed, "password": PASSWORD });
         let id = admin.post("/admin/users", body).await.has_status(201).json()["user"]["id"].clone();
         let visitor = site.visitor();
-        // However it is typed: the sign-in knows the address again.
+        // However it is typed, the sign-in recognises the address.
         let fields = [("email", typed), ("password", PASSWORD)];
         visitor.form("/login", &fields).await.goes_to("/dashboard");
         for page in [
