@@ -20,6 +20,7 @@ const MAX_RAW_BYTES: usize = 1024;
 
 /// Why Doorward refuses a text as an email address.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum EmailError {
     /// More than 254 bytes in canonical form (RFC 5321 section 4.5.3.1.3), or more than 64 before the `@`.
     TooLong,

@@ -8,6 +8,7 @@ use crate::message::{Message, error_with_message};
 /// How a client holds its credential. A session keeps the mode it began with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
+#[non_exhaustive]
 pub enum Mode {
     /// Access and refresh token in the body, sent as `Authorization: Bearer` (RFC 6750).
     Bearer,
@@ -20,6 +21,14 @@ pub enum Mode {
 impl Mode {
     /// Every mode.
     pub const ALL: [Self; 3] = [Self::Bearer, Self::Cookie, Self::Session];
+
+    /// Whether the client holds tokens, rather than a session secret.
+    pub const fn has_tokens(self) -> bool {
+        match self {
+            Self::Bearer | Self::Cookie => true,
+            Self::Session => false,
+        }
+    }
 
     /// The mode's name in the API, the settings and the store.
     pub const fn as_str(self) -> &'static str {

@@ -14,6 +14,7 @@ const MAX_RAW_BYTES: usize = 4 * 3 * MAX_CHARS;
 
 /// Why a text is not a display name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum NameError {
     /// Nothing visible is left after trimming.
     Empty,

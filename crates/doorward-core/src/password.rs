@@ -17,6 +17,7 @@ const MAX_RAW_BYTES: usize = 3 * MAX_BYTES;
 
 /// Why a password is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum PasswordError {
     /// More than 1,024 bytes after NFC.
     TooLong,

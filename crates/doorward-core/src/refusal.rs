@@ -2,6 +2,7 @@
 ///
 /// All causes of one class share one refusal, so that an attacker learns nothing from the difference.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, thiserror::Error)]
+#[non_exhaustive]
 pub enum Refusal {
     /// The request carries no credential.
     #[error("No token provided")]
@@ -33,6 +34,19 @@ pub enum Refusal {
 }
 
 impl Refusal {
+    /// Every refusal.
+    pub const ALL: [Self; 9] = [
+        Self::TokenMissing,
+        Self::TokenInvalid,
+        Self::TokenExpired,
+        Self::TokenStale,
+        Self::SessionEnded,
+        Self::SessionExpired,
+        Self::AmbiguousCookies,
+        Self::TooManyCookies,
+        Self::Unavailable,
+    ];
+
     /// The stable code of the HTTP contract.
     pub const fn code(self) -> &'static str {
         match self {
@@ -46,5 +60,28 @@ impl Refusal {
             Self::TooManyCookies => "too_many_cookies",
             Self::Unavailable => "unavailable",
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Refusal::{self, *};
+
+    #[test]
+    fn all_has_every_refusal() {
+        // Here the compiler asks for a new one.
+        let next = |refusal: &Refusal| match refusal {
+            TokenMissing => Some(TokenInvalid),
+            TokenInvalid => Some(TokenExpired),
+            TokenExpired => Some(TokenStale),
+            TokenStale => Some(SessionEnded),
+            SessionEnded => Some(SessionExpired),
+            SessionExpired => Some(AmbiguousCookies),
+            AmbiguousCookies => Some(TooManyCookies),
+            TooManyCookies => Some(Unavailable),
+            Unavailable => None,
+        };
+        let each: Vec<_> = std::iter::successors(Some(TokenMissing), next).collect();
+        assert_eq!(each, Refusal::ALL);
     }
 }

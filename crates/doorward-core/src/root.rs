@@ -6,6 +6,7 @@ use crate::Secret;
 
 /// The use of a key that is derived from the root secret: one label each, so that no two uses share a key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Purpose {
     /// Encrypts the private signing keys in the store.
     StoredKeys,

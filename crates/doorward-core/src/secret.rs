@@ -4,6 +4,7 @@ use zeroize::Zeroizing;
 
 /// Why a configured secret is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum SecretError {
     /// Fewer than 32 bytes (RFC 7518 section 3.2: a key of the hash's size or larger).
     #[error("is shorter than 32 bytes")]

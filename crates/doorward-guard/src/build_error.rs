@@ -1,6 +1,3 @@
-use doorward_core::SecretError;
-use doorward_core::token::KeySetError;
-
 /// Why a guard can't be made, and what to do.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -13,10 +10,10 @@ pub enum BuildError {
     Mixed,
     /// The secret is one that an attacker would try.
     #[error("the shared secret {0}: give the server's JWT_SECRET, at least 32 random bytes")]
-    Secret(#[from] SecretError),
+    Secret(String),
     /// The JWK set can't be used.
     #[error("the JWK set can't be used: {0}")]
-    Keys(#[from] KeySetError),
+    Keys(String),
     /// The name of a role is invalid.
     #[error(
         "{0:?} is no role: a role's name begins with a lower-case letter and has 1 to 31 of a-z, 0-9, _ and -"

@@ -5,13 +5,13 @@ use std::time::Duration;
 use doorward_core::revocation::RevocationSet;
 use doorward_core::role::Roles;
 use doorward_core::token::{AccessToken, Expected, KeySet, KeySetError, SigningKey};
-use doorward_core::{Mode, OpaqueSecret, Refusal, Secret, Timestamp};
+use doorward_core::{Mode, OpaqueSecret, Refusal, Secret, SecretError, Timestamp};
 
+use crate::guard::{Lookup, LookupFuture};
 #[cfg(feature = "remote")]
 use crate::remote::{self, WhenStale};
-use crate::{
-    BuildError, CookieNames, Guard, Identity, Lookup, LookupFuture, VerificationKeys, Verifier, clock,
-};
+use crate::verifier::{VerificationKeys, Verifier};
+use crate::{BuildError, CookieNames, Guard, Identity, clock};
 
 /// The default for the longest life of a token: above it, a Doorward server warns.
 const MAX_TTL: Duration = Duration::from_secs(86_400);
@@ -138,14 +138,16 @@ impl Builder {
 
     /// The keys given to the builder.
     fn keys(&mut self) -> Result<Option<KeySet>, BuildError> {
+        let unusable = |error: KeySetError| BuildError::Keys(error.to_string());
         match (self.secret.take(), self.jwks.take()) {
             (Some(_), Some(_)) => Err(BuildError::Mixed),
             (None, None) => Ok(None),
-            (None, Some(json)) => Ok(Some(KeySet::from_jwks(&json)?)),
+            (None, Some(json)) => Ok(Some(KeySet::from_jwks(&json).map_err(unusable)?)),
             (Some(secret), None) => {
-                let secret = Secret::configured(secret.expose())?;
-                let key = SigningKey::hs256(&secret).map_err(KeySetError::Key)?;
-                Ok(Some(KeySet::new(vec![key.verifying_key()])?))
+                let weak = |error: SecretError| BuildError::Secret(error.to_string());
+                let secret = Secret::configured(secret.expose()).map_err(weak)?;
+                let key = SigningKey::hs256(&secret).map_err(|error| unusable(error.into()))?;
+                Ok(Some(KeySet::new(vec![key.verifying_key()]).map_err(unusable)?))
             }
         }
     }

@@ -10,6 +10,7 @@ const DEST: HeaderName = HeaderName::from_static("sec-fetch-dest");
 
 /// The names of the cookies that carry credentials, and when browsers send them.
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub struct CookieNames {
     /// The access token of cookie mode, by default `__Host-token`.
     pub token: String,
@@ -41,6 +42,7 @@ impl CookieNames {
     /// Removes cookies that can't be the server's own: `SameSite` withholds those if another site triggers the request.
     /// If a cookie comes all the same, under a name without `__Host-`, another host of the domain planted it (attack
     /// X02).
+    #[doc(hidden)]
     pub fn strip_planted(&self, headers: &mut HeaderMap) {
         if !self.stay_at_home(headers) {
             return;

@@ -5,6 +5,7 @@ use serde::Serialize;
 /// A refused request. Its response is `application/problem+json` (RFC 9457) with the challenge of RFC 6750, word for
 /// word what a Doorward server answers, so one client understands both.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Denied {
     /// The credential is missing or refused: 401, or 503 if it could not be checked.
     Refused(Refusal),

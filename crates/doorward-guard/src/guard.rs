@@ -8,7 +8,8 @@ use doorward_core::{Mode, OpaqueSecret, Refusal, SessionId, Timestamp};
 use http::HeaderMap;
 
 use crate::credential::{CookieNames, Credential, Credentials, credentials, strip};
-use crate::{Health, Identity, Needs, Verifier};
+use crate::verifier::Verifier;
+use crate::{Health, Identity, Needs};
 
 /// The answer of a [`Lookup`] that had to leave memory.
 pub type LookupFuture<'a, T = Identity> = Pin<Box<dyn Future<Output = Result<T, Refusal>> + Send + 'a>>;
@@ -22,7 +23,7 @@ pub trait Lookup: Send + Sync + 'static {
     /// The holder of this session secret.
     fn session<'a>(&'a self, secret: &'a OpaqueSecret, now: Timestamp) -> LookupFuture<'a>;
 
-    /// The holders of these session secrets, at most [`MOST_COOKIES`](crate::MOST_COOKIES), with one request; the
+    /// The holders of these session secrets, at most [`MOST_COOKIES`](crate::credential::MOST_COOKIES), with one request; the
     /// answers are in the same order.
     fn sessions<'a>(
         &'a self,
@@ -80,6 +81,7 @@ struct Parts {
 impl Guard {
     /// A guard over a verifier's keys and revocations, and a lookup for the rest; `now` gives the time. Applications
     /// use [`Guard::builder`].
+    #[doc(hidden)]
     pub fn new(
         verifier: Arc<Verifier>,
         cookies: CookieNames,
@@ -106,6 +108,7 @@ impl Guard {
 
     /// Checks the credential of a request as [`Guard::check`] does, without waiting for anything; `None` if memory
     /// can't tell and [`Guard::check`] would ask elsewhere.
+    #[doc(hidden)]
     pub fn check_in_memory(&self, headers: &HeaderMap) -> Option<Result<Identity, Refusal>> {
         match self.look(headers, (self.0.now)()) {
             MemoryAnswer::Verdict(verdict) => Some(verdict),
@@ -160,6 +163,7 @@ impl Guard {
 
     /// The different live sessions that a request's cookies prove, as far as memory knows them. After a refusal as
     /// [`Refusal::AmbiguousCookies`] it knows all of them.
+    #[doc(hidden)]
     pub fn live_in_memory(&self, headers: &HeaderMap) -> Vec<SessionId> {
         let Ok(Credentials::Several(all)) = credentials(headers, &self.0.cookies) else { return Vec::new() };
         let now = (self.0.now)();

@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use crate::Verifier;
+use crate::verifier::Verifier;
 
 /// How fresh and how large a guard's data is. For metrics: each number is a gauge, except `reconnects`.
 #[derive(Debug, Clone, PartialEq, Eq)]

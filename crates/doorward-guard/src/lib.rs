@@ -25,18 +25,26 @@ mod verifier;
 pub use build_error::BuildError;
 pub use builder::Builder;
 pub use claims::Claims;
-pub use credential::{CookieNames, Credential, Credentials, MOST_COOKIES, credentials, distinct};
-pub use denied::{Denied, challenge};
+pub use credential::CookieNames;
+pub use denied::Denied;
 pub use doorward_core::revocation::{Least, RevocationSet};
 pub use doorward_core::role::RoleName;
 pub use doorward_core::{ClaimsVersion, Mode, Refusal, SessionId, Timestamp, UserId};
 #[cfg(feature = "axum")]
 pub use extract::Require;
-pub use guard::{Guard, Lookup, LookupFuture};
+pub use guard::Guard;
 pub use health::Health;
 pub use identity::Identity;
 pub use layer::{GuardLayer, Guarded};
 #[cfg(feature = "remote")]
 pub use remote::WhenStale;
 pub use requirement::{Admin, Needs, Requirement};
-pub use verifier::{VerificationKeys, Verifier};
+
+/// What the server itself is built from. No part of the contract: anything here may change in any release.
+#[doc(hidden)]
+pub mod internals {
+    pub use crate::credential::{Credential, Credentials, MOST_COOKIES, credentials, distinct};
+    pub use crate::denied::challenge;
+    pub use crate::guard::{Lookup, LookupFuture};
+    pub use crate::verifier::{VerificationKeys, Verifier};
+}

@@ -3,6 +3,7 @@ use doorward_core::role::Roles;
 
 /// What a route needs besides a good credential.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Needs {
     /// Exactly this role.
     Role(&'static str),

@@ -9,7 +9,8 @@ use doorward_core::token::{
     self, Algorithm, AppClaims, Claims, Expected, KeyLife, KeySet, KeyState, SigningKey, VerifyingKey,
 };
 use doorward_core::{RootSecret, Secret, Timestamp};
-use doorward_guard::{VerificationKeys, Verifier};
+use doorward_guard::internals::VerificationKeys;
+use doorward_guard::internals::Verifier;
 use serde::Serialize;
 
 use crate::acts::{Act, Acts, Base, Change, Done};

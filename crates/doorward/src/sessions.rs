@@ -20,7 +20,7 @@ use doorward_core::token::{AppClaims, Claims};
 use doorward_core::{
     Lifetimes, Mode, OpaqueSecret, Purpose, Refusal, RootSecret, SessionId, Timestamp, UserId,
 };
-use doorward_guard::MOST_COOKIES;
+use doorward_guard::internals::MOST_COOKIES;
 use zeroize::Zeroizing;
 
 use crate::acts::{Act, Acts, Base, Change, Done};
@@ -278,10 +278,7 @@ impl Sessions {
         replaced: Vec<SessionId>,
         action: Action,
     ) -> Result<Beginning> {
-        let claims = match mode {
-            Mode::Session => AppClaims::none(),
-            Mode::Bearer | Mode::Cookie => self.hooks.claims_of(user).await?,
-        };
+        let claims = if mode.has_tokens() { self.hooks.claims_of(user).await? } else { AppClaims::none() };
         let now = self.clock.now();
         Ok(Beginning {
             id: SessionId::new(now, crate::random::bytes()),

@@ -27,6 +27,7 @@ use crate::password::Password;
 
 /// Why a hash can't be made or verified.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum HashError {
     /// The stored text is not a hash.
     #[error("is no bcrypt or argon2 hash")]

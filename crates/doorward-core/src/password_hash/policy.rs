@@ -14,6 +14,7 @@ const MIN_ARGON2_WORK: u64 = 35_840;
 
 /// Why a hashing policy is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum PolicyError {
     /// The bcrypt cost is not in 10..=16.
     #[error("bcrypt cost must be 10 to 16")]
@@ -28,6 +29,7 @@ pub enum PolicyError {
 /// Which hash a new password gets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
+#[non_exhaustive]
 pub enum HashAlgorithm {
     /// bcrypt; argon2id for a password that bcrypt would cut.
     Bcrypt,

@@ -8,6 +8,7 @@ pub struct AlgorithmError;
 
 /// How tokens are signed (RFC 7518 section 3.1, RFC 8037 section 3.1).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum Algorithm {
     /// HMAC with SHA-256: a program that checks tokens can also make them.
     Hs256,

@@ -28,6 +28,7 @@ pub struct AppClaims(Option<Box<str>>);
 
 /// Why a value cannot be claims.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum AppClaimsError {
     /// It doesn't serialise to a JSON object: make it a struct or a map.
     #[error("an application's claims must be a struct or a map, which JSON can write")]

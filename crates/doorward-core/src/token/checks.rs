@@ -6,6 +6,7 @@ use crate::Refusal;
 
 /// The checks that a token has to pass, in this order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Check {
     /// At most [`MAX_LENGTH`](super::MAX_LENGTH) bytes.
     Length,

@@ -4,6 +4,7 @@ use super::LEEWAY;
 
 /// The state of a signing key at a given time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum KeyState {
     /// It is published, and signs later.
     Next,

@@ -13,6 +13,7 @@ const MAX_KEYS: usize = 32;
 
 /// Why keys can't form one set.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum KeySetError {
     /// Two keys have one `kid`: which of them checks a token would be chance (attack J41).
     #[error("two keys have the kid {0:?}")]

@@ -13,6 +13,7 @@ use crate::Secret;
 
 /// Why a key is refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum KeyError {
     /// HS256 needs a secret of at least 32 bytes (RFC 7518 section 3.2, attack J03).
     #[error("the secret is shorter than 32 bytes")]

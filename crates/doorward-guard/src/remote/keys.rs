@@ -14,8 +14,8 @@ use tokio::time::{Instant, sleep, timeout};
 use super::Shared;
 use super::http::{Failure, REQUEST_TIMEOUT, finished};
 use super::seldom::seldom;
-use crate::VerificationKeys;
 use crate::clock::steady;
+use crate::verifier::VerificationKeys;
 
 /// The least time between two requests for unknown keys.
 const COOL_DOWN: Duration = Duration::from_secs(10);

@@ -25,7 +25,9 @@ use self::http::{Failure, Server};
 use self::introspect::IntrospectionCache;
 use self::keys::LastFetch;
 use crate::clock::{self, steady};
-use crate::{BuildError, Health, Identity, Lookup, LookupFuture, Verifier};
+use crate::guard::{Lookup, LookupFuture};
+use crate::verifier::Verifier;
+use crate::{BuildError, Health, Identity};
 
 /// How often the guard checks whether it is still up to date.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
@@ -35,6 +37,7 @@ const SWEEP_EVERY: Duration = Duration::from_secs(60);
 /// What a guard does if it has not heard from its server for [`Builder::stale_after`](crate::Builder::stale_after), so
 /// that it may have missed the end of a session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
 pub enum WhenStale {
     /// Answers 503 `unavailable`: clients keep their credentials and try again. A session that is known to have ended
     /// still gets 401.

@@ -1,6 +1,7 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
+use doorward_core::Refusal;
 use minijinja::{Value, context};
 
 use super::*;
@@ -33,6 +34,14 @@ fn no_two_features_use_one_name() {
     let routes = routes();
     are_different("routes", routes.operations().iter().map(|one| (one.path, one.method.as_str().to_owned())));
     are_different("error codes", Error::every().iter().map(Error::code));
+}
+
+#[test]
+fn each_refusal_of_the_guard_has_its_row() {
+    let rows: Vec<_> = Error::every().iter().map(Error::code).collect();
+    for refusal in Refusal::ALL {
+        assert!(rows.contains(&refusal.code()), "{refusal:?}");
+    }
 }
 
 #[test]

@@ -7,7 +7,8 @@ use doorward_core::revocation::{RevocationSet, Standing};
 use doorward_core::role::RoleName;
 use doorward_core::token::AccessToken;
 use doorward_core::{ClaimsVersion, Mode, OpaqueSecret, Refusal, SessionId, Timestamp, UserId};
-use doorward_guard::{Identity, Lookup, LookupFuture};
+use doorward_guard::Identity;
+use doorward_guard::internals::{Lookup, LookupFuture};
 use quick_cache::sync::Cache;
 use tokio::sync::mpsc;
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 use doorward_core::refresh::RefreshToken;
 use doorward_core::token::AppClaims;
 use doorward_core::{Mode, OpaqueSecret, Refusal, SessionId, Timestamp, UserId};
-use doorward_guard::MOST_COOKIES;
+use doorward_guard::internals::MOST_COOKIES;
 
 use super::peer::UsedFrom;
 use super::{Content, Issued, Sessions};
@@ -142,10 +142,7 @@ impl Sessions {
         mode: Mode,
         from: super::From,
     ) -> Result<Renewal> {
-        let claims = match mode {
-            Mode::Session => AppClaims::none(),
-            Mode::Bearer | Mode::Cookie => self.hooks.claims_of(user).await?,
-        };
+        let claims = if mode.has_tokens() { self.hooks.claims_of(user).await? } else { AppClaims::none() };
         let now = self.clock.now();
         // The statement that renews holds it against the absolute end.
         let end = self.lifetimes.idle_end(mode, now, now + self.lifetimes.absolute_ttl);
@@ -167,9 +164,9 @@ impl Sessions {
     /// # Errors
     /// The token could not be signed: our own failure.
     pub(crate) fn issue_renewed(&self, new: &Renewal, subject: Subject, done: &Renewed) -> Result<Issued> {
-        let content = match new.mode {
-            Mode::Session => Content::Secret(new.secret.to_text(), done.expires_at),
-            Mode::Bearer | Mode::Cookie => self.tokens(
+        let content = match new.mode.has_tokens() {
+            false => Content::Secret(new.secret.to_text(), done.expires_at),
+            true => self.tokens(
                 (subject, new.session),
                 (done.generation, &new.salt),
                 new.now,

@@ -3,7 +3,7 @@
 use doorward_core::role::RoleName;
 use doorward_core::session::SessionState;
 use doorward_core::{ClaimsVersion, Mode, SessionId, Timestamp, UserId};
-use doorward_guard::MOST_COOKIES;
+use doorward_guard::internals::MOST_COOKIES;
 
 use super::Sessions;
 use crate::store::{Reads, Row, Store, StoreError, Value, values};

@@ -31,7 +31,7 @@ impl FromRequestParts<App> for Confirmed {
         let checked = <Identity as FromRequestParts<App>>::from_request_parts(parts, app).await;
         let mut identity = checked.map_err(|denied| match denied {
             Denied::Refused(refusal) => Error::Refused(refusal),
-            Denied::Forbidden => Error::Forbidden,
+            _ => Error::Forbidden,
         })?;
         let stored = app.sessions.stored(identity.session, identity.user).await?;
         let stored = stored.ok_or(Refusal::SessionEnded)?;

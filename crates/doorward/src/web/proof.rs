@@ -3,7 +3,7 @@
 
 use doorward_core::refresh::RefreshToken;
 use doorward_core::{OpaqueSecret, SessionId};
-use doorward_guard::distinct;
+use doorward_guard::internals::distinct;
 use http::HeaderMap;
 use http::header::AUTHORIZATION;
 use zeroize::Zeroizing;

@@ -51,13 +51,12 @@ impl CookieJar {
         };
         let domain = Some(&settings.cookie_domain).filter(|domain| !domain.is_empty()).cloned();
         let of_session = if domain.is_some() { "__Secure-" } else { "__Host-" };
-        let names = CookieNames {
-            token: prefixed("__Host-", &settings.cookie_token),
-            session: prefixed(of_session, &settings.cookie_session),
-            refresh: prefixed("__Host-", &settings.cookie_refresh),
-            device: prefixed("__Host-", &settings.cookie_device),
-            lax: matches!(settings.cookie_same_site, settings::SameSite::Lax),
-        };
+        let mut names = CookieNames::default();
+        names.token = prefixed("__Host-", &settings.cookie_token);
+        names.session = prefixed(of_session, &settings.cookie_session);
+        names.refresh = prefixed("__Host-", &settings.cookie_refresh);
+        names.device = prefixed("__Host-", &settings.cookie_device);
+        names.lax = matches!(settings.cookie_same_site, settings::SameSite::Lax);
         let ours = |name: &str, domain| Ours { name: name.into(), path: "/".into(), domain };
         let former = Ours {
             path: format!("{}/refresh", settings.base_path),

@@ -238,6 +238,7 @@ async fn f08_a_logout_and_a_new_role_count_at_the_next_check() {
             Mode::Session => assert_eq!(answer.header("remote-role"), Some("admin")),
             Mode::Cookie => denies(&answer, 302, "stale"),
             Mode::Bearer => denies(&answer, 401, "stale"),
+            _ => panic!("what is answered in {mode}?"),
         }
         grace.copy().post("/logout", json!({})).await.has_status(200);
         let answer = ask(&proxy, Method::GET, &told()).await;

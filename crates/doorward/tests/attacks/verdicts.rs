@@ -12,7 +12,8 @@ use doorward_core::feed::{LeastVersion, Revoked};
 use doorward_core::revocation::{Least, RevocationSet};
 use doorward_core::token::KeySet;
 use doorward_core::{Timestamp, UserId};
-use doorward_guard::{Denied, Guard, Refusal, VerificationKeys};
+use doorward_guard::internals::VerificationKeys;
+use doorward_guard::{Denied, Guard, Refusal};
 use http::{HeaderMap, Method};
 use serde_json::Value;
 

@@ -6,7 +6,8 @@ use std::sync::LazyLock;
 
 use doorward::internals::settings::{Settings, Values};
 use doorward::testing::parsers::{self, Parsers};
-use doorward_guard::{CookieNames, Credential, Credentials, MOST_COOKIES};
+use doorward_guard::CookieNames;
+use doorward_guard::internals::{Credential, Credentials, MOST_COOKIES};
 use http::header::{ACCEPT, AUTHORIZATION, COOKIE, HeaderName};
 use http::{HeaderMap, HeaderValue, Method};
 
@@ -77,7 +78,7 @@ pub(crate) fn credential(bytes: &[u8]) {
     }
     let names = CookieNames::default();
     let by_header = headers.contains_key(AUTHORIZATION);
-    let picked = match doorward_guard::credentials(&headers, &names) {
+    let picked = match doorward_guard::internals::credentials(&headers, &names) {
         Ok(Credentials::One(one)) => vec![one],
         Ok(Credentials::Several(all)) => {
             assert!(all.len() > 1 && all.len() <= 2 * MOST_COOKIES);
@@ -95,7 +96,7 @@ pub(crate) fn credential(bytes: &[u8]) {
             Credential::SessionSecret(secret) => (&names.session, secret),
         };
         assert!(!by_header && !picked[..at].contains(one));
-        assert!(doorward_guard::distinct(&headers, name).unwrap().contains(value));
+        assert!(doorward_guard::internals::distinct(&headers, name).unwrap().contains(value));
     }
 }
 

@@ -20,7 +20,7 @@ use axum::BoxError;
 use axum::body::{Body, Bytes, HttpBody};
 use axum::extract::{ConnectInfo, Request};
 use axum::response::{IntoResponse, Response};
-use doorward_guard::distinct;
+use doorward_guard::internals::distinct;
 use futures_util::FutureExt;
 use http::header::{self, HeaderMap};
 use http::{Method, StatusCode, Uri};

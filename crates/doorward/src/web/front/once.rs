@@ -14,7 +14,7 @@ use axum::body::{Body, Bytes};
 use axum::extract::{FromRequestParts, Request};
 use axum::response::{IntoResponse, Response};
 use doorward_core::Timestamp;
-use doorward_guard::distinct;
+use doorward_guard::internals::distinct;
 use futures_util::FutureExt;
 use http::header::{CONTENT_ENCODING, LOCATION, SET_COOKIE};
 use http::{HeaderMap, HeaderValue, Method, StatusCode};

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use axum::response::{IntoResponse, Response};
 use doorward_core::message::Message;
 use doorward_core::{Refusal, SessionId};
-use doorward_guard::challenge;
+use doorward_guard::internals::challenge;
 use http::header;
 use http::{Extensions, HeaderValue, Method, StatusCode};
 use tracing::Level;

@@ -101,6 +101,7 @@ fn with_garbage(site: &Site, mode: Mode) -> Visitor {
             visitor.hold_cookie("__Host-refresh_token", "dr1.garbage");
         }
         Mode::Session => visitor.hold_cookie("__Host-sessionId", &secret),
+        _ => panic!("what is held in {mode}?"),
     }
     visitor
 }

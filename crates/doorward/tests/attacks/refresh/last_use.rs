@@ -48,6 +48,7 @@ async fn uses(visitor: &Visitor, mode: Mode, agent: &str) {
             let body = json!({ "refresh_token": visitor.refresh_token().unwrap() });
             send(visitor, Method::POST, "/refresh", agent, body).await.is_ok()
         }
+        _ => panic!("how is {mode} used?"),
     };
 }
 

@@ -513,13 +513,9 @@ async fn the_guard_gives_the_verdicts_of_the_table_of_cookies() {
             .create(&client, &doorward::internals::accounts::Actor::CommandLine)
             .await
             .unwrap();
-        let names = CookieNames {
-            token: token.into(),
-            session: session.into(),
-            refresh: refresh.into(),
-            lax: settings.contains(&LAX),
-            ..Default::default()
-        };
+        let mut names = CookieNames::default();
+        (names.token, names.session, names.refresh) = (token.into(), session.into(), refresh.into());
+        names.lax = settings.contains(&LAX);
         let guard = Guard::builder()
             .server(format!("http://{address}"))
             .client(id.to_string(), password.as_str())
