@@ -57,7 +57,8 @@ fn shown(app: &App, operation: &Operation) -> Value {
 
 fn what(field: &BodyField) -> String {
     let shape = (field.shape)();
-    let kind = match (shape["enum"].as_array(), shape["format"].as_str(), shape["type"].as_str()) {
+    let text = |name| shape.get(name).and_then(serde_json::Value::as_str);
+    let kind = match (shape.get("enum").and_then(serde_json::Value::as_array), text("format"), text("type")) {
         (Some(all), ..) => all.iter().filter_map(serde_json::Value::as_str).collect::<Vec<_>>().join(" or "),
         (_, Some(format), _) => format.to_owned(),
         (.., kind) => if kind == Some("boolean") { "true or false" } else { "text" }.to_owned(),
