@@ -116,7 +116,8 @@ pub(crate) fn check_cookies(mode: Mode, client: &Client) -> Result<()> {
 pub(crate) fn hand_out(
     app: &App,
     issued: &Issued,
-    (status, message): (StatusCode, Option<&'static str>),
+    status: StatusCode,
+    message: Option<&'static str>,
     user: Option<users::Shown<'_>>,
 ) -> Response {
     (status, cookies(app, issued), Json(body(issued, message, user))).into_response()

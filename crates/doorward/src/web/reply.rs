@@ -9,13 +9,21 @@ use minijinja::{Value, context};
 use super::body::Sent;
 use super::caller::Caller;
 use super::confirm;
+use super::credential::go;
 use crate::app::App;
 use crate::error::{Error, Result};
+use crate::wire::done::Done;
+use crate::wire::reader::Reader;
 
 /// Begins the reply. Each step handles one case, and passes on what is left: [`Reply::json`] programs, [`ToForm::page`]
 /// or [`ToForm::goes`] a form that did its work, [`Refused::again`] a form that was refused.
 pub(crate) fn form_or_json<T>(sent: &Sent, outcome: Result<T>) -> Reply<'_, T> {
     Reply { sent, outcome }
+}
+
+/// The answer to an act that is all in its address: a browser goes on, a program is told.
+pub(crate) fn go_or_tell(app: &App, reader: Reader, place: &str, done: Done) -> Response {
+    if reader.is_person() { go(app, place) } else { done.into_response() }
 }
 
 /// Nothing is answered yet.

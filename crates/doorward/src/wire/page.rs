@@ -183,7 +183,8 @@ impl Pages {
         &self,
         error: &Error,
         status: StatusCode,
-        (request_id, base): (&str, &str),
+        request_id: &str,
+        base: &str,
     ) -> Response {
         let (code, message) = (error.code(), error.to_string());
         let (fields, wait) = (fields(error), ());

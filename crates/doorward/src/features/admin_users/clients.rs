@@ -24,10 +24,9 @@ use crate::web::body::{Asked, Body, asked};
 use crate::web::caller::{Caller, ReadsClients, WritesClients};
 use crate::web::client::Client;
 use crate::web::confirm;
-use crate::web::credential::go;
 use crate::web::flash::Flashed;
 use crate::web::home::may_see;
-use crate::web::reply::form_or_json;
+use crate::web::reply::{form_or_json, go_or_tell};
 use crate::wire::done::done;
 use crate::wire::query::Query;
 use crate::wire::reader::Reader;
@@ -114,15 +113,13 @@ pub(super) async fn create(
 pub(super) async fn delete(
     State(app): State<App>,
     WritesClients(caller): WritesClients,
-    (client, reader): (Client, Reader),
+    client: Client,
+    reader: Reader,
     Path(id): Path<String>,
 ) -> Result<Response> {
     let id: ClientId = id.parse().map_err(|_| Error::NotFound)?;
     if !app.clients.delete(id, &caller.actor(&client, Confirmation::None)).await? {
         return Err(Error::NotFound);
     }
-    if reader.is_person() {
-        return Ok(go(&app, &super::CLIENT_DELETED.at("/admin/clients")));
-    }
-    Ok(done("Client deleted").into_response())
+    Ok(go_or_tell(&app, reader, &super::CLIENT_DELETED.at("/admin/clients"), done("Client deleted")))
 }

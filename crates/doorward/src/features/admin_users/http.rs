@@ -22,7 +22,7 @@ use crate::web::client::Client;
 use crate::web::confirm::{self, Confirming};
 use crate::web::credential::go;
 use crate::web::flash::Flashed;
-use crate::web::reply::form_or_json;
+use crate::web::reply::{form_or_json, go_or_tell};
 use crate::wire::done::done;
 use crate::wire::query::Query;
 use crate::wire::reader::Reader;
@@ -229,13 +229,12 @@ pub(super) async fn sessions_of(
 pub(super) async fn end_sessions(
     State(app): State<App>,
     EndsSessions(caller): EndsSessions,
-    (client, reader): (Client, Reader),
+    client: Client,
+    reader: Reader,
     Path(user): Path<String>,
 ) -> Result<Response> {
     let user = id(&user)?;
     let sessions = super::end_sessions(&app, user, caller.actor(&client, Confirmation::None)).await?;
-    if reader.is_person() {
-        return Ok(go(&app, &super::USER_SIGNED_OUT.at(&format!("/admin/users/{user}"))));
-    }
-    Ok(done("Logged out from all devices").sessions(sessions).into_response())
+    let place = super::USER_SIGNED_OUT.at(&format!("/admin/users/{user}"));
+    Ok(go_or_tell(&app, reader, &place, done("Logged out from all devices").sessions(sessions)))
 }

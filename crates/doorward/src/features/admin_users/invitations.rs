@@ -27,10 +27,9 @@ use crate::web::body::{Asked, Body, asked};
 use crate::web::caller::{Caller, ReadsUsers, WritesUsers};
 use crate::web::client::Client;
 use crate::web::confirm;
-use crate::web::credential::go;
 use crate::web::flash::Flashed;
 use crate::web::home::may_see;
-use crate::web::reply::form_or_json;
+use crate::web::reply::{form_or_json, go_or_tell};
 use crate::wire::done::done;
 use crate::wire::query::Query;
 use crate::wire::reader::Reader;
@@ -122,13 +121,12 @@ pub(super) async fn invite(
 pub(super) async fn withdraw(
     State(app): State<App>,
     WritesUsers(caller): WritesUsers,
-    (client, reader): (Client, Reader),
+    client: Client,
+    reader: Reader,
     Path(link): Path<String>,
 ) -> Result<Response> {
     let link: LinkId = link.parse().map_err(|_| Error::NotFound)?;
     app.accounts.withdraw(link, caller.actor(&client, Confirmation::None)).await?;
-    if reader.is_person() {
-        return Ok(go(&app, &super::INVITATION_WITHDRAWN.at("/admin/invitations")));
-    }
-    Ok(done("Invitation withdrawn").into_response())
+    let place = super::INVITATION_WITHDRAWN.at("/admin/invitations");
+    Ok(go_or_tell(&app, reader, &place, done("Invitation withdrawn")))
 }

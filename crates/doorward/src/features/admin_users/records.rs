@@ -22,9 +22,9 @@ use crate::audit;
 use crate::error::{Error, Result};
 use crate::web::caller::{Caller, EndsSessions, ReadsAudit, ReadsSessions};
 use crate::web::client::Client;
-use crate::web::credential::go;
 use crate::web::flash::Flashed;
 use crate::web::home::may_see;
+use crate::web::reply::go_or_tell;
 use crate::wire::done::done;
 use crate::wire::query::Query;
 use crate::wire::reader::Reader;
@@ -41,7 +41,7 @@ pub(super) async fn sessions(
 ) -> Result<Response> {
     let (after, limit) = (query.parse("after", Message::new("after-no-session"))?, query.limit(PAGE, MOST)?);
     if reader.is_person() {
-        let shown = sessions_page(&app, &caller, (after, limit)).await?;
+        let shown = sessions_page(&app, &caller, after, limit).await?;
         return Ok(app.pages.show(SESSIONS, StatusCode::OK, context! { notice => said, ..shown }));
     }
     let (sessions, next) = super::list_sessions(&app, after, limit, Some(caller.user)).await?;
@@ -58,11 +58,7 @@ struct SessionRow {
     may_end: bool,
 }
 
-async fn sessions_page(
-    app: &App,
-    caller: &Caller,
-    (after, limit): (Option<SessionId>, u32),
-) -> Result<Value> {
+async fn sessions_page(app: &App, caller: &Caller, after: Option<SessionId>, limit: u32) -> Result<Value> {
     let (sessions, next) = super::list_sessions(app, after, limit, Some(caller.user)).await?;
     let roles = &app.settings.roles;
     let may_end = roles.grants(caller.role, permission::SESSIONS_END);
@@ -86,17 +82,15 @@ async fn sessions_page(
 pub(super) async fn end_session(
     State(app): State<App>,
     EndsSessions(caller): EndsSessions,
-    (client, reader): (Client, Reader),
+    client: Client,
+    reader: Reader,
     Path(session): Path<String>,
 ) -> Result<Response> {
     let session: SessionId = session.parse().map_err(|_| Error::NotFound)?;
     if super::end_session(&app, session, caller.actor(&client, Confirmation::None)).await? == 0 {
         return Err(Error::NotFound);
     }
-    if reader.is_person() {
-        return Ok(go(&app, &super::SESSION_ENDED.at("/admin/sessions")));
-    }
-    Ok(done("Session ended").into_response())
+    Ok(go_or_tell(&app, reader, &super::SESSION_ENDED.at("/admin/sessions"), done("Session ended")))
 }
 
 pub(super) async fn log(

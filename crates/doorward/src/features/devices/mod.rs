@@ -21,6 +21,7 @@ use crate::web::api::{Routes, Who, says};
 use crate::web::client::Client;
 use crate::web::credential::go;
 use crate::web::feature::Feature;
+use crate::web::reply::go_or_tell;
 use crate::wire::done::{Done, done};
 use crate::wire::flash::Flash;
 use crate::wire::reader::Reader;
@@ -81,7 +82,8 @@ async fn list(State(app): State<App>, identity: Identity, reader: Reader) -> Res
 async fn end(
     State(app): State<App>,
     identity: Identity,
-    (client, reader): (Client, Reader),
+    client: Client,
+    reader: Reader,
     Path(id): Path<String>,
 ) -> Result<Response> {
     // Not mine and unknown get the same answer (attack A02).
@@ -93,23 +95,19 @@ async fn end(
     }
     let reason = if id == identity.session { EndReason::Logout } else { EndReason::EndedByUser };
     app.sessions.end(vec![id], reason, Action::Logout, By::Owner(client.ip)).await?;
-    if reader.is_person() {
-        return Ok(go(&app, &DEVICE_SIGNED_OUT.at("/dashboard")));
-    }
-    Ok(done("Session ended").into_response())
+    Ok(go_or_tell(&app, reader, &DEVICE_SIGNED_OUT.at("/dashboard"), done("Session ended")))
 }
 
 async fn end_others(
     State(app): State<App>,
     identity: Identity,
-    (client, reader): (Client, Reader),
+    client: Client,
+    reader: Reader,
 ) -> Result<Response> {
     let (keep, by) = (Some(identity.session), By::Owner(client.ip));
     let sessions = app.sessions.end_all(identity.user, keep, identity.session, by).await?;
-    if reader.is_person() {
-        return Ok(go(&app, &OTHERS_SIGNED_OUT.at("/dashboard")));
-    }
-    Ok(done("Other sessions ended").sessions(sessions).into_response())
+    let told = done("Other sessions ended").sessions(sessions);
+    Ok(go_or_tell(&app, reader, &OTHERS_SIGNED_OUT.at("/dashboard"), told))
 }
 
 #[cfg(test)]

@@ -146,7 +146,7 @@ async fn identify(app: &App, parts: &Parts) -> Result<HeaderMap, Denial> {
             Denial::Shut("the credential cannot be checked", app.sessions.memory.last_failure())
         }
         Refusal::TooManyCookies => shut("there are too many cookies of one name"),
-        _ => Denial::NobodyThere(refusal, way(app, refusal, (&original, &asked))),
+        _ => Denial::NobodyThere(refusal, way(app, refusal, &original, &asked)),
     };
     let identity = app.guard.check(&parts.headers).await.map_err(not_there)?;
     if asked.roles.as_ref().is_some_and(|roles| !roles.iter().any(|role| role == identity.role.as_str())) {
@@ -160,11 +160,7 @@ async fn identify(app: &App, parts: &Parts) -> Result<HeaderMap, Denial> {
 }
 
 /// Where a browser that opens a page should sign in.
-fn way(
-    app: &App,
-    refusal: Refusal,
-    (original, asked): (&Original<'_>, &Asked),
-) -> Option<(StatusCode, String)> {
+fn way(app: &App, refusal: Refusal, original: &Original<'_>, asked: &Asked) -> Option<(StatusCode, String)> {
     let status = if asked.redirect { StatusCode::FOUND } else { StatusCode::UNAUTHORIZED };
     original.is_opened.then(|| (status, from_application(app, refusal, &original.place)))
 }

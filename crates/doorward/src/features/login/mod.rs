@@ -142,8 +142,8 @@ async fn login(
     };
     let answer = form_or_json(&sent, signed_in)
         .json(|(user, issued)| {
-            let message = (StatusCode::OK, Some("Login successful"));
-            let answer = credential::hand_out(&app, &issued, message, Some(user.shown()));
+            let message = Some("Login successful");
+            let answer = credential::hand_out(&app, &issued, StatusCode::OK, message, Some(user.shown()));
             (credential::leftovers(&app, &issued, &headers), answer)
         })
         .goes(|(_, issued)| credential::hand_out_and_go(&app, &issued, back.unwrap_or("/dashboard")))

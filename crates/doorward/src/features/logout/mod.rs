@@ -27,9 +27,9 @@ use crate::revocations::EndReason;
 use crate::web::api::{Routes, Who, says};
 use crate::web::body::{Asked, Field, asked};
 use crate::web::client::Client;
-use crate::web::credential::go;
 use crate::web::feature::Feature;
 use crate::web::proof::{self, InBody};
+use crate::web::reply::go_or_tell;
 use crate::wire::done::{Done, done};
 use crate::wire::flash::Flash;
 use crate::wire::reader::Reader;
@@ -120,7 +120,8 @@ async fn form(State(app): State<App>, reader: Reader) -> Response {
 
 async fn logout(
     State(app): State<App>,
-    (client, reader): (Client, Reader),
+    client: Client,
+    reader: Reader,
     headers: HeaderMap,
     asked: Result<Asked<Logout>>,
 ) -> Result<Response> {
@@ -131,16 +132,15 @@ async fn logout(
     let sessions = proof::of_any_kind(&app, &headers, body).await?;
     app.sessions.end(sessions, EndReason::Logout, Action::Logout, By::Owner(client.ip)).await?;
     let cleared = app.cookies.sign_out();
-    if reader.is_person() {
-        return Ok((cleared, go(&app, &SIGNED_OUT.at("/login"))).into_response());
-    }
-    Ok((cleared, done("Logged out")).into_response())
+    let answer = go_or_tell(&app, reader, &SIGNED_OUT.at("/login"), done("Logged out"));
+    Ok((cleared, answer).into_response())
 }
 
 async fn logout_all(
     State(app): State<App>,
     identity: Result<Identity, Denied>,
-    (client, reader): (Client, Reader),
+    client: Client,
+    reader: Reader,
     headers: HeaderMap,
     asked: Result<Asked<LogoutAll>>,
 ) -> Result<Response> {
@@ -159,10 +159,9 @@ async fn logout_all(
     let sessions = app.sessions.end_all(user, None, session, by).await?;
     app.sessions.end(beside, EndReason::Logout, Action::Logout, by).await?;
     let cleared = app.cookies.sign_out();
-    if reader.is_person() {
-        return Ok((cleared, go(&app, &SIGNED_OUT_EVERYWHERE.at("/login"))).into_response());
-    }
-    Ok((cleared, done("Logged out from all devices").sessions(sessions)).into_response())
+    let told = done("Logged out from all devices").sessions(sessions);
+    let answer = go_or_tell(&app, reader, &SIGNED_OUT_EVERYWHERE.at("/login"), told);
+    Ok((cleared, answer).into_response())
 }
 
 #[cfg(test)]

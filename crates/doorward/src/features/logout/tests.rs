@@ -72,6 +72,11 @@ async fn a_refresh_token_alone_logs_out_from_the_body_or_the_cookie() {
     site.visitor().post("/logout", body).await.is_ok();
     ada.get("/profile").await.is_refused("session_ended");
 
+    let ada = site.logged_in("ada").await;
+    let body = json!({ "refresh_token": ada.refresh_token().unwrap(), "ticket": ["no text"] });
+    site.visitor().post("/logout", body).await.is_ok();
+    ada.get("/profile").await.is_refused("session_ended");
+
     let browser = site.logged_in_by("ada", Mode::Cookie).await;
     let cookie = format!("__Host-refresh_token={}", browser.cookie("__Host-refresh_token").unwrap());
     let request = site.visitor().request(Method::POST, "/logout").header(header::COOKIE, cookie);

@@ -73,11 +73,12 @@ asked! {
 async fn refresh(
     State(app): State<App>,
     client: Client,
-    (headers, query): (HeaderMap, Query),
+    headers: HeaderMap,
+    query: Query,
     Asked { body, sent }: Asked<Refresh>,
 ) -> Result<Response> {
     if let Some(path) = query.text("return_to").and_then(path_of_ours).filter(|_| sent.is_form) {
-        return onward(&app, client, &headers, (path, StatusCode::TEMPORARY_REDIRECT)).await;
+        return onward(&app, client, &headers, path, StatusCode::TEMPORARY_REDIRECT).await;
     }
     let in_body = body?.refresh_token;
     let in_cookie = match proof::refresh_token(&app, &headers).await? {
@@ -93,12 +94,14 @@ async fn refresh(
         _ => return Err(Error::Malformed(Message::new("refresh-one-token"))),
     };
     let issued = renew(&app, token, client).await?;
-    Ok(credential::hand_out(&app, &issued, (StatusCode::OK, None), None))
+    Ok(credential::hand_out(&app, &issued, StatusCode::OK, None, None))
 }
 
 async fn go_on(
     State(app): State<App>,
-    (method, client, reader): (Method, Client, Reader),
+    method: Method,
+    client: Client,
+    reader: Reader,
     headers: HeaderMap,
     query: Query,
 ) -> Result<Response> {
@@ -107,7 +110,7 @@ async fn go_on(
     }
     let path =
         query.text("return_to").and_then(|text| return_to(&app.settings, text)).unwrap_or("/dashboard");
-    onward(&app, client, &headers, (path, StatusCode::SEE_OTHER)).await
+    onward(&app, client, &headers, path, StatusCode::SEE_OTHER).await
 }
 
 /// Renews by the cookie and redirects to the path; or to the login, and from there to the page.
@@ -115,7 +118,8 @@ async fn onward(
     app: &App,
     client: Client,
     headers: &HeaderMap,
-    (path, status): (&str, StatusCode),
+    path: &str,
+    status: StatusCode,
 ) -> Result<Response> {
     let page = if status == StatusCode::SEE_OTHER { path } else { "/dashboard" };
     let token = match proof::refresh_token(app, headers).await? {

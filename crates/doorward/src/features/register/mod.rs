@@ -129,8 +129,8 @@ async fn register(
     let line = made.as_ref().ok().map(|(_, issued)| Extension(SignIn::done(ip, issued)));
     let answer = form_or_json(&sent, made)
         .json(|(user, issued)| {
-            let message = (StatusCode::CREATED, Some("Registered"));
-            let answer = credential::hand_out(&app, &issued, message, Some(user.shown()));
+            let (message, user) = (Some("Registered"), Some(user.shown()));
+            let answer = credential::hand_out(&app, &issued, StatusCode::CREATED, message, user);
             (credential::leftovers(&app, &issued, &headers), answer)
         })
         .goes(|(_, issued)| credential::hand_out_and_go(&app, &issued, back.unwrap_or("/dashboard")))

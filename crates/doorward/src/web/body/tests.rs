@@ -1,6 +1,7 @@
 use std::convert::Infallible;
 
 use axum::body::{Body, Bytes};
+use doorward_core::role::RoleName;
 use futures_util::stream;
 use http::{Method, header};
 use serde_json::{Value, json};
@@ -88,6 +89,36 @@ async fn unknown_fields_do_nothing_and_a_field_of_another_type_is_named() {
     let null =
         send_json(&visitor, json!({ "email": null, "password": PASSWORD, "mode": null }).to_string()).await;
     assert_eq!(null.is_refused("invalid_input")["fields"][0]["message"], "is required");
+}
+
+#[tokio::test]
+async fn every_wrong_field_of_a_body_is_named_at_once() {
+    let site = Site::new().await;
+    let body = json!({
+        "name": " ", "email": "ada", "password": "short", "mode": "paper", "invite": 1, "device": true,
+        "return_to": [], "unknown": 7,
+    });
+    let problem = site.visitor().post("/register", body).await.has_status(422).is_refused("invalid_input");
+    let wrong: Vec<_> = problem["fields"].as_array().unwrap().iter().map(|one| &one["field"]).collect();
+    assert_eq!(wrong, ["name", "email", "mode", "invite", "device", "return_to", "password"]);
+    let person = json!({ "name": "Ada Lovelace", "email": "ada@example.org", "password": "ada@example.org" });
+    let problem = site.visitor().post("/register", person).await.is_refused("invalid_input");
+    assert_eq!(problem["fields"][0]["field"], "password", "a rule about several fields is checked too");
+}
+
+#[tokio::test]
+async fn a_page_that_asks_for_the_password_sends_the_form_to_its_address_below_the_base_path() {
+    let site = Site::with(&[("base_path", "/auth")]).await;
+    site.user("root", RoleName::ADMIN).await;
+    let root = site.visitor();
+    let login = json!({ "email": "root@example.org", "password": PASSWORD, "mode": "session" });
+    root.post("/auth/login", login).await.is_ok();
+    let fields = [("email", "eve@example.org"), ("role", "admin"), ("note", "\"<kept>")];
+    let page = root.form("/auth/admin/invitations", &fields).await.has_status(403).text();
+    let page = page.replace("&#x2f;", "/");
+    assert!(page.contains("<form method=\"post\" action=\"/auth/admin/invitations\">"), "{page}");
+    assert!(page.contains("name=\"note\" value=\"&quot;&lt;kept&gt;\""), "{page}");
+    assert!(page.contains("<a href=\"/auth/admin/invitations\">Go back without it</a>"), "{page}");
 }
 
 #[tokio::test]

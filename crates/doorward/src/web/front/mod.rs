@@ -119,7 +119,7 @@ impl<S: Answers> Front<S> {
         {
             Error::CrossSite.into_response()
         } else {
-            self.run_to_the_end((asked.id, user), for_router(request, peer)).await
+            self.run_to_the_end(asked.id, user, for_router(request, peer)).await
         };
         if let Some(sign_in) = response.extensions_mut().remove::<SignIn>() {
             app.sign_ins.note(sign_in, asked.id, app.clock.ran());
@@ -141,7 +141,7 @@ impl<S: Answers> Front<S> {
 
     /// An unsafe method runs to its end in a task of its own, even if the client hangs up. So the change is complete,
     /// and in force in memory too (attack H11).
-    async fn run_to_the_end(&self, (id, user): (RequestId, Option<Peer>), request: Request) -> Response {
+    async fn run_to_the_end(&self, id: RequestId, user: Option<Peer>, request: Request) -> Response {
         let answered = once(self.app.clone(), request, self.routes.clone());
         let running = tokio::spawn(Peer::answers(user, id.names(answered)));
         // Nobody aborts it: only a panic ends it early.

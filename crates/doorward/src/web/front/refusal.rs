@@ -104,10 +104,10 @@ fn show(app: &App, asked: &Asked, error: &Error, is_oauth: bool, mut plain: Resp
     let mut response = match (for_proxy, asked.reader) {
         _ if is_oauth => oauth::answer(error, &request_id),
         (Some(ForProxy { is_page: true }), _) => {
-            app.pages.error_elsewhere(error, status, (&request_id, &app.base_url()))
+            app.pages.error_elsewhere(error, status, &request_id, &app.base_url())
         }
         (None, Reader::Person) if !error.is_of_programs() => {
-            page(app, asked, error, (status, plain.extensions_mut()), &request_id)
+            page(app, asked, error, status, plain.extensions_mut(), &request_id)
         }
         _ => problem(error, status, &request_id),
     };
@@ -146,7 +146,8 @@ fn page(
     app: &App,
     asked: &Asked,
     error: &Error,
-    (status, extensions): (StatusCode, &mut Extensions),
+    status: StatusCode,
+    extensions: &mut Extensions,
     request_id: &str,
 ) -> Response {
     let again = extensions.remove::<Again>();
