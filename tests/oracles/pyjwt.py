@@ -54,11 +54,17 @@ def shared_secret():
         server.refuses("an expired one", minted(iat=now - 1000, exp=now - 100), "token_expired")
         server.refuses("one that begins tomorrow", minted(nbf=now + 86_400))
         server.refuses("one from tomorrow", minted(iat=now + 86_400, exp=now + 86_500))
-        server.accepts("one without ver", minted(ver=None))
-        for name in claims.keys() - {"ver"}:
+        may_lack = {"ver", "auth_time", "amr"}
+        for name in may_lack:
+            server.accepts(f"one without {name}", minted(**{name: None}))
+        for name in claims.keys() - may_lack:
             server.refuses(f"one without {name}", minted(**{name: None}))
         for value in "0", -1, 0.5, True, [], {}, 2**53, 1e300:
             server.refuses(f"ver {value!r}", minted(ver=value))
+        for value in "0", -1, 0.5, True, [], {}, 1e300:
+            server.refuses(f"auth_time {value!r}", minted(auth_time=value))
+        for value in "pwd", 1, True, {}, [1], [None], [["pwd"]]:
+            server.refuses(f"amr {value!r}", minted(amr=value))
         for name in "iss", "aud":
             for value in "other", NAME.upper(), NAME + "/", "", [NAME], ["other"], []:
                 server.refuses(f"{name} {value!r}", minted(**{name: value}))

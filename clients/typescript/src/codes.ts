@@ -26,6 +26,8 @@ export type Code =
   | 'ambiguous_cookies'
   /** 401: Invalid email or password. Let the person try again. */
   | 'invalid_credentials'
+  /** 401: This account needs a second factor to sign in. Ask for one of `factors`, and send it with the `handle`. If the list is empty, ask the operator for a newer server. */
+  | 'second_factor_required'
   /** 401: Invalid refresh token: sign in again. Sign in again. */
   | 'refresh_invalid'
   /** 401: This refresh token was used before: sign in again. Sign in again. If nobody copied the token: keep the successor that each refresh gives. */

@@ -16,6 +16,9 @@ export interface Device {
   current: boolean
   mode: Mode
   created_at: string
+  authenticated_at: string
+  /** How its user signed in (RFC 8176): `pwd` for a password. */
+  amr: string[]
   last_seen_at: string
   expires_at: string
   ip: string | null

@@ -21,6 +21,7 @@ mod root;
 mod secret;
 pub mod seldom;
 pub mod session;
+pub mod sign_in;
 pub mod throttle;
 pub mod ticket;
 mod timestamp;

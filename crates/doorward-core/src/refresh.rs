@@ -1,8 +1,10 @@
 //! Refresh tokens: opaque, rotated at each use, and recognisable when they are used twice.
 //!
-//! A token is `dr1.` and the base64url of session id, generation, key number and an HMAC over them and the salt of the
-//! session's row. Nothing random is in it, so the same generation always has the same token: a repeated request gets
-//! the same successor, and nothing about successors has to be stored (RFC 9700 section 4.14.2).
+//! A token is `dr2.` and the base64url of user id, session id, generation, key number and an HMAC over them and the salt of
+//! the session's row. It holds nothing random, so a generation always has the same token: a repeated request gets the same
+//! successor, and nothing about successors has to be stored (RFC 9700 section 4.14.2).
+//!
+//! `dr1.` is the form of before, without the user's id. It stays valid; its successor is a `dr2.`.
 
 use std::time::Duration;
 
@@ -10,19 +12,21 @@ use aws_lc_rs::hmac;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
-use crate::{Secret, SessionId, Timestamp};
+use crate::{Secret, SessionId, Timestamp, UserId};
 
 /// How long the predecessor of the current refresh token is answered with the same successor again: a second tab, or
 /// a client that lost the answer.
 pub const GRACE: Duration = Duration::from_secs(60);
 
-const PREFIX: &str = "dr1.";
+const PREFIX: &str = "dr2.";
+const FORMER_PREFIX: &str = "dr1.";
 const KEY_NUMBER: u8 = 1;
-const CLAIMED: usize = 16 + 8 + 1;
+const CLAIMED: usize = 16 + FORMER_CLAIMED;
+const FORMER_CLAIMED: usize = 16 + 8 + 1;
 const MAC: usize = 32;
 
-/// Whether a text is a refresh token, also a cut one, by how it begins.
-pub(crate) fn is_like_one(text: &str) -> bool {
+/// True if a text begins as refresh tokens do; it may be a cut one.
+pub fn is_like_one(text: &str) -> bool {
     text.strip_prefix("dr").and_then(|rest| rest.split_once('.')).is_some_and(|(version, _)| {
         !version.is_empty() && version.len() < 3 && version.bytes().all(|byte| byte.is_ascii_digit())
     })
@@ -31,6 +35,8 @@ pub(crate) fn is_like_one(text: &str) -> bool {
 /// What a refresh token says of itself; not to be believed before [`RefreshKey::verify`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RefreshToken {
+    /// Whose session it is; `None` for a token of the former form.
+    pub user: Option<UserId>,
     /// The session that it belongs to.
     pub session: SessionId,
     /// How many rotations came before it.
@@ -41,18 +47,27 @@ pub struct RefreshToken {
 impl RefreshToken {
     /// Reads a token in its one spelling; `None` for anything else.
     pub fn parse(text: &str) -> Option<Self> {
-        let encoded = text.strip_prefix(PREFIX)?;
         let mut bytes = [0; CLAIMED + MAC];
-        let len = URL_SAFE_NO_PAD.decode_slice(encoded, &mut bytes).ok()?;
-        let (claimed, mac) = bytes.get(..len)?.split_first_chunk::<CLAIMED>()?;
-        let (session, rest) = claimed.split_first_chunk::<16>()?;
-        let (generation, key_number) = rest.split_first_chunk::<8>()?;
-        if key_number != [KEY_NUMBER] {
-            return None;
+        if let Some(encoded) = text.strip_prefix(PREFIX) {
+            let (user, rest) = decoded(encoded, &mut bytes)?.split_first_chunk::<16>()?;
+            return Self::read(Some(UserId::from_bytes(*user)), rest);
         }
-        let (session, generation) = (SessionId::from_bytes(*session), u64::from_be_bytes(*generation));
-        Some(Self { session, generation, mac: mac.try_into().ok()? })
+        Self::read(None, decoded(text.strip_prefix(FORMER_PREFIX)?, &mut bytes)?)
     }
+
+    fn read(user: Option<UserId>, bytes: &[u8]) -> Option<Self> {
+        let (session, rest) = bytes.split_first_chunk::<16>()?;
+        let (generation, rest) = rest.split_first_chunk::<8>()?;
+        let (key_number, mac) = rest.split_first_chunk::<1>()?;
+        let (session, generation) = (SessionId::from_bytes(*session), u64::from_be_bytes(*generation));
+        let mac = mac.try_into().ok()?;
+        (*key_number == [KEY_NUMBER]).then_some(Self { user, session, generation, mac })
+    }
+}
+
+fn decoded<'a>(encoded: &str, bytes: &'a mut [u8]) -> Option<&'a [u8]> {
+    let len = URL_SAFE_NO_PAD.decode_slice(encoded, bytes).ok()?;
+    bytes.get(..len)
 }
 
 /// The key that signs refresh tokens, derived from the root secret.
@@ -64,34 +79,37 @@ impl RefreshKey {
         Self(hmac::Key::new(hmac::HMAC_SHA256, key.expose()))
     }
 
-    /// The refresh token of this generation of the session with this salt.
-    pub fn issue(&self, session: SessionId, generation: u64, salt: &[u8]) -> String {
-        let claimed = claimed(session, generation);
-        let mut bytes = claimed.to_vec();
-        bytes.extend_from_slice(self.sign(&claimed, salt).as_ref());
+    /// The refresh token of this generation of the user's session, which has this salt.
+    pub fn issue(&self, user: UserId, session: SessionId, generation: u64, salt: &[u8]) -> String {
+        let token = RefreshToken { user: Some(user), session, generation, mac: [0; MAC] };
+        let mut bytes = token.claimed();
+        bytes.extend_from_slice(self.sign(&token, salt).as_ref());
         format!("{PREFIX}{}", URL_SAFE_NO_PAD.encode(bytes))
     }
 
-    /// Whether the token was issued under this key for the session with this salt; compares in constant time.
+    /// True if the token was issued under this key for the session with this salt; compares in constant time.
     pub fn verify(&self, token: &RefreshToken, salt: &[u8]) -> bool {
-        let expected = self.sign(&claimed(token.session, token.generation), salt);
-        subtle::ConstantTimeEq::ct_eq(expected.as_ref(), token.mac.as_slice()).into()
+        subtle::ConstantTimeEq::ct_eq(self.sign(token, salt).as_ref(), token.mac.as_slice()).into()
     }
 
-    fn sign(&self, claimed: &[u8; CLAIMED], salt: &[u8]) -> hmac::Tag {
+    fn sign(&self, token: &RefreshToken, salt: &[u8]) -> hmac::Tag {
         let mut context = hmac::Context::with_key(&self.0);
-        context.update(claimed);
+        context.update(&token.claimed());
         context.update(salt);
         context.sign()
     }
 }
 
-fn claimed(session: SessionId, generation: u64) -> [u8; CLAIMED] {
-    let mut bytes = [KEY_NUMBER; CLAIMED];
-    let (id, rest) = bytes.split_at_mut(16);
-    id.copy_from_slice(session.as_bytes());
-    rest.iter_mut().zip(generation.to_be_bytes()).for_each(|(slot, byte)| *slot = byte);
-    bytes
+impl RefreshToken {
+    /// What its MAC is over, besides the salt.
+    fn claimed(&self) -> Vec<u8> {
+        let mut bytes = Vec::with_capacity(CLAIMED + MAC);
+        bytes.extend(self.user.iter().flat_map(|user| *user.as_bytes()));
+        bytes.extend(self.session.as_bytes());
+        bytes.extend(self.generation.to_be_bytes());
+        bytes.push(KEY_NUMBER);
+        bytes
+    }
 }
 
 /// What the use of a correctly signed refresh token means.
@@ -125,21 +143,45 @@ mod tests {
         RefreshKey::new(&Secret::new([byte; 32]))
     }
 
+    const USER: UserId = UserId::from_bytes([5; 16]);
     const SESSION: SessionId = SessionId::from_bytes([7; 16]);
+
+    /// A token of the former form.
+    fn former(key: &RefreshKey, generation: u64, salt: &[u8]) -> String {
+        let token = RefreshToken { user: None, session: SESSION, generation, mac: [0; MAC] };
+        let bytes = [token.claimed(), key.sign(&token, salt).as_ref().to_vec()].concat();
+        format!("{FORMER_PREFIX}{}", URL_SAFE_NO_PAD.encode(bytes))
+    }
 
     #[test]
     fn a_token_is_known_again_and_each_generation_has_one() {
-        let token = key(1).issue(SESSION, 3, b"salt");
+        let token = key(1).issue(USER, SESSION, 3, b"salt");
         let parsed = RefreshToken::parse(&token).unwrap();
-        assert_eq!((parsed.session, parsed.generation), (SESSION, 3));
+        assert_eq!((parsed.user, parsed.session, parsed.generation), (Some(USER), SESSION, 3));
         assert!(key(1).verify(&parsed, b"salt"));
-        assert_eq!(token, key(1).issue(SESSION, 3, b"salt"));
-        assert_ne!(token, key(1).issue(SESSION, 4, b"salt"));
+        assert_eq!(token, key(1).issue(USER, SESSION, 3, b"salt"));
+        assert_ne!(token, key(1).issue(USER, SESSION, 4, b"salt"));
+    }
+
+    #[test]
+    fn a_token_of_the_former_form_stays_good_and_neither_form_is_taken_for_the_other() {
+        let token = former(&key(1), 3, b"salt");
+        let parsed = RefreshToken::parse(&token).unwrap();
+        assert_eq!((parsed.user, parsed.session, parsed.generation), (None, SESSION, 3));
+        assert!(key(1).verify(&parsed, b"salt"));
+        assert!(!key(2).verify(&parsed, b"salt") && !key(1).verify(&parsed, b"tlas"));
+        let usual = key(1).issue(USER, SESSION, 3, b"salt");
+        for swapped in [usual.replace(PREFIX, FORMER_PREFIX), token.replace(FORMER_PREFIX, PREFIX)] {
+            assert_eq!(RefreshToken::parse(&swapped), None, "{swapped}");
+        }
+        // The salt can't be made of the bytes that the other form has on top.
+        let with_user = RefreshToken { user: Some(USER), ..parsed };
+        assert!(!key(1).verify(&with_user, b"salt"));
     }
 
     #[test]
     fn another_key_another_salt_or_any_flipped_bit_is_refused() {
-        let token = key(1).issue(SESSION, 3, b"salt");
+        let token = key(1).issue(USER, SESSION, 3, b"salt");
         let parsed = RefreshToken::parse(&token).unwrap();
         assert!(!key(2).verify(&parsed, b"salt") && !key(1).verify(&parsed, b"tlas"));
         let bytes = URL_SAFE_NO_PAD.decode(&token[PREFIX.len()..]).unwrap();
@@ -153,18 +195,20 @@ mod tests {
 
     #[test]
     fn r09_other_spellings_are_no_token() {
-        let token = key(1).issue(SESSION, 3, b"salt");
+        let token = key(1).issue(USER, SESSION, 3, b"salt");
         for bad in [
             "",
             "dr1.",
-            "dr1",
+            "dr2.",
+            "dr2",
             "dr2.AAAA",
+            "dr3.AAAA",
             &token[4..],
             &token[..token.len() - 1],
             &format!("{token}A"),
             &format!("{token}="),
             &format!(" {token}"),
-            &token.replace("dr1", "DR1"),
+            &token.replace("dr2", "DR2"),
             &"A".repeat(1_000_000),
         ] {
             assert_eq!(RefreshToken::parse(bad), None, "{bad}");

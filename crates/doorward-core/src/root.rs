@@ -20,6 +20,8 @@ pub enum Purpose {
     Fingerprint,
     /// Recognises a form that is sent twice.
     FormPosts,
+    /// Hides the codes that people type to answer a challenge.
+    TypedCodes,
 }
 
 impl Purpose {
@@ -31,6 +33,7 @@ impl Purpose {
             Self::Tickets => b"doorward 1 tickets",
             Self::Fingerprint => b"doorward 1 fingerprint",
             Self::FormPosts => b"doorward 1 form posts",
+            Self::TypedCodes => b"doorward 1 typed codes",
         }
     }
 }

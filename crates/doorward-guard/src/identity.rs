@@ -1,4 +1,5 @@
 use doorward_core::role::RoleName;
+use doorward_core::sign_in::Authentication;
 use doorward_core::token::AccessToken;
 use doorward_core::{ClaimsVersion, Mode, SessionId, Timestamp, UserId};
 
@@ -20,6 +21,8 @@ pub struct Identity {
     pub role: RoleName,
     /// From which version of the user's claims the credential was made.
     pub claims_version: ClaimsVersion,
+    /// When and how they signed in.
+    pub authentication: Authentication,
     /// How the credential came.
     pub mode: Mode,
     /// When the credential was issued.
@@ -29,7 +32,7 @@ pub struct Identity {
 }
 
 impl Identity {
-    /// A caller with the role `user` and the claims version 0. Set the other fields after it.
+    /// A caller with the role `user`, the claims version 0 and an unknown sign-in. Set the other fields after it.
     ///
     /// ```
     /// use doorward_guard::{Identity, Mode, RoleName, Timestamp};
@@ -49,13 +52,15 @@ impl Identity {
         expires_at: Timestamp,
     ) -> Self {
         let (role, claims_version) = (RoleName::USER, ClaimsVersion::ZERO);
-        Self { user, session, role, claims_version, mode, issued_at, expires_at }
+        let authentication = Authentication::UNKNOWN;
+        Self { user, session, role, claims_version, authentication, mode, issued_at, expires_at }
     }
 
     /// The identity that a verified token gives.
     #[doc(hidden)]
     pub fn of_token(token: AccessToken, mode: Mode) -> Self {
-        let AccessToken { user, session, role, version: claims_version, issued_at, expires_at, .. } = token;
-        Self { user, session, role, claims_version, mode, issued_at, expires_at }
+        let AccessToken { user, session, role, version: claims_version, authentication, .. } = token;
+        let AccessToken { issued_at, expires_at, .. } = token;
+        Self { user, session, role, claims_version, authentication, mode, issued_at, expires_at }
     }
 }

@@ -17,9 +17,12 @@ pub use crate::actors::{Actor, Admin, Confirmation, Owner};
 use crate::actors::{Asking, Standing};
 use crate::acts::{Act, Base, Change, Done};
 use crate::audit::{Action, By, Entry};
+pub use crate::authenticators::CredentialsVersion;
+use crate::authenticators::{self, PasswordChange};
+use crate::challenges::{self, NewChallenge, Presented, Purpose};
 use crate::error::{Error, Result};
+use crate::invitations::{self, Invitation};
 use crate::known_devices;
-use crate::links::{self, Invitation};
 use crate::revocations::EndReason;
 use crate::sessions::end::{End, Ended, end_each, left_to_end};
 use crate::sessions::renewal::{Renewal, Renewed, keep_over, renew};
@@ -28,7 +31,7 @@ use crate::store::values;
 use crate::throttle::{Kind, Throttle};
 use crate::users::{self, Subject, User, Users, VouchedBy};
 pub(crate) use steps::insert;
-use steps::{Found, WITH_HASH, after_new_password, apply, end_every, is_last_admin, locked, seen};
+use steps::{Found, after_new_password, apply, end_every, is_last_admin, locked, seen};
 
 /// What is to be changed; `None` stays as it is.
 #[derive(Debug, Clone, Default)]
@@ -137,18 +140,6 @@ impl NewUser {
     }
 }
 
-/// The owner's own change of a password.
-#[derive(Debug, Clone)]
-pub(crate) struct PasswordChange {
-    pub(crate) user: UserId,
-    /// The hash of the new password.
-    pub(crate) hash: String,
-    /// The stored hash that the current password matched.
-    pub(crate) current: String,
-    /// Of the session that makes it.
-    pub(crate) renewal: Renewal,
-}
-
 /// Changes accounts.
 pub struct Accounts {
     base: Base,
@@ -157,7 +148,6 @@ pub struct Accounts {
     throttle: Arc<Throttle>,
 }
 
-const SET_PASSWORD: &str = "UPDATE users SET password_hash = $2, updated_at = $3 WHERE id = $1";
 const DELETE: &str = "DELETE FROM users WHERE id = $1";
 
 impl Accounts {
@@ -260,9 +250,10 @@ impl Accounts {
     /// # Errors
     /// [`Error::NotFound`].
     pub async fn set_password(&self, id: UserId, hash: String, by: By) -> Result<u32> {
+        let new = PasswordChange { user: id, hash, confirmed_by: None };
         let change = async move |change: &mut Change<'_>| -> Result<Done<Ended>> {
             let at = change.at;
-            if change.execute(SET_PASSWORD, values![id, &hash, at]).await? == 0 {
+            if !authenticators::set_password(change, &new, at).await? {
                 return Err(Error::NotFound);
             }
             let ended = after_new_password(change, id, None).await?;
@@ -271,33 +262,36 @@ impl Accounts {
         Ok(self.base.acts.commit(Act::ending(by, self.base.clock.now()), change).await?.live)
     }
 
-    /// The owner's own change, if `current` is still the stored hash: renews the session that makes it, so that copies of
+    /// The owner's own change, if they have confirmed it by what is still an authenticator: renews the session that makes it, so that copies of
     /// its credential are out, and ends the others. Gives how many ended, and the new credential.
     ///
     /// # Errors
-    /// [`Error::WrongPassword`] if `current` is no more; [`Refusal::SessionEnded`] if the session is over, or its user gone.
-    pub(crate) async fn change_password(&self, new: PasswordChange, by: By) -> Result<(u32, Issued)> {
-        let renewal = new.renewal.clone();
+    /// [`Error::WrongPassword`] if an authenticator changed since; [`Refusal::SessionEnded`] if the session is over, or its user gone.
+    pub(crate) async fn change_password(
+        &self,
+        new: PasswordChange,
+        renewal: Renewal,
+        by: By,
+    ) -> Result<(u32, Issued)> {
+        let issued = renewal.clone();
         // The act's time is the renewal's: a form that is repeated compares it with the last use of the session.
         let act = Act::ending(by, renewal.now);
         self.throttle.act(Kind::Password, new.user, act.at)?;
         let change = async move |change: &mut Change<'_>| -> Result<Done<(Ended, Renewed)>> {
-            let PasswordChange { user, hash, current, renewal } = &new;
-            let (user, at) = (*user, change.at);
+            let (user, at) = (new.user, change.at);
             if change.execute(users::LOCK, values![user]).await? == 0 {
                 return Err(Refusal::SessionEnded.into());
             }
-            if change.find(WITH_HASH, values![user, current]).await?.is_none() {
+            if !authenticators::set_password(change, &new, at).await? {
                 return Err(Error::WrongPassword);
             }
-            let renewed = renew(change, renewal).await?.ok_or(Refusal::SessionEnded)?;
-            change.execute(SET_PASSWORD, values![user, hash, at]).await?;
+            let renewed = renew(change, &renewal).await?.ok_or(Refusal::SessionEnded)?;
             let ended = after_new_password(change, user, Some(renewal.session)).await?;
             let entry = Entry::of(Action::PasswordChanged).user(user).session(renewal.session);
             Ok(Done::new((ended, renewed), entry))
         };
         let (ended, renewed) = self.base.acts.commit(act, change).await?;
-        Ok((ended.live, self.sessions.issue_renewed(&renewal, ended.subject, &renewed)?))
+        Ok((ended.live, self.sessions.issue_renewed(&issued, ended.subject, &renewed)?))
     }
 
     /// Sets a new password hash by a reset link, which is used up, and ends every session of its user.
@@ -314,9 +308,14 @@ impl Accounts {
         let roles = self.base.roles.clone();
         let change = async move |change: &mut Change<'_>| -> Result<Done<Ended>> {
             let at = change.at;
-            let id = links::use_reset(change, &roles, link, at).await?.ok_or(Error::LinkInvalid)?;
-            change.execute(SET_PASSWORD, values![id, &hash, at]).await?;
-            Ok(Done::new(after_new_password(change, id, None).await?, Entry::of(action).user(id)))
+            let reset = Presented { hash: link, purpose: Purpose::Reset, now: at };
+            let used = challenges::use_up(change, &roles, reset).await?;
+            let user = used.and_then(|found| found.user).ok_or(Error::LinkInvalid)?;
+            let new = PasswordChange { user, hash: hash.clone(), confirmed_by: None };
+            if !authenticators::set_password(change, &new, at).await? {
+                return Err(Error::LinkInvalid);
+            }
+            Ok(Done::new(after_new_password(change, user, None).await?, Entry::of(action).user(user)))
         };
         Ok(self.base.acts.commit(Act::ending(by, self.base.clock.now()), change).await?.live)
     }
@@ -382,22 +381,22 @@ impl Accounts {
     }
 
     /// A reset link that opens nothing before [`Accounts::make_reset`]: so it can be shown first.
-    pub(crate) fn prepare_reset(&self, id: UserId, actor: &Actor) -> links::New {
-        links::New::reset(id, actor.maker(), self.base.clock.now())
+    pub(crate) fn prepare_reset(&self, id: UserId, actor: &Actor) -> NewChallenge {
+        NewChallenge::of(Purpose::Reset, self.base.clock.now()).of_user(id).made_by(actor.maker())
     }
 
     /// Makes the link that was prepared for this user.
     ///
     /// # Errors
     /// As [`Accounts::reset_link`].
-    pub(crate) async fn make_reset(&self, link: links::New, id: UserId, actor: Actor) -> Result<()> {
+    pub(crate) async fn make_reset(&self, link: NewChallenge, id: UserId, actor: Actor) -> Result<()> {
         let asking = self.asking(actor, permission::USERS_WRITE);
         seen(&self.base.store, id, &asking).await?.standing.is_confirmed()?;
         self.count(&asking)?;
         let act = asking.act();
         let change = async move |change: &mut Change<'_>| -> Result<Done<()>> {
             locked(change, id, &asking, false).await?.standing.is_confirmed()?;
-            links::make(change, &link).await?;
+            challenges::make(change, &link).await?;
             Ok(Done::new((), Entry::of(Action::ResetLinkMade).user(id)))
         };
         self.base.acts.commit(act, change).await
@@ -426,16 +425,21 @@ impl Accounts {
         &self,
         (email, role): (Option<Email>, RoleName),
         actor: &Actor,
-    ) -> Result<links::New> {
+    ) -> Result<NewChallenge> {
         self.check_role(role)?;
-        Ok(links::New::invitation(Invitation { email, role }, actor.maker(), self.base.clock.now()))
+        Ok(Invitation { email, role }.challenge(actor.maker(), self.base.clock.now()))
     }
 
     /// Makes the invitation that was prepared with this role.
     ///
     /// # Errors
     /// As [`Accounts::invite`].
-    pub(crate) async fn make_invitation(&self, link: links::New, role: RoleName, actor: Actor) -> Result<()> {
+    pub(crate) async fn make_invitation(
+        &self,
+        link: NewChallenge,
+        role: RoleName,
+        actor: Actor,
+    ) -> Result<()> {
         let may = move |standing: Standing, roles: &Roles| {
             standing.covers(roles, role)?;
             standing.is_confirmed_for(roles, &[role])
@@ -446,7 +450,7 @@ impl Accounts {
         let act = asking.act();
         let change = async move |change: &mut Change<'_>| -> Result<Done<()>> {
             may(asking.stands(change).await?, &asking.roles)?;
-            links::make(change, &link).await?;
+            challenges::make(change, &link).await?;
             Ok(Done::new((), Entry::of(Action::InvitationMade).detail(format!("role {role}"))))
         };
         self.base.acts.commit(act, change).await
@@ -459,15 +463,15 @@ impl Accounts {
     pub async fn withdraw(&self, invitation: LinkId, actor: Actor) -> Result<()> {
         let asking = self.asking(actor, permission::USERS_WRITE);
         let standing = asking.is_seen_to_stand(&self.base.store).await?;
-        let role = links::role_of_invitation(&self.base.store, invitation, asking.at).await?;
+        let role = invitations::role(&self.base.store, invitation, asking.at).await?;
         standing.covers(&asking.roles, role.ok_or(Error::NotFound)?)?;
         let act = asking.act();
         let change = async move |change: &mut Change<'_>| -> Result<Done<()>> {
             let standing = asking.stands(change).await?;
-            let role = links::role_of_invitation(&mut **change, invitation, asking.at).await?;
+            let role = invitations::role(&mut **change, invitation, asking.at).await?;
             let role = role.ok_or(Error::NotFound)?;
             standing.covers(&asking.roles, role)?;
-            if !links::withdraw(change, invitation).await? {
+            if !challenges::withdraw(change, invitation).await? {
                 return Err(Error::NotFound);
             }
             Ok(Done::new((), Entry::of(Action::InvitationWithdrawn).detail(format!("role {role}"))))

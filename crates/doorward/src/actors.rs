@@ -9,8 +9,9 @@ use doorward_core::{Refusal, SessionId, Timestamp, UserId};
 
 use crate::acts::{Act, Change};
 use crate::audit::By;
+use crate::authenticators::CredentialsVersion;
+use crate::challenges::Maker;
 use crate::error::{Error, Result};
-use crate::links::Maker;
 use crate::store::{Reads, Store, values};
 use crate::users::{self, VouchedBy};
 
@@ -34,9 +35,8 @@ pub struct Owner {
     pub session: SessionId,
     /// The address of the request.
     pub ip: IpAddr,
-    /// The stored hash that the current password was checked against, if the act needs it: if it is another by now,
-    /// nothing is done.
-    pub confirmed_by: Option<String>,
+    /// The version at which the owner has confirmed the act, if it needs that: if it is another by now, nothing is done.
+    pub confirmed_by: Option<CredentialsVersion>,
 }
 
 /// A user who acts on others.
@@ -54,13 +54,13 @@ pub struct Admin {
     pub confirmation: Confirmation,
 }
 
-/// How a request shows that its sender knows the password of who asks.
+/// How a request shows that its sender can prove who they are.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Confirmation {
     /// Not at all.
     None,
-    /// The current password was in it, and matched this stored hash.
-    Password(String),
+    /// By an authenticator, at this version of all of them.
+    Proved(CredentialsVersion),
     /// It came with the cookie of the session, so that the session's own confirmation counts.
     Session,
 }
@@ -68,7 +68,7 @@ pub enum Confirmation {
 /// How long a session counts as confirmed.
 pub(crate) const CONFIRMED_FOR: Duration = Duration::from_secs(600);
 
-const ROLE: &str = "SELECT role, password_hash FROM users WHERE id = $1 AND disabled_at IS NULL";
+const ROLE: &str = "SELECT role, credentials_version FROM users WHERE id = $1 AND disabled_at IS NULL";
 const LIVE: &str = "SELECT confirmed_at FROM sessions WHERE id = $1 AND ended_at IS NULL";
 /// Writes the session's row without changing it, as [`users::LOCK`] does the user's.
 const HOLD: &str = "UPDATE sessions SET ended_at = ended_at WHERE id = $1 AND ended_at IS NULL";
@@ -175,7 +175,8 @@ impl Admin {
         now: Timestamp,
     ) -> Result<Standing> {
         let row = reads.find(ROLE, values![self.user]).await?.ok_or(Refusal::SessionEnded)?;
-        let (role, hash) = (row.get("role")?, row.get::<Option<String>>("password_hash")?);
+        let (role, credentials): (_, CredentialsVersion) =
+            (row.get("role")?, row.get("credentials_version")?);
         if !roles.grants(role, permission) {
             return Err(Error::Forbidden);
         }
@@ -187,8 +188,8 @@ impl Admin {
         let is_confirmed = match &self.confirmation {
             Confirmation::None => false,
             Confirmation::Session => confirmed_at.is_some_and(|at| is_recent(at, now)),
-            Confirmation::Password(matched) if hash.as_ref() == Some(matched) => true,
-            Confirmation::Password(_) => return Err(Error::WrongPassword),
+            Confirmation::Proved(at) if credentials == *at => true,
+            Confirmation::Proved(_) => return Err(Error::WrongPassword),
         };
         Ok(Standing::Admin { role, is_confirmed })
     }

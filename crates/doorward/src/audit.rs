@@ -41,6 +41,8 @@ actions! {
     Register = "register";
     /// Somebody signed in.
     Login = "login";
+    /// Somebody proved one factor, and the account needs another.
+    LoginPending = "login_pending";
     /// Somebody failed to sign in, or to give the current password.
     LoginFailed = "login_failed";
     /// A session was ended by its owner.

@@ -4,6 +4,7 @@
 //! an internal failure is logged by the answer layer, and never sent.
 
 mod cause;
+mod pending;
 
 use std::borrow::Cow;
 use std::fmt;
@@ -19,6 +20,7 @@ use serde::{Deserialize, Serialize};
 use crate::store::StoreError;
 use crate::texts::{PROBLEMS, Texts, english};
 pub(crate) use cause::Cause;
+pub use pending::Pending;
 
 /// The result of everything that can fail in a request.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -147,6 +149,10 @@ errors! {
     /// Unknown email or wrong password: the answer doesn't tell which.
     InvalidCredentials: UNAUTHORIZED "invalid_credentials", "Invalid email or password",
         do "Let the person try again.", in forms;
+    /// What was proved is right, and the account needs something on top of it.
+    SecondFactorRequired(_pending: Pending, such as Pending::example()):
+        UNAUTHORIZED "second_factor_required", "This account needs a second factor to sign in",
+        do "Ask for one of `factors`, and send it with the `handle`. If the list is empty, ask the operator for a newer server.";
     /// The refresh token is malformed, forged, or of a session that no longer exists.
     RefreshInvalid: UNAUTHORIZED "refresh_invalid", "Invalid refresh token: sign in again", do "Sign in again.";
     /// The refresh token was used before: its session was ended.
@@ -291,6 +297,11 @@ impl Error {
             Self::Unavailable(_) | Self::Refused(Refusal::Unavailable) => Some(1),
             _ => None,
         }
+    }
+
+    /// What a sign-in still needs.
+    pub(crate) fn pending(&self) -> Option<&Pending> {
+        if let Self::SecondFactorRequired(pending) = self { Some(pending) } else { None }
     }
 
     /// The fields at fault.

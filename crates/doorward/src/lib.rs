@@ -12,6 +12,8 @@ mod actors;
 mod acts;
 mod app;
 mod audit;
+mod authenticators;
+mod challenges;
 mod clients;
 mod clock;
 mod counters;
@@ -24,10 +26,10 @@ pub mod hooks;
 #[cfg(feature = "internals")]
 #[doc(hidden)]
 pub mod internals;
+mod invitations;
 mod keys;
 mod known_devices;
 mod library;
-mod links;
 mod metrics;
 mod open;
 mod passwords;

@@ -7,18 +7,33 @@ use std::sync::Arc;
 use aws_lc_rs::hmac;
 use doorward_core::email::Email;
 use doorward_core::password::Password;
-use doorward_core::{Purpose, RootSecret, Timestamp, UserId};
+use doorward_core::{Purpose, RootSecret, Timestamp, UserId, password_hash};
 
 use crate::acts::{Act, Acts, Base, Change, Done};
 use crate::audit::{Action, By, Entry};
+use crate::authenticators::CredentialsVersion;
 use crate::clock::Clock;
 use crate::error::{Error, Result};
 use crate::hashing::Hashing;
 use crate::known_devices;
-use crate::store::{Store, StoreError};
+use crate::store::{Store, StoreError, values};
 use crate::throttle::{Guess, Refused, Throttle};
-use crate::users::{User, Users, WithHash};
+use crate::users::{Account, User, Users};
 use crate::wire::client::{self, Client};
+
+/// A user who gave their password.
+#[derive(Debug)]
+pub(crate) struct Proof {
+    pub(crate) user: User,
+    /// The version of their authenticators: if it is another by now, the password may be another too.
+    pub(crate) credentials: CredentialsVersion,
+    /// The stored hash that the password matched.
+    stored: String,
+}
+
+/// Raises a hash and nothing else: the password stays the same.
+const UPGRADE: &str =
+    "UPDATE authenticators SET data = $3 WHERE user_id = $1 AND kind = 'password' AND data = $2";
 
 /// Checks passwords.
 pub struct Passwords {
@@ -45,7 +60,7 @@ impl Passwords {
         Self { store, clock, acts, users, hashing, throttle, addresses }
     }
 
-    /// The user of this address with this password, and the stored hash that the password matched.
+    /// The user of this address with this password.
     ///
     /// Unknown address, wrong password and no password set cost the same work and give the same answer (attacks E01,
     /// E02); only after the right password is a disabled account told so.
@@ -57,8 +72,8 @@ impl Passwords {
         email: &Email,
         password: Arc<Password>,
         client: &Client,
-    ) -> Result<(User, String)> {
-        let (user, stored) = match self.throttle.guess(email, client.network(), self.clock.now()) {
+    ) -> Result<Proof> {
+        let proof = match self.throttle.guess(email, client.network(), self.clock.now()) {
             Ok(guess) => {
                 let found = self.users.find_by_email(email).await;
                 self.check(guess, (email, found), password, client).await?
@@ -69,7 +84,7 @@ impl Passwords {
                 self.by_device(refused, (email, found), password, client).await?
             }
         };
-        if user.disabled_at.is_some() { Err(Error::UserDisabled) } else { Ok((user, stored)) }
+        if proof.user.disabled_at.is_some() { Err(Error::UserDisabled) } else { Ok(proof) }
     }
 
     /// The signed-in user, who gave the current password again.
@@ -81,16 +96,27 @@ impl Passwords {
         user: UserId,
         password: Arc<Password>,
         client: &Client,
-    ) -> Result<(User, String)> {
+    ) -> Result<Proof> {
         let found =
             self.users.find(user).await?.ok_or(Error::Refused(doorward_core::Refusal::SessionEnded))?;
-        let email = found.0.email.clone();
+        let email = found.user.email.clone();
         let found = Ok(Some(found));
         let checked = match self.throttle.guess(&email, client.network(), self.clock.now()) {
             Ok(guess) => self.check(guess, (&email, found), password, client).await,
             Err(refused) => self.by_device(refused, (&email, found), password, client).await,
         };
         checked.map_err(|error| if error == Error::InvalidCredentials { Error::WrongPassword } else { error })
+    }
+
+    /// Stores a stronger hash of the password that was proved, if the settings ask for one. If that can't be done just now, a
+    /// later sign-in will.
+    pub(crate) async fn upgrade(&self, proof: &Proof, password: Arc<Password>, from: IpAddr) {
+        if !password_hash::needs_rehash(&proof.stored, &password, self.hashing.policy()) {
+            return;
+        }
+        if let Ok(hash) = self.hashing.hash(password, from).await {
+            let _ = self.store.execute(UPGRADE, values![proof.user.id, &proof.stored, hash]).await;
+        }
     }
 
     /// The network's guesses are used up: only a device that the account knows may still try (attack X11).
@@ -100,17 +126,21 @@ impl Passwords {
     async fn by_device(
         &self,
         refused: Refused,
-        (email, found): (&Email, Result<Option<WithHash>, StoreError>),
+        (email, found): (&Email, Result<Option<Account>, StoreError>),
         password: Arc<Password>,
         client: &Client,
-    ) -> Result<(User, String)> {
+    ) -> Result<Proof> {
         let found = found?;
-        let account = found.as_ref().map(|(user, _)| user.id);
+        let account = found.as_ref().map(|account| account.user.id);
         let seen = known_devices::find(&self.store, &client.device, account).await?;
         let seen = seen.ok_or_else(|| self.throttle.refuse(refused))?;
         let guess = self.throttle.guess_by_device(seen, email, self.clock.now());
         let guess = guess.map_err(|_| self.throttle.refuse(refused))?;
-        let found = found.map(|(user, hash)| (user, hash.filter(|_| seen.known.is_some())));
+        let known = |account: Account| Account {
+            password_hash: account.password_hash.filter(|_| seen.known.is_some()),
+            ..account
+        };
+        let found = found.map(known);
         let checked = self.check(guess, (email, Ok(found)), password, client).await;
         checked.map_err(|error| match error {
             Error::InvalidCredentials => self.throttle.refuse(refused),
@@ -125,10 +155,10 @@ impl Passwords {
     async fn check(
         &self,
         guess: Guess,
-        (email, found): (&Email, Result<Option<WithHash>, StoreError>),
+        (email, found): (&Email, Result<Option<Account>, StoreError>),
         password: Arc<Password>,
         client: &Client,
-    ) -> Result<(User, String)> {
+    ) -> Result<Proof> {
         let found = match found {
             Ok(found) => found,
             Err(error) => {
@@ -137,8 +167,7 @@ impl Passwords {
             }
         };
         self.store.takes_writes().await?;
-        let (user, stored) = found.unzip();
-        let stored = stored.flatten();
+        let stored = found.as_ref().and_then(|account| account.password_hash.clone());
         let matches = match self.hashing.verify(password, stored.clone(), client.network()).await {
             Ok(matches) => matches,
             Err(error) => {
@@ -146,12 +175,13 @@ impl Passwords {
                 return Err(error);
             }
         };
-        if matches && let (Some(user), Some(stored)) = (user.clone(), stored) {
+        let user = found.as_ref().map(|account| account.user.id);
+        if matches && let (Some(Account { user, credentials, .. }), Some(stored)) = (found, stored) {
             guess.forgive();
-            return Ok((user, stored));
+            return Ok(Proof { user, credentials, stored });
         }
         // Nothing that fails from here on changes the answer. The store counts its failures itself.
-        let _ = self.record_failure(email, user.map(|user| user.id), client.ip).await;
+        let _ = self.record_failure(email, user, client.ip).await;
         Err(Error::InvalidCredentials)
     }
 

@@ -15,6 +15,7 @@ use std::sync::Arc;
 
 use doorward_core::device::device;
 use doorward_core::refresh::{RefreshKey, RefreshToken};
+use doorward_core::sign_in::{Authentication, Methods};
 use doorward_core::ticket::TicketKey;
 use doorward_core::token::{AppClaims, Claims};
 use doorward_core::{
@@ -25,6 +26,7 @@ use zeroize::Zeroizing;
 
 use crate::acts::{Act, Acts, Base, Change, Done};
 use crate::audit::{Action, By, Entry};
+use crate::authenticators::CredentialsVersion;
 use crate::clock::Clock;
 use crate::counters::Counts;
 use crate::error::{Error, Result};
@@ -33,7 +35,7 @@ use crate::keys::Keys;
 use crate::known_devices::{self, Presented};
 use crate::revocations::{EndReason, Revocations};
 use crate::store::{Row, Store, StoreError, Tx, values};
-use crate::users::{Subject, User, rfc3339};
+use crate::users::{Subject, rfc3339};
 use crate::wire::device::Device;
 use crate::wire::shape::shown;
 
@@ -109,7 +111,21 @@ pub struct Beginning {
     per_user: u32,
     lifetimes: Lifetimes,
     action: Action,
+    authentication: Authentication,
     claims: AppClaims,
+}
+
+/// Who begins a session, and how they signed in.
+#[derive(Debug, Clone, Copy)]
+pub struct Beginner {
+    /// The user.
+    pub user: UserId,
+    /// How the client will hold its credential.
+    pub mode: Mode,
+    /// When and how they signed in.
+    pub authentication: Authentication,
+    /// What the audit log says.
+    pub action: Action,
 }
 
 /// A session that began within a transaction: what must be done and handed out after its commit.
@@ -140,7 +156,7 @@ pub struct Sessions {
 }
 
 const INSERT: &str = "INSERT INTO sessions (id, user_id, mode, created_at, last_seen_at, expires_at, absolute_expires_at, \
-     ip, user_agent, secret_hash, salt) VALUES ($1, $2, $3, $4, $4, $5, $6, $7, $8, $9, $10)";
+     ip, user_agent, secret_hash, salt, authenticated_at, amr) VALUES ($1, $2, $3, $4, $4, $5, $6, $7, $8, $9, $10, $11, $12)";
 /// The live sessions, the one used last first.
 const LIVE: &str = "SELECT id FROM sessions WHERE user_id = $1 AND ended_at IS NULL AND expires_at > $2 \
      ORDER BY last_seen_at DESC, id DESC LIMIT $3";
@@ -165,12 +181,11 @@ pub(crate) async fn begin(
     let expires_at = new.lifetimes.idle_end(new.mode, new.now, absolute_end);
     let (ip, hash) = (new.from.ip.to_string(), new.secret.as_ref().map(OpaqueSecret::hash));
     let agent = new.from.user_agent.clone();
-    change
-        .execute(
-            INSERT,
-            values![new.id, user, new.mode, new.now, expires_at, absolute_end, ip, agent, hash, new.salt],
-        )
-        .await?;
+    let Authentication { at, methods } = new.authentication;
+    let mut values =
+        values![new.id, user, new.mode, new.now, expires_at, absolute_end, ip, agent, hash, new.salt];
+    values.extend(values![at, methods.to_string()]);
+    change.execute(INSERT, values).await?;
     let device = known_devices::note(change, user, &new.device, new.now).await?;
     let entry = Entry::of(new.action).user(user).session(new.id);
     Ok(Done::new(Begun { subject, absolute_end, device }, entry))
@@ -208,6 +223,10 @@ shown! {
         mode: Mode,
         /// When it began.
         created_at: String,
+        /// When its user signed in.
+        authenticated_at: String,
+        /// How its user signed in, by the names of RFC 8176: `pwd` for a password.
+        amr: Methods,
         /// When it was last used, to the minute or so.
         last_seen_at: String,
         /// When it ends if it isn't used any more.
@@ -221,13 +240,24 @@ shown! {
     }
 }
 
-const OF_USER: &str = "SELECT id, mode, created_at, last_seen_at, expires_at, ip, user_agent, secret_hash FROM sessions \
+const OF_USER: &str = "SELECT id, mode, created_at, authenticated_at, amr, last_seen_at, expires_at, ip, user_agent, secret_hash FROM sessions \
      WHERE user_id = $1 AND ended_at IS NULL AND expires_at > $2 ORDER BY created_at DESC, id DESC LIMIT 1000";
-const LOCK_WITH_HASH: &str = "UPDATE users SET updated_at = updated_at \
-     WHERE id = $1 AND password_hash = $2 AND disabled_at IS NULL";
+const LOCK_PROVED: &str = "UPDATE users SET updated_at = updated_at \
+     WHERE id = $1 AND credentials_version = $2 AND disabled_at IS NULL";
 const CONFIRM: &str =
     "UPDATE sessions SET confirmed_at = $3 WHERE id = $1 AND user_id = $2 AND ended_at IS NULL";
 const USER_OF: &str = "SELECT user_id FROM sessions WHERE id = $1 AND ended_at IS NULL";
+/// What the tokens of a session are made from.
+struct OfSession<'a> {
+    subject: Subject,
+    session: SessionId,
+    authentication: Authentication,
+    generation: u64,
+    salt: &'a [u8],
+    expires_at: Timestamp,
+    absolute_expires_at: Timestamp,
+}
+
 /// A live session that a request proves.
 #[derive(Debug)]
 pub(crate) struct Live {
@@ -273,11 +303,11 @@ impl Sessions {
     /// The application's, where it is asked what it adds to the token.
     pub async fn prepare(
         &self,
-        (user, mode): (UserId, Mode),
+        beginner: Beginner,
         from: From,
         replaced: Vec<SessionId>,
-        action: Action,
     ) -> Result<Beginning> {
+        let Beginner { user, mode, authentication, action } = beginner;
         let claims = if mode.has_tokens() { self.hooks.claims_of(user).await? } else { AppClaims::none() };
         let now = self.clock.now();
         Ok(Beginning {
@@ -292,6 +322,7 @@ impl Sessions {
             per_user: self.per_user,
             lifetimes: self.lifetimes,
             action,
+            authentication,
             claims,
         })
     }
@@ -305,10 +336,16 @@ impl Sessions {
         let content = match &new.secret {
             Some(secret) => Content::Secret(secret.to_text(), ends_at),
             None => self.tokens(
-                (begun.subject, new.id),
-                (0, &new.salt),
+                &OfSession {
+                    subject: begun.subject,
+                    session: new.id,
+                    authentication: new.authentication,
+                    generation: 0,
+                    salt: &new.salt,
+                    expires_at: ends_at,
+                    absolute_expires_at: begun.absolute_end,
+                },
                 new.now,
-                (ends_at, begun.absolute_end),
                 &new.claims,
             )?,
         };
@@ -325,35 +362,33 @@ impl Sessions {
         })
     }
 
-    fn tokens(
-        &self,
-        (subject, session): (Subject, SessionId),
-        (generation, salt): (u64, &[u8]),
-        now: Timestamp,
-        (refresh_end, absolute_end): (Timestamp, Timestamp),
-        app: &AppClaims,
-    ) -> Result<Content> {
-        let expires_at = self.lifetimes.access_end(now, absolute_end);
-        let (Subject { user, role, version }, jti) = (subject, crate::random::bytes());
-        let mut claims = Claims::new(user, session, now, expires_at, jti);
-        (claims.role, claims.version) = (role, version);
+    fn tokens(&self, of: &OfSession<'_>, now: Timestamp, app: &AppClaims) -> Result<Content> {
+        let expires_at = self.lifetimes.access_end(now, of.absolute_expires_at);
+        let (Subject { user, role, version }, session) = (of.subject, of.session);
+        let mut claims = Claims::new(user, session, now, expires_at, crate::random::bytes());
+        (claims.role, claims.version, claims.authentication) = (role, version, of.authentication);
         let access = (self.keys.issue(&claims, app)?, expires_at);
-        let refresh = Zeroizing::new(self.refresh_key.issue(session, generation, salt));
-        Ok(Content::Tokens { access, refresh: (refresh, refresh_end) })
+        let refresh = Zeroizing::new(self.refresh_key.issue(user, session, of.generation, of.salt));
+        Ok(Content::Tokens { access, refresh: (refresh, of.expires_at) })
     }
 
-    /// Notes that the user of this session gave the password that matched this stored hash: if it is another by now, or
-    /// the session is over, nothing is noted.
+    /// Notes that the user of this session proved who they are, at this version of their authenticators. If it is another
+    /// by now, or the session is over, nothing is noted.
     ///
     /// # Errors
     /// [`Error::WrongPassword`], or the session's end.
-    pub(crate) async fn confirm(&self, session: SessionId, (user, stored): &(User, String)) -> Result<()> {
-        let (now, id, stored) = (self.clock.now(), user.id, stored.clone());
+    pub(crate) async fn confirm(
+        &self,
+        session: SessionId,
+        user: UserId,
+        credentials: CredentialsVersion,
+    ) -> Result<()> {
+        let now = self.clock.now();
         let noted = self.store.attempt(async move |tx: &mut Tx| -> Result<()> {
-            if tx.execute(LOCK_WITH_HASH, values![id, &stored]).await? == 0 {
+            if tx.execute(LOCK_PROVED, values![user, credentials]).await? == 0 {
                 return Err(Error::WrongPassword);
             }
-            let noted = tx.execute(CONFIRM, values![session, id, now]).await? == 1;
+            let noted = tx.execute(CONFIRM, values![session, user, now]).await? == 1;
             if noted { Ok(()) } else { Err(Refusal::SessionEnded.into()) }
         });
         noted.await
@@ -462,6 +497,8 @@ fn shown(row: &Row, current: Option<SessionId>, memory: &Memory) -> Result<Shown
         current: current == Some(id),
         mode: row.get("mode")?,
         created_at: rfc3339(row.get("created_at")?),
+        authenticated_at: rfc3339(row.get("authenticated_at")?),
+        amr: stored::authentication(row)?.methods,
         last_seen_at: rfc3339(at),
         expires_at: rfc3339(row.get("expires_at")?),
         ip,

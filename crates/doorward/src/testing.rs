@@ -201,11 +201,13 @@ impl Site {
 
     /// Every value of every table as text, as somebody who steals the database would have it.
     pub async fn stolen_database(&self) -> String {
-        const TABLES: [&str; 8] = [
-            "SELECT name, email, role, password_hash FROM users ORDER BY id",
+        const TABLES: [&str; 10] = [
+            "SELECT name, role FROM users ORDER BY id",
+            "SELECT address, verified_by FROM emails ORDER BY address",
+            "SELECT kind, identifier, data FROM authenticators ORDER BY id",
             "SELECT mode, ip, user_agent, secret_hash, salt, generation FROM sessions ORDER BY id",
             "SELECT secret_hash, salt FROM former_credentials ORDER BY session_id, salt",
-            "SELECT purpose, email, hash FROM one_time_links ORDER BY hash",
+            "SELECT purpose, data, hash FROM challenges ORDER BY hash",
             "SELECT hash FROM devices ORDER BY hash",
             "SELECT name, secret_hash FROM clients ORDER BY id",
             "SELECT owner, outcome, hash FROM form_posts ORDER BY hash",

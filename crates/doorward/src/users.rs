@@ -15,6 +15,7 @@ use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 use unicode_normalization::UnicodeNormalization;
 
+use crate::authenticators::CredentialsVersion;
 use crate::error::{Error, Result};
 use crate::store::{Row, Store, StoreError, Tx, values};
 use crate::wire::shape::shown;
@@ -49,14 +50,14 @@ impl VouchedBy {
     }
 }
 
-/// An account, without its password hash.
+/// An account, without its authenticators.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct User {
     /// The stable id.
     pub id: UserId,
     /// The name as its owner writes it.
     pub name: String,
-    /// The address, in canonical form.
+    /// The primary address, in canonical form.
     pub email: Email,
     /// Who vouched for the address; applications are told it only where somebody did.
     pub email_vouched_by: Option<VouchedBy>,
@@ -131,18 +132,65 @@ pub(crate) fn read(row: &Row) -> Result<User, StoreError> {
     })
 }
 
-const BY_ID: &str = "SELECT id, name, email, role, created_at, disabled_at, email_vouched_by, password_hash \
-     FROM users WHERE id = $1";
-const BY_EMAIL: &str = "SELECT id, name, email, role, created_at, disabled_at, email_vouched_by, password_hash \
-     FROM users WHERE email = $1";
+/// The text of a query for users with their primary addresses: the columns of [`read`], and a condition.
+macro_rules! select_users {
+    ($condition:literal) => {
+        concat!(
+            "SELECT u.id, u.name, e.address AS email, e.verified_by AS email_vouched_by, u.role, u.created_at, \
+             u.disabled_at, u.claims_version, u.credentials_version FROM users u \
+             JOIN emails e ON e.user_id = u.id AND e.is_primary = 1 ",
+            $condition
+        )
+    };
+}
+
+/// A user, whose row an act has locked or is about to lock.
+pub(crate) const FIND: &str = select_users!("WHERE u.id = $1");
+/// A page of users by id: after `$1`, with the text `$2` or the address `$5` and the role `$3` if they aren't NULL.
+pub(crate) const SEARCH: &str = select_users!(
+    "WHERE u.id > $1 AND (CAST($2 AS TEXT) IS NULL OR u.name_folded LIKE $2 ESCAPE '!' OR e.address LIKE $2 ESCAPE '!' \
+     OR e.folded LIKE $2 ESCAPE '!' OR e.address = $5) \
+     AND (CAST($3 AS TEXT) IS NULL OR u.role = $3) ORDER BY u.id LIMIT $4"
+);
+
+/// The same, with the hash of the password.
+macro_rules! select_accounts {
+    ($condition:literal) => {
+        concat!(
+            "SELECT u.id, u.name, e.address AS email, e.verified_by AS email_vouched_by, u.role, u.created_at, \
+             u.disabled_at, u.credentials_version, a.data AS password_hash FROM users u \
+             JOIN emails e ON e.user_id = u.id AND e.is_primary = 1 \
+             LEFT JOIN authenticators a ON a.kind = 'password' AND a.identifier = u.id ",
+            $condition
+        )
+    };
+}
+
+const BY_ID: &str = select_accounts!("WHERE u.id = $1");
+const BY_EMAIL: &str = select_accounts!("WHERE e.address = $1");
 const ANY_ADMIN: &str = "SELECT id FROM users WHERE role = 'admin' AND disabled_at IS NULL LIMIT 1";
 
 /// Writes a user's row without changing it: what comes next in the transaction comes after every other act that did, and
 /// before every later one.
 pub(crate) const LOCK: &str = "UPDATE users SET updated_at = updated_at WHERE id = $1";
 
-/// A user and the hash of the password, where one is set.
-pub type WithHash = (User, Option<String>);
+/// A user, with what proves them.
+#[derive(Debug, Clone)]
+pub struct Account {
+    /// The user.
+    pub user: User,
+    /// The hash of the password, if one is set.
+    pub(crate) password_hash: Option<String>,
+    /// The version of all authenticators together.
+    pub(crate) credentials: CredentialsVersion,
+}
+
+impl Account {
+    /// True if a password is set.
+    pub fn has_password(&self) -> bool {
+        self.password_hash.is_some()
+    }
+}
 
 /// Finds users.
 ///
@@ -181,16 +229,16 @@ impl Users {
     ///
     /// # Errors
     /// The store's.
-    pub async fn find(&self, id: UserId) -> Result<Option<WithHash>, StoreError> {
-        with_hash(self.store.find(BY_ID, values![id]).await?)
+    pub async fn find(&self, id: UserId) -> Result<Option<Account>, StoreError> {
+        account(self.store.find(BY_ID, values![id]).await?)
     }
 
     /// Reads the user with this address from the store.
     ///
     /// # Errors
     /// The store's.
-    pub async fn find_by_email(&self, email: &Email) -> Result<Option<WithHash>, StoreError> {
-        with_hash(self.store.find(BY_EMAIL, values![email]).await?)
+    pub async fn find_by_email(&self, email: &Email) -> Result<Option<Account>, StoreError> {
+        account(self.store.find(BY_EMAIL, values![email]).await?)
     }
 
     /// Whether there is anybody who may do everything.
@@ -222,7 +270,7 @@ impl Users {
     async fn fill(&self, id: UserId) -> Result<Option<Arc<Cached>>, StoreError> {
         let (changes, round) = (self.changes.load(Ordering::SeqCst), self.round.load(Ordering::SeqCst));
         let user = match self.find(id).await {
-            Ok(Some((user, _))) => user,
+            Ok(Some(account)) => account.user,
             Ok(None) => {
                 self.cache.remove(&id);
                 return Ok(None);
@@ -270,8 +318,12 @@ impl Cached {
     }
 }
 
-fn with_hash(row: Option<Row>) -> Result<Option<WithHash>, StoreError> {
-    row.map(|row| Ok((read(&row)?, row.get("password_hash")?))).transpose()
+fn account(row: Option<Row>) -> Result<Option<Account>, StoreError> {
+    let account = |row: Row| {
+        let (password_hash, credentials) = (row.get("password_hash")?, row.get("credentials_version")?);
+        Ok(Account { user: read(&row)?, password_hash, credentials })
+    };
+    row.map(account).transpose()
 }
 
 /// A text as it is stored for searches and searched: trimmed, in lower case, with its letters composed (NFC).

@@ -241,7 +241,7 @@ async fn what_goes_wrong_beside_an_answer_is_a_line_with_the_id_of_its_request()
     assert_eq!(of("after_register")["fields"]["request_id"], id(&registration));
     assert_eq!(of("after_login")["fields"]["request_id"], id(&sign_in));
 
-    let broken = "UPDATE users SET password_hash = 'broken'";
+    let broken = "UPDATE authenticators SET data = 'broken'";
     site.app.store.execute(broken, Vec::<doorward::internals::store::Value>::new()).await.unwrap();
     let refused = site.visitor().post("/login", ada).await;
     refused.has_status(401);

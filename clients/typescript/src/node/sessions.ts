@@ -114,13 +114,13 @@ function put<T>(map: Map<string, T>, name: string, one: T) {
   if (map.size > MAX && oldest !== undefined) map.delete(oldest)
 }
 
-function known({ active, code, token_type, sub, sid, role, ver = 0, iat, exp }: Said): Known {
+function known({ active, code, token_type, sub, sid, role, ver = 0, auth_time = 0, amr = [], iat, exp }: Said): Known {
   if (active === false) return DEAD.find((why) => why === code) ?? 'token_invalid'
-  const isWhole = ID.test(sub) && ID.test(sid) && ROLE.test(role) && [ver, iat, exp].every(Number.isSafeInteger)
+  const isWhole = ID.test(sub) && ID.test(sid) && ROLE.test(role) && [ver, auth_time, iat, exp].every(Number.isSafeInteger) && Array.isArray(amr)
   if (active !== true || !isWhole) throw new Error('the answer about a session cannot be read')
   // An answer about a token is not one about a session secret.
   if (token_type !== 'session_secret') return 'token_invalid'
-  return { user: sub, session: sid, role, claimsVersion: ver, issuedAt: iat, expiresAt: exp }
+  return { user: sub, session: sid, role, claimsVersion: ver, authenticatedAt: auth_time, amr, issuedAt: iat, expiresAt: exp }
 }
 
 /** Only the hash is kept, so this memory contains no credential. */
@@ -134,6 +134,8 @@ interface Said {
   sid: string
   role: string
   ver?: number
+  auth_time?: number
+  amr?: string[]
   iat: number
   exp: number
 }

@@ -1,7 +1,7 @@
 import { compactVerify } from 'jose'
 
 import type { Key, Keys } from './keys.js'
-import { members, seconds, text, version } from './strict.js'
+import { members, names, seconds, text, version } from './strict.js'
 
 /** The claims that a token for this application must have. */
 export interface Expected {
@@ -18,6 +18,10 @@ export interface Token {
   role: string
   /** The version of the user's claims that it was made from. */
   claimsVersion: number
+  /** When the user signed in; 0 if the credential doesn't say so. A refresh doesn't change it. */
+  authenticatedAt: number
+  /** How the user signed in, by the names of RFC 8176: `pwd` for a password. */
+  amr: string[]
   issuedAt: number
   expiresAt: number
 }
@@ -75,13 +79,16 @@ async function isSigned(token: string, key: Key) {
 
 function judge(claims: Map<string, string>, expected: Expected, now: number): Verdict {
   const [iss, aud, user, session, role, jti] = ['iss', 'aud', 'sub', 'sid', 'role', 'jti'].map((name) => text(claims, name))
-  const [issuedAt = NaN, expiresAt = NaN, notBefore = 0] = ['iat', 'exp', 'nbf'].map((name) => seconds(claims, name))
+  const times = ['iat', 'exp', 'nbf', 'auth_time'].map((name) => seconds(claims, name))
+  const [issuedAt = NaN, expiresAt = NaN, notBefore = 0, authenticatedAt = 0] = times
+  const amr = names(claims, 'amr')
   if (iss !== expected.issuer || aud !== expected.audience) return 'token_invalid'
   if (!user || !ID.test(user) || !session || !ID.test(session) || !role || !ROLE.test(role)) return 'token_invalid'
   const claimsVersion = version(claims)
-  if (Number.isNaN(claimsVersion) || !jti || Buffer.byteLength(jti) > 128) return 'token_invalid'
+  if (Number.isNaN(claimsVersion) || Number.isNaN(authenticatedAt) || !amr) return 'token_invalid'
+  if (!jti || Buffer.byteLength(jti) > 128) return 'token_invalid'
   const begun = issuedAt <= now + LEEWAY && notBefore <= now + LEEWAY
   const fits = issuedAt < expiresAt && expiresAt <= issuedAt + expected.maxTtl + LEEWAY
   if (!begun || !fits) return 'token_invalid'
-  return now < expiresAt ? { user, session, role, claimsVersion, issuedAt, expiresAt } : 'token_expired'
+  return now < expiresAt ? { user, session, role, claimsVersion, authenticatedAt, amr, issuedAt, expiresAt } : 'token_expired'
 }

@@ -138,10 +138,10 @@ impl Who {
             Self::Id(id) => (app.users.find(*id).await?, id.to_string()),
             Self::Email(email) => (app.users.find_by_email(email).await?, email.to_string()),
         };
-        let (user, _) = found.ok_or_else(|| {
+        let account = found.ok_or_else(|| {
             Failure::new(format!("there is no user {text}"), "`doorward user list` shows them all")
         })?;
-        Ok(user)
+        Ok(account.user)
     }
 }
 

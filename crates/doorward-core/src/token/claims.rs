@@ -9,6 +9,7 @@ use super::checks::{Check, Watch, require};
 use super::strict_json::{self, Members, fill};
 use super::{AppClaims, KeyError, SigningKey, base64url, jws};
 use crate::role::RoleName;
+use crate::sign_in::{Authentication, Methods};
 use crate::{ClaimsVersion, Refusal, SessionId, Timestamp, UserId};
 
 /// What an access token or an assertion says, besides the issuer and the audience. [`Claims::new`] makes one.
@@ -23,6 +24,8 @@ pub struct Claims {
     pub role: RoleName,
     /// The version of the user's claims that this is (`ver`).
     pub version: ClaimsVersion,
+    /// When and how the user signed in (`auth_time`, `amr`).
+    pub authentication: Authentication,
     /// When it is issued (`iat`), rounded down to the second.
     pub issued_at: Timestamp,
     /// From when on it is refused (`exp`), rounded down to the second.
@@ -32,7 +35,7 @@ pub struct Claims {
 }
 
 impl Claims {
-    /// The least that can be said of a session: the role `user`, and the claims version 0. Set the other fields after it.
+    /// The least that can be said of a session: the role `user`, the claims version 0, an unknown sign-in. Set the other fields after it.
     pub fn new(
         user: UserId,
         session: SessionId,
@@ -41,7 +44,8 @@ impl Claims {
         jti: [u8; 16],
     ) -> Self {
         let (role, version) = (RoleName::USER, ClaimsVersion::ZERO);
-        Self { user, session, role, version, issued_at, expires_at, jti }
+        let authentication = Authentication::UNKNOWN;
+        Self { user, session, role, version, authentication, issued_at, expires_at, jti }
     }
 }
 
@@ -68,6 +72,8 @@ pub struct AccessToken {
     pub role: RoleName,
     /// The version of the user's claims when it was issued (`ver`); 0 where it names none.
     pub version: ClaimsVersion,
+    /// When and how the user signed in (`auth_time` in whole seconds, `amr`); unknown if it doesn't say so.
+    pub authentication: Authentication,
     /// When it was issued (`iat`), in whole seconds.
     pub issued_at: Timestamp,
     /// From when on it is refused (`exp`), in whole seconds.
@@ -141,6 +147,10 @@ fn payload(
     serde_json::to_writer(&mut json, &claims.expires_at.as_secs())?;
     json.extend_from_slice(br#","ver":"#);
     serde_json::to_writer(&mut json, &claims.version)?;
+    json.extend_from_slice(br#","auth_time":"#);
+    serde_json::to_writer(&mut json, &claims.authentication.at.as_secs())?;
+    json.extend_from_slice(br#","amr":"#);
+    serde_json::to_writer(&mut json, &claims.authentication.methods)?;
     if let Some(app) = app.as_json() {
         json.extend_from_slice(br#","app":"#);
         json.extend_from_slice(app.as_bytes());
@@ -211,6 +221,8 @@ struct Present<'a> {
     exp: Option<i64>,
     nbf: Option<i64>,
     ver: Option<i64>,
+    auth_time: Option<i64>,
+    amr: Option<Methods>,
 }
 
 impl<'de> Members<'de> for Present<'de> {
@@ -226,14 +238,16 @@ impl<'de> Members<'de> for Present<'de> {
             "exp" => fill(&mut self.exp, name, map),
             "nbf" => fill(&mut self.nbf, name, map),
             "ver" => fill(&mut self.ver, name, map),
+            "auth_time" => fill(&mut self.auth_time, name, map),
+            "amr" => fill(&mut self.amr, name, map),
             _ => Ok(false),
         }
     }
 }
 
 impl<'a> Present<'a> {
-    /// Each claim that Doorward issues is required (attack J27), and each id in its one spelling (attack J28). Only `ver` may
-    /// be missing, which is the lowest there is.
+    /// Each claim that Doorward issues is required (attack J27), and each id in its one spelling (attack J28). Only `ver`,
+    /// `auth_time` and `amr` may be missing: they count as the lowest version, the longest time ago, and no method.
     #[inline]
     fn complete(self) -> Result<Payload<'a>, &'static str> {
         let jti = self.jti.ok_or("missing claim: jti")?.0;
@@ -246,6 +260,10 @@ impl<'a> Present<'a> {
             session: self.sid.ok_or("missing claim: sid")?.parse().map_err(|_| "sid: not a session's id")?,
             role: self.role.ok_or("missing claim: role")?.parse().map_err(|_| "role: not a role's name")?,
             version: ClaimsVersion::new(self.ver.unwrap_or(0)).ok_or("ver: out of range")?,
+            authentication: Authentication {
+                at: time(self.auth_time.unwrap_or(0)).ok_or("auth_time: before 1970")?,
+                methods: self.amr.unwrap_or_default(),
+            },
             issued_at: time(self.iat.ok_or("missing claim: iat")?).ok_or("iat: before 1970")?,
             expires_at: time(self.exp.ok_or("missing claim: exp")?).ok_or("exp: before 1970")?,
         };

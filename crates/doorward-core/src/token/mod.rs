@@ -6,8 +6,8 @@
 //! - The algorithm is the key's, and the key is the one with exactly the header's `kid`. The signature is checked
 //!   before any claim is read.
 //! - One token has one spelling: canonical base64url, no duplicate member, no escaped name, three parts, 4 KiB.
-//! - Every claim that Doorward issues is required, with its type (but a missing `ver` counts as 0); further claims are
-//!   allowed and ignored.
+//! - Every claim that Doorward issues is required, with its type. Tokens of before lack `ver`, `auth_time` and `amr`: they
+//!   count as version 0, the longest time ago, and no method. Further claims are allowed and ignored.
 //!
 //! ```
 //! use std::time::Duration;

@@ -26,7 +26,7 @@ fn key_sets() {
 
 #[test]
 fn refresh_tokens() {
-    fuzz(vec![properties::REFRESH_TOKEN.clone(), "dr1.".into()], properties::refresh_token);
+    fuzz(vec![properties::REFRESH_TOKEN.clone(), "dr1.".into(), "dr2.".into()], properties::refresh_token);
 }
 
 #[test]

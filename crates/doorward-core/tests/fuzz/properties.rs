@@ -90,16 +90,16 @@ static REFRESH_KEY: LazyLock<RefreshKey> = LazyLock::new(|| RefreshKey::new(&Sec
 
 /// A refresh token to begin with.
 pub(crate) static REFRESH_TOKEN: LazyLock<String> =
-    LazyLock::new(|| REFRESH_KEY.issue(SessionId::new(NOW, [2; 10]), 7, b"salt"));
+    LazyLock::new(|| REFRESH_KEY.issue(UserId::new(NOW, [1; 10]), SessionId::new(NOW, [2; 10]), 7, b"salt"));
 
 /// A token has one spelling, and only what was issued is verified.
 pub(crate) fn refresh_token(bytes: &[u8]) {
     let text = text(bytes);
     let Some(token) = RefreshToken::parse(&text) else { return };
-    let encoded = text.strip_prefix("dr1.").unwrap();
+    let encoded = text.strip_prefix(if token.user.is_some() { "dr2." } else { "dr1." }).unwrap();
     assert_eq!(URL_SAFE_NO_PAD.encode(URL_SAFE_NO_PAD.decode(encoded).unwrap()), encoded);
-    let issued = REFRESH_KEY.issue(token.session, token.generation, b"salt");
-    assert_eq!(REFRESH_KEY.verify(&token, b"salt"), issued == text);
+    let issued = token.user.map(|user| REFRESH_KEY.issue(user, token.session, token.generation, b"salt"));
+    assert_eq!(REFRESH_KEY.verify(&token, b"salt"), issued == Some(text));
     assert!(!REFRESH_KEY.verify(&token, b"other"));
 }
 

@@ -7,6 +7,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use doorward_core::revocation::Standing;
 use doorward_core::role::RoleName;
+use doorward_core::sign_in::{Authentication, Methods};
 use doorward_core::{ClaimsVersion, Mode, OpaqueSecret, Refusal, SessionId, Timestamp, UserId};
 use http::Method;
 use quick_cache::sync::Cache;
@@ -50,6 +51,9 @@ struct Introspected<'a> {
     sid: Option<&'a str>,
     role: Option<RoleName>,
     ver: Option<i64>,
+    auth_time: Option<i64>,
+    #[serde(default)]
+    amr: Methods,
     iat: Option<i64>,
     exp: Option<i64>,
 }
@@ -222,6 +226,8 @@ impl Introspected<'_> {
         let (issued_at, expires_at) = (Timestamp::from_secs(self.iat?), Timestamp::from_secs(self.exp?));
         let claims_version = ClaimsVersion::new(self.ver.unwrap_or(0))?;
         let (role, mode) = (self.role?, Mode::Session);
-        Some(Identity { user, session, role, claims_version, mode, issued_at, expires_at })
+        let at = Timestamp::from_secs(self.auth_time.unwrap_or(0));
+        let authentication = Authentication { at, methods: self.amr };
+        Some(Identity { user, session, role, claims_version, authentication, mode, issued_at, expires_at })
     }
 }

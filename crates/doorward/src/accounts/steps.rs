@@ -13,19 +13,18 @@ use crate::revocations::EndReason;
 use crate::sessions::end::{Ended, end_all, raise_version};
 use crate::store::{Reads, Store, StoreError, Tx, values};
 use crate::users::{self, Subject, User, VouchedBy, folded};
-use crate::{known_devices, links};
+use crate::{authenticators, challenges, known_devices};
 
-const INSERT: &str = "INSERT INTO users (id, name, name_folded, email, role, password_hash, created_at, updated_at, \
-     email_vouched_by, email_folded) VALUES ($1, $2, $3, $4, $5, $6, $7, $7, $8, $9) \
-     ON CONFLICT (email) DO NOTHING RETURNING role, claims_version";
-const FIND: &str = "SELECT id, name, email, role, created_at, disabled_at, email_vouched_by, claims_version \
-     FROM users WHERE id = $1";
-const UPDATE: &str = "UPDATE users SET name = $2, name_folded = $3, email = $4, role = $5, disabled_at = $6, \
-     updated_at = $7, email_vouched_by = $8, email_folded = $9 WHERE id = $1";
-pub(super) const WITH_HASH: &str = "SELECT id FROM users WHERE id = $1 AND password_hash = $2";
+const INSERT: &str = "INSERT INTO users (id, name, name_folded, role, created_at, updated_at) \
+     VALUES ($1, $2, $3, $4, $5, $5) RETURNING role, claims_version";
+const INSERT_EMAIL: &str = "INSERT INTO emails (address, user_id, folded, is_primary, verified_at, verified_by) \
+     VALUES ($1, $2, $3, 1, $4, $5) ON CONFLICT (address) DO NOTHING";
+const UPDATE: &str = "UPDATE users SET name = $2, name_folded = $3, role = $4, disabled_at = $5, updated_at = $6 WHERE id = $1";
+const UPDATE_EMAIL: &str = "UPDATE emails SET address = $2, folded = $3, verified_at = $4, verified_by = $5 \
+     WHERE user_id = $1 AND is_primary = 1";
 const UNCONFIRM: &str =
     "UPDATE sessions SET confirmed_at = NULL WHERE user_id = $1 AND confirmed_at IS NOT NULL";
-const OTHER_WITH_EMAIL: &str = "SELECT id FROM users WHERE email = $1 AND id <> $2";
+const OTHER_WITH_EMAIL: &str = "SELECT user_id FROM emails WHERE address = $1 AND user_id <> $2";
 const LOCK_ADMINS: &str = "UPDATE facts SET value = value + 1 WHERE name = 'admins_lock'";
 const OTHER_ADMINS: &str =
     "SELECT id FROM users WHERE role = 'admin' AND disabled_at IS NULL AND id <> $1 LIMIT 1";
@@ -49,11 +48,16 @@ pub(crate) async fn insert(
     now: Timestamp,
 ) -> Result<Option<Inserted>, StoreError> {
     let (name, email) = (new.name.as_str(), &new.email);
-    let hash = new.password_hash.clone();
-    let vouched = email_vouched_by.map(|by| by.as_str().to_owned());
+    let row = tx.find(INSERT, values![id, name, folded(name), new.role, now]).await?.ok_or_else(gone)?;
+    let (verified_at, verified_by) = verified(email_vouched_by, now);
     let searched = folded(&email.searched());
-    let values = values![id, name, folded(name), email, new.role, hash, now, vouched, searched];
-    let Some(row) = tx.find(INSERT, values).await? else { return Ok(None) };
+    let values = values![email, id, searched, verified_at, verified_by];
+    if tx.execute(INSERT_EMAIL, values).await? == 0 {
+        return Ok(None);
+    }
+    if let Some(hash) = &new.password_hash {
+        authenticators::add_password(tx, id, hash, now).await?;
+    }
     let user = User {
         id,
         name: name.to_owned(),
@@ -64,6 +68,11 @@ pub(crate) async fn insert(
         disabled_at: None,
     };
     Ok(Some(Inserted { user, subject: Subject::of(id, &row)? }))
+}
+
+/// Whether an address is proved, as its row says it.
+fn verified(by: Option<VouchedBy>, now: Timestamp) -> (Option<Timestamp>, Option<String>) {
+    by.map(|by| (now, by.as_str().to_owned())).unzip()
 }
 
 /// The user that an act is about, and what its actor may do.
@@ -97,25 +106,25 @@ pub(super) async fn seen(store: &Store, id: UserId, asking: &Asking) -> Result<F
 }
 
 async fn found(mut reads: impl Reads, id: UserId, asking: &Asking, standing: Standing) -> Result<Found> {
-    let row = reads.find(FIND, values![id]).await?.ok_or(Error::NotFound)?;
+    let row = reads.find(users::FIND, values![id]).await?.ok_or(Error::NotFound)?;
     let (user, version) = (users::read(&row)?, row.get("claims_version")?);
     standing.covers(&asking.roles, user.role)?;
-    if let Actor::Owner(Owner { confirmed_by: Some(hash), .. }) = &asking.actor
-        && reads.find(WITH_HASH, values![id, hash]).await?.is_none()
+    if let Actor::Owner(Owner { confirmed_by: Some(at), .. }) = asking.actor
+        && at != row.get("credentials_version")?
     {
         return Err(Error::WrongPassword);
     }
     Ok(Found { user, version, standing })
 }
 
-/// What every new password brings with it: reset links are void, the other sessions end, and the one that stays has to
+/// What every new password brings with it: challenges are void, the other sessions end, and the one that stays has to
 /// be confirmed again, by the new password. One that was set without the current one also makes the account know no device.
 pub(super) async fn after_new_password(
     change: &mut Change<'_>,
     id: UserId,
     keep: Option<SessionId>,
 ) -> Result<Ended, StoreError> {
-    links::void_resets(change, id).await?;
+    challenges::void_all_of_user(change, id).await?;
     change.execute(UNCONFIRM, values![id]).await?;
     if keep.is_none() {
         known_devices::void(change, id).await?;
@@ -160,11 +169,13 @@ pub(super) async fn apply(
     }
     let has_new_role = new.role != old.role;
     let name = new.name.as_str();
-    let vouched = new.email_vouched_by.map(|by| by.as_str().to_owned());
-    let (email, searched) = (&new.email, folded(&new.email.searched()));
-    let name_folded = folded(name);
-    let values = values![id, name, name_folded, email, new.role, new.disabled_at, now, vouched, searched];
+    let values = values![id, name, folded(name), new.role, new.disabled_at, now];
     change.execute(UPDATE, values).await?;
+    if new.email != old.email || new.email_vouched_by != old.email_vouched_by {
+        let (verified_at, verified_by) = verified(new.email_vouched_by, now);
+        let searched = folded(&new.email.searched());
+        change.execute(UPDATE_EMAIL, values![id, &new.email, searched, verified_at, verified_by]).await?;
+    }
     if has_new_role && new.role == RoleName::ADMIN {
         let ttl = i64::try_from(admin_ttl.as_micros()).unwrap_or(i64::MAX / 2);
         change.execute(SHORTEN, values![id, ttl]).await?;
@@ -172,11 +183,11 @@ pub(super) async fn apply(
     let disabled = old.disabled_at.is_none() && new.disabled_at.is_some();
     // A reset link that somebody kept opens the account as it was, never one that may do more by now (attack A06).
     if new.email != old.email || has_new_role || disabled {
-        links::void_resets(change, id).await?;
+        challenges::void_all_of_user(change, id).await?;
     }
     // Those that they made go if they lose anything; disabling ends their sessions, and the links with them.
     if has_new_role && !asking.roles.covers(new.role, old.role) {
-        links::void_of_maker(change, id, None).await?;
+        challenges::void_of_maker(change, id, None).await?;
     }
     // Also if another act did it already: what it wrote may be in no set in memory yet.
     match (wanted.disabled, wanted.role) {

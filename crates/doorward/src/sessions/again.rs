@@ -2,7 +2,8 @@
 
 use doorward_core::{Mode, SessionId, Timestamp, UserId};
 
-use super::{Begun, From, Issued, Sessions, begin};
+use super::stored::authentication;
+use super::{Beginner, Begun, From, Issued, Sessions, begin};
 use crate::acts::{Change, Done};
 use crate::audit::Action;
 use crate::error::Result;
@@ -18,7 +19,7 @@ pub(crate) struct Repeat {
     pub(crate) done_at: Timestamp,
 }
 
-const FIRST: &str = "SELECT user_id, mode, secret_hash FROM sessions WHERE id = $1";
+const FIRST: &str = "SELECT user_id, mode, secret_hash, authenticated_at, amr FROM sessions WHERE id = $1";
 /// Writes the user's row first, as every sign-in does.
 const ENABLED: &str = "UPDATE users SET updated_at = updated_at WHERE id = $1 AND disabled_at IS NULL RETURNING role, claims_version";
 const UNUSED: &str = "UPDATE sessions SET replays = replays WHERE id = $1 AND ended_at IS NULL AND expires_at > $2 \
@@ -47,7 +48,8 @@ impl Sessions {
         replaced.push(first);
         replaced.sort_unstable();
         replaced.dedup();
-        let beginning = self.prepare((user, mode), from, replaced, Action::Login).await?;
+        let beginner = Beginner { user, mode, authentication: authentication(&row)?, action: Action::Login };
+        let beginning = self.prepare(beginner, from, replaced).await?;
         let (session, now) = (beginning.clone(), self.clock.now());
         let change = async move |change: &mut Change<'_>| -> Result<Done<Option<Begun>>> {
             let nothing = || Ok(Done::without_entry(None));

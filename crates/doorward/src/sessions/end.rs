@@ -5,8 +5,8 @@ use doorward_core::{Refusal, SessionId, Timestamp, UserId};
 use super::Sessions;
 use crate::acts::{Act, Change, Done};
 use crate::audit::{Action, By, Entry};
+use crate::challenges;
 use crate::error::Result;
-use crate::links;
 use crate::revocations::EndReason;
 use crate::store::{Reads, StoreError, values};
 use crate::users::{self, Subject};
@@ -18,10 +18,10 @@ const END_ALL: &str = "UPDATE sessions SET ended_at = $2, end_reason = $3 \
 const OVER: &str = "SELECT id FROM sessions WHERE user_id = $1 AND ended_at > $2 AND id <> $3";
 const IS_LEFT: &str = "SELECT id FROM sessions WHERE id = $1 AND ended_at IS NULL";
 const IS_LEFT_WITH_LINKS: &str = "SELECT id FROM sessions WHERE id = $1 AND (ended_at IS NULL OR id IN \
-     (SELECT maker_session_id FROM one_time_links WHERE maker_session_id = $1))";
+     (SELECT made_in FROM challenges WHERE made_in = $1))";
 const LEFT: &str = "SELECT role, claims_version, CAST((SELECT COUNT(*) FROM sessions \
-     WHERE user_id = $1 AND ended_at IS NULL AND id <> $2) + (SELECT COUNT(*) FROM one_time_links \
-     WHERE maker_id = $1 AND (maker_session_id IS NULL OR maker_session_id <> $2)) AS BIGINT) AS count FROM users WHERE id = $1";
+     WHERE user_id = $1 AND ended_at IS NULL AND id <> $2) + (SELECT COUNT(*) FROM challenges \
+     WHERE made_by = $1 AND (made_in IS NULL OR made_in <> $2)) AS BIGINT) AS count FROM users WHERE id = $1";
 
 /// The end of one session.
 #[derive(Debug, Clone, Copy)]
@@ -48,7 +48,7 @@ pub(crate) async fn end_each(
             change.ended_before(session);
         }
         if reason.is_for_cause() {
-            links::void_of_session(change, session).await?;
+            challenges::void_of_session(change, session).await?;
         }
     }
     Ok(ended)
@@ -74,7 +74,7 @@ pub(crate) async fn end_all(
     let at = change.at;
     let rows = change.list(END_ALL, values![user, at, reason.as_str(), none_or(keep)]).await?;
     if reason.is_for_cause() {
-        links::void_of_maker(change, user, keep).await?;
+        challenges::void_of_maker(change, user, keep).await?;
     }
     let mut live = 0;
     for row in rows {

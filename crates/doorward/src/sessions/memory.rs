@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use doorward_core::revocation::{RevocationSet, Standing};
 use doorward_core::role::RoleName;
+use doorward_core::sign_in::Authentication;
 use doorward_core::token::AccessToken;
 use doorward_core::{ClaimsVersion, Mode, OpaqueSecret, Refusal, SessionId, Timestamp, UserId};
 use doorward_guard::Identity;
@@ -33,6 +34,7 @@ struct Remembered {
     role: RoleName,
     /// Of the user's claims when the row was read.
     version: ClaimsVersion,
+    authentication: Authentication,
     began_at: Timestamp,
     absolute_end: Timestamp,
     last_seen: AtomicI64,
@@ -161,6 +163,7 @@ impl Memory {
         let Remembered { user, id, began_at, absolute_end, .. } = *session;
         let mut identity = Identity::new(user, id, Mode::Session, began_at, absolute_end);
         (identity.role, identity.claims_version) = (session.role, session.version);
+        identity.authentication = session.authentication;
         Ok(identity)
     }
 
@@ -320,6 +323,7 @@ impl Remembered {
             user: stored.user,
             role: stored.role,
             version: stored.claims_version,
+            authentication: stored.authentication,
             began_at: stored.created_at,
             absolute_end: stored.state.absolute_expires_at,
             last_seen: AtomicI64::new(last_seen),

@@ -5,7 +5,7 @@ use doorward_guard::Identity;
 use super::end::{End, end_each};
 use super::peer::UsedFrom;
 use super::stored::{Stored, by_id};
-use super::{Issued, Sessions};
+use super::{Issued, OfSession, Sessions};
 use crate::acts::{Act, Change, Done};
 use crate::audit::{Action, By, Entry};
 use crate::counters;
@@ -97,9 +97,16 @@ impl Sessions {
         };
         match self.acts.commit(act, change).await? {
             Outcome::Go(stored, again) => {
-                let ends = (stored.state.expires_at, stored.state.absolute_expires_at);
-                let subject = (stored.subject(), session);
-                let content = self.tokens(subject, (stored.generation, &stored.salt), now, ends, &claims)?;
+                let of = OfSession {
+                    subject: stored.subject(),
+                    session,
+                    authentication: stored.authentication,
+                    generation: stored.generation,
+                    salt: &stored.salt,
+                    expires_at: stored.state.expires_at,
+                    absolute_expires_at: stored.state.absolute_expires_at,
+                };
+                let content = self.tokens(&of, now, &claims)?;
                 Ok(Issued {
                     mode: stored.mode,
                     session,
@@ -131,6 +138,7 @@ impl Sessions {
             let expires_at = stored.state.expires_at;
             let mut identity = Identity::new(stored.user, token.session, stored.mode, issued_at, expires_at);
             (identity.role, identity.claims_version) = (stored.role, stored.claims_version);
+            identity.authentication = stored.authentication;
             identity
         }))
     }

@@ -4,12 +4,14 @@
 use std::time::Duration;
 
 use doorward_core::refresh::RefreshToken;
+use doorward_core::sign_in::Authentication;
 use doorward_core::token::AppClaims;
 use doorward_core::{Mode, OpaqueSecret, Refusal, SessionId, Timestamp, UserId};
 use doorward_guard::internals::MOST_COOKIES;
 
 use super::peer::UsedFrom;
-use super::{Content, Issued, Sessions};
+use super::stored::authentication;
+use super::{Content, Issued, OfSession, Sessions};
 use crate::error::Result;
 use crate::store::{Row, Store, StoreError, Tx, Value, values};
 use crate::users::Subject;
@@ -36,6 +38,7 @@ pub(crate) struct Renewal {
 #[derive(Debug)]
 pub(crate) struct Renewed {
     generation: u64,
+    authentication: Authentication,
     expires_at: Timestamp,
     absolute_end: Timestamp,
 }
@@ -46,7 +49,7 @@ const KEEP_FORMER: &str = "INSERT INTO former_credentials (session_id, secret_ha
 const RENEW: &str = "UPDATE sessions SET secret_hash = $3, salt = $4, generation = generation + 1, rotated_at = $5, \
      last_seen_at = $5, ip = $7, user_agent = $8, expires_at = CASE WHEN absolute_expires_at < $6 THEN absolute_expires_at ELSE $6 END \
      WHERE id = $1 AND user_id = $2 AND ended_at IS NULL AND expires_at > $5 \
-     RETURNING generation, expires_at, absolute_expires_at";
+     RETURNING generation, expires_at, absolute_expires_at, authenticated_at, amr";
 /// Until their cookies are gone: their rows go with the user.
 const KEEP_OVER: &str = "INSERT INTO former_credentials (session_id, secret_hash, salt, is_over, expires_at) \
      SELECT id, secret_hash, salt, 1, absolute_expires_at FROM sessions \
@@ -101,6 +104,7 @@ pub(crate) async fn renew(tx: &mut Tx, new: &Renewal) -> Result<Option<Renewed>,
     let generation = row.get::<i64>("generation")?.unsigned_abs();
     Ok(Some(Renewed {
         generation,
+        authentication: authentication(&row)?,
         expires_at: row.get("expires_at")?,
         absolute_end: row.get("absolute_expires_at")?,
     }))
@@ -167,10 +171,16 @@ impl Sessions {
         let content = match new.mode.has_tokens() {
             false => Content::Secret(new.secret.to_text(), done.expires_at),
             true => self.tokens(
-                (subject, new.session),
-                (done.generation, &new.salt),
+                &OfSession {
+                    subject,
+                    session: new.session,
+                    authentication: done.authentication,
+                    generation: done.generation,
+                    salt: &new.salt,
+                    expires_at: done.expires_at,
+                    absolute_expires_at: done.absolute_end,
+                },
                 new.now,
-                (done.expires_at, done.absolute_end),
                 &new.claims,
             )?,
         };

@@ -2,6 +2,7 @@
 
 use doorward_core::role::RoleName;
 use doorward_core::session::SessionState;
+use doorward_core::sign_in::{Authentication, Methods};
 use doorward_core::{ClaimsVersion, Mode, SessionId, Timestamp, UserId};
 use doorward_guard::internals::MOST_COOKIES;
 
@@ -13,7 +14,8 @@ use crate::users::Subject;
 macro_rules! with_user {
     ($condition:literal) => {
         concat!(
-            "SELECT s.id, s.user_id, u.role, u.claims_version, s.mode, s.created_at, s.last_seen_at, s.ip, s.user_agent, \
+            "SELECT s.id, s.user_id, u.role, u.claims_version, s.mode, s.created_at, s.authenticated_at, \
+             s.amr, s.last_seen_at, s.ip, s.user_agent, \
              s.secret_hash, s.salt, s.generation, s.rotated_at, s.expires_at, s.absolute_expires_at, s.ended_at, \
              s.end_reason, u.disabled_at FROM sessions s JOIN users u ON u.id = s.user_id ",
             $condition
@@ -50,6 +52,8 @@ pub struct Stored {
     pub mode: Mode,
     /// When it began.
     pub created_at: Timestamp,
+    /// When and how its user signed in.
+    pub authentication: Authentication,
     /// When it was last used, as far as that was written.
     pub last_seen_at: Timestamp,
     /// The address that it was last used from.
@@ -79,6 +83,7 @@ impl Stored {
             claims_version: row.get("claims_version")?,
             mode: row.get("mode")?,
             created_at: row.get("created_at")?,
+            authentication: authentication(row)?,
             last_seen_at: row.get("last_seen_at")?,
             ip: row.get("ip")?,
             user_agent: row.get("user_agent")?,
@@ -100,6 +105,12 @@ impl Stored {
     pub(crate) fn subject(&self) -> Subject {
         Subject { user: self.user, role: self.role, version: self.claims_version }
     }
+}
+
+/// Of a row with `authenticated_at` and `amr`.
+pub(super) fn authentication(row: &Row) -> Result<Authentication, StoreError> {
+    let methods = Methods::parse(&row.get::<String>("amr")?);
+    Ok(Authentication { at: row.get("authenticated_at")?, methods })
 }
 
 impl Sessions {

@@ -269,10 +269,9 @@ async fn deleting_a_user_deletes_the_sessions() {
         let store = place.open().await;
         let (user, session) = ([1_u8; 16], [2_u8; 16]);
         let add_user =
-            "INSERT INTO users (id, name, name_folded, email, email_folded, role, created_at, updated_at)
-            VALUES ($1, 'Ada', 'ada', 'ada@example.org', 'ada@example.org', 'user', 1, 1)";
-        let add_session = "INSERT INTO sessions (id, user_id, mode, created_at, last_seen_at, expires_at,
-            absolute_expires_at) VALUES ($1, $2, 'session', 1, 1, 1, 1)";
+            "INSERT INTO users (id, name, name_folded, role, created_at, updated_at) VALUES ($1, 'Ada', 'ada', 'user', 1, 1)";
+        let add_session = "INSERT INTO sessions (id, user_id, mode, created_at, authenticated_at, amr, last_seen_at,
+            expires_at, absolute_expires_at) VALUES ($1, $2, 'session', 1, 1, 'pwd', 1, 1, 1)";
         assert!(store.execute(add_session, values![session, user]).await.unwrap_err().is_conflict());
         store.execute(add_user, values![user]).await.unwrap();
         store.execute(add_session, values![session, user]).await.unwrap();

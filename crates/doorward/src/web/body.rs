@@ -171,7 +171,7 @@ field! {
     DisplayName: |text: String| DisplayName::parse(&text);
     Mode: |text: String| Mode::from_str(&text);
     RoleName: |text: String| RoleName::from_str(&text);
-    OpaqueSecret: |text: String| Ok::<_, Message>(crate::links::secret(&text));
+    OpaqueSecret: |text: String| Ok::<_, Message>(crate::challenges::secret(&text));
 }
 
 impl Field for Password {

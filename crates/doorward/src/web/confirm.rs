@@ -40,11 +40,11 @@ pub(crate) async fn actor(
 ) -> Result<Actor> {
     let confirmation = match current_password {
         Some(password) => {
-            let confirmed = app.passwords.confirm(caller.user, Arc::new(password), client).await?;
+            let proof = app.passwords.confirm(caller.user, Arc::new(password), client).await?;
             if sent.is_form && caller.by_cookie {
-                app.sessions.confirm(caller.session, &confirmed).await?;
+                app.sessions.confirm(caller.session, caller.user, proof.credentials).await?;
             }
-            Confirmation::Password(confirmed.1)
+            Confirmation::Proved(proof.credentials)
         }
         None if caller.by_cookie => Confirmation::Session,
         None => Confirmation::None,

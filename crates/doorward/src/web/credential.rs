@@ -69,7 +69,7 @@ fn shape_with(more: impl IntoIterator<Item = (&'static str, Value)>, is_sign_in:
             ),
         ),
         ("token_type", exactly("Bearer")),
-        ("refresh_token", only(of::<&str>(), "dr1.AZeaPRsCfJSKFlLgw_fZqwAAAAE".into())),
+        ("refresh_token", only(of::<&str>(), "dr2.AZeaPRsCfJSKFlLgw_fZqwGXmj0bAnyUihZS4MP32asAAAAB".into())),
         ("refresh_expires_in", only(of::<u64>(), 2_592_000.into())),
     ];
     if is_sign_in {

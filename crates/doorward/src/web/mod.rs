@@ -14,6 +14,7 @@ pub(crate) mod home;
 pub(crate) mod proof;
 pub(crate) mod registered;
 pub(crate) mod reply;
+pub(crate) mod sign_in;
 
 /// The templates of pages that several features show.
 pub(crate) const TEMPLATES: [(&str, &str); 3] = [

@@ -8,7 +8,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::shape::{and_maybe, described, exactly, like, named, object, of};
-use crate::error::{Error, FieldError};
+use crate::error::{Error, FieldError, Pending};
 
 /// An error in the form of RFC 9457.
 #[derive(Debug, Serialize)]
@@ -22,6 +22,8 @@ pub(crate) struct Problem<'a> {
     request_id: &'a str,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     fields: Vec<Field<'a>>,
+    #[serde(flatten)]
+    pending: Option<&'a Pending>,
 }
 
 /// What is wrong with one field.
@@ -57,7 +59,11 @@ impl Problem<'_> {
         ]);
         let fields =
             json!({ "type": "array", "items": named("FieldError", "What is wrong with one field.", field) });
-        named("Problem", "Why a request was refused (RFC 9457).", and_maybe(refused, [("fields", fields)]))
+        let handle = described(text(), "Of `second_factor_required`: names the sign-in that waits.");
+        let factors = json!({ "type": "array", "items": { "type": "string", "examples": ["otp"] } });
+        let factors = described(factors, "Of `second_factor_required`: one of these is needed (RFC 8176).");
+        let maybe = [("fields", fields), ("handle", handle), ("factors", factors)];
+        named("Problem", "Why a request was refused (RFC 9457).", and_maybe(refused, maybe))
     }
 }
 
@@ -68,6 +74,7 @@ impl<'a> Problem<'a> {
         let title = status.canonical_reason().unwrap_or_default();
         let field = |one: &'a FieldError| Field { field: &one.field, message: one.message() };
         let (status, fields) = (status.as_u16(), error.fields().iter().map(field).collect());
-        Self { r#type: "about:blank", title, status, success: false, code, message, request_id, fields }
+        let (r#type, pending) = ("about:blank", error.pending());
+        Self { r#type, title, status, success: false, code, message, request_id, fields, pending }
     }
 }

@@ -6,6 +6,7 @@ use doorward_core::email::Email;
 use doorward_core::name::DisplayName;
 use doorward_core::password::Password;
 use doorward_core::role::RoleName;
+use doorward_core::sign_in::{Method, Methods};
 use doorward_core::{ClientId, LinkId, Mode, OpaqueSecret, SessionId, UserId};
 use serde_json::{Map, Value, json};
 use zeroize::{Zeroize, Zeroizing};
@@ -66,6 +67,13 @@ impl Shape for OpaqueSecret {
 
 /// The secret of a link, for examples.
 const LINK: &str = "RlZ5c2dWbTRhUm1yR2xhN0Z6bVZyU1h2Q3pZbGJxUWg";
+
+impl Shape for Methods {
+    fn shape() -> Value {
+        let name = json!({ "type": "string", "enum": Method::ALL.map(Method::as_str) });
+        described(json!({ "type": "array", "items": name }), "How the user signed in (RFC 8176).")
+    }
+}
 
 impl<T: Shape + Zeroize> Shape for Zeroizing<T> {
     fn shape() -> Value {
@@ -182,6 +190,7 @@ fn property(name: &str, mut shape: Value) -> Value {
 const EXAMPLES: &[(&str, &str)] = &[
     ("action", "login"),
     ("at", "2026-03-14T09:26:53Z"),
+    ("authenticated_at", "2026-03-14T09:26:53Z"),
     ("created_at", "2026-03-14T09:26:53Z"),
     ("current_password", "correct horse battery"),
     ("detail", "role user"),

@@ -30,7 +30,9 @@ const FLOORS: [&[&str]; 6] = [
         "revocations",
         "audit",
         "posts",
-        "links",
+        "authenticators",
+        "challenges",
+        "invitations",
         "known_devices",
         "clients",
         "disk",
@@ -183,7 +185,7 @@ fn paths_and_includes_are_read_as_the_compiler_reads_them() {
         uses(&source).into_iter().collect::<Vec<_>>()
     };
     let read = |code: &str| in_file("web/a.rs", code);
-    assert_eq!(read("use crate::{audit, links};"), ["audit", "links"]);
+    assert_eq!(read("use crate::{audit, challenges};"), ["audit", "challenges"]);
     assert_eq!(read("use crate::web::{client::Client, body};"), ["web::body", "web::client::Client"]);
     assert_eq!(
         read("use crate::{web::{a, b::C}, users::{self, User}};"),

@@ -201,7 +201,7 @@ async fn a04_a_role_that_is_no_more_in_the_settings_grants_nothing() {
     at_the_new_one.get("/admin/users").await.is_refused("forbidden");
     at_the_new_one.get("/admin/audit").await.is_refused("forbidden");
 
-    let sql = "UPDATE users SET role = 'ghost' WHERE email = 'eve@example.org'";
+    let sql = "UPDATE users SET role = 'ghost' WHERE id IN (SELECT user_id FROM emails WHERE address = 'eve@example.org')";
     assert_eq!(site.app.store.execute(sql, Vec::new()).await.unwrap(), 1);
     site.logged_in("eve").await.get("/admin/users").await.is_refused("forbidden");
 }

@@ -24,6 +24,7 @@ mod outages;
 mod passwords;
 mod reading;
 mod refresh;
+mod sign_in;
 mod support;
 mod tokens;
 mod twice;

@@ -42,16 +42,25 @@ pub(crate) fn user(id: &str) -> UserId {
 
 /// This admin, who acts in this session and gave the password.
 pub(crate) async fn admin(site: &Site, user: UserId, session: Option<SessionId>) -> Actor {
-    let found = rows(site, "SELECT password_hash FROM users WHERE id = $1", vec![user.into()]).await;
-    let hash = found.first().map(|row| row.get("password_hash").unwrap()).unwrap_or_default();
-    let (role, ip, confirmation) = (RoleName::ADMIN, [192, 0, 2, 1].into(), Confirmation::Password(hash));
+    let found = rows(site, "SELECT credentials_version FROM users WHERE id = $1", vec![user.into()]).await;
+    let proved = |row: &Row| Confirmation::Proved(row.get("credentials_version").unwrap());
+    let confirmation = found.first().map_or(Confirmation::None, proved);
+    let (role, ip) = (RoleName::ADMIN, [192, 0, 2, 1].into());
     Actor::Admin(Admin { user, session, role, ip, confirmation })
 }
 
 /// The stored password hash of `NAME@example.org`.
 pub(crate) async fn stored_hash(site: &Site, name: &str) -> String {
     let email = Value::Text(format!("{name}@example.org"));
-    one(site, "SELECT password_hash FROM users WHERE email = $1", vec![email]).await
+    let hash =
+        "SELECT a.data FROM authenticators a JOIN emails e ON e.user_id = a.user_id WHERE e.address = $1";
+    one(site, hash, vec![email]).await
+}
+
+/// Gives a user who was written into the table the primary address.
+pub(crate) async fn add_email(site: &Site, user: UserId, address: &str) {
+    let insert = "INSERT INTO emails (address, user_id, folded, is_primary) VALUES ($1, $2, $1, 1)";
+    site.app.store.execute(insert, vec![address.into(), user.into()]).await.unwrap();
 }
 
 /// Stores this text as somebody's password hash, as an import would.

@@ -330,7 +330,7 @@ async fn x23_a_repeat_of_a_form_that_shows_a_secret_leaves_one_and_shows_it() {
     let clicks = (0..4).map(|n| invite(root.copy().at(if n % 2 == 0 { &site } else { &other }), &key));
     let mut links = futures_util::future::join_all(clicks).await;
     links.push(invite(root.copy(), &key).await);
-    let open = "SELECT COUNT(*) FROM one_time_links WHERE used_at IS NULL AND purpose = 'invite'";
+    let open = "SELECT COUNT(*) FROM challenges WHERE used_at IS NULL AND purpose = 'invite'";
     assert_eq!(count(&site, open).await, 1);
     let last = links.pop().unwrap();
     let register = async |invite: &str| {
@@ -349,7 +349,7 @@ async fn x23_a_repeat_of_a_form_that_shows_a_secret_leaves_one_and_shows_it() {
     site.clock.advance(Duration::from_secs(61));
     invite(root.copy(), &key).await;
     assert_eq!(count(&site, open).await, 3);
-    assert_eq!(count(&site, "SELECT COUNT(*) FROM one_time_links").await, 4);
+    assert_eq!(count(&site, "SELECT COUNT(*) FROM challenges").await, 4);
 }
 
 #[tokio::test]

@@ -85,15 +85,11 @@ async fn server(table: &Value, key: &str) -> Site {
     }
     for user in table["users"].as_array().unwrap() {
         let id: UserId = text(&user["id"]).parse().unwrap();
-        let insert = "INSERT INTO users (id, name, name_folded, email, email_folded, role, created_at, updated_at) \
-             VALUES ($1, $2, $2, $3, $3, $4, 0, 0)";
-        let values = vec![
-            id.into(),
-            (&*text(&user["name"])).into(),
-            (&*text(&user["email"])).into(),
-            (&*text(&user["role"])).into(),
-        ];
+        let insert = "INSERT INTO users (id, name, name_folded, role, created_at, updated_at) \
+             VALUES ($1, $2, $2, $3, 0, 0)";
+        let values = vec![id.into(), (&*text(&user["name"])).into(), (&*text(&user["role"])).into()];
         site.app.store.execute(insert, values).await.unwrap();
+        crate::reading::add_email(&site, id, &text(&user["email"])).await;
     }
     revoke(table, &site.app.revocations.set);
     site

@@ -64,20 +64,27 @@ fn ask(visitor: &Arc<Visitor>, path: &'static str, times: usize) -> Vec<JoinHand
 }
 
 async fn has_many_users(site: &Site) {
-    let rows = match site.app.settings.database.is_none() {
-        true => {
+    let statements = match site.app.settings.database.is_none() {
+        true => [
             "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 20000) \
-             INSERT INTO users (id, name, name_folded, email, email_folded, role, created_at, updated_at) \
-             SELECT CAST(printf('%016d', i) AS BLOB), 'somebody', 'somebody', i || '@example.org', \
-             i || '@example.org', 'user', 0, 0 FROM n"
-        }
-        false => {
-            "INSERT INTO users (id, name, name_folded, email, email_folded, role, created_at, updated_at) \
-             SELECT convert_to(lpad(i::text, 16, '0'), 'UTF8'), 'somebody', 'somebody', i || '@example.org', \
-             i || '@example.org', 'user', 0, 0 FROM generate_series(1, 20000) AS n (i)"
-        }
+             INSERT INTO users (id, name, name_folded, role, created_at, updated_at) \
+             SELECT CAST(printf('%016d', i) AS BLOB), 'somebody', 'somebody', 'user', 0, 0 FROM n",
+            "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 20000) \
+             INSERT INTO emails (address, folded, user_id, is_primary) SELECT i || '@example.org', \
+             i || '@example.org', CAST(printf('%016d', i) AS BLOB), 1 FROM n",
+        ],
+        false => [
+            "INSERT INTO users (id, name, name_folded, role, created_at, updated_at) \
+             SELECT convert_to(lpad(i::text, 16, '0'), 'UTF8'), 'somebody', 'somebody', 'user', 0, 0 \
+             FROM generate_series(1, 20000) AS n (i)",
+            "INSERT INTO emails (address, folded, user_id, is_primary) SELECT i || '@example.org', \
+             i || '@example.org', convert_to(lpad(i::text, 16, '0'), 'UTF8'), 1 \
+             FROM generate_series(1, 20000) AS n (i)",
+        ],
     };
-    assert_eq!(site.app.store.execute(rows, Vec::new()).await.unwrap(), 20_000);
+    for rows in statements {
+        assert_eq!(site.app.store.execute(rows, Vec::new()).await.unwrap(), 20_000);
+    }
 }
 
 #[tokio::test]

@@ -150,6 +150,29 @@ fn j27_the_claims_version_is_a_whole_number_that_every_reader_has_exactly_and_0_
 }
 
 #[test]
+fn j27_a_token_says_when_and_how_its_user_signed_in_or_counts_as_long_ago_and_by_no_method() {
+    let said = |name, value| {
+        let token = judge(&signed_payload(payload(name, value)), &only(&HS256)).unwrap();
+        (token.authentication.at, token.authentication.methods.to_string())
+    };
+    let usual = || ((NOW - MAX_TTL), "pwd".to_owned());
+    assert_eq!(said("auth_time", None), (Timestamp::from_secs(0), usual().1));
+    assert_eq!(said("amr", None), (usual().0, String::new()));
+    assert_eq!(said("amr", Some(r#"["hwk","pwd","face"]"#)), (usual().0, "pwd hwk".into()));
+    assert_eq!(said("amr", Some("[]")), (usual().0, String::new()));
+    for time in ["-1", "\"1\"", "null", "1.5", "1e3", "[]"] {
+        claim_refused("auth_time", Some(time), Check::Claims);
+    }
+    for amr in ["\"pwd\"", "null", "{}", "[1]", "[null]", "[[\"pwd\"]]", "true"] {
+        claim_refused("amr", Some(amr), Check::Claims);
+    }
+    for twice in ["\"amr\":[\"hwk\"]", "\"auth_time\":1800000000"] {
+        let json = payload("", None).replacen('{', &format!("{{{twice},"), 1);
+        refused(&signed_payload(json), &only(&HS256), Check::Claims);
+    }
+}
+
+#[test]
 fn j28_sub_and_sid_are_ids_in_their_one_spelling() {
     let id = claims().user.to_string();
     for spelling in [

@@ -14,6 +14,7 @@ use std::time::Duration;
 
 use super::*;
 use crate::role::RoleName;
+use crate::sign_in::{Authentication, Method, Methods};
 use crate::{ClaimsVersion, Refusal, Secret, SessionId, Timestamp, UserId};
 
 pub(super) const SECRET: &[u8] = b"T9k2vQ8xW4mZ7rB1nL6cH3yJ5dF0gS-p";
@@ -49,6 +50,7 @@ pub(super) fn claims() -> Claims {
         session: SessionId::new(NOW, [2; 10]),
         role: RoleName::USER,
         version: ClaimsVersion::new(7).unwrap(),
+        authentication: Authentication { at: NOW - MAX_TTL, methods: Methods::of(Method::Password) },
         issued_at: NOW,
         expires_at: NOW + MAX_TTL,
         jti: [3; 16],
@@ -70,6 +72,7 @@ pub(super) fn payload(name: &str, value: Option<&str>) -> String {
     let claims = claims();
     let (sub, sid) = (format!("\"{}\"", claims.user), format!("\"{}\"", claims.session));
     let (iat, exp) = (NOW.as_secs().to_string(), (NOW + MAX_TTL).as_secs().to_string());
+    let auth_time = (NOW - MAX_TTL).as_secs().to_string();
     let usual = [
         ("iss", "\"doorward\""),
         ("aud", "\"doorward\""),
@@ -80,6 +83,8 @@ pub(super) fn payload(name: &str, value: Option<&str>) -> String {
         ("iat", &iat),
         ("exp", &exp),
         ("ver", "7"),
+        ("auth_time", &auth_time),
+        ("amr", "[\"pwd\"]"),
     ];
     object(&usual, name, value)
 }
@@ -131,8 +136,9 @@ pub(super) fn refused(token: &str, keys: &KeySet, by: Check) {
 fn a_token_of_every_algorithm_says_who_and_until_when() {
     for key in every_key() {
         let token = judge(&good(key), &only(key)).unwrap();
-        let Claims { user, session, role, version, issued_at, expires_at, .. } = claims();
-        assert_eq!(token, AccessToken { user, session, role, version, issued_at, expires_at });
+        let Claims { user, session, role, version, authentication, issued_at, expires_at, .. } = claims();
+        let said = AccessToken { user, session, role, version, authentication, issued_at, expires_at };
+        assert_eq!(token, said);
     }
 }
 

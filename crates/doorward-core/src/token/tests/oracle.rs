@@ -51,7 +51,7 @@ fn jsonwebtoken_reads_what_we_sign() {
             json!({
                 "iss": "doorward", "aud": "doorward", "sub": claims.user, "sid": claims.session, "role": "user",
                 "iat": NOW.as_secs(), "exp": (NOW + MAX_TTL).as_secs(), "jti": "AwMDAwMDAwMDAwMDAwMDAw",
-                "ver": 7,
+                "ver": 7, "auth_time": (NOW - MAX_TTL).as_secs(), "amr": ["pwd"],
             })
         );
         assert_eq!(read.header.typ.as_deref(), Some("at+jwt"));

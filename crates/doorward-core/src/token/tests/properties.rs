@@ -38,17 +38,20 @@ proptest! {
     fn what_is_issued_is_read_back(
         user: [u8; 16], session: [u8; 16], jti: [u8; 16], role in "[a-z][a-z0-9_-]{0,30}",
         issuer in ".{1,80}", audience in ".{1,40}", issued in 0..4_000_000_000_i64, ttl in 1..86_400_u64,
-        version in 0..=ClaimsVersion::MAX.get(),
+        version in 0..=ClaimsVersion::MAX.get(), signed_in in 0..4_000_000_000_i64, methods: [bool; 4],
     ) {
+        let methods = Method::ALL.into_iter().zip(methods).filter(|(_, is_in)| *is_in).map(|(method, _)| method);
+        let authentication = Authentication { at: Timestamp::from_secs(signed_in), methods: methods.collect() };
         let version = ClaimsVersion::new(version).unwrap();
         let (user, session) = (UserId::from_bytes(user), SessionId::from_bytes(session));
         let (issued_at, ttl) = (Timestamp::from_secs(issued), Duration::from_secs(ttl));
         let (role, expires_at) = (role.parse::<RoleName>().unwrap(), issued_at + ttl);
         let names = Expected { issuer, audience, max_ttl: ttl };
-        let claims = Claims { user, session, role, version, issued_at, expires_at, jti };
+        let claims = Claims { user, session, role, version, authentication, issued_at, expires_at, jti };
         let token = issue(&HS256, &names, &claims).unwrap();
         let read = verify(&token, &only(&HS256), &names, issued_at).unwrap();
-        prop_assert_eq!(read, AccessToken { user, session, role, version, issued_at, expires_at });
+        let said = AccessToken { user, session, role, version, authentication, issued_at, expires_at };
+        prop_assert_eq!(read, said);
     }
 
     #[test]

@@ -111,7 +111,7 @@ pub(super) async fn find(
         let context = context! { notice => said, ..shown };
         return Ok(app.pages.show(pages::USER, StatusCode::OK, context));
     }
-    let (user, _) = app.users.find(user).await?.ok_or(Error::NotFound)?;
+    let user = app.users.find(user).await?.ok_or(Error::NotFound)?.user;
     Ok(Json(json!({ "user": Listed::from(&user) })).into_response())
 }
 

@@ -21,7 +21,7 @@ use super::records::name;
 use crate::accounts::Confirmation;
 use crate::app::App;
 use crate::error::{Error, Result};
-use crate::links::{self, ListedInvitation};
+use crate::invitations::{self, ListedInvitation};
 use crate::users::rfc3339;
 use crate::web::body::{Asked, Body, asked};
 use crate::web::caller::{Caller, ReadsUsers, WritesUsers};
@@ -50,7 +50,7 @@ pub(super) async fn list(
         return Ok(app.pages.show(LIST, StatusCode::OK, context! { notice => said, ..shown }));
     }
     let mut invitations =
-        links::invitations(&app.store, after, limit + 1, app.now(), Some(caller.user)).await?;
+        invitations::list(&app.store, after, limit + 1, app.now(), Some(caller.user)).await?;
     let next = cut(&mut invitations, limit).map(|last| last.id);
     Ok(Json(json!({ "invitations": invitations, "next": next })).into_response())
 }
@@ -66,7 +66,7 @@ struct Row {
 
 async fn page(app: &App, caller: &Caller, after: Option<LinkId>, limit: u32, typed: Value) -> Result<Value> {
     let mut invitations =
-        links::invitations(&app.store, after, limit + 1, app.now(), Some(caller.user)).await?;
+        invitations::list(&app.store, after, limit + 1, app.now(), Some(caller.user)).await?;
     let next = cut(&mut invitations, limit).map(|last| pages::next(last.id, limit));
     let roles = &app.settings.roles;
     let write = roles.grants(caller.role, permission::USERS_WRITE);

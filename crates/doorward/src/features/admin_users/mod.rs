@@ -31,8 +31,8 @@ use doorward_core::{OpaqueSecret, SessionId, Timestamp, UserId};
 use crate::accounts::{Actor, NewUser};
 use crate::app::App;
 use crate::audit::By;
+use crate::challenges;
 use crate::error::{Error, Result};
-use crate::links;
 use crate::sessions;
 use crate::users::{User, check_new_password};
 use crate::web::feature::Feature;
@@ -128,7 +128,7 @@ pub struct NewLink {
     pub url: String,
     /// Until when it works, once it is made.
     pub expires_at: Timestamp,
-    link: links::New,
+    link: challenges::NewChallenge,
 }
 
 /// Prepares what [`reset_link`] makes.
@@ -168,7 +168,7 @@ pub async fn make_invitation(app: &App, new: NewLink, role: RoleName, actor: Act
 /// # Errors
 /// [`Error::NotFound`], or a password against the policy.
 pub async fn set_password(app: &App, user: UserId, password: Password) -> Result<u32> {
-    let (user, _) = app.users.find(user).await?.ok_or(Error::NotFound)?;
+    let user = app.users.find(user).await?.ok_or(Error::NotFound)?.user;
     check_new_password(&password, &user)?;
     let hash = app.hashing.hash(Arc::new(password), std::net::Ipv4Addr::LOCALHOST.into()).await?;
     app.accounts.set_password(user.id, hash, By::CommandLine).await

@@ -41,7 +41,8 @@ pub(super) async fn list(
 
 /// One user, and the forms for what the caller may do with them.
 pub(super) async fn user(app: &App, caller: &Identity, id: UserId, typed: Value) -> Result<Value> {
-    let (user, hash) = app.users.find(id).await?.ok_or(Error::NotFound)?;
+    let account = app.users.find(id).await?.ok_or(Error::NotFound)?;
+    let (user, has_password) = (&account.user, account.has_password());
     let (roles, own) = (&app.settings.roles, caller.user == id);
     let over = |permission: &str| {
         !own && roles.grants(caller.role, permission) && roles.covers(caller.role, user.role)
@@ -56,7 +57,7 @@ pub(super) async fn user(app: &App, caller: &Identity, id: UserId, typed: Value)
         false => Vec::new(),
     };
     Ok(context! {
-        user => Value::from(Serde(Listed::from(&user))), has_password => hash.is_some(), own, may, typed,
+        user => Value::from(Serde(Listed::from(user))), has_password, own, may, typed,
         sessions => Value::from(Serde(sessions)), roles => names(app, Some(caller)), link => (),
         now => app.now().as_secs(),
     })

@@ -55,11 +55,6 @@ impl From<&users::User> for Listed {
     }
 }
 
-const USERS: &str = "SELECT id, name, email, role, created_at, disabled_at, email_vouched_by FROM users WHERE id > $1 \
-     AND (CAST($2 AS TEXT) IS NULL OR name_folded LIKE $2 ESCAPE '!' OR email LIKE $2 ESCAPE '!' \
-     OR email_folded LIKE $2 ESCAPE '!' OR email = $5) \
-     AND (CAST($3 AS TEXT) IS NULL OR role = $3) ORDER BY id LIMIT $4";
-
 /// A page of users by id, as a scan of the user who asks, and whether there are more.
 ///
 /// # Errors
@@ -75,8 +70,10 @@ pub async fn list_users(
     // A whole address may be typed in ways that its canonical form doesn't contain.
     let email = search.text.as_deref().and_then(|text| Email::parse(text).ok());
     let email = email.as_ref().map(Email::as_str).map(str::to_owned);
-    let rows =
-        app.store.scan(asked_by, USERS, values![after, pattern, search.role, limit + 1, email]).await?;
+    let rows = app
+        .store
+        .scan(asked_by, users::SEARCH, values![after, pattern, search.role, limit + 1, email])
+        .await?;
     let mut users = Vec::new();
     for row in &rows {
         users.push(Listed::from(&users::read(row)?));

@@ -14,7 +14,7 @@ use super::{clients, invitations, records};
 use crate::audit;
 use crate::clients::Shown as Client;
 use crate::error::Error;
-use crate::links::ListedInvitation;
+use crate::invitations::ListedInvitation;
 use crate::sessions::Shown;
 use crate::web::api::Who::May;
 use crate::web::api::{Routes, Says, says};

@@ -50,7 +50,7 @@ async fn confirm(
         return Err(Error::Malformed(Message::new("confirm-by-cookie")));
     }
     let password = body?.current_password;
-    let confirmed = app.passwords.confirm(identity.user, Arc::new(password), &client).await?;
-    app.sessions.confirm(identity.session, &confirmed).await?;
+    let proof = app.passwords.confirm(identity.user, Arc::new(password), &client).await?;
+    app.sessions.confirm(identity.session, identity.user, proof.credentials).await?;
     if sent.is_form { Ok(go(&app, "/dashboard")) } else { Ok(done("Confirmed").into_response()) }
 }

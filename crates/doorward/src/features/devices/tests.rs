@@ -17,6 +17,10 @@ async fn my_devices_are_listed_the_newest_first_and_this_one_is_marked() {
     {
       "sessions": [
         {
+          "amr": [
+            "pwd"
+          ],
+          "authenticated_at": "[time]",
           "created_at": "[time]",
           "current": false,
           "device": "Unknown device",
@@ -28,6 +32,10 @@ async fn my_devices_are_listed_the_newest_first_and_this_one_is_marked() {
           "user_agent": null
         },
         {
+          "amr": [
+            "pwd"
+          ],
+          "authenticated_at": "[time]",
           "created_at": "[time]",
           "current": true,
           "device": "Unknown device",

@@ -171,6 +171,7 @@ fn headers(app: &App, host: &str, identity: &Identity, user: &User) -> Result<He
     let (expires_at, jti) = (issued_at + ASSERTION_TTL, crate::random::bytes());
     let mut claims = Claims::new(identity.user, identity.session, issued_at, expires_at, jti);
     (claims.role, claims.version) = (identity.role, identity.claims_version);
+    claims.authentication = identity.authentication;
     // An address that its owner typed proves nothing: nobody becomes the boss by it (attack X12).
     let is_told = app.settings.get(&EMAIL_SHOWN) && user.email_vouched_by.is_some();
     let email = if is_told { user.email.as_str() } else { "" };

@@ -12,8 +12,10 @@ use axum::Json;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use doorward_core::message::Message;
+use doorward_core::refresh::is_like_one;
 use doorward_core::revocation::Standing;
 use doorward_core::role::RoleName;
+use doorward_core::sign_in::Methods;
 use doorward_core::{ClaimsVersion, Mode, OpaqueSecret, Refusal, SessionId, Timestamp, UserId};
 use doorward_guard::Identity;
 use doorward_guard::internals::{Lookup, MOST_COOKIES};
@@ -40,6 +42,8 @@ fn routes() -> Routes {
             ("sid", of::<SessionId>()),
             ("role", of::<RoleName>()),
             ("ver", like(of::<u64>(), 1_773_480_413_000_i64)),
+            ("auth_time", like(of::<u64>(), 1_773_480_413)),
+            ("amr", of::<Methods>()),
             ("mode", of::<Mode>()),
             ("iat", like(of::<u64>(), 1_773_480_413)),
             ("exp", like(of::<u64>(), 1_773_481_313)),
@@ -78,6 +82,8 @@ struct Alive {
     sid: SessionId,
     role: RoleName,
     ver: ClaimsVersion,
+    auth_time: i64,
+    amr: Methods,
     mode: Mode,
     iat: i64,
     exp: i64,
@@ -139,7 +145,7 @@ async fn alive(app: &App, token: &str) -> Result<Option<Alive>> {
     let now = app.now();
     let (token_type, identity) = if let Some(secret) = OpaqueSecret::parse(token) {
         ("session_secret", of_secret(app, secret, now).await?)
-    } else if token.contains('.') && !token.starts_with("dr1.") {
+    } else if token.contains('.') && !is_like_one(token) {
         ("Bearer", of_access_token(app, token, now).await?)
     } else {
         ("refresh_token", app.sessions.of_live_refresh_token(token).await?)
@@ -155,6 +161,8 @@ fn shown(app: &App, token_type: &'static str, identity: Identity) -> Alive {
         sid: identity.session,
         role: identity.role,
         ver: identity.claims_version,
+        auth_time: identity.authentication.at.as_secs(),
+        amr: identity.authentication.methods,
         mode: identity.mode,
         iat: identity.issued_at.as_secs(),
         exp: identity.expires_at.as_secs(),

@@ -47,6 +47,8 @@ async fn a_client_learns_whose_token_it_is_and_nothing_of_the_person() {
             "role": "user",
             "mode": mode,
             "ver": 0,
+            "auth_time": now,
+            "amr": ["pwd"],
             "iat": now,
             "exp": now + ttl,
             "iss": "doorward",
@@ -62,7 +64,7 @@ async fn whatever_is_not_alive_is_inactive_and_no_more() {
     let client = site.client().await;
     let dead = json!({ "active": false });
     let other = Site::new().await.logged_in("ada").await.token().unwrap();
-    for strange in ["x", "dr1.x", "a.b.c", &"A".repeat(43), &other, &"e".repeat(20_000)] {
+    for strange in ["x", "dr1.x", "dr2.x", "a.b.c", &"A".repeat(43), &other, &"e".repeat(20_000)] {
         assert_eq!(told(&site, &client, strange).await, dead, "{strange:.20}");
     }
     let ada = site.logged_in_by("ada", Mode::Bearer).await;

@@ -14,29 +14,29 @@ use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use doorward_core::email::Email;
 use doorward_core::password::Password;
-use doorward_core::{Mode, Refusal, UserId, password_hash};
+use doorward_core::sign_in::Method;
+use doorward_core::{Mode, Refusal};
 use http::{HeaderMap, StatusCode};
 use minijinja::{Value, context};
 use zeroize::Zeroizing;
 
-use crate::acts::{Change, Done};
+use crate::acts::Change;
 use crate::app::App;
-use crate::audit::Action;
-use crate::error::{Error, Result};
+use crate::error::{Error, Pending, Result};
 use crate::hooks::SigningIn;
-use crate::sessions::{self, Begun, Issued};
+use crate::sessions::Issued;
 use crate::sign_ins::{Outcome, SignIn};
 use crate::store::values;
-use crate::throttle::Kind;
-use crate::users::{Subject, User};
+use crate::users::User;
 use crate::web::api::{Routes, Who, says};
 use crate::web::body::{Asked, asked};
 use crate::web::client::Client;
+use crate::web::credential;
 use crate::web::detour::{RENEWED, detour, from_elsewhere};
 use crate::web::feature::Feature;
 use crate::web::flash::Flashed;
 use crate::web::reply::form_or_json;
-use crate::web::{credential, proof};
+use crate::web::sign_in::{Opened, Proved, Way, sign_in};
 use crate::wire::query::Query;
 use crate::wire::reader::Reader;
 use crate::wire::return_to::{RETURN_TO, reaches, return_to};
@@ -58,6 +58,7 @@ fn routes() -> Routes {
         .goes("after a form, to `return_to` or /dashboard")
         .sets_cookies()
         .refuses([Error::InvalidCredentials, Error::UserDisabled, Error::HttpsRequired])
+        .refuses([Error::SecondFactorRequired(Pending::example())])
         .refuses([Error::Refused(Refusal::TooManyCookies)])
         .refuses([Error::TooManyAttempts(Duration::ZERO), Error::RefusedByApplication(String::new())]);
     Routes::of("Signing in").get("/login", form, form_says).post("/login", login, login_says)
@@ -161,56 +162,42 @@ async fn check_and_sign_in(
     let Login { email, password, mode, device, .. } = login?;
     let mode = credential::mode(app, mode, &client, is_form)?;
     let client = client.with_device(device);
-    let signed_in = sign_in(app, &email, Arc::new(password), (mode, client), headers).await;
+    let signed_in = sign_in_by_password(app, &email, Arc::new(password), (mode, client), headers).await;
     app.metrics.sign_in(&signed_in);
     signed_in
 }
 
-/// Writes the user's row, and finds it as the password check left it: the hash still the same, not disabled. A password
-/// that was changed, or an account that was disabled in between, lets nobody in. Raises the hash in the same statement.
-const STILL: &str = "UPDATE users SET password_hash = $3 \
-     WHERE id = $1 AND password_hash = $2 AND disabled_at IS NULL RETURNING role, claims_version";
+/// Writes the user's row, and finds it as the password check left it: the same authenticators, not disabled. A password that
+/// was changed, or an account that was disabled in between, lets nobody in.
+const OPEN: &str = "UPDATE users SET updated_at = updated_at WHERE id = $1 AND credentials_version = $2 \
+     AND disabled_at IS NULL RETURNING role, claims_version, \
+     (SELECT string_agg(kind, ' ') FROM authenticators WHERE user_id = users.id) AS kinds";
 
-async fn sign_in(
+async fn sign_in_by_password(
     app: &App,
     email: &Email,
     password: Arc<Password>,
     (mode, client): (Mode, Client),
     headers: &HeaderMap,
 ) -> Result<(User, Issued)> {
-    let (user, stored) = app.passwords.sign_in(email, password.clone(), &client).await?;
-    app.throttle.act(Kind::SignIn, user.id, app.now())?;
-    let who = who(&user, mode, &client);
-    app.hooks.may_log_in(&who).await?;
-    let raised = raised(app, password, &stored, &client).await;
-    let replaced = proof::by_cookies(app, headers).await?;
-    let from = sessions::From { ip: client.ip, user_agent: client.user_agent, device: client.device };
-    let beginning = app.sessions.prepare((user.id, mode), from, replaced, Action::Login).await?;
-    let (session, id): (_, UserId) = (beginning.clone(), user.id);
-    let change = async move |change: &mut Change<'_>| -> Result<Done<Begun>> {
-        let row = change.find(STILL, values![id, &stored, &raised]).await?;
-        let subject = Subject::of(id, &row.ok_or(Error::InvalidCredentials)?)?;
-        Ok(sessions::begin(change, subject, &session).await?)
+    let network = client.network();
+    let proof = app.passwords.sign_in(email, password.clone(), &client).await?;
+    let proved =
+        Proved { who: who(&proof.user, mode, &client), method: Method::Password, way: Way::Login, client };
+    let (user, credentials) = (proof.user.clone(), proof.credentials);
+    let open = async move |change: &mut Change<'_>| -> Result<Opened> {
+        let row = change.find(OPEN, values![user.id, credentials]).await?;
+        Opened::found(user.clone(), &row.ok_or(Error::InvalidCredentials)?)
     };
-    let begun = app.acts.commit(beginning.act(), change).await?;
-    let issued = app.sessions.issue(&beginning, &begun);
-    app.hooks.logged_in(who).await;
-    Ok((user, issued?))
+    let (user, step) = sign_in(app, headers, proved, open).await?;
+    app.passwords.upgrade(&proof, password, network).await;
+    Ok((user, step.done()?))
 }
 
 fn who(user: &User, mode: Mode, client: &Client) -> SigningIn {
     let (name, email) = (user.name.clone(), user.email.clone());
     let email_vouched_by = user.email_vouched_by;
     SigningIn { user: user.id, name, email, email_vouched_by, role: user.role, mode, ip: client.ip }
-}
-
-/// The hash to store from now on: the same, or a stronger one where the settings ask for it. If that can't be made just
-/// now, a later sign-in will.
-async fn raised(app: &App, password: Arc<Password>, stored: &str, client: &Client) -> String {
-    if !password_hash::needs_rehash(stored, &password, app.hashing.policy()) {
-        return stored.to_owned();
-    }
-    app.hashing.hash(password, client.network()).await.unwrap_or_else(|_| stored.to_owned())
 }
 
 #[cfg(test)]

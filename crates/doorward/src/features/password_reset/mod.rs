@@ -10,14 +10,14 @@ use std::sync::Arc;
 use axum::extract::State;
 use axum::response::Response;
 use doorward_core::password::Password;
-use doorward_core::{OpaqueSecret, Timestamp};
+use doorward_core::{OpaqueSecret, Timestamp, UserId};
 use http::StatusCode;
 use minijinja::context;
 
 use crate::app::{App, Boxed};
 use crate::audit::{Action, By};
+use crate::challenges::{self, Presented, Purpose};
 use crate::error::{Error, Result};
-use crate::links;
 use crate::store::StoreError;
 use crate::web::api::{Routes, Who, says};
 use crate::web::body::{Asked, asked};
@@ -62,9 +62,9 @@ fn routes() -> Routes {
     )
 }
 
-/// The table also has the links of invitations, which end at the same time.
+/// The table has every challenge, whatever its purpose.
 fn sweep(app: &App, now: Timestamp) -> Boxed<'_, Result<(), StoreError>> {
-    Box::pin(async move { links::sweep(&app.store, now).await.map(drop) })
+    Box::pin(async move { challenges::sweep(&app.store, now).await.map(drop) })
 }
 
 async fn form(State(app): State<App>, reader: Reader, query: Query) -> Result<Response> {
@@ -72,10 +72,7 @@ async fn form(State(app): State<App>, reader: Reader, query: Query) -> Result<Re
     if token.is_empty() && reader.is_person() {
         return Ok(app.pages.show("ask.html", StatusCode::OK, context! {}));
     }
-    let roles = &app.settings.roles;
-    links::find_reset(&app.store, roles, &links::secret(token), app.now())
-        .await?
-        .ok_or(Error::LinkInvalid)?;
+    find(&app, &challenges::secret(token)).await?;
     Ok(app.pages.show("reset.html", StatusCode::OK, context! { token }))
 }
 
@@ -86,6 +83,13 @@ asked! {
         token: OpaqueSecret,
         new_password: Password,
     }
+}
+
+/// Whose password the link resets, if it still works. Doesn't use it up.
+async fn find(app: &App, secret: &OpaqueSecret) -> Result<UserId> {
+    let presented = Presented { hash: secret.hash(), purpose: Purpose::Reset, now: app.now() };
+    let found = challenges::find(&app.store, &app.settings.roles, presented).await?;
+    found.and_then(|found| found.user).ok_or(Error::LinkInvalid)
 }
 
 async fn reset(
@@ -108,9 +112,7 @@ async fn reset(
 
 async fn set_password(app: &App, client: &Client, reset: Result<Reset>) -> Result<u32> {
     let Reset { token: secret, new_password: new } = reset?;
-    let roles = &app.settings.roles;
-    let user = links::find_reset(&app.store, roles, &secret, app.now()).await?.ok_or(Error::LinkInvalid)?;
-    let (user, _) = app.users.find(user).await?.ok_or(Error::LinkInvalid)?;
+    let user = app.users.find(find(app, &secret).await?).await?.ok_or(Error::LinkInvalid)?.user;
     crate::users::check_new_password(&new, &user)?;
     let hash = app.hashing.hash(Arc::new(new), client.network()).await?;
     app.accounts.reset_password(secret.hash(), hash, PASSWORD_RESET, By::Visitor(client.ip)).await

@@ -132,8 +132,7 @@ async fn a_change_of_password_or_address_or_a_deletion_voids_the_link() {
 async fn a_link_that_is_too_old_leaves_nothing_behind() {
     let (site, ..) = site_with_link().await;
     let left = async || {
-        let row =
-            site.app.store.find("SELECT COUNT(*) AS count FROM one_time_links", values![]).await.unwrap();
+        let row = site.app.store.find("SELECT COUNT(*) AS count FROM challenges", values![]).await.unwrap();
         row.unwrap().get::<i64>("count").unwrap()
     };
     site.later(Duration::from_secs(3_599)).await;

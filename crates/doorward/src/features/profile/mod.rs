@@ -22,10 +22,12 @@ use doorward_guard::Identity;
 use serde::Serialize;
 use serde_json::json;
 
-use crate::accounts::{Actor, Owner, PasswordChange, UserChange};
+use crate::accounts::{Actor, Owner, UserChange};
 use crate::app::{App, Card, Express};
 use crate::audit::By;
+use crate::authenticators::{CredentialsVersion, PasswordChange};
 use crate::error::{Error, Result};
+use crate::passwords::Proof;
 use crate::sessions::{self, Issued};
 use crate::users::{self, User, check_new_password};
 use crate::web::api::{Routes, Says, Who, says};
@@ -155,7 +157,7 @@ async fn change_by(
     change: Result<ProfileChange>,
 ) -> Result<User> {
     let ProfileChange { name, email, password } = change?;
-    let (current, _) = app.users.find(identity.user).await?.ok_or(Refusal::SessionEnded)?;
+    let current = app.users.find(identity.user).await?.ok_or(Refusal::SessionEnded)?.user;
     // A form may send both fields, changed or not.
     let email = email.filter(|email| *email != current.email);
     let mut confirmed_by = None;
@@ -165,7 +167,8 @@ async fn change_by(
         };
         // The answer reveals whether the address is taken, as a registration does: one limit for both (attack E03).
         app.throttle.registration(client.network(), app.now())?;
-        confirmed_by = Some(app.passwords.confirm(identity.user, Arc::new(password), client).await?.1);
+        confirmed_by =
+            Some(app.passwords.confirm(identity.user, Arc::new(password), client).await?.credentials);
     }
     let change = UserChange { name, email, ..UserChange::default() };
     app.accounts.change(identity.user, change, owner(identity, client, confirmed_by)).await
@@ -199,7 +202,8 @@ async fn change_password_by(
     passwords: Result<NewPassword>,
 ) -> Result<(u32, Issued)> {
     let NewPassword { current_password: current, new_password: new } = passwords?;
-    let (user, stored) = app.passwords.confirm(identity.user, Arc::new(current), client).await?;
+    let Proof { user, credentials, .. } =
+        app.passwords.confirm(identity.user, Arc::new(current), client).await?;
     check_new_password(&new, &user)?;
     let hash = app.hashing.hash(Arc::new(new), client.network()).await?;
     let stored_session =
@@ -208,8 +212,8 @@ async fn change_password_by(
     let from =
         sessions::From { ip: client.ip, user_agent: client.user_agent.clone(), device: Device::default() };
     let renewal = app.sessions.prepare_renewal(identity.session, user.id, stored_session.mode, from).await?;
-    let new = PasswordChange { user: user.id, hash, current: stored, renewal };
-    app.accounts.change_password(new, By::Owner(client.ip)).await
+    let new = PasswordChange { user: user.id, hash, confirmed_by: Some(credentials) };
+    app.accounts.change_password(new, renewal, By::Owner(client.ip)).await
 }
 
 asked! {
@@ -241,11 +245,11 @@ async fn delete_by(
     deletion: Result<Deletion>,
 ) -> Result<()> {
     let password = deletion?.password;
-    let (_, stored) = app.passwords.confirm(identity.user, Arc::new(password), client).await?;
-    app.accounts.delete(identity.user, owner(identity, client, Some(stored))).await
+    let proof = app.passwords.confirm(identity.user, Arc::new(password), client).await?;
+    app.accounts.delete(identity.user, owner(identity, client, Some(proof.credentials))).await
 }
 
-fn owner(identity: &Identity, client: &Client, confirmed_by: Option<String>) -> Actor {
+fn owner(identity: &Identity, client: &Client, confirmed_by: Option<CredentialsVersion>) -> Actor {
     Actor::Owner(Owner { user: identity.user, session: identity.session, ip: client.ip, confirmed_by })
 }
 

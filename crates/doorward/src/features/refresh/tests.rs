@@ -82,9 +82,17 @@ async fn what_is_no_refresh_token_of_ours_is_one_answer() {
     let forged = format!("{head}{}", if last == "A" { "B" } else { "A" });
     let access = ada.token().unwrap();
     let mut answers = Vec::new();
-    for token in
-        ["", "dr1.", "garbage", &forged, head, &format!("{genuine}A"), &genuine.to_uppercase(), &access]
-    {
+    for token in [
+        "",
+        "dr1.",
+        "dr2.",
+        "garbage",
+        &forged,
+        head,
+        &format!("{genuine}A"),
+        &genuine.to_uppercase(),
+        &access,
+    ] {
         let answer = site.visitor().post("/refresh", json!({ "refresh_token": token })).await;
         answer.has_status(401).is_refused("refresh_invalid");
         answers.push(answer.redacted());

@@ -19,28 +19,30 @@ use doorward_core::message::Message;
 use doorward_core::name::DisplayName;
 use doorward_core::password::{self, Password};
 use doorward_core::role::RoleName;
+use doorward_core::sign_in::{Enrolled, Method, Methods};
 use doorward_core::{Mode, OpaqueSecret, UserId};
 use http::{HeaderMap, StatusCode};
 use minijinja::context;
 use zeroize::Zeroizing;
 
 use crate::accounts::{self, NewUser};
-use crate::acts::{Change, Done};
+use crate::acts::Change;
 use crate::app::App;
-use crate::audit::Action;
+use crate::challenges;
 use crate::error::{Error, Result};
 use crate::hooks::SigningIn;
-use crate::links;
-use crate::sessions::{self, Begun, Issued};
+use crate::invitations;
+use crate::sessions::Issued;
 use crate::settings::Registration;
 use crate::sign_ins::SignIn;
 use crate::users::{User, VouchedBy};
 use crate::web::api::{Routes, Who, says};
 use crate::web::body::{Asked, Body, asked};
 use crate::web::client::Client;
+use crate::web::credential;
 use crate::web::feature::Feature;
 use crate::web::reply::form_or_json;
-use crate::web::{credential, proof};
+use crate::web::sign_in::{Opened, Proved, Way, sign_in};
 use crate::wire::query::Query;
 use crate::wire::reader::Reader;
 use crate::wire::return_to::{RETURN_TO, reaches, return_to};
@@ -110,8 +112,8 @@ async fn form(State(app): State<App>, reader: Reader, headers: HeaderMap, query:
     let invite = query.text("invite").unwrap_or_default();
     let is_read = !invite.is_empty() && app.settings.registration != Registration::Closed;
     let roles = &app.settings.roles;
-    let secret = links::secret(invite);
-    if is_read && links::find_invitation(&app.store, roles, &secret, app.now()).await?.is_none() {
+    let secret = challenges::secret(invite);
+    if is_read && invitations::find(&app.store, roles, &secret, app.now()).await?.is_none() {
         return Err(Error::LinkInvalid);
     }
     let context = context! { invite, return_to => back.unwrap_or_default(), ..Registering::blank() };
@@ -182,37 +184,33 @@ async fn make(
     };
     app.hooks.may_register(&who).await?;
     let password_hash = Some(app.hashing.hash(Arc::new(new.password), client.network()).await?);
-    let replaced = proof::by_cookies(app, headers).await?;
-    let from = sessions::From { ip: client.ip, user_agent: client.user_agent, device: client.device };
-    let beginning = app.sessions.prepare((who.user, who.mode), from, replaced, Action::Register).await?;
     let (id, now) = (who.user, app.now());
     let invite = new.invite.map(|invite| invite.hash());
     let account = NewUser { name: new.name, email: new.email, role: RoleName::USER, password_hash };
-    let (session, roles) = (beginning.clone(), app.settings.roles.clone());
-    let change = async move |change: &mut Change<'_>| -> Result<Done<(User, Begun)>> {
+    let roles = app.settings.roles.clone();
+    let open = async move |change: &mut Change<'_>| -> Result<Opened> {
         let (mut account, mut vouched) = (account.clone(), None);
         if let Some(hash) = invite {
-            let invitation = links::use_invitation(change, &roles, hash, now).await?;
+            let invitation = invitations::use_up(change, &roles, hash, now).await?;
             let for_them = invitation.filter(|invitation| invitation.is_for(&account.email));
             let invitation = for_them.ok_or(Error::LinkInvalid)?;
             account.role = invitation.role;
             vouched = invitation.email.map(|_| VouchedBy::Invitation);
         }
         let made = accounts::insert(change, id, (&account, vouched), now).await?.ok_or(Error::EmailTaken)?;
-        let user = made.user;
-        Ok(sessions::begin(change, made.subject, &session).await?.map(|begun| (user, begun)))
+        let enrolled = Enrolled { methods: Methods::of(Method::Password), has_unknown: false };
+        Ok(Opened { user: made.user, subject: made.subject, enrolled })
     };
-    let (user, begun) = app.acts.commit(beginning.act(), change).await?;
-    let issued = app.sessions.issue(&beginning, &begun);
-    app.hooks.registered(SigningIn { role: user.role, email_vouched_by: user.email_vouched_by, ..who }).await;
-    Ok((user, issued?))
+    let proved = Proved { who, method: Method::Password, way: Way::Register, client };
+    let (user, step) = sign_in(app, headers, proved, open).await?;
+    Ok((user, step.done()?))
 }
 
 /// Counts a registration. A valid invitation has a limit of its own, so that neither others on the network keep its owner
 /// out nor the owner finds out which addresses are taken. One that is made up costs no hash.
 async fn limit(app: &App, new: &Registering, client: &Client) -> Result<()> {
     let Some(invite) = &new.invite else { return app.throttle.registration(client.network(), app.now()) };
-    let found = links::find_invitation(&app.store, &app.settings.roles, invite, app.now()).await?;
+    let found = invitations::find(&app.store, &app.settings.roles, invite, app.now()).await?;
     match found {
         Some(invitation) if invitation.is_for(&new.email) => app.throttle.invitation(invite, app.now()),
         _ => {

@@ -287,7 +287,7 @@ async fn an_invitation_works_for_a_week() {
     let site = Site::with(&[("registration", "invite")]).await;
     let invite = invitation(&site, json!({})).await;
     let second = Duration::from_secs(1);
-    site.later(crate::links::INVITE_TTL - second).await;
+    site.later(crate::challenges::Purpose::Invite.ttl() - second).await;
     site.visitor().page(&format!("/register?invite={invite}")).await.has_status(200);
     site.later(second).await;
     site.visitor().post("/register", ada_with("invite", invite)).await.is_refused("link_invalid");

@@ -44,7 +44,7 @@ async fn a_token_of_nothing_is_answered_alike_and_a_missing_one_is_named() {
     let site = Site::new().await;
     let (client, ada) = (site.client().await, site.logged_in("ada").await);
     let forged = format!("{}x", ada.token().unwrap());
-    for strange in ["x", "dr1.x", "a.b.c", &"A".repeat(43), &forged] {
+    for strange in ["x", "dr1.x", "dr2.x", "a.b.c", &"A".repeat(43), &forged] {
         assert_eq!(revoke(&site, &client, strange).await.is_ok()["message"], "Revoked");
     }
     ada.get("/profile").await.is_ok();

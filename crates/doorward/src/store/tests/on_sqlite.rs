@@ -77,7 +77,7 @@ async fn where_the_commit_fails_nobody_is_told_that_it_was_done() {
     let mut failing = Box::pin(store.transaction(async |tx| {
         // A foreign key that is checked only at the commit.
         tx.migrate("PRAGMA defer_foreign_keys = ON").await?;
-        let orphan = "INSERT INTO one_time_links (hash, id, purpose, user_id, created_at, expires_at)
+        let orphan = "INSERT INTO challenges (hash, id, purpose, user_id, created_at, expires_at)
             VALUES ($1, $1, 'reset', $1, 1, 1)";
         tx.execute(orphan, values![[1_u8; 16]]).await
     }));

@@ -57,6 +57,11 @@ async fn by_the_user(site: &Site, case: &str, (name, id, ada): (&str, &str, &Vis
             site.visitor().from(HERS).post("/register", body).await.has_status(201);
         }
         "login by owner" => {}
+        "login_pending by owner" => {
+            crate::sign_in::enrol(site, id, "totp").await;
+            let body = json!({ "email": format!("{name}@example.org"), "password": PASSWORD });
+            site.visitor().from(HERS).post("/login", body).await.is_refused("second_factor_required");
+        }
         "login_failed by visitor" => {
             let body = json!({ "email": format!("{name}@example.org"), "password": "not the password" });
             site.visitor().from(HERS).post("/login", body).await.is_refused("invalid_credentials");
@@ -185,9 +190,10 @@ async fn at_the_machine(site: &Site, case: &str, (id, ada): (&str, &Visitor)) {
     }
 }
 
-const ACTS: [&str; 33] = [
+const ACTS: [&str; 34] = [
     "register by owner",
     "login by owner",
+    "login_pending by owner",
     "login_failed by visitor",
     "logout by owner",
     "logout by owner elsewhere",

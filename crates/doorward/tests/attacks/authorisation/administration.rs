@@ -222,5 +222,5 @@ async fn a09_an_admin_is_made_from_the_command_line_and_there_is_no_second_first
     assert_eq!(site.app.store.execute(sql, Vec::new()).await.unwrap(), 1);
     site.registered("mallory").await.get("/admin/users").await.is_refused("forbidden");
     let email = Email::parse("mallory@example.org").unwrap();
-    assert_eq!(site.app.users.find_by_email(&email).await.unwrap().unwrap().0.role, RoleName::USER);
+    assert_eq!(site.app.users.find_by_email(&email).await.unwrap().unwrap().user.role, RoleName::USER);
 }

@@ -53,7 +53,7 @@ async fn k10_nothing_in_a_stolen_database_is_a_credential() {
     for value in values {
         target.refuses(value).await;
         target.refuses_header("token_invalid", "cookie", format!("{SESSION}={value}").as_bytes()).await;
-        for token in [value.to_owned(), format!("dr1.{value}")] {
+        for token in [value.to_owned(), format!("dr1.{value}"), format!("dr2.{value}")] {
             let visitor = target.site.visitor();
             visitor
                 .post("/refresh", json!({ "refresh_token": token }))

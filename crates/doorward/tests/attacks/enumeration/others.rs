@@ -89,7 +89,7 @@ async fn e06_no_secret_is_compared_that_the_store_holds() {
         let seen = guesser.get("/profile").await;
         let reset = json!({ "token": wrong(&link), "new_password": "quite another password" });
         let used = site.visitor().post("/password/reset", reset).await;
-        let token = format!("dr1.{}", wrong(&refresh[4..]));
+        let token = format!("dr2.{}", wrong(&refresh[4..]));
         let refreshed = site.visitor().post("/refresh", json!({ "refresh_token": token })).await;
         answers.push([seen, used, refreshed].map(|answer| (answer.status, answer.json()["code"].clone())));
     }

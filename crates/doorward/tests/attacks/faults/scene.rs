@@ -187,16 +187,18 @@ impl Scene {
     pub(super) async fn stored(&self) -> String {
         const TABLES: [&str; 8] = [
             "SELECT name FROM clients ORDER BY name",
-            "SELECT name, email, role, CAST(CASE WHEN claims_version = 0 THEN 0 ELSE 1 END AS TEXT), \
-             CAST(CASE WHEN disabled_at IS NULL THEN 0 ELSE 1 END AS TEXT) FROM users ORDER BY email",
-            "SELECT u.email, s.mode, s.end_reason, CAST(s.generation AS TEXT), CAST(s.replays AS TEXT), \
+            "SELECT u.name, e.address, e.verified_by, u.role, CAST(u.credentials_version AS TEXT), \
+             CAST(CASE WHEN u.claims_version = 0 THEN 0 ELSE 1 END AS TEXT), \
+             CAST(CASE WHEN u.disabled_at IS NULL THEN 0 ELSE 1 END AS TEXT) \
+             FROM users u LEFT JOIN emails e ON e.user_id = u.id ORDER BY e.address",
+            "SELECT e.address, s.mode, s.amr, s.end_reason, CAST(s.generation AS TEXT), CAST(s.replays AS TEXT), \
              CAST(CASE WHEN s.confirmed_at IS NULL THEN 0 ELSE 1 END AS TEXT) \
-             FROM sessions s JOIN users u ON u.id = s.user_id ORDER BY u.email, s.mode, s.ended_at, s.generation",
+             FROM sessions s JOIN emails e ON e.user_id = s.user_id ORDER BY e.address, s.mode, s.ended_at, s.generation",
             "SELECT reason FROM revocations ORDER BY reason",
             "SELECT CAST(COUNT(*) AS TEXT) FROM least_versions",
-            "SELECT purpose, email, role, CAST(CASE WHEN used_at IS NULL THEN 0 ELSE 1 END AS TEXT) \
-             FROM one_time_links ORDER BY purpose, email, created_at",
-            "SELECT u.email FROM devices d JOIN users u ON u.id = d.user_id ORDER BY u.email",
+            "SELECT purpose, data, CAST(CASE WHEN used_at IS NULL THEN 0 ELSE 1 END AS TEXT) \
+             FROM challenges ORDER BY purpose, data, created_at",
+            "SELECT e.address FROM devices d JOIN emails e ON e.user_id = d.user_id ORDER BY e.address",
             "SELECT action, actor, detail, CAST(occurrences AS TEXT) FROM audit ORDER BY action, actor, detail",
         ];
         let mut text = String::new();
@@ -218,7 +220,8 @@ impl Scene {
 
     /// Every password hash, to see whether one changed.
     pub(super) async fn hashes(&self) -> String {
-        let hashes = "SELECT email, password_hash FROM users ORDER BY created_at, email";
+        let hashes = "SELECT e.address, a.data FROM emails e JOIN authenticators a ON a.user_id = e.user_id \
+             ORDER BY a.created_at, e.address";
         let rows = self.site.app.store.list(hashes, Vec::new()).await.unwrap();
         rows.iter().map(Row::for_tests).collect()
     }

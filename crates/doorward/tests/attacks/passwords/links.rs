@@ -200,7 +200,7 @@ async fn p11_of_links_that_are_made_at_once_one_is_good() {
 }
 
 async fn count_of_links(site: &Site) -> i64 {
-    crate::reading::one(site, "SELECT CAST(COUNT(*) AS BIGINT) FROM one_time_links", Vec::new()).await
+    crate::reading::one(site, "SELECT CAST(COUNT(*) AS BIGINT) FROM challenges", Vec::new()).await
 }
 
 #[tokio::test]

@@ -68,7 +68,7 @@ async fn r11_no_version_is_given_twice_after_a_lost_history() {
     let lost = ada.copy();
     lost.get("/admin/users").await.is_ok();
     for lose in [
-        "UPDATE users SET claims_version = 1, role = 'user' WHERE email LIKE 'ada%' ESCAPE '-'",
+        "UPDATE users SET claims_version = 1, role = 'user' WHERE name_folded LIKE 'ada%' ESCAPE '-'",
         "DELETE FROM least_versions",
     ] {
         site.app.store.execute(lose, Vec::new()).await.unwrap();

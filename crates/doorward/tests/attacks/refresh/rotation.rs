@@ -209,7 +209,7 @@ async fn r09_a_refresh_token_is_no_access_token_and_the_other_way_round() {
     let swapped = site.visitor();
     swapped.hold(Some(&refresh), None);
     swapped.get("/profile").await.is_refused("token_invalid");
-    for bad in [&token, "", "dr1.", &refresh[..refresh.len() - 1], &format!("{refresh}A"), "null"] {
+    for bad in [&token, "", "dr1.", "dr2.", &refresh[..refresh.len() - 1], &format!("{refresh}A"), "null"] {
         refused(site.visitor().post("/refresh", json!({ "refresh_token": bad })).await);
     }
     refused(site.visitor().post(&format!("/refresh?refresh_token={refresh}"), json!({})).await);
@@ -218,9 +218,12 @@ async fn r09_a_refresh_token_is_no_access_token_and_the_other_way_round() {
     refused(elsewhere.visitor().post("/refresh", json!({ "refresh_token": refresh })).await);
     // A forged successor: the same session, the next generation, the old signature.
     let mut bytes = crate::support::decode(&refresh[4..]);
-    bytes[23] += 1;
-    let forged = format!("dr1.{}", crate::support::encode(bytes));
-    refused(site.visitor().post("/refresh", json!({ "refresh_token": forged })).await);
+    bytes[39] += 1;
+    // The same, and in the former form, which has no user.
+    for (prefix, bytes) in [("dr2.", &bytes[..]), ("dr1.", &bytes[16..])] {
+        let forged = format!("{prefix}{}", crate::support::encode(bytes));
+        refused(site.visitor().post("/refresh", json!({ "refresh_token": forged })).await);
+    }
 
     assert_eq!(standing(&site, &session).await.0, 0);
     ada.refresh().await.is_ok();

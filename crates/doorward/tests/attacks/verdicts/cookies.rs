@@ -387,6 +387,18 @@ fn headers(row: &Value) -> HeaderMap {
     cookies.chain(fetch).collect()
 }
 
+async fn add_users(site: &Site, table: &Value) {
+    for user in table["users"].as_array().unwrap() {
+        let id: UserId = text(&user["id"]).parse().unwrap();
+        let insert = "INSERT INTO users (id, name, name_folded, role, claims_version, created_at, updated_at) \
+             VALUES ($1, $2, $2, $3, 1, 0, 0)";
+        let column = |name: &str| (&*text(&user[name])).into();
+        let values = vec![id.into(), column("name"), column("role")];
+        site.app.store.execute(insert, values).await.unwrap();
+        crate::reading::add_email(site, id, &text(&user["email"])).await;
+    }
+}
+
 /// A server with these settings, and the users, sessions and least versions of the table.
 async fn server(table: &Value, settings: &[(&str, &str)]) -> Site {
     let fixed = [
@@ -398,14 +410,7 @@ async fn server(table: &Value, settings: &[(&str, &str)]) -> Site {
     let fixed = if has_domain { &fixed[..] } else { &fixed[..2] };
     let site = Site::with(&[fixed, settings].concat()).await;
     let now = Timestamp::from_secs(NOW);
-    for user in table["users"].as_array().unwrap() {
-        let id: UserId = text(&user["id"]).parse().unwrap();
-        let insert = "INSERT INTO users (id, name, name_folded, email, email_folded, role, claims_version, created_at, updated_at) \
-             VALUES ($1, $2, $2, $3, $3, $4, 1, 0, 0)";
-        let column = |name: &str| (&*text(&user[name])).into();
-        let values = vec![id.into(), column("name"), column("email"), column("role")];
-        site.app.store.execute(insert, values).await.unwrap();
-    }
+    add_users(&site, table).await;
     for session in table["sessions"].as_array().unwrap() {
         let (id, user): (SessionId, UserId) =
             (text(&session["id"]).parse().unwrap(), text(&session["user"]).parse().unwrap());
@@ -415,8 +420,9 @@ async fn server(table: &Value, settings: &[(&str, &str)]) -> Site {
         let (state, expired) = (text(&session["state"]), session["state"] == "expired");
         let seen = if expired { now - 30 * day } else { now };
         let ended = (state == "ended").then_some(now);
-        let insert = "INSERT INTO sessions (id, user_id, mode, created_at, last_seen_at, expires_at, absolute_expires_at, \
-             secret_hash, salt, ended_at, end_reason) VALUES ($1, $2, $3, $4, $4, $5, $6, $7, $8, $9, $10)";
+        let insert = "INSERT INTO sessions (id, user_id, mode, created_at, authenticated_at, amr, last_seen_at, expires_at, \
+             absolute_expires_at, secret_hash, salt, ended_at, end_reason) \
+             VALUES ($1, $2, $3, $4, $4, 'pwd', $4, $5, $6, $7, $8, $9, $10)";
         let values = vec![
             id.into(),
             user.into(),

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use super::{ADA, CAROL, ENDED, KEEP, NOW, SECRET, SESSION};
 use crate::support::encode;
 
-const PAYLOAD: &str = r#"{"iss":"doorward","aud":"doorward","sub":"SUB","sid":"SID","role":"user","jti":"AAAAAAAAAAAAAAAAAAAAAA","iat":1799999900,"exp":1800000800,"ver":2}"#;
+const PAYLOAD: &str = r#"{"iss":"doorward","aud":"doorward","sub":"SUB","sid":"SID","role":"user","jti":"AAAAAAAAAAAAAAAAAAAAAA","iat":1799999900,"exp":1800000800,"ver":2,"auth_time":1799990000,"amr":["pwd"]}"#;
 
 type Sign = Box<dyn Fn(&[u8]) -> Vec<u8>>;
 
@@ -134,7 +134,8 @@ fn entries(own: &Signer, other: &Signer) -> Vec<Value> {
         let in_cookie = format!("{name}, in the cookie");
         all.push(entry(own.name, &in_cookie, json!({ "cookie": format!("__Host-token={token}") }), verdict));
     }
-    let bad = forms(own, other).into_iter().chain(headers(own, other)).chain(claims(own));
+    let bad =
+        forms(own, other).into_iter().chain(headers(own, other)).chain(sign_ins(own)).chain(claims(own));
     all.extend(bad.map(|(name, token)| {
         entry(own.name, name, json!({ "authorization": format!("Bearer {token}") }), "token_invalid")
     }));
@@ -211,6 +212,13 @@ fn good(own: &Signer) -> Vec<Judged> {
         ("the least version", of_carol(own, "admin", r#","ver":3"#), "ok"),
         ("a later version", of_carol(own, "admin", r#","ver":1790000000000"#), "ok"),
         ("the greatest version", of_carol(own, "admin", r#","ver":9007199254740991"#), "ok"),
+        (
+            "no time and no way of the sign-in",
+            own.payload(r#","auth_time":1799990000,"amr":["pwd"]"#, ""),
+            "ok",
+        ),
+        ("several ways, one of them unknown", own.payload(r#"["pwd"]"#, r#"["pwd","otp","palm"]"#), "ok"),
+        ("no way", own.payload(r#"["pwd"]"#, "[]"), "ok"),
         ("no version, of a user without a least one", own.payload(r#","ver":2"#, ""), "ok"),
     ]
 }
@@ -384,6 +392,26 @@ fn claims(own: &Signer) -> Vec<Refused> {
         ("no JSON", own.token(&own.header, "no JSON")),
         ("a JSON text", own.token(&own.header, "\"text\"")),
         ("an empty payload", own.token(&own.header, "")),
+    ]
+}
+
+/// J27: when and how the user signed in.
+fn sign_ins(own: &Signer) -> Vec<Refused> {
+    let auth_time = |value: &str| own.payload("1799990000", value);
+    let amr = |value: &str| own.payload(r#"["pwd"]"#, value);
+    vec![
+        ("J27: auth_time twice", own.payload("{", r#"{"auth_time":1799990000,"#)),
+        ("J27: auth_time as text", auth_time("\"1799990000\"")),
+        ("J27: auth_time null", auth_time("null")),
+        ("J27: auth_time with a fraction", auth_time("1799990000.5")),
+        ("J27: auth_time negative", auth_time("-1")),
+        ("J27: amr twice", own.payload("{", r#"{"amr":["otp"],"#)),
+        ("J27: amr a text", amr("\"pwd\"")),
+        ("J27: amr null", amr("null")),
+        ("J27: amr an object", amr("{}")),
+        ("J27: amr of a number", amr("[1]")),
+        ("J27: amr of a list", amr(r#"[["pwd"]]"#)),
+        ("J27: amr with an escape", amr(r#"["p\u0077d"]"#)),
     ]
 }
 

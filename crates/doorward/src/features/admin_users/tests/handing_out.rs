@@ -92,7 +92,7 @@ async fn a_client_is_made_listed_and_deleted() {
     let admin = site.admin("root").await;
     let made = admin.post("/admin/clients", json!({ "name": "the shop" })).await.has_status(201).json();
     let (id, secret) = (made["client_id"].as_str().unwrap(), made["client_secret"].as_str().unwrap());
-    let (client, given) = (id.parse().unwrap(), crate::links::secret(secret));
+    let (client, given) = (id.parse().unwrap(), crate::challenges::secret(secret));
     assert!(site.app.clients.knows(client, &given));
     let list = admin.get("/admin/clients").await;
     assert_eq!(list.is_ok()["clients"][0]["name"], "the shop");

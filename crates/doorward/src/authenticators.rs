@@ -1,0 +1,62 @@
+//! Authenticators: what a user can prove themselves by. A password is one of them; a user without one is nothing special.
+
+use doorward_core::{Timestamp, UserId};
+
+use crate::store::{Column, StoreError, Tx, Value, values};
+
+/// Rises with each change of a user's authenticators. It is the lock of what was proved by one: an act that somebody has
+/// confirmed is kept only if the version is still the same.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CredentialsVersion(i64);
+
+impl From<CredentialsVersion> for Value {
+    fn from(version: CredentialsVersion) -> Self {
+        Self::Int(version.0)
+    }
+}
+
+impl Column for CredentialsVersion {
+    fn read(value: &Value) -> Option<Self> {
+        i64::read(value).map(Self)
+    }
+}
+
+const RAISE: &str = "UPDATE users SET credentials_version = credentials_version + 1, updated_at = $2 \
+     WHERE id = $1 AND (CAST($3 AS BIGINT) IS NULL OR credentials_version = $3)";
+const SET: &str = "INSERT INTO authenticators (id, user_id, kind, identifier, data, created_at) \
+     VALUES ($1, $1, 'password', $1, $2, $3) \
+     ON CONFLICT (kind, identifier) DO UPDATE SET data = excluded.data, created_at = excluded.created_at";
+
+/// A new password of a user.
+#[derive(Debug, Clone)]
+pub(crate) struct PasswordChange {
+    pub(crate) user: UserId,
+    /// Its hash.
+    pub(crate) hash: String,
+    /// The version at which the user has confirmed the change, if it needs that.
+    pub(crate) confirmed_by: Option<CredentialsVersion>,
+}
+
+/// Sets a password within its act's transaction; `false` if there is no such user, or another authenticator changed since
+/// the user has confirmed it.
+pub(crate) async fn set_password(
+    tx: &mut Tx,
+    new: &PasswordChange,
+    at: Timestamp,
+) -> Result<bool, StoreError> {
+    if tx.execute(RAISE, values![new.user, at, new.confirmed_by]).await? == 0 {
+        return Ok(false);
+    }
+    add_password(tx, new.user, &new.hash, at).await?;
+    Ok(true)
+}
+
+/// Gives a user who has just been made a password, within the same transaction.
+pub(crate) async fn add_password(
+    tx: &mut Tx,
+    user: UserId,
+    hash: &str,
+    at: Timestamp,
+) -> Result<(), StoreError> {
+    tx.execute(SET, values![user, hash, at]).await.map(drop)
+}

@@ -1,0 +1,297 @@
+//! Challenges: what waits for an answer. A password reset, an invitation, a sign-in that still needs something.
+//!
+//! A challenge has a secret, which is in a link or in an answer and opens nothing but its purpose. Only its hash is stored.
+//! It works once, and for a limited time.
+//!
+//! A challenge that a user made is worth what its maker is worth (attack X05). It notes who made it and in which session.
+//! Ending that session for cause deletes it, and so does taking the maker's right away. It is used only if its maker still
+//! has the right to make it, by the settings of this process. The command line has no maker.
+
+#[cfg_attr(not(test), expect(dead_code, reason = "no way to sign in has a code that is typed"))]
+mod codes;
+
+use std::time::Duration;
+
+use doorward_core::email::Email;
+use doorward_core::role::{RoleName, Roles, permission};
+use doorward_core::sign_in::Methods;
+use doorward_core::{LinkId, Mode, OpaqueSecret, SessionId, Timestamp, UserId};
+use serde::de::Error;
+use serde::{Deserialize, Deserializer, Serialize};
+
+use crate::posts;
+use crate::store::{Reads, Row, Store, StoreError, Tx, values};
+use crate::users;
+
+const MAKE: &str = "INSERT INTO challenges (hash, id, purpose, user_id, made_by, made_in, code_mac, data, created_at, \
+     expires_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)";
+const WITHDRAW: &str = "DELETE FROM challenges WHERE id = $1 AND used_at IS NULL";
+const VOID_OF_USER: &str = "DELETE FROM challenges WHERE user_id = $1 AND purpose = $2";
+const VOID_ALL_OF_USER: &str = "DELETE FROM challenges WHERE user_id = $1";
+const VOID_OF_SESSION: &str = "DELETE FROM challenges WHERE made_in = $1";
+const VOID_OF_MAKER: &str =
+    "DELETE FROM challenges WHERE made_by = $1 AND (made_in IS NULL OR made_in <> $2)";
+/// The challenge, the role of its maker if enabled, and the role of its user.
+const FIND: &str = "SELECT c.user_id, c.made_by, c.data, m.role AS maker_role, u.role AS user_role FROM challenges c \
+     LEFT JOIN users m ON m.id = c.made_by AND m.disabled_at IS NULL LEFT JOIN users u ON u.id = c.user_id \
+     WHERE c.hash = $1 AND c.purpose = $2 AND c.used_at IS NULL AND c.expires_at > $3";
+const USE: &str = "UPDATE challenges SET used_at = $3 \
+     WHERE hash = $1 AND purpose = $2 AND used_at IS NULL AND expires_at > $3";
+const SWEEP: &str = "DELETE FROM challenges WHERE expires_at <= $1";
+
+/// What a challenge is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Purpose {
+    /// To set the password of a user.
+    Reset,
+    /// To register.
+    Invite,
+    /// To finish a sign-in.
+    SignIn,
+}
+
+impl Purpose {
+    pub(crate) const fn as_str(self) -> &'static str {
+        match self {
+            Self::Reset => "reset",
+            Self::Invite => "invite",
+            Self::SignIn => "sign_in",
+        }
+    }
+
+    /// How long such a challenge works.
+    pub(crate) const fn ttl(self) -> Duration {
+        match self {
+            Self::Reset => Duration::from_secs(3_600),
+            Self::Invite => Duration::from_secs(7 * 86_400),
+            Self::SignIn => Duration::from_secs(600),
+        }
+    }
+}
+
+/// Who makes a challenge, and in which session.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Maker {
+    /// The user.
+    pub(crate) user: UserId,
+    /// The session of the request.
+    pub(crate) session: Option<SessionId>,
+}
+
+/// A challenge that is about to be made. Everything random or timely in it is made before the transaction.
+#[derive(Debug, Clone)]
+pub(crate) struct NewChallenge {
+    /// What is handed out, once.
+    pub(crate) secret: OpaqueSecret,
+    /// Until when it works.
+    pub(crate) expires_at: Timestamp,
+    id: LinkId,
+    now: Timestamp,
+    purpose: Purpose,
+    user: Option<UserId>,
+    maker: Option<Maker>,
+    code_mac: Option<Vec<u8>>,
+    data: Data,
+    /// The form that makes it.
+    form: Option<posts::Hash>,
+}
+
+impl NewChallenge {
+    /// A challenge for this purpose, without user, maker and data.
+    pub(crate) fn of(purpose: Purpose, now: Timestamp) -> Self {
+        Self {
+            secret: OpaqueSecret::new(crate::random::bytes()),
+            expires_at: now + purpose.ttl(),
+            id: LinkId::new(now, crate::random::bytes()),
+            now,
+            purpose,
+            user: None,
+            maker: None,
+            code_mac: None,
+            data: Data::default(),
+            form: posts::current(),
+        }
+    }
+
+    /// The user whose account it is about.
+    pub(crate) fn of_user(self, user: UserId) -> Self {
+        Self { user: Some(user), ..self }
+    }
+
+    /// The user who makes it.
+    pub(crate) fn made_by(self, maker: Option<Maker>) -> Self {
+        Self { maker, ..self }
+    }
+
+    /// A code that answers it, as [`codes::Codes::mac`] hides it.
+    #[cfg_attr(not(test), expect(dead_code, reason = "no way to sign in has a code that is typed"))]
+    fn with_code(self, mac: Vec<u8>) -> Self {
+        Self { code_mac: Some(mac), ..self }
+    }
+
+    /// What its second half needs.
+    pub(crate) fn with(self, data: Data) -> Self {
+        Self { data, ..self }
+    }
+}
+
+/// Makes the challenge within its act's transaction, which wrote the rows of its maker, of the maker's session and of its
+/// user first. Older ones of the same user and purpose are void. So of two made at once the second voids the first, and
+/// none slips past a new address or password (attack P11), or past the end of its maker (attack X05).
+pub(crate) async fn make(tx: &mut Tx, new: &NewChallenge) -> Result<(), StoreError> {
+    if let Some(user) = new.user {
+        void_of_user(tx, user, new.purpose).await?;
+    }
+    if let Some(former) = posts::made(tx, new.form, new.id).await? {
+        withdraw(tx, former).await?;
+    }
+    let (maker, session) = (new.maker.map(|maker| maker.user), new.maker.and_then(|maker| maker.session));
+    let (hash, purpose) = (new.secret.hash(), new.purpose.as_str());
+    let data = serde_json::to_string(&new.data).map_err(|error| StoreError::Corrupt(error.to_string()))?;
+    let code = new.code_mac.clone();
+    let values =
+        values![hash, new.id, purpose, new.user, maker, session, code, data, new.now, new.expires_at];
+    tx.execute(MAKE, values).await.map(drop)
+}
+
+/// Deletes the challenges that were made in this session, within the transaction that ends it.
+pub(crate) async fn void_of_session(tx: &mut Tx, session: SessionId) -> Result<(), StoreError> {
+    tx.execute(VOID_OF_SESSION, values![session]).await.map(drop)
+}
+
+/// Deletes the challenges that this user made, except in the session `keep`, within the transaction of the act against them.
+pub(crate) async fn void_of_maker(
+    tx: &mut Tx,
+    maker: UserId,
+    keep: Option<SessionId>,
+) -> Result<(), StoreError> {
+    let keep = keep.unwrap_or(SessionId::from_bytes([0; 16]));
+    tx.execute(VOID_OF_MAKER, values![maker, keep]).await.map(drop)
+}
+
+/// Deletes the challenges of this user and purpose, within the transaction of the act that makes them void.
+async fn void_of_user(tx: &mut Tx, user: UserId, purpose: Purpose) -> Result<(), StoreError> {
+    tx.execute(VOID_OF_USER, values![user, purpose.as_str()]).await.map(drop)
+}
+
+/// Deletes every challenge of this user, within the transaction of an act that changes what they were made for.
+pub(crate) async fn void_all_of_user(tx: &mut Tx, user: UserId) -> Result<(), StoreError> {
+    tx.execute(VOID_ALL_OF_USER, values![user]).await.map(drop)
+}
+
+/// Deletes a challenge within its act's transaction; `false` if it was used in the meantime.
+pub(crate) async fn withdraw(tx: &mut Tx, id: LinkId) -> Result<bool, StoreError> {
+    Ok(tx.execute(WITHDRAW, values![id]).await? == 1)
+}
+
+/// The secret of a challenge. A text that is none becomes one that nobody has: it takes the same way to the same refusal, so
+/// that neither answer nor time tells the two apart.
+pub(crate) fn secret(text: &str) -> OpaqueSecret {
+    OpaqueSecret::parse(text).unwrap_or_else(|| OpaqueSecret::new(crate::random::bytes()))
+}
+
+/// What the second half of a challenge needs, as JSON of at most 4 KiB: bounded by the types in it.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Data {
+    /// The only address that may use it.
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "read_email")]
+    pub(crate) email: Option<Email>,
+    /// The role that it gives.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) role: Option<RoleName>,
+    /// How the client will hold its credential.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) mode: Option<Mode>,
+    /// What was proved already.
+    #[serde(default)]
+    pub(crate) proved: Methods,
+}
+
+fn read_email<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Email>, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    Email::parse(&text).map(Some).map_err(|_| D::Error::custom("not an address"))
+}
+
+impl Data {
+    /// Of a row with `data`.
+    pub(crate) fn of(row: &Row) -> Result<Self, StoreError> {
+        let text = row.get::<Option<String>>("data")?.unwrap_or_else(|| "{}".into());
+        serde_json::from_str(&text).map_err(|error| StoreError::Corrupt(format!("a challenge: {error}")))
+    }
+}
+
+/// What is asked of a challenge.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Presented {
+    /// The hash of the secret that was presented.
+    pub(crate) hash: [u8; 32],
+    pub(crate) purpose: Purpose,
+    pub(crate) now: Timestamp,
+}
+
+/// A challenge that was neither used nor too old.
+#[derive(Debug)]
+pub(crate) struct Found {
+    pub(crate) user: Option<UserId>,
+    maker: Option<UserId>,
+    /// The role of the maker, who is enabled.
+    maker_role: Option<RoleName>,
+    /// The role of the user.
+    user_role: Option<RoleName>,
+    pub(crate) data: Data,
+}
+
+impl Found {
+    fn read(row: &Row) -> Result<Self, StoreError> {
+        Ok(Self {
+            user: row.get("user_id")?,
+            maker: row.get("made_by")?,
+            maker_role: row.get("maker_role")?,
+            user_role: row.get("user_role")?,
+            data: Data::of(row)?,
+        })
+    }
+
+    /// True if its maker could make it now.
+    fn stands(&self, roles: &Roles) -> bool {
+        let opens = self.user_role.or(self.data.role);
+        let may = |own| {
+            roles.grants(own, permission::USERS_WRITE) && opens.is_none_or(|opened| roles.covers(own, opened))
+        };
+        self.maker.is_none() || self.maker_role.is_some_and(may)
+    }
+}
+
+/// The challenge, if it still works. Doesn't use it up.
+pub(crate) async fn find(
+    mut reads: impl Reads,
+    roles: &Roles,
+    presented: Presented,
+) -> Result<Option<Found>, StoreError> {
+    let Presented { hash, purpose, now } = presented;
+    let row = reads.find(FIND, values![hash, purpose.as_str(), now]).await?;
+    let found = row.map(|row| Found::read(&row)).transpose()?;
+    Ok(found.filter(|found| found.stands(roles)))
+}
+
+/// Uses up a challenge within its act's transaction; `None` if it is unknown, used, too old, or its maker has lost the right
+/// to make it. The rows of maker and user are written before it is: an act against either comes before this one, or after.
+pub(crate) async fn use_up(
+    tx: &mut Tx,
+    roles: &Roles,
+    presented: Presented,
+) -> Result<Option<Found>, StoreError> {
+    let Some(seen) = find(&mut *tx, roles, presented).await? else { return Ok(None) };
+    for user in [seen.maker, seen.user].into_iter().flatten() {
+        tx.execute(users::LOCK, values![user]).await?;
+    }
+    let Some(found) = find(&mut *tx, roles, presented).await? else { return Ok(None) };
+    let Presented { hash, purpose, now } = presented;
+    let used = tx.execute(USE, values![hash, purpose.as_str(), now]).await? == 1;
+    Ok(used.then_some(found))
+}
+
+/// Deletes challenges that are too old.
+pub(crate) async fn sweep(store: &Store, now: Timestamp) -> Result<u64, StoreError> {
+    store.execute(SWEEP, values![now]).await
+}

@@ -1,0 +1,152 @@
+//! The one sign-in. Every way to prove who one is ends here: in a session, or in a challenge for what is still needed. A
+//! challenge is no session, so no route can take it for a credential.
+
+use doorward_core::sign_in::{Authentication, Enrolled, Judgement, Method, Methods, judge};
+use http::HeaderMap;
+
+use super::client::Client;
+use super::proof;
+use crate::acts::{Change, Done};
+use crate::app::App;
+use crate::audit::{Action, Entry};
+use crate::challenges::{self, Data, NewChallenge, Purpose};
+use crate::error::{Error, Pending, Result};
+use crate::hooks::SigningIn;
+use crate::sessions::{self, Beginner, Begun, Issued};
+use crate::store::Row;
+use crate::throttle::Kind;
+use crate::users::{Subject, User};
+
+/// Somebody who has proved who they are, and wants to sign in.
+#[derive(Debug)]
+pub(crate) struct Proved {
+    pub(crate) who: SigningIn,
+    /// By which method.
+    pub(crate) method: Method,
+    pub(crate) way: Way,
+    pub(crate) client: Client,
+}
+
+/// How they came.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Way {
+    /// To an account that they have.
+    Login,
+    /// With the account that the same act makes. The application was asked before its password was hashed.
+    Register,
+}
+
+impl Way {
+    fn action(self) -> Action {
+        match self {
+            Self::Login => Action::Login,
+            Self::Register => Action::Register,
+        }
+    }
+}
+
+/// The account, as the act that signs in has read it.
+#[derive(Debug)]
+pub(crate) struct Opened {
+    pub(crate) user: User,
+    pub(crate) subject: Subject,
+    pub(crate) enrolled: Enrolled,
+}
+
+impl Opened {
+    /// An account that the act itself has found, by a row with `role`, `claims_version` and `kinds`.
+    pub(crate) fn found(user: User, row: &Row) -> Result<Self> {
+        let kinds = row.get::<Option<String>>("kinds")?.unwrap_or_default();
+        Ok(Self { subject: Subject::of(user.id, row)?, user, enrolled: Enrolled::of_kinds(&kinds) })
+    }
+}
+
+/// What a sign-in came to.
+pub(crate) enum Step {
+    /// A session began.
+    Done(Issued),
+    /// One of these is still needed, and this challenge waits for it. There is no session.
+    Next(Pending),
+}
+
+impl Step {
+    /// The credential.
+    ///
+    /// # Errors
+    /// [`Error::SecondFactorRequired`].
+    pub(crate) fn done(self) -> Result<Issued> {
+        match self {
+            Self::Done(issued) => Ok(issued),
+            Self::Next(pending) => Err(Error::SecondFactorRequired(pending)),
+        }
+    }
+}
+
+/// What began within the act.
+enum Began {
+    Session(Begun),
+    Challenge(Methods),
+}
+
+/// Signs somebody in who has proved who they are. `open` finds the account or makes it within the act; what it writes, what
+/// it is refused, and the session are one transaction.
+///
+/// # Errors
+/// [`Error::TooManyAttempts`], the application's refusal, those of `open`, or our own failure.
+pub(crate) async fn sign_in<F>(
+    app: &App,
+    headers: &HeaderMap,
+    proved: Proved,
+    open: F,
+) -> Result<(User, Step)>
+where
+    F: AsyncFn(&mut Change<'_>) -> Result<Opened> + Send + Sync + 'static,
+{
+    let Proved { who, method, way, client } = proved;
+    if way == Way::Login {
+        app.throttle.act(Kind::SignIn, who.user, app.now())?;
+        app.hooks.may_log_in(&who).await?;
+    }
+    let replaced = proof::by_cookies(app, headers).await?;
+    let from = sessions::From { ip: client.ip, user_agent: client.user_agent, device: client.device };
+    let authentication = Authentication { at: app.now(), methods: Methods::of(method) };
+    let beginner = Beginner { user: who.user, mode: who.mode, authentication, action: way.action() };
+    let beginning = app.sessions.prepare(beginner, from, replaced).await?;
+    let challenge = waiting(&who, authentication);
+    let handle = challenge.secret.clone();
+    let session = beginning.clone();
+    let change = async move |change: &mut Change<'_>| -> Result<Done<(User, Began)>> {
+        let Opened { user, subject, enrolled } = open(change).await?;
+        match judge(authentication.methods, enrolled) {
+            Judgement::Done => {
+                let begun = sessions::begin(change, subject, &session).await?;
+                Ok(begun.map(|begun| (user, Began::Session(begun))))
+            }
+            Judgement::Next(factors) => {
+                challenges::make(change, &challenge).await?;
+                let entry = Entry::of(Action::LoginPending).user(user.id);
+                Ok(Done::new((user, Began::Challenge(factors)), entry))
+            }
+        }
+    };
+    let (user, began) = app.acts.commit(beginning.act(), change).await?;
+    let begun = match began {
+        Began::Session(begun) => begun,
+        Began::Challenge(factors) => {
+            return Ok((user, Step::Next(Pending { handle: handle.to_text(), factors })));
+        }
+    };
+    let issued = app.sessions.issue(&beginning, &begun);
+    let who = SigningIn { role: user.role, email_vouched_by: user.email_vouched_by, ..who };
+    match way {
+        Way::Login => app.hooks.logged_in(who).await,
+        Way::Register => app.hooks.registered(who).await,
+    }
+    Ok((user, Step::Done(issued?)))
+}
+
+/// The challenge of a sign-in that still needs something.
+fn waiting(who: &SigningIn, authentication: Authentication) -> NewChallenge {
+    let data = Data { mode: Some(who.mode), proved: authentication.methods, ..Data::default() };
+    NewChallenge::of(Purpose::SignIn, authentication.at).of_user(who.user).with(data)
+}
