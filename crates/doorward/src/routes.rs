@@ -14,7 +14,7 @@ use crate::app::App;
 use crate::features::{self, dashboard, profile};
 use crate::settings::Settings;
 use crate::web::api::document;
-use crate::web::front::{Answers, Front, Paths, Readable};
+use crate::web::front::{Front, Paths, Readable, RequestService};
 
 /// All routes of Doorward, to be merged into another application.
 pub fn router<S: Clone + Send + Sync + 'static>(app: &App) -> Router<S> {
@@ -48,7 +48,7 @@ impl Served {
     }
 
     /// The service for this client.
-    pub(crate) fn to(&self, peer: SocketAddr) -> impl Answers<Incoming> + use<> {
+    pub(crate) fn to(&self, peer: SocketAddr) -> impl RequestService<Incoming> + use<> {
         answered(self.front.clone(), Some(peer))
     }
 }
@@ -83,14 +83,14 @@ pub fn openapi(settings: &Settings) -> Value {
 
 /// The answer layer is outside of the base path: it also gives our form to answers beside the base path, and sees the
 /// whole path. It checks the origin there, before every handler and for every credential.
-fn front<S: Answers>(app: &App, routes: S, paths: Arc<Paths>) -> Arc<Front<S>> {
+fn front<S: RequestService>(app: &App, routes: S, paths: Arc<Paths>) -> Arc<Front<S>> {
     Arc::new(Front { app: app.clone(), paths, routes })
 }
 
-fn answered<S: Answers, B: Readable>(
+fn answered<S: RequestService, B: Readable>(
     front: Arc<Front<S>>,
     peer: Option<SocketAddr>,
-) -> impl Answers<B> + use<S, B> {
+) -> impl RequestService<B> + use<S, B> {
     service_fn(move |request| front.clone().answer(peer, request))
 }
 

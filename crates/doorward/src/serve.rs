@@ -34,7 +34,7 @@ use crate::app::App;
 use crate::routes::Served;
 use crate::seldom::seldom;
 use crate::settings::Settings;
-use crate::web::front::Answers;
+use crate::web::front::RequestService;
 use places::Addresses;
 use stream::{ClientStream, Turn};
 pub use tls::Certificate;
@@ -170,7 +170,7 @@ async fn pause_after(error: &std::io::Error, app: &App) {
 
 type Connection<T, S> = http1::Connection<TokioIo<ClientStream<T>>, S>;
 
-fn connection<T: AsyncRead + AsyncWrite + Unpin + Send + 'static, S: Answers<Incoming>>(
+fn connection<T: AsyncRead + AsyncWrite + Unpin + Send + 'static, S: RequestService<Incoming>>(
     stream: T,
     service: S,
     app: &App,

@@ -43,13 +43,13 @@ pub(crate) struct Origins {
     /// The public origin; without it, the request's `Host` decides.
     public_url: Option<Url>,
     scheme: &'static str,
-    listed: Vec<Listed>,
+    listed: Vec<ListedOrigin>,
     strangers: Mutex<Strangers>,
 }
 
 /// An origin of the settings.
 #[derive(Debug)]
-pub(crate) struct Listed {
+pub(crate) struct ListedOrigin {
     origin: HeaderValue,
     is_app: bool,
 }
@@ -60,25 +60,25 @@ pub(crate) enum Sender<'a> {
     /// A page of ours, a person's own act, or a program.
     Own,
     /// A listed page or app.
-    Listed(&'a Listed),
+    Listed(&'a ListedOrigin),
     /// Any other page.
     Stranger,
 }
 
-/// What a request says in one header.
-enum Said<'a> {
-    Nothing,
+/// How often a request has a header, and its value.
+enum Occurrence<'a> {
+    Missing,
     Once(&'a [u8]),
-    Twice,
+    Repeated,
 }
 
-impl<'a> Said<'a> {
-    fn by(headers: &'a HeaderMap, name: impl AsHeaderName) -> Self {
+impl<'a> Occurrence<'a> {
+    fn of(headers: &'a HeaderMap, name: impl AsHeaderName) -> Self {
         let mut values = headers.get_all(name).iter().filter(|value| !value.is_empty());
         match (values.next(), values.next()) {
-            (None, _) => Self::Nothing,
+            (None, _) => Self::Missing,
             (Some(value), None) => Self::Once(value.as_bytes()),
-            _ => Self::Twice,
+            _ => Self::Repeated,
         }
     }
 }
@@ -86,7 +86,10 @@ impl<'a> Said<'a> {
 impl Origins {
     pub(crate) fn new(settings: &Settings) -> Self {
         let listed = |origin: &String| {
-            Some(Listed { origin: HeaderValue::from_str(origin).ok()?, is_app: !origin.starts_with("http") })
+            Some(ListedOrigin {
+                origin: HeaderValue::from_str(origin).ok()?,
+                is_app: !origin.starts_with("http"),
+            })
         };
         Self {
             public_url: settings.public_url.clone(),
@@ -99,22 +102,22 @@ impl Origins {
     /// Determines the sender. A browser sends each of these headers once.
     pub(crate) fn sender<B>(&self, request: &Request<B>) -> Sender<'_> {
         let headers = request.headers();
-        let origin = Said::by(headers, ORIGIN);
-        if let Said::Once(text) = origin
+        let origin = Occurrence::of(headers, ORIGIN);
+        if let Occurrence::Once(text) = origin
             && let Some(listed) = self.listed.iter().find(|listed| listed.origin.as_bytes() == text)
         {
             return Sender::Listed(listed);
         }
         // The standard says lower case; nothing else matches.
-        match (Said::by(headers, SITE), origin) {
-            (_, Said::Twice) | (Said::Twice, _) => Sender::Stranger,
+        match (Occurrence::of(headers, SITE), origin) {
+            (_, Occurrence::Repeated) | (Occurrence::Repeated, _) => Sender::Stranger,
             // A page or frame without an origin is not trusted, whatever else the browser says (attack X22).
-            (_, Said::Once(b"null")) => Sender::Stranger,
-            (Said::Once(b"same-origin" | b"none"), _) => Sender::Own,
-            (Said::Once(_), _) => Sender::Stranger,
-            (Said::Nothing, Said::Nothing) => Sender::Own,
-            (Said::Nothing, Said::Once(text)) if self.is_own(text, request) => Sender::Own,
-            (Said::Nothing, Said::Once(_)) => Sender::Stranger,
+            (_, Occurrence::Once(b"null")) => Sender::Stranger,
+            (Occurrence::Once(b"same-origin" | b"none"), _) => Sender::Own,
+            (Occurrence::Once(_), _) => Sender::Stranger,
+            (Occurrence::Missing, Occurrence::Missing) => Sender::Own,
+            (Occurrence::Missing, Occurrence::Once(text)) if self.is_own(text, request) => Sender::Own,
+            (Occurrence::Missing, Occurrence::Once(_)) => Sender::Stranger,
         }
     }
 
@@ -137,7 +140,7 @@ impl Origins {
     /// For browsers without fetch metadata, scheme and the last two labels of the host decide. Under a public suffix of
     /// two labels (`co.uk`), two sites count as one.
     pub(crate) fn loses_cookies(&self, headers: &HeaderMap, is_form: bool) -> bool {
-        let Said::Once(origin) = Said::by(headers, ORIGIN) else { return false };
+        let Occurrence::Once(origin) = Occurrence::of(headers, ORIGIN) else { return false };
         if self.listed.iter().any(|listed| listed.is_app && listed.origin.as_bytes() == origin) {
             return true;
         }

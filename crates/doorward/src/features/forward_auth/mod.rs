@@ -133,8 +133,8 @@ fn nobody() -> HeaderMap {
 async fn identify(app: &App, parts: &Parts) -> Result<HeaderMap, Denial> {
     let shut = |reason| Denial::Shut(reason, Cause::default());
     let original = Original::of(&app.settings, parts).map_err(shut)?;
-    let asked = Asked::of(parts.uri.query().unwrap_or_default()).map_err(shut)?;
-    if asked.refused {
+    let conditions = Conditions::of(parts.uri.query().unwrap_or_default()).map_err(shut)?;
+    if conditions.refused {
         return Err(Denial::Again);
     }
     // It has no credential: the application answers it, and its browser decides by that answer.
@@ -146,10 +146,11 @@ async fn identify(app: &App, parts: &Parts) -> Result<HeaderMap, Denial> {
             Denial::Shut("the credential cannot be checked", app.sessions.memory.last_failure())
         }
         Refusal::TooManyCookies => shut("there are too many cookies of one name"),
-        _ => Denial::NobodyThere(refusal, way(app, refusal, &original, &asked)),
+        _ => Denial::NobodyThere(refusal, way(app, refusal, &original, &conditions)),
     };
     let identity = app.guard.check(&parts.headers).await.map_err(not_there)?;
-    if asked.roles.as_ref().is_some_and(|roles| !roles.iter().any(|role| role == identity.role.as_str())) {
+    if conditions.roles.as_ref().is_some_and(|roles| !roles.iter().any(|role| role == identity.role.as_str()))
+    {
         return Err(shut("the role is missing"));
     }
     let unread = |error| Denial::Shut("the user cannot be read", Error::from(error).into_cause());
@@ -160,8 +161,13 @@ async fn identify(app: &App, parts: &Parts) -> Result<HeaderMap, Denial> {
 }
 
 /// Where a browser that opens a page should sign in.
-fn way(app: &App, refusal: Refusal, original: &Original<'_>, asked: &Asked) -> Option<(StatusCode, String)> {
-    let status = if asked.redirect { StatusCode::FOUND } else { StatusCode::UNAUTHORIZED };
+fn way(
+    app: &App,
+    refusal: Refusal,
+    original: &Original<'_>,
+    conditions: &Conditions,
+) -> Option<(StatusCode, String)> {
+    let status = if conditions.redirect { StatusCode::FOUND } else { StatusCode::UNAUTHORIZED };
     original.is_opened.then(|| (status, from_application(app, refusal, &original.place)))
 }
 
@@ -193,27 +199,29 @@ fn headers(app: &App, host: &str, identity: &Identity, user: &User) -> Result<He
 }
 
 /// The conditions in the proxy's settings.
-struct Asked {
+struct Conditions {
     roles: Option<Vec<String>>,
     redirect: bool,
     refused: bool,
 }
 
-impl Asked {
+impl Conditions {
     /// Parses the query. Other names are ignored, since some proxies add the original query. An empty or repeated role
     /// denies, whoever wrote it.
     fn of(query: &str) -> Result<Self, &'static str> {
-        let mut asked = Self { roles: None, redirect: false, refused: false };
+        let mut conditions = Self { roles: None, redirect: false, refused: false };
         for (name, value) in url::form_urlencoded::parse(query.as_bytes()) {
             match &*name {
-                "redirect" => asked.redirect = value == "1",
-                "refused" => asked.refused = value == "1",
-                "role" if asked.roles.is_some() => return Err("the query has role twice"),
-                "role" => asked.roles = Some(value.split(',').map(|role| role.trim().to_owned()).collect()),
+                "redirect" => conditions.redirect = value == "1",
+                "refused" => conditions.refused = value == "1",
+                "role" if conditions.roles.is_some() => return Err("the query has role twice"),
+                "role" => {
+                    conditions.roles = Some(value.split(',').map(|role| role.trim().to_owned()).collect());
+                }
                 _ => {}
             }
         }
-        Ok(asked)
+        Ok(conditions)
     }
 }
 

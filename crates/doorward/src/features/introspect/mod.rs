@@ -66,7 +66,7 @@ fn routes() -> Routes {
 
 /// The answer about a token.
 #[derive(Serialize)]
-struct Told {
+struct Introspection {
     active: bool,
     #[serde(flatten)]
     alive: Option<Alive>,
@@ -94,10 +94,10 @@ struct Alive {
 /// The answer about several.
 #[derive(Serialize)]
 struct Several {
-    tokens: Vec<Told>,
+    tokens: Vec<Introspection>,
 }
 
-impl Told {
+impl Introspection {
     fn of(alive: Option<Alive>) -> Self {
         Self { active: alive.is_some(), alive, code: None }
     }
@@ -124,19 +124,19 @@ async fn introspect(
         return Ok(Json(Several { tokens: told }).into_response());
     }
     let token = token.ok_or_else(|| Error::field("token", REQUIRED))?;
-    Ok(Json(Told::of(alive(&app, &token).await?)).into_response())
+    Ok(Json(Introspection::of(alive(&app, &token).await?)).into_response())
 }
 
 /// A guard asks once for all session secrets of a request (attack X03): one statement finds them.
-async fn several(app: &App, tokens: &str) -> Result<Vec<Told>> {
+async fn several(app: &App, tokens: &str) -> Result<Vec<Introspection>> {
     let secrets: Option<Vec<_>> = tokens.split(' ').map(OpaqueSecret::parse).collect();
     let Some(secrets) = secrets.filter(|secrets| secrets.len() <= MOST_COOKIES) else {
         return Err(Error::field("tokens", Message::new("tokens-form").with("most", MOST_COOKIES)));
     };
     let told = of_secrets(app, &secrets, app.now()).await?.into_iter().map(|answer| match answer {
-        Ok(identity) => Ok(Told::of(Some(shown(app, "session_secret", identity)))),
+        Ok(identity) => Ok(Introspection::of(Some(shown(app, "session_secret", identity)))),
         Err(Refusal::Unavailable) => Err(Refusal::Unavailable.into()),
-        Err(refusal) => Ok(Told { code: Some(refusal.code()), ..Told::of(None) }),
+        Err(refusal) => Ok(Introspection { code: Some(refusal.code()), ..Introspection::of(None) }),
     });
     told.collect()
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use http::Method;
 use serde_json::{Map, Value, json};
 
-use super::{Answers, Operation, Who, status};
+use super::{DocumentedAnswer, Operation, Who, status};
 use crate::settings::Settings;
 use crate::web::body::BodyField;
 use crate::wire::cookies::CookieJar;
@@ -148,7 +148,7 @@ impl Writer<'_> {
     }
 
     /// Writes an answer into its response, beside others of the same status.
-    fn answer(&mut self, response: &mut Value, answer: &Answers) {
+    fn answer(&mut self, response: &mut Value, answer: &DocumentedAnswer) {
         let said = response["description"].as_str().map(|text| format!("{text}; ")).unwrap_or_default();
         put(response, &["description"], json!(said + answer.text));
         if let Some((media, shape)) = &answer.content {
@@ -224,11 +224,11 @@ impl Writer<'_> {
 }
 
 /// What a browser gets before a route that needs a sign-in.
-fn on_the_way(operation: &Operation) -> Vec<Answers> {
-    let goes = |status, text| Answers { status, text, content: None, sets_cookies: true };
+fn on_the_way(operation: &Operation) -> Vec<DocumentedAnswer> {
+    let goes = |status, text| DocumentedAnswer { status, text, content: None, sets_cookies: true };
     let page = ("text/html", json!({ "type": "string" }));
     let text = "a browser that comes from another site, to a page that loads this one again";
-    let arrival = Answers { status: 200, text, content: Some(page), sets_cookies: false };
+    let arrival = DocumentedAnswer { status: 200, text, content: Some(page), sets_cookies: false };
     let login = goes(303, "a browser that isn't signed in, to /login or by /refresh");
     let again = goes(307, "a form whose access token has run out, by /refresh and back");
     match operation.says.who {

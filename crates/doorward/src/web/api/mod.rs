@@ -229,7 +229,7 @@ pub(crate) struct Says {
     body: Option<&'static [BodyField]>,
     /// Whether a body that can't be parsed is refused, not ignored.
     reads_strictly: bool,
-    answers: Vec<Answers>,
+    answers: Vec<DocumentedAnswer>,
     refusals: Vec<Error>,
     /// Whether it works while the disk is nearly full.
     needs_room: bool,
@@ -247,7 +247,7 @@ struct Parameter {
 }
 
 #[derive(Debug, Clone)]
-struct Answers {
+struct DocumentedAnswer {
     status: u16,
     text: &'static str,
     /// Media type and shape; none for a redirect, and for an answer in headers only.
@@ -365,13 +365,18 @@ impl Says {
         media: &'static str,
         shape: Value,
     ) -> Self {
-        self.answers.push(Answers { status, text, content: Some((media, shape)), sets_cookies: false });
+        self.answers.push(DocumentedAnswer {
+            status,
+            text,
+            content: Some((media, shape)),
+            sets_cookies: false,
+        });
         self
     }
 
     /// It answers only in headers.
     pub(crate) fn empty(mut self, status: u16, text: &'static str) -> Self {
-        self.answers.push(Answers { status, text, content: None, sets_cookies: false });
+        self.answers.push(DocumentedAnswer { status, text, content: None, sets_cookies: false });
         self
     }
 

@@ -5,14 +5,14 @@ use axum::extract::Request;
 use axum::response::{IntoResponse, Response};
 use http::Method;
 
-use super::{Asked, Front};
+use super::{Front, RequestContext};
 use crate::error::Error;
 
 impl<S> Front<S> {
     /// The answer to a program, if memory has it. A check that has to wait goes to the router.
-    pub(super) fn express<B>(&self, asked: &Asked, request: &Request<B>) -> Option<Response> {
+    pub(super) fn express<B>(&self, context: &RequestContext, request: &Request<B>) -> Option<Response> {
         let uri = request.uri();
-        if asked.method != Method::GET || asked.reader.is_person() || uri.query().is_some() {
+        if context.method != Method::GET || context.reader.is_person() || uri.query().is_some() {
             return None;
         }
         let at = self.paths.express.iter().position(|path| path == uri.path())?;

@@ -44,7 +44,7 @@ use crate::wire::reader::Reader;
 pub(crate) use self::refusal::{ForProxy, Proved};
 
 /// A service for requests with such a body: a router, and layers around one. It is always ready.
-pub(crate) trait Answers<B = Body>:
+pub(crate) trait RequestService<B = Body>:
     Service<Request<B>, Response = Response, Error = Infallible, Future: Send + 'static>
     + Clone
     + Send
@@ -53,7 +53,7 @@ pub(crate) trait Answers<B = Body>:
 {
 }
 
-impl<S, B> Answers<B> for S where
+impl<S, B> RequestService<B> for S where
     S: Service<Request<B>, Response = Response, Error = Infallible, Future: Send + 'static>
         + Clone
         + Send
@@ -82,7 +82,7 @@ pub(crate) struct Paths {
     pub(crate) changing: Vec<String>,
 }
 
-impl<S: Answers> Front<S> {
+impl<S: RequestService> Front<S> {
     /// Answers a request, whatever happens to it. `peer` is the sender's address, if axum's extension isn't there
     /// already.
     pub(crate) async fn answer<B: Readable>(
@@ -94,48 +94,48 @@ impl<S: Answers> Front<S> {
         let sender = app.origins.sender(&request);
         sender.strip(&mut request);
         app.cookies.names.strip_planted(request.headers_mut());
-        let asked = Asked::by(app, &self.paths, &request);
+        let context = RequestContext::by(app, &self.paths, &request);
         let user = user_of_session(app, peer, &request);
-        app.origins.note(sender, request.headers(), asked.id, || app.clock.ran());
+        app.origins.note(sender, request.headers(), context.id, || app.clock.ran());
         let mut from_memory = false;
         let mut response = if let Some(response) = app.origins.preflight(sender, &request) {
             response
         } else if let Some(response) =
-            caught(|| Peer::answering(user.clone(), || self.express(&asked, &request)))
+            caught(|| Peer::answering(user.clone(), || self.express(&context, &request)))
         {
             from_memory = true;
             response
-        } else if asked.is_safe() {
+        } else if context.is_safe() {
             let answered = async {
                 let answered = self.routes.clone().call(for_router(request, peer));
-                Peer::answers(user, asked.id.names(answered)).await
+                Peer::answers(user, context.id.names(answered)).await
             };
             let answered = AssertUnwindSafe(answered).catch_unwind().await;
             answered.map_or_else(|panic| panicked(&*panic), |Ok(response)| response)
         } else if matches!(sender, Sender::Stranger)
             // A browser that opens a page sends no origin. A request with one is from a script, a frame or a program
             // (attack X22).
-            && (!asked.only_reads() || request.headers().contains_key(header::ORIGIN))
+            && (!context.only_reads() || request.headers().contains_key(header::ORIGIN))
         {
             Error::CrossSite.into_response()
         } else {
-            self.run_to_the_end(asked.id, user, for_router(request, peer)).await
+            self.run_to_the_end(context.id, user, for_router(request, peer)).await
         };
         if let Some(sign_in) = response.extensions_mut().remove::<SignIn>() {
-            app.sign_ins.note(sign_in, asked.id, app.clock.ran());
+            app.sign_ins.note(sign_in, context.id, app.clock.ran());
         }
-        let refused = self.refusal(&asked, &mut response);
+        let refused = self.refusal(&context, &mut response);
         // An answer from memory has no log line, and reserves no room for an id.
         if refused || !from_memory {
-            asked.id.put(response.headers_mut());
+            context.id.put(response.headers_mut());
         }
-        if response.extensions_mut().remove::<HasForm>().is_some() && !asked.has_form_cookie {
+        if response.extensions_mut().remove::<HasForm>().is_some() && !context.has_form_cookie {
             let cookie = app.cookies.new_form().into_iter().map(|line| (header::SET_COOKIE, line));
             response.headers_mut().extend(cookie);
         }
         app.headers.complete(response.headers_mut());
-        app.origins.complete(sender, &asked.method, response.headers_mut());
-        asked.count(app, response.status());
+        app.origins.complete(sender, &context.method, response.headers_mut());
+        context.count(app, response.status());
         Ok(response)
     }
 
@@ -173,7 +173,7 @@ fn for_router<B: Readable>(request: Request<B>, peer: Option<SocketAddr>) -> Req
 }
 
 /// What an answer needs to know about its request.
-struct Asked {
+struct RequestContext {
     id: RequestId,
     /// Its start and its route, if that is counted or logged.
     watched: Option<(Instant, Route)>,
@@ -190,7 +190,7 @@ struct Asked {
     has_form_cookie: bool,
 }
 
-impl Asked {
+impl RequestContext {
     fn by<B>(app: &App, paths: &Paths, request: &Request<B>) -> Self {
         let (method, headers) = (request.method(), request.headers());
         let reader = Reader::of(method, headers);

@@ -21,7 +21,7 @@ use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use tokio::time::sleep;
 use tower::ServiceExt;
 
-use super::Answers;
+use super::RequestService;
 
 use crate::app::App;
 use crate::clock::steady;
@@ -41,7 +41,7 @@ const PATIENCE: Duration = Duration::from_secs(20);
 const LOOK_EVERY: Duration = Duration::from_millis(50);
 
 /// Answers a request by the routes, or as a form that came before.
-pub(super) async fn once<S: Answers>(app: App, request: Request, routes: S) -> Response {
+pub(super) async fn once<S: RequestService>(app: App, request: Request, routes: S) -> Response {
     let (request, hash) = match read(&app, request).await {
         Ok(read) => read,
         Err(error) => return error.into_response(),

@@ -11,7 +11,7 @@ use http::header;
 use http::{Extensions, HeaderValue, Method, StatusCode};
 use tracing::Level;
 
-use super::{Asked, Front};
+use super::{Front, RequestContext};
 use crate::app::App;
 use crate::counters;
 use crate::error::{Cause, Error};
@@ -38,17 +38,17 @@ pub(crate) struct ForProxy {
 
 impl<S> Front<S> {
     /// Counts and logs a refusal and gives it its form; false for an answer that is not a refusal.
-    pub(super) fn refusal(&self, asked: &Asked, response: &mut Response) -> bool {
+    pub(super) fn refusal(&self, context: &RequestContext, response: &mut Response) -> bool {
         let app = &self.app;
-        let route = || app.metrics.requests.route(asked.uri.path()).name();
+        let route = || app.metrics.requests.route(context.uri.path()).name();
         let Some(error) = error_of(response, route) else { return false };
         counters::count(&app.metrics.refusals, "code", error.code());
-        log(app, asked, &error, response.extensions_mut().remove());
+        log(app, context, &error, response.extensions_mut().remove());
         let plain = std::mem::take(response);
-        *response = show(app, asked, &error, is_oauth(route()), plain);
+        *response = show(app, context, &error, is_oauth(route()), plain);
         // Its page could not be rendered.
         if let Some(error) = response.extensions_mut().remove::<Arc<Error>>() {
-            log(app, asked, &error, None);
+            log(app, context, &error, None);
         }
         true
     }
@@ -77,14 +77,14 @@ fn error_of(response: &mut Response, route: impl Fn() -> &'static str) -> Option
 
 /// The one log line of a request that failed inside, with its id: at most once a minute for each cause, and at debug
 /// level for each request.
-fn log(app: &App, asked: &Asked, error: &Error, denied: Option<Cause>) {
+fn log(app: &App, context: &RequestContext, error: &Error, denied: Option<Cause>) {
     let cause = match error {
         Error::Unavailable(cause) => cause.clone(),
         Error::Refused(Refusal::Unavailable) => app.sessions.memory.last_failure(),
         _ => denied.unwrap_or_default(),
     };
     let Some((what, which, why)) = cause.parts() else { return };
-    let (request_id, route) = (asked.id, asked.watched.map(|(_, route)| route.name()));
+    let (request_id, route) = (context.id, context.watched.map(|(_, route)| route.name()));
     let level = if error.status().is_server_error() { Level::ERROR } else { Level::WARN };
     let due = seldom::due(level, what, which);
     let [which, why] = [which, why].map(|text| (!text.is_empty()).then_some(text));
@@ -97,17 +97,17 @@ fn log(app: &App, asked: &Asked, error: &Error, denied: Option<Cause>) {
     }
 }
 
-fn show(app: &App, asked: &Asked, error: &Error, is_oauth: bool, mut plain: Response) -> Response {
+fn show(app: &App, context: &RequestContext, error: &Error, is_oauth: bool, mut plain: Response) -> Response {
     let for_proxy = plain.extensions_mut().remove::<ForProxy>();
     let status = if for_proxy.is_some() { plain.status() } else { status(error, &app.settings) };
-    let request_id = asked.id.to_string();
-    let mut response = match (for_proxy, asked.reader) {
+    let request_id = context.id.to_string();
+    let mut response = match (for_proxy, context.reader) {
         _ if is_oauth => oauth::answer(error, &request_id),
         (Some(ForProxy { is_page: true }), _) => {
             app.pages.error_elsewhere(error, status, &request_id, &app.base_url())
         }
         (None, Reader::Person) if !error.is_of_programs() => {
-            page(app, asked, error, status, plain.extensions_mut(), &request_id)
+            page(app, context, error, status, plain.extensions_mut(), &request_id)
         }
         _ => problem(error, status, &request_id),
     };
@@ -144,7 +144,7 @@ fn problem(error: &Error, status: StatusCode, request_id: &str) -> Response {
 /// A browser that isn't signed in is redirected to the login, and from there back to the page.
 fn page(
     app: &App,
-    asked: &Asked,
+    context: &RequestContext,
     error: &Error,
     status: StatusCode,
     extensions: &mut Extensions,
@@ -154,7 +154,7 @@ fn page(
     match error {
         Error::Refused(Refusal::AmbiguousCookies) => {
             let proved = extensions.remove::<Proved>().map(|Proved(sessions)| sessions);
-            let proved = proved.unwrap_or_else(|| app.guard.live_in_memory(&asked.cookies));
+            let proved = proved.unwrap_or_else(|| app.guard.live_in_memory(&context.cookies));
             let ticket = app.sessions.tickets.issue(&proved);
             app.pages.two_sign_ins(error, status, &ticket, request_id)
         }
@@ -163,12 +163,12 @@ fn page(
         }
         Error::Refused(refusal) => {
             let inner =
-                asked.path.as_deref().and_then(|path| path.strip_prefix(app.settings.base_path.as_str()));
+                context.path.as_deref().and_then(|path| path.strip_prefix(app.settings.base_path.as_str()));
             let Some(path) = inner.and_then(path_of_ours) else { return go(app, "/login") };
-            if asked.method == Method::POST {
+            if context.method == Method::POST {
                 return send_again(app, *refusal, path).unwrap_or_else(|| go(app, "/login"));
             }
-            detour(app, *refusal, asked.from_elsewhere, path).unwrap_or_else(|| to_login(app, path))
+            detour(app, *refusal, context.from_elsewhere, path).unwrap_or_else(|| to_login(app, path))
         }
         _ => app.pages.error(error, status, again, request_id),
     }
