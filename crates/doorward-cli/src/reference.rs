@@ -62,7 +62,7 @@ fn check_file(name: &str, made: &str) {
         std::fs::write(&path, made).unwrap();
     }
     let written = std::fs::read_to_string(&path).unwrap_or_default();
-    assert!(written == made, "{name} is out of date. To write it anew: {REGENERATE}");
+    assert!(written == made, "{name} is out of date. To write it again: {REGENERATE}");
 }
 
 fn settings() -> String {
@@ -109,7 +109,7 @@ const API_INTRODUCTION: &str = r#"
 Every address, who may call it, and the statuses that it answers. A running server says more: fields, examples and codes
 for people at `/docs`, for programs at `/openapi.json` (OpenAPI 3.1). What the codes mean is in [errors.md](errors.md).
 
-`anybody` includes whoever has a bad credential, `signed in` is every live session, and a permission such as `users:read`
+`anybody` includes callers with a bad credential, `signed in` is every live session, and a permission such as `users:read`
 stands for the roles that grant it.
 "#;
 

@@ -89,11 +89,7 @@ impl Disk {
                 "the disk of the data folder is nearly full: only ends of sessions, refreshes and new passwords go on"
             ),
             (true, false) => {
-                tracing::info!(
-                    free,
-                    reserve,
-                    "the disk of the data folder has room again: everything goes on"
-                );
+                tracing::info!(free, reserve, "the disk of the data folder has room again: everything works");
             }
             _ => {}
         }

@@ -67,7 +67,7 @@ impl Shared {
         let json = str::from_utf8(&body).map_err(|_| Failure::Unreadable("its keys are no JWK set"))?;
         let current = KeySet::from_jwks(json).map_err(|error| {
             seldom!("the server's keys can't be used", error);
-            Failure::Unreadable("its keys are no JWK set of ours")
+            Failure::Unreadable("its keys are not a JWK set of Doorward")
         })?;
         self.verifier.replace_keys(VerificationKeys { current, ..Default::default() });
         Ok(kept_for(&head.headers))

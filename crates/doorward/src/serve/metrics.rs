@@ -99,7 +99,7 @@ fn registry(app: &App) -> Registry {
     all.register("build", "The program", build);
     let (doors, store) = (&app.metrics, app.store.counts());
     all.register("refusals", "Refused requests by the code of the error", doors.refusals.clone());
-    all.register("sign_ins", "Sign-ins with a password by what came of them", doors.sign_ins.clone());
+    all.register("sign_ins", "Sign-ins with a password by result", doors.sign_ins.clone());
     all.register("forward_auth_denied", "Denied checks of forward-auth by the reason", doors.denied.clone());
     all.register("connections_closed", "Connections beyond the share of one client", doors.closed.clone());
     all.register("accepts_failed", "Connections that could not be accepted", doors.unaccepted.clone());
@@ -113,8 +113,8 @@ fn registry(app: &App) -> Registry {
         app.hashing.waited.clone(),
     );
     all.register("hashing_refused", "Passwords that were not hashed in time", app.hashing.refused.clone());
-    all.register("store_seconds", "How long the database took, by kind of act", store.seconds.clone());
-    all.register("store_errors", "Acts that the database failed at, by reason", store.errors.clone());
+    all.register("store_seconds", "How long the database took, by kind of call", store.seconds.clone());
+    all.register("store_errors", "Failed calls of the database, by reason", store.errors.clone());
     all.register_collector(Box::new(AtThisMoment(app.clone())));
     root
 }
@@ -143,12 +143,12 @@ impl Collector for AtThisMoment {
             ("revocations", "Revocations in memory", set.len() as f64),
             (
                 "revocations_whole",
-                "1 where memory holds every revocation, else checks ask the store",
+                "1 if memory holds every revocation, otherwise checks ask the store",
                 f64::from(set.is_whole()),
             ),
             (
                 "revocations_position",
-                "How far the table of revocations was read",
+                "The position up to which the table of revocations was read",
                 app.revocations.position() as f64,
             ),
             (
@@ -157,27 +157,22 @@ impl Collector for AtThisMoment {
                 app.revocations.behind().as_secs_f64(),
             ),
             ("feed_followers", "Programs that follow the revocations", app.feed.followers() as f64),
-            ("feed_position", "How far they were told", app.feed.position() as f64),
+            ("feed_position", "The position up to which they were informed", app.feed.position() as f64),
             (
                 "disk_low",
-                "1 where the disk has less than data.reserve free, so that most writes are refused",
+                "1 if the disk has less than data.reserve free, so that most writes are refused",
                 f64::from(app.disk.is_low()),
             ),
             ("draining", "1 from the signal to stop on", f64::from(app.is_draining())),
         ];
-        let (name, help) = ("log_lines_dropped", "Lines of the log that nobody took in time");
+        let (name, help) = ("log_lines_dropped", "Lines of the log that were not read in time");
         let dropped = encoder.encode_descriptor(name, help, None, MetricType::Counter)?;
         ConstCounter::new(LOG_LINES_DROPPED.load(Ordering::Relaxed)).encode(dropped)?;
         for (name, help, value) in gauges {
             gauge(&mut encoder, name, help, value)?;
         }
         if let Some(free) = app.disk.free() {
-            gauge(
-                &mut encoder,
-                "disk_free_bytes",
-                "What is free on the disk of the data folder",
-                free as f64,
-            )?;
+            gauge(&mut encoder, "disk_free_bytes", "Free bytes on the disk of the data folder", free as f64)?;
         }
         Ok(())
     }

@@ -63,7 +63,7 @@ impl Settings {
         )?;
         let named = (self.public_host(), &self.cookie_domain);
         let problem = format!(
-            "{host:?} is neither Doorward's own host {:?} nor within cookie.domain {:?}: browsers send it no cookie of ours",
+            "{host:?} is neither Doorward's own host {:?} nor within cookie.domain {:?}: browsers don't send it Doorward's cookie",
             named.0, named.1
         );
         let hint = "bring the application under one domain with Doorward and say cookie.domain; across domains, use the guard and bearer tokens";

@@ -101,7 +101,7 @@ impl Store {
         let judged = [
             (
                 row.get::<i64>("version_number")? < OLDEST,
-                "the server's version gets no more fixes",
+                "the server's version no longer gets fixes",
                 "upgrade it: https://www.postgresql.org/support/versioning/",
             ),
             (

@@ -36,7 +36,7 @@ fn users() -> Routes {
         .flashes()
         .page(200, "the same for a browser");
     let create_says = says("Make a user", May(USERS_WRITE))
-        .more("Without a password, a reset link lets them in. A password, or a role that may do as much as one's own or change users, needs a confirmation.")
+        .more("Without a password, a reset link lets the user in. A confirmation is needed for a password, and for a role that may do as much as the caller or change users.")
         .body::<NewUser>()
         .json(201, "made", changed())
         .goes("after a form, to the user's page")
@@ -44,14 +44,14 @@ fn users() -> Routes {
     let create_says = confirmed(create_says);
     let change_says = says("Change a user", May(USERS_WRITE))
         .without_room()
-        .more("Nobody gives, or acts on, more than they have. One's own address is changed in the profile. An address, and the role or access of somebody who may do as much as oneself or change users, need a confirmation.")
+        .more("Callers can't give a role that may do more than they, or change a user with one. Their own address is changed in the profile. A confirmation is needed for an address, and for the role or access of a user who may do as much as the caller or change users.")
         .body::<Changes>()
         .json(200, "changed", changed())
         .goes("after a form, to the user's page")
         .refuses([Error::NotFound, Error::EmailTaken, Error::LastAdmin, Error::NoRoom]);
     let change_says = confirmed(change_says);
     let delete_says = says("Delete a user", May(USERS_WRITE))
-        .more("Somebody who may do as much as oneself, or change users, needs a confirmation. One's own account is deleted in the profile.")
+        .more("A user who may do as much as the caller, or change users, needs a confirmation. The caller's own account is deleted in the profile.")
         .body::<Confirming>()
         .json(200, "deleted", Done::shape("User deleted"))
         .goes("after a form, to /admin/users")
@@ -74,20 +74,20 @@ fn users() -> Routes {
 fn links() -> Routes {
     use permission::{USERS_READ, USERS_WRITE};
     let link_says = says("Make a link to reset a user's password", May(USERS_WRITE))
-        .more("Needs a confirmation. One's own password is changed in the profile.")
+        .more("Needs a confirmation. The caller's own password is changed in the profile.")
         .body::<Confirming>()
         .json(200, "the link, good for an hour and one use", link(false))
         .page(200, "the same for a browser")
         .refuses([Error::NotFound]);
     let link_says = confirmed(link_says);
     let invite_says = says("Make an invitation to register", May(USERS_WRITE))
-        .more("For one address, or for anybody. A role that may do as much as one's own, or change users, needs a confirmation.")
+        .more("For one address, or for anybody. A role that may do as much as the caller, or change users, needs a confirmation.")
         .body::<invitations::Invitation>()
         .json(201, "the link, good for seven days and one use", link(true))
         .page(201, "the same for a browser");
     let invite_says = confirmed(invite_says);
     let list_says = page::<ListedInvitation, LinkId>(
-        "List the invitations that wait to be used",
+        "List the unused invitations",
         USERS_READ,
         "invitations",
         "the oldest first",
@@ -160,7 +160,7 @@ fn registered_clients() -> Routes {
         .json(201, "registered", object(secret))
         .page(201, "the same for a browser");
     let delete_says = says("Delete a client", May(CLIENTS_WRITE))
-        .more("A server learns of it within a second, and ends what it follows.")
+        .more("Every server learns of it within a second, and ends its streams.")
         .json(200, "deleted", Done::shape("Client deleted"))
         .goes("after a form, to /admin/clients")
         .refuses([Error::NotFound]);
@@ -179,7 +179,7 @@ fn page<T: Shape, Id: Shape>(
     order: &'static str,
 ) -> Says {
     let limit = json!({ "type": "integer", "minimum": 1, "maximum": 200, "default": 50 });
-    let next = described(of::<Option<Id>>(), "Where the next page begins: `after`. Null on the last one.");
+    let next = described(of::<Option<Id>>(), "The `after` of the next page. Null on the last one.");
     says(summary, May(permission))
         .query("after", of::<Id>(), "`next` of the page before.")
         .query("limit", limit, "How many at most.")

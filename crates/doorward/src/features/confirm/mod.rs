@@ -25,7 +25,7 @@ pub(crate) const FEATURE: Feature = Feature::new("confirm", routes);
 
 fn routes() -> Routes {
     let confirm_says = says("Confirm the session by the password", Who::SignedIn)
-        .more("For ten minutes, acts of admins that need `current_password` do without it, if they come with the session's cookie. A bearer token is 400: send the password with the act.")
+        .more("For ten minutes, admin acts that need `current_password` don't, if they come with the session's cookie. A bearer token is 400: send the password with the act.")
         .body::<Confirm>()
         .json(200, "confirmed", Done::shape("Confirmed"))
         .goes("after a form, to /dashboard")

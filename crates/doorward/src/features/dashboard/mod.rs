@@ -33,7 +33,7 @@ fn routes() -> Routes {
         .flashes()
         .json(200, "who is signed in", user)
         .page(200, "as a page, with the devices");
-    let start_says = says("The way in", Who::Anybody).goes("to /dashboard");
+    let start_says = says("The start page", Who::Anybody).goes("to /dashboard");
     Routes::of("My account").get("/dashboard", dashboard, dashboard_says).get("/", start, start_says)
 }
 

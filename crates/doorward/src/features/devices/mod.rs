@@ -47,7 +47,7 @@ fn routes() -> Routes {
         .json(200, "ended", Done::shape("Session ended"))
         .goes("after a form, to /dashboard")
         .refuses([Error::NotFound]);
-    let others_say = says("End all my sessions but this one", Who::SignedIn)
+    let others_say = says("End all my other sessions", Who::SignedIn)
         .without_room()
         .json(200, "ended", Done::shape_of_sessions("Other sessions ended"))
         .goes("after a form, to /dashboard");

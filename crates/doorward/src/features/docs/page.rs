@@ -28,10 +28,10 @@ pub(super) fn show(app: &App, operations: &[Operation]) -> Response {
 fn shown(app: &App, operation: &Operation) -> Value {
     let who = match operation.says.who {
         Who::Anybody => "anybody".to_owned(),
-        Who::SignedIn => "whoever is signed in".to_owned(),
-        Who::Proxy => "a trusted proxy, for whoever is signed in".to_owned(),
+        Who::SignedIn => "signed-in users".to_owned(),
+        Who::Proxy => "a trusted proxy, for a signed-in user".to_owned(),
         Who::May(permission) => format!("roles that grant {permission}"),
-        Who::RefreshToken => "whoever has a refresh token".to_owned(),
+        Who::RefreshToken => "holders of a refresh token".to_owned(),
         Who::Client => "registered clients".to_owned(),
         Who::Browser => "browsers".to_owned(),
     };

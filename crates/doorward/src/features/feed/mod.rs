@@ -29,7 +29,7 @@ pub(crate) const FEATURE: Feature = Feature::new("feed", routes);
 
 fn routes() -> Routes {
     let feed_says = says("The feed of revocations", Who::Client)
-        .more("Which sessions are over, and below which version the tokens of a user are stale, until the last token that \
+        .more("Which sessions have ended, and below which version the tokens of a user are stale, until the last token that \
             it concerns is dead. As server-sent events if `Accept` lists text/event-stream: `reset` if the follower has \
             to start over, `revoked` with `{sessions, users}` as in JSON, and `current` with `{keys}` when nothing up to \
             its id is missing, again every 5 s. Pass over kinds of events that you don't know. `Last-Event-ID` goes on after that id. Also opened by \
@@ -59,10 +59,7 @@ fn page_shape() -> Value {
         ),
         ("position", like(of::<&str>(), "8d1f0c27a4b3e596-4711")),
         ("more", described(of::<bool>(), "Whether there is a next page.")),
-        (
-            "reset",
-            described(of::<bool>(), "Whether `after` was none of ours, so that this is the first page."),
-        ),
+        ("reset", described(of::<bool>(), "Whether `after` was unknown, so that this is the first page.")),
         ("keys", like(described(of::<&str>(), "Changes when the published keys do."), "mTqzV0ncLZgJZ2bV")),
     ])
 }

@@ -52,12 +52,12 @@ const ASSERTION_TTL: Duration = Duration::from_secs(60);
 const EMAIL_SHOWN: Own<bool> = Own::new(
     "forward_auth.email",
     "false",
-    "Whether `/forward-auth` tells applications the address of people (`Remote-Email`). Only addresses that an admin, an invitation for that address or the command line vouched for are told.",
+    "Whether `/forward-auth` sends applications the user's address (`Remote-Email`). Only addresses that an admin, an invitation for that address or the command line vouched for are sent.",
 );
 const PREFLIGHTS: Own<bool> = Own::new(
     "forward_auth.preflights",
     "false",
-    "Whether `/forward-auth` lets the preflights of browsers (CORS) through to applications, which then answer them. Nobody is signed in to those.",
+    "Whether `/forward-auth` lets browsers' preflights (CORS) through to applications, which then answer them. They carry no identity.",
 );
 
 pub(crate) const FEATURE: Feature = Feature {
@@ -67,12 +67,12 @@ pub(crate) const FEATURE: Feature = Feature {
 
 fn routes() -> Routes {
     let judge_says = says("Whether a request may go through to an application", Who::Proxy)
-        .more("For proxies in `trusted_proxies`, which say the original address in `X-Forwarded-Proto`, `-Host`, `-Uri` and `-Method`. Who it is stands in `Remote-User`, `Remote-Name`, `Remote-Role`, `Remote-Email` and, signed, in `Doorward-Identity`.")
-        .query("role", of::<&str>(), "The role that is needed; or several, with commas, one of which is enough.")
-        .query("redirect", of::<&str>(), "`1`: browsers are sent to the login by a 302.")
-        .query("refused", of::<&str>(), "`1`: a 403 in any case, for a proxy that asks for the page of one.")
+        .more("For proxies in `trusted_proxies`, which send the original address in `X-Forwarded-Proto`, `-Host`, `-Uri` and `-Method`. The user is in `Remote-User`, `Remote-Name`, `Remote-Role`, `Remote-Email` and, signed, in `Doorward-Identity`.")
+        .query("role", of::<&str>(), "The required role; or several, separated by commas, one of which is enough.")
+        .query("redirect", of::<&str>(), "`1`: browsers are redirected to the login by a 302.")
+        .query("refused", of::<&str>(), "`1`: always a 403, for a proxy that asks for its page.")
         .empty(200, "let it through, with these headers")
-        .empty(302, "a browser, to where it signs in");
+        .empty(302, "a browser, to the login");
     Routes::of("Tokens").get("/forward-auth", judge, judge_says)
 }
 

@@ -58,7 +58,7 @@ fn routes() -> Routes {
     let introspect_says = says("Ask about a token", Who::Client)
         .without_room()
         .in_oauths_form()
-        .more("RFC 7662. Whatever isn't alive is `{\"active\": false}` and no more. `tokens` in place of `token` asks about up to 64 session secrets at once, with one space between them; the answers stand in their order, and where one isn't alive, `code` says why.")
+        .more("RFC 7662. For a token that isn't alive the answer is only `{\"active\": false}`. `tokens` in place of `token` asks about up to 64 session secrets at once, separated by one space. The answers are in their order; if one isn't alive, `code` says why.")
         .body::<Introspect>()
         .json(200, "whether it is alive, and whose", told);
     Routes::of("For other programs").post("/introspect", introspect, introspect_says)

@@ -26,7 +26,7 @@ fn routes() -> Routes {
     } });
     let set = object([("keys", json!({ "type": "array", "items": key }))]);
     let jwks_says = says("The public keys", Who::Anybody)
-        .more("A JWK set (RFC 7517) from which anybody verifies access tokens. Empty under a shared secret.")
+        .more("A JWK set (RFC 7517) with which anybody can verify access tokens. Empty with a shared secret.")
         .content(
             200,
             "the keys, to be kept as long as `Cache-Control` says",

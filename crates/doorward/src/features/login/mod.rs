@@ -50,9 +50,9 @@ fn routes() -> Routes {
         .query("return_to", of::<&str>(), RETURN_TO)
         .flashes()
         .page(200, "the form")
-        .goes("whoever is signed in, to /dashboard");
+        .goes("a signed-in browser, to /dashboard");
     let login_says = says("Sign in", Who::Anybody)
-        .more("`mode` says how the client holds the credential; where it is missing, the settings say it. No form takes `bearer`.")
+        .more("`mode` says how the client holds the credential; if it is missing, the settings decide. A form can't use `bearer`.")
         .body::<Login>()
         .json(200, "signed in", credential::shape(Some("Login successful")))
         .goes("after a form, to `return_to` or /dashboard")

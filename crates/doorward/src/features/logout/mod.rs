@@ -47,7 +47,7 @@ pub(crate) const FEATURE: Feature = Feature {
 
 fn routes() -> Routes {
     let logout_says = says("Sign out", Who::Anybody)
-        .more("Ends every session that the request proves to be its own, and refuses for no bad or missing credential or body.")
+        .more("Ends every session that the request proves to be its own. It never refuses for a bad or missing credential or body.")
         .body::<Logout>()
         .whatever_the_body()
         .without_room()

@@ -37,14 +37,10 @@ pub(crate) const FEATURE: Feature = Feature::new("refresh", routes);
 fn routes() -> Routes {
     let refresh_says = says("Renew the credential", Who::RefreshToken)
         .without_room()
-        .more("The refresh token comes in the body or in the cookie; its successor goes the same way.")
+        .more("The refresh token is in the body or in the cookie, and so is its successor.")
         .body::<Refresh>()
         .json(200, "renewed", credential::shape(None))
-        .query(
-            "return_to",
-            of::<&str>(),
-            "In a form that is on its way to another address: where it goes on to.",
-        )
+        .query("return_to", of::<&str>(), "For a form on its way to another URL: that URL.")
         .goes("a form that cannot be renewed, to /login")
         .goes_again("a form that is on its way, to `return_to`")
         .sets_cookies()
@@ -52,11 +48,11 @@ fn routes() -> Routes {
         .refuses([Refusal::SessionEnded, Refusal::SessionExpired, Refusal::TokenStale].map(Error::Refused))
         .refuses([Refusal::AmbiguousCookies, Refusal::TooManyCookies].map(Error::Refused))
         .refuses([Error::RefusedByApplication(String::new())]);
-    let go_on_says = says("Renew the cookies, and go on", Who::Browser)
+    let go_on_says = says("Renew the cookies, and redirect", Who::Browser)
         .more("For a browser that opens a page; scripts, frames and programs get a 405.")
         .query("return_to", of::<&str>(), RETURN_TO)
         .changes_by_get()
-        .goes("to `return_to` or /dashboard, or else to /login")
+        .goes("to `return_to` or /dashboard, otherwise to /login")
         .sets_cookies()
         .refuses([Error::HttpsRequired, Error::CrossSite, Error::RefusedByApplication(String::new())])
         .refuses([Refusal::AmbiguousCookies, Refusal::TooManyCookies].map(Error::Refused));

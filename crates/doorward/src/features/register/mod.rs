@@ -58,10 +58,10 @@ fn routes() -> Routes {
         .query("invite", of::<OpaqueSecret>(), "The secret of an invitation.")
         .query("return_to", of::<&str>(), RETURN_TO)
         .page(200, "the form")
-        .goes("whoever is signed in, to `return_to` or /dashboard")
+        .goes("a signed-in browser, to `return_to` or /dashboard")
         .refuses([Error::LinkInvalid]);
     let register_says = says("Make an account, and sign in", Who::Anybody)
-        .more("Passwords have 8 characters or more, and are none of the most common ones, nor the name or address.")
+        .more("A password has at least 8 characters, and must not be one of the most common ones, the name or the address.")
         .body::<Registering>()
         .json(201, "made, and signed in", credential::shape(Some("Registered")))
         .goes("after a form, to `return_to` or /dashboard")

@@ -27,9 +27,9 @@ fn routes() -> Routes {
     let revoke_says = says("Revoke a token", Who::Client)
         .without_room()
         .in_oauths_form()
-        .more("RFC 7009. Ends the session behind the token, and says the same where there is none.")
+        .more("RFC 7009. Ends the session behind the token; the answer is the same if there is none.")
         .body::<Revoke>()
-        .json(200, "it opens nothing any more", Done::shape("Revoked"));
+        .json(200, "it no longer works", Done::shape("Revoked"));
     Routes::of("For other programs").post("/revoke", revoke, revoke_says)
 }
 

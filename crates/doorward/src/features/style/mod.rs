@@ -14,7 +14,7 @@ pub(crate) const FEATURE: Feature = Feature::new("style", routes);
 
 fn routes() -> Routes {
     let kept = |summary, media| {
-        says(summary, Who::Anybody).content(200, "to be kept for good by its version", media, of::<&str>())
+        says(summary, Who::Anybody).content(200, "may be cached forever by its version", media, of::<&str>())
     };
     Routes::of("Pages")
         .get("/style.css", style, kept("The style of all pages", "text/css"))
