@@ -1,7 +1,7 @@
 #![doc = include_str!("../README.md")]
 #![cfg_attr(
-    not(feature = "serve"),
-    allow(dead_code, unreachable_pub, unused_imports, reason = "the program alone uses all of it")
+    not(all(feature = "pages", feature = "serve")),
+    allow(unused, unreachable_pub, reason = "the program, with its pages, uses all of it")
 )]
 
 #[cfg(not(any(feature = "sqlite", feature = "postgres")))]

@@ -5,13 +5,13 @@ use std::pin::Pin;
 use axum::body::Bytes;
 use doorward_core::Timestamp;
 use doorward_guard::Identity;
-use minijinja::Value;
 
 use super::App;
 use crate::error::Result;
 use crate::store::StoreError;
 use crate::users::User;
 use crate::wire::flash::Flash;
+use crate::wire::page::Value;
 
 /// A future of a feature's contribution.
 pub(crate) type Boxed<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;

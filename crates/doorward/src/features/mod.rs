@@ -18,6 +18,7 @@ pub(crate) mod profile;
 mod refresh;
 mod register;
 mod revoke;
+#[cfg(feature = "pages")]
 mod style;
 
 use crate::app::Contributions;
@@ -45,6 +46,7 @@ const FEATURES: &[&Feature] = &[
     &introspect::FEATURE,
     &revoke::FEATURE,
     &health::FEATURE,
+    #[cfg(feature = "pages")]
     &style::FEATURE,
     &docs::FEATURE,
 ];

@@ -14,13 +14,14 @@ use doorward_core::message::Message;
 use doorward_core::name::DisplayName;
 use doorward_core::password::Password;
 use doorward_core::{Mode, OpaqueSecret, role::RoleName};
-use minijinja::Value as PageValue;
 use serde_json::Value;
 use zeroize::Zeroizing;
 
 use crate::app::App;
 use crate::error::{Error, FieldError, Result};
 use crate::posts;
+use crate::wire::PAGES;
+use crate::wire::page::Value as PageValue;
 use crate::wire::shape::{Shape, described, or_null};
 pub(super) use parse::read_body;
 
@@ -294,7 +295,7 @@ pub(crate) const REQUIRED: Message = Message::new("value-required");
 
 impl Sent {
     fn of<B: Body>(input: &Input, path: String) -> Self {
-        let mut sent = Self { path, is_form: input.is_form, ..Self::default() };
+        let mut sent = Self { path, is_form: PAGES && input.is_form, ..Self::default() };
         if sent.is_form {
             let known = B::FIELDS.iter().map(|field| field.name);
             sent.has = known.filter(|name| input.fields.0.contains_key(*name)).collect();

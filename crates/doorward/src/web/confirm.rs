@@ -8,7 +8,6 @@ use std::sync::Arc;
 
 use doorward_core::Refusal;
 use doorward_core::password::Password;
-use minijinja::{Value, context};
 
 use super::body::{CURRENT_PASSWORD, Sent, asked};
 use super::caller::Caller;
@@ -16,7 +15,7 @@ use crate::accounts::{Actor, Confirmation};
 use crate::app::App;
 use crate::error::{Error, Result};
 use crate::wire::client::Client;
-use crate::wire::page::FORM_KEY;
+use crate::wire::page::{FORM_KEY, Value, context};
 
 pub(super) const PAGE: &str = "confirm.html";
 

@@ -7,10 +7,10 @@ use axum::response::{IntoResponse, Response};
 use doorward_core::{Mode, Refusal};
 use http::header::REFRESH;
 use http::{HeaderMap, StatusCode};
-use minijinja::context;
 
 use super::credential::{go, go_as};
 use crate::app::App;
+use crate::wire::page::context;
 
 /// Whether a page of another site made the browser send this, so that `SameSite=Strict` withheld our cookies.
 pub(crate) fn from_elsewhere(headers: &HeaderMap) -> bool {

@@ -29,6 +29,14 @@ pub(crate) struct Feature {
     pub(crate) sweep: Option<Sweep>,
 }
 
+/// The templates of a folder, by name; none without the feature `pages`.
+macro_rules! templates {
+    [$($name:literal),+] => {
+        if $crate::wire::PAGES { &[$(($name, include_str!($name))),+] } else { &[] }
+    };
+}
+pub(crate) use templates;
+
 impl Feature {
     /// A feature with these routes and nothing else.
     pub(crate) const fn new(name: &'static str, routes: fn() -> Routes) -> Self {

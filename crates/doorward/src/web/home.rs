@@ -3,11 +3,10 @@
 use doorward_core::Refusal;
 use doorward_core::role::permission;
 use doorward_guard::Identity;
-use minijinja::context;
-use minijinja::value::{Serde, Value};
 
 use crate::app::App;
 use crate::error::Result;
+use crate::wire::page::{Serde, Value, context};
 
 /// The template of the account page.
 pub(crate) const HOME: &str = "home.html";

@@ -17,8 +17,5 @@ pub(crate) mod reply;
 pub(crate) mod sign_in;
 
 /// The templates of pages that several features show.
-pub(crate) const TEMPLATES: [(&str, &str); 3] = [
-    ("arrival.html", include_str!("arrival.html")),
-    ("confirm.html", include_str!("confirm.html")),
-    ("home.html", include_str!("home.html")),
-];
+pub(crate) const TEMPLATES: &[(&str, &str)] =
+    feature::templates!["arrival.html", "confirm.html", "home.html"];

@@ -4,7 +4,6 @@
 use std::ops::ControlFlow::{self, Break, Continue};
 
 use axum::response::{IntoResponse, Response};
-use minijinja::{Value, context};
 
 use super::body::Sent;
 use super::caller::Caller;
@@ -13,6 +12,7 @@ use super::credential::go;
 use crate::app::App;
 use crate::error::{Error, Result};
 use crate::wire::done::Done;
+use crate::wire::page::{Value, context};
 use crate::wire::reader::Reader;
 
 /// Begins the reply. Each step handles one case, and passes on what is left: [`Reply::json`] programs, [`ToForm::page`]

@@ -9,12 +9,22 @@ pub(crate) mod done;
 pub(crate) mod flash;
 pub(crate) mod headers;
 pub(crate) mod media_type;
+#[cfg(not(feature = "pages"))]
+pub(crate) mod no_pages;
 pub(crate) mod oauth;
 pub(crate) mod origins;
+#[cfg(feature = "pages")]
 pub(crate) mod page;
 pub(crate) mod problem;
 pub(crate) mod query;
 pub(crate) mod reader;
 pub(crate) mod return_to;
 pub(crate) mod shape;
+#[cfg(feature = "pages")]
 mod words;
+
+#[cfg(not(feature = "pages"))]
+pub(crate) use no_pages as page;
+
+/// Whether there are pages. Without them browsers are answered as programs are.
+pub(crate) const PAGES: bool = cfg!(feature = "pages");

@@ -6,7 +6,9 @@ use axum::Extension;
 use axum::response::{Html, IntoResponse, Response};
 use http::StatusCode;
 use http::header::{CONTENT_SECURITY_POLICY, HeaderName, HeaderValue};
-use minijinja::{Environment, State, UndefinedBehavior, Value, context};
+pub(crate) use minijinja::value::Serde;
+use minijinja::{Environment, State, UndefinedBehavior};
+pub(crate) use minijinja::{Value, context};
 
 use super::assets;
 use super::words;

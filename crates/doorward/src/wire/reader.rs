@@ -7,6 +7,7 @@ use http::header::{ACCEPT, AUTHORIZATION};
 use http::request::Parts;
 use http::{HeaderMap, Method};
 
+use super::PAGES;
 use super::media_type::MediaType;
 
 /// The reader of an answer.
@@ -22,6 +23,9 @@ impl Reader {
     /// On GET: a browser if `Accept` ranks text/html at least as high as JSON. Otherwise: a browser if the body is a
     /// form without a registered client's credentials.
     pub(crate) fn of(method: &Method, headers: &HeaderMap) -> Self {
+        if !PAGES {
+            return Self::Program;
+        }
         let person = if method == Method::GET || method == Method::HEAD {
             // Most programs end here: there is no h in `application/json` and `*/*`.
             let accept = headers.get(ACCEPT).filter(|value| value.as_bytes().contains(&b'h'));

@@ -196,6 +196,8 @@ fn paths_and_includes_are_read_as_the_compiler_reads_them() {
     assert_eq!(read("let x = crate::random::bytes(); mycrate::z"), ["random::bytes"]);
     assert_eq!(read("include_str!(\"../features/login/login.html\")"), ["features::login"]);
     assert_eq!(in_file("features/login/mod.rs", "include_str!(\"login.html\")"), ["features::login"]);
+    let templates = "templates![\"a.html\", \"../features/login/login.html\"]";
+    assert_eq!(read(templates), ["features::login", "web"]);
     assert_eq!(
         (floor("web::client"), floor("wire::page"), floor("users::User")),
         (Some(2), Some(5), Some(4))

@@ -121,10 +121,15 @@ fn absolute(source: &Source, path: &str) -> String {
     }
 }
 
-/// The modules whose files this one includes: `features::login` for `include_str!("../features/login/login.html")`.
+/// The modules whose files this one includes by `include_str!` or `templates!`: `features::login` for
+/// `include_str!("../features/login/login.html")`.
 fn included(source: &Source) -> Vec<String> {
     let folder = Path::new(&source.path).parent().unwrap();
-    let texts = source.code.split("include_str!(\"").skip(1).map(|rest| rest.split('"').next().unwrap());
+    let of = |open: &'static str, close: char| {
+        source.code.split(open).skip(1).map(move |rest| rest.split(close).next().unwrap())
+    };
+    let arguments = of("include_str!(", ')').chain(of("templates![", ']'));
+    let texts = arguments.flat_map(|list| list.split('"').skip(1).step_by(2));
     let module = |text: &str| {
         let mut parts: Vec<_> = folder.iter().map(|part| part.to_str().unwrap()).collect();
         for part in text.split('/') {

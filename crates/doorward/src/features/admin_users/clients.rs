@@ -9,8 +9,6 @@ use doorward_core::name::DisplayName;
 use doorward_core::password::Password;
 use doorward_core::role::permission;
 use http::StatusCode;
-use minijinja::context;
-use minijinja::value::{Serde, Value};
 use serde_json::json;
 use zeroize::Zeroizing;
 
@@ -28,6 +26,7 @@ use crate::web::flash::Flashed;
 use crate::web::home::may_see;
 use crate::web::reply::{form_or_json, go_or_tell};
 use crate::wire::done::done;
+use crate::wire::page::{Serde, Value, context};
 use crate::wire::query::Query;
 use crate::wire::reader::Reader;
 

@@ -8,7 +8,6 @@ use doorward_core::name::DisplayName;
 use doorward_core::password::Password;
 use doorward_core::role::RoleName;
 use http::StatusCode;
-use minijinja::context;
 use serde_json::{Value, json};
 
 use super::{CreateUser, Listed, Search, pages};
@@ -24,6 +23,7 @@ use crate::web::credential::go;
 use crate::web::flash::Flashed;
 use crate::web::reply::{form_or_json, go_or_tell};
 use crate::wire::done::done;
+use crate::wire::page::context;
 use crate::wire::query::Query;
 use crate::wire::reader::Reader;
 

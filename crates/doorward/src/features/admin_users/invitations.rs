@@ -9,8 +9,6 @@ use doorward_core::message::Message;
 use doorward_core::password::Password;
 use doorward_core::role::{RoleName, permission};
 use http::StatusCode;
-use minijinja::context;
-use minijinja::value::{Serde, Value};
 use serde::Serialize;
 use serde_json::json;
 
@@ -31,6 +29,7 @@ use crate::web::flash::Flashed;
 use crate::web::home::may_see;
 use crate::web::reply::{form_or_json, go_or_tell};
 use crate::wire::done::done;
+use crate::wire::page::{Serde, Value, context};
 use crate::wire::query::Query;
 use crate::wire::reader::Reader;
 

@@ -35,7 +35,7 @@ use crate::challenges;
 use crate::error::{Error, Result};
 use crate::sessions;
 use crate::users::{User, check_new_password};
-use crate::web::feature::Feature;
+use crate::web::feature::{Feature, templates};
 use crate::wire::flash::Flash;
 
 pub use queries::{Listed, ListedSession, Search, list_sessions, list_users};
@@ -49,13 +49,13 @@ const INVITATION_WITHDRAWN: Flash = Flash::new("invitation-withdrawn", "The invi
 const CLIENT_DELETED: Flash = Flash::new("client-deleted", "The client is deleted.");
 
 pub(crate) const FEATURE: Feature = Feature {
-    templates: &[
-        ("users.html", include_str!("users.html")),
-        ("user.html", include_str!("user.html")),
-        ("sessions.html", include_str!("sessions.html")),
-        ("invitations.html", include_str!("invitations.html")),
-        ("clients.html", include_str!("clients.html")),
-        ("audit.html", include_str!("audit.html")),
+    templates: templates![
+        "users.html",
+        "user.html",
+        "sessions.html",
+        "invitations.html",
+        "clients.html",
+        "audit.html"
     ],
     flashes: &[
         USER_CREATED,

@@ -3,13 +3,12 @@
 use doorward_core::UserId;
 use doorward_core::role::permission;
 use doorward_guard::Identity;
-use minijinja::context;
-use minijinja::value::{Serde, Value};
 
 use super::{Listed, Search, list_users};
 use crate::app::App;
 use crate::error::{Error, Result};
 use crate::web::home::may_see;
+use crate::wire::page::{Serde, Value, context};
 
 pub(super) const LIST: &str = "users.html";
 pub(super) const USER: &str = "user.html";

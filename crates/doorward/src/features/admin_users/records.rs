@@ -8,8 +8,6 @@ use doorward_core::message::Message;
 use doorward_core::role::permission;
 use doorward_core::{SessionId, UserId};
 use http::StatusCode;
-use minijinja::context;
-use minijinja::value::{Serde, Value};
 use serde::Serialize;
 use serde_json::json;
 
@@ -26,6 +24,7 @@ use crate::web::flash::Flashed;
 use crate::web::home::may_see;
 use crate::web::reply::go_or_tell;
 use crate::wire::done::done;
+use crate::wire::page::{Serde, Value, context};
 use crate::wire::query::Query;
 use crate::wire::reader::Reader;
 

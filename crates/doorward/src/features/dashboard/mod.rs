@@ -7,7 +7,6 @@ use axum::response::Response;
 use doorward_core::Refusal;
 use doorward_guard::Identity;
 use http::StatusCode;
-use minijinja::context;
 use serde::Serialize;
 
 use crate::app::{App, Express};
@@ -18,6 +17,7 @@ use crate::web::credential::go;
 use crate::web::feature::Feature;
 use crate::web::flash::Flashed;
 use crate::web::home::{HOME, home};
+use crate::wire::page::context;
 use crate::wire::reader::Reader;
 use crate::wire::shape::{like, object, of};
 

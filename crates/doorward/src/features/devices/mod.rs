@@ -8,8 +8,6 @@ use axum::extract::{Path, State};
 use axum::response::{IntoResponse, Response};
 use doorward_core::{Refusal, SessionId};
 use doorward_guard::Identity;
-use minijinja::context;
-use minijinja::value::{Serde, Value};
 use serde_json::json;
 
 use crate::app::{App, Boxed, Card};
@@ -20,10 +18,11 @@ use crate::sessions;
 use crate::web::api::{Routes, Who, says};
 use crate::web::client::Client;
 use crate::web::credential::go;
-use crate::web::feature::Feature;
+use crate::web::feature::{Feature, templates};
 use crate::web::reply::go_or_tell;
 use crate::wire::done::{Done, done};
 use crate::wire::flash::Flash;
+use crate::wire::page::{Serde, Value, context};
 use crate::wire::reader::Reader;
 use crate::wire::shape::{object, of};
 
@@ -31,7 +30,7 @@ const DEVICE_SIGNED_OUT: Flash = Flash::new("device-signed-out", "The device is 
 const OTHERS_SIGNED_OUT: Flash = Flash::new("others-signed-out", "All other devices are signed out.");
 
 pub(crate) const FEATURE: Feature = Feature {
-    templates: &[("devices.html", include_str!("devices.html"))],
+    templates: templates!["devices.html"],
     flashes: &[DEVICE_SIGNED_OUT, OTHERS_SIGNED_OUT],
     card: Some(Card { template: "devices.html", context: Some(card) }),
     ..Feature::new("devices", routes)

@@ -12,10 +12,10 @@ use serde_json::json;
 
 use crate::app::App;
 use crate::web::api::{self, Routes, Who, all, says};
-use crate::web::feature::Feature;
+use crate::web::feature::{Feature, templates};
 
 pub(crate) const FEATURE: Feature =
-    Feature { templates: &[("docs.html", include_str!("docs.html"))], ..Feature::new("docs", routes) };
+    Feature { templates: templates!["docs.html"], ..Feature::new("docs", routes) };
 
 fn routes() -> Routes {
     let document = Arc::new(OnceLock::new());

@@ -1,11 +1,10 @@
 use axum::response::Response;
 use http::{Method, StatusCode};
-use minijinja::context;
-use minijinja::value::Value;
 
 use crate::app::App;
 use crate::web::api::{Operation, Who};
 use crate::web::body::BodyField;
+use crate::wire::page::{Value, context};
 use crate::wire::shape::example;
 
 /// The page of these operations, by topic.

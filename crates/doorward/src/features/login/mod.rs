@@ -17,7 +17,6 @@ use doorward_core::password::Password;
 use doorward_core::sign_in::Method;
 use doorward_core::{Mode, Refusal};
 use http::{HeaderMap, StatusCode};
-use minijinja::{Value, context};
 use zeroize::Zeroizing;
 
 use crate::acts::Change;
@@ -33,17 +32,18 @@ use crate::web::body::{Asked, asked};
 use crate::web::client::Client;
 use crate::web::credential;
 use crate::web::detour::{RENEWED, detour, from_elsewhere};
-use crate::web::feature::Feature;
+use crate::web::feature::{Feature, templates};
 use crate::web::flash::Flashed;
 use crate::web::reply::form_or_json;
 use crate::web::sign_in::{Opened, Proved, Way, sign_in};
+use crate::wire::page::{Value, context};
 use crate::wire::query::Query;
 use crate::wire::reader::Reader;
 use crate::wire::return_to::{RETURN_TO, reaches, return_to};
 use crate::wire::shape::of;
 
 pub(crate) const FEATURE: Feature =
-    Feature { templates: &[("login.html", include_str!("login.html"))], ..Feature::new("login", routes) };
+    Feature { templates: templates!["login.html"], ..Feature::new("login", routes) };
 
 fn routes() -> Routes {
     let form_says = says("The form to sign in", Who::Anybody)

@@ -16,7 +16,6 @@ use doorward_core::Refusal;
 use doorward_core::message::Message;
 use doorward_guard::{Denied, Identity};
 use http::{HeaderMap, StatusCode};
-use minijinja::context;
 use serde_json::Value;
 use zeroize::Zeroizing;
 
@@ -27,11 +26,12 @@ use crate::revocations::EndReason;
 use crate::web::api::{Routes, Who, says};
 use crate::web::body::{Asked, Field, asked};
 use crate::web::client::Client;
-use crate::web::feature::Feature;
+use crate::web::feature::{Feature, templates};
 use crate::web::proof::{self, InBody};
 use crate::web::reply::go_or_tell;
 use crate::wire::done::{Done, done};
 use crate::wire::flash::Flash;
+use crate::wire::page::context;
 use crate::wire::reader::Reader;
 use crate::wire::shape::Shape;
 
@@ -40,7 +40,7 @@ const SIGNED_OUT_EVERYWHERE: Flash =
     Flash::new("signed-out-everywhere", "You are signed out on all devices.");
 
 pub(crate) const FEATURE: Feature = Feature {
-    templates: &[("logout.html", include_str!("logout.html"))],
+    templates: templates!["logout.html"],
     flashes: &[SIGNED_OUT, SIGNED_OUT_EVERYWHERE],
     ..Feature::new("logout", routes)
 };

@@ -12,7 +12,6 @@ use axum::response::Response;
 use doorward_core::password::Password;
 use doorward_core::{OpaqueSecret, Timestamp, UserId};
 use http::StatusCode;
-use minijinja::context;
 
 use crate::app::{App, Boxed};
 use crate::audit::{Action, By};
@@ -23,10 +22,11 @@ use crate::web::api::{Routes, Who, says};
 use crate::web::body::{Asked, asked};
 use crate::web::client::Client;
 use crate::web::credential::go;
-use crate::web::feature::Feature;
+use crate::web::feature::{Feature, templates};
 use crate::web::reply::form_or_json;
 use crate::wire::done::{Done, done};
 use crate::wire::flash::Flash;
+use crate::wire::page::context;
 use crate::wire::query::Query;
 use crate::wire::reader::Reader;
 use crate::wire::shape::of;
@@ -35,7 +35,7 @@ const PASSWORD_RESET: Action = Action::new("password_reset", "A password was set
 const RESET: Flash = Flash::new("password-reset", "The new password is set. Sign in with it.");
 
 pub(crate) const FEATURE: Feature = Feature {
-    templates: &[("ask.html", include_str!("ask.html")), ("reset.html", include_str!("reset.html"))],
+    templates: templates!["ask.html", "reset.html"],
     flashes: &[RESET],
     actions: &[PASSWORD_RESET],
     sweep: Some(sweep),

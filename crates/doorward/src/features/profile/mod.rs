@@ -35,7 +35,7 @@ use crate::web::body::{Asked, Body, asked};
 use crate::web::caller::Confirmed;
 use crate::web::client::Client;
 use crate::web::credential::{self, go};
-use crate::web::feature::Feature;
+use crate::web::feature::{Feature, templates};
 use crate::web::home::{HOME, home};
 use crate::web::reply::form_or_json;
 use crate::wire::device::Device;
@@ -51,7 +51,7 @@ const PASSWORD_CHANGED: Flash =
 const ACCOUNT_DELETED: Flash = Flash::new("account-deleted", "The account is deleted.");
 
 pub(crate) const FEATURE: Feature = Feature {
-    templates: &[("profile.html", include_str!("profile.html"))],
+    templates: templates!["profile.html"],
     flashes: &[NAME_CHANGED, EMAIL_CHANGED, PASSWORD_CHANGED, ACCOUNT_DELETED],
     card: Some(Card { template: "profile.html", context: None }),
     express: &[Express { path: "/profile", json }],

@@ -22,7 +22,6 @@ use doorward_core::role::RoleName;
 use doorward_core::sign_in::{Enrolled, Method, Methods};
 use doorward_core::{Mode, OpaqueSecret, UserId};
 use http::{HeaderMap, StatusCode};
-use minijinja::context;
 use zeroize::Zeroizing;
 
 use crate::accounts::{self, NewUser};
@@ -40,18 +39,17 @@ use crate::web::api::{Routes, Who, says};
 use crate::web::body::{Asked, Body, asked};
 use crate::web::client::Client;
 use crate::web::credential;
-use crate::web::feature::Feature;
+use crate::web::feature::{Feature, templates};
 use crate::web::reply::form_or_json;
 use crate::web::sign_in::{Opened, Proved, Way, sign_in};
+use crate::wire::page::context;
 use crate::wire::query::Query;
 use crate::wire::reader::Reader;
 use crate::wire::return_to::{RETURN_TO, reaches, return_to};
 use crate::wire::shape::of;
 
-pub(crate) const FEATURE: Feature = Feature {
-    templates: &[("register.html", include_str!("register.html"))],
-    ..Feature::new("register", routes)
-};
+pub(crate) const FEATURE: Feature =
+    Feature { templates: templates!["register.html"], ..Feature::new("register", routes) };
 
 fn routes() -> Routes {
     let form_says = says("The form to register", Who::Anybody)

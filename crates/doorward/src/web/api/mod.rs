@@ -22,6 +22,7 @@ use super::flash::MEANING;
 use crate::app::App;
 use crate::error::{Cause, Error};
 use crate::settings::{InvalidTokenStatus, Settings};
+use crate::wire::PAGES;
 
 pub(crate) use document::document;
 
@@ -108,6 +109,7 @@ impl Routes {
     }
 
     fn on(mut self, method: Method, path: &'static str, route: MethodRouter<App>, says: Says) -> Self {
+        let Some(says) = (if PAGES { Some(says) } else { says.without_pages() }) else { return self };
         self.handlers.push(route);
         self.operations.push(Operation { topic: self.topic, method, path, says });
         self
@@ -400,6 +402,16 @@ impl Says {
     /// Any other route that is not a GET is refused then, before it reads anything.
     pub(crate) fn without_room(self) -> Self {
         Self { needs_room: false, ..self }
+    }
+
+    /// What is left of it if nobody gets pages; `None` if it is for browsers alone.
+    fn without_pages(mut self) -> Option<Self> {
+        let html = |answer: &DocumentedAnswer| {
+            answer.content.as_ref().is_some_and(|(media, _)| *media == "text/html")
+        };
+        self.answers.retain(|answer| !html(answer) && ![302, 303, 307].contains(&answer.status));
+        self.query.retain(|parameter| parameter.name != DONE);
+        (self.who != Who::Browser && !self.answers.is_empty()).then_some(self)
     }
 
     /// It refuses with these, besides what every such route refuses with.
