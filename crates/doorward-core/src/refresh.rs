@@ -1,10 +1,10 @@
-//! Refresh tokens: opaque, rotated at each use, and recognisable when they are used twice.
+//! Refresh tokens: opaque, rotated at each use, with detection of reuse.
 //!
-//! A token is `dr2.` and the base64url of user id, session id, generation, key number and an HMAC over them and the salt of
-//! the session's row. It holds nothing random, so a generation always has the same token: a repeated request gets the same
-//! successor, and nothing about successors has to be stored (RFC 9700 section 4.14.2).
+//! A token is `dr2.` and the base64url of user id, session id, generation, key number and an HMAC over them and the
+//! salt of the session's row. It contains nothing random, so a generation always has the same token. A repeated request
+//! gets the same successor, and nothing about successors has to be stored (RFC 9700 section 4.14.2).
 //!
-//! `dr1.` is the form of before, without the user's id. It stays valid; its successor is a `dr2.`.
+//! `dr1.` is the former form, without the user's id. It stays valid; its successor is a `dr2.`.
 
 use std::time::Duration;
 
@@ -14,8 +14,8 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
 use crate::{Secret, SessionId, Timestamp, UserId};
 
-/// How long the predecessor of the current refresh token is answered with the same successor again: a second tab, or
-/// a client that lost the answer.
+/// How long the predecessor of the current refresh token gets the same successor again: for a second tab, or a client
+/// that lost the answer.
 pub const GRACE: Duration = Duration::from_secs(60);
 
 const PREFIX: &str = "dr2.";
@@ -25,17 +25,17 @@ const CLAIMED: usize = 16 + FORMER_CLAIMED;
 const FORMER_CLAIMED: usize = 16 + 8 + 1;
 const MAC: usize = 32;
 
-/// True if a text begins as refresh tokens do; it may be a cut one.
+/// True if a text begins like a refresh token; it may be a truncated one.
 pub fn is_like_one(text: &str) -> bool {
     text.strip_prefix("dr").and_then(|rest| rest.split_once('.')).is_some_and(|(version, _)| {
         !version.is_empty() && version.len() < 3 && version.bytes().all(|byte| byte.is_ascii_digit())
     })
 }
 
-/// What a refresh token says of itself; not to be believed before [`RefreshKey::verify`].
+/// The content of a refresh token; don't trust it before [`RefreshKey::verify`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RefreshToken {
-    /// Whose session it is; `None` for a token of the former form.
+    /// The session's user; `None` for a token of the former form.
     pub user: Option<UserId>,
     /// The session that it belongs to.
     pub session: SessionId,
@@ -45,7 +45,7 @@ pub struct RefreshToken {
 }
 
 impl RefreshToken {
-    /// Reads a token in its one spelling; `None` for anything else.
+    /// Parses a token in its one spelling; `None` for anything else.
     pub fn parse(text: &str) -> Option<Self> {
         let mut bytes = [0; CLAIMED + MAC];
         if let Some(encoded) = text.strip_prefix(PREFIX) {
@@ -79,7 +79,7 @@ impl RefreshKey {
         Self(hmac::Key::new(hmac::HMAC_SHA256, key.expose()))
     }
 
-    /// The refresh token of this generation of the user's session, which has this salt.
+    /// The refresh token of this generation of the user's session with this salt.
     pub fn issue(&self, user: UserId, session: SessionId, generation: u64, salt: &[u8]) -> String {
         let token = RefreshToken { user: Some(user), session, generation, mac: [0; MAC] };
         let mut bytes = token.claimed();
@@ -101,7 +101,7 @@ impl RefreshKey {
 }
 
 impl RefreshToken {
-    /// What its MAC is over, besides the salt.
+    /// What its MAC covers, besides the salt.
     fn claimed(&self) -> Vec<u8> {
         let mut bytes = Vec::with_capacity(CLAIMED + MAC);
         bytes.extend(self.user.iter().flat_map(|user| *user.as_bytes()));
@@ -117,15 +117,15 @@ impl RefreshToken {
 pub enum Use {
     /// It is the current one: rotate.
     Rotate,
-    /// It is the predecessor, within [`GRACE`] of its rotation: the same successor again.
+    /// It is the predecessor, within [`GRACE`] of its rotation: return the same successor again.
     Repeat,
     /// It is older, or comes later: somebody has a copy, and the session ends.
     Reuse,
 }
 
-/// Judges the use of a token of generation `presented`, where the session stands at `current` since `rotated_at`.
+/// Judges the use of a token of generation `presented`, if the session is at `current` since `rotated_at`.
 pub fn judge(presented: u64, current: u64, rotated_at: Option<Timestamp>, now: Timestamp) -> Use {
-    // Both ways: a clock that was set back far must not make the grace longer (attack R03).
+    // In both directions: a clock that was set back far must not make the grace longer (attack R03).
     let in_grace =
         rotated_at.is_some_and(|rotated_at| now.since(rotated_at).max(rotated_at.since(now)) <= GRACE);
     match current.checked_sub(presented) {
@@ -174,7 +174,7 @@ mod tests {
         for swapped in [usual.replace(PREFIX, FORMER_PREFIX), token.replace(FORMER_PREFIX, PREFIX)] {
             assert_eq!(RefreshToken::parse(&swapped), None, "{swapped}");
         }
-        // The salt can't be made of the bytes that the other form has on top.
+        // The extra bytes of the other form can't serve as the salt.
         let with_user = RefreshToken { user: Some(USER), ..parsed };
         assert!(!key(1).verify(&with_user, b"salt"));
     }

@@ -1,26 +1,26 @@
-//! Whether a session is alive: the one rule, for every credential and every door.
+//! Whether a session is alive: the one rule, for every credential and every route.
 
 use crate::{Refusal, Timestamp};
 
 /// What decides whether a session is alive, as the store has it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SessionState {
-    /// When it was ended, by whatever act.
+    /// When an act ended it.
     pub ended_at: Option<Timestamp>,
     /// Since when its user is disabled.
     pub disabled_at: Option<Timestamp>,
     /// When it ends unless it is used again.
     pub expires_at: Timestamp,
-    /// When it ends whatever its use.
+    /// When it ends however often it is used.
     pub absolute_expires_at: Timestamp,
 }
 
 impl SessionState {
-    /// Lets a live session pass.
+    /// Succeeds for a live session.
     ///
     /// # Errors
-    /// [`Refusal::SessionEnded`] if it was ended or its user is disabled; otherwise [`Refusal::SessionExpired`] if one of
-    /// its two ends has come. A session is over at the very moment of its end.
+    /// [`Refusal::SessionEnded`] if it was ended or its user is disabled; otherwise [`Refusal::SessionExpired`] if one
+    /// of its two ends has come. A session is over at the very moment of its end.
     pub fn check(&self, now: Timestamp) -> Result<(), Refusal> {
         self.check_not_ended()?;
         if now >= self.expires_at.min(self.absolute_expires_at) {
@@ -29,7 +29,8 @@ impl SessionState {
         Ok(())
     }
 
-    /// The half of [`SessionState::check`] that no clock decides, for a credential whose own times were checked already.
+    /// The half of [`SessionState::check`] that compares no times, for a credential whose own times were checked
+    /// already.
     ///
     /// # Errors
     /// [`Refusal::SessionEnded`] if the session was ended, or its user is disabled. No times are compared.
@@ -74,7 +75,7 @@ mod tests {
             (None, Some(past), past, past, ended),
             (Some(past), Some(past), future, future, ended),
             (Some(past), Some(past), past, past, ended),
-            // An end or a disabling that another machine's clock dates later counts all the same: no times are compared.
+            // An end or a disabling counts even if another machine's clock dates it later: no times are compared.
             (Some(future), None, future, future, ended),
             (None, Some(future), future, future, ended),
         ];

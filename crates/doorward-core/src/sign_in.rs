@@ -1,7 +1,7 @@
-//! Signing in: how somebody proved who they are, and whether that is enough for their account.
+//! Signing in: how a user proved their identity, and whether that is enough for their account.
 //!
-//! [`judge`] is the one rule for every way to sign in. It decides from the methods that were proved and those that the
-//! account has, and from nothing else.
+//! [`judge`] is the one rule for every way to sign in. It decides only from the proved methods and those that the
+//! account has.
 //!
 //! ```
 //! use doorward_core::sign_in::{Enrolled, Judgement, Method, Methods, judge};
@@ -22,7 +22,7 @@ use serde::ser::{Serialize, SerializeSeq, Serializer};
 
 use crate::Timestamp;
 
-/// A way to prove who one is.
+/// A method of proof.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[repr(u8)]
 pub enum Method {
@@ -32,7 +32,7 @@ pub enum Method {
     Mail = 2,
     /// A one-time code of an authenticator app, or a recovery code in its place (`otp`).
     Otp = 4,
-    /// A passkey that verified its user: a key and what unlocks it are two factors in one (`hwk`).
+    /// A passkey that verified its user: the key and its unlocking are two factors in one (`hwk`).
     Passkey = 8,
 }
 
@@ -50,7 +50,7 @@ impl Method {
         }
     }
 
-    /// The method that an authenticator of this kind proves, as the store names kinds; `None` for an unknown kind.
+    /// The method of an authenticator of this kind, by the store's name for it; `None` for an unknown kind.
     pub fn of_kind(kind: &str) -> Option<Self> {
         match kind {
             "password" => Some(Self::Password),
@@ -60,7 +60,7 @@ impl Method {
         }
     }
 
-    /// True if it can be asked for on top of another method.
+    /// True if it can be required in addition to another method.
     const fn is_second_factor(self) -> bool {
         matches!(self, Self::Otp | Self::Passkey)
     }
@@ -100,7 +100,7 @@ impl Methods {
         Method::ALL.into_iter().filter(move |method| self.has(*method))
     }
 
-    /// Reads names with one space between them, as the store has them. Unknown names are passed over.
+    /// Parses names separated by one space, as the store has them. Unknown names are ignored.
     pub fn parse(names: &str) -> Self {
         names.split(' ').fold(Self::NONE, Self::and_named)
     }
@@ -118,7 +118,7 @@ impl FromIterator<Method> for Methods {
 }
 
 impl fmt::Display for Methods {
-    /// Their names, with one space between them.
+    /// Their names, separated by one space.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (n, method) in self.iter().enumerate() {
             let space = if n == 0 { "" } else { " " };
@@ -146,7 +146,7 @@ impl Serialize for Methods {
 }
 
 impl<'de> Deserialize<'de> for Methods {
-    /// A list of names. Unknown names are passed over: a later program may have given them.
+    /// A list of names. Unknown names are ignored: a later program may have written them.
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         struct Names;
         impl<'de> Visitor<'de> for Names {
@@ -178,21 +178,21 @@ pub struct Authentication {
 }
 
 impl Authentication {
-    /// Of a credential that doesn't say it: as long ago as can be, by no method.
+    /// For a credential without this: as long ago as possible, by no method.
     pub const UNKNOWN: Self = Self { at: Timestamp::from_secs(0), methods: Methods::NONE };
 }
 
-/// What an account has to prove itself by.
+/// The proofs that an account has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Enrolled {
     /// The methods of its authenticators.
     pub methods: Methods,
-    /// True if it has an authenticator of a kind that this program doesn't know: a later program has enrolled it.
+    /// True if it has an authenticator of a kind that this program doesn't know, enrolled by a later program.
     pub has_unknown: bool,
 }
 
 impl Enrolled {
-    /// Reads kinds of authenticators with one space between them, as the store has them.
+    /// Parses kinds of authenticators separated by one space, as the store has them.
     pub fn of_kinds(kinds: &str) -> Self {
         let mut enrolled = Self { methods: Methods::NONE, has_unknown: false };
         for kind in kinds.split(' ').filter(|kind| !kind.is_empty()) {
@@ -208,16 +208,16 @@ impl Enrolled {
 /// Whether a sign-in is done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Judgement {
-    /// It is: a session may begin.
+    /// It is done: a session may begin.
     Done,
     /// One of these methods is needed. If there is none, this program can't finish the sign-in.
     Next(Methods),
 }
 
-/// Judges a sign-in: whether what was proved is enough for an account that has enrolled this.
+/// Judges a sign-in: whether the proved methods are enough for an account with these enrolled.
 ///
-/// - A passkey is enough by itself: it is two factors.
-/// - If the account has a second factor, it is needed on top of any other method.
+/// - A passkey alone is enough: it is two factors.
+/// - If the account has a second factor, it is required in addition to any other method.
 /// - If the account has an authenticator of an unknown kind, only a passkey is enough: that kind may be a second factor.
 pub fn judge(proved: Methods, enrolled: Enrolled) -> Judgement {
     let second: Methods = enrolled.methods.iter().filter(|method| method.is_second_factor()).collect();
@@ -228,7 +228,7 @@ pub fn judge(proved: Methods, enrolled: Enrolled) -> Judgement {
     match first_is_proved {
         true if second.is_empty() && !enrolled.has_unknown => Judgement::Done,
         true => Judgement::Next(second),
-        // A one-time code alone is no first factor.
+        // A one-time code alone is not a first factor.
         false => Judgement::Next(enrolled.methods.iter().filter(|method| *method != Method::Otp).collect()),
     }
 }

@@ -1,11 +1,12 @@
-//! Authenticators: what a user can prove themselves by. A password is one of them; a user without one is nothing special.
+//! Authenticators: what a user can prove their identity with. A password is one of them; a user without one is nothing
+//! special.
 
 use doorward_core::{Timestamp, UserId};
 
 use crate::store::{Column, StoreError, Tx, Value, values};
 
-/// Rises with each change of a user's authenticators. It is the lock of what was proved by one: an act that somebody has
-/// confirmed is kept only if the version is still the same.
+/// Rises with each change of a user's authenticators. It is the lock of a proof: an act that a user has confirmed is
+/// kept only if the version is still the same.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct CredentialsVersion(i64);
 
@@ -33,12 +34,12 @@ pub(crate) struct PasswordChange {
     pub(crate) user: UserId,
     /// Its hash.
     pub(crate) hash: String,
-    /// The version at which the user has confirmed the change, if it needs that.
+    /// The version at which the user confirmed the change, if it needs that.
     pub(crate) confirmed_by: Option<CredentialsVersion>,
 }
 
-/// Sets a password within its act's transaction; `false` if there is no such user, or another authenticator changed since
-/// the user has confirmed it.
+/// Sets a password within its act's transaction; `false` if there is no such user, or another authenticator changed
+/// since the confirmation.
 pub(crate) async fn set_password(
     tx: &mut Tx,
     new: &PasswordChange,
@@ -51,7 +52,7 @@ pub(crate) async fn set_password(
     Ok(true)
 }
 
-/// Gives a user who has just been made a password, within the same transaction.
+/// Sets the password of a user who has just been made, within the same transaction.
 pub(crate) async fn add_password(
     tx: &mut Tx,
     user: UserId,

@@ -1,11 +1,12 @@
-//! Challenges: what waits for an answer. A password reset, an invitation, a sign-in that still needs something.
+//! Challenges: what waits for an answer. That is a password reset, an invitation, or a sign-in that still needs
+//! something.
 //!
-//! A challenge has a secret, which is in a link or in an answer and opens nothing but its purpose. Only its hash is stored.
-//! It works once, and for a limited time.
+//! A challenge has a secret, which is in a link or in an answer and is good only for its purpose. Only its hash is
+//! stored. It works once, and for a limited time.
 //!
-//! A challenge that a user made is worth what its maker is worth (attack X05). It notes who made it and in which session.
-//! Ending that session for cause deletes it, and so does taking the maker's right away. It is used only if its maker still
-//! has the right to make it, by the settings of this process. The command line has no maker.
+//! A challenge that a user made is only as good as its maker (attack X05). It records who made it and in which session.
+//! Ending that session for cause deletes it, and so does removing the maker's right. It works only while its maker has
+//! the right to make it, by the settings of this process. The command line has no maker.
 
 #[cfg_attr(not(test), expect(dead_code, reason = "no way to sign in has a code that is typed"))]
 mod codes;
@@ -39,7 +40,7 @@ const USE: &str = "UPDATE challenges SET used_at = $3 \
      WHERE hash = $1 AND purpose = $2 AND used_at IS NULL AND expires_at > $3";
 const SWEEP: &str = "DELETE FROM challenges WHERE expires_at <= $1";
 
-/// What a challenge is for.
+/// The purpose of a challenge.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Purpose {
     /// To set the password of a user.
@@ -69,7 +70,7 @@ impl Purpose {
     }
 }
 
-/// Who makes a challenge, and in which session.
+/// The maker of a challenge, and the session that it is made in.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Maker {
     /// The user.
@@ -81,7 +82,7 @@ pub(crate) struct Maker {
 /// A challenge that is about to be made. Everything random or timely in it is made before the transaction.
 #[derive(Debug, Clone)]
 pub(crate) struct NewChallenge {
-    /// What is handed out, once.
+    /// The secret, which is handed out once.
     pub(crate) secret: OpaqueSecret,
     /// Until when it works.
     pub(crate) expires_at: Timestamp,
@@ -113,31 +114,31 @@ impl NewChallenge {
         }
     }
 
-    /// The user whose account it is about.
+    /// Sets the user whose account it is about.
     pub(crate) fn of_user(self, user: UserId) -> Self {
         Self { user: Some(user), ..self }
     }
 
-    /// The user who makes it.
+    /// Sets the user who makes it.
     pub(crate) fn made_by(self, maker: Option<Maker>) -> Self {
         Self { maker, ..self }
     }
 
-    /// A code that answers it, as [`codes::Codes::mac`] hides it.
+    /// Sets a code that answers it, in the form of [`codes::Codes::mac`].
     #[cfg_attr(not(test), expect(dead_code, reason = "no way to sign in has a code that is typed"))]
     fn with_code(self, mac: Vec<u8>) -> Self {
         Self { code_mac: Some(mac), ..self }
     }
 
-    /// What its second half needs.
+    /// Sets the data for its second half.
     pub(crate) fn with(self, data: Data) -> Self {
         Self { data, ..self }
     }
 }
 
-/// Makes the challenge within its act's transaction, which wrote the rows of its maker, of the maker's session and of its
-/// user first. Older ones of the same user and purpose are void. So of two made at once the second voids the first, and
-/// none slips past a new address or password (attack P11), or past the end of its maker (attack X05).
+/// Makes the challenge within its act's transaction, which must first write the rows of its maker, of the maker's
+/// session and of its user. Older ones of the same user and purpose become void. So if two are made at once, the second
+/// voids the first. None survives a new address or password (attack P11), or the end of its maker (attack X05).
 pub(crate) async fn make(tx: &mut Tx, new: &NewChallenge) -> Result<(), StoreError> {
     if let Some(user) = new.user {
         void_of_user(tx, user, new.purpose).await?;
@@ -184,13 +185,13 @@ pub(crate) async fn withdraw(tx: &mut Tx, id: LinkId) -> Result<bool, StoreError
     Ok(tx.execute(WITHDRAW, values![id]).await? == 1)
 }
 
-/// The secret of a challenge. A text that is none becomes one that nobody has: it takes the same way to the same refusal, so
-/// that neither answer nor time tells the two apart.
+/// The secret of a challenge. An invalid text becomes an unknown secret: it takes the same path to the same refusal, so
+/// that neither answer nor time reveals the difference.
 pub(crate) fn secret(text: &str) -> OpaqueSecret {
     OpaqueSecret::parse(text).unwrap_or_else(|| OpaqueSecret::new(crate::random::bytes()))
 }
 
-/// What the second half of a challenge needs, as JSON of at most 4 KiB: bounded by the types in it.
+/// The data for the second half of a challenge, as JSON of at most 4 KiB, which the types in it bound.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Data {
     /// The only address that may use it.
@@ -213,23 +214,23 @@ fn read_email<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Email
 }
 
 impl Data {
-    /// Of a row with `data`.
+    /// From a row with `data`.
     pub(crate) fn of(row: &Row) -> Result<Self, StoreError> {
         let text = row.get::<Option<String>>("data")?.unwrap_or_else(|| "{}".into());
         serde_json::from_str(&text).map_err(|error| StoreError::Corrupt(format!("a challenge: {error}")))
     }
 }
 
-/// What is asked of a challenge.
+/// The look-up of a challenge.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Presented {
-    /// The hash of the secret that was presented.
+    /// The hash of the presented secret.
     pub(crate) hash: [u8; 32],
     pub(crate) purpose: Purpose,
     pub(crate) now: Timestamp,
 }
 
-/// A challenge that was neither used nor too old.
+/// A challenge that is neither used nor expired.
 #[derive(Debug)]
 pub(crate) struct Found {
     pub(crate) user: Option<UserId>,
@@ -252,7 +253,7 @@ impl Found {
         })
     }
 
-    /// True if its maker could make it now.
+    /// True if its maker may make it now.
     fn stands(&self, roles: &Roles) -> bool {
         let opens = self.user_role.or(self.data.role);
         let may = |own| {
@@ -262,7 +263,7 @@ impl Found {
     }
 }
 
-/// The challenge, if it still works. Doesn't use it up.
+/// The challenge, if it still works. This doesn't use it up.
 pub(crate) async fn find(
     mut reads: impl Reads,
     roles: &Roles,
@@ -274,8 +275,9 @@ pub(crate) async fn find(
     Ok(found.filter(|found| found.stands(roles)))
 }
 
-/// Uses up a challenge within its act's transaction; `None` if it is unknown, used, too old, or its maker has lost the right
-/// to make it. The rows of maker and user are written before it is: an act against either comes before this one, or after.
+/// Uses up a challenge within its act's transaction; `None` if it is unknown, used, expired, or its maker has lost the
+/// right to make it. The rows of maker and user are written before it, so an act against either comes before this one
+/// or after.
 pub(crate) async fn use_up(
     tx: &mut Tx,
     roles: &Roles,
@@ -291,7 +293,7 @@ pub(crate) async fn use_up(
     Ok(used.then_some(found))
 }
 
-/// Deletes challenges that are too old.
+/// Deletes expired challenges.
 pub(crate) async fn sweep(store: &Store, now: Timestamp) -> Result<u64, StoreError> {
     store.execute(SWEEP, values![now]).await
 }

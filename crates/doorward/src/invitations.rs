@@ -1,4 +1,4 @@
-//! Invitations: challenges that let somebody register, with a role, and perhaps for one address only.
+//! Invitations: challenges that let a person register, with a role, and perhaps for one address only.
 
 use doorward_core::email::Email;
 use doorward_core::role::{RoleName, Roles};
@@ -56,7 +56,7 @@ fn presented(hash: [u8; 32], now: Timestamp) -> Presented {
     Presented { hash, purpose: Purpose::Invite, now }
 }
 
-/// The invitation, if it still works. Doesn't use it up.
+/// The invitation, if it still works. This doesn't use it up.
 pub(crate) async fn find(
     store: &Store,
     roles: &Roles,
@@ -76,7 +76,7 @@ pub(crate) async fn use_up(
     Ok(challenges::use_up(tx, roles, presented(hash, now)).await?.map(Invitation::from))
 }
 
-/// The role of an invitation that waits to be used.
+/// The role of an unused invitation.
 pub(crate) async fn role(
     mut reads: impl Reads,
     id: LinkId,
@@ -87,11 +87,11 @@ pub(crate) async fn role(
 }
 
 shown! {
-    /// An invitation that waits to be used, as admins see it. Nobody can show its link again.
+    /// An unused invitation, as admins see it. Its link can't be shown again.
     pub(crate) struct ListedInvitation as "Invitation" {
         /// Its id: pages go by it.
         pub(crate) id: LinkId,
-        /// The address that it is for; null for anybody who has the link.
+        /// The address that it is for; null for anyone with the link.
         pub(crate) email: Option<String>,
         /// The role of the new user.
         pub(crate) role: RoleName,
@@ -104,7 +104,7 @@ shown! {
     }
 }
 
-/// Invitations that wait to be used, by id, in the share of the user who asks.
+/// Unused invitations, by id, as a scan of the user who asks.
 pub(crate) async fn list(
     store: &Store,
     after: Option<LinkId>,

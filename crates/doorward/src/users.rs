@@ -23,7 +23,7 @@ use crate::wire::shape::shown;
 /// How many users are kept in memory for signed-in pages.
 const CACHED: usize = 10_000;
 
-/// Who said that an address belongs to the owner of an account. What its owner typed is not enough.
+/// Who vouched that an address belongs to the owner of an account. What its owner typed is not enough.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum VouchedBy {
@@ -59,7 +59,7 @@ pub struct User {
     pub name: String,
     /// The primary address, in canonical form.
     pub email: Email,
-    /// Who vouched for the address; applications are told it only where somebody did.
+    /// Who vouched for the address; without a voucher it is not sent to applications.
     pub email_vouched_by: Option<VouchedBy>,
     /// The one role.
     pub role: RoleName,
@@ -93,8 +93,8 @@ impl User {
     }
 }
 
-/// What the token of a user is made from. Always read from the row that the act itself has written or read in its
-/// transaction: a version beside another version's role would keep the old role in force.
+/// The user's part of a token. Read it only from a row that the act itself has written or read in its transaction: a
+/// version with another version's role would keep the old role in force.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Subject {
     pub(crate) user: UserId,
@@ -109,12 +109,12 @@ impl Subject {
     }
 }
 
-/// The next version is the greater of the old one plus one and the store's time: none is given twice, also if a failover or
-/// a restored backup has lost the last ones.
+/// The next version is the greater of the old one plus one and the store's time. So none is given twice, even if a
+/// failover or a restored backup has lost the last ones.
 const RAISE: &str = "UPDATE users SET claims_version = (SELECT CASE WHEN users.claims_version < millis THEN millis \
      ELSE users.claims_version + 1 END FROM store_time) WHERE id = $1 RETURNING role, claims_version";
 
-/// Makes every token of this user stale that was made before, within an act's transaction; `None` if there is no such user.
+/// Makes every earlier token of this user stale, within an act's transaction; `None` if there is no such user.
 pub(crate) async fn raise_version(tx: &mut Tx, user: UserId) -> Result<Option<Subject>, StoreError> {
     tx.find(RAISE, values![user]).await?.map(|row| Subject::of(user, &row)).transpose()
 }
@@ -170,11 +170,11 @@ const BY_ID: &str = select_accounts!("WHERE u.id = $1");
 const BY_EMAIL: &str = select_accounts!("WHERE e.address = $1");
 const ANY_ADMIN: &str = "SELECT id FROM users WHERE role = 'admin' AND disabled_at IS NULL LIMIT 1";
 
-/// Writes a user's row without changing it: what comes next in the transaction comes after every other act that did, and
-/// before every later one.
+/// Writes a user's row without changing it, which locks it: the rest of the transaction comes after every other act
+/// that did so, and before every later one.
 pub(crate) const LOCK: &str = "UPDATE users SET updated_at = updated_at WHERE id = $1";
 
-/// A user, with what proves them.
+/// A user, with their proofs.
 #[derive(Debug, Clone)]
 pub struct Account {
     /// The user.
@@ -194,25 +194,25 @@ impl Account {
 
 /// Finds users.
 ///
-/// What memory has of a user is replaced, never dropped: while the store can't be read, it goes on being shown.
+/// A user in memory is replaced, never dropped: while the store can't be read, the old one is shown.
 pub struct Users {
     store: Store,
     cache: Cache<UserId, Arc<Cached>>,
     ready: Vec<fn(&User) -> Bytes>,
-    /// How many changes of users were noted.
+    /// How many changes of users were recorded.
     changes: AtomicU64,
-    /// Rises when every user is to be read again.
+    /// Rises when every user must be read again.
     round: AtomicU64,
 }
 
-/// The round of a user who was changed: to be read again at once.
+/// The round of a changed user, who must be read again at once.
 const CHANGED: u64 = u64::MAX;
 
-/// A user in memory, with the answers ready that programs ask for most.
+/// A user in memory, with the prepared answers to the most frequent requests of programs.
 pub struct Cached {
     /// The user.
     pub user: User,
-    /// Those answers, in the order of what makes them.
+    /// The answers, in the order of their makers.
     pub(crate) ready: Box<[Bytes]>,
     /// The round that it is good for.
     round: AtomicU64,
@@ -241,7 +241,7 @@ impl Users {
         account(self.store.find(BY_EMAIL, values![email]).await?)
     }
 
-    /// Whether there is anybody who may do everything.
+    /// Whether there is an enabled user who may do everything.
     ///
     /// # Errors
     /// The store's.
@@ -255,14 +255,14 @@ impl Users {
         self.cache.get(&id).filter(|cached| cached.round.load(Ordering::Acquire) == round)
     }
 
-    /// The user from memory, or from the store once. If the store can't be read, what memory had before.
+    /// The user from memory, or from the store once. If the store can't be read, the old one from memory.
     ///
     /// # Errors
     /// The store's.
     pub async fn cached(&self, id: UserId) -> Result<Option<Arc<Cached>>, StoreError> {
         match self.find_in_memory(id) {
             Some(cached) => Ok(Some(cached)),
-            // Boxed: the usual way carries no room for the store's.
+            // Boxed, so that the usual path reserves no room for the store's.
             None => Box::pin(self.fill(id)).await,
         }
     }
@@ -280,20 +280,20 @@ impl Users {
         let ready = self.ready.iter().map(|json| json(&user)).collect();
         let cached = Arc::new(Cached { user, ready, round: AtomicU64::new(round) });
         self.cache.insert(id, cached.clone());
-        // Somebody changed a user while this one was read: it may be the old one.
+        // A user changed while this one was read: it may be the old one.
         if self.changes.load(Ordering::SeqCst) != changes {
             cached.round.store(CHANGED, Ordering::SeqCst);
         }
         Ok(Some(cached))
     }
 
-    /// Reads every user again when next asked for: what another process changed shows by then.
+    /// Makes every user be read again at their next use, so that other processes' changes show by then.
     pub fn read_all_again(&self) {
         self.changes.fetch_add(1, Ordering::SeqCst);
         self.round.fetch_add(1, Ordering::SeqCst);
     }
 
-    /// Reads this user again when next asked for. Called after the commit of every change.
+    /// Makes this user be read again at the next use. Called after the commit of every change.
     pub fn read_again(&self, id: UserId) {
         self.changes.fetch_add(1, Ordering::SeqCst);
         if let Some(cached) = self.cache.get(&id) {
@@ -309,7 +309,7 @@ impl Users {
 }
 
 impl Cached {
-    /// The store can't be read: this stands for the round, unless the user was changed since. Without it, each request
+    /// The store can't be read: this stands for the round, unless the user was changed since. Otherwise each request
     /// would wait for the store.
     fn kept_for(self: Arc<Self>, round: u64) -> Arc<Self> {
         let kept = |old| (old != CHANGED).then_some(round);
@@ -326,7 +326,7 @@ fn account(row: Option<Row>) -> Result<Option<Account>, StoreError> {
     row.map(account).transpose()
 }
 
-/// A text as it is stored for searches and searched: trimmed, in lower case, with its letters composed (NFC).
+/// A text as it is stored for searches and searched: trimmed, in lower case, in NFC.
 pub(crate) fn folded(text: &str) -> String {
     text.trim().nfc().collect::<String>().to_lowercase().nfc().collect()
 }
@@ -337,7 +337,7 @@ pub fn rfc3339(at: Timestamp) -> String {
     time.format(&Rfc3339).unwrap_or_default()
 }
 
-/// Judges a new password of this user by the policy.
+/// Checks a new password of this user against the policy.
 ///
 /// # Errors
 /// The field `new_password`, with what is wrong.

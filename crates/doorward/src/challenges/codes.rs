@@ -1,5 +1,5 @@
-//! Codes that people type to answer a challenge. A try is counted before the code is compared, by a statement of its own:
-//! however many tries come at once, no more are compared than the challenge allows (attack L04).
+//! Codes that people type to answer a challenge. A try is counted before the code is compared, by a statement of its
+//! own. So even with many tries at once, no more are compared than the challenge allows (attack L04).
 
 use aws_lc_rs::hmac;
 use doorward_core::RootSecret;
@@ -13,14 +13,14 @@ pub(crate) const TRIES: i64 = 5;
 const COUNT: &str = "UPDATE challenges SET attempts = attempts + 1 WHERE hash = $1 AND purpose = $2 AND used_at IS NULL \
      AND expires_at > $3 AND code_mac IS NOT NULL AND attempts < $4 RETURNING code_mac";
 
-/// What came of a try.
+/// The result of a try.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Tried {
-    /// It is the code.
+    /// The code is right.
     Right,
-    /// It is another.
+    /// The code is wrong.
     Wrong,
-    /// It was not compared: the challenge is unknown, used or too old, or its tries are used up.
+    /// It was not compared: the challenge is unknown, used or expired, or its tries are used up.
     Refused,
 }
 
@@ -38,7 +38,7 @@ impl Codes {
         hmac::sign(&self.0, &[&challenge, code.as_bytes()].concat()).as_ref().to_vec()
     }
 
-    /// Tries a code. The try is counted, whatever comes of it.
+    /// Tries a code. The try is counted, whatever its result.
     ///
     /// # Errors
     /// The store's: then nothing was compared.

@@ -7,10 +7,10 @@ use doorward_core::{ClaimsVersion, ClientId, LinkId, Mode, SessionId, Timestamp,
 
 use super::StoreError;
 
-/// What a query is given for one `$n`, and what it answers in one column.
+/// A parameter of a query (`$n`), or a value of one column of its answer.
 #[derive(Clone, PartialEq, Eq)]
 pub enum Value {
-    /// No value, of whatever type.
+    /// No value, of any type.
     Null,
     /// `BIGINT`.
     Int(i64),
@@ -21,7 +21,7 @@ pub enum Value {
 }
 
 impl fmt::Debug for Value {
-    /// Shows the kind and the length: values are people's names, addresses and keys, which no log may hold.
+    /// Shows only kind and length: values are people's names, addresses and keys, which must not be logged.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Null => f.write_str("Null"),
@@ -88,7 +88,7 @@ impl<T: Into<Self>> From<Option<T>> for Value {
     }
 }
 
-/// The names of an answer's columns in one text, which its rows share: a query that finds something allocates it once.
+/// The names of an answer's columns in one text, which its rows share: one allocation for a query that finds something.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Names(Arc<str>);
 
@@ -116,7 +116,7 @@ impl Row {
     /// The column with this name; `Option<T>` for one that may be NULL.
     ///
     /// # Errors
-    /// [`StoreError::Corrupt`] if the answer has no such column, or it is no `T`.
+    /// [`StoreError::Corrupt`] if the answer has no such column, or its value is not a `T`.
     pub fn get<T: Column>(&self, name: &str) -> Result<T, StoreError> {
         let value = self.names.position(name).and_then(|position| self.values.get(position));
         let value = value.ok_or_else(|| StoreError::Corrupt(format!("the answer has no column {name}")))?;
@@ -129,7 +129,7 @@ impl Row {
 
 /// A type that a column can be read as.
 pub trait Column: Sized {
-    /// The value as this type, or `None` where it is none.
+    /// The value as this type, or `None` if it isn't one.
     fn read(value: &Value) -> Option<Self>;
 }
 
@@ -176,7 +176,7 @@ impl<T: Column> Column for Option<T> {
 
 #[cfg(feature = "testing")]
 impl Row {
-    /// Every value as text, bytes in base64url: what a thief of the database would try.
+    /// Every value as text, bytes in base64url: what somebody who steals the database would try.
     pub fn for_tests(&self) -> String {
         use base64::Engine;
         let shown = self.values.iter().map(|value| match value {
@@ -191,7 +191,7 @@ impl Row {
     /// The only column, whatever its name.
     ///
     /// # Errors
-    /// [`StoreError::Corrupt`] if there is another, or it is no `T`.
+    /// [`StoreError::Corrupt`] if there is another, or its value is not a `T`.
     pub fn only<T: Column>(&self) -> Result<T, StoreError> {
         let [value] = self.values.as_slice() else {
             return Err(StoreError::Corrupt(format!("{} columns, not one", self.values.len())));

@@ -1,5 +1,5 @@
-//! The one sign-in. Every way to prove who one is ends here: in a session, or in a challenge for what is still needed. A
-//! challenge is no session, so no route can take it for a credential.
+//! The one sign-in. Every way to prove an identity ends here: in a session, or in a challenge for what is still needed.
+//! A challenge is not a session, so no route can take it for a credential.
 
 use doorward_core::sign_in::{Authentication, Enrolled, Judgement, Method, Methods, judge};
 use http::HeaderMap;
@@ -17,22 +17,22 @@ use crate::store::Row;
 use crate::throttle::Kind;
 use crate::users::{Subject, User};
 
-/// Somebody who has proved who they are, and wants to sign in.
+/// A person who has proved their identity, and wants to sign in.
 #[derive(Debug)]
 pub(crate) struct Proved {
     pub(crate) who: SigningIn,
-    /// By which method.
+    /// The method of the proof.
     pub(crate) method: Method,
     pub(crate) way: Way,
     pub(crate) client: Client,
 }
 
-/// How they came.
+/// The account that they sign in to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Way {
-    /// To an account that they have.
+    /// An existing account.
     Login,
-    /// With the account that the same act makes. The application was asked before its password was hashed.
+    /// The account that the same act makes. The application was asked before its password was hashed.
     Register,
 }
 
@@ -61,7 +61,7 @@ impl Opened {
     }
 }
 
-/// What a sign-in came to.
+/// The result of a sign-in.
 pub(crate) enum Step {
     /// A session began.
     Done(Issued),
@@ -88,11 +88,11 @@ enum Began {
     Challenge(Methods),
 }
 
-/// Signs somebody in who has proved who they are. `open` finds the account or makes it within the act; what it writes, what
-/// it is refused, and the session are one transaction.
+/// Signs in a person who has proved their identity. `open` finds the account or makes it within the act. Its writes,
+/// its refusals and the session are one transaction.
 ///
 /// # Errors
-/// [`Error::TooManyAttempts`], the application's refusal, those of `open`, or our own failure.
+/// [`Error::TooManyAttempts`], the application's refusal, those of `open`, or an internal failure.
 pub(crate) async fn sign_in<F>(
     app: &App,
     headers: &HeaderMap,
