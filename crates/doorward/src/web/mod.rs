@@ -1,18 +1,18 @@
 //! What all routes share: reading requests, writing answers, cookies, pages.
 
+pub(crate) mod account_page;
 pub(crate) mod api;
 pub(crate) mod body;
 pub(crate) mod caller;
 pub(crate) mod client;
+pub(crate) mod client_credentials;
 pub(crate) mod confirm;
 pub(crate) mod credential;
-pub(crate) mod detour;
 pub(crate) mod feature;
 pub(crate) mod flash;
 pub(crate) mod front;
-pub(crate) mod home;
-pub(crate) mod proof;
-pub(crate) mod registered;
+pub(crate) mod presented_sessions;
+pub(crate) mod renew_redirect;
 pub(crate) mod reply;
 pub(crate) mod sign_in;
 

@@ -5,7 +5,7 @@ use doorward_core::sign_in::{Authentication, Enrolled, Judgement, Method, Method
 use http::HeaderMap;
 
 use super::client::Client;
-use super::proof;
+use super::presented_sessions;
 use crate::acts::{Change, Done};
 use crate::app::App;
 use crate::audit::{Action, Entry};
@@ -107,7 +107,7 @@ where
         app.throttle.act(Kind::SignIn, who.user, app.now())?;
         app.hooks.may_log_in(&who).await?;
     }
-    let replaced = proof::by_cookies(app, headers).await?;
+    let replaced = presented_sessions::by_cookies(app, headers).await?;
     let from = sessions::From { ip: client.ip, user_agent: client.user_agent, device: client.device };
     let authentication = Authentication { at: app.now(), methods: Methods::of(method) };
     let beginner = Beginner { user: who.user, mode: who.mode, authentication, action: way.action() };

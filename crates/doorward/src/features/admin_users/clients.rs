@@ -1,4 +1,4 @@
-//! Registered clients: listing, making and deleting them.
+//! ClientCredentials clients: listing, making and deleting them.
 
 use axum::Json;
 use axum::extract::{Path, State};
@@ -18,12 +18,12 @@ use super::queries::cut;
 use crate::accounts::Confirmation;
 use crate::app::App;
 use crate::error::{Error, Result};
+use crate::web::account_page::may_see;
 use crate::web::body::{Asked, Body, asked};
 use crate::web::caller::{Caller, ReadsClients, WritesClients};
 use crate::web::client::Client;
 use crate::web::confirm;
 use crate::web::flash::Flashed;
-use crate::web::home::may_see;
 use crate::web::reply::{form_or_json, go_or_tell};
 use crate::wire::done::done;
 use crate::wire::page::{Serde, Value, context};

@@ -7,7 +7,7 @@ use doorward_guard::Identity;
 use super::{Listed, Search, list_users};
 use crate::app::App;
 use crate::error::{Error, Result};
-use crate::web::home::may_see;
+use crate::web::account_page::may_see;
 use crate::wire::page::{Serde, Value, context};
 
 pub(super) const LIST: &str = "users.html";

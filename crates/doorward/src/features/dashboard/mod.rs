@@ -12,11 +12,11 @@ use serde::Serialize;
 use crate::app::{App, Express};
 use crate::error::Result;
 use crate::users::{self, User};
+use crate::web::account_page::{ACCOUNT_PAGE, account_page};
 use crate::web::api::{Routes, Who, says};
 use crate::web::credential::go;
 use crate::web::feature::Feature;
 use crate::web::flash::Flashed;
-use crate::web::home::{HOME, home};
 use crate::wire::page::context;
 use crate::wire::reader::Reader;
 use crate::wire::shape::{like, object, of};
@@ -67,8 +67,8 @@ async fn dashboard(
 }
 
 async fn page(app: &App, identity: &Identity, Flashed(said): Flashed) -> Result<Response> {
-    let shown = home(app, identity, context! { name => "", email => "" }).await?;
-    Ok(app.pages.show(HOME, StatusCode::OK, context! { notice => said, ..shown }))
+    let shown = account_page(app, identity, context! { name => "", email => "" }).await?;
+    Ok(app.pages.show(ACCOUNT_PAGE, StatusCode::OK, context! { notice => said, ..shown }))
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@ use http::request::Parts;
 
 use crate::app::App;
 use crate::error::{Error, Result};
-use crate::web::registered::{Registered, authorization};
+use crate::web::client_credentials::{ClientCredentials, authorization};
 
 /// A follower.
 #[derive(Debug, Clone, Copy)]
@@ -41,9 +41,9 @@ impl FromRequestParts<App> for Caller {
             Some((scheme, secret)) if scheme.eq_ignore_ascii_case("bearer") => {
                 if app.feed.is_opened_by(secret) { Ok(Self::Secret) } else { Err(Error::InvalidClient) }
             }
-            _ => Registered::from_request_parts(parts, app)
+            _ => ClientCredentials::from_request_parts(parts, app)
                 .await
-                .map(|Registered(client)| Self::Client(client)),
+                .map(|ClientCredentials(client)| Self::Client(client)),
         }
     }
 }

@@ -35,9 +35,9 @@ use crate::error::{Cause, Error, Result};
 use crate::settings::Own;
 use crate::users::User;
 use crate::web::api::{Routes, Who, says};
-use crate::web::detour::from_application;
 use crate::web::feature::Feature;
 use crate::web::front::ForProxy;
+use crate::web::renew_redirect::from_application;
 use crate::wire::shape::of;
 use original::{Original, is_opened};
 

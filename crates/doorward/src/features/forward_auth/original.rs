@@ -9,7 +9,7 @@ use http::request::Parts;
 use url::Url;
 
 use crate::settings::Settings;
-use crate::web::detour::is_navigation;
+use crate::web::renew_redirect::is_navigation;
 use crate::wire::reader::Reader;
 use crate::wire::return_to::{application, return_to};
 

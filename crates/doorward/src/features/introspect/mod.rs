@@ -27,8 +27,8 @@ use crate::app::App;
 use crate::error::{Error, Result};
 use crate::web::api::{Routes, Who, says};
 use crate::web::body::{Asked, REQUIRED, asked};
+use crate::web::client_credentials::ClientCredentials;
 use crate::web::feature::Feature;
-use crate::web::registered::Registered;
 use crate::wire::shape::{and_maybe, like, named, object, of};
 
 pub(crate) const FEATURE: Feature = Feature::new("introspect", routes);
@@ -115,7 +115,7 @@ asked! {
 
 async fn introspect(
     State(app): State<App>,
-    _: Registered,
+    _: ClientCredentials,
     Asked { body, .. }: Asked<Introspect>,
 ) -> Result<Response> {
     let Introspect { token, tokens, .. } = body?;

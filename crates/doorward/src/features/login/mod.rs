@@ -31,9 +31,9 @@ use crate::web::api::{Routes, Who, says};
 use crate::web::body::{Asked, asked};
 use crate::web::client::Client;
 use crate::web::credential;
-use crate::web::detour::{RENEWED, detour, from_elsewhere};
 use crate::web::feature::{Feature, templates};
 use crate::web::flash::Flashed;
+use crate::web::renew_redirect::{RENEWED, from_elsewhere, renew_redirect};
 use crate::web::reply::form_or_json;
 use crate::web::sign_in::{Opened, Proved, Way, sign_in};
 use crate::wire::page::{Value, context};
@@ -107,7 +107,7 @@ async fn form(
                 if query.text("return_to").is_none()
                     || refusal == Refusal::TokenMissing && !home.starts_with('/') =>
             {
-                if let Some(way) = detour(&app, refusal, elsewhere, home) {
+                if let Some(way) = renew_redirect(&app, refusal, elsewhere, home) {
                     return way;
                 }
             }

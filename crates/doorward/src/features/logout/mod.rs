@@ -27,7 +27,7 @@ use crate::web::api::{Routes, Who, says};
 use crate::web::body::{Asked, Field, asked};
 use crate::web::client::Client;
 use crate::web::feature::{Feature, templates};
-use crate::web::proof::{self, InBody};
+use crate::web::presented_sessions::{self, InBody};
 use crate::web::reply::go_or_tell;
 use crate::wire::done::{Done, done};
 use crate::wire::flash::Flash;
@@ -129,7 +129,7 @@ async fn logout(
     let (refresh, ticket) = body.map_or((None, None), |body| (body.refresh_token, body.ticket));
     let body =
         InBody { refresh: refresh.map(|Shown(token)| token), ticket: ticket.map(|Shown(ticket)| ticket) };
-    let sessions = proof::of_any_kind(&app, &headers, body).await?;
+    let sessions = presented_sessions::of_any_kind(&app, &headers, body).await?;
     app.sessions.end(sessions, EndReason::Logout, Action::Logout, By::Owner(client.ip)).await?;
     let cleared = app.cookies.sign_out();
     let answer = go_or_tell(&app, reader, &SIGNED_OUT.at("/login"), done("Logged out"));
@@ -151,7 +151,7 @@ async fn logout_all(
         None => None,
     };
     let ((user, session), beside) = match (shown, identity) {
-        (Some(shown), _) => (shown, proof::by_cookies(&app, &headers).await?),
+        (Some(shown), _) => (shown, presented_sessions::by_cookies(&app, &headers).await?),
         (None, Ok(identity)) => ((identity.user, identity.session), Vec::new()),
         (None, Err(denied)) => return Ok(denied.into_response()),
     };

@@ -30,13 +30,13 @@ use crate::error::{Error, Result};
 use crate::passwords::Proof;
 use crate::sessions::{self, Issued};
 use crate::users::{self, User, check_new_password};
+use crate::web::account_page::{ACCOUNT_PAGE, account_page};
 use crate::web::api::{Routes, Says, Who, says};
 use crate::web::body::{Asked, Body, asked};
 use crate::web::caller::Confirmed;
 use crate::web::client::Client;
 use crate::web::credential::{self, go};
 use crate::web::feature::{Feature, templates};
-use crate::web::home::{HOME, home};
 use crate::web::reply::form_or_json;
 use crate::wire::device::Device;
 use crate::wire::done::{Done, done};
@@ -146,7 +146,7 @@ async fn change(
     form_or_json(&sent, change_by(&app, &identity, &client, body).await)
         .json(|user| Json(json!({ "success": true, "user": user.shown() })))
         .goes(|_| go(&app, &notice.at("/dashboard")))
-        .again(HOME, form, async || home(&app, &identity, sent.shown()).await)
+        .again(ACCOUNT_PAGE, form, async || account_page(&app, &identity, sent.shown()).await)
         .await
 }
 
@@ -191,7 +191,7 @@ async fn change_password(
     form_or_json(&sent, change_password_by(&app, &identity, &client, body).await)
         .json(|(ended, issued)| credential::hand_out_renewed(&app, &issued, "Password changed", ended))
         .goes(|(_, issued)| credential::hand_out_and_go(&app, &issued, &PASSWORD_CHANGED.at("/dashboard")))
-        .again(HOME, "password", async || home(&app, &identity, ProfileChange::blank()).await)
+        .again(ACCOUNT_PAGE, "password", async || account_page(&app, &identity, ProfileChange::blank()).await)
         .await
 }
 
@@ -234,7 +234,7 @@ async fn delete(
     form_or_json(&sent, delete_by(&app, &identity, &client, body).await)
         .json(|()| (cleared(), done("Account deleted")))
         .goes(|()| (cleared(), go(&app, &ACCOUNT_DELETED.at("/login"))))
-        .again(HOME, "delete", async || home(&app, &identity, ProfileChange::blank()).await)
+        .again(ACCOUNT_PAGE, "delete", async || account_page(&app, &identity, ProfileChange::blank()).await)
         .await
 }
 

@@ -22,10 +22,10 @@ use crate::web::api::{Routes, Who, says};
 use crate::web::body::{Asked, asked};
 use crate::web::client::Client;
 use crate::web::credential::{self, cookies, go_as};
-use crate::web::detour::{is_navigation, to_login, to_login_with_cookies};
 use crate::web::feature::Feature;
 use crate::web::front::Proved;
-use crate::web::proof::{self, RefreshCookie};
+use crate::web::presented_sessions::{self, RefreshCookie};
+use crate::web::renew_redirect::{is_navigation, to_login, to_login_with_cookies};
 use crate::wire::device::Device;
 use crate::wire::query::Query;
 use crate::wire::reader::Reader;
@@ -77,7 +77,7 @@ async fn refresh(
         return onward(&app, client, &headers, path, StatusCode::TEMPORARY_REDIRECT).await;
     }
     let in_body = body?.refresh_token;
-    let in_cookie = match proof::refresh_token(&app, &headers).await? {
+    let in_cookie = match presented_sessions::refresh_token(&app, &headers).await? {
         RefreshCookie::One(token) => Some(token),
         RefreshCookie::None => None,
         RefreshCookie::Ambiguous(sessions) => return Ok(ambiguous(sessions)),
@@ -118,7 +118,7 @@ async fn onward(
     status: StatusCode,
 ) -> Result<Response> {
     let page = if status == StatusCode::SEE_OTHER { path } else { "/dashboard" };
-    let token = match proof::refresh_token(app, headers).await? {
+    let token = match presented_sessions::refresh_token(app, headers).await? {
         RefreshCookie::One(token) => token,
         RefreshCookie::None => {
             let checked = app.guard.check(headers).await;

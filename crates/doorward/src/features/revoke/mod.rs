@@ -13,9 +13,9 @@ use crate::revocations::EndReason;
 use crate::web::api::{Routes, Who, says};
 use crate::web::body::{Asked, asked};
 use crate::web::client::Client;
+use crate::web::client_credentials::ClientCredentials;
 use crate::web::feature::Feature;
-use crate::web::proof;
-use crate::web::registered::Registered;
+use crate::web::presented_sessions;
 use crate::wire::done::{Done, done};
 
 const TOKEN_REVOKED: Action =
@@ -43,11 +43,11 @@ asked! {
 
 async fn revoke(
     State(app): State<App>,
-    Registered(by): Registered,
+    ClientCredentials(by): ClientCredentials,
     client: Client,
     Asked { body, .. }: Asked<Revoke>,
 ) -> Result<Done> {
-    let sessions = proof::by_text(&app, &body?.token).await?;
+    let sessions = presented_sessions::by_text(&app, &body?.token).await?;
     app.sessions.end(sessions, EndReason::Revoked, TOKEN_REVOKED, By::Client(by, client.ip)).await?;
     Ok(done("Revoked"))
 }

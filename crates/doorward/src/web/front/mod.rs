@@ -29,7 +29,7 @@ use tower::Service;
 
 use self::once::once;
 use super::client::user_of_session;
-use super::detour::from_elsewhere;
+use super::renew_redirect::from_elsewhere;
 use crate::app::App;
 use crate::clock::steady;
 use crate::error::Error;

@@ -30,7 +30,7 @@ use crate::posts::{Ended, Hash, Known, Outcome, answering};
 use crate::sessions::{self, Repeat};
 use crate::sign_ins::SignIn;
 use crate::web::body::read_body;
-use crate::web::{credential, proof};
+use crate::web::{credential, presented_sessions};
 use crate::wire::client::Client;
 use crate::wire::page::{ACCOUNT, Again, FORM_KEY};
 use crate::wire::reader::Reader;
@@ -143,10 +143,10 @@ async fn again(app: &App, ended: Ended, headers: &HeaderMap, client: &Client) ->
                 device: client.device.clone(),
             };
             // The browser kept the first answer, and may throw this one away: its session continues.
-            if proof::holds(app, headers, first).await? {
+            if presented_sessions::holds(app, headers, first).await? {
                 return Ok(Some(Turn::Answered(on.into_response())));
             }
-            let replaced = proof::by_cookies(app, headers).await?;
+            let replaced = presented_sessions::by_cookies(app, headers).await?;
             let repeat = Repeat { first, done_at };
             match app.sessions.begin_again(repeat, from, replaced).await? {
                 Some(issued) => {

@@ -18,7 +18,7 @@ use crate::error::{Cause, Error};
 use crate::seldom;
 use crate::web::api::{is_oauth, methods, status};
 use crate::web::credential::go;
-use crate::web::detour::{detour, send_again, to_login};
+use crate::web::renew_redirect::{renew_redirect, send_again, to_login};
 use crate::wire::oauth;
 use crate::wire::page::Again;
 use crate::wire::problem::Problem;
@@ -168,7 +168,7 @@ fn page(
             if context.method == Method::POST {
                 return send_again(app, *refusal, path).unwrap_or_else(|| go(app, "/login"));
             }
-            detour(app, *refusal, context.from_elsewhere, path).unwrap_or_else(|| to_login(app, path))
+            renew_redirect(app, *refusal, context.from_elsewhere, path).unwrap_or_else(|| to_login(app, path))
         }
         _ => app.pages.error(error, status, again, request_id),
     }

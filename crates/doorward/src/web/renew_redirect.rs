@@ -25,7 +25,12 @@ pub(crate) fn is_navigation(headers: &HeaderMap) -> bool {
 }
 
 /// The redirect by `GET /refresh` to this path, if it may help after this refusal.
-pub(crate) fn detour(app: &App, refusal: Refusal, from_elsewhere: bool, path: &str) -> Option<Response> {
+pub(crate) fn renew_redirect(
+    app: &App,
+    refusal: Refusal,
+    from_elsewhere: bool,
+    path: &str,
+) -> Option<Response> {
     match refusal {
         Refusal::TokenExpired | Refusal::TokenStale => Some(go(app, &by("/refresh", path))),
         Refusal::TokenMissing if from_elsewhere => Some(arrival(app, path)),

@@ -14,9 +14,9 @@ use crate::error::{Error, Result};
 
 /// The registered client that sent the request.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Registered(pub(crate) ClientId);
+pub(crate) struct ClientCredentials(pub(crate) ClientId);
 
-impl FromRequestParts<App> for Registered {
+impl FromRequestParts<App> for ClientCredentials {
     type Rejection = Error;
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self> {

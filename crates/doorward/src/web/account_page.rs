@@ -9,10 +9,10 @@ use crate::error::Result;
 use crate::wire::page::{Serde, Value, context};
 
 /// The template of the account page.
-pub(crate) const HOME: &str = "home.html";
+pub(crate) const ACCOUNT_PAGE: &str = "home.html";
 
 /// The data of the account page: the cards of all features. `typed` is the content of its fields.
-pub(crate) async fn home(app: &App, identity: &Identity, typed: Value) -> Result<Value> {
+pub(crate) async fn account_page(app: &App, identity: &Identity, typed: Value) -> Result<Value> {
     let cached = app.users.cached(identity.user).await?.ok_or(Refusal::SessionEnded)?;
     let user = Value::from(Serde(cached.user.shown()));
     let cards: Vec<_> = app.contributions.cards.iter().map(|card| card.template).collect();
