@@ -22,7 +22,7 @@ use crate::metrics::Metrics;
 use crate::passwords::Passwords;
 use crate::posts::Posts;
 use crate::revocations::Revocations;
-use crate::sessions::{Memory, Sessions};
+use crate::sessions::{self, Memory, Sessions};
 use crate::settings::{Secrets, Settings, SettingsError};
 use crate::sign_ins::SignIns;
 use crate::store::{Store, StoreError, StoreSettings, Tx, values};
@@ -92,13 +92,15 @@ impl App {
         let base = Base { store: store.clone(), clock: clock.clone(), roles: settings.roles.clone(), acts };
         let keys = Arc::new(Keys::load(base.clone(), root.clone(), jwt, algorithm, shared, now).await?);
         let memory = memory(&store, &revocations, &settings);
-        let sessions = Arc::new(Sessions::new(
-            base.clone(),
-            (keys.clone(), revocations.clone(), hooks.clone()),
-            &root,
-            (settings.lifetimes(), settings.sessions_per_user),
-            memory.clone(),
-        ));
+        let of_sessions = sessions::Parts {
+            keys: keys.clone(),
+            revocations: revocations.clone(),
+            hooks: hooks.clone(),
+            memory: memory.clone(),
+            lifetimes: settings.lifetimes(),
+            per_user: settings.sessions_per_user,
+        };
+        let sessions = Arc::new(Sessions::new(base.clone(), of_sessions, &root));
         let hashing = Arc::new(Hashing::start(policy, settings.hashing_queue, settings.hashing_timeout)?);
         let throttle = Arc::new(Throttle::open(&settings, &store).await?);
         let cookies = CookieJar::new(&settings);

@@ -3,7 +3,7 @@
 use doorward_core::{Mode, SessionId, Timestamp, UserId};
 
 use super::stored::authentication;
-use super::{Beginner, Begun, From, Issued, Sessions, begin};
+use super::{Beginner, Begun, Origin, Issued, Sessions, begin};
 use crate::acts::{Change, Done};
 use crate::audit::Action;
 use crate::error::Result;
@@ -34,7 +34,7 @@ impl Sessions {
     pub(crate) async fn begin_again(
         &self,
         repeat: Repeat,
-        from: From,
+        from: Origin,
         mut replaced: Vec<SessionId>,
     ) -> Result<Option<Issued>> {
         let Repeat { first, done_at } = repeat;

@@ -27,8 +27,8 @@ pub(crate) struct UsedFrom {
     pub(crate) user_agent: Option<String>,
 }
 
-impl From<super::From> for UsedFrom {
-    fn from(from: super::From) -> Self {
+impl From<super::Origin> for UsedFrom {
+    fn from(from: super::Origin) -> Self {
         Self { ip: from.ip.to_string(), user_agent: from.user_agent }
     }
 }

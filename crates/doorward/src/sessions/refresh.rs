@@ -5,7 +5,8 @@ use doorward_guard::Identity;
 use super::end::{End, end_each};
 use super::peer::UsedFrom;
 use super::stored::{Stored, by_id};
-use super::{Issued, OfSession, Sessions};
+use super::issued::OfSession;
+use super::{Issued, Sessions};
 use crate::acts::{Act, Change, Done};
 use crate::audit::{Action, By, Entry};
 use crate::counters;
@@ -44,7 +45,7 @@ impl Sessions {
     pub async fn refresh(
         &self,
         text: &str,
-        from: super::From,
+        from: super::Origin,
         allows: impl Fn(Mode) -> Result<()>,
     ) -> Result<Issued> {
         let refreshed = self.use_token(text, from, allows).await;
@@ -61,7 +62,7 @@ impl Sessions {
     async fn use_token(
         &self,
         text: &str,
-        from: super::From,
+        from: super::Origin,
         allows: impl Fn(Mode) -> Result<()>,
     ) -> Result<Issued> {
         let token = RefreshToken::parse(text).ok_or(Error::RefreshInvalid)?;

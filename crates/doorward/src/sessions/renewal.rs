@@ -11,7 +11,8 @@ use doorward_guard::internals::MOST_COOKIES;
 
 use super::peer::UsedFrom;
 use super::stored::authentication;
-use super::{Content, Issued, OfSession, Sessions};
+use super::issued::OfSession;
+use super::{Content, Issued, Sessions};
 use crate::error::Result;
 use crate::store::{Row, Store, StoreError, Tx, Value, values};
 use crate::users::Subject;
@@ -144,7 +145,7 @@ impl Sessions {
         session: SessionId,
         user: UserId,
         mode: Mode,
-        from: super::From,
+        from: super::Origin,
     ) -> Result<Renewal> {
         let claims = if mode.has_tokens() { self.hooks.claims_of(user).await? } else { AppClaims::none() };
         let now = self.clock.now();

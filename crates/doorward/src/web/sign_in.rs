@@ -108,7 +108,7 @@ where
         app.hooks.may_log_in(&who).await?;
     }
     let replaced = presented_sessions::by_cookies(app, headers).await?;
-    let from = sessions::From { ip: client.ip, user_agent: client.user_agent, device: client.device };
+    let from = sessions::Origin { ip: client.ip, user_agent: client.user_agent, device: client.device };
     let authentication = Authentication { at: app.now(), methods: Methods::of(method) };
     let beginner = Beginner { user: who.user, mode: who.mode, authentication, action: way.action() };
     let beginning = app.sessions.prepare(beginner, from, replaced).await?;

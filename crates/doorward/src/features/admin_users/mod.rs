@@ -178,7 +178,7 @@ pub async fn set_password(app: &App, user: UserId, password: Password) -> Result
 ///
 /// # Errors
 /// [`Error::NotFound`].
-pub async fn sessions_of(app: &App, user: UserId, asked_by: Option<UserId>) -> Result<Vec<sessions::Shown>> {
+pub async fn sessions_of(app: &App, user: UserId, asked_by: Option<UserId>) -> Result<Vec<sessions::SessionView>> {
     app.users.find(user).await?.ok_or(Error::NotFound)?;
     app.sessions.list(user, None, asked_by).await
 }

@@ -15,7 +15,7 @@ use crate::audit;
 use crate::clients::Shown as Client;
 use crate::error::Error;
 use crate::invitations::ListedInvitation;
-use crate::sessions::Shown;
+use crate::sessions::SessionView;
 use crate::web::api::Who::May;
 use crate::web::api::{Routes, Says, says};
 use crate::web::confirm::Confirming;
@@ -114,7 +114,7 @@ fn confirmed(says: Says) -> Says {
 fn sessions_and_log() -> Routes {
     use permission::{AUDIT_READ, SESSIONS_END, SESSIONS_READ};
     let of_user_says = says("List a user's sessions", May(SESSIONS_READ))
-        .json(200, "the live ones, the newest first", object([("sessions", of::<Vec<Shown>>())]))
+        .json(200, "the live ones, the newest first", object([("sessions", of::<Vec<SessionView>>())]))
         .refuses([Error::NotFound]);
     let end_says = says("Sign a user out everywhere", May(SESSIONS_END))
         .without_room()

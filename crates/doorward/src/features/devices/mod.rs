@@ -37,7 +37,7 @@ pub(crate) const FEATURE: Feature = Feature {
 };
 
 fn routes() -> Routes {
-    let listed = object([("sessions", of::<Vec<sessions::Shown>>())]);
+    let listed = object([("sessions", of::<Vec<sessions::SessionView>>())]);
     let list_says = says("List my sessions", Who::SignedIn)
         .json(200, "my live sessions, the newest first", listed)
         .goes("a browser, to /dashboard");

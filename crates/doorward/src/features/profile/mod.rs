@@ -210,7 +210,7 @@ async fn change_password_by(
         app.sessions.stored(identity.session, user.id).await?.ok_or(Refusal::SessionEnded)?;
     credential::check_cookies(stored_session.mode, client)?;
     let from =
-        sessions::From { ip: client.ip, user_agent: client.user_agent.clone(), device: Device::default() };
+        sessions::Origin { ip: client.ip, user_agent: client.user_agent.clone(), device: Device::default() };
     let renewal = app.sessions.prepare_renewal(identity.session, user.id, stored_session.mode, from).await?;
     let new = PasswordChange { user: user.id, hash, confirmed_by: Some(credentials) };
     app.accounts.change_password(new, renewal, By::Owner(client.ip)).await

@@ -149,7 +149,7 @@ fn ambiguous(sessions: Vec<SessionId>) -> Response {
 
 async fn renew(app: &App, token: &str, client: Client) -> Result<Issued> {
     let from =
-        sessions::From { ip: client.ip, user_agent: client.user_agent.clone(), device: Device::default() };
+        sessions::Origin { ip: client.ip, user_agent: client.user_agent.clone(), device: Device::default() };
     app.sessions.refresh(token, from, |mode| credential::check_mode(app, mode, &client, false)).await
 }
 

@@ -137,7 +137,7 @@ async fn again(app: &App, ended: Ended, headers: &HeaderMap, client: &Client) ->
     let on = (StatusCode::SEE_OTHER, [(LOCATION, place)]);
     let answer = match (is_in, ended.session, ended.done_at) {
         (true, Some(first), Some(done_at)) => {
-            let from = sessions::From {
+            let from = sessions::Origin {
                 ip: client.ip,
                 user_agent: client.user_agent.clone(),
                 device: client.device.clone(),

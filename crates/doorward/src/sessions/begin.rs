@@ -1,0 +1,194 @@
+//! Beginning a session.
+
+use std::collections::BTreeSet;
+use std::net::IpAddr;
+
+use doorward_core::sign_in::Authentication;
+use doorward_core::token::AppClaims;
+use doorward_core::{Lifetimes, Mode, OpaqueSecret, SessionId, Timestamp, UserId};
+
+use super::end::{End, end_each};
+use super::issued::OfSession;
+use super::{Content, Issued, Sessions};
+use crate::acts::{Act, Change, Done};
+use crate::audit::{Action, By, Entry};
+use crate::error::Result;
+use crate::known_devices::{self, Presented};
+use crate::revocations::EndReason;
+use crate::store::{StoreError, values};
+use crate::users::Subject;
+use crate::wire::device::Device;
+
+/// Where a sign-in comes from.
+#[derive(Debug, Clone)]
+pub struct Origin {
+    /// The address.
+    pub ip: IpAddr,
+    /// What the client says of itself.
+    pub user_agent: Option<String>,
+    /// What it shows of earlier sign-ins.
+    pub(crate) device: Device,
+}
+
+/// A session that is about to begin. Everything random or timely in it is made before the transaction.
+#[derive(Debug, Clone)]
+pub struct Beginning {
+    id: SessionId,
+    mode: Mode,
+    now: Timestamp,
+    from: Origin,
+    device: Presented,
+    secret: Option<OpaqueSecret>,
+    salt: [u8; 16],
+    replaced: Vec<SessionId>,
+    per_user: u32,
+    lifetimes: Lifetimes,
+    action: Action,
+    authentication: Authentication,
+    claims: AppClaims,
+}
+
+/// Who begins a session, and how they signed in.
+#[derive(Debug, Clone, Copy)]
+pub struct Beginner {
+    /// The user.
+    pub user: UserId,
+    /// How the client will hold its credential.
+    pub mode: Mode,
+    /// When and how they signed in.
+    pub authentication: Authentication,
+    /// What the audit log says.
+    pub action: Action,
+}
+
+/// A session that began within a transaction: what must be done and handed out after its commit.
+#[derive(Debug)]
+pub struct Begun {
+    subject: Subject,
+    absolute_end: Timestamp,
+    device: Device,
+}
+
+const INSERT: &str = "INSERT INTO sessions (id, user_id, mode, created_at, last_seen_at, expires_at, absolute_expires_at, \
+     ip, user_agent, secret_hash, salt, authenticated_at, amr) VALUES ($1, $2, $3, $4, $4, $5, $6, $7, $8, $9, $10, $11, $12)";
+/// The live sessions, the one used last first.
+const LIVE: &str = "SELECT id FROM sessions WHERE user_id = $1 AND ended_at IS NULL AND expires_at > $2 \
+     ORDER BY last_seen_at DESC, id DESC LIMIT $3";
+
+impl Beginning {
+    /// The act that begins it.
+    pub(crate) fn act(&self) -> Act {
+        Act::new(By::Owner(self.from.ip), self.now)
+    }
+}
+
+/// Begins the session within its act. The change wrote the user's row first, so that sign-ins of one user and ends of their
+/// sessions come one after the other.
+pub(crate) async fn begin(
+    change: &mut Change<'_>,
+    subject: Subject,
+    new: &Beginning,
+) -> Result<Done<Begun>, StoreError> {
+    let user = subject.user;
+    end_replaced_and_surplus(change, user, new).await?;
+    let absolute_end = new.lifetimes.absolute_end(subject.role, new.now);
+    let expires_at = new.lifetimes.idle_end(new.mode, new.now, absolute_end);
+    let (ip, hash) = (new.from.ip.to_string(), new.secret.as_ref().map(OpaqueSecret::hash));
+    let agent = new.from.user_agent.clone();
+    let Authentication { at, methods } = new.authentication;
+    let mut values =
+        values![new.id, user, new.mode, new.now, expires_at, absolute_end, ip, agent, hash, new.salt];
+    values.extend(values![at, methods.to_string()]);
+    change.execute(INSERT, values).await?;
+    let device = known_devices::note(change, user, &new.device, new.now).await?;
+    let entry = Entry::of(new.action).user(user).session(new.id);
+    Ok(Done::new(Begun { subject, absolute_end, device }, entry))
+}
+
+/// Ends the sessions that this one replaces, and those over the limit, the one longest unused first. In one act, so that
+/// two sign-ins that end each other's sessions don't wait for each other (attack X16).
+async fn end_replaced_and_surplus(
+    change: &mut Change<'_>,
+    user: UserId,
+    new: &Beginning,
+) -> Result<(), StoreError> {
+    let replaced: BTreeSet<_> = new.replaced.iter().copied().collect();
+    let mut others = Vec::new();
+    for row in change.list(LIVE, values![user, new.now, i64::from(new.per_user) + 1_000]).await? {
+        let session = row.get("id")?;
+        if !replaced.contains(&session) {
+            others.push(session);
+        }
+    }
+    let surplus = others.into_iter().skip(new.per_user.saturating_sub(1) as usize);
+    let replaced = replaced.into_iter().map(|session| End { session, reason: EndReason::Replaced });
+    let surplus = surplus.map(|session| End { session, reason: EndReason::TooMany });
+    end_each(change, replaced.chain(surplus).collect()).await.map(drop)
+}
+
+impl Sessions {
+    /// Prepares a session; `replaced` are those that the request proved, and that end with this sign-in (attack K07).
+    ///
+    /// # Errors
+    /// The application's, where it is asked what it adds to the token.
+    pub async fn prepare(
+        &self,
+        beginner: Beginner,
+        from: Origin,
+        replaced: Vec<SessionId>,
+    ) -> Result<Beginning> {
+        let Beginner { user, mode, authentication, action } = beginner;
+        let claims = if mode.has_tokens() { self.hooks.claims_of(user).await? } else { AppClaims::none() };
+        let now = self.clock.now();
+        Ok(Beginning {
+            id: SessionId::new(now, crate::random::bytes()),
+            mode,
+            now,
+            device: Presented::new(from.device.clone()),
+            from,
+            secret: (mode == Mode::Session).then(|| OpaqueSecret::new(crate::random::bytes())),
+            salt: crate::random::bytes(),
+            replaced,
+            per_user: self.per_user,
+            lifetimes: self.lifetimes,
+            action,
+            authentication,
+            claims,
+        })
+    }
+
+    /// Makes the credential of a session whose beginning was committed.
+    ///
+    /// # Errors
+    /// The token could not be signed: our own failure.
+    pub fn issue(&self, new: &Beginning, begun: &Begun) -> Result<Issued> {
+        let ends_at = self.lifetimes.idle_end(new.mode, new.now, begun.absolute_end);
+        let content = match &new.secret {
+            Some(secret) => Content::Secret(secret.to_text(), ends_at),
+            None => self.tokens(
+                &OfSession {
+                    subject: begun.subject,
+                    session: new.id,
+                    authentication: new.authentication,
+                    generation: 0,
+                    salt: &new.salt,
+                    expires_at: ends_at,
+                    absolute_expires_at: begun.absolute_end,
+                },
+                new.now,
+                &new.claims,
+            )?,
+        };
+        let ends_at = if new.mode == Mode::Session { begun.absolute_end } else { ends_at };
+        Ok(Issued {
+            mode: new.mode,
+            session: new.id,
+            user: begun.subject.user,
+            now: new.now,
+            again: false,
+            ends_at,
+            content,
+            device: Some(begun.device.to_text()),
+        })
+    }
+}
