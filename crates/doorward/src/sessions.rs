@@ -34,8 +34,8 @@ pub(crate) use again::Repeat;
 pub(crate) use begin::{Beginner, Begun, Origin, begin};
 pub(crate) use issued::{Content, Issued};
 pub(crate) use list::SessionView;
-pub use memory::Memory;
 pub(crate) use memory::LastUse;
+pub use memory::Memory;
 pub(crate) use peer::Peer;
 pub use stored::Stored;
 

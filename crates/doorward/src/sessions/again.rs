@@ -3,7 +3,7 @@
 use doorward_core::{Mode, SessionId, Timestamp, UserId};
 
 use super::stored::authentication;
-use super::{Beginner, Begun, Origin, Issued, Sessions, begin};
+use super::{Beginner, Begun, Issued, Origin, Sessions, begin};
 use crate::acts::{Change, Done};
 use crate::audit::Action;
 use crate::error::Result;

@@ -3,9 +3,9 @@ use doorward_core::{Mode, Refusal, SessionId};
 use doorward_guard::Identity;
 
 use super::end::{End, end_each};
+use super::issued::OfSession;
 use super::peer::UsedFrom;
 use super::stored::{Stored, by_id};
-use super::issued::OfSession;
 use super::{Issued, Sessions};
 use crate::acts::{Act, Change, Done};
 use crate::audit::{Action, By, Entry};

@@ -9,9 +9,9 @@ use doorward_core::token::AppClaims;
 use doorward_core::{Mode, OpaqueSecret, Refusal, SessionId, Timestamp, UserId};
 use doorward_guard::internals::MOST_COOKIES;
 
+use super::issued::OfSession;
 use super::peer::UsedFrom;
 use super::stored::authentication;
-use super::issued::OfSession;
 use super::{Content, Issued, Sessions};
 use crate::error::Result;
 use crate::store::{Row, Store, StoreError, Tx, Value, values};

@@ -33,6 +33,7 @@ use crate::app::App;
 use crate::audit::By;
 use crate::challenges;
 use crate::error::{Error, Result};
+use crate::invitations::Invitation;
 use crate::sessions;
 use crate::users::{User, check_new_password};
 use crate::web::feature::{Feature, templates};
@@ -118,7 +119,7 @@ pub async fn invite(
     role: RoleName,
     actor: Actor,
 ) -> Result<(String, Timestamp)> {
-    let (secret, expires_at) = app.accounts.invite((email, role), actor).await?;
+    let (secret, expires_at) = app.accounts.invite(Invitation { email, role }, actor).await?;
     Ok((url(app, "/register?invite=", &secret), expires_at))
 }
 
@@ -150,7 +151,7 @@ pub async fn make_reset(app: &App, new: NewLink, user: UserId, actor: Actor) -> 
 /// # Errors
 /// An unknown role.
 pub fn prepare_invitation(app: &App, email: Option<Email>, role: RoleName, actor: &Actor) -> Result<NewLink> {
-    let link = app.accounts.prepare_invitation((email, role), actor)?;
+    let link = app.accounts.prepare_invitation(Invitation { email, role }, actor)?;
     Ok(NewLink { url: url(app, "/register?invite=", &link.secret), expires_at: link.expires_at, link })
 }
 
@@ -178,7 +179,11 @@ pub async fn set_password(app: &App, user: UserId, password: Password) -> Result
 ///
 /// # Errors
 /// [`Error::NotFound`].
-pub async fn sessions_of(app: &App, user: UserId, asked_by: Option<UserId>) -> Result<Vec<sessions::SessionView>> {
+pub async fn sessions_of(
+    app: &App,
+    user: UserId,
+    asked_by: Option<UserId>,
+) -> Result<Vec<sessions::SessionView>> {
     app.users.find(user).await?.ok_or(Error::NotFound)?;
     app.sessions.list(user, None, asked_by).await
 }

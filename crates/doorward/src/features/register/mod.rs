@@ -195,7 +195,7 @@ async fn make(
             account.role = invitation.role;
             vouched = invitation.email.map(|_| VouchedBy::Invitation);
         }
-        let made = accounts::insert(change, id, (&account, vouched), now).await?.ok_or(Error::EmailTaken)?;
+        let made = accounts::insert(change, id, &account, vouched, now).await?.ok_or(Error::EmailTaken)?;
         let enrolled = Enrolled { methods: Methods::of(Method::Password), has_unknown: false };
         Ok(Opened { user: made.user, subject: made.subject, enrolled })
     };

@@ -1,0 +1,122 @@
+//! Links that admins and the command line make: to reset a password, and to register.
+
+use doorward_core::role::{RoleName, Roles, permission};
+use doorward_core::{LinkId, OpaqueSecret, Timestamp, UserId};
+
+use super::found::{locked, seen};
+use super::{Accounts, Actor};
+use crate::actors::Standing;
+use crate::acts::{Change, Done};
+use crate::audit::{Action, Entry};
+use crate::challenges::{self, NewChallenge, Purpose};
+use crate::error::{Error, Result};
+use crate::invitations::{self, Invitation};
+
+impl Accounts {
+    /// Makes a reset link for a user; older ones are void from then on.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`], [`Error::Forbidden`], [`Error::ConfirmationRequired`].
+    pub async fn reset_link(&self, id: UserId, actor: Actor) -> Result<(OpaqueSecret, Timestamp)> {
+        let link = self.prepare_reset(id, &actor);
+        let shown = (link.secret.clone(), link.expires_at);
+        self.make_reset(link, id, actor).await?;
+        Ok(shown)
+    }
+
+    /// A reset link that opens nothing before [`Accounts::make_reset`]: so it can be shown first.
+    pub(crate) fn prepare_reset(&self, id: UserId, actor: &Actor) -> NewChallenge {
+        NewChallenge::of(Purpose::Reset, self.base.clock.now()).of_user(id).made_by(actor.maker())
+    }
+
+    /// Makes the link that was prepared for this user.
+    ///
+    /// # Errors
+    /// As [`Accounts::reset_link`].
+    pub(crate) async fn make_reset(&self, link: NewChallenge, id: UserId, actor: Actor) -> Result<()> {
+        let asking = self.asking(actor, permission::USERS_WRITE);
+        seen(&self.base.store, id, &asking).await?.standing.is_confirmed()?;
+        self.count(&asking)?;
+        let act = asking.act();
+        let change = async move |change: &mut Change<'_>| -> Result<Done<()>> {
+            locked(change, id, &asking, false).await?.standing.is_confirmed()?;
+            challenges::make(change, &link).await?;
+            Ok(Done::new((), Entry::of(Action::ResetLinkMade).user(id)))
+        };
+        self.base.acts.commit(act, change).await
+    }
+
+    /// Makes an invitation to register with this role, for one address or for anybody.
+    ///
+    /// # Errors
+    /// An unknown role, or one that the actor may not give.
+    pub(crate) async fn invite(
+        &self,
+        invitation: Invitation,
+        actor: Actor,
+    ) -> Result<(OpaqueSecret, Timestamp)> {
+        let role = invitation.role;
+        let link = self.prepare_invitation(invitation, &actor)?;
+        let shown = (link.secret.clone(), link.expires_at);
+        self.make_invitation(link, role, actor).await?;
+        Ok(shown)
+    }
+
+    /// An invitation that opens nothing before [`Accounts::make_invitation`]: so it can be shown first.
+    ///
+    /// # Errors
+    /// An unknown role.
+    pub(crate) fn prepare_invitation(&self, invitation: Invitation, actor: &Actor) -> Result<NewChallenge> {
+        self.check_role(invitation.role)?;
+        Ok(invitation.challenge(actor.maker(), self.base.clock.now()))
+    }
+
+    /// Makes the invitation that was prepared with this role.
+    ///
+    /// # Errors
+    /// As [`Accounts::invite`].
+    pub(crate) async fn make_invitation(
+        &self,
+        link: NewChallenge,
+        role: RoleName,
+        actor: Actor,
+    ) -> Result<()> {
+        let may = move |standing: Standing, roles: &Roles| {
+            standing.covers(roles, role)?;
+            standing.is_confirmed_for(roles, &[role])
+        };
+        let asking = self.asking(actor, permission::USERS_WRITE);
+        may(asking.is_seen_to_stand(&self.base.store).await?, &asking.roles)?;
+        self.count(&asking)?;
+        let act = asking.act();
+        let change = async move |change: &mut Change<'_>| -> Result<Done<()>> {
+            may(asking.stands(change).await?, &asking.roles)?;
+            challenges::make(change, &link).await?;
+            Ok(Done::new((), Entry::of(Action::InvitationMade).detail(format!("role {role}"))))
+        };
+        self.base.acts.commit(act, change).await
+    }
+
+    /// Withdraws an invitation.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`], or [`Error::Forbidden`] for one to a role that the actor may not give.
+    pub async fn withdraw(&self, invitation: LinkId, actor: Actor) -> Result<()> {
+        let asking = self.asking(actor, permission::USERS_WRITE);
+        let standing = asking.is_seen_to_stand(&self.base.store).await?;
+        let role = invitations::role(&self.base.store, invitation, asking.at).await?;
+        standing.covers(&asking.roles, role.ok_or(Error::NotFound)?)?;
+        let act = asking.act();
+        let change = async move |change: &mut Change<'_>| -> Result<Done<()>> {
+            let standing = asking.stands(change).await?;
+            let role = invitations::role(&mut **change, invitation, asking.at).await?;
+            let role = role.ok_or(Error::NotFound)?;
+            standing.covers(&asking.roles, role)?;
+            if !challenges::withdraw(change, invitation).await? {
+                return Err(Error::NotFound);
+            }
+            Ok(Done::new((), Entry::of(Action::InvitationWithdrawn).detail(format!("role {role}"))))
+        };
+        self.base.acts.commit(act, change).await
+    }
+}
