@@ -20,12 +20,13 @@ pub use crate::actors::{Actor, Admin, Confirmation, Owner};
 use crate::acts::Base;
 pub use crate::authenticators::CredentialsVersion;
 use crate::error::{Error, Result};
+pub use crate::invitations::Invitation;
 use crate::sessions::Sessions;
 use crate::throttle::{Kind, Throttle};
 use crate::users::Users;
 pub use change::UserChange;
 pub use make::NewUser;
-pub(crate) use make::{Inserted, insert};
+pub(crate) use make::insert;
 
 /// Changes accounts.
 pub struct Accounts {

@@ -113,7 +113,8 @@ impl Actor {
     async fn stands(
         &self,
         mut reads: impl Reads,
-        (roles, permission): (&Roles, &str),
+        roles: &Roles,
+        permission: &str,
         now: Timestamp,
     ) -> Result<Standing> {
         match self {
@@ -122,7 +123,7 @@ impl Actor {
                 Some(_) => Ok(Standing::Trusted),
                 None => Err(Refusal::SessionEnded.into()),
             },
-            Self::Admin(admin) => admin.stands(reads, (roles, permission), now).await,
+            Self::Admin(admin) => admin.stands(reads, roles, permission, now).await,
         }
     }
 }
@@ -158,12 +159,12 @@ impl Asking {
                 change.execute(HOLD, values![session]).await?;
             }
         }
-        self.actor.stands(&mut **change, (&self.roles, self.permission), self.at).await
+        self.actor.stands(&mut **change, &self.roles, self.permission, self.at).await
     }
 
     /// The same without these writes, before the transaction: an act that is refused or changes nothing begins none.
     pub(crate) async fn is_seen_to_stand(&self, store: &Store) -> Result<Standing> {
-        self.actor.stands(store, (&self.roles, self.permission), self.at).await
+        self.actor.stands(store, &self.roles, self.permission, self.at).await
     }
 }
 
@@ -171,7 +172,8 @@ impl Admin {
     async fn stands(
         &self,
         mut reads: impl Reads,
-        (roles, permission): (&Roles, &str),
+        roles: &Roles,
+        permission: &str,
         now: Timestamp,
     ) -> Result<Standing> {
         let row = reads.find(ROLE, values![self.user]).await?.ok_or(Refusal::SessionEnded)?;

@@ -122,8 +122,10 @@ impl Feed {
     /// The store's.
     pub(crate) async fn open(
         store: &Store,
-        (revocations, keys): (Arc<Revocations>, Arc<Keys>),
-        (secret, followers): (Option<&Secret>, Followers),
+        revocations: &Arc<Revocations>,
+        keys: &Arc<Keys>,
+        secret: Option<&Secret>,
+        followers: Followers,
     ) -> Result<Self, StoreError> {
         let new = i64::from_be_bytes(crate::random::bytes());
         let known = store
@@ -134,8 +136,8 @@ impl Feed {
             .await?;
         let epoch = known.map_or(Ok(new), |row| row.get("value"))?;
         Ok(Self {
-            revocations,
-            keys,
+            revocations: revocations.clone(),
+            keys: keys.clone(),
             epoch: format!("{epoch:016x}"),
             secret: secret.map(|secret| hash(secret.expose())),
             at: AtomicI64::new(0),

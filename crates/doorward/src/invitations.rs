@@ -16,11 +16,11 @@ const BY_ID: &str = "SELECT data FROM challenges \
 
 /// What an invitation allows.
 #[derive(Debug, Clone)]
-pub(crate) struct Invitation {
+pub struct Invitation {
     /// The only address that may use it.
-    pub(crate) email: Option<Email>,
+    pub email: Option<Email>,
     /// The role of the new user.
-    pub(crate) role: RoleName,
+    pub role: RoleName,
 }
 
 impl Invitation {

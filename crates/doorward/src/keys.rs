@@ -16,6 +16,7 @@ use serde::Serialize;
 use crate::acts::{Act, Acts, Base, Change, Done};
 use crate::audit::{Action, By, Entry};
 use crate::error::{Error, Result};
+use crate::revocations::Revocations;
 use crate::store::{Row, Store, StoreError, values};
 use crate::users::rfc3339;
 
@@ -92,6 +93,12 @@ const FIRST: &str = "INSERT INTO signing_keys (kid, algorithm, private_key, publ
 const RETIRE: &str =
     "UPDATE signing_keys SET retires_at = $2, removed_at = $3 WHERE kid <> $1 AND retires_at IS NULL";
 
+/// What the settings want of a new key.
+pub(crate) struct Wanted {
+    pub(crate) algorithm: Algorithm,
+    pub(crate) algorithms: Algorithms,
+}
+
 impl Keys {
     /// Loads the keys, and makes the first one. With a shared secret, that is the only key.
     ///
@@ -101,8 +108,9 @@ impl Keys {
         base: Base,
         root: Arc<RootSecret>,
         shared: Option<&Secret>,
-        algorithm: (Algorithm, Algorithms),
-        (expected, revocations): (Expected, Arc<doorward_core::revocation::RevocationSet>),
+        wanted: Wanted,
+        expected: Expected,
+        revocations: &Revocations,
         now: Timestamp,
     ) -> Result<Self, StoreError> {
         let Base { store, acts, .. } = base;
@@ -117,13 +125,13 @@ impl Keys {
                 }
             }
             None => {
-                prepare(&acts, &store, &root, algorithm, now).await?;
+                prepare(&acts, &store, &root, wanted, now).await?;
                 ActiveKeys::at(&read(&store, &root).await?, now)?.0
             }
         };
         let current = KeySet::new(vec![active.signing.verifying_key()]).map_err(refused)?;
         let set = VerificationKeys { current, ..VerificationKeys::default() };
-        let verifier = Arc::new(Verifier::new(set, expected, revocations));
+        let verifier = Arc::new(Verifier::new(set, expected, revocations.set.clone()));
         let active = ArcSwap::new(Arc::new(active));
         let keys = Self { store, acts, root, shared: shared.is_some(), active, verifier };
         keys.follow(now, true).await?;
@@ -150,8 +158,8 @@ impl Keys {
     /// # Errors
     /// As for [`Keys::issue`].
     pub fn assert_identity(&self, audience: &str, claims: &Claims) -> Result<String> {
-        let names = (self.verifier.expected().issuer.as_str(), audience);
-        token::assert_identity(&self.active.load().signing, names, claims)
+        let issuer = &self.verifier.expected().issuer;
+        token::assert_identity(&self.active.load().signing, issuer, audience, claims)
             .map_err(|error| Error::unavailable("an assertion could not be signed", error))
     }
 
@@ -195,7 +203,7 @@ impl Keys {
         now: Timestamp,
     ) -> Result<String, StoreError> {
         let removed_at = activates_at + self.verifier.expected().max_ttl + MARGIN;
-        self.succeed(algorithm, (activates_at, removed_at), now).await
+        self.succeed(algorithm, activates_at, removed_at, now).await
     }
 
     /// Makes a new key that signs at once, and stops verifying with the others: one of them has leaked. Every client
@@ -204,13 +212,14 @@ impl Keys {
     /// # Errors
     /// As for [`Keys::rotate`].
     pub async fn replace(&self, algorithm: Algorithm, now: Timestamp) -> Result<String, StoreError> {
-        self.succeed(algorithm, (now, now), now).await
+        self.succeed(algorithm, now, now, now).await
     }
 
     async fn succeed(
         &self,
         algorithm: Algorithm,
-        (activates_at, removed_at): (Timestamp, Timestamp),
+        activates_at: Timestamp,
+        removed_at: Timestamp,
         now: Timestamp,
     ) -> Result<String, StoreError> {
         if self.shared {
@@ -225,7 +234,7 @@ impl Keys {
         let new = NewKey::make(&self.root, algorithm, now).await?;
         let kid = new.kid.clone();
         let entry = Entry::of(Action::KeyRotated).detail(kid.clone());
-        new.succeeds(&self.acts, Act::new(By::CommandLine, now), (activates_at, removed_at), entry).await?;
+        new.succeeds(&self.acts, Act::new(By::CommandLine, now), activates_at, removed_at, entry).await?;
         self.follow(now, true).await?;
         Ok(kid)
     }
@@ -291,9 +300,10 @@ async fn prepare(
     acts: &Acts,
     store: &Store,
     root: &RootSecret,
-    (algorithm, algorithms): (Algorithm, Algorithms),
+    wanted: Wanted,
     now: Timestamp,
 ) -> Result<(), StoreError> {
+    let Wanted { algorithm, algorithms } = wanted;
     let keys = read(store, root).await?;
     match keys.iter().rfind(|stored| stored.life.retires_at.is_none()) {
         None => {
@@ -306,7 +316,7 @@ async fn prepare(
             let removed_at = activates_at + Duration::from_secs(86_400) + MARGIN;
             let entry = Entry::of(Action::KeyRotated);
             let entry = entry.detail(format!("{} for access.algorithm {algorithm}", new.kid));
-            new.succeeds(acts, Act::new(By::Server, now), (activates_at, removed_at), entry).await
+            new.succeeds(acts, Act::new(By::Server, now), activates_at, removed_at, entry).await
         }
         Some(_) => Ok(()),
     }
@@ -337,7 +347,8 @@ impl NewKey {
         self,
         acts: &Acts,
         act: Act,
-        (activates_at, removed_at): (Timestamp, Timestamp),
+        activates_at: Timestamp,
+        removed_at: Timestamp,
         entry: Entry,
     ) -> Result<(), StoreError> {
         let change = async move |change: &mut Change<'_>| {

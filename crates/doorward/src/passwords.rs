@@ -76,12 +76,12 @@ impl Passwords {
         let proof = match self.throttle.guess(email, client.network(), self.clock.now()) {
             Ok(guess) => {
                 let found = self.users.find_by_email(email).await;
-                self.check(guess, (email, found), password, client).await?
+                self.check(guess, email, found, password, client).await?
             }
             Err(refused) if client.device.is_empty() => return Err(self.throttle.refuse(refused)),
             Err(refused) => {
                 let found = self.users.find_by_email(email).await;
-                self.by_device(refused, (email, found), password, client).await?
+                self.by_device(refused, email, found, password, client).await?
             }
         };
         if proof.user.disabled_at.is_some() { Err(Error::UserDisabled) } else { Ok(proof) }
@@ -102,8 +102,8 @@ impl Passwords {
         let email = found.user.email.clone();
         let found = Ok(Some(found));
         let checked = match self.throttle.guess(&email, client.network(), self.clock.now()) {
-            Ok(guess) => self.check(guess, (&email, found), password, client).await,
-            Err(refused) => self.by_device(refused, (&email, found), password, client).await,
+            Ok(guess) => self.check(guess, &email, found, password, client).await,
+            Err(refused) => self.by_device(refused, &email, found, password, client).await,
         };
         checked.map_err(|error| if error == Error::InvalidCredentials { Error::WrongPassword } else { error })
     }
@@ -126,7 +126,8 @@ impl Passwords {
     async fn by_device(
         &self,
         refused: Refused,
-        (email, found): (&Email, Result<Option<Account>, StoreError>),
+        email: &Email,
+        found: Result<Option<Account>, StoreError>,
         password: Arc<Password>,
         client: &Client,
     ) -> Result<Proof> {
@@ -141,7 +142,7 @@ impl Passwords {
             ..account
         };
         let found = found.map(known);
-        let checked = self.check(guess, (email, Ok(found)), password, client).await;
+        let checked = self.check(guess, email, Ok(found), password, client).await;
         checked.map_err(|error| match error {
             Error::InvalidCredentials => self.throttle.refuse(refused),
             other => other,
@@ -155,7 +156,8 @@ impl Passwords {
     async fn check(
         &self,
         guess: Guess,
-        (email, found): (&Email, Result<Option<Account>, StoreError>),
+        email: &Email,
+        found: Result<Option<Account>, StoreError>,
         password: Arc<Password>,
         client: &Client,
     ) -> Result<Proof> {

@@ -160,7 +160,8 @@ impl Revocations {
     /// The store's.
     pub async fn load(
         store: Store,
-        (max, stale_after): (usize, Duration),
+        max: usize,
+        stale_after: Duration,
         access_ttl: Duration,
         now: Timestamp,
     ) -> Result<Self, StoreError> {

@@ -99,7 +99,7 @@ impl Listening {
         let mut open = JoinSet::new();
         tokio::select! {
             () = stop => {}
-            never = accept_all(&listener, (&app, acceptor), &graceful, &mut open) => match never {},
+            never = accept_all(&listener, &app, acceptor, &graceful, &mut open) => match never {},
         }
         drop(listener);
         if tokio::time::timeout(app.settings.drain_timeout, graceful.shutdown()).await.is_err() {
@@ -121,7 +121,8 @@ async fn sockets(settings: &Settings) -> std::io::Result<(TcpListener, Option<Tc
 /// Takes a place first, then a connection: beyond the limit, clients wait in the system's queue until one is free.
 async fn accept_all(
     listener: &TcpListener,
-    (app, tls): (&App, Option<TlsAcceptor>),
+    app: &App,
+    tls: Option<TlsAcceptor>,
     graceful: &GracefulShutdown,
     open: &mut JoinSet<()>,
 ) -> Infallible {

@@ -28,6 +28,7 @@ use crate::error::{Error, Result};
 use crate::hooks::Hooks;
 use crate::keys::Keys;
 use crate::revocations::Revocations;
+use crate::settings::Settings;
 use crate::store::{Store, StoreError, Tx, values};
 
 pub(crate) use again::Repeat;
@@ -51,6 +52,7 @@ pub struct Sessions {
     /// Signs what a page hands back to end sessions that its request proved.
     pub(crate) tickets: TicketKey,
     lifetimes: Lifetimes,
+    /// The most live sessions of one user.
     per_user: u32,
     /// Those in session mode that memory knows.
     pub memory: Arc<Memory>,
@@ -69,16 +71,13 @@ pub(crate) struct Parts {
     pub(crate) revocations: Arc<Revocations>,
     pub(crate) hooks: Hooks,
     pub(crate) memory: Arc<Memory>,
-    pub(crate) lifetimes: Lifetimes,
-    /// The most live sessions of one user.
-    pub(crate) per_user: u32,
 }
 
 impl Sessions {
     /// Sessions over these parts.
-    pub(crate) fn new(base: Base, parts: Parts, root: &RootSecret) -> Self {
+    pub(crate) fn new(base: Base, parts: Parts, settings: &Settings, root: &RootSecret) -> Self {
         let Base { store, clock, acts, .. } = base;
-        let Parts { keys, revocations, hooks, memory, lifetimes, per_user } = parts;
+        let Parts { keys, revocations, hooks, memory } = parts;
         Self {
             store,
             clock,
@@ -88,8 +87,8 @@ impl Sessions {
             hooks,
             refresh_key: RefreshKey::new(&root.derive(Purpose::RefreshTokens)),
             tickets: TicketKey::new(&root.derive(Purpose::Tickets)),
-            lifetimes,
-            per_user,
+            lifetimes: settings.lifetimes(),
+            per_user: settings.sessions_per_user,
             memory,
             refreshes: Counts::default(),
         }

@@ -98,7 +98,7 @@ pub fn issue_with(
     claims: &Claims,
     app: &AppClaims,
 ) -> Result<String, KeyError> {
-    let json = payload((&names.issuer, &names.audience), claims, app).map_err(|_| KeyError::Rejected)?;
+    let json = payload(&names.issuer, &names.audience, claims, app).map_err(|_| KeyError::Rejected)?;
     jws::sign(key, key.header_segment(), &json)
 }
 
@@ -112,16 +112,18 @@ pub const ASSERTION_TYPE: &str = "doorward-identity+jwt";
 /// As of [`issue`].
 pub fn assert_identity(
     key: &SigningKey,
-    (issuer, audience): (&str, &str),
+    issuer: &str,
+    audience: &str,
     claims: &Claims,
 ) -> Result<String, KeyError> {
-    let json = payload((issuer, audience), claims, &AppClaims::none()).map_err(|_| KeyError::Rejected)?;
+    let json = payload(issuer, audience, claims, &AppClaims::none()).map_err(|_| KeyError::Rejected)?;
     jws::sign(key, &key.header_segment_of(ASSERTION_TYPE), &json)
 }
 
 /// The claims as JSON. Ids, role and `jti` are of letters that stand for themselves; the names may hold anything.
 fn payload(
-    (issuer, audience): (&str, &str),
+    issuer: &str,
+    audience: &str,
     claims: &Claims,
     app: &AppClaims,
 ) -> Result<Vec<u8>, serde_json::Error> {

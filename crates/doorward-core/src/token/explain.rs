@@ -48,7 +48,7 @@ pub struct Explanation {
 /// Checks a token as [`verify`](super::verify()) does, and reports what each check found.
 pub fn explain(token: &str, keys: &KeySet, expected: &Expected, now: Timestamp) -> Explanation {
     let mut trace = Trace::default();
-    let outcome = check(token, keys, expected, (now, Expiry::Checked), &mut trace);
+    let outcome = check(token, keys, expected, now, Expiry::Checked, &mut trace);
     let decoded = decode(token);
     let claims =
         decoded.payload.as_deref().and_then(|json| serde_json::from_str::<serde_json::Value>(json).ok());

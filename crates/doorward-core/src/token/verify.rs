@@ -20,7 +20,7 @@ pub fn verify(
     expected: &Expected,
     now: Timestamp,
 ) -> Result<AccessToken, Refusal> {
-    check(token, keys, expected, (now, Expiry::Checked), &mut Unwatched)
+    check(token, keys, expected, now, Expiry::Checked, &mut Unwatched)
 }
 
 /// Checks an access token whose `exp` may have passed: good for ending its session, and for nothing else.
@@ -33,7 +33,7 @@ pub fn verify_ignoring_expiry(
     expected: &Expected,
     now: Timestamp,
 ) -> Result<AccessToken, Refusal> {
-    check(token, keys, expected, (now, Expiry::Ignored), &mut Unwatched)
+    check(token, keys, expected, now, Expiry::Ignored, &mut Unwatched)
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -47,7 +47,8 @@ pub(super) fn check<W: Watch>(
     token: &str,
     keys: &KeySet,
     expected: &Expected,
-    (now, expiry): (Timestamp, Expiry),
+    now: Timestamp,
+    expiry: Expiry,
     watch: &mut W,
 ) -> Result<AccessToken, Refusal> {
     let jws = Compact::split(token, watch)?;

@@ -50,11 +50,7 @@ impl Accounts {
     ///
     /// # Errors
     /// An unknown role, or one that the actor may not give.
-    pub(crate) async fn invite(
-        &self,
-        invitation: Invitation,
-        actor: Actor,
-    ) -> Result<(OpaqueSecret, Timestamp)> {
+    pub async fn invite(&self, invitation: Invitation, actor: Actor) -> Result<(OpaqueSecret, Timestamp)> {
         let role = invitation.role;
         let link = self.prepare_invitation(invitation, &actor)?;
         let shown = (link.secret.clone(), link.expires_at);

@@ -1,6 +1,5 @@
 //! Setting a password: by the command line, by its owner, by a reset link.
 
-use doorward_core::role::permission;
 use doorward_core::{Refusal, SessionId, UserId};
 
 use super::Accounts;

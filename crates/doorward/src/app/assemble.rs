@@ -17,7 +17,7 @@ use crate::disk::Disk;
 use crate::feed::{Feed, Followers};
 use crate::hashing::Hashing;
 use crate::hooks::Hooks;
-use crate::keys::{Algorithms, Keys};
+use crate::keys::{Algorithms, Keys, Wanted};
 use crate::metrics::Metrics;
 use crate::passwords::Passwords;
 use crate::posts::Posts;
@@ -82,31 +82,29 @@ impl App {
         let store = database(&settings, algorithms, now).await?;
         recognise(&store, &secrets).await?;
         let root = Arc::new(secrets.root);
-        let limits = (settings.revocations_max, settings.revocations_stale_after);
-        let revocations = Arc::new(Revocations::load(store.clone(), limits, settings.access_ttl, now).await?);
-        let shared = (expected(&settings, &revocations), revocations.set.clone());
-        let (jwt, algorithm) = (secrets.jwt.as_ref(), (settings.access_algorithm, algorithms));
+        let revocations = Arc::new(revocations(&store, &settings, now).await?);
         let users =
             Arc::new(Users::new(store.clone(), contributions.express.iter().map(|one| one.json).collect()));
         let acts = Acts::new(store.clone(), revocations.clone(), users.clone());
         let base = Base { store: store.clone(), clock: clock.clone(), roles: settings.roles.clone(), acts };
-        let keys = Arc::new(Keys::load(base.clone(), root.clone(), jwt, algorithm, shared, now).await?);
+        let wanted = Wanted { algorithm: settings.access_algorithm, algorithms };
+        let (expected, shared) = (expected(&settings, &revocations), secrets.jwt.as_ref());
+        let keys = Keys::load(base.clone(), root.clone(), shared, wanted, expected, &revocations, now);
+        let keys = Arc::new(keys.await?);
         let memory = memory(&store, &revocations, &settings);
         let of_sessions = sessions::Parts {
             keys: keys.clone(),
             revocations: revocations.clone(),
             hooks: hooks.clone(),
             memory: memory.clone(),
-            lifetimes: settings.lifetimes(),
-            per_user: settings.sessions_per_user,
         };
-        let sessions = Arc::new(Sessions::new(base.clone(), of_sessions, &root));
+        let sessions = Arc::new(Sessions::new(base.clone(), of_sessions, &settings, &root));
         let hashing = Arc::new(Hashing::start(policy, settings.hashing_queue, settings.hashing_timeout)?);
         let throttle = Arc::new(Throttle::open(&settings, &store).await?);
         let cookies = CookieJar::new(&settings);
         let guard = guard(&settings, &keys, &cookies, memory, clock.clone());
-        let follows = (secrets.feed.as_ref(), Followers::of(&settings));
-        let told = (revocations.clone(), keys.clone());
+        let feed = Feed::open(&store, &revocations, &keys, secrets.feed.as_ref(), Followers::of(&settings));
+        let feed = Arc::new(feed.await?);
         Ok(Self(Arc::new(Parts {
             disk: Disk::of(&settings),
             accounts: Accounts::new(base.clone(), users.clone(), sessions.clone(), throttle.clone()),
@@ -118,7 +116,7 @@ impl App {
             metrics: Metrics::new(&settings.base_path, &contributions.paths),
             sign_ins: SignIns::default(),
             clients: Clients::load(base.clone(), throttle.clone()).await?,
-            feed: Arc::new(Feed::open(&store, told, follows).await?),
+            feed,
             draining: watch::Sender::new(false),
             deletion_clock: Mutex::new(DeletionClock::new(now, clock.ran())),
             contributions,
@@ -138,6 +136,11 @@ impl App {
             listening: OnceLock::new(),
         })))
     }
+}
+
+async fn revocations(store: &Store, settings: &Settings, now: Timestamp) -> Result<Revocations, StoreError> {
+    let (most, stale_after) = (settings.revocations_max, settings.revocations_stale_after);
+    Revocations::load(store.clone(), most, stale_after, settings.access_ttl, now).await
 }
 
 /// The open database. Unlike a server, a command doesn't wait for a database that isn't up, since a person waits for

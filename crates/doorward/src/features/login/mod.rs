@@ -162,7 +162,7 @@ async fn check_and_sign_in(
     let Login { email, password, mode, device, .. } = login?;
     let mode = credential::mode(app, mode, &client, is_form)?;
     let client = client.with_device(device);
-    let signed_in = sign_in_by_password(app, &email, Arc::new(password), (mode, client), headers).await;
+    let signed_in = sign_in_by_password(app, &email, Arc::new(password), mode, client, headers).await;
     app.metrics.sign_in(&signed_in);
     signed_in
 }
@@ -177,7 +177,8 @@ async fn sign_in_by_password(
     app: &App,
     email: &Email,
     password: Arc<Password>,
-    (mode, client): (Mode, Client),
+    mode: Mode,
+    client: Client,
     headers: &HeaderMap,
 ) -> Result<(User, Issued)> {
     let network = client.network();

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use doorward::internals::accounts::{Actor, NewUser, UserChange};
+use doorward::internals::accounts::{Actor, Invitation, NewUser, UserChange};
 use doorward::internals::{Error, Result};
 use doorward::testing::{Answer, PASSWORD, Site, Visitor};
 use doorward_core::role::RoleName;
@@ -269,6 +269,7 @@ async fn r11_an_act_that_was_on_its_way_is_refused_when_its_admin_is_no_more() {
         assert_eq!(accounts.delete(target, actor.clone()).await, Err(refusal.clone()));
         assert_eq!(accounts.end_sessions(target, actor.clone()).await, Err(refusal.clone()));
         assert_eq!(accounts.reset_link(target, actor.clone()).await.map(drop), Err(refusal.clone()));
-        assert_eq!(accounts.invite((None, RoleName::ADMIN), actor.clone()).await.map(drop), Err(refusal));
+        let invitation = Invitation { email: None, role: RoleName::ADMIN };
+        assert_eq!(accounts.invite(invitation, actor.clone()).await.map(drop), Err(refusal));
     }
 }
