@@ -116,9 +116,9 @@ fn an_application_that_gets_no_cookie_of_ours_is_refused_with_the_reason() {
         .unwrap();
     with("", "\"accounts.example.com\"", "").unwrap();
     for (domain, hosts, more, problem) in [
-        ("", "\"app.example.com\"", "", "browsers send it no cookie"),
-        ("example.com", "\"app.example.org\"", "", "browsers send it no cookie"),
-        ("example.com", "\"notexample.com\"", "", "browsers send it no cookie"),
+        ("", "\"app.example.com\"", "", "don't send it Doorward's cookie"),
+        ("example.com", "\"app.example.org\"", "", "don't send it Doorward's cookie"),
+        ("example.com", "\"notexample.com\"", "", "don't send it Doorward's cookie"),
         ("example.com", "\"App.example.com\"", "", "is not a host"),
         ("example.com", "\"https://app.example.com\"", "", "is not a host"),
         ("example.com", "\"app.example.com:443\"", "", "is not a host"),
