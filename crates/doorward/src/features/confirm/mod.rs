@@ -13,7 +13,7 @@ use doorward_core::password::Password;
 
 use crate::app::App;
 use crate::error::{Error, Result};
-use crate::web::api::{Routes, Who, says};
+use crate::web::api::{Routes, Who, describe};
 use crate::web::body::{Asked, asked};
 use crate::web::caller::Confirmed;
 use crate::web::client::Client;
@@ -24,13 +24,13 @@ use crate::wire::done::{Done, done};
 pub(crate) const FEATURE: Feature = Feature::new("confirm", routes);
 
 fn routes() -> Routes {
-    let confirm_says = says("Confirm the session by the password", Who::SignedIn)
+    let confirm_doc = describe("Confirm the session by the password", Who::SignedIn)
         .more("For ten minutes, admin acts that need `current_password` don't, if they come with the session's cookie. A bearer token is 400: send the password with the act.")
         .body::<Confirm>()
         .json(200, "confirmed", Done::shape("Confirmed"))
         .goes("after a form, to /dashboard")
         .refuses([Error::WrongPassword, Error::TooManyAttempts(Duration::ZERO)]);
-    Routes::of("My account").post("/confirm", confirm, confirm_says)
+    Routes::of("My account").post("/confirm", confirm, confirm_doc)
 }
 
 asked! {

@@ -13,7 +13,7 @@ use crate::app::{App, Express};
 use crate::error::Result;
 use crate::users::{self, User};
 use crate::web::account_page::{ACCOUNT_PAGE, account_page};
-use crate::web::api::{Routes, Who, says};
+use crate::web::api::{Routes, Who, describe};
 use crate::web::credential::go;
 use crate::web::feature::Feature;
 use crate::web::flash::Flashed;
@@ -29,12 +29,12 @@ fn routes() -> Routes {
         ("message", like(of::<&str>(), "Welcome Ada Lovelace!")),
         ("user", of::<users::Shown<'_>>()),
     ]);
-    let dashboard_says = says("The dashboard", Who::SignedIn)
+    let dashboard_doc = describe("The dashboard", Who::SignedIn)
         .flashes()
         .json(200, "who is signed in", user)
         .page(200, "as a page, with the devices");
-    let start_says = says("The start page", Who::Anybody).goes("to /dashboard");
-    Routes::of("My account").get("/dashboard", dashboard, dashboard_says).get("/", start, start_says)
+    let start_doc = describe("The start page", Who::Anybody).goes("to /dashboard");
+    Routes::of("My account").get("/dashboard", dashboard, dashboard_doc).get("/", start, start_doc)
 }
 
 /// The answer to a program.

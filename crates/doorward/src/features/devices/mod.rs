@@ -15,7 +15,7 @@ use crate::audit::{Action, By};
 use crate::error::{Error, Result};
 use crate::revocations::EndReason;
 use crate::sessions;
-use crate::web::api::{Routes, Who, says};
+use crate::web::api::{Routes, Who, describe};
 use crate::web::client::Client;
 use crate::web::credential::go;
 use crate::web::feature::{Feature, templates};
@@ -38,24 +38,24 @@ pub(crate) const FEATURE: Feature = Feature {
 
 fn routes() -> Routes {
     let listed = object([("sessions", of::<Vec<sessions::SessionView>>())]);
-    let list_says = says("List my sessions", Who::SignedIn)
+    let list_doc = describe("List my sessions", Who::SignedIn)
         .json(200, "my live sessions, the newest first", listed)
         .goes("a browser, to /dashboard");
-    let end_says = says("End one of my sessions", Who::SignedIn)
+    let end_doc = describe("End one of my sessions", Who::SignedIn)
         .without_room()
         .json(200, "ended", Done::shape("Session ended"))
         .goes("after a form, to /dashboard")
         .refuses([Error::NotFound]);
-    let others_say = says("End all my other sessions", Who::SignedIn)
+    let others_doc = describe("End all my other sessions", Who::SignedIn)
         .without_room()
         .json(200, "ended", Done::shape_of_sessions("Other sessions ended"))
         .goes("after a form, to /dashboard");
     Routes::of("My sessions")
-        .get("/sessions", list, list_says)
-        .delete("/sessions", end_others, others_say.clone())
-        .post("/sessions/end-others", end_others, others_say)
-        .delete("/sessions/{id}", end, end_says.clone())
-        .post("/sessions/{id}/end", end, end_says)
+        .get("/sessions", list, list_doc)
+        .delete("/sessions", end_others, others_doc.clone())
+        .post("/sessions/end-others", end_others, others_doc)
+        .delete("/sessions/{id}", end, end_doc.clone())
+        .post("/sessions/{id}/end", end, end_doc)
 }
 
 fn card<'a>(app: &'a App, identity: &'a Identity) -> Boxed<'a, Result<Value>> {

@@ -11,7 +11,7 @@ use axum::extract::State;
 use serde_json::json;
 
 use crate::app::App;
-use crate::web::api::{self, Routes, Who, all, says};
+use crate::web::api::{self, Routes, Who, all, describe};
 use crate::web::feature::{Feature, templates};
 
 pub(crate) const FEATURE: Feature =
@@ -19,17 +19,17 @@ pub(crate) const FEATURE: Feature =
 
 fn routes() -> Routes {
     let document = Arc::new(OnceLock::new());
-    let document_says = says("The API, as OpenAPI 3.1", Who::Anybody).json(
+    let document_doc = describe("The API, as OpenAPI 3.1", Who::Anybody).json(
         200,
         "this document",
         json!({ "type": "object", "examples": [{ "openapi": "3.1.0" }] }),
     );
     let for_programs = move |State(app): State<App>| async move { app.headers.json(made(&document, &app)) };
-    let page_says = says("The API, as a page", Who::Anybody).page(200, "the page");
+    let page_doc = describe("The API, as a page", Who::Anybody).page(200, "the page");
     let for_people = |State(app): State<App>| async move { page::show(&app, all()) };
     Routes::of("Operation")
-        .get("/openapi.json", for_programs, document_says)
-        .get("/docs", for_people, page_says)
+        .get("/openapi.json", for_programs, document_doc)
+        .get("/docs", for_people, page_doc)
 }
 
 /// The document of the API, made at the first request.

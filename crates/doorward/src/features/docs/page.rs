@@ -25,7 +25,7 @@ pub(super) fn show(app: &App, operations: &[Operation]) -> Response {
 }
 
 fn shown(app: &App, operation: &Operation) -> Value {
-    let who = match operation.says.who {
+    let who = match operation.description.who {
         Who::Anybody => "anybody".to_owned(),
         Who::SignedIn => "signed-in users".to_owned(),
         Who::Proxy => "a trusted proxy, for a signed-in user".to_owned(),
@@ -34,22 +34,25 @@ fn shown(app: &App, operation: &Operation) -> Value {
         Who::Client => "registered clients".to_owned(),
         Who::Browser => "browsers".to_owned(),
     };
-    let path = operation.says.parameters().map(|(name, text)| (name, "query", text.to_owned()));
-    let fields = operation.says.fields().iter();
+    let path = operation.description.parameters().map(|(name, text)| (name, "query", text.to_owned()));
+    let fields = operation.description.fields().iter();
     let fields = fields.map(|field| (field.name, "body", what(field)));
     let inputs: Vec<_> =
         path.chain(fields).map(|(name, place, what)| context! { name, place, what }).collect();
-    let answers: Vec<_> = operation.says.answers().map(|(status, text)| context! { status, text }).collect();
+    let answers: Vec<_> =
+        operation.description.answers().map(|(status, text)| context! { status, text }).collect();
     let refusals: Vec<_> = operation
         .refusals_by_status(&app.settings)
         .into_iter()
         .map(|(status, codes)| context! { status, codes => codes.into_keys().collect::<Vec<_>>() })
         .collect();
-    let answer =
-        operation.says.json_shape().and_then(|shape| serde_json::to_string_pretty(&example(shape)).ok());
+    let answer = operation
+        .description
+        .json_shape()
+        .and_then(|shape| serde_json::to_string_pretty(&example(shape)).ok());
     context! {
         id => operation.id(), method => operation.method.as_str(), path => operation.path, who, inputs, answers, refusals,
-        summary => operation.says.summary(), more => operation.says.more_text(),
+        summary => operation.description.summary(), more => operation.description.more_text(),
         curl => curl(app, operation), example => answer,
     }
 }
@@ -73,16 +76,16 @@ fn curl(app: &App, operation: &Operation) -> String {
     if operation.method != Method::GET {
         lines.push(format!("--request {}", operation.method));
     }
-    if operation.says.who == Who::Browser {
+    if operation.description.who == Who::Browser {
         lines.push("--header 'Accept: text/html'".into());
     }
-    if operation.says.who == Who::Client {
+    if operation.description.who == Who::Client {
         lines.push("--user \"$CLIENT_ID:$CLIENT_SECRET\"".into());
     }
-    if matches!(operation.says.who, Who::SignedIn | Who::May(_)) {
+    if matches!(operation.description.who, Who::SignedIn | Who::May(_)) {
         lines.push("--header \"Authorization: Bearer $TOKEN\"".into());
     }
-    if let Some(body) = operation.says.body_example() {
+    if let Some(body) = operation.description.body_example() {
         lines.push(format!("--json '{body}'"));
     }
     lines.join(" \\\n  ")

@@ -19,7 +19,7 @@ use serde_json::{Value, json};
 use crate::app::App;
 use crate::error::{Error, Result};
 use crate::feed::PAGE;
-use crate::web::api::{Routes, Who, says};
+use crate::web::api::{Routes, Who, describe};
 use crate::web::feature::Feature;
 use crate::wire::query::Query;
 use crate::wire::shape::{described, like, object, of};
@@ -28,7 +28,7 @@ use caller::Caller;
 pub(crate) const FEATURE: Feature = Feature::new("feed", routes);
 
 fn routes() -> Routes {
-    let feed_says = says("The feed of revocations", Who::Client)
+    let feed_doc = describe("The feed of revocations", Who::Client)
         .more("Which sessions have ended, and below which version the tokens of a user are stale, until the last token that \
             it concerns is dead. As server-sent events if `Accept` lists text/event-stream: `reset` if the follower has \
             to start over, `revoked` with `{sessions, users}` as in JSON, and `current` with `{keys}` when nothing up to \
@@ -39,7 +39,7 @@ fn routes() -> Routes {
         .json(200, "a page", page_shape())
         .content(200, "the events", "text/event-stream", json!({ "type": "string" }))
         .refuses([Error::InvalidInput(Vec::new())]);
-    Routes::of("For other programs").get("/revocations", follow, feed_says)
+    Routes::of("For other programs").get("/revocations", follow, feed_doc)
 }
 
 fn page_shape() -> Value {

@@ -34,7 +34,7 @@ use crate::counters;
 use crate::error::{Cause, Error, Result};
 use crate::settings::Own;
 use crate::users::User;
-use crate::web::api::{Routes, Who, says};
+use crate::web::api::{Routes, Who, describe};
 use crate::web::feature::Feature;
 use crate::web::front::ForProxy;
 use crate::web::renew_redirect::from_application;
@@ -66,14 +66,14 @@ pub(crate) const FEATURE: Feature = Feature {
 };
 
 fn routes() -> Routes {
-    let judge_says = says("Whether a request may go through to an application", Who::Proxy)
+    let judge_doc = describe("Whether a request may go through to an application", Who::Proxy)
         .more("For proxies in `trusted_proxies`, which send the original address in `X-Forwarded-Proto`, `-Host`, `-Uri` and `-Method`. The user is in `Remote-User`, `Remote-Name`, `Remote-Role`, `Remote-Email` and, signed, in `Doorward-Identity`.")
         .query("role", of::<&str>(), "The required role; or several, separated by commas, one of which is enough.")
         .query("redirect", of::<&str>(), "`1`: browsers are redirected to the login by a 302.")
         .query("refused", of::<&str>(), "`1`: always a 403, for a proxy that asks for its page.")
         .empty(200, "let it through, with these headers")
         .empty(302, "a browser, to the login");
-    Routes::of("Tokens").get("/forward-auth", judge, judge_says)
+    Routes::of("Tokens").get("/forward-auth", judge, judge_doc)
 }
 
 /// Why a request isn't let through.

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use crate::app::App;
 use crate::error::Result;
-use crate::web::api::{Routes, Who, says};
+use crate::web::api::{Routes, Who, describe};
 use crate::web::feature::Feature;
 use crate::wire::shape::{and_maybe, exactly, object};
 
@@ -17,8 +17,8 @@ pub(crate) const FEATURE: Feature = Feature::new("health", routes);
 fn routes() -> Routes {
     let status = |word: &str| object([("status", exactly(word))]);
     let (alive, ready) = (
-        says("Whether the process answers", Who::Anybody),
-        says("Whether the store answers too", Who::Anybody),
+        describe("Whether the process answers", Who::Anybody),
+        describe("Whether the store answers too", Who::Anybody),
     );
     Routes::of("Operation").get("/healthz", healthz, alive.json(200, "it does", status("ok"))).get(
         "/readyz",

@@ -25,7 +25,7 @@ use zeroize::Zeroizing;
 
 use crate::app::App;
 use crate::error::{Error, Result};
-use crate::web::api::{Routes, Who, says};
+use crate::web::api::{Routes, Who, describe};
 use crate::web::body::{Asked, REQUIRED, asked};
 use crate::web::client_credentials::ClientCredentials;
 use crate::web::feature::Feature;
@@ -55,13 +55,13 @@ fn routes() -> Routes {
     let alive = named("Introspected", "Whether a token is alive, and whose.", alive);
     let told =
         json!({ "anyOf": [alive.clone(), object([("tokens", json!({ "type": "array", "items": alive }))])] });
-    let introspect_says = says("Ask about a token", Who::Client)
+    let introspect_doc = describe("Ask about a token", Who::Client)
         .without_room()
         .in_oauths_form()
         .more("RFC 7662. For a token that isn't alive the answer is only `{\"active\": false}`. `tokens` in place of `token` asks about up to 64 session secrets at once, separated by one space. The answers are in their order; if one isn't alive, `code` says why.")
         .body::<Introspect>()
         .json(200, "whether it is alive, and whose", told);
-    Routes::of("For other programs").post("/introspect", introspect, introspect_says)
+    Routes::of("For other programs").post("/introspect", introspect, introspect_doc)
 }
 
 /// The answer about a token.

@@ -9,7 +9,7 @@ use serde_json::json;
 
 use crate::app::App;
 use crate::keys::JWKS_MAX_AGE;
-use crate::web::api::{Routes, Who, says};
+use crate::web::api::{Routes, Who, describe};
 use crate::web::feature::Feature;
 use crate::wire::shape::object;
 
@@ -25,7 +25,7 @@ fn routes() -> Routes {
         "x": { "type": "string" }, "y": { "type": "string" }, "n": { "type": "string" }, "e": { "type": "string" },
     } });
     let set = object([("keys", json!({ "type": "array", "items": key }))]);
-    let jwks_says = says("The public keys", Who::Anybody)
+    let jwks_doc = describe("The public keys", Who::Anybody)
         .more("A JWK set (RFC 7517) with which anybody can verify access tokens. Empty with a shared secret.")
         .content(
             200,
@@ -33,7 +33,7 @@ fn routes() -> Routes {
             "application/jwk-set+json",
             set,
         );
-    Routes::of("Tokens").get("/.well-known/jwks.json", jwks, jwks_says)
+    Routes::of("Tokens").get("/.well-known/jwks.json", jwks, jwks_doc)
 }
 
 async fn jwks(State(app): State<App>) -> Response {

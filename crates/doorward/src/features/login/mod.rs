@@ -27,7 +27,7 @@ use crate::sessions::Issued;
 use crate::sign_ins::{Outcome, SignIn};
 use crate::store::values;
 use crate::users::User;
-use crate::web::api::{Routes, Who, says};
+use crate::web::api::{Routes, Who, describe};
 use crate::web::body::{Asked, asked};
 use crate::web::client::Client;
 use crate::web::credential;
@@ -46,12 +46,12 @@ pub(crate) const FEATURE: Feature =
     Feature { templates: templates!["login.html"], ..Feature::new("login", routes) };
 
 fn routes() -> Routes {
-    let form_says = says("The form to sign in", Who::Anybody)
+    let form_doc = describe("The form to sign in", Who::Anybody)
         .query("return_to", of::<&str>(), RETURN_TO)
         .flashes()
         .page(200, "the form")
         .goes("a signed-in browser, to /dashboard");
-    let login_says = says("Sign in", Who::Anybody)
+    let login_doc = describe("Sign in", Who::Anybody)
         .more("`mode` says how the client holds the credential; if it is missing, the settings decide. A form can't use `bearer`.")
         .body::<Login>()
         .json(200, "signed in", credential::shape(Some("Login successful")))
@@ -61,7 +61,7 @@ fn routes() -> Routes {
         .refuses([Error::SecondFactorRequired(Pending::example())])
         .refuses([Error::Refused(Refusal::TooManyCookies)])
         .refuses([Error::TooManyAttempts(Duration::ZERO), Error::RefusedByApplication(String::new())]);
-    Routes::of("Signing in").get("/login", form, form_says).post("/login", login, login_says)
+    Routes::of("Signing in").get("/login", form, form_doc).post("/login", login, login_doc)
 }
 
 asked! {

@@ -23,7 +23,7 @@ use crate::app::App;
 use crate::audit::{Action, By};
 use crate::error::{Error, Result};
 use crate::revocations::EndReason;
-use crate::web::api::{Routes, Who, says};
+use crate::web::api::{Routes, Who, describe};
 use crate::web::body::{Asked, Field, asked};
 use crate::web::client::Client;
 use crate::web::feature::{Feature, templates};
@@ -46,7 +46,7 @@ pub(crate) const FEATURE: Feature = Feature {
 };
 
 fn routes() -> Routes {
-    let logout_says = says("Sign out", Who::Anybody)
+    let logout_doc = describe("Sign out", Who::Anybody)
         .more("Ends every session that the request proves to be its own. It never refuses for a bad or missing credential or body.")
         .body::<Logout>()
         .whatever_the_body()
@@ -55,7 +55,7 @@ fn routes() -> Routes {
         .goes("after a form, to /login")
         .sets_cookies()
         .refuses([Error::Refused(Refusal::TooManyCookies)]);
-    let all_says = says("Sign out everywhere", Who::SignedIn)
+    let all_doc = describe("Sign out everywhere", Who::SignedIn)
         .body::<LogoutAll>()
         .whatever_the_body()
         .without_room()
@@ -63,11 +63,11 @@ fn routes() -> Routes {
         .goes("after a form, to /login")
         .sets_cookies()
         .refuses([Error::Refused(Refusal::TooManyCookies)]);
-    let form_says = says("The form to sign out", Who::Browser).page(200, "the form");
-    Routes::of("Signing in").get("/logout", form, form_says).post("/logout", logout, logout_says).post(
+    let form_doc = describe("The form to sign out", Who::Browser).page(200, "the form");
+    Routes::of("Signing in").get("/logout", form, form_doc).post("/logout", logout, logout_doc).post(
         "/logout/all",
         logout_all,
-        all_says,
+        all_doc,
     )
 }
 

@@ -18,7 +18,7 @@ use crate::audit::{Action, By};
 use crate::challenges::{self, Presented, Purpose};
 use crate::error::{Error, Result};
 use crate::store::StoreError;
-use crate::web::api::{Routes, Who, says};
+use crate::web::api::{Routes, Who, describe};
 use crate::web::body::{Asked, asked};
 use crate::web::client::Client;
 use crate::web::credential::go;
@@ -43,11 +43,11 @@ pub(crate) const FEATURE: Feature = Feature {
 };
 
 fn routes() -> Routes {
-    let form_says = says("The form to set a new password", Who::Anybody)
+    let form_doc = describe("The form to set a new password", Who::Anybody)
         .query("token", of::<OpaqueSecret>(), "The secret of the link.")
         .page(200, "the form")
         .refuses([Error::LinkInvalid]);
-    let reset_says = says("Set a new password by a link", Who::Anybody)
+    let reset_doc = describe("Set a new password by a link", Who::Anybody)
         .without_room()
         .more("Ends every session of the user, and voids all links.")
         .body::<Reset>()
@@ -55,11 +55,7 @@ fn routes() -> Routes {
         .goes("after a form, to /login")
         .sets_cookies()
         .refuses([Error::LinkInvalid]);
-    Routes::of("Signing in").get("/password/reset", form, form_says).post(
-        "/password/reset",
-        reset,
-        reset_says,
-    )
+    Routes::of("Signing in").get("/password/reset", form, form_doc).post("/password/reset", reset, reset_doc)
 }
 
 /// The table has every challenge, whatever its purpose.

@@ -166,7 +166,7 @@ async fn an_invitation_is_no_reset_link_and_a_reset_link_no_invitation() {
 
 #[tokio::test]
 async fn a_person_without_a_link_is_told_whom_to_ask_for_one() {
-    for (contact, says) in [
+    for (contact, description) in [
         ("", "Ask whoever runs this site for"),
         ("the office, room 12", "Ask the office, room 12 for"),
         ("help@example.org", "href=\"mailto:help@example.org\""),
@@ -175,7 +175,7 @@ async fn a_person_without_a_link_is_told_whom_to_ask_for_one() {
     ] {
         let site = Site::with(&[("contact", contact)]).await;
         let page = site.visitor().page("/password/reset").await.has_status(200).text();
-        assert!(page.contains(says), "{contact}: {page}");
+        assert!(page.contains(description), "{contact}: {page}");
     }
     Site::new().await.visitor().get("/password/reset").await.has_status(400).is_refused("link_invalid");
 }

@@ -31,7 +31,7 @@ use crate::passwords::Proof;
 use crate::sessions::{self, Issued};
 use crate::users::{self, User, check_new_password};
 use crate::web::account_page::{ACCOUNT_PAGE, account_page};
-use crate::web::api::{Routes, Says, Who, says};
+use crate::web::api::{Description, Routes, Who, describe};
 use crate::web::body::{Asked, Body, asked};
 use crate::web::caller::Confirmed;
 use crate::web::client::Client;
@@ -60,18 +60,20 @@ pub(crate) const FEATURE: Feature = Feature {
 
 fn routes() -> Routes {
     let user = || ("user", of::<users::Shown<'_>>());
-    let show_says = says("Who I am", Who::SignedIn)
+    let show_doc = describe("Who I am", Who::SignedIn)
         .json(200, "the user", object([user()]))
         .goes("a browser, to /dashboard");
     // The current password counts as a guess, and is asked for again.
-    let guessed = |says: Says| says.refuses([Error::WrongPassword, Error::TooManyAttempts(Duration::ZERO)]);
-    let change_says = says("Change my name or address", Who::SignedIn)
+    let guessed = |description: Description| {
+        description.refuses([Error::WrongPassword, Error::TooManyAttempts(Duration::ZERO)])
+    };
+    let change_doc = describe("Change my name or address", Who::SignedIn)
         .more("A new address needs the password.")
         .body::<ProfileChange>()
         .json(200, "changed", object([("success", exactly(true)), user()]))
         .goes("after a form, to /dashboard")
         .refuses([Error::EmailTaken]);
-    let password_says = says("Change my password", Who::SignedIn)
+    let password_doc = describe("Change my password", Who::SignedIn)
         .without_room()
         .more("Ends all other sessions, and renews this one: the answer has its new credential, and copies of the former one are refused.")
         .body::<NewPassword>()
@@ -79,22 +81,22 @@ fn routes() -> Routes {
         .goes("after a form, to /dashboard")
         .sets_cookies()
         .refuses([Error::HttpsRequired, Error::RefusedByApplication(String::new())]);
-    let delete_says = says("Delete my account", Who::SignedIn)
+    let delete_doc = describe("Delete my account", Who::SignedIn)
         .body::<Deletion>()
         .json(200, "deleted", Done::shape("Account deleted"))
         .goes("after a form, to /login")
         .sets_cookies()
         .refuses([Error::LastAdmin]);
-    let to_password_says = says("Where the password is changed", Who::Anybody).goes("to that page");
-    let (change_says, delete_says) = (guessed(change_says), guessed(delete_says));
+    let to_password_doc = describe("Where the password is changed", Who::Anybody).goes("to that page");
+    let (change_doc, delete_doc) = (guessed(change_doc), guessed(delete_doc));
     Routes::of("My account")
-        .get("/profile", show, show_says)
-        .patch("/profile", change, change_says.clone())
-        .post("/profile", change, change_says)
-        .delete("/profile", delete, delete_says.clone())
-        .post("/profile/delete", delete, delete_says)
-        .post("/profile/password", change_password, guessed(password_says))
-        .get(CHANGE_PASSWORD, to_password, to_password_says)
+        .get("/profile", show, show_doc)
+        .patch("/profile", change, change_doc.clone())
+        .post("/profile", change, change_doc)
+        .delete("/profile", delete, delete_doc.clone())
+        .post("/profile/delete", delete, delete_doc)
+        .post("/profile/password", change_password, guessed(password_doc))
+        .get(CHANGE_PASSWORD, to_password, to_password_doc)
 }
 
 /// Where a password manager looks for the page that changes a password

@@ -18,7 +18,7 @@ use zeroize::Zeroizing;
 use crate::app::App;
 use crate::error::{Error, Result};
 use crate::sessions::{self, Issued};
-use crate::web::api::{Routes, Who, says};
+use crate::web::api::{Routes, Who, describe};
 use crate::web::body::{Asked, asked};
 use crate::web::client::Client;
 use crate::web::credential::{self, cookies, go_as};
@@ -35,7 +35,7 @@ use crate::wire::shape::of;
 pub(crate) const FEATURE: Feature = Feature::new("refresh", routes);
 
 fn routes() -> Routes {
-    let refresh_says = says("Renew the credential", Who::RefreshToken)
+    let refresh_doc = describe("Renew the credential", Who::RefreshToken)
         .without_room()
         .more("The refresh token is in the body or in the cookie, and so is its successor.")
         .body::<Refresh>()
@@ -48,7 +48,7 @@ fn routes() -> Routes {
         .refuses([Refusal::SessionEnded, Refusal::SessionExpired, Refusal::TokenStale].map(Error::Refused))
         .refuses([Refusal::AmbiguousCookies, Refusal::TooManyCookies].map(Error::Refused))
         .refuses([Error::RefusedByApplication(String::new())]);
-    let go_on_says = says("Renew the cookies, and redirect", Who::Browser)
+    let go_on_doc = describe("Renew the cookies, and redirect", Who::Browser)
         .more("For a browser that opens a page; scripts, frames and programs get a 405.")
         .query("return_to", of::<&str>(), RETURN_TO)
         .changes_by_get()
@@ -56,7 +56,7 @@ fn routes() -> Routes {
         .sets_cookies()
         .refuses([Error::HttpsRequired, Error::CrossSite, Error::RefusedByApplication(String::new())])
         .refuses([Refusal::AmbiguousCookies, Refusal::TooManyCookies].map(Error::Refused));
-    Routes::of("Signing in").get("/refresh", go_on, go_on_says).post("/refresh", refresh, refresh_says)
+    Routes::of("Signing in").get("/refresh", go_on, go_on_doc).post("/refresh", refresh, refresh_doc)
 }
 
 asked! {

@@ -35,7 +35,7 @@ use crate::sessions::Issued;
 use crate::settings::Registration;
 use crate::sign_ins::SignIn;
 use crate::users::{User, VouchedBy};
-use crate::web::api::{Routes, Who, says};
+use crate::web::api::{Routes, Who, describe};
 use crate::web::body::{Asked, Body, asked};
 use crate::web::client::Client;
 use crate::web::credential;
@@ -52,13 +52,13 @@ pub(crate) const FEATURE: Feature =
     Feature { templates: templates!["register.html"], ..Feature::new("register", routes) };
 
 fn routes() -> Routes {
-    let form_says = says("The form to register", Who::Anybody)
+    let form_doc = describe("The form to register", Who::Anybody)
         .query("invite", of::<OpaqueSecret>(), "The secret of an invitation.")
         .query("return_to", of::<&str>(), RETURN_TO)
         .page(200, "the form")
         .goes("a signed-in browser, to `return_to` or /dashboard")
         .refuses([Error::LinkInvalid]);
-    let register_says = says("Make an account, and sign in", Who::Anybody)
+    let register_doc = describe("Make an account, and sign in", Who::Anybody)
         .more("A password has at least 8 characters, and must not be one of the most common ones, the name or the address.")
         .body::<Registering>()
         .json(201, "made, and signed in", credential::shape(Some("Registered")))
@@ -67,7 +67,7 @@ fn routes() -> Routes {
         .refuses([Error::RegistrationClosed(CLOSED), Error::LinkInvalid, Error::EmailTaken, Error::HttpsRequired])
         .refuses([Error::Refused(doorward_core::Refusal::TooManyCookies)])
         .refuses([Error::TooManyAttempts(Duration::ZERO), Error::RefusedByApplication(String::new())]);
-    Routes::of("Signing in").get("/register", form, form_says).post("/register", register, register_says)
+    Routes::of("Signing in").get("/register", form, form_doc).post("/register", register, register_doc)
 }
 
 const CLOSED: Message = Message::new("registration-closed");

@@ -404,10 +404,12 @@ async fn a_form_keeps_its_invitation_where_the_address_is_taken() {
 
 #[tokio::test]
 async fn the_page_says_who_may_register_and_whom_to_ask() {
-    for (registration, says) in [("closed", "Registration is closed"), ("invite", "need an invitation")] {
+    for (registration, description) in
+        [("closed", "Registration is closed"), ("invite", "need an invitation")]
+    {
         let site = Site::with(&[("registration", registration), ("contact", "help@example.org")]).await;
         let page = site.visitor().page("/register").await.has_status(200).text();
-        assert!(page.contains(says) && page.contains("mailto:help@example.org"), "{page}");
+        assert!(page.contains(description) && page.contains("mailto:help@example.org"), "{page}");
         assert!(!page.contains("<form"), "{page}");
         let login = site.visitor().page("/login").await.text();
         assert!(!login.contains("/register"), "{login}");

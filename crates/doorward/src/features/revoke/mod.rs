@@ -10,7 +10,7 @@ use crate::app::App;
 use crate::audit::{Action, By};
 use crate::error::Result;
 use crate::revocations::EndReason;
-use crate::web::api::{Routes, Who, says};
+use crate::web::api::{Routes, Who, describe};
 use crate::web::body::{Asked, asked};
 use crate::web::client::Client;
 use crate::web::client_credentials::ClientCredentials;
@@ -24,13 +24,13 @@ const TOKEN_REVOKED: Action =
 pub(crate) const FEATURE: Feature = Feature { actions: &[TOKEN_REVOKED], ..Feature::new("revoke", routes) };
 
 fn routes() -> Routes {
-    let revoke_says = says("Revoke a token", Who::Client)
+    let revoke_doc = describe("Revoke a token", Who::Client)
         .without_room()
         .in_oauths_form()
         .more("RFC 7009. Ends the session behind the token; the answer is the same if there is none.")
         .body::<Revoke>()
         .json(200, "it no longer works", Done::shape("Revoked"));
-    Routes::of("For other programs").post("/revoke", revoke, revoke_says)
+    Routes::of("For other programs").post("/revoke", revoke, revoke_doc)
 }
 
 asked! {

@@ -5,7 +5,7 @@ use axum::extract::RawQuery;
 use axum::response::IntoResponse;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE, VARY};
 
-use crate::web::api::{Routes, Who, says};
+use crate::web::api::{Routes, Who, describe};
 use crate::web::feature::Feature;
 use crate::wire::assets::{FAVICON, SCRIPT, STYLE, version};
 use crate::wire::shape::of;
@@ -14,7 +14,12 @@ pub(crate) const FEATURE: Feature = Feature::new("style", routes);
 
 fn routes() -> Routes {
     let kept = |summary, media| {
-        says(summary, Who::Anybody).content(200, "may be cached forever by its version", media, of::<&str>())
+        describe(summary, Who::Anybody).content(
+            200,
+            "may be cached forever by its version",
+            media,
+            of::<&str>(),
+        )
     };
     Routes::of("Pages")
         .get("/style.css", style, kept("The style of all pages", "text/css"))

@@ -88,23 +88,23 @@ struct Writer<'a> {
 
 impl Writer<'_> {
     fn operation(&mut self, operation: &Operation) -> Value {
-        let says = &operation.says;
+        let description = &operation.description;
         let mut written = json!({
             "operationId": operation.id(),
             "tags": [operation.topic],
-            "summary": says.summary,
-            "security": security(says.who),
+            "summary": description.summary,
+            "security": security(description.who),
             "responses": self.responses(operation),
-            "x-who-may": says.who.as_str(),
+            "x-who-may": description.who.as_str(),
         });
-        if !says.text.is_empty() {
-            put(&mut written, &["description"], json!(says.text));
+        if !description.text.is_empty() {
+            put(&mut written, &["description"], json!(description.text));
         }
         let parameters = self.parameters(operation);
         if !parameters.is_empty() {
             put(&mut written, &["parameters"], json!(parameters));
         }
-        if let Some(fields) = says.body {
+        if let Some(fields) = description.body {
             let body = json!({
                 "required": fields.iter().any(|field| field.required),
                 "content": {
@@ -123,7 +123,7 @@ impl Writer<'_> {
             let schema = crate::wire::shape::of::<doorward_core::UserId>();
             parameters.push(json!({ "name": "id", "in": "path", "required": true, "schema": schema }));
         }
-        for one in &operation.says.query {
+        for one in &operation.description.query {
             parameters.push(
                 json!({ "name": one.name, "in": "query", "description": one.text, "schema": self.named(one.shape.clone()) }),
             );
@@ -133,7 +133,7 @@ impl Writer<'_> {
 
     fn responses(&mut self, operation: &Operation) -> Value {
         let mut responses = Map::new();
-        for answer in &operation.says.answers {
+        for answer in &operation.description.answers {
             let response = responses.entry(answer.status.to_string()).or_insert_with(|| json!({}));
             self.answer(response, answer);
         }
@@ -142,7 +142,7 @@ impl Writer<'_> {
             self.answer(response, &answer);
         }
         for (status, errors) in operation.refusals_by_status(self.settings) {
-            responses.insert(status.to_string(), self.refusal(status, &errors, operation.says.oauth));
+            responses.insert(status.to_string(), self.refusal(status, &errors, operation.description.oauth));
         }
         responses.into()
     }
@@ -231,7 +231,7 @@ fn on_the_way(operation: &Operation) -> Vec<DocumentedAnswer> {
     let arrival = DocumentedAnswer { status: 200, text, content: Some(page), sets_cookies: false };
     let login = goes(303, "a browser that isn't signed in, to /login or by /refresh");
     let again = goes(307, "a form whose access token has run out, by /refresh and back");
-    match operation.says.who {
+    match operation.description.who {
         Who::SignedIn | Who::May(_) if operation.method == Method::GET => vec![login, arrival],
         Who::SignedIn | Who::May(_) if operation.method == Method::POST => vec![login, again],
         Who::SignedIn | Who::May(_) => vec![login],
@@ -281,9 +281,9 @@ impl Operation {
         let mut found: BTreeMap<_, BTreeMap<_, _>> = BTreeMap::new();
         for error in self.refusals() {
             let (code, message) = (error.code(), error.to_string());
-            let for_proxy = self.says.who == Who::Proxy;
+            let for_proxy = self.description.who == Who::Proxy;
             let status = if for_proxy { error.status() } else { status(&error, settings) };
-            let status = if self.says.oauth { oauth::row(&error).0 } else { status };
+            let status = if self.description.oauth { oauth::row(&error).0 } else { status };
             found.entry(status.as_u16()).or_default().insert(code, message);
         }
         found

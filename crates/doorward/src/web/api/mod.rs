@@ -60,7 +60,7 @@ pub(crate) fn methods(path: &str) -> &'static str {
 
 /// Whether the route of this path refuses in OAuth's form.
 pub(crate) fn is_oauth(path: &str) -> bool {
-    all().iter().any(|one| one.path == path && one.says.oauth)
+    all().iter().any(|one| one.path == path && one.description.oauth)
 }
 
 /// The name in a query that says what was done.
@@ -76,42 +76,50 @@ impl Routes {
         self,
         path: &'static str,
         handler: H,
-        says: Says,
+        description: Description,
     ) -> Self {
-        self.on(Method::GET, path, routing::get(handler), says)
+        self.on(Method::GET, path, routing::get(handler), description)
     }
 
     pub(crate) fn post<H: Handler<T, App>, T: 'static>(
         self,
         path: &'static str,
         handler: H,
-        says: Says,
+        description: Description,
     ) -> Self {
-        self.on(Method::POST, path, routing::post(handler), says)
+        self.on(Method::POST, path, routing::post(handler), description)
     }
 
     pub(crate) fn patch<H: Handler<T, App>, T: 'static>(
         self,
         path: &'static str,
         handler: H,
-        says: Says,
+        description: Description,
     ) -> Self {
-        self.on(Method::PATCH, path, routing::patch(handler), says)
+        self.on(Method::PATCH, path, routing::patch(handler), description)
     }
 
     pub(crate) fn delete<H: Handler<T, App>, T: 'static>(
         self,
         path: &'static str,
         handler: H,
-        says: Says,
+        description: Description,
     ) -> Self {
-        self.on(Method::DELETE, path, routing::delete(handler), says)
+        self.on(Method::DELETE, path, routing::delete(handler), description)
     }
 
-    fn on(mut self, method: Method, path: &'static str, route: MethodRouter<App>, says: Says) -> Self {
-        let Some(says) = (if PAGES { Some(says) } else { says.without_pages() }) else { return self };
+    fn on(
+        mut self,
+        method: Method,
+        path: &'static str,
+        route: MethodRouter<App>,
+        description: Description,
+    ) -> Self {
+        let Some(description) = (if PAGES { Some(description) } else { description.without_pages() }) else {
+            return self;
+        };
         self.handlers.push(route);
-        self.operations.push(Operation { topic: self.topic, method, path, says });
+        self.operations.push(Operation { topic: self.topic, method, path, description });
         self
     }
 
@@ -135,7 +143,7 @@ impl Routes {
 
     /// The codes that `done` may have.
     pub(crate) fn with_flashes(mut self, codes: &[&str]) -> Self {
-        for parameter in self.operations.iter_mut().flat_map(|one| &mut one.says.query) {
+        for parameter in self.operations.iter_mut().flat_map(|one| &mut one.description.query) {
             if parameter.name == DONE {
                 parameter.shape = json!({ "type": "string", "enum": codes });
             }
@@ -145,7 +153,7 @@ impl Routes {
 
     /// The path of each, below the base path, if it changes something by `GET`.
     pub(crate) fn changing(&self) -> impl Iterator<Item = &'static str> {
-        self.operations.iter().filter(|one| one.says.changes_by_get).map(|one| one.path)
+        self.operations.iter().filter(|one| one.description.changes_by_get).map(|one| one.path)
     }
 
     /// Their handlers.
@@ -183,7 +191,7 @@ pub(crate) struct Operation {
     pub(crate) topic: &'static str,
     pub(crate) method: Method,
     pub(crate) path: &'static str,
-    pub(crate) says: Says,
+    pub(crate) description: Description,
 }
 
 /// Who may call a route.
@@ -223,7 +231,7 @@ impl Who {
 /// The description of a route. What follows from the callers, from the method and from having a body is not repeated:
 /// [`Operation::refusals`] adds it.
 #[derive(Debug, Clone)]
-pub(crate) struct Says {
+pub(crate) struct Description {
     summary: &'static str,
     text: &'static str,
     pub(crate) who: Who,
@@ -233,7 +241,7 @@ pub(crate) struct Says {
     reads_strictly: bool,
     answers: Vec<DocumentedAnswer>,
     refusals: Vec<Error>,
-    /// Whether it works while the disk is nearly full.
+    /// Whether it adds to the database: then it is refused while the disk is nearly full.
     needs_room: bool,
     /// Its `GET` changes something.
     changes_by_get: bool,
@@ -258,9 +266,9 @@ struct DocumentedAnswer {
 }
 
 /// Begins the description of a route: in a few words, and who may call it.
-pub(crate) fn says(summary: &'static str, who: Who) -> Says {
+pub(crate) fn describe(summary: &'static str, who: Who) -> Description {
     let (query, answers, refusals) = (Vec::new(), Vec::new(), Vec::new());
-    Says {
+    Description {
         summary,
         text: "",
         who,
@@ -276,7 +284,7 @@ pub(crate) fn says(summary: &'static str, who: Who) -> Says {
 }
 
 /// The description, for a page.
-impl Says {
+impl Description {
     pub(crate) fn summary(&self) -> &'static str {
         self.summary
     }
@@ -312,7 +320,7 @@ impl Says {
     }
 }
 
-impl Says {
+impl Description {
     /// More about it.
     pub(crate) fn more(self, text: &'static str) -> Self {
         Self { text, ..self }
@@ -424,14 +432,14 @@ impl Says {
 impl Operation {
     /// Whether it is refused while the disk is nearly full.
     fn needs_room(&self) -> bool {
-        self.says.needs_room && self.method != Method::GET
+        self.description.needs_room && self.method != Method::GET
     }
 
     /// All its refusals.
     pub(crate) fn refusals(&self) -> Vec<Error> {
         use Refusal as R;
-        let mut all = self.says.refusals.clone();
-        if matches!(self.says.who, Who::SignedIn | Who::May(_) | Who::Proxy) {
+        let mut all = self.description.refusals.clone();
+        if matches!(self.description.who, Who::SignedIn | Who::May(_) | Who::Proxy) {
             let credential = [
                 R::TokenMissing,
                 R::TokenInvalid,
@@ -444,7 +452,7 @@ impl Operation {
             ];
             all.extend(credential.map(Error::Refused));
         }
-        match self.says.who {
+        match self.description.who {
             Who::May(_) | Who::Proxy => all.push(Error::Forbidden),
             Who::Client => all.push(Error::InvalidClient),
             Who::Browser => all.push(Error::MethodNotAllowed("")),
@@ -453,13 +461,13 @@ impl Operation {
         if self.method != Method::GET {
             all.push(Error::CrossSite);
         }
-        if self.method == Method::POST && matches!(self.says.who, Who::SignedIn | Who::May(_)) {
+        if self.method == Method::POST && matches!(self.description.who, Who::SignedIn | Who::May(_)) {
             all.push(Error::OtherAccount);
         }
         if self.needs_room() {
             all.push(Error::NoRoom);
         }
-        if self.says.body.is_some() && self.says.reads_strictly {
+        if self.description.body.is_some() && self.description.reads_strictly {
             all.extend([
                 Error::Malformed(Message::new("request-unreadable")),
                 Error::Timeout,
@@ -468,7 +476,7 @@ impl Operation {
             ]);
             all.push(Error::InvalidInput(Vec::new()));
         }
-        if !self.says.query.is_empty() || self.path.contains('{') {
+        if !self.description.query.is_empty() || self.path.contains('{') {
             all.push(Error::Malformed(Message::new("request-unreadable")));
         }
         all.extend([Error::Overloaded, Error::Unavailable(Cause::default())]);
