@@ -11,7 +11,7 @@ use super::confirm;
 use super::credential::go;
 use crate::app::App;
 use crate::error::{Error, Result};
-use crate::wire::done::Done;
+use crate::wire::ack::Ack;
 use crate::wire::page::{Value, context};
 use crate::wire::reader::Reader;
 
@@ -22,8 +22,8 @@ pub(crate) fn form_or_json<T>(sent: &Sent, outcome: Result<T>) -> Reply<'_, T> {
 }
 
 /// The answer to an act that is all in its address: a browser goes on, a program is told.
-pub(crate) fn go_or_tell(app: &App, reader: Reader, place: &str, done: Done) -> Response {
-    if reader.is_person() { go(app, place) } else { done.into_response() }
+pub(crate) fn go_or_tell(app: &App, reader: Reader, place: &str, ack: Ack) -> Response {
+    if reader.is_person() { go(app, place) } else { ack.into_response() }
 }
 
 /// Nothing is answered yet.

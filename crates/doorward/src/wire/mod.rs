@@ -1,11 +1,11 @@
 //! What goes over the wire, in both directions. It knows the settings but no `App`: cookies, headers, origins, pages,
 //! the client and its device, the shapes of JSON, and the forms of a refusal.
 
+pub(crate) mod ack;
 pub(crate) mod assets;
 pub(crate) mod client;
 pub(crate) mod cookies;
 pub(crate) mod device;
-pub(crate) mod done;
 pub(crate) mod flash;
 pub(crate) mod headers;
 pub(crate) mod media_type;

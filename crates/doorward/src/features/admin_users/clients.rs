@@ -25,7 +25,7 @@ use crate::web::client::Client;
 use crate::web::confirm;
 use crate::web::flash::Flashed;
 use crate::web::reply::{form_or_json, go_or_tell};
-use crate::wire::done::done;
+use crate::wire::ack::ack;
 use crate::wire::page::{Serde, Value, context};
 use crate::wire::query::Query;
 use crate::wire::reader::Reader;
@@ -120,5 +120,5 @@ pub(super) async fn delete(
     if !app.clients.delete(id, &caller.actor(&client, Confirmation::None)).await? {
         return Err(Error::NotFound);
     }
-    Ok(go_or_tell(&app, reader, &super::CLIENT_DELETED.at("/admin/clients"), done("Client deleted")))
+    Ok(go_or_tell(&app, reader, &super::CLIENT_DELETED.at("/admin/clients"), ack("Client deleted")))
 }

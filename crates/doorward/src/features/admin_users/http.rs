@@ -22,7 +22,7 @@ use crate::web::confirm::{self, Confirming};
 use crate::web::credential::go;
 use crate::web::flash::Flashed;
 use crate::web::reply::{form_or_json, go_or_tell};
-use crate::wire::done::done;
+use crate::wire::ack::ack;
 use crate::wire::page::context;
 use crate::wire::query::Query;
 use crate::wire::reader::Reader;
@@ -181,7 +181,7 @@ pub(super) async fn delete(
         app.accounts.delete(user, actor).await
     };
     form_or_json(&sent, deleted.await)
-        .json(|()| done("User deleted"))
+        .json(|()| ack("User deleted"))
         .goes(|()| go(&app, &super::USER_DELETED.at("/admin/users")))
         .confirmed(&app, &caller, "Deleting this user", &format!("/admin/users/{user}"))
         .await
@@ -236,5 +236,5 @@ pub(super) async fn end_sessions(
     let user = id(&user)?;
     let sessions = super::end_sessions(&app, user, caller.actor(&client, Confirmation::None)).await?;
     let place = super::USER_SIGNED_OUT.at(&format!("/admin/users/{user}"));
-    Ok(go_or_tell(&app, reader, &place, done("Logged out from all devices").sessions(sessions)))
+    Ok(go_or_tell(&app, reader, &place, ack("Logged out from all devices").sessions(sessions)))
 }

@@ -28,7 +28,7 @@ use crate::web::client::Client;
 use crate::web::confirm;
 use crate::web::flash::Flashed;
 use crate::web::reply::{form_or_json, go_or_tell};
-use crate::wire::done::done;
+use crate::wire::ack::ack;
 use crate::wire::page::{Serde, Value, context};
 use crate::wire::query::Query;
 use crate::wire::reader::Reader;
@@ -127,5 +127,5 @@ pub(super) async fn withdraw(
     let link: LinkId = link.parse().map_err(|_| Error::NotFound)?;
     app.accounts.withdraw(link, caller.actor(&client, Confirmation::None)).await?;
     let place = super::INVITATION_WITHDRAWN.at("/admin/invitations");
-    Ok(go_or_tell(&app, reader, &place, done("Invitation withdrawn")))
+    Ok(go_or_tell(&app, reader, &place, ack("Invitation withdrawn")))
 }

@@ -23,7 +23,7 @@ use crate::web::caller::{Caller, EndsSessions, ReadsAudit, ReadsSessions};
 use crate::web::client::Client;
 use crate::web::flash::Flashed;
 use crate::web::reply::go_or_tell;
-use crate::wire::done::done;
+use crate::wire::ack::ack;
 use crate::wire::page::{Serde, Value, context};
 use crate::wire::query::Query;
 use crate::wire::reader::Reader;
@@ -89,7 +89,7 @@ pub(super) async fn end_session(
     if super::end_session(&app, session, caller.actor(&client, Confirmation::None)).await? == 0 {
         return Err(Error::NotFound);
     }
-    Ok(go_or_tell(&app, reader, &super::SESSION_ENDED.at("/admin/sessions"), done("Session ended")))
+    Ok(go_or_tell(&app, reader, &super::SESSION_ENDED.at("/admin/sessions"), ack("Session ended")))
 }
 
 pub(super) async fn log(

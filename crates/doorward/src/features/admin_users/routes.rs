@@ -19,7 +19,7 @@ use crate::sessions::SessionView;
 use crate::web::api::Who::May;
 use crate::web::api::{Description, Routes, describe};
 use crate::web::confirm::Confirming;
-use crate::wire::done::Done;
+use crate::wire::ack::Ack;
 use crate::wire::shape::{Shape, described, exactly, object, of};
 
 pub(crate) fn routes() -> Routes {
@@ -53,7 +53,7 @@ fn users() -> Routes {
     let delete_doc = describe("Delete a user", May(USERS_WRITE))
         .more("A user who may do as much as the caller, or change users, needs a confirmation. The caller's own account is deleted in the profile.")
         .body::<Confirming>()
-        .json(200, "deleted", Done::shape("User deleted"))
+        .json(200, "deleted", Ack::shape("User deleted"))
         .goes("after a form, to /admin/users")
         .refuses([Error::NotFound, Error::LastAdmin]);
     let delete_doc = confirmed(delete_doc);
@@ -95,7 +95,7 @@ fn links() -> Routes {
     .flashes()
     .page(200, "the same for a browser");
     let withdraw_doc = describe("Withdraw an invitation", May(USERS_WRITE))
-        .json(200, "withdrawn", Done::shape("Invitation withdrawn"))
+        .json(200, "withdrawn", Ack::shape("Invitation withdrawn"))
         .goes("after a form, to /admin/invitations")
         .refuses([Error::NotFound]);
     Routes::of("Administration")
@@ -122,12 +122,12 @@ fn sessions_and_log() -> Routes {
         .refuses([Error::NotFound]);
     let end_doc = describe("Sign a user out everywhere", May(SESSIONS_END))
         .without_room()
-        .json(200, "ended", Done::shape_of_sessions("Logged out from all devices"))
+        .json(200, "ended", Ack::shape_of_sessions("Logged out from all devices"))
         .goes("after a form, to the user's page")
         .refuses([Error::NotFound]);
     let end_one_doc = describe("End a session", May(SESSIONS_END))
         .without_room()
-        .json(200, "ended", Done::shape("Session ended"))
+        .json(200, "ended", Ack::shape("Session ended"))
         .goes("after a form, to /admin/sessions")
         .refuses([Error::NotFound]);
     let sessions_doc =
@@ -164,7 +164,7 @@ fn registered_clients() -> Routes {
         .page(201, "the same for a browser");
     let delete_doc = describe("Delete a client", May(CLIENTS_WRITE))
         .more("Every server learns of it within a second, and ends its streams.")
-        .json(200, "deleted", Done::shape("Client deleted"))
+        .json(200, "deleted", Ack::shape("Client deleted"))
         .goes("after a form, to /admin/clients")
         .refuses([Error::NotFound]);
     Routes::of("Administration")

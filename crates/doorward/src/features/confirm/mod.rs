@@ -19,7 +19,7 @@ use crate::web::caller::Confirmed;
 use crate::web::client::Client;
 use crate::web::credential::go;
 use crate::web::feature::Feature;
-use crate::wire::done::{Done, done};
+use crate::wire::ack::{Ack, ack};
 
 pub(crate) const FEATURE: Feature = Feature::new("confirm", routes);
 
@@ -27,7 +27,7 @@ fn routes() -> Routes {
     let confirm_doc = describe("Confirm the session by the password", Who::SignedIn)
         .more("For ten minutes, admin acts that need `current_password` don't, if they come with the session's cookie. A bearer token is 400: send the password with the act.")
         .body::<Confirm>()
-        .json(200, "confirmed", Done::shape("Confirmed"))
+        .json(200, "confirmed", Ack::shape("Confirmed"))
         .goes("after a form, to /dashboard")
         .refuses([Error::WrongPassword, Error::TooManyAttempts(Duration::ZERO)]);
     Routes::of("My account").post("/confirm", confirm, confirm_doc)
@@ -52,5 +52,5 @@ async fn confirm(
     let password = body?.current_password;
     let proof = app.passwords.confirm(identity.user, Arc::new(password), &client).await?;
     app.sessions.confirm(identity.session, identity.user, proof.credentials).await?;
-    if sent.is_form { Ok(go(&app, "/dashboard")) } else { Ok(done("Confirmed").into_response()) }
+    if sent.is_form { Ok(go(&app, "/dashboard")) } else { Ok(ack("Confirmed").into_response()) }
 }

@@ -20,7 +20,7 @@ use crate::web::client::Client;
 use crate::web::credential::go;
 use crate::web::feature::{Feature, templates};
 use crate::web::reply::go_or_tell;
-use crate::wire::done::{Done, done};
+use crate::wire::ack::{Ack, ack};
 use crate::wire::flash::Flash;
 use crate::wire::page::{Serde, Value, context};
 use crate::wire::reader::Reader;
@@ -43,12 +43,12 @@ fn routes() -> Routes {
         .goes("a browser, to /dashboard");
     let end_doc = describe("End one of my sessions", Who::SignedIn)
         .without_room()
-        .json(200, "ended", Done::shape("Session ended"))
+        .json(200, "ended", Ack::shape("Session ended"))
         .goes("after a form, to /dashboard")
         .refuses([Error::NotFound]);
     let others_doc = describe("End all my other sessions", Who::SignedIn)
         .without_room()
-        .json(200, "ended", Done::shape_of_sessions("Other sessions ended"))
+        .json(200, "ended", Ack::shape_of_sessions("Other sessions ended"))
         .goes("after a form, to /dashboard");
     Routes::of("My sessions")
         .get("/sessions", list, list_doc)
@@ -94,7 +94,7 @@ async fn end(
     }
     let reason = if id == identity.session { EndReason::Logout } else { EndReason::EndedByUser };
     app.sessions.end(vec![id], reason, Action::Logout, By::Owner(client.ip)).await?;
-    Ok(go_or_tell(&app, reader, &DEVICE_SIGNED_OUT.at("/dashboard"), done("Session ended")))
+    Ok(go_or_tell(&app, reader, &DEVICE_SIGNED_OUT.at("/dashboard"), ack("Session ended")))
 }
 
 async fn end_others(
@@ -105,7 +105,7 @@ async fn end_others(
 ) -> Result<Response> {
     let (keep, by) = (Some(identity.session), By::Owner(client.ip));
     let sessions = app.sessions.end_all(identity.user, keep, identity.session, by).await?;
-    let told = done("Other sessions ended").sessions(sessions);
+    let told = ack("Other sessions ended").sessions(sessions);
     Ok(go_or_tell(&app, reader, &OTHERS_SIGNED_OUT.at("/dashboard"), told))
 }
 

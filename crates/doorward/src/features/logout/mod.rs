@@ -29,7 +29,7 @@ use crate::web::client::Client;
 use crate::web::feature::{Feature, templates};
 use crate::web::presented_sessions::{self, InBody};
 use crate::web::reply::go_or_tell;
-use crate::wire::done::{Done, done};
+use crate::wire::ack::{Ack, ack};
 use crate::wire::flash::Flash;
 use crate::wire::page::context;
 use crate::wire::reader::Reader;
@@ -51,7 +51,7 @@ fn routes() -> Routes {
         .body::<Logout>()
         .whatever_the_body()
         .without_room()
-        .json(200, "signed out", Done::shape("Logged out"))
+        .json(200, "signed out", Ack::shape("Logged out"))
         .goes("after a form, to /login")
         .sets_cookies()
         .refuses([Error::Refused(Refusal::TooManyCookies)]);
@@ -59,7 +59,7 @@ fn routes() -> Routes {
         .body::<LogoutAll>()
         .whatever_the_body()
         .without_room()
-        .json(200, "signed out", Done::shape_of_sessions("Logged out from all devices"))
+        .json(200, "signed out", Ack::shape_of_sessions("Logged out from all devices"))
         .goes("after a form, to /login")
         .sets_cookies()
         .refuses([Error::Refused(Refusal::TooManyCookies)]);
@@ -132,7 +132,7 @@ async fn logout(
     let sessions = presented_sessions::of_any_kind(&app, &headers, body).await?;
     app.sessions.end(sessions, EndReason::Logout, Action::Logout, By::Owner(client.ip)).await?;
     let cleared = app.cookies.sign_out();
-    let answer = go_or_tell(&app, reader, &SIGNED_OUT.at("/login"), done("Logged out"));
+    let answer = go_or_tell(&app, reader, &SIGNED_OUT.at("/login"), ack("Logged out"));
     Ok((cleared, answer).into_response())
 }
 
@@ -159,7 +159,7 @@ async fn logout_all(
     let sessions = app.sessions.end_all(user, None, session, by).await?;
     app.sessions.end(beside, EndReason::Logout, Action::Logout, by).await?;
     let cleared = app.cookies.sign_out();
-    let told = done("Logged out from all devices").sessions(sessions);
+    let told = ack("Logged out from all devices").sessions(sessions);
     let answer = go_or_tell(&app, reader, &SIGNED_OUT_EVERYWHERE.at("/login"), told);
     Ok((cleared, answer).into_response())
 }

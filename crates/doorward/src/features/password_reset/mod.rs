@@ -24,7 +24,7 @@ use crate::web::client::Client;
 use crate::web::credential::go;
 use crate::web::feature::{Feature, templates};
 use crate::web::reply::form_or_json;
-use crate::wire::done::{Done, done};
+use crate::wire::ack::{Ack, ack};
 use crate::wire::flash::Flash;
 use crate::wire::page::context;
 use crate::wire::query::Query;
@@ -51,7 +51,7 @@ fn routes() -> Routes {
         .without_room()
         .more("Ends every session of the user, and voids all links.")
         .body::<Reset>()
-        .json(200, "set", Done::shape_of_sessions("Password reset: sign in with it"))
+        .json(200, "set", Ack::shape_of_sessions("Password reset: sign in with it"))
         .goes("after a form, to /login")
         .sets_cookies()
         .refuses([Error::LinkInvalid]);
@@ -100,7 +100,7 @@ async fn reset(
     }
     let cleared = || app.cookies.clear_all();
     form_or_json(&sent, done_with)
-        .json(|ended| (cleared(), done("Password reset: sign in with it").sessions(ended)))
+        .json(|ended| (cleared(), ack("Password reset: sign in with it").sessions(ended)))
         .goes(|_| (cleared(), go(&app, &RESET.at("/login"))))
         .again("reset.html", "reset", async || Ok(sent.shown()))
         .await

@@ -38,8 +38,8 @@ use crate::web::client::Client;
 use crate::web::credential::{self, go};
 use crate::web::feature::{Feature, templates};
 use crate::web::reply::form_or_json;
+use crate::wire::ack::{Ack, ack};
 use crate::wire::device::Device;
-use crate::wire::done::{Done, done};
 use crate::wire::flash::Flash;
 use crate::wire::reader::Reader;
 use crate::wire::shape::{exactly, object, of};
@@ -83,7 +83,7 @@ fn routes() -> Routes {
         .refuses([Error::HttpsRequired, Error::RefusedByApplication(String::new())]);
     let delete_doc = describe("Delete my account", Who::SignedIn)
         .body::<Deletion>()
-        .json(200, "deleted", Done::shape("Account deleted"))
+        .json(200, "deleted", Ack::shape("Account deleted"))
         .goes("after a form, to /login")
         .sets_cookies()
         .refuses([Error::LastAdmin]);
@@ -234,7 +234,7 @@ async fn delete(
 ) -> Result<Response> {
     let cleared = || app.cookies.clear_all();
     form_or_json(&sent, delete_by(&app, &identity, &client, body).await)
-        .json(|()| (cleared(), done("Account deleted")))
+        .json(|()| (cleared(), ack("Account deleted")))
         .goes(|()| (cleared(), go(&app, &ACCOUNT_DELETED.at("/login"))))
         .again(ACCOUNT_PAGE, "delete", async || account_page(&app, &identity, ProfileChange::blank()).await)
         .await

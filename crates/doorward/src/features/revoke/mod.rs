@@ -16,7 +16,7 @@ use crate::web::client::Client;
 use crate::web::client_credentials::ClientCredentials;
 use crate::web::feature::Feature;
 use crate::web::presented_sessions;
-use crate::wire::done::{Done, done};
+use crate::wire::ack::{Ack, ack};
 
 const TOKEN_REVOKED: Action =
     Action::new("token_revoked", "A client revoked a token, which ended its session.");
@@ -29,7 +29,7 @@ fn routes() -> Routes {
         .in_oauths_form()
         .more("RFC 7009. Ends the session behind the token; the answer is the same if there is none.")
         .body::<Revoke>()
-        .json(200, "it no longer works", Done::shape("Revoked"));
+        .json(200, "it no longer works", Ack::shape("Revoked"));
     Routes::of("For other programs").post("/revoke", revoke, revoke_doc)
 }
 
@@ -46,10 +46,10 @@ async fn revoke(
     ClientCredentials(by): ClientCredentials,
     client: Client,
     Asked { body, .. }: Asked<Revoke>,
-) -> Result<Done> {
+) -> Result<Ack> {
     let sessions = presented_sessions::by_text(&app, &body?.token).await?;
     app.sessions.end(sessions, EndReason::Revoked, TOKEN_REVOKED, By::Client(by, client.ip)).await?;
-    Ok(done("Revoked"))
+    Ok(ack("Revoked"))
 }
 
 #[cfg(test)]

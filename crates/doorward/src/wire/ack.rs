@@ -9,7 +9,7 @@ use crate::wire::shape::{exactly, like, object, of};
 
 /// `{success, message, sessions?}`.
 #[derive(Debug, Serialize)]
-pub(crate) struct Done {
+pub(crate) struct Ack {
     success: bool,
     message: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -17,11 +17,11 @@ pub(crate) struct Done {
 }
 
 /// The act is done.
-pub(crate) fn done(message: &'static str) -> Done {
-    Done { success: true, message, sessions: None }
+pub(crate) fn ack(message: &'static str) -> Ack {
+    Ack { success: true, message, sessions: None }
 }
 
-impl Done {
+impl Ack {
     /// Its shape, with this message.
     pub(crate) fn shape(message: &'static str) -> Value {
         object([("success", exactly(true)), ("message", exactly(message))])
@@ -39,7 +39,7 @@ impl Done {
     }
 }
 
-impl IntoResponse for Done {
+impl IntoResponse for Ack {
     fn into_response(self) -> Response {
         Json(self).into_response()
     }
