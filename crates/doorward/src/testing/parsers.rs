@@ -16,8 +16,8 @@ use super::Site;
 use crate::error::Result;
 use crate::web::body::{Asked, asked};
 use crate::web::client::Client;
+use crate::wire::client_kind::ClientKind;
 use crate::wire::query::Query;
-use crate::wire::reader::Reader;
 
 /// The parsers that need a server around them.
 pub struct Parsers {
@@ -99,7 +99,7 @@ impl Default for Parsers {
 
 /// Whether a request with these headers is answered with a page.
 pub fn wants_page(method: &Method, headers: &HeaderMap) -> bool {
-    Reader::of(method, headers).is_person()
+    ClientKind::of(method, headers).is_browser()
 }
 
 fn parts(uri: &str, headers: HeaderMap) -> Parts {

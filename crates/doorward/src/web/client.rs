@@ -13,8 +13,8 @@ use crate::error::Error;
 use crate::sessions::Peer;
 pub(crate) use crate::wire::client::Client;
 use crate::wire::client::{client_ip, said_of_itself};
+use crate::wire::client_kind::ClientKind;
 use crate::wire::device::Device;
-use crate::wire::reader::Reader;
 
 impl FromRequestParts<App> for Client {
     type Rejection = Error;
@@ -29,7 +29,7 @@ impl FromRequestParts<App> for Client {
             in_the_clear: app.settings.is_plain_from(peer),
             loses_cookies: app
                 .origins
-                .loses_cookies(&parts.headers, Reader::of(&parts.method, &parts.headers).is_person()),
+                .loses_cookies(&parts.headers, ClientKind::of(&parts.method, &parts.headers).is_browser()),
             device: Device::read(distinct(&parts.headers, &app.cookies.names.device).unwrap_or_default()),
         })
     }

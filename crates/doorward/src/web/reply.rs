@@ -12,8 +12,8 @@ use super::credential::go;
 use crate::app::App;
 use crate::error::{Error, Result};
 use crate::wire::ack::Ack;
+use crate::wire::client_kind::ClientKind;
 use crate::wire::page::{Value, context};
-use crate::wire::reader::Reader;
 
 /// Begins the reply. Each step handles one case, and passes on what is left: [`Reply::json`] programs, [`ToForm::page`]
 /// or [`ToForm::goes`] a form that did its work, [`Refused::again`] a form that was refused.
@@ -22,8 +22,8 @@ pub(crate) fn form_or_json<T>(sent: &Sent, outcome: Result<T>) -> Reply<'_, T> {
 }
 
 /// The answer to an act that is all in its address: a browser goes on, a program is told.
-pub(crate) fn go_or_tell(app: &App, reader: Reader, place: &str, ack: Ack) -> Response {
-    if reader.is_person() { go(app, place) } else { ack.into_response() }
+pub(crate) fn go_or_tell(app: &App, kind: ClientKind, place: &str, ack: Ack) -> Response {
+    if kind.is_browser() { go(app, place) } else { ack.into_response() }
 }
 
 /// Nothing is answered yet.

@@ -4,6 +4,7 @@
 pub(crate) mod ack;
 pub(crate) mod assets;
 pub(crate) mod client;
+pub(crate) mod client_kind;
 pub(crate) mod cookies;
 pub(crate) mod device;
 pub(crate) mod flash;
@@ -17,7 +18,6 @@ pub(crate) mod origins;
 pub(crate) mod page;
 pub(crate) mod problem;
 pub(crate) mod query;
-pub(crate) mod reader;
 pub(crate) mod return_to;
 pub(crate) mod shape;
 #[cfg(feature = "pages")]

@@ -26,21 +26,21 @@ use crate::web::confirm;
 use crate::web::flash::Flashed;
 use crate::web::reply::{form_or_json, go_or_tell};
 use crate::wire::ack::ack;
+use crate::wire::client_kind::ClientKind;
 use crate::wire::page::{Serde, Value, context};
 use crate::wire::query::Query;
-use crate::wire::reader::Reader;
 
 const LIST: &str = "clients.html";
 
 pub(super) async fn list(
     State(app): State<App>,
     ReadsClients(caller): ReadsClients,
-    reader: Reader,
+    kind: ClientKind,
     Flashed(said): Flashed,
     query: Query,
 ) -> Result<Response> {
     let (after, limit) = (query.parse("after", Message::new("after-no-client"))?, query.limit(PAGE, MOST)?);
-    if reader.is_person() {
+    if kind.is_browser() {
         let shown = page(&app, &caller, after, limit, NewClient::blank()).await?;
         return Ok(app.pages.show(LIST, StatusCode::OK, context! { notice => said, ..shown }));
     }
@@ -113,12 +113,12 @@ pub(super) async fn delete(
     State(app): State<App>,
     WritesClients(caller): WritesClients,
     client: Client,
-    reader: Reader,
+    kind: ClientKind,
     Path(id): Path<String>,
 ) -> Result<Response> {
     let id: ClientId = id.parse().map_err(|_| Error::NotFound)?;
     if !app.clients.delete(id, &caller.actor(&client, Confirmation::None)).await? {
         return Err(Error::NotFound);
     }
-    Ok(go_or_tell(&app, reader, &super::CLIENT_DELETED.at("/admin/clients"), ack("Client deleted")))
+    Ok(go_or_tell(&app, kind, &super::CLIENT_DELETED.at("/admin/clients"), ack("Client deleted")))
 }

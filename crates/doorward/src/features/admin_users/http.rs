@@ -23,9 +23,9 @@ use crate::web::credential::go;
 use crate::web::flash::Flashed;
 use crate::web::reply::{form_or_json, go_or_tell};
 use crate::wire::ack::ack;
+use crate::wire::client_kind::ClientKind;
 use crate::wire::page::context;
 use crate::wire::query::Query;
-use crate::wire::reader::Reader;
 
 /// How many rows a page has, and at most.
 pub(super) const PAGE: u32 = 50;
@@ -38,7 +38,7 @@ fn id(text: &str) -> Result<UserId> {
 pub(super) async fn list(
     State(app): State<App>,
     ReadsUsers(caller): ReadsUsers,
-    reader: Reader,
+    kind: ClientKind,
     Flashed(said): Flashed,
     query: Query,
 ) -> Result<Response> {
@@ -51,7 +51,7 @@ pub(super) async fn list(
         return Err(Error::field("search", Message::new("search-form").with("most", 200_u64)));
     }
     let limit = query.limit(PAGE, MOST)?;
-    if reader.is_person() {
+    if kind.is_browser() {
         let shown = pages::list(&app, &caller, &search, limit, NewUser::blank()).await?;
         let context = context! { notice => said, ..shown };
         return Ok(app.pages.show(pages::LIST, StatusCode::OK, context));
@@ -101,12 +101,12 @@ fn changed(user: &User) -> Json<Value> {
 pub(super) async fn find(
     State(app): State<App>,
     ReadsUsers(caller): ReadsUsers,
-    reader: Reader,
+    kind: ClientKind,
     Flashed(said): Flashed,
     Path(user): Path<String>,
 ) -> Result<Response> {
     let user = id(&user)?;
-    if reader.is_person() {
+    if kind.is_browser() {
         let shown = pages::user(&app, &caller, user, Changes::blank()).await?;
         let context = context! { notice => said, ..shown };
         return Ok(app.pages.show(pages::USER, StatusCode::OK, context));
@@ -230,11 +230,11 @@ pub(super) async fn end_sessions(
     State(app): State<App>,
     EndsSessions(caller): EndsSessions,
     client: Client,
-    reader: Reader,
+    kind: ClientKind,
     Path(user): Path<String>,
 ) -> Result<Response> {
     let user = id(&user)?;
     let sessions = super::end_sessions(&app, user, caller.actor(&client, Confirmation::None)).await?;
     let place = super::USER_SIGNED_OUT.at(&format!("/admin/users/{user}"));
-    Ok(go_or_tell(&app, reader, &place, ack("Logged out from all devices").sessions(sessions)))
+    Ok(go_or_tell(&app, kind, &place, ack("Logged out from all devices").sessions(sessions)))
 }

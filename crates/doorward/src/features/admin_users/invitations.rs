@@ -29,22 +29,22 @@ use crate::web::confirm;
 use crate::web::flash::Flashed;
 use crate::web::reply::{form_or_json, go_or_tell};
 use crate::wire::ack::ack;
+use crate::wire::client_kind::ClientKind;
 use crate::wire::page::{Serde, Value, context};
 use crate::wire::query::Query;
-use crate::wire::reader::Reader;
 
 const LIST: &str = "invitations.html";
 
 pub(super) async fn list(
     State(app): State<App>,
     ReadsUsers(caller): ReadsUsers,
-    reader: Reader,
+    kind: ClientKind,
     Flashed(said): Flashed,
     query: Query,
 ) -> Result<Response> {
     let (after, limit) =
         (query.parse("after", Message::new("after-no-invitation"))?, query.limit(PAGE, MOST)?);
-    if reader.is_person() {
+    if kind.is_browser() {
         let shown = page(&app, &caller, after, limit, Invitation::blank()).await?;
         return Ok(app.pages.show(LIST, StatusCode::OK, context! { notice => said, ..shown }));
     }
@@ -121,11 +121,11 @@ pub(super) async fn withdraw(
     State(app): State<App>,
     WritesUsers(caller): WritesUsers,
     client: Client,
-    reader: Reader,
+    kind: ClientKind,
     Path(link): Path<String>,
 ) -> Result<Response> {
     let link: LinkId = link.parse().map_err(|_| Error::NotFound)?;
     app.accounts.withdraw(link, caller.actor(&client, Confirmation::None)).await?;
     let place = super::INVITATION_WITHDRAWN.at("/admin/invitations");
-    Ok(go_or_tell(&app, reader, &place, ack("Invitation withdrawn")))
+    Ok(go_or_tell(&app, kind, &place, ack("Invitation withdrawn")))
 }

@@ -24,9 +24,9 @@ use crate::web::client::Client;
 use crate::web::flash::Flashed;
 use crate::web::reply::go_or_tell;
 use crate::wire::ack::ack;
+use crate::wire::client_kind::ClientKind;
 use crate::wire::page::{Serde, Value, context};
 use crate::wire::query::Query;
-use crate::wire::reader::Reader;
 
 const SESSIONS: &str = "sessions.html";
 const LOG: &str = "audit.html";
@@ -34,12 +34,12 @@ const LOG: &str = "audit.html";
 pub(super) async fn sessions(
     State(app): State<App>,
     ReadsSessions(caller): ReadsSessions,
-    reader: Reader,
+    kind: ClientKind,
     Flashed(said): Flashed,
     query: Query,
 ) -> Result<Response> {
     let (after, limit) = (query.parse("after", Message::new("after-no-session"))?, query.limit(PAGE, MOST)?);
-    if reader.is_person() {
+    if kind.is_browser() {
         let shown = sessions_page(&app, &caller, after, limit).await?;
         return Ok(app.pages.show(SESSIONS, StatusCode::OK, context! { notice => said, ..shown }));
     }
@@ -82,26 +82,26 @@ pub(super) async fn end_session(
     State(app): State<App>,
     EndsSessions(caller): EndsSessions,
     client: Client,
-    reader: Reader,
+    kind: ClientKind,
     Path(session): Path<String>,
 ) -> Result<Response> {
     let session: SessionId = session.parse().map_err(|_| Error::NotFound)?;
     if super::end_session(&app, session, caller.actor(&client, Confirmation::None)).await? == 0 {
         return Err(Error::NotFound);
     }
-    Ok(go_or_tell(&app, reader, &super::SESSION_ENDED.at("/admin/sessions"), ack("Session ended")))
+    Ok(go_or_tell(&app, kind, &super::SESSION_ENDED.at("/admin/sessions"), ack("Session ended")))
 }
 
 pub(super) async fn log(
     State(app): State<App>,
     ReadsAudit(caller): ReadsAudit,
-    reader: Reader,
+    kind: ClientKind,
     query: Query,
 ) -> Result<Response> {
     let (after, limit) = (query.parse("after", Message::new("after-no-entry"))?, query.limit(PAGE, MOST)?);
     let mut entries = audit::page(&app.store, after, limit + 1, Some(caller.user)).await?;
     let next = cut(&mut entries, limit).map(|last| last.id);
-    if !reader.is_person() {
+    if !kind.is_browser() {
         return Ok(Json(json!({ "entries": entries, "next": next })).into_response());
     }
     let mut rows = Vec::new();

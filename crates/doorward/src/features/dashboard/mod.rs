@@ -17,8 +17,8 @@ use crate::web::api::{Routes, Who, describe};
 use crate::web::credential::go;
 use crate::web::feature::Feature;
 use crate::web::flash::Flashed;
+use crate::wire::client_kind::ClientKind;
 use crate::wire::page::context;
-use crate::wire::reader::Reader;
 use crate::wire::shape::{like, object, of};
 
 pub(crate) const FEATURE: Feature =
@@ -55,10 +55,10 @@ pub(crate) async fn start(State(app): State<App>) -> Response {
 async fn dashboard(
     State(app): State<App>,
     identity: Identity,
-    reader: Reader,
+    kind: ClientKind,
     said: Flashed,
 ) -> Result<Response> {
-    if reader.is_person() {
+    if kind.is_browser() {
         // Boxed, so that a program's path reserves no room for the page's.
         return Box::pin(page(&app, &identity, said)).await;
     }

@@ -21,9 +21,9 @@ use crate::web::credential::go;
 use crate::web::feature::{Feature, templates};
 use crate::web::reply::go_or_tell;
 use crate::wire::ack::{Ack, ack};
+use crate::wire::client_kind::ClientKind;
 use crate::wire::flash::Flash;
 use crate::wire::page::{Serde, Value, context};
-use crate::wire::reader::Reader;
 use crate::wire::shape::{object, of};
 
 const DEVICE_SIGNED_OUT: Flash = Flash::new("device-signed-out", "The device is signed out.");
@@ -67,8 +67,8 @@ fn card<'a>(app: &'a App, identity: &'a Identity) -> Boxed<'a, Result<Value>> {
     })
 }
 
-async fn list(State(app): State<App>, identity: Identity, reader: Reader) -> Result<Response> {
-    if reader.is_person() {
+async fn list(State(app): State<App>, identity: Identity, kind: ClientKind) -> Result<Response> {
+    if kind.is_browser() {
         return Ok(go(&app, "/dashboard"));
     }
     let sessions = app.sessions.list(identity.user, Some(identity.session), Some(identity.user)).await?;
@@ -82,7 +82,7 @@ async fn end(
     State(app): State<App>,
     identity: Identity,
     client: Client,
-    reader: Reader,
+    kind: ClientKind,
     Path(id): Path<String>,
 ) -> Result<Response> {
     // Not mine and unknown get the same answer (attack A02).
@@ -94,19 +94,19 @@ async fn end(
     }
     let reason = if id == identity.session { EndReason::Logout } else { EndReason::EndedByUser };
     app.sessions.end(vec![id], reason, Action::Logout, By::Owner(client.ip)).await?;
-    Ok(go_or_tell(&app, reader, &DEVICE_SIGNED_OUT.at("/dashboard"), ack("Session ended")))
+    Ok(go_or_tell(&app, kind, &DEVICE_SIGNED_OUT.at("/dashboard"), ack("Session ended")))
 }
 
 async fn end_others(
     State(app): State<App>,
     identity: Identity,
     client: Client,
-    reader: Reader,
+    kind: ClientKind,
 ) -> Result<Response> {
     let (keep, by) = (Some(identity.session), By::Owner(client.ip));
     let sessions = app.sessions.end_all(identity.user, keep, identity.session, by).await?;
     let told = ack("Other sessions ended").sessions(sessions);
-    Ok(go_or_tell(&app, reader, &OTHERS_SIGNED_OUT.at("/dashboard"), told))
+    Ok(go_or_tell(&app, kind, &OTHERS_SIGNED_OUT.at("/dashboard"), told))
 }
 
 #[cfg(test)]

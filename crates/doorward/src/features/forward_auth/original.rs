@@ -10,7 +10,7 @@ use url::Url;
 
 use crate::settings::Settings;
 use crate::web::renew_redirect::is_navigation;
-use crate::wire::reader::Reader;
+use crate::wire::client_kind::ClientKind;
 use crate::wire::return_to::{application, return_to};
 
 /// The request that the proxy holds back.
@@ -29,7 +29,7 @@ pub(super) struct Original<'a> {
 /// it.
 pub(super) fn is_opened(headers: &HeaderMap) -> bool {
     let by_script = headers.contains_key("x-requested-with") || headers.contains_key(AUTHORIZATION);
-    Reader::of(&http::Method::GET, headers).is_person() && is_navigation(headers) && !by_script
+    ClientKind::of(&http::Method::GET, headers).is_browser() && is_navigation(headers) && !by_script
 }
 
 impl<'a> Original<'a> {

@@ -36,9 +36,9 @@ use crate::web::flash::Flashed;
 use crate::web::renew_redirect::{RENEWED, from_elsewhere, renew_redirect};
 use crate::web::reply::form_or_json;
 use crate::web::sign_in::{Opened, Proved, Way, sign_in};
+use crate::wire::client_kind::ClientKind;
 use crate::wire::page::{Value, context};
 use crate::wire::query::Query;
-use crate::wire::reader::Reader;
 use crate::wire::return_to::{RETURN_TO, reaches, return_to};
 use crate::wire::shape::of;
 
@@ -80,14 +80,14 @@ asked! {
 
 async fn form(
     State(app): State<App>,
-    reader: Reader,
+    kind: ClientKind,
     headers: HeaderMap,
     Flashed(mut said): Flashed,
     query: Query,
 ) -> Response {
     let back = query.text("return_to").and_then(|text| return_to(&app.settings, text));
     let mut on = None;
-    if reader.is_person() {
+    if kind.is_browser() {
         let home = back.unwrap_or("/dashboard");
         let elsewhere = from_elsewhere(&headers);
         match app.guard.check(&headers).await {

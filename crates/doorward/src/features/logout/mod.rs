@@ -30,9 +30,9 @@ use crate::web::feature::{Feature, templates};
 use crate::web::presented_sessions::{self, InBody};
 use crate::web::reply::go_or_tell;
 use crate::wire::ack::{Ack, ack};
+use crate::wire::client_kind::ClientKind;
 use crate::wire::flash::Flash;
 use crate::wire::page::context;
-use crate::wire::reader::Reader;
 use crate::wire::shape::Shape;
 
 const SIGNED_OUT: Flash = Flash::new("signed-out", "You are signed out.");
@@ -110,8 +110,8 @@ fn read<B>(asked: Result<Asked<B>>) -> Option<B> {
     asked.ok()?.body.ok()
 }
 
-async fn form(State(app): State<App>, reader: Reader) -> Response {
-    if reader.is_person() {
+async fn form(State(app): State<App>, kind: ClientKind) -> Response {
+    if kind.is_browser() {
         app.pages.show("logout.html", StatusCode::OK, context! {})
     } else {
         Error::MethodNotAllowed("POST").into_response()
@@ -121,7 +121,7 @@ async fn form(State(app): State<App>, reader: Reader) -> Response {
 async fn logout(
     State(app): State<App>,
     client: Client,
-    reader: Reader,
+    kind: ClientKind,
     headers: HeaderMap,
     asked: Result<Asked<Logout>>,
 ) -> Result<Response> {
@@ -132,7 +132,7 @@ async fn logout(
     let sessions = presented_sessions::of_any_kind(&app, &headers, body).await?;
     app.sessions.end(sessions, EndReason::Logout, Action::Logout, By::Owner(client.ip)).await?;
     let cleared = app.cookies.sign_out();
-    let answer = go_or_tell(&app, reader, &SIGNED_OUT.at("/login"), ack("Logged out"));
+    let answer = go_or_tell(&app, kind, &SIGNED_OUT.at("/login"), ack("Logged out"));
     Ok((cleared, answer).into_response())
 }
 
@@ -140,7 +140,7 @@ async fn logout_all(
     State(app): State<App>,
     identity: Result<Identity, Denied>,
     client: Client,
-    reader: Reader,
+    kind: ClientKind,
     headers: HeaderMap,
     asked: Result<Asked<LogoutAll>>,
 ) -> Result<Response> {
@@ -160,7 +160,7 @@ async fn logout_all(
     app.sessions.end(beside, EndReason::Logout, Action::Logout, by).await?;
     let cleared = app.cookies.sign_out();
     let told = ack("Logged out from all devices").sessions(sessions);
-    let answer = go_or_tell(&app, reader, &SIGNED_OUT_EVERYWHERE.at("/login"), told);
+    let answer = go_or_tell(&app, kind, &SIGNED_OUT_EVERYWHERE.at("/login"), told);
     Ok((cleared, answer).into_response())
 }
 

@@ -25,10 +25,10 @@ use crate::web::credential::go;
 use crate::web::feature::{Feature, templates};
 use crate::web::reply::form_or_json;
 use crate::wire::ack::{Ack, ack};
+use crate::wire::client_kind::ClientKind;
 use crate::wire::flash::Flash;
 use crate::wire::page::context;
 use crate::wire::query::Query;
-use crate::wire::reader::Reader;
 use crate::wire::shape::of;
 
 const PASSWORD_RESET: Action = Action::new("password_reset", "A password was set by a reset link.");
@@ -63,9 +63,9 @@ fn sweep(app: &App, now: Timestamp) -> Boxed<'_, Result<(), StoreError>> {
     Box::pin(async move { challenges::sweep(&app.store, now).await.map(drop) })
 }
 
-async fn form(State(app): State<App>, reader: Reader, query: Query) -> Result<Response> {
+async fn form(State(app): State<App>, kind: ClientKind, query: Query) -> Result<Response> {
     let token = query.text("token").unwrap_or_default();
-    if token.is_empty() && reader.is_person() {
+    if token.is_empty() && kind.is_browser() {
         return Ok(app.pages.show("ask.html", StatusCode::OK, context! {}));
     }
     find(&app, &challenges::secret(token)).await?;

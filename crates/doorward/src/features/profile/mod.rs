@@ -39,9 +39,9 @@ use crate::web::credential::{self, go};
 use crate::web::feature::{Feature, templates};
 use crate::web::reply::form_or_json;
 use crate::wire::ack::{Ack, ack};
+use crate::wire::client_kind::ClientKind;
 use crate::wire::device::Device;
 use crate::wire::flash::Flash;
-use crate::wire::reader::Reader;
 use crate::wire::shape::{exactly, object, of};
 
 const NAME_CHANGED: Flash = Flash::new("name-changed", "Name changed.");
@@ -116,8 +116,8 @@ fn json(user: &User) -> Bytes {
     serde_json::to_vec(&Profile { user: user.shown() }).unwrap_or_default().into()
 }
 
-async fn show(State(app): State<App>, identity: Identity, reader: Reader) -> Result<Response> {
-    if reader.is_person() {
+async fn show(State(app): State<App>, identity: Identity, kind: ClientKind) -> Result<Response> {
+    if kind.is_browser() {
         return Ok(go(&app, "/dashboard"));
     }
     let cached = app.users.cached(identity.user).await?.ok_or(Refusal::SessionEnded)?;

@@ -26,9 +26,9 @@ use crate::web::feature::Feature;
 use crate::web::front::Proved;
 use crate::web::presented_sessions::{self, RefreshCookie};
 use crate::web::renew_redirect::{is_navigation, to_login, to_login_with_cookies};
+use crate::wire::client_kind::ClientKind;
 use crate::wire::device::Device;
 use crate::wire::query::Query;
-use crate::wire::reader::Reader;
 use crate::wire::return_to::{RETURN_TO, path_of_ours, reaches, return_to};
 use crate::wire::shape::of;
 
@@ -97,11 +97,11 @@ async fn go_on(
     State(app): State<App>,
     method: Method,
     client: Client,
-    reader: Reader,
+    kind: ClientKind,
     headers: HeaderMap,
     query: Query,
 ) -> Result<Response> {
-    if method != Method::GET || !reader.is_person() || !is_navigation(&headers) {
+    if method != Method::GET || !kind.is_browser() || !is_navigation(&headers) {
         return Err(Error::MethodNotAllowed("POST"));
     }
     let path =

@@ -42,9 +42,9 @@ use crate::web::credential;
 use crate::web::feature::{Feature, templates};
 use crate::web::reply::form_or_json;
 use crate::web::sign_in::{Opened, Proved, Way, sign_in};
+use crate::wire::client_kind::ClientKind;
 use crate::wire::page::context;
 use crate::wire::query::Query;
-use crate::wire::reader::Reader;
 use crate::wire::return_to::{RETURN_TO, reaches, return_to};
 use crate::wire::shape::of;
 
@@ -99,9 +99,14 @@ asked! {
     }
 }
 
-async fn form(State(app): State<App>, reader: Reader, headers: HeaderMap, query: Query) -> Result<Response> {
+async fn form(
+    State(app): State<App>,
+    kind: ClientKind,
+    headers: HeaderMap,
+    query: Query,
+) -> Result<Response> {
     let back = query.text("return_to").and_then(|text| return_to(&app.settings, text));
-    if reader.is_person()
+    if kind.is_browser()
         && let Ok(identity) = app.guard.check(&headers).await
     {
         let way = back.filter(|way| reaches(&app.settings, identity.mode, way));

@@ -12,7 +12,7 @@ impl<S> Front<S> {
     /// The answer to a program, if memory has it. A check that has to wait goes to the router.
     pub(super) fn express<B>(&self, context: &RequestContext, request: &Request<B>) -> Option<Response> {
         let uri = request.uri();
-        if context.method != Method::GET || context.reader.is_person() || uri.query().is_some() {
+        if context.method != Method::GET || context.kind.is_browser() || uri.query().is_some() {
             return None;
         }
         let at = self.paths.express.iter().position(|path| path == uri.path())?;

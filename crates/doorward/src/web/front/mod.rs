@@ -37,9 +37,9 @@ use crate::metrics::Route;
 use crate::request_id::RequestId;
 use crate::sessions::Peer;
 use crate::sign_ins::SignIn;
+use crate::wire::client_kind::ClientKind;
 use crate::wire::origins::Sender;
 use crate::wire::page::HasForm;
-use crate::wire::reader::Reader;
 
 pub(crate) use self::refusal::{ForProxy, Proved};
 
@@ -177,7 +177,7 @@ struct RequestContext {
     id: RequestId,
     /// Its start and its route, if that is counted or logged.
     watched: Option<(Instant, Route)>,
-    reader: Reader,
+    kind: ClientKind,
     method: Method,
     uri: Uri,
     /// The URL that a browser requested.
@@ -193,21 +193,21 @@ struct RequestContext {
 impl RequestContext {
     fn by<B>(app: &App, paths: &Paths, request: &Request<B>) -> Self {
         let (method, headers) = (request.method(), request.headers());
-        let reader = Reader::of(method, headers);
+        let kind = ClientKind::of(method, headers);
         let path = || request.uri().path_and_query().map(ToString::to_string);
         let is_watched = app.settings.metrics_listen.is_some() || tracing::enabled!(tracing::Level::DEBUG);
         let route = || app.metrics.requests.route(request.uri().path());
         Self {
             id: RequestId::next(),
             watched: is_watched.then(|| (steady(), route())),
-            reader,
+            kind,
             method: method.clone(),
             uri: request.uri().clone(),
-            path: (reader.is_person() && matches!(*method, Method::GET | Method::POST)).then(path).flatten(),
-            from_elsewhere: reader.is_person() && from_elsewhere(headers),
+            path: (kind.is_browser() && matches!(*method, Method::GET | Method::POST)).then(path).flatten(),
+            from_elsewhere: kind.is_browser() && from_elsewhere(headers),
             changes_by_get: paths.changing.iter().any(|path| path == request.uri().path()),
-            cookies: if reader.is_person() { only_cookies(headers) } else { HeaderMap::new() },
-            has_form_cookie: reader.is_person()
+            cookies: if kind.is_browser() { only_cookies(headers) } else { HeaderMap::new() },
+            has_form_cookie: kind.is_browser()
                 && distinct(headers, app.cookies.form()).is_ok_and(|values| !values.is_empty()),
         }
     }

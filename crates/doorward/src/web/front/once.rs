@@ -32,8 +32,8 @@ use crate::sign_ins::SignIn;
 use crate::web::body::read_body;
 use crate::web::{credential, presented_sessions};
 use crate::wire::client::Client;
+use crate::wire::client_kind::ClientKind;
 use crate::wire::page::{ACCOUNT, Again, FORM_KEY};
-use crate::wire::reader::Reader;
 
 /// How long a repeat waits for the first. Hashing a password takes no longer (`hashing.timeout`).
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -189,7 +189,7 @@ fn outcome(app: &App, response: &Response, asked: bool) -> Option<Outcome> {
 async fn read(app: &App, request: Request) -> Result<(Request, Option<Hash>)> {
     let headers = request.headers();
     let is_form = *request.method() == Method::POST
-        && Reader::of(request.method(), headers).is_person()
+        && ClientKind::of(request.method(), headers).is_browser()
         && !headers.contains_key(CONTENT_ENCODING);
     if !is_form {
         return Ok((request, None));

@@ -19,10 +19,10 @@ use crate::seldom;
 use crate::web::api::{is_oauth, methods, status};
 use crate::web::credential::go;
 use crate::web::renew_redirect::{renew_redirect, send_again, to_login};
+use crate::wire::client_kind::ClientKind;
 use crate::wire::oauth;
 use crate::wire::page::Again;
 use crate::wire::problem::Problem;
-use crate::wire::reader::Reader;
 use crate::wire::return_to::path_of_ours;
 
 /// Among the extensions of a refusal: the live sessions that the request proved, which are too many.
@@ -101,12 +101,12 @@ fn show(app: &App, context: &RequestContext, error: &Error, is_oauth: bool, mut 
     let for_proxy = plain.extensions_mut().remove::<ForProxy>();
     let status = if for_proxy.is_some() { plain.status() } else { status(error, &app.settings) };
     let request_id = context.id.to_string();
-    let mut response = match (for_proxy, context.reader) {
+    let mut response = match (for_proxy, context.kind) {
         _ if is_oauth => oauth::answer(error, &request_id),
         (Some(ForProxy { is_page: true }), _) => {
             app.pages.error_elsewhere(error, status, &request_id, &app.base_url())
         }
-        (None, Reader::Person) if !error.is_of_programs() => {
+        (None, ClientKind::Browser) if !error.is_of_programs() => {
             page(app, context, error, status, plain.extensions_mut(), &request_id)
         }
         _ => problem(error, status, &request_id),

@@ -1,4 +1,4 @@
-//! The reader of the answer: a program, which gets JSON, or a browser, which gets a page.
+//! The kind of a client: a program, which gets JSON, or a browser, which gets a page.
 
 use std::convert::Infallible;
 
@@ -10,16 +10,16 @@ use http::{HeaderMap, Method};
 use super::PAGES;
 use super::media_type::MediaType;
 
-/// The reader of an answer.
+/// The kind of the client that sent a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Reader {
+pub(crate) enum ClientKind {
     /// JSON in, JSON out.
     Program,
     /// Forms in, pages and redirects out.
-    Person,
+    Browser,
 }
 
-impl Reader {
+impl ClientKind {
     /// On GET: a browser if `Accept` ranks text/html at least as high as JSON. Otherwise: a browser if the body is a
     /// form without a registered client's credentials.
     pub(crate) fn of(method: &Method, headers: &HeaderMap) -> Self {
@@ -36,12 +36,12 @@ impl Reader {
             MediaType::of(headers) == MediaType::Form
                 && !basic.is_some_and(|scheme| scheme.eq_ignore_ascii_case(b"basic "))
         };
-        if person { Self::Person } else { Self::Program }
+        if person { Self::Browser } else { Self::Program }
     }
 
     /// Whether it is a browser.
-    pub(crate) fn is_person(self) -> bool {
-        self == Self::Person
+    pub(crate) fn is_browser(self) -> bool {
+        self == Self::Browser
     }
 }
 
@@ -58,7 +58,7 @@ fn prefers_html(accept: &str) -> bool {
     html > 0.0 && html >= quality("application/json")
 }
 
-impl<S: Send + Sync> FromRequestParts<S> for Reader {
+impl<S: Send + Sync> FromRequestParts<S> for ClientKind {
     type Rejection = Infallible;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
@@ -72,9 +72,9 @@ mod tests {
 
     #[test]
     fn a_page_is_for_whom_lists_html_and_not_below_json() {
-        let reader = |accept: &str| {
+        let kind = |accept: &str| {
             let headers = HeaderMap::from_iter([(ACCEPT, accept.parse().unwrap())]);
-            Reader::of(&Method::GET, &headers)
+            ClientKind::of(&Method::GET, &headers)
         };
         for person in [
             "text/html",
@@ -82,12 +82,12 @@ mod tests {
             "application/json;q=0.5, text/html",
             "application/json, text/html",
         ] {
-            assert_eq!(reader(person), Reader::Person, "{person}");
+            assert_eq!(kind(person), ClientKind::Browser, "{person}");
         }
         for program in
             ["", "*/*", "application/json", "text/html;q=0.5, application/json", "text/html;q=0", "text/*"]
         {
-            assert_eq!(reader(program), Reader::Program, "{program}");
+            assert_eq!(kind(program), ClientKind::Program, "{program}");
         }
     }
 }
