@@ -1,4 +1,5 @@
-//! Every act is in the audit log with who did it and from which address.
+//! Every act is in the audit log with who did it and from which address, and is in force at once: here, and in another
+//! process after its next look.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -34,19 +35,21 @@ async fn signed_in(site: &Site, name: &str, ip: [u8; 4]) -> Visitor {
     visitor
 }
 
-/// Does something that leaves an entry of this action.
-async fn acts(site: &Site, case: &str, n: usize) {
+/// Does something that leaves an entry of this action. Gives a copy of the credential that its user held before.
+async fn acts(site: &Site, case: &str, n: usize) -> Visitor {
     let name = format!("ada{n}");
     let id = site.user(&name, RoleName::USER).await;
     let root = signed_in(site, "root", OF_ADMIN).await;
     // The last entry must be that of this act, not of an earlier one.
     site.clock.advance(Duration::from_secs(1));
     let ada = signed_in(site, &name, HERS).await;
+    let before = ada.copy();
     match case.split_once(" by ").unwrap().1.split(' ').next().unwrap() {
         "admin" => by_admin(&root, case, &id).await,
         "command_line" | "server" => at_the_machine(site, case, (&id, &ada)).await,
         _ => by_the_user(site, case, (&name, &id, &ada)).await,
     }
+    before
 }
 
 async fn by_the_user(site: &Site, case: &str, (name, id, ada): (&str, &str, &Visitor)) {
@@ -190,53 +193,67 @@ async fn at_the_machine(site: &Site, case: &str, (id, ada): (&str, &Visitor)) {
     }
 }
 
-const ACTS: [&str; 34] = [
-    "register by owner",
-    "login by owner",
-    "login_pending by owner",
-    "login_failed by visitor",
-    "logout by owner",
-    "logout by owner elsewhere",
-    "logout_all by owner",
-    "logout_all by owner for others",
-    "profile_changed by owner",
-    "password_changed by owner",
-    "user_deleted by owner",
-    "password_reset by visitor",
-    "refresh_reused by visitor",
-    "token_revoked by client",
-    "user_created by admin",
-    "user_changed by admin",
-    "user_deleted by admin",
-    "sessions_ended by admin",
-    "reset_link_made by admin",
-    "invitation_made by admin",
-    "invitation_withdrawn by admin",
-    "sessions_ended by admin for one",
-    "client_created by admin",
-    "client_deleted by admin",
-    "user_created by command_line",
-    "user_changed by command_line",
-    "user_changed by command_line for a password",
-    "user_deleted by command_line",
-    "sessions_ended by command_line",
-    "sessions_ended by command_line for one",
-    "reset_link_made by command_line",
-    "invitation_made by command_line",
-    "key_rotated by command_line",
-    "client_created by command_line",
+/// Each act, and what it means for an access token that its user held before.
+const ACTS: [(&str, &str); 34] = [
+    ("register by owner", "ok"),
+    ("login by owner", "ok"),
+    ("login_pending by owner", "ok"),
+    ("login_failed by visitor", "ok"),
+    ("logout by owner", "session_ended"),
+    ("logout by owner elsewhere", "ok"),
+    ("logout_all by owner", "token_stale"),
+    ("logout_all by owner for others", "token_stale"),
+    ("profile_changed by owner", "ok"),
+    ("password_changed by owner", "token_stale"),
+    ("user_deleted by owner", "token_stale"),
+    ("password_reset by visitor", "token_stale"),
+    ("refresh_reused by visitor", "session_ended"),
+    ("token_revoked by client", "session_ended"),
+    ("user_created by admin", "ok"),
+    ("user_changed by admin", "ok"),
+    ("user_deleted by admin", "token_stale"),
+    ("sessions_ended by admin", "token_stale"),
+    ("reset_link_made by admin", "ok"),
+    ("invitation_made by admin", "ok"),
+    ("invitation_withdrawn by admin", "ok"),
+    ("sessions_ended by admin for one", "session_ended"),
+    ("client_created by admin", "ok"),
+    ("client_deleted by admin", "ok"),
+    ("user_created by command_line", "ok"),
+    ("user_changed by command_line", "token_stale"),
+    ("user_changed by command_line for a password", "token_stale"),
+    ("user_deleted by command_line", "token_stale"),
+    ("sessions_ended by command_line", "token_stale"),
+    ("sessions_ended by command_line for one", "session_ended"),
+    ("reset_link_made by command_line", "ok"),
+    ("invitation_made by command_line", "ok"),
+    ("key_rotated by command_line", "token_invalid"),
+    ("client_created by command_line", "ok"),
 ];
-const OF_THE_LAST: [&str; 3] =
-    ["limits_cleared by command_line", "client_deleted by command_line", "key_rotated by server"];
+const OF_THE_LAST: [(&str, &str); 3] = [
+    ("limits_cleared by command_line", "ok"),
+    ("client_deleted by command_line", "ok"),
+    ("key_rotated by server", "ok"),
+];
+
+/// What a credential gets: `ok`, or the code of its refusal.
+async fn standing(visitor: &Visitor) -> String {
+    let answer = visitor.get("/profile").await;
+    answer.json()["code"].as_str().unwrap_or("ok").to_owned()
+}
 
 #[tokio::test]
-async fn every_act_says_in_the_audit_log_who_did_it_and_from_where() {
+async fn every_act_says_in_the_audit_log_who_did_it_and_from_where_and_is_in_force_at_once() {
     let site = Site::new().await;
     let root = site.user("root", RoleName::ADMIN).await;
     let mut seen = BTreeSet::new();
-    for (n, case) in ACTS.iter().chain(&OF_THE_LAST).enumerate() {
+    let other = site.restarted().await;
+    for (n, (case, effect)) in ACTS.iter().chain(&OF_THE_LAST).enumerate() {
         site.clock.advance(Duration::from_secs(1));
-        acts(&site, case, n).await;
+        let held = acts(&site, case, n).await;
+        assert_eq!(standing(&held).await, *effect, "{case}");
+        other.app.follow().await.unwrap();
+        assert_eq!(standing(&held.at(&other)).await, *effect, "{case}, in another process");
         let (action, actor) = case.split_once(" by ").unwrap();
         let actor = actor.split(' ').next().unwrap();
         let (by, actor_id, ip) = last(&site, action).await;
