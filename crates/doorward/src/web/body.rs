@@ -5,6 +5,7 @@
 mod parse;
 
 use std::collections::BTreeMap;
+use std::convert::Infallible;
 use std::fmt;
 use std::str::FromStr;
 
@@ -22,7 +23,7 @@ use crate::error::{Error, FieldError, Result};
 use crate::posts;
 use crate::wire::PAGES;
 use crate::wire::page::Value as PageValue;
-use crate::wire::shape::{Shape, described, or_null};
+use crate::wire::shape::{Shape, described};
 pub(super) use parse::read_body;
 
 /// The field with the password of the user who sends the request.
@@ -36,19 +37,18 @@ pub(crate) struct Asked<B> {
     pub(crate) sent: Sent,
 }
 
+/// The body of a request that refuses none: what cannot be read is not there.
+pub(crate) struct IfReadable<B>(pub(crate) Option<B>);
+
 /// How a body was sent.
-#[derive(Default)]
 pub(crate) struct Sent {
     /// Whether a form sent it: then the sender is a browser, and wants pages and redirects.
     pub(crate) is_form: bool,
     /// The path of the request, below the base path.
     pub(crate) path: String,
-    /// Those fields of the body that the form has.
-    has: Vec<&'static str>,
-    /// What was typed into the form, by the fields of the body, without passwords.
-    typed: BTreeMap<&'static str, String>,
-    /// The whole form, if the page that asks for the current password may have to send it again.
-    pub(crate) whole: BTreeMap<String, Zeroizing<String>>,
+    /// What a form sent. A password is in it only if the page that asks for the current one has to send it again.
+    pub(crate) form: BTreeMap<String, Zeroizing<String>>,
+    fields: &'static [BodyField],
 }
 
 /// What [`asked!`] declares.
@@ -56,12 +56,12 @@ pub(crate) trait Body: Sized {
     /// Its fields.
     const FIELDS: &'static [BodyField];
 
-    /// Reads it; `None` if anything is wrong.
+    /// Reads it; `None` if a required field is missing or wrong.
     fn read(input: &mut Input) -> Option<Self>;
 
     /// The fields of an empty form, for its page.
     fn blank() -> PageValue {
-        typed::<Self>(|_| String::new()).into()
+        shown(Self::FIELDS, |_| "")
     }
 }
 
@@ -81,23 +81,14 @@ pub(crate) struct BodyField {
 }
 
 impl BodyField {
-    pub(crate) const fn of<M: Member>(name: &'static str, about: &'static str) -> Self {
-        Self {
-            name,
-            about,
-            shape: M::Field::shape,
-            required: M::IS_REQUIRED,
-            only_forms: false,
-            not_empty: false,
-            is_secret: M::Field::IS_SECRET,
-        }
+    pub(crate) const fn of<T: Field>(name: &'static str, about: &'static str) -> Self {
+        let (shape, required, is_secret) = (T::shape, T::IS_REQUIRED, T::IS_SECRET);
+        Self { name, about, shape, required, only_forms: false, not_empty: false, is_secret }
     }
 
     /// Its schema in the document of the API.
     pub(crate) fn schema(&self) -> Value {
-        let shape = (self.shape)();
-        let shape = if self.required { shape } else { or_null(shape) };
-        if self.about.is_empty() { shape } else { described(shape, self.about) }
+        if self.about.is_empty() { (self.shape)() } else { described((self.shape)(), self.about) }
     }
 
     /// The mark `in forms`.
@@ -111,34 +102,9 @@ impl BodyField {
     }
 }
 
-/// The type of a field in a declaration: a [`Field`] that must be there, or an `Option` of one.
-pub(crate) trait Member: Sized {
-    type Field: Field;
-    const IS_REQUIRED: bool;
-
-    fn of(field: Option<Self::Field>) -> Option<Self>;
-}
-
-impl<T: Field> Member for T {
-    type Field = T;
-    const IS_REQUIRED: bool = true;
-
-    fn of(field: Option<T>) -> Option<T> {
-        field
-    }
-}
-
-impl<T: Field> Member for Option<T> {
-    type Field = T;
-    const IS_REQUIRED: bool = false;
-
-    fn of(field: Option<T>) -> Option<Option<T>> {
-        Some(field)
-    }
-}
-
-/// A type that is read from a field.
+/// The type of a field. As an `Option` it may be missing or null.
 pub(crate) trait Field: Shape + Sized {
+    const IS_REQUIRED: bool = true;
     /// Whether no page shows it again.
     const IS_SECRET: bool = false;
 
@@ -151,6 +117,28 @@ pub(crate) trait Field: Shape + Sized {
             Value::String(text) => Self::read(text),
             _ => Err(Message::new("value-no-text")),
         }
+    }
+
+    /// What stands for a field that is missing, if it may be.
+    fn missing() -> Option<Self> {
+        None
+    }
+}
+
+impl<T: Field> Field for Option<T> {
+    const IS_REQUIRED: bool = false;
+    const IS_SECRET: bool = T::IS_SECRET;
+
+    fn read(text: String) -> Result<Self, Message> {
+        T::read(text).map(Some)
+    }
+
+    fn read_json(value: Value) -> Result<Self, Message> {
+        T::read_json(value).map(Some)
+    }
+
+    fn missing() -> Option<Self> {
+        Some(None)
     }
 }
 
@@ -197,7 +185,7 @@ const NO_BOOL: Message = Message::new("value-no-bool");
 
 /// Declares a body: one text is its type, its schema, and how each field is read. A comment on a field is its description.
 /// `in forms` marks a field that only forms use; `not empty`, one that a form may leave out but not empty. `check` sees
-/// every field as an `Option`, which is `None` if the field is missing or wrong, and may call [`Input::blame`].
+/// every field as an `Option`, which is `None` if a required field is missing or wrong, and may call [`Input::blame`].
 macro_rules! asked {
     (
         $(#[$about:meta])*
@@ -244,27 +232,18 @@ pub(crate) struct Input {
 struct Fields(BTreeMap<String, Value>);
 
 impl Input {
-    /// Reads a field; `None` if it is missing or wrong, which is noted.
-    pub(crate) fn read<M: Member>(&mut self, field: &BodyField) -> Option<M> {
-        let read = self.take::<M::Field>(field);
-        let read = read.and_then(|read| M::of(read).ok_or(REQUIRED));
-        read.map_err(|problem| self.blame(field.name, problem)).ok()
-    }
-
-    fn take<T: Field>(&mut self, field: &BodyField) -> Result<Option<T>, Message> {
-        match self.fields.0.remove(field.name) {
-            None | Some(Value::Null) => Ok(None),
+    /// Reads a field. What is wrong is noted, and counts as missing.
+    pub(crate) fn read<T: Field>(&mut self, field: &BodyField) -> Option<T> {
+        let read = match self.fields.0.remove(field.name) {
+            None | Some(Value::Null) => T::missing().ok_or(REQUIRED),
             // A browser sends the fields that nobody filled in too.
             Some(Value::String(text)) if self.is_form && text.is_empty() => {
-                if field.not_empty {
-                    Err(REQUIRED)
-                } else {
-                    Ok(None)
-                }
+                T::missing().filter(|_| !field.not_empty).ok_or(REQUIRED)
             }
-            Some(Value::String(text)) if self.is_form => T::read(text).map(Some),
-            Some(value) => T::read_json(value).map(Some),
-        }
+            Some(Value::String(text)) if self.is_form => T::read(text),
+            Some(value) => T::read_json(value),
+        };
+        read.map_err(|problem| self.blame(field.name, problem)).ok().or_else(T::missing)
     }
 
     /// Says that a field is wrong.
@@ -272,21 +251,18 @@ impl Input {
         self.wrong.push(FieldError { field: field.into(), problem: problem.into() });
     }
 
-    fn text(&self, name: &str) -> String {
-        self.fields.0.get(name).and_then(Value::as_str).unwrap_or_default().to_owned()
-    }
-
-    /// The body, as its declaration reads it.
-    fn asked<B: Body>(mut self, path: String) -> Asked<B> {
-        let sent = Sent::of::<B>(&self, path);
-        let read = B::read(&mut self);
-        let body = match (posts::refusal(), read) {
-            // A form that came before is refused as it was then.
-            (Some(refusal), _) => Err(refusal),
-            (None, Some(body)) if self.wrong.is_empty() => Ok(body),
-            _ => Err(Error::InvalidInput(self.wrong)),
+    /// How it was sent.
+    fn sent(&self, fields: &'static [BodyField], path: String) -> Sent {
+        let sends_again = fields.iter().any(|field| field.name == CURRENT_PASSWORD);
+        let is_kept =
+            |name: &str| sends_again || !fields.iter().any(|field| field.is_secret && field.name == name);
+        let text = |(name, value): (&String, &Value)| {
+            let text = value.as_str().filter(|_| is_kept(name)).unwrap_or_default();
+            (name.clone(), text.to_owned().into())
         };
-        Asked { body, sent }
+        let is_form = PAGES && self.is_form;
+        let form = self.fields.0.iter().filter(|_| is_form).map(text).collect();
+        Sent { is_form, path, form, fields }
     }
 }
 
@@ -294,39 +270,26 @@ impl Input {
 pub(crate) const REQUIRED: Message = Message::new("value-required");
 
 impl Sent {
-    fn of<B: Body>(input: &Input, path: String) -> Self {
-        let mut sent = Self { path, is_form: PAGES && input.is_form, ..Self::default() };
-        if sent.is_form {
-            let known = B::FIELDS.iter().map(|field| field.name);
-            sent.has = known.filter(|name| input.fields.0.contains_key(*name)).collect();
-            sent.typed = typed::<B>(|name| input.text(name));
-        }
-        if sent.is_form && B::FIELDS.iter().any(|field| field.name == CURRENT_PASSWORD) {
-            sent.whole = input.fields.0.keys().map(|name| (name.clone(), input.text(name).into())).collect();
-        }
-        sent
-    }
-
     /// Whether a form has this field, whatever is in it.
     pub(crate) fn has(&self, field: &str) -> bool {
-        self.has.contains(&field)
+        self.form.contains_key(field)
     }
 
     /// What was typed into this field of a form.
     pub(crate) fn typed(&self, field: &str) -> &str {
-        self.typed.get(field).map(String::as_str).unwrap_or_default()
+        self.form.get(field).map_or("", |text| text.as_str())
     }
 
     /// All that was typed, for the page that shows the form again.
     pub(crate) fn shown(&self) -> PageValue {
-        self.typed.clone().into()
+        shown(self.fields, |field| self.typed(field))
     }
 }
 
-/// The texts of the fields that a page may show again.
-fn typed<B: Body>(text: impl Fn(&str) -> String) -> BTreeMap<&'static str, String> {
-    let shown = B::FIELDS.iter().filter(|field| !field.is_secret);
-    shown.map(|field| (field.name, text(field.name))).collect()
+/// The texts of the fields, without passwords.
+fn shown<'t>(fields: &'static [BodyField], text: impl Fn(&str) -> &'t str) -> PageValue {
+    let shown = fields.iter().filter(|field| !field.is_secret);
+    shown.map(|field| (field.name, text(field.name).to_owned())).collect::<BTreeMap<_, _>>().into()
 }
 
 impl<B: Body> FromRequest<App> for Asked<B> {
@@ -334,7 +297,24 @@ impl<B: Body> FromRequest<App> for Asked<B> {
 
     async fn from_request(request: Request, app: &App) -> Result<Self> {
         let path = request.uri().path().to_owned();
-        Ok(parse::read(request, app).await?.asked(path))
+        let mut input = parse::read(request, app).await?;
+        let sent = input.sent(B::FIELDS, path);
+        let body = match (posts::refusal(), B::read(&mut input)) {
+            // A form that came before is refused as it was then.
+            (Some(refusal), _) => Err(refusal),
+            (None, Some(body)) if input.wrong.is_empty() => Ok(body),
+            _ => Err(Error::InvalidInput(input.wrong)),
+        };
+        Ok(Self { body, sent })
+    }
+}
+
+impl<B: Body> FromRequest<App> for IfReadable<B> {
+    type Rejection = Infallible;
+
+    async fn from_request(request: Request, app: &App) -> Result<Self, Infallible> {
+        let input = parse::read(request, app).await;
+        Ok(Self(input.ok().and_then(|mut input| B::read(&mut input))))
     }
 }
 

@@ -65,7 +65,7 @@ pub(super) async fn shown(app: &App, caller: &Caller, sent: &Sent) -> Result<Val
     let Ok(Some(cached)) = app.users.cached(caller.user).await else {
         return Err(Refusal::SessionEnded.into());
     };
-    let fields = sent.whole.iter().filter(|(name, _)| ![CURRENT_PASSWORD, FORM_KEY].contains(&name.as_str()));
+    let fields = sent.form.iter().filter(|(name, _)| ![CURRENT_PASSWORD, FORM_KEY].contains(&name.as_str()));
     let fields: Vec<_> = fields.map(|(name, value)| context! { name, value => value.as_str() }).collect();
     let action = format!("{}{}", app.settings.base_path, sent.path);
     Ok(context! { action, fields, email => cached.user.email.as_str() })

@@ -8,6 +8,7 @@ use http::HeaderMap;
 use http::header::AUTHORIZATION;
 use zeroize::Zeroizing;
 
+use super::body::asked;
 use crate::app::App;
 use crate::error::Result;
 
@@ -44,22 +45,27 @@ pub(crate) async fn holds(app: &App, headers: &HeaderMap, session: SessionId) ->
     Ok(live.iter().any(|live| live.id == session))
 }
 
-/// What the body of a request may prove.
-#[derive(Debug, Default)]
-pub(crate) struct InBody {
-    /// A refresh token.
-    pub(crate) refresh: Option<Zeroizing<String>>,
-    /// The ticket of a page.
-    pub(crate) ticket: Option<Zeroizing<String>>,
+asked! {
+    /// What the body of a request may prove.
+    pub(crate) struct InBody {
+        refresh_token: Option<Zeroizing<String>>,
+        /// The ticket of a page.
+        ticket in forms: Option<Zeroizing<String>>,
+    }
 }
 
 /// Those of the cookies, of `Authorization`, and of the body.
-pub(crate) async fn of_any_kind(app: &App, headers: &HeaderMap, body: InBody) -> Result<Vec<SessionId>> {
+pub(crate) async fn of_any_kind(
+    app: &App,
+    headers: &HeaderMap,
+    body: Option<InBody>,
+) -> Result<Vec<SessionId>> {
+    let (refresh, ticket) = body.map_or((None, None), |body| (body.refresh_token, body.ticket));
     let mut proved = by_cookies(app, headers).await?;
-    if let Some(token) = body.refresh.and_then(|token| RefreshToken::parse(&token)) {
+    if let Some(token) = refresh.and_then(|token| RefreshToken::parse(&token)) {
         proved.extend(app.sessions.proved(&[], &[token]).await?);
     }
-    proved.extend(body.ticket.map(|ticket| app.sessions.tickets.read(&ticket)).unwrap_or_default());
+    proved.extend(ticket.map(|ticket| app.sessions.tickets.read(&ticket)).unwrap_or_default());
     for value in headers.get_all(AUTHORIZATION).iter().take(MOST) {
         let token = value.to_str().ok().and_then(|value| value.split_once(' ')).map(|(_, token)| token);
         proved.extend(token.and_then(|token| by_token(app, token)));

@@ -9,7 +9,7 @@ use doorward_core::role::RoleName;
 use doorward_core::sign_in::{Method, Methods};
 use doorward_core::{ClientId, LinkId, Mode, OpaqueSecret, SessionId, UserId};
 use serde_json::{Map, Value, json};
-use zeroize::{Zeroize, Zeroizing};
+use zeroize::Zeroizing;
 
 /// A type that knows how its JSON looks.
 pub(crate) trait Shape {
@@ -39,34 +39,14 @@ shapes! {
     LinkId: { "type": "string", "format": "uuid", "examples": ["01979a3f-2a6d-7e85-8c47-3b9d1f0e6a52"] };
     RoleName: { "type": "string", "pattern": "^[a-z][a-z0-9_-]{0,30}$", "examples": ["user"] };
     Mode: { "type": "string", "enum": ["bearer", "cookie", "session"] };
+    Email: { "type": "string", "format": "email", "maxLength": 254 };
+    DisplayName: { "type": "string", "minLength": 1, "maxLength": 200 };
+    Password: { "type": "string", "format": "password", "minLength": 1, "maxLength": 1024 };
+    OpaqueSecret: {
+        "type": "string", "pattern": "^[A-Za-z0-9_-]{43}$", "examples": ["RlZ5c2dWbTRhUm1yR2xhN0Z6bVZyU1h2Q3pZbGJxUWg"]
+    };
+    Zeroizing<String>: { "type": "string" };
 }
-
-impl Shape for Email {
-    fn shape() -> Value {
-        json!({ "type": "string", "format": "email", "maxLength": 254 })
-    }
-}
-
-impl Shape for DisplayName {
-    fn shape() -> Value {
-        json!({ "type": "string", "minLength": 1, "maxLength": 200 })
-    }
-}
-
-impl Shape for Password {
-    fn shape() -> Value {
-        json!({ "type": "string", "format": "password", "minLength": 1, "maxLength": 1024 })
-    }
-}
-
-impl Shape for OpaqueSecret {
-    fn shape() -> Value {
-        json!({ "type": "string", "pattern": "^[A-Za-z0-9_-]{43}$", "examples": [LINK] })
-    }
-}
-
-/// The secret of a link, for examples.
-const LINK: &str = "RlZ5c2dWbTRhUm1yR2xhN0Z6bVZyU1h2Q3pZbGJxUWg";
 
 impl Shape for Methods {
     fn shape() -> Value {
@@ -75,15 +55,13 @@ impl Shape for Methods {
     }
 }
 
-impl<T: Shape + Zeroize> Shape for Zeroizing<T> {
-    fn shape() -> Value {
-        T::shape()
-    }
-}
-
 impl<T: Shape> Shape for Option<T> {
     fn shape() -> Value {
-        or_null(T::shape())
+        let mut shape = T::shape();
+        if let Some(kind) = shape.get_mut("type") {
+            *kind = json!([kind, "null"]);
+        }
+        shape
     }
 }
 
@@ -91,14 +69,6 @@ impl<T: Shape> Shape for Vec<T> {
     fn shape() -> Value {
         json!({ "type": "array", "items": T::shape() })
     }
-}
-
-/// This, or null.
-pub(crate) fn or_null(mut shape: Value) -> Value {
-    if let Some(kind) = shape.get_mut("type") {
-        *kind = json!([kind, "null"]);
-    }
-    shape
 }
 
 /// An object with these properties, all of them there.

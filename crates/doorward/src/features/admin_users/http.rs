@@ -122,7 +122,7 @@ asked! {
         email not empty: Option<Email>,
         role not empty: Option<RoleName>,
         /// Whether the account is disabled.
-        disabled: Option<bool>,
+        disabled not empty: Option<bool>,
         current_password: Option<Password>,
     }
 }

@@ -52,7 +52,7 @@ fn shown(app: &App, operation: &Operation) -> Value {
         .and_then(|shape| serde_json::to_string_pretty(&example(shape)).ok());
     context! {
         id => operation.id(), method => operation.method.as_str(), path => operation.path, who, inputs, answers, refusals,
-        summary => operation.description.summary(), more => operation.description.more_text(),
+        summary => operation.description.summary, more => operation.description.text,
         curl => curl(app, operation), example => answer,
     }
 }
@@ -60,7 +60,8 @@ fn shown(app: &App, operation: &Operation) -> Value {
 fn what(field: &BodyField) -> String {
     let shape = (field.shape)();
     let text = |name| shape.get(name).and_then(serde_json::Value::as_str);
-    let kind = match (shape.get("enum").and_then(serde_json::Value::as_array), text("format"), text("type")) {
+    let kind = shape.pointer("/type/0").and_then(serde_json::Value::as_str).or(text("type"));
+    let kind = match (shape.get("enum").and_then(serde_json::Value::as_array), text("format"), kind) {
         (Some(all), ..) => all.iter().filter_map(serde_json::Value::as_str).collect::<Vec<_>>().join(" or "),
         (_, Some(format), _) => format.to_owned(),
         (.., kind) => if kind == Some("boolean") { "true or false" } else { "text" }.to_owned(),

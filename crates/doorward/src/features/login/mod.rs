@@ -136,7 +136,15 @@ async fn login(
     Asked { body, sent }: Asked<Login>,
 ) -> Response {
     let (back, ip) = (return_to(&app.settings, sent.typed("return_to")), client.ip);
-    let signed_in = check_and_sign_in(&app, body, client, &headers, sent.is_form).await;
+    let signed_in = async {
+        let Login { email, password, mode, device, .. } = body?;
+        let mode = credential::mode(&app, mode, &client, sent.is_form)?;
+        let client = client.with_device(device);
+        let signed_in = sign_in_by_password(&app, &email, password, mode, client, &headers).await;
+        app.metrics.sign_in(&signed_in);
+        signed_in
+    };
+    let signed_in = signed_in.await;
     let line = match &signed_in {
         Ok((_, issued)) => Some(SignIn::done(ip, issued)),
         Err(error) => Outcome::of(error).map(|outcome| SignIn { ip, outcome }),
@@ -152,21 +160,6 @@ async fn login(
     (line.map(Extension), answer.await).into_response()
 }
 
-async fn check_and_sign_in(
-    app: &App,
-    login: Result<Login>,
-    client: Client,
-    headers: &HeaderMap,
-    is_form: bool,
-) -> Result<(User, Issued)> {
-    let Login { email, password, mode, device, .. } = login?;
-    let mode = credential::mode(app, mode, &client, is_form)?;
-    let client = client.with_device(device);
-    let signed_in = sign_in_by_password(app, &email, Arc::new(password), mode, client, headers).await;
-    app.metrics.sign_in(&signed_in);
-    signed_in
-}
-
 /// Writes the user's row, and finds it as the password check left it: the same authenticators, not disabled. A password that
 /// was changed, or an account that was disabled in between, lets nobody in.
 const OPEN: &str = "UPDATE users SET updated_at = updated_at WHERE id = $1 AND credentials_version = $2 \
@@ -176,12 +169,12 @@ const OPEN: &str = "UPDATE users SET updated_at = updated_at WHERE id = $1 AND c
 async fn sign_in_by_password(
     app: &App,
     email: &Email,
-    password: Arc<Password>,
+    password: Password,
     mode: Mode,
     client: Client,
     headers: &HeaderMap,
 ) -> Result<(User, Issued)> {
-    let network = client.network();
+    let (password, network) = (Arc::new(password), client.network());
     let proof = app.passwords.sign_in(email, password.clone(), &client).await?;
     let proved =
         Proved { who: who(&proof.user, mode, &client), method: Method::Password, way: Way::Login, client };

@@ -13,10 +13,8 @@
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use doorward_core::Refusal;
-use doorward_core::message::Message;
 use doorward_guard::{Denied, Identity};
 use http::{HeaderMap, StatusCode};
-use serde_json::Value;
 use zeroize::Zeroizing;
 
 use crate::app::App;
@@ -24,7 +22,7 @@ use crate::audit::{Action, By};
 use crate::error::{Error, Result};
 use crate::revocations::EndReason;
 use crate::web::api::{Routes, Who, describe};
-use crate::web::body::{Asked, Field, asked};
+use crate::web::body::{IfReadable, asked};
 use crate::web::client::Client;
 use crate::web::feature::{Feature, templates};
 use crate::web::presented_sessions::{self, InBody};
@@ -33,7 +31,6 @@ use crate::wire::ack::{Ack, ack};
 use crate::wire::client_kind::ClientKind;
 use crate::wire::flash::Flash;
 use crate::wire::page::context;
-use crate::wire::shape::Shape;
 
 const SIGNED_OUT: Flash = Flash::new("signed-out", "You are signed out.");
 const SIGNED_OUT_EVERYWHERE: Flash =
@@ -48,7 +45,7 @@ pub(crate) const FEATURE: Feature = Feature {
 fn routes() -> Routes {
     let logout_doc = describe("Sign out", Who::Anybody)
         .more("Ends every session that the request proves to be its own. It never refuses for a bad or missing credential or body.")
-        .body::<Logout>()
+        .body::<InBody>()
         .whatever_the_body()
         .without_room()
         .json(200, "signed out", Ack::shape("Logged out"))
@@ -71,43 +68,11 @@ fn routes() -> Routes {
     )
 }
 
-/// A value that may prove a session. If it is not text, it proves nothing and is not an error.
-struct Shown(Zeroizing<String>);
-
-impl Shape for Shown {
-    fn shape() -> Value {
-        String::shape()
-    }
-}
-
-impl Field for Shown {
-    fn read(text: String) -> Result<Self, Message> {
-        Ok(Self(Zeroizing::new(text)))
-    }
-
-    fn read_json(value: Value) -> Result<Self, Message> {
-        Self::read(if let Value::String(text) = value { text } else { String::new() })
-    }
-}
-
-asked! {
-    /// Proofs of sessions besides cookies and `Authorization`.
-    struct Logout {
-        refresh_token: Option<Shown>,
-        ticket in forms: Option<Shown>,
-    }
-}
-
 asked! {
     /// Proves whose sessions a page shows.
     struct LogoutAll {
-        ticket in forms: Option<Shown>,
+        ticket in forms: Option<Zeroizing<String>>,
     }
-}
-
-/// A body that can't be parsed proves nothing, and refuses nothing.
-fn read<B>(asked: Result<Asked<B>>) -> Option<B> {
-    asked.ok()?.body.ok()
 }
 
 async fn form(State(app): State<App>, kind: ClientKind) -> Response {
@@ -123,12 +88,8 @@ async fn logout(
     client: Client,
     kind: ClientKind,
     headers: HeaderMap,
-    asked: Result<Asked<Logout>>,
+    IfReadable(body): IfReadable<InBody>,
 ) -> Result<Response> {
-    let body = read(asked);
-    let (refresh, ticket) = body.map_or((None, None), |body| (body.refresh_token, body.ticket));
-    let body =
-        InBody { refresh: refresh.map(|Shown(token)| token), ticket: ticket.map(|Shown(ticket)| ticket) };
     let sessions = presented_sessions::of_any_kind(&app, &headers, body).await?;
     app.sessions.end(sessions, EndReason::Logout, Action::Logout, By::Owner(client.ip)).await?;
     let cleared = app.cookies.sign_out();
@@ -142,10 +103,10 @@ async fn logout_all(
     client: Client,
     kind: ClientKind,
     headers: HeaderMap,
-    asked: Result<Asked<LogoutAll>>,
+    IfReadable(body): IfReadable<LogoutAll>,
 ) -> Result<Response> {
-    let ticket = read(asked).and_then(|body| body.ticket);
-    let shown = ticket.and_then(|Shown(ticket)| app.sessions.tickets.read(&ticket).first().copied());
+    let ticket = body.and_then(|body| body.ticket);
+    let shown = ticket.and_then(|ticket| app.sessions.tickets.read(&ticket).first().copied());
     let shown = match shown {
         Some(session) => app.sessions.owner(session).await?.map(|user| (user, session)),
         None => None,

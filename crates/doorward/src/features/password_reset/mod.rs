@@ -93,25 +93,24 @@ async fn reset(
     client: Client,
     Asked { body, sent }: Asked<Reset>,
 ) -> Result<Response> {
-    let done_with = set_password(&app, &client, body).await;
-    if done_with == Err(Error::LinkInvalid) {
+    let reset = async {
+        let Reset { token, new_password: new } = body?;
+        let user = app.users.find(find(&app, &token).await?).await?.ok_or(Error::LinkInvalid)?.user;
+        crate::users::check_new_password(&new, &user)?;
+        let hash = app.hashing.hash(Arc::new(new), client.network()).await?;
+        app.accounts.reset_password(token.hash(), hash, PASSWORD_RESET, By::Visitor(client.ip)).await
+    };
+    let reset = reset.await;
+    if reset == Err(Error::LinkInvalid) {
         // A dead link has no form to show again.
         return Err(Error::LinkInvalid);
     }
     let cleared = || app.cookies.clear_all();
-    form_or_json(&sent, done_with)
+    form_or_json(&sent, reset)
         .json(|ended| (cleared(), ack("Password reset: sign in with it").sessions(ended)))
         .goes(|_| (cleared(), go(&app, &RESET.at("/login"))))
         .again("reset.html", "reset", async || Ok(sent.shown()))
         .await
-}
-
-async fn set_password(app: &App, client: &Client, reset: Result<Reset>) -> Result<u32> {
-    let Reset { token: secret, new_password: new } = reset?;
-    let user = app.users.find(find(app, &secret).await?).await?.ok_or(Error::LinkInvalid)?.user;
-    crate::users::check_new_password(&new, &user)?;
-    let hash = app.hashing.hash(Arc::new(new), client.network()).await?;
-    app.accounts.reset_password(secret.hash(), hash, PASSWORD_RESET, By::Visitor(client.ip)).await
 }
 
 #[cfg(test)]

@@ -28,7 +28,7 @@ use crate::audit::By;
 use crate::authenticators::{CredentialsVersion, PasswordChange};
 use crate::error::{Error, Result};
 use crate::passwords::Proof;
-use crate::sessions::{self, Issued};
+use crate::sessions;
 use crate::users::{self, User, check_new_password};
 use crate::web::account_page::{ACCOUNT_PAGE, account_page};
 use crate::web::api::{Description, Routes, Who, describe};
@@ -140,40 +140,33 @@ async fn change(
     client: Client,
     Asked { body, sent }: Asked<ProfileChange>,
 ) -> Result<Response> {
+    let changed = async {
+        let ProfileChange { name, email, password } = body?;
+        let current = app.users.find(identity.user).await?.ok_or(Refusal::SessionEnded)?.user;
+        // A form may send both fields, changed or not.
+        let email = email.filter(|email| *email != current.email);
+        let mut confirmed_by = None;
+        if email.is_some() {
+            let no_password = || Error::field("password", Message::new("email-needs-password"));
+            let password = Arc::new(password.ok_or_else(no_password)?);
+            // The answer reveals whether the address is taken, as a registration does: one limit for both (attack E03).
+            app.throttle.registration(client.network(), app.now())?;
+            let proof = app.passwords.confirm(identity.user, password, &client).await?;
+            confirmed_by = Some(proof.credentials);
+        }
+        let change = UserChange { name, email, ..UserChange::default() };
+        app.accounts.change(identity.user, change, owner(&identity, &client, confirmed_by)).await
+    };
     // Of the two forms of the page only one asks for the password.
     let (form, notice) = match sent.has("password") {
         true => ("email", EMAIL_CHANGED),
         false => ("name", NAME_CHANGED),
     };
-    form_or_json(&sent, change_by(&app, &identity, &client, body).await)
+    form_or_json(&sent, changed.await)
         .json(|user| Json(json!({ "success": true, "user": user.shown() })))
         .goes(|_| go(&app, &notice.at("/dashboard")))
         .again(ACCOUNT_PAGE, form, async || account_page(&app, &identity, sent.shown()).await)
         .await
-}
-
-async fn change_by(
-    app: &App,
-    identity: &Identity,
-    client: &Client,
-    change: Result<ProfileChange>,
-) -> Result<User> {
-    let ProfileChange { name, email, password } = change?;
-    let current = app.users.find(identity.user).await?.ok_or(Refusal::SessionEnded)?.user;
-    // A form may send both fields, changed or not.
-    let email = email.filter(|email| *email != current.email);
-    let mut confirmed_by = None;
-    if email.is_some() {
-        let Some(password) = password else {
-            return Err(Error::field("password", Message::new("email-needs-password")));
-        };
-        // The answer reveals whether the address is taken, as a registration does: one limit for both (attack E03).
-        app.throttle.registration(client.network(), app.now())?;
-        confirmed_by =
-            Some(app.passwords.confirm(identity.user, Arc::new(password), client).await?.credentials);
-    }
-    let change = UserChange { name, email, ..UserChange::default() };
-    app.accounts.change(identity.user, change, owner(identity, client, confirmed_by)).await
 }
 
 asked! {
@@ -190,32 +183,25 @@ async fn change_password(
     client: Client,
     Asked { body, sent }: Asked<NewPassword>,
 ) -> Result<Response> {
-    form_or_json(&sent, change_password_by(&app, &identity, &client, body).await)
+    let changed = async {
+        let NewPassword { current_password: current, new_password: new } = body?;
+        let Proof { user, credentials, .. } =
+            app.passwords.confirm(identity.user, Arc::new(current), &client).await?;
+        check_new_password(&new, &user)?;
+        let hash = app.hashing.hash(Arc::new(new), client.network()).await?;
+        let stored = app.sessions.stored(identity.session, user.id).await?.ok_or(Refusal::SessionEnded)?;
+        credential::check_cookies(stored.mode, &client)?;
+        let user_agent = client.user_agent.clone();
+        let from = sessions::Origin { ip: client.ip, user_agent, device: Device::default() };
+        let renewal = app.sessions.prepare_renewal(identity.session, user.id, stored.mode, from).await?;
+        let new = PasswordChange { user: user.id, hash, confirmed_by: Some(credentials) };
+        app.accounts.change_password(new, renewal, By::Owner(client.ip)).await
+    };
+    form_or_json(&sent, changed.await)
         .json(|(ended, issued)| credential::hand_out_renewed(&app, &issued, "Password changed", ended))
         .goes(|(_, issued)| credential::hand_out_and_go(&app, &issued, &PASSWORD_CHANGED.at("/dashboard")))
         .again(ACCOUNT_PAGE, "password", async || account_page(&app, &identity, ProfileChange::blank()).await)
         .await
-}
-
-async fn change_password_by(
-    app: &App,
-    identity: &Identity,
-    client: &Client,
-    passwords: Result<NewPassword>,
-) -> Result<(u32, Issued)> {
-    let NewPassword { current_password: current, new_password: new } = passwords?;
-    let Proof { user, credentials, .. } =
-        app.passwords.confirm(identity.user, Arc::new(current), client).await?;
-    check_new_password(&new, &user)?;
-    let hash = app.hashing.hash(Arc::new(new), client.network()).await?;
-    let stored_session =
-        app.sessions.stored(identity.session, user.id).await?.ok_or(Refusal::SessionEnded)?;
-    credential::check_cookies(stored_session.mode, client)?;
-    let from =
-        sessions::Origin { ip: client.ip, user_agent: client.user_agent.clone(), device: Device::default() };
-    let renewal = app.sessions.prepare_renewal(identity.session, user.id, stored_session.mode, from).await?;
-    let new = PasswordChange { user: user.id, hash, confirmed_by: Some(credentials) };
-    app.accounts.change_password(new, renewal, By::Owner(client.ip)).await
 }
 
 asked! {
@@ -232,23 +218,17 @@ async fn delete(
     client: Client,
     Asked { body, sent }: Asked<Deletion>,
 ) -> Result<Response> {
+    let deleted = async {
+        let password = Arc::new(body?.password);
+        let proof = app.passwords.confirm(identity.user, password, &client).await?;
+        app.accounts.delete(identity.user, owner(&identity, &client, Some(proof.credentials))).await
+    };
     let cleared = || app.cookies.clear_all();
-    form_or_json(&sent, delete_by(&app, &identity, &client, body).await)
+    form_or_json(&sent, deleted.await)
         .json(|()| (cleared(), ack("Account deleted")))
         .goes(|()| (cleared(), go(&app, &ACCOUNT_DELETED.at("/login"))))
         .again(ACCOUNT_PAGE, "delete", async || account_page(&app, &identity, ProfileChange::blank()).await)
         .await
-}
-
-async fn delete_by(
-    app: &App,
-    identity: &Identity,
-    client: &Client,
-    deletion: Result<Deletion>,
-) -> Result<()> {
-    let password = deletion?.password;
-    let proof = app.passwords.confirm(identity.user, Arc::new(password), client).await?;
-    app.accounts.delete(identity.user, owner(identity, client, Some(proof.credentials))).await
 }
 
 fn owner(identity: &Identity, client: &Client, confirmed_by: Option<CredentialsVersion>) -> Actor {

@@ -130,7 +130,13 @@ async fn register(
     Asked { body, sent }: Asked<Registering>,
 ) -> Result<Response> {
     let (back, ip) = (return_to(&app.settings, sent.typed("return_to")), client.ip);
-    let made = check_and_make(&app, body, client, &headers, sent.is_form).await;
+    let made = async {
+        let mut new = body?;
+        let mode = credential::mode(&app, new.mode, &client, sent.is_form)?;
+        let client = client.with_device(new.device.take());
+        make(&app, new, mode, client, &headers).await
+    };
+    let made = made.await;
     let line = made.as_ref().ok().map(|(_, issued)| Extension(SignIn::done(ip, issued)));
     let answer = form_or_json(&sent, made)
         .json(|(user, issued)| {
@@ -143,19 +149,6 @@ async fn register(
             Ok(context! { return_to => back.unwrap_or_default(), ..sent.shown() })
         });
     Ok((line, answer.await?).into_response())
-}
-
-async fn check_and_make(
-    app: &App,
-    new: Result<Registering>,
-    client: Client,
-    headers: &HeaderMap,
-    is_form: bool,
-) -> Result<(User, Issued)> {
-    let mut new = new?;
-    let mode = credential::mode(app, new.mode, &client, is_form)?;
-    let client = client.with_device(new.device.take());
-    make(app, new, mode, client, headers).await
 }
 
 /// Makes the account and its first session, both or neither.

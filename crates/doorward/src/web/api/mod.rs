@@ -66,47 +66,27 @@ pub(crate) fn is_oauth(path: &str) -> bool {
 /// The name in a query that says what was done.
 const DONE: &str = "done";
 
+/// A function for each method of HTTP: a route, with its handler and its description.
+macro_rules! methods {
+    ($($name:ident: $method:ident;)+) => {
+        $(pub(crate) fn $name<H: Handler<T, App>, T: 'static>(
+            self,
+            path: &'static str,
+            handler: H,
+            description: Description,
+        ) -> Self {
+            self.on(Method::$method, path, routing::$name(handler), description)
+        })+
+    };
+}
+
 impl Routes {
     /// No routes yet; the added ones belong to this topic.
     pub(crate) fn of(topic: &'static str) -> Self {
         Self { topic, handlers: Vec::new(), operations: Vec::new() }
     }
 
-    pub(crate) fn get<H: Handler<T, App>, T: 'static>(
-        self,
-        path: &'static str,
-        handler: H,
-        description: Description,
-    ) -> Self {
-        self.on(Method::GET, path, routing::get(handler), description)
-    }
-
-    pub(crate) fn post<H: Handler<T, App>, T: 'static>(
-        self,
-        path: &'static str,
-        handler: H,
-        description: Description,
-    ) -> Self {
-        self.on(Method::POST, path, routing::post(handler), description)
-    }
-
-    pub(crate) fn patch<H: Handler<T, App>, T: 'static>(
-        self,
-        path: &'static str,
-        handler: H,
-        description: Description,
-    ) -> Self {
-        self.on(Method::PATCH, path, routing::patch(handler), description)
-    }
-
-    pub(crate) fn delete<H: Handler<T, App>, T: 'static>(
-        self,
-        path: &'static str,
-        handler: H,
-        description: Description,
-    ) -> Self {
-        self.on(Method::DELETE, path, routing::delete(handler), description)
-    }
+    methods! { get: GET; post: POST; patch: PATCH; delete: DELETE; }
 
     fn on(
         mut self,
@@ -232,8 +212,8 @@ impl Who {
 /// [`Operation::refusals`] adds it.
 #[derive(Debug, Clone)]
 pub(crate) struct Description {
-    summary: &'static str,
-    text: &'static str,
+    pub(crate) summary: &'static str,
+    pub(crate) text: &'static str,
     pub(crate) who: Who,
     query: Vec<Parameter>,
     body: Option<&'static [BodyField]>,
@@ -285,14 +265,6 @@ pub(crate) fn describe(summary: &'static str, who: Who) -> Description {
 
 /// The description, for a page.
 impl Description {
-    pub(crate) fn summary(&self) -> &'static str {
-        self.summary
-    }
-
-    pub(crate) fn more_text(&self) -> &'static str {
-        self.text
-    }
-
     /// Names of the query, each with its meaning.
     pub(crate) fn parameters(&self) -> impl Iterator<Item = (&'static str, &'static str)> {
         self.query.iter().map(|one| (one.name, one.text))
