@@ -8,7 +8,7 @@ import { PASSWORD, button, email, fill, heading, press, register, signIn, story,
 
 const AXE = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8')
 
-const reveal = (page, label = 'Show password') => page.getByRole('button', { name: label, exact: true })
+const reveal = (page, label = 'Show Password') => page.getByRole('button', { name: label, exact: true })
 const type = (field) => field.getAttribute('type')
 
 story('a password is shown and hidden by a button, also by the keyboard', ['--dev'], async ({ visit }) => {
@@ -38,8 +38,8 @@ story('a password is shown and hidden by a button, also by the keyboard', ['--de
   await loaded
   assert.equal(await heading(page), 'Welcome Ada!')
   const form = await unfold(page, 'Password')
-  assert.equal(await reveal(form, 'Show current password').count(), 1)
-  assert.equal(await reveal(form, 'Show new password').count(), 1)
+  assert.equal(await reveal(form, 'Show Current password').count(), 1)
+  assert.equal(await reveal(form, 'Show New password').count(), 1)
 })
 
 story('every password has its button, which leaves the page right for everybody', ['--dev'], async ({ server, visit }) => {

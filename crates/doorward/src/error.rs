@@ -18,7 +18,7 @@ use http::StatusCode;
 use serde::{Deserialize, Serialize};
 
 use crate::store::StoreError;
-use crate::texts::{PROBLEMS, Texts, english};
+use crate::texts::{Language, PROBLEMS, Texts, english};
 pub(crate) use cause::Cause;
 pub use pending::Pending;
 
@@ -120,7 +120,8 @@ macro_rules! errors {
 }
 
 /// The English texts, as answers to programs have them.
-static ENGLISH: LazyLock<Texts> = LazyLock::new(|| Texts::new("en", [Error::texts(), PROBLEMS.to_owned()]));
+static ENGLISH: LazyLock<Texts> =
+    LazyLock::new(|| Texts::new(&Language::english([Error::texts().into(), PROBLEMS.into()])));
 
 // A row: variant, status, code, message, and what a client does about it. The message is the English text of the code;
 // `with` is its parameter, and a message in parentheses is that of the case. `in forms` marks errors about a form itself:

@@ -30,10 +30,18 @@ use serde_json::json;
 
 use crate::accounts::Actor;
 use crate::app::App;
+#[cfg(test)]
+use crate::app::{Contributions, Opening};
 use crate::clock::Clock;
 use crate::features::admin_users;
+#[cfg(test)]
+use crate::features::contributions;
 use crate::hooks::Hooks;
+#[cfg(test)]
+use crate::keys::Algorithms;
 use crate::settings::{Origin, PasswordAlgorithm, Secrets, Settings, Values};
+#[cfg(test)]
+use crate::texts::Language;
 
 /// The password of every user in tests.
 pub const PASSWORD: &str = "a door is a promise";
@@ -122,6 +130,17 @@ impl Site {
         let (clock, folder, environment) =
             (self.clock.clone(), self.folder.clone(), self.environment.clone());
         Self { app, clock, router, api, folder, settings: all, environment, hooks: self.hooks.clone() }
+    }
+
+    /// The same site with its pages in another language.
+    #[cfg(test)]
+    pub(crate) async fn in_language(&self, language: Language) -> Self {
+        let (settings, secrets, policy) = read(self.folder.path(), &self.settings, &self.environment);
+        let contributions = Contributions { language, ..contributions() };
+        let (clock, hooks, algorithms) = (self.clock.clone(), self.hooks.clone(), Algorithms::AsSet);
+        let opening = Opening { settings, secrets, clock, policy, hooks, algorithms, contributions };
+        let app = App::assemble(opening).await.unwrap();
+        Self { router: crate::routes::alone(&app), app, ..self.restarted().await }
     }
 
     async fn opened(&self, settings: &[(String, String)]) -> App {
@@ -230,6 +249,15 @@ async fn open(
     environment: &[(String, String)],
     hooks: &Hooks,
 ) -> App {
+    let (settings, secrets, policy) = read(folder, settings, environment);
+    App::open_with(settings, secrets, clock.clone(), policy, hooks.clone()).await.unwrap()
+}
+
+fn read(
+    folder: &Path,
+    settings: &[(String, String)],
+    environment: &[(String, String)],
+) -> (Settings, Secrets, HashPolicy) {
     let mut values = Values::default();
     let test = || Origin::Flag("test".into());
     values.set("data", folder.to_str().unwrap(), test()).unwrap();
@@ -245,8 +273,7 @@ async fn open(
         PasswordAlgorithm::Bcrypt => HashAlgorithm::Bcrypt,
         PasswordAlgorithm::Argon2id => HashAlgorithm::Argon2id,
     };
-    let policy = HashPolicy::for_tests(algorithm);
-    App::open_with(settings, secrets, clock.clone(), policy, hooks.clone()).await.unwrap()
+    (settings, secrets, HashPolicy::for_tests(algorithm))
 }
 
 /// A schema for each site, which is faster to make than a database; returns its URL. With the dump `postgres.sql` of

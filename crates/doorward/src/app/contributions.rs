@@ -9,6 +9,7 @@ use doorward_guard::Identity;
 use super::App;
 use crate::error::Result;
 use crate::store::StoreError;
+use crate::texts::Language;
 use crate::users::User;
 use crate::wire::flash::Flash;
 use crate::wire::page::Value;
@@ -45,6 +46,8 @@ pub(crate) struct Card {
 pub(crate) struct Contributions {
     /// Templates, by name.
     pub(crate) templates: Vec<(&'static str, &'static str)>,
+    /// The language of the pages, with all texts.
+    pub(crate) language: Language,
     /// The path of every route, once.
     pub(crate) paths: Vec<&'static str>,
     pub(crate) flashes: Vec<Flash>,

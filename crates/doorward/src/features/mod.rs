@@ -23,10 +23,13 @@ mod style;
 
 use crate::app::Contributions;
 use crate::audit::{ACTIONS, Action};
+use crate::error::Error;
 use crate::settings::Values;
-use crate::web::TEMPLATES;
+use crate::texts::{Language, PROBLEMS};
+use crate::web;
 use crate::web::api::Routes;
 use crate::web::feature::Feature;
+use crate::wire;
 
 /// Every feature. The API document, the reference and the account page have them in this order.
 const FEATURES: &[&Feature] = &[
@@ -60,9 +63,12 @@ pub(crate) fn routes() -> Routes {
 
 /// What all features contribute to the parts below them.
 pub(crate) fn contributions() -> Contributions {
-    let mut all = Contributions { templates: TEMPLATES.to_vec(), ..Contributions::default() };
+    let texts = [Error::texts().into(), PROBLEMS.into(), wire::TEXTS.into(), web::TEXTS.into()];
+    let (templates, language) = (web::TEMPLATES.to_vec(), Language::english(texts));
+    let mut all = Contributions { templates, language, ..Contributions::default() };
     for feature in FEATURES {
         all.templates.extend(feature.templates);
+        all.language.files.push(feature.texts.into());
         all.flashes.extend(feature.flashes);
         all.express.extend(feature.express);
         all.cards.extend(feature.card);

@@ -2,12 +2,15 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use doorward_core::Refusal;
+use fluent_bundle::FluentArgs;
 use minijinja::{Value, context};
 
 use super::*;
 use crate::error::Error;
 use crate::settings::Settings;
 use crate::testing::Site;
+use crate::texts::Texts;
+use crate::wire::flash::Flash;
 use crate::wire::page::Pages;
 
 /// Fails if one of these names is used twice.
@@ -55,10 +58,12 @@ fn each_folder_is_a_feature_of_its_name() {
 
 #[tokio::test]
 async fn a_page_says_what_is_on_the_list_and_nothing_else() {
-    let (site, flashes) = (Site::new().await, contributions().flashes);
+    let (site, flashes, texts) =
+        (Site::new().await, contributions().flashes, Texts::new(&contributions().language));
     let said = async |path: &str| {
         let page = site.visitor().page(path).await.text();
-        flashes.iter().filter(|flash| page.contains(flash.text)).copied().collect::<Vec<_>>()
+        let text = |flash: &Flash| texts.find(flash.code, &FluentArgs::new()).unwrap().into_owned();
+        flashes.iter().filter(|flash| page.contains(&text(flash))).copied().collect::<Vec<_>>()
     };
     for flash in &flashes {
         assert!(said(&flash.at("/login")).await.contains(flash), "{flash:?}");
@@ -98,7 +103,8 @@ impl minijinja::value::Object for Hostile {
 #[test]
 fn every_template_renders_and_escapes() {
     let templates = contributions().templates;
-    let pages = Pages::new(&Settings::read(&Values::default()).unwrap(), &templates);
+    let pages =
+        Pages::new(&Settings::read(&Values::default()).unwrap(), &templates, &contributions().language);
     let hostile = || Value::from_object(Hostile);
     let (lists, now) = ([hostile(), hostile()], 1_800_000_000);
     let cards: Vec<_> =
@@ -107,15 +113,15 @@ fn every_template_renders_and_escapes() {
     for name in templates.iter().map(|(name, _)| *name).chain(["error.html"]).filter(|name| whole(name)) {
         for form in ["login", "register", "name", "email", "password", "delete", "create", "role"] {
             let fields = ["name", "email", "password", "new_password", "mode"]
-                .map(|field| context! { field, message => HOSTILE });
+                .map(|field| context! { field, name => HOSTILE, message => HOSTILE });
             let trouble = context! { form, code => HOSTILE, message => HOSTILE, wait => HOSTILE, fields };
             let context = context! {
-                title => HOSTILE, code => HOSTILE, message => HOSTILE, request_id => HOSTILE,
+                title => "title-404", code => HOSTILE, message => HOSTILE, request_id => HOSTILE,
                 return_to => HOSTILE, email => HOSTILE, name => HOSTILE, token => HOSTILE, wait => HOSTILE,
                 invite => HOSTILE, user => hostile(), typed => hostile(), query => hostile(), may => hostile(),
                 link => hostile(), sessions => lists.clone(), cards => cards.clone(), users => lists.clone(), entries => lists.clone(),
                 invitations => lists.clone(), clients => lists.clone(), made => hostile(), write => true, later => true, current => HOSTILE, next => HOSTILE,
-                roles => [HOSTILE], all_roles => [HOSTILE], has_password => true, own => false, on => HOSTILE, purpose => HOSTILE, action => HOSTILE, back => HOSTILE, fields => [hostile()], notice => HOSTILE, trouble, now,
+                roles => [HOSTILE], all_roles => [HOSTILE], has_password => true, own => false, on => HOSTILE, purpose => "confirm-user-new", action => HOSTILE, back => HOSTILE, fields => [hostile()], notice => "signed-out", trouble, now,
             };
             let page = pages.engine.get_template(name).unwrap().render(context).unwrap();
             assert!(!page.contains("<script>") && !page.contains("1)</script>\"'"), "{name}: {page}");

@@ -15,6 +15,8 @@ pub(crate) struct Feature {
     pub(crate) routes: fn() -> Routes,
     /// Its templates by name.
     pub(crate) templates: &'static [(&'static str, &'static str)],
+    /// The English texts of its pages, by their codes.
+    pub(crate) texts: &'static str,
     /// What its pages say after a redirect.
     pub(crate) flashes: &'static [Flash],
     /// The audit actions that only this feature writes.
@@ -37,6 +39,14 @@ macro_rules! templates {
 }
 pub(crate) use templates;
 
+/// The texts of pages in this file; none without the feature `pages`.
+macro_rules! texts {
+    ($file:literal) => {
+        if $crate::wire::PAGES { include_str!($file) } else { "" }
+    };
+}
+pub(crate) use texts;
+
 impl Feature {
     /// A feature with these routes and nothing else.
     pub(crate) const fn new(name: &'static str, routes: fn() -> Routes) -> Self {
@@ -44,6 +54,7 @@ impl Feature {
             name,
             routes,
             templates: &[],
+            texts: "",
             flashes: &[],
             actions: &[],
             settings: &[],

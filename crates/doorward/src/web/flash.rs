@@ -10,7 +10,7 @@ use crate::wire::query::Query;
 /// What `done` means to the routes that read it.
 pub(super) const MEANING: &str = "What a page says was done; anything else says nothing.";
 
-/// The text of the page, if `done` is in the list.
+/// The code of the text, if `done` is in the list.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Flashed(pub(crate) Option<&'static str>);
 
@@ -21,6 +21,6 @@ impl FromRequestParts<App> for Flashed {
         let query = Query::from_request_parts(parts, app).await?;
         let said = query.text("done");
         let known = app.contributions.flashes.iter().find(|flash| said == Some(flash.code));
-        Ok(Self(known.map(|flash| flash.text)))
+        Ok(Self(known.map(|flash| flash.code)))
     }
 }

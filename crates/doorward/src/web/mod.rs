@@ -19,3 +19,6 @@ pub(crate) mod sign_in;
 /// The templates of pages that several features show.
 pub(crate) const TEMPLATES: &[(&str, &str)] =
     feature::templates!["arrival.html", "confirm.html", "home.html"];
+
+/// Their English texts.
+pub(crate) const TEXTS: &str = feature::texts!("en.ftl");

@@ -79,7 +79,7 @@ impl<'s, T> ToForm<'s, T> {
 
 impl Refused<'_> {
     /// Asks for the current password, if that is what was missing or wrong: the page sends the form again. `purpose` is
-    /// what the form does, as the beginning of a sentence; `back` is where to go instead.
+    /// the code of the text that says what the form does; `back` is where to go instead.
     pub(crate) async fn confirmed(
         self,
         app: &App,

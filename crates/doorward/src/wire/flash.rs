@@ -4,15 +4,13 @@
 /// pages.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Flash {
-    /// Its code in the URL.
+    /// Its code in the URL, which is also that of its text.
     pub(crate) code: &'static str,
-    /// Its text on the page.
-    pub(crate) text: &'static str,
 }
 
 impl Flash {
-    pub(crate) const fn new(code: &'static str, text: &'static str) -> Self {
-        Self { code, text }
+    pub(crate) const fn new(code: &'static str) -> Self {
+        Self { code }
     }
 
     /// A redirect to this path, whose page shows the text.

@@ -3,14 +3,15 @@
 'use strict'
 
 const HIDDEN = 'password'
+const texts = document.currentScript.dataset
 
 // A button beside each password shows it.
 for (const input of document.querySelectorAll('input[type=password]')) {
   const button = document.createElement('button')
   button.type = 'button'
   button.className = 'reveal'
-  button.textContent = 'Show'
-  button.setAttribute('aria-label', `Show ${input.labels[0].textContent.trim().toLowerCase()}`)
+  button.textContent = texts.show
+  button.setAttribute('aria-label', texts.showLabel.replace('*', input.labels[0].textContent.trim()))
   button.setAttribute('aria-controls', input.id)
   const show = (shown) => {
     input.type = shown ? 'text' : HIDDEN
@@ -42,7 +43,7 @@ addEventListener('submit', ({ submitter, target }) => {
   if (target.method !== 'post' || !submitter) return
   settle()
   submitter.dataset.pending = ''
-  status.textContent = 'One moment, please'
+  status.textContent = texts.wait
   clearTimeout(patience)
   patience = setTimeout(settle, PATIENCE)
 })

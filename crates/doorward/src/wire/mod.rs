@@ -28,3 +28,6 @@ pub(crate) use no_pages as page;
 
 /// Whether there are pages. Without them browsers are answered as programs are.
 pub(crate) const PAGES: bool = cfg!(feature = "pages");
+
+/// The English texts that all pages share.
+pub(crate) const TEXTS: &str = if PAGES { include_str!("en.ftl") } else { "" };

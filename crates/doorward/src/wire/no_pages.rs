@@ -10,6 +10,7 @@ use http::StatusCode;
 
 use crate::error::Error;
 use crate::settings::Settings;
+use crate::texts::Language;
 
 pub(crate) const FORM_KEY: &str = "form_key";
 pub(crate) const ACCOUNT: &str = "account";
@@ -55,9 +56,11 @@ impl Error {
 pub(crate) struct Pages;
 
 impl Pages {
-    pub(crate) fn new(_: &Settings, _: &[(&'static str, &'static str)]) -> Self {
+    pub(crate) fn new(_: &Settings, _: &[(&'static str, &'static str)], _: &Language) -> Self {
         Self
     }
+
+    pub(crate) fn complete(&self, _: &mut Response) {}
 
     pub(crate) fn show(&self, _: &'static str, _: StatusCode, _: Value) -> Response {
         Error::NotFound.into_response()

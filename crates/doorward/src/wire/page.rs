@@ -1,19 +1,24 @@
 //! Pages: templates in the program, escaped by the engine. Forms have a script, but work without it.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
-use axum::Extension;
-use axum::response::{Html, IntoResponse, Response};
+use axum::body::Body;
+use axum::response::{IntoResponse, Response};
+use doorward_core::message::Message;
+use fluent_bundle::{FluentArgs, FluentValue};
 use http::StatusCode;
-use http::header::{CONTENT_SECURITY_POLICY, HeaderName, HeaderValue};
+use http::header::{CONTENT_LENGTH, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderName, HeaderValue};
 pub(crate) use minijinja::value::Serde;
-use minijinja::{Environment, State, UndefinedBehavior};
+use minijinja::value::{Kwargs, ValueKind};
+use minijinja::{Environment, ErrorKind, HtmlEscape, State, UndefinedBehavior};
 pub(crate) use minijinja::{Value, context};
 
 use super::assets;
 use super::words;
-use crate::error::{Cause, Error};
+use crate::error::{Cause, Error, FieldError};
 use crate::settings::{Registration, Settings};
+use crate::texts::{Language, Texts};
 
 /// No window of another site keeps a reference to a page of ours (ASVS 3.4.8).
 const OPENER_POLICY: HeaderName = HeaderName::from_static("cross-origin-opener-policy");
@@ -26,20 +31,28 @@ const POLICY: &str = "default-src 'none'; style-src 'self'; img-src 'self'; fram
      form-action 'self'";
 
 /// The templates that all pages share.
-const TEMPLATES: [(&str, &str); 3] = [
+pub(crate) const TEMPLATES: [(&str, &str); 3] = [
     ("shell.html", include_str!("shell.html")),
     ("parts.html", include_str!("parts.html")),
     ("error.html", include_str!("error.html")),
 ];
 
-/// Renders pages.
+/// Renders pages in one language.
 pub(crate) struct Pages {
+    texts: Arc<Texts>,
     pub(crate) engine: Environment<'static>,
     policy: HeaderValue,
     /// Of pages that load the script.
     policy_with_script: HeaderValue,
     /// Over plain http browsers ignore it, and complain.
     opener_policy: Option<HeaderValue>,
+}
+
+/// Among the extensions of an answer: the page that becomes its body.
+#[derive(Debug, Clone)]
+struct Shown {
+    template: &'static str,
+    context: Value,
 }
 
 /// A form that is shown again because of an error, with what was typed, except passwords.
@@ -65,8 +78,13 @@ impl Error {
 }
 
 impl Pages {
-    /// Pages of these templates, beside the shared ones.
-    pub(crate) fn new(settings: &Settings, templates: &[(&'static str, &'static str)]) -> Self {
+    /// Pages of these templates, beside the shared ones, in this language.
+    pub(crate) fn new(
+        settings: &Settings,
+        templates: &[(&'static str, &'static str)],
+        language: &Language,
+    ) -> Self {
+        let texts = Arc::new(Texts::new(language).written_by(escape));
         let mut engine = Environment::new();
         engine.set_undefined_behavior(UndefinedBehavior::Strict);
         for (name, source) in TEMPLATES.iter().chain(templates) {
@@ -76,10 +94,9 @@ impl Pages {
         }
         engine.add_function(FORM_KEY, form_key);
         engine.add_function("shown_account", shown_account);
-        engine.add_filter("ago", words::ago);
-        engine.add_filter("day", words::day);
-        engine.add_filter("moment", words::moment);
         engine.add_filter("address", words::address);
+        add_texts(&mut engine, &texts);
+        engine.add_global("lang", language.tag.to_string());
         engine.add_global("base", settings.base_path.clone());
         engine.add_global("version", assets::version());
         engine.add_global("contact", contact(&settings.contact));
@@ -93,32 +110,42 @@ impl Pages {
         );
         let opener_policy = (!settings.plain_http).then_some(SAME_ORIGIN);
         let [policy, policy_with_script] = ["", "; script-src 'self'"].map(|more| policy(settings, more));
-        Self { engine, policy, policy_with_script, opener_policy }
+        Self { texts, engine, policy, policy_with_script, opener_policy }
     }
 
-    /// The page of this template; `context` is what it shows.
+    /// The page of this template; `context` is what it shows. `web/front` renders it: there the reader is known.
     pub(crate) fn show(&self, template: &'static str, status: StatusCode, context: Value) -> Response {
+        let mut response = status.into_response();
+        response.extensions_mut().insert(Shown { template, context });
+        response
+    }
+
+    /// Renders the page of an answer, if it has one. If that fails, the answer becomes an error.
+    pub(crate) fn complete(&self, response: &mut Response) {
+        let Some(Shown { template, context }) = response.extensions_mut().remove::<Shown>() else { return };
         let context = context! { ..context, ..context! { trouble => (), notice => () } };
         match self.engine.get_template(template).and_then(|page| page.render(context)) {
             Ok(page) => {
-                let has_form = page.contains("method=\"post\"");
+                if page.contains("method=\"post\"") {
+                    response.extensions_mut().insert(HasForm);
+                }
                 // User input is escaped: pages have no other.
                 let has_script = page.contains("<script src=");
                 let policy = if has_script { &self.policy_with_script } else { &self.policy };
-                let mut response = (status, Html(page)).into_response();
-                if has_form {
-                    response.extensions_mut().insert(HasForm);
-                }
                 let headers = response.headers_mut();
-                headers.insert(CONTENT_SECURITY_POLICY, policy.clone());
+                headers.remove(CONTENT_LENGTH);
+                headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8"));
+                headers.entry(CONTENT_SECURITY_POLICY).or_insert_with(|| policy.clone());
                 headers.extend(self.opener_policy.clone().map(|policy| (OPENER_POLICY, policy)));
-                response
+                *response.body_mut() = Body::from(page);
             }
             Err(error) => {
                 let error = Error::Unavailable(Cause::new("a page could not be rendered", template, error));
+                *response.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
+                response.headers_mut().remove(CONTENT_LENGTH);
                 // For the page of this error, if it is this one.
-                let text = "Temporarily unavailable: try again";
-                (StatusCode::SERVICE_UNAVAILABLE, Extension(Arc::new(error)), text).into_response()
+                *response.body_mut() = Body::from(error.to_string());
+                response.extensions_mut().insert(Arc::new(error));
             }
         }
     }
@@ -131,9 +158,9 @@ impl Pages {
         again: Option<Again>,
         request_id: &str,
     ) -> Response {
-        let (code, message) = (error.code(), error.to_string());
-        let fields = fields(error);
-        let wait = error.retry_after().map(words::wait);
+        let (code, message) = (error.code(), self.say(&error.message()));
+        let fields = self.fields(error);
+        let wait = error.retry_after().map(|seconds| self.say(&words::wait(seconds)));
         match again {
             Some(Again { template, form, context }) => {
                 let trouble = context! { form, code, message, fields, wait };
@@ -155,18 +182,11 @@ impl Pages {
         ticket: &str,
         request_id: &str,
     ) -> Response {
-        let (code, message) = (error.code(), error.to_string());
-        let (fields, wait) = (fields(error), ());
-        let title = "Two sign-ins at once";
+        let (code, message) = (error.code(), self.say(&error.message()));
+        let (fields, wait) = (self.fields(error), ());
+        let title = "title-two-sign-ins";
         self.show("error.html", status, context! { title, code, message, fields, wait, request_id, ticket })
     }
-}
-
-/// The invalid fields, as templates name them.
-fn fields(error: &Error) -> Value {
-    let fields =
-        error.fields().iter().map(|one| context! { field => one.field.as_ref(), message => one.message() });
-    fields.collect::<Vec<_>>().into()
 }
 
 /// The id of the user whose account a page shows, if it shows one.
@@ -179,7 +199,75 @@ fn form_key() -> String {
     format!("{:032x}", u128::from_be_bytes(crate::random::bytes()))
 }
 
+/// Gives templates their texts: `t(code, parameter=…)`, `name_of(kind, name)` and times.
+fn add_texts(engine: &mut Environment<'static>, texts: &Arc<Texts>) {
+    let own = texts.clone();
+    engine.add_function("t", move |code: &str, parameters: Kwargs| {
+        let parameters = arguments(&parameters)?;
+        let missing =
+            || minijinja::Error::new(ErrorKind::UndefinedError, format!("a text is missing: {code}"));
+        own.find(code, &parameters).map(safe).ok_or_else(missing)
+    });
+    let own = texts.clone();
+    engine.add_function("name_of", move |kind: &str, name: &str| name_of(&own, kind, name));
+    let own = texts.clone();
+    let said = move |at: &str, time: Option<Message>| {
+        time.map_or_else(|| Value::from(at), |time| safe(own.say(&time)))
+    };
+    let of = said.clone();
+    engine.add_filter("ago", move |at: &str, now: i64| of(at, words::ago(at, now)));
+    let of = said.clone();
+    engine.add_filter("day", move |at: &str| of(at, words::day(at)));
+    engine.add_filter("moment", move |at: &str| said(at, words::moment(at)));
+}
+
+/// The parameters of a text: markup of our templates as it is, anything else escaped.
+fn arguments(parameters: &Kwargs) -> Result<FluentArgs<'static>, minijinja::Error> {
+    let argument = |name: &str| {
+        let value: Value = parameters.get(name)?;
+        let argument = match value.kind() {
+            ValueKind::Number => FluentValue::from(u64::try_from(value)?),
+            _ if value.is_safe() => FluentValue::from(value.to_string()),
+            ValueKind::String => FluentValue::from(escape(&value.to_string()).into_owned()),
+            kind => {
+                let problem = format!("{name} is {kind}");
+                return Err(minijinja::Error::new(ErrorKind::InvalidOperation, problem));
+            }
+        };
+        Ok((name.to_owned(), argument))
+    };
+    parameters.args().map(argument).collect()
+}
+
+/// The name of a field or an action. One without a text is shown as in the API.
+fn name_of(texts: &Texts, kind: &str, name: &str) -> Value {
+    let text = texts.find(&format!("{kind}-{name}"), &FluentArgs::new());
+    text.map_or_else(|| name.replace('_', " ").into(), safe)
+}
+
+fn escape(text: &str) -> Cow<'_, str> {
+    let is_plain = !text.contains(['<', '>', '&', '"', '\'']);
+    if is_plain { text.into() } else { HtmlEscape(text).to_string().into() }
+}
+
+fn safe(text: Cow<'_, str>) -> Value {
+    Value::from_safe_string(text.into_owned())
+}
+
 impl Pages {
+    fn say(&self, message: &Message) -> Value {
+        safe(self.texts.say(message))
+    }
+
+    /// The invalid fields, as templates name them.
+    fn fields(&self, error: &Error) -> Value {
+        let field = |one: &FieldError| {
+            let name = name_of(&self.texts, "field", &one.field);
+            context! { field => one.field.as_ref(), name, message => self.say(&one.problem) }
+        };
+        error.fields().iter().map(field).collect::<Vec<_>>().into()
+    }
+
     /// The page of an error that a proxy shows at an application's host: its contents and links are Doorward's.
     pub(crate) fn error_elsewhere(
         &self,
@@ -188,8 +276,8 @@ impl Pages {
         request_id: &str,
         base: &str,
     ) -> Response {
-        let (code, message) = (error.code(), error.to_string());
-        let (fields, wait) = (fields(error), ());
+        let (code, message) = (error.code(), self.say(&error.message()));
+        let (fields, wait) = (self.fields(error), ());
         let context = context! { base, title => title(status), code, message, fields, wait, request_id };
         let mut response = self.show("error.html", status, context);
         let policy = format!(
@@ -210,17 +298,12 @@ fn policy(settings: &Settings, more: &str) -> HeaderValue {
     HeaderValue::try_from(policy).unwrap_or(HeaderValue::from_static(POLICY))
 }
 
-/// What a status means, in people's words.
-fn title(status: StatusCode) -> &'static str {
+/// The text that says what a status means.
+fn title(status: StatusCode) -> String {
     match status.as_u16() {
-        403 => "This door stays shut",
-        404 => "No such page",
-        405 => "Not this way",
-        409 => "That can’t be done now",
-        413 => "That is too large",
-        429 => "One moment, please",
-        500.. => "We’ll be right back",
-        _ => "That didn’t work",
+        known @ (403 | 404 | 405 | 409 | 413 | 429) => format!("title-{known}"),
+        500.. => "title-500".into(),
+        _ => "title-other".into(),
     }
 }
 
@@ -242,8 +325,9 @@ mod tests {
     #[test]
     fn a_page_that_cannot_be_rendered_says_why_to_who_logs_it() {
         let settings = Settings::read(&crate::settings::Values::default()).unwrap();
-        let pages = Pages::new(&settings, &[("broken.html", "{{ nothing }}")]);
-        let response = pages.show("broken.html", StatusCode::OK, context! { email => "" });
+        let pages = Pages::new(&settings, &[("broken.html", "{{ nothing }}")], &Language::default());
+        let mut response = pages.show("broken.html", StatusCode::OK, context! { email => "" });
+        pages.complete(&mut response);
         assert_eq!(response.status(), 503);
         let error = response.extensions().get::<Arc<Error>>().unwrap();
         let cause = error.as_ref().clone().into_cause();

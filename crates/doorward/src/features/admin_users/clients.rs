@@ -103,7 +103,7 @@ pub(super) async fn create(
             Ok(app.pages.show(LIST, StatusCode::CREATED, context! { made, ..shown }))
         })
         .await
-        .confirmed(&app, &caller, "A new client", "/admin/clients")
+        .confirmed(&app, &caller, "confirm-client-new", "/admin/clients")
         .await
         .again(LIST, "create", async || page(&app, &caller, None, PAGE, sent.shown()).await)
         .await

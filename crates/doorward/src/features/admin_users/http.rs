@@ -87,7 +87,7 @@ pub(super) async fn create(
     form_or_json(&sent, created.await)
         .json(|user| (StatusCode::CREATED, changed(&user)))
         .goes(|user| go(&app, &super::USER_CREATED.at(&format!("/admin/users/{}", user.id))))
-        .confirmed(&app, &caller, "A new user", "/admin/users")
+        .confirmed(&app, &caller, "confirm-user-new", "/admin/users")
         .await
         .again(pages::LIST, "create", page)
         .await
@@ -155,7 +155,7 @@ pub(super) async fn change(
     form_or_json(&sent, changing.await)
         .json(|user| changed(&user))
         .goes(|_| go(&app, &super::USER_CHANGED.at(&path)))
-        .confirmed(&app, &caller, "This change", &path)
+        .confirmed(&app, &caller, "confirm-user-change", &path)
         .await
         .again(pages::USER, form, async || pages::user(&app, &caller, user, sent.shown()).await)
         .await
@@ -183,7 +183,7 @@ pub(super) async fn delete(
     form_or_json(&sent, deleted.await)
         .json(|()| ack("User deleted"))
         .goes(|()| go(&app, &super::USER_DELETED.at("/admin/users")))
-        .confirmed(&app, &caller, "Deleting this user", &format!("/admin/users/{user}"))
+        .confirmed(&app, &caller, "confirm-user-delete", &format!("/admin/users/{user}"))
         .await
         .again(pages::USER, "delete", async || pages::user(&app, &caller, user, Changes::blank()).await)
         .await
@@ -211,7 +211,7 @@ pub(super) async fn reset_link(
             Ok(app.pages.show(pages::USER, StatusCode::OK, context))
         })
         .await
-        .confirmed(&app, &caller, "A reset link", &format!("/admin/users/{user}"))
+        .confirmed(&app, &caller, "confirm-user-link", &format!("/admin/users/{user}"))
         .await
         .again(pages::USER, "link", page)
         .await

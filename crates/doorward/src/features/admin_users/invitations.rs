@@ -111,7 +111,7 @@ pub(super) async fn invite(
             Ok(app.pages.show(LIST, StatusCode::CREATED, context! { link => url, ..shown }))
         })
         .await
-        .confirmed(&app, &caller, "This invitation", "/admin/invitations")
+        .confirmed(&app, &caller, "confirm-invitation", "/admin/invitations")
         .await
         .again(LIST, "invite", async || page(&app, &caller, None, PAGE, sent.shown()).await)
         .await

@@ -36,18 +36,18 @@ use crate::error::{Error, Result};
 use crate::invitations::Invitation;
 use crate::sessions;
 use crate::users::{User, check_new_password};
-use crate::web::feature::{Feature, templates};
+use crate::web::feature::{Feature, templates, texts};
 use crate::wire::flash::Flash;
 
 pub use queries::{Listed, ListedSession, Search, list_sessions, list_users};
 
-const USER_CREATED: Flash = Flash::new("user-created", "User created.");
-const USER_CHANGED: Flash = Flash::new("user-changed", "Changes saved.");
-const USER_SIGNED_OUT: Flash = Flash::new("user-signed-out", "The user is signed out on all devices.");
-const USER_DELETED: Flash = Flash::new("user-deleted", "User deleted.");
-const SESSION_ENDED: Flash = Flash::new("session-ended", "The user is signed out there.");
-const INVITATION_WITHDRAWN: Flash = Flash::new("invitation-withdrawn", "The invitation is withdrawn.");
-const CLIENT_DELETED: Flash = Flash::new("client-deleted", "The client is deleted.");
+const USER_CREATED: Flash = Flash::new("user-created");
+const USER_CHANGED: Flash = Flash::new("user-changed");
+const USER_SIGNED_OUT: Flash = Flash::new("user-signed-out");
+const USER_DELETED: Flash = Flash::new("user-deleted");
+const SESSION_ENDED: Flash = Flash::new("session-ended");
+const INVITATION_WITHDRAWN: Flash = Flash::new("invitation-withdrawn");
+const CLIENT_DELETED: Flash = Flash::new("client-deleted");
 
 pub(crate) const FEATURE: Feature = Feature {
     templates: templates![
@@ -67,6 +67,7 @@ pub(crate) const FEATURE: Feature = Feature {
         INVITATION_WITHDRAWN,
         CLIENT_DELETED,
     ],
+    texts: texts!("en.ftl"),
     ..Feature::new("admin_users", routes::routes)
 };
 

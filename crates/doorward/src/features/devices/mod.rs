@@ -18,7 +18,7 @@ use crate::sessions;
 use crate::web::api::{Routes, Who, describe};
 use crate::web::client::Client;
 use crate::web::credential::go;
-use crate::web::feature::{Feature, templates};
+use crate::web::feature::{Feature, templates, texts};
 use crate::web::reply::go_or_tell;
 use crate::wire::ack::{Ack, ack};
 use crate::wire::client_kind::ClientKind;
@@ -26,13 +26,14 @@ use crate::wire::flash::Flash;
 use crate::wire::page::{Serde, Value, context};
 use crate::wire::shape::{object, of};
 
-const DEVICE_SIGNED_OUT: Flash = Flash::new("device-signed-out", "The device is signed out.");
-const OTHERS_SIGNED_OUT: Flash = Flash::new("others-signed-out", "All other devices are signed out.");
+const DEVICE_SIGNED_OUT: Flash = Flash::new("device-signed-out");
+const OTHERS_SIGNED_OUT: Flash = Flash::new("others-signed-out");
 
 pub(crate) const FEATURE: Feature = Feature {
     templates: templates!["devices.html"],
     flashes: &[DEVICE_SIGNED_OUT, OTHERS_SIGNED_OUT],
     card: Some(Card { template: "devices.html", context: Some(card) }),
+    texts: texts!("en.ftl"),
     ..Feature::new("devices", routes)
 };
 

@@ -12,10 +12,10 @@ use serde_json::json;
 
 use crate::app::App;
 use crate::web::api::{self, Routes, Who, all, describe};
-use crate::web::feature::{Feature, templates};
+use crate::web::feature::{Feature, templates, texts};
 
 pub(crate) const FEATURE: Feature =
-    Feature { templates: templates!["docs.html"], ..Feature::new("docs", routes) };
+    Feature { templates: templates!["docs.html"], texts: texts!("en.ftl"), ..Feature::new("docs", routes) };
 
 fn routes() -> Routes {
     let document = Arc::new(OnceLock::new());

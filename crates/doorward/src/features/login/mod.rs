@@ -31,7 +31,7 @@ use crate::web::api::{Routes, Who, describe};
 use crate::web::body::{Asked, asked};
 use crate::web::client::Client;
 use crate::web::credential;
-use crate::web::feature::{Feature, templates};
+use crate::web::feature::{Feature, templates, texts};
 use crate::web::flash::Flashed;
 use crate::web::renew_redirect::{RENEWED, from_elsewhere, renew_redirect};
 use crate::web::reply::form_or_json;
@@ -43,7 +43,7 @@ use crate::wire::return_to::{RETURN_TO, reaches, return_to};
 use crate::wire::shape::of;
 
 pub(crate) const FEATURE: Feature =
-    Feature { templates: templates!["login.html"], ..Feature::new("login", routes) };
+    Feature { templates: templates!["login.html"], texts: texts!("en.ftl"), ..Feature::new("login", routes) };
 
 fn routes() -> Routes {
     let form_doc = describe("The form to sign in", Who::Anybody)
@@ -120,10 +120,10 @@ async fn form(
 }
 
 /// What a browser with two live sign-ins is told; the next sign-in ends both.
-const TWO: &str = "This browser holds two different sign-ins. Sign in again: that ends both.";
+const TWO: &str = "login-two";
 
 /// The notice for somebody who was sent to sign in although they are signed in.
-const SIGNED_IN: &str = "You are signed in already. Go on, or sign in again.";
+const SIGNED_IN: &str = "login-already";
 
 fn shown(back: Option<&str>, email: &str) -> Value {
     context! { return_to => back.unwrap_or_default(), on => (), email }

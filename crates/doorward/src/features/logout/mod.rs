@@ -24,7 +24,7 @@ use crate::revocations::EndReason;
 use crate::web::api::{Routes, Who, describe};
 use crate::web::body::{IfReadable, asked};
 use crate::web::client::Client;
-use crate::web::feature::{Feature, templates};
+use crate::web::feature::{Feature, templates, texts};
 use crate::web::presented_sessions::{self, InBody};
 use crate::web::reply::go_or_tell;
 use crate::wire::ack::{Ack, ack};
@@ -32,13 +32,13 @@ use crate::wire::client_kind::ClientKind;
 use crate::wire::flash::Flash;
 use crate::wire::page::context;
 
-const SIGNED_OUT: Flash = Flash::new("signed-out", "You are signed out.");
-const SIGNED_OUT_EVERYWHERE: Flash =
-    Flash::new("signed-out-everywhere", "You are signed out on all devices.");
+const SIGNED_OUT: Flash = Flash::new("signed-out");
+const SIGNED_OUT_EVERYWHERE: Flash = Flash::new("signed-out-everywhere");
 
 pub(crate) const FEATURE: Feature = Feature {
     templates: templates!["logout.html"],
     flashes: &[SIGNED_OUT, SIGNED_OUT_EVERYWHERE],
+    texts: texts!("en.ftl"),
     ..Feature::new("logout", routes)
 };
 

@@ -22,7 +22,7 @@ use crate::web::api::{Routes, Who, describe};
 use crate::web::body::{Asked, asked};
 use crate::web::client::Client;
 use crate::web::credential::go;
-use crate::web::feature::{Feature, templates};
+use crate::web::feature::{Feature, templates, texts};
 use crate::web::reply::form_or_json;
 use crate::wire::ack::{Ack, ack};
 use crate::wire::client_kind::ClientKind;
@@ -32,13 +32,14 @@ use crate::wire::query::Query;
 use crate::wire::shape::of;
 
 const PASSWORD_RESET: Action = Action::new("password_reset", "A password was set by a reset link.");
-const RESET: Flash = Flash::new("password-reset", "The new password is set. Sign in with it.");
+const RESET: Flash = Flash::new("password-reset");
 
 pub(crate) const FEATURE: Feature = Feature {
     templates: templates!["ask.html", "reset.html"],
     flashes: &[RESET],
     actions: &[PASSWORD_RESET],
     sweep: Some(sweep),
+    texts: texts!("en.ftl"),
     ..Feature::new("password_reset", routes)
 };
 

@@ -36,7 +36,7 @@ use crate::web::body::{Asked, Body, asked};
 use crate::web::caller::Confirmed;
 use crate::web::client::Client;
 use crate::web::credential::{self, go};
-use crate::web::feature::{Feature, templates};
+use crate::web::feature::{Feature, templates, texts};
 use crate::web::reply::form_or_json;
 use crate::wire::ack::{Ack, ack};
 use crate::wire::client_kind::ClientKind;
@@ -44,17 +44,17 @@ use crate::wire::device::Device;
 use crate::wire::flash::Flash;
 use crate::wire::shape::{exactly, object, of};
 
-const NAME_CHANGED: Flash = Flash::new("name-changed", "Name changed.");
-const EMAIL_CHANGED: Flash = Flash::new("email-changed", "Email changed.");
-const PASSWORD_CHANGED: Flash =
-    Flash::new("password-changed", "Password changed. All other devices are signed out.");
-const ACCOUNT_DELETED: Flash = Flash::new("account-deleted", "The account is deleted.");
+const NAME_CHANGED: Flash = Flash::new("name-changed");
+const EMAIL_CHANGED: Flash = Flash::new("email-changed");
+const PASSWORD_CHANGED: Flash = Flash::new("password-changed");
+const ACCOUNT_DELETED: Flash = Flash::new("account-deleted");
 
 pub(crate) const FEATURE: Feature = Feature {
     templates: templates!["profile.html"],
     flashes: &[NAME_CHANGED, EMAIL_CHANGED, PASSWORD_CHANGED, ACCOUNT_DELETED],
     card: Some(Card { template: "profile.html", context: None }),
     express: &[Express { path: "/profile", json }],
+    texts: texts!("en.ftl"),
     ..Feature::new("profile", routes)
 };
 

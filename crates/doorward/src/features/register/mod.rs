@@ -39,7 +39,7 @@ use crate::web::api::{Routes, Who, describe};
 use crate::web::body::{Asked, Body, asked};
 use crate::web::client::Client;
 use crate::web::credential;
-use crate::web::feature::{Feature, templates};
+use crate::web::feature::{Feature, templates, texts};
 use crate::web::reply::form_or_json;
 use crate::web::sign_in::{Opened, Proved, Way, sign_in};
 use crate::wire::client_kind::ClientKind;
@@ -48,8 +48,11 @@ use crate::wire::query::Query;
 use crate::wire::return_to::{RETURN_TO, reaches, return_to};
 use crate::wire::shape::of;
 
-pub(crate) const FEATURE: Feature =
-    Feature { templates: templates!["register.html"], ..Feature::new("register", routes) };
+pub(crate) const FEATURE: Feature = Feature {
+    templates: templates!["register.html"],
+    texts: texts!("en.ftl"),
+    ..Feature::new("register", routes)
+};
 
 fn routes() -> Routes {
     let form_doc = describe("The form to register", Who::Anybody)

@@ -14,14 +14,15 @@ use crate::web::api::{Routes, Who, describe};
 use crate::web::body::{Asked, asked};
 use crate::web::client::Client;
 use crate::web::client_credentials::ClientCredentials;
-use crate::web::feature::Feature;
+use crate::web::feature::{Feature, texts};
 use crate::web::presented_sessions;
 use crate::wire::ack::{Ack, ack};
 
 const TOKEN_REVOKED: Action =
     Action::new("token_revoked", "A client revoked a token, which ended its session.");
 
-pub(crate) const FEATURE: Feature = Feature { actions: &[TOKEN_REVOKED], ..Feature::new("revoke", routes) };
+pub(crate) const FEATURE: Feature =
+    Feature { actions: &[TOKEN_REVOKED], texts: texts!("en.ftl"), ..Feature::new("revoke", routes) };
 
 fn routes() -> Routes {
     let revoke_doc = describe("Revoke a token", Who::Client)

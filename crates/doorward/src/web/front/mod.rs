@@ -2,7 +2,7 @@
 //!
 //! 1. [`origins`](crate::wire::origins): whose page sent it, and whether it may; cookies that can't be ours are removed
 //! 2. `express`: what memory has for a program is answered here, before the router
-//! 3. the routes; a change runs to its end, and a form runs once (`once`)
+//! 3. the routes; a change runs to its end, and a form runs once (`once`); the page of an answer is rendered
 //! 4. `refusal`: an error becomes problem details, a page, OAuth's form or a proxy's answer
 //! 5. the headers that every answer has, and the id of the request
 
@@ -124,6 +124,7 @@ impl<S: RequestService> Front<S> {
         if let Some(sign_in) = response.extensions_mut().remove::<SignIn>() {
             app.sign_ins.note(sign_in, context.id, app.clock.ran());
         }
+        app.pages.complete(&mut response);
         let refused = self.refusal(&context, &mut response);
         // An answer from memory has no log line, and reserves no room for an id.
         if refused || !from_memory {

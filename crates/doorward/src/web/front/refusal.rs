@@ -46,6 +46,7 @@ impl<S> Front<S> {
         log(app, context, &error, response.extensions_mut().remove());
         let plain = std::mem::take(response);
         *response = show(app, context, &error, is_oauth(route()), plain);
+        app.pages.complete(response);
         // Its page could not be rendered.
         if let Some(error) = response.extensions_mut().remove::<Arc<Error>>() {
             log(app, context, &error, None);

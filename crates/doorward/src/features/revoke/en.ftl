@@ -1,0 +1,1 @@
+action-token_revoked = Token revoked
