@@ -208,7 +208,7 @@ pub(crate) async fn sweep(store: &Store, before: Timestamp) -> Result<u64, Store
 
 shown! {
     /// An entry as admins see it.
-    pub struct Shown as "AuditEntry" {
+    pub struct AuditView as "AuditEntry" {
         /// Its id: pages go by it.
         pub id: SessionId,
         /// When it happened.
@@ -233,7 +233,7 @@ shown! {
     }
 }
 
-/// The columns that [`Shown`] is read from.
+/// The columns that [`AuditView`] is read from.
 const PAGE: &str = "SELECT id, created_at, action, actor, occurrences, user_id, actor_id, session_id, ip, detail \
      FROM audit WHERE id < $1 ORDER BY id DESC LIMIT $2";
 
@@ -246,14 +246,14 @@ pub async fn page(
     before: Option<SessionId>,
     limit: u32,
     asked_by: Option<UserId>,
-) -> Result<Vec<Shown>, StoreError> {
+) -> Result<Vec<AuditView>, StoreError> {
     let before = before.unwrap_or(SessionId::from_bytes([0xff; 16]));
     let rows = store.scan(asked_by, PAGE, values![before, limit]).await?;
     rows.iter().map(shown).collect()
 }
 
-fn shown(row: &Row) -> Result<Shown, StoreError> {
-    Ok(Shown {
+fn shown(row: &Row) -> Result<AuditView, StoreError> {
+    Ok(AuditView {
         id: row.get("id")?,
         at: rfc3339(row.get("created_at")?),
         action: row.get("action")?,

@@ -30,7 +30,7 @@ const MOST: i64 = 1_000;
 
 shown! {
     /// A registered client.
-    pub struct Shown as "Client" {
+    pub struct ClientView as "Client" {
         /// Its public id: pages go by it.
         pub client_id: ClientId,
         /// What the operator called it.
@@ -42,7 +42,7 @@ shown! {
 
 /// A client that is about to be registered.
 #[derive(Debug)]
-pub struct New {
+pub struct PreparedClient {
     /// Its public id.
     pub id: ClientId,
     name: String,
@@ -52,7 +52,7 @@ pub struct New {
     form: Option<posts::Hash>,
 }
 
-impl New {
+impl PreparedClient {
     /// Its secret, which nobody can show again.
     pub fn secret(&self) -> Zeroizing<String> {
         self.secret.to_text()
@@ -63,13 +63,13 @@ impl New {
 pub struct Clients {
     base: Base,
     throttle: Arc<Throttle>,
-    known: ArcSwap<Known>,
+    known: ArcSwap<ClientHashes>,
     /// One read at a time, so that the latest one wins.
     reading: Mutex<()>,
 }
 
 #[derive(Default)]
-struct Known {
+struct ClientHashes {
     version: i64,
     hashes: HashMap<ClientId, [u8; 32]>,
 }
@@ -118,17 +118,21 @@ impl Clients {
     }
 
     /// A client that doesn't exist before [`Clients::register`], so that its secret can be shown first.
-    pub fn prepare(&self, name: &DisplayName) -> New {
+    pub fn prepare(&self, name: &DisplayName) -> PreparedClient {
         let (now, secret) = (self.base.clock.now(), OpaqueSecret::new(crate::random::bytes()));
         let id = ClientId::new(now, crate::random::bytes());
-        New { id, name: name.to_string(), secret, now, form: posts::current() }
+        PreparedClient { id, name: name.to_string(), secret, now, form: posts::current() }
     }
 
     /// Registers a client, in place of the one that the same form registered when it was sent before.
     ///
     /// # Errors
     /// There are too many; [`Error::ConfirmationRequired`], [`Error::Forbidden`]; the store's.
-    pub async fn register(&self, New { id, name, secret, now, form }: New, actor: &Actor) -> Result<()> {
+    pub async fn register(
+        &self,
+        PreparedClient { id, name, secret, now, form }: PreparedClient,
+        actor: &Actor,
+    ) -> Result<()> {
         let (hash, asking) = (secret.hash(), self.asking(actor));
         asking.is_seen_to_stand(&self.base.store).await?.is_confirmed()?;
         if let Some(user) = asking.actor.user() {
@@ -200,14 +204,14 @@ impl Clients {
         let known = self.known.load();
         let mut hashes = known.hashes.clone();
         change(&mut hashes);
-        self.known.store(Known { version: known.version, hashes }.into());
+        self.known.store(ClientHashes { version: known.version, hashes }.into());
     }
 
     /// All of them, the oldest first.
     ///
     /// # Errors
     /// The store's.
-    pub async fn list(&self) -> Result<Vec<Shown>> {
+    pub async fn list(&self) -> Result<Vec<ClientView>> {
         self.page(None, u32::try_from(MOST).unwrap_or(u32::MAX), None).await
     }
 
@@ -220,12 +224,16 @@ impl Clients {
         after: Option<ClientId>,
         limit: u32,
         asked_by: Option<UserId>,
-    ) -> Result<Vec<Shown>> {
+    ) -> Result<Vec<ClientView>> {
         let after = after.unwrap_or(ClientId::from_bytes([0; 16]));
         let rows = self.base.store.scan(asked_by, LIST, values![after, limit]).await?;
         let shown = rows.iter().map(|row| {
             let created_at: Timestamp = row.get("created_at")?;
-            Ok(Shown { client_id: row.get("id")?, name: row.get("name")?, created_at: rfc3339(created_at) })
+            Ok(ClientView {
+                client_id: row.get("id")?,
+                name: row.get("name")?,
+                created_at: rfc3339(created_at),
+            })
         });
         Ok(shown.collect::<Result<_, StoreError>>()?)
     }
@@ -247,7 +255,7 @@ impl Clients {
             let rows = self.base.store.follow(HASHES, values![]).await?;
             let hashes = rows.iter().map(|row| Ok((row.get("id")?, row.get("secret_hash")?)));
             let hashes = hashes.collect::<Result<_, StoreError>>()?;
-            self.known.store(Known { version, hashes }.into());
+            self.known.store(ClientHashes { version, hashes }.into());
         }
         Ok(())
     }

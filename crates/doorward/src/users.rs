@@ -71,7 +71,7 @@ pub struct User {
 
 shown! {
     /// A user as the owner and the API see it.
-    pub struct Shown<'a> as "User" {
+    pub struct UserView<'a> as "User" {
         /// The stable id.
         id: UserId,
         /// The name as its owner writes it.
@@ -87,9 +87,9 @@ shown! {
 
 impl User {
     /// What the owner may see.
-    pub fn shown(&self) -> Shown<'_> {
+    pub fn shown(&self) -> UserView<'_> {
         let (name, email) = (self.name.as_str(), self.email.as_str());
-        Shown { id: self.id, name, email, role: self.role, created_at: rfc3339(self.created_at) }
+        UserView { id: self.id, name, email, role: self.role, created_at: rfc3339(self.created_at) }
     }
 }
 

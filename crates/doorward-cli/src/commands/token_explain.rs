@@ -14,13 +14,13 @@ use crate::output::{Answer, Colour, coloured};
 
 /// One check, as it is printed.
 #[derive(Debug, Serialize)]
-struct Shown {
+struct CheckView {
     check: &'static str,
     verdict: &'static str,
     detail: String,
 }
 
-impl Shown {
+impl CheckView {
     fn new(check: &'static str, verdict: Verdict, detail: String) -> Self {
         let verdict = match verdict {
             Verdict::Passed => "passed",
@@ -43,10 +43,10 @@ impl Shown {
 
 pub(super) async fn explain(app: &App, token: &str, json: bool) -> Outcome {
     let explanation = app.keys.verifier().explain(token, app.now());
-    let mut checks: Vec<Shown> = explanation
+    let mut checks: Vec<CheckView> = explanation
         .steps
         .iter()
-        .map(|step| Shown::new(step.check.name(), step.verdict, step.detail.clone()))
+        .map(|step| CheckView::new(step.check.name(), step.verdict, step.detail.clone()))
         .collect();
     checks.extend(in_store(app, token).await?);
     let refusal = match explanation.outcome {
@@ -67,7 +67,7 @@ pub(super) async fn explain(app: &App, token: &str, json: bool) -> Outcome {
     if explanation.decoded != Decoded::default() {
         lines.push(String::new());
     }
-    lines.extend(checks.iter().map(Shown::line));
+    lines.extend(checks.iter().map(CheckView::line));
     lines.push(String::new());
     lines.extend(times(&explanation, app.now()));
     lines.push(match (refusal, first) {
@@ -85,7 +85,7 @@ pub(super) async fn explain(app: &App, token: &str, json: bool) -> Outcome {
 
 fn as_json(
     explanation: &Explanation,
-    checks: &[Shown],
+    checks: &[CheckView],
     first: Option<&str>,
     refusal: Option<Refusal>,
 ) -> Outcome {
@@ -145,9 +145,9 @@ fn times(explanation: &Explanation, now: Timestamp) -> Vec<String> {
 }
 
 /// What the store says, if the signature is good: a token that anybody may have written causes no query.
-async fn in_store(app: &App, token: &str) -> Result<Vec<Shown>, Failure> {
+async fn in_store(app: &App, token: &str) -> Result<Vec<CheckView>, Failure> {
     let Ok(token) = app.keys.verifier().verify_ignoring_expiry(token, app.now()) else {
-        let unseen = |check| Shown::new(check, Verdict::NotReached, String::new());
+        let unseen = |check| CheckView::new(check, Verdict::NotReached, String::new());
         return Ok(["session", "user", "version"].map(unseen).into());
     };
     let Some(stored) = app.sessions.stored(token.session, token.user).await? else {
@@ -172,10 +172,10 @@ async fn in_store(app: &App, token: &str) -> Result<Vec<Shown>, Failure> {
         )
     };
     let rows = [("session", session), ("user", user), ("version", version)];
-    Ok(rows.map(|(check, (verdict, detail))| Shown::new(check, verdict, detail)).into())
+    Ok(rows.map(|(check, (verdict, detail))| CheckView::new(check, verdict, detail)).into())
 }
 
-async fn no_session(app: &App, token: AccessToken) -> Result<Vec<Shown>, Failure> {
+async fn no_session(app: &App, token: AccessToken) -> Result<Vec<CheckView>, Failure> {
     let user = app.users.find(token.user).await?;
     let deleted_at = match user {
         Some(_) => None,
@@ -189,11 +189,11 @@ async fn no_session(app: &App, token: AccessToken) -> Result<Vec<Shown>, Failure
         }
     };
     let user = match user {
-        Some(_) => Shown::new("user", Verdict::Passed, "exists".into()),
-        None => Shown::new("user", Verdict::Failed, "there is no such user".into()),
+        Some(_) => CheckView::new("user", Verdict::Passed, "exists".into()),
+        None => CheckView::new("user", Verdict::Failed, "there is no such user".into()),
     };
-    let version = Shown::new("version", Verdict::NotReached, String::new());
-    Ok(vec![Shown::new("session", Verdict::Failed, session), user, version])
+    let version = CheckView::new("version", Verdict::NotReached, String::new());
+    Ok(vec![CheckView::new("session", Verdict::Failed, session), user, version])
 }
 
 fn live(app: &App, stored: &Stored) -> String {

@@ -2,7 +2,7 @@
 
 use clap::{Args, Subcommand};
 use doorward::internals::accounts::{Actor, UserChange};
-use doorward::internals::admin_users::{self, CreateUser, Listed, NewLink, Search};
+use doorward::internals::admin_users::{self, CreateUser, ListedUser, NewLink, Search};
 use doorward::internals::users::{User as Account, rfc3339};
 use doorward::internals::{App, Error};
 use doorward_core::email::Email;
@@ -184,7 +184,7 @@ async fn create(new: Create, place: &Place) -> Outcome {
     app.store.close().await;
     let user = created?;
     if new.json {
-        return Answer::json(&Listed::from(&user));
+        return Answer::json(&ListedUser::from(&user));
     }
     let mut text = format!("Made {} <{}> with the role {}, id {}", user.name, user.email, user.role, user.id);
     if without {
@@ -267,6 +267,6 @@ pub(super) fn made(outcome: Result<(), Error>) -> Outcome {
 }
 
 fn shown(user: &Account, json: bool) -> Outcome {
-    let listed = Listed::from(user);
+    let listed = ListedUser::from(user);
     if json { Answer::json(&listed) } else { Answer::rows(&[listed], &COLUMNS, false) }
 }

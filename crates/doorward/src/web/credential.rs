@@ -25,7 +25,7 @@ struct Body<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     message: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    user: Option<users::Shown<'a>>,
+    user: Option<users::UserView<'a>>,
     #[serde(flatten)]
     tokens: Option<Tokens<'a>>,
     expires_in: u64,
@@ -47,7 +47,7 @@ struct Tokens<'a> {
 
 /// The shape of an answer with a credential; with `message` and user after a sign-in.
 pub(crate) fn shape(message: Option<&'static str>) -> Value {
-    let told = message.map(|message| [("message", exactly(message)), ("user", of::<users::Shown<'_>>())]);
+    let told = message.map(|message| [("message", exactly(message)), ("user", of::<users::UserView<'_>>())]);
     shape_with(told.into_iter().flatten(), message.is_some())
 }
 
@@ -118,7 +118,7 @@ pub(crate) fn hand_out(
     issued: &Issued,
     status: StatusCode,
     message: Option<&'static str>,
-    user: Option<users::Shown<'_>>,
+    user: Option<users::UserView<'_>>,
 ) -> Response {
     (status, cookies(app, issued), Json(body(issued, message, user))).into_response()
 }
@@ -129,7 +129,11 @@ pub(crate) fn hand_out_renewed(app: &App, issued: &Issued, message: &'static str
     (cookies(app, issued), Json(body)).into_response()
 }
 
-fn body<'a>(issued: &'a Issued, message: Option<&'static str>, user: Option<users::Shown<'a>>) -> Body<'a> {
+fn body<'a>(
+    issued: &'a Issued,
+    message: Option<&'static str>,
+    user: Option<users::UserView<'a>>,
+) -> Body<'a> {
     let seconds = |end: doorward_core::Timestamp| end.since(issued.now).as_secs();
     let (expires_in, tokens) = match &issued.content {
         Content::Secret(_, ends_at) => (seconds(*ends_at), None),

@@ -10,7 +10,7 @@ use doorward_core::role::RoleName;
 use http::StatusCode;
 use serde_json::{Value, json};
 
-use super::{CreateUser, Listed, Search, pages};
+use super::{CreateUser, ListedUser, Search, pages};
 use crate::accounts::{Confirmation, UserChange};
 use crate::app::App;
 use crate::error::{Error, Result};
@@ -95,7 +95,7 @@ pub(super) async fn create(
 
 /// The answer to a program that changed a user.
 fn changed(user: &User) -> Json<Value> {
-    Json(json!({ "success": true, "user": Listed::from(user) }))
+    Json(json!({ "success": true, "user": ListedUser::from(user) }))
 }
 
 pub(super) async fn find(
@@ -112,7 +112,7 @@ pub(super) async fn find(
         return Ok(app.pages.show(pages::USER, StatusCode::OK, context));
     }
     let user = app.users.find(user).await?.ok_or(Error::NotFound)?.user;
-    Ok(Json(json!({ "user": Listed::from(&user) })).into_response())
+    Ok(Json(json!({ "user": ListedUser::from(&user) })).into_response())
 }
 
 asked! {

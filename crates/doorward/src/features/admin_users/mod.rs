@@ -39,7 +39,7 @@ use crate::users::{User, check_new_password};
 use crate::web::feature::{Feature, templates, texts};
 use crate::wire::flash::Flash;
 
-pub use queries::{Listed, ListedSession, Search, list_sessions, list_users};
+pub use queries::{ListedSession, ListedUser, Search, list_sessions, list_users};
 
 const USER_CREATED: Flash = Flash::new("user-created");
 const USER_CHANGED: Flash = Flash::new("user-changed");

@@ -4,7 +4,7 @@ use doorward_core::UserId;
 use doorward_core::role::permission;
 use doorward_guard::Identity;
 
-use super::{Listed, Search, list_users};
+use super::{ListedUser, Search, list_users};
 use crate::app::App;
 use crate::error::{Error, Result};
 use crate::web::account_page::may_see;
@@ -56,7 +56,7 @@ pub(super) async fn user(app: &App, caller: &Identity, id: UserId, typed: Value)
         false => Vec::new(),
     };
     Ok(context! {
-        user => Value::from(Serde(Listed::from(user))), has_password, own, may, typed,
+        user => Value::from(Serde(ListedUser::from(user))), has_password, own, may, typed,
         sessions => Value::from(Serde(sessions)), roles => names(app, Some(caller)), link => (),
         now => app.now().as_secs(),
     })

@@ -22,7 +22,7 @@ pub struct Search {
 
 shown! {
     /// A user as admins see it.
-    pub struct Listed as "ListedUser" {
+    pub struct ListedUser as "ListedUser" {
         /// The stable id: pages go by it.
         pub id: UserId,
         /// The name.
@@ -41,7 +41,7 @@ shown! {
     }
 }
 
-impl From<&users::User> for Listed {
+impl From<&users::User> for ListedUser {
     fn from(user: &users::User) -> Self {
         Self {
             id: user.id,
@@ -64,7 +64,7 @@ pub async fn list_users(
     search: &Search,
     limit: u32,
     asked_by: Option<UserId>,
-) -> Result<(Vec<Listed>, Option<UserId>)> {
+) -> Result<(Vec<ListedUser>, Option<UserId>)> {
     let after = search.after.unwrap_or(UserId::from_bytes([0; 16]));
     let pattern = search.text.as_deref().map(pattern);
     // A whole address may be typed in ways that its canonical form doesn't contain.
@@ -76,7 +76,7 @@ pub async fn list_users(
         .await?;
     let mut users = Vec::new();
     for row in &rows {
-        users.push(Listed::from(&users::read(row)?));
+        users.push(ListedUser::from(&users::read(row)?));
     }
     let next = cut(&mut users, limit).map(|last| last.id);
     Ok((users, next))

@@ -120,7 +120,7 @@ pub(super) async fn log(
 #[derive(Serialize)]
 struct EntryRow {
     #[serde(flatten)]
-    entry: audit::Shown,
+    entry: audit::AuditView,
     user_name: Option<String>,
     actor_name: Option<String>,
 }

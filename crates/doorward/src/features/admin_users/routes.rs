@@ -9,10 +9,10 @@ use serde_json::{Value, json};
 use super::http::{
     Changes, NewUser, change, create, delete, end_sessions, find, list, reset_link, sessions_of,
 };
-use super::{Listed, ListedSession};
+use super::{ListedSession, ListedUser};
 use super::{clients, invitations, records};
 use crate::audit;
-use crate::clients::Shown as Client;
+use crate::clients::ClientView;
 use crate::error::Error;
 use crate::invitations::ListedInvitation;
 use crate::sessions::SessionView;
@@ -28,9 +28,9 @@ pub(crate) fn routes() -> Routes {
 
 fn users() -> Routes {
     use permission::{USERS_READ, USERS_WRITE};
-    let user = || ("user", of::<Listed>());
+    let user = || ("user", of::<ListedUser>());
     let changed = || object([("success", exactly(true)), user()]);
-    let list_doc = page::<Listed, UserId>("List users", USERS_READ, "users", "by id")
+    let list_doc = page::<ListedUser, UserId>("List users", USERS_READ, "users", "by id")
         .query("search", of::<&str>(), "A part of the name or address, at most 200 bytes.")
         .query("role", of::<RoleName>(), "Only this role.")
         .flashes()
@@ -134,8 +134,9 @@ fn sessions_and_log() -> Routes {
         page::<ListedSession, SessionId>("List everybody's sessions", SESSIONS_READ, "sessions", "by id")
             .flashes()
             .page(200, "the same for a browser");
-    let log_doc = page::<audit::Shown, SessionId>("The audit log", AUDIT_READ, "entries", "the newest first")
-        .page(200, "the same for a browser");
+    let log_doc =
+        page::<audit::AuditView, SessionId>("The audit log", AUDIT_READ, "entries", "the newest first")
+            .page(200, "the same for a browser");
     Routes::of("Administration")
         .get("/admin/users/{id}/sessions", sessions_of, of_user_doc)
         .delete("/admin/users/{id}/sessions", end_sessions, end_doc.clone())
@@ -148,10 +149,14 @@ fn sessions_and_log() -> Routes {
 
 fn registered_clients() -> Routes {
     use permission::{CLIENTS_READ, CLIENTS_WRITE};
-    let list_doc =
-        page::<Client, ClientId>("List the registered clients", CLIENTS_READ, "clients", "the oldest first")
-            .flashes()
-            .page(200, "the same for a browser");
+    let list_doc = page::<ClientView, ClientId>(
+        "List the registered clients",
+        CLIENTS_READ,
+        "clients",
+        "the oldest first",
+    )
+    .flashes()
+    .page(200, "the same for a browser");
     let secret = [
         ("success", exactly(true)),
         ("client_id", of::<ClientId>()),

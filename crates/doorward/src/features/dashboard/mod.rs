@@ -27,7 +27,7 @@ pub(crate) const FEATURE: Feature =
 fn routes() -> Routes {
     let user = object([
         ("message", like(of::<&str>(), "Welcome Ada Lovelace!")),
-        ("user", of::<users::Shown<'_>>()),
+        ("user", of::<users::UserView<'_>>()),
     ]);
     let dashboard_doc = describe("The dashboard", Who::SignedIn)
         .flashes()
@@ -42,7 +42,7 @@ fn json(user: &User) -> Bytes {
     #[derive(Serialize)]
     struct Welcome<'a> {
         message: String,
-        user: users::Shown<'a>,
+        user: users::UserView<'a>,
     }
     let welcome = Welcome { message: format!("Welcome {}!", user.name), user: user.shown() };
     serde_json::to_vec(&welcome).unwrap_or_default().into()

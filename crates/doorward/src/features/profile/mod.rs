@@ -59,7 +59,7 @@ pub(crate) const FEATURE: Feature = Feature {
 };
 
 fn routes() -> Routes {
-    let user = || ("user", of::<users::Shown<'_>>());
+    let user = || ("user", of::<users::UserView<'_>>());
     let show_doc = describe("Who I am", Who::SignedIn)
         .json(200, "the user", object([user()]))
         .goes("a browser, to /dashboard");
@@ -111,7 +111,7 @@ pub(crate) async fn to_password(State(app): State<App>) -> Response {
 fn json(user: &User) -> Bytes {
     #[derive(Serialize)]
     struct Profile<'a> {
-        user: users::Shown<'a>,
+        user: users::UserView<'a>,
     }
     serde_json::to_vec(&Profile { user: user.shown() }).unwrap_or_default().into()
 }
