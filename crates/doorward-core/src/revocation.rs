@@ -14,7 +14,7 @@ use crate::{ClaimsVersion, SessionId, Timestamp, UserId};
 
 /// What the set says of a credential.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Standing {
+pub enum RevocationCheck {
     /// Not revoked.
     Good,
     /// Its session has ended.
@@ -69,14 +69,14 @@ impl RevocationSet {
     }
 
     /// Judges a credential of `user` in `session` that was made from this version of the user's claims.
-    pub fn check(&self, user: UserId, session: SessionId, version: ClaimsVersion) -> Standing {
+    pub fn check(&self, user: UserId, session: SessionId, version: ClaimsVersion) -> RevocationCheck {
         if self.sessions.pin().contains_key(&session) {
-            return Standing::Ended;
+            return RevocationCheck::Ended;
         }
         match self.users.pin().get(&user) {
-            Some(least) if version < least.version => Standing::Stale,
-            _ if self.is_whole() => Standing::Good,
-            _ => Standing::Unknown,
+            Some(least) if version < least.version => RevocationCheck::Stale,
+            _ if self.is_whole() => RevocationCheck::Good,
+            _ => RevocationCheck::Unknown,
         }
     }
 
@@ -215,23 +215,26 @@ mod tests {
         let set = RevocationSet::new(10);
         set.end_session(session(1), LATER);
         set.end_session(session(1), Timestamp::from_secs(7));
-        assert_eq!(set.check(ADA, session(1), version(0)), Standing::Ended);
-        assert_eq!(set.check(ADA, session(2), version(0)), Standing::Good);
+        assert_eq!(set.check(ADA, session(1), version(0)), RevocationCheck::Ended);
+        assert_eq!(set.check(ADA, session(2), version(0)), RevocationCheck::Good);
         assert_eq!(set.sweep(Timestamp::from_secs(99)), 0);
         assert_eq!(set.sweep(LATER), 1);
-        assert_eq!(set.check(ADA, session(1), version(0)), Standing::Good);
+        assert_eq!(set.check(ADA, session(1), version(0)), RevocationCheck::Good);
     }
 
     #[test]
     fn tokens_below_the_least_version_are_stale_and_those_of_it_and_above_are_good() {
         let set = RevocationSet::new(10);
         set.require_version(ADA, least(5, LATER));
-        for (number, standing) in
-            [(0, Standing::Stale), (4, Standing::Stale), (5, Standing::Good), (6, Standing::Good)]
-        {
+        for (number, standing) in [
+            (0, RevocationCheck::Stale),
+            (4, RevocationCheck::Stale),
+            (5, RevocationCheck::Good),
+            (6, RevocationCheck::Good),
+        ] {
             assert_eq!(set.check(ADA, session(1), version(number)), standing, "{number}");
         }
-        assert_eq!(set.check(UserId::from_bytes([2; 16]), session(1), version(0)), Standing::Good);
+        assert_eq!(set.check(UserId::from_bytes([2; 16]), session(1), version(0)), RevocationCheck::Good);
     }
 
     proptest! {
@@ -275,10 +278,10 @@ mod tests {
         set.require_version(ADA, least(1, LATER));
         set.require_version(ADA, least(2, LATER));
         assert!(!set.has_overflowed());
-        assert_eq!(set.check(ADA, session(1), version(1)), Standing::Stale);
+        assert_eq!(set.check(ADA, session(1), version(1)), RevocationCheck::Stale);
         set.require_version(UserId::from_bytes([2; 16]), least(1, LATER));
         assert!(set.has_overflowed());
-        assert_eq!(set.check(ADA, session(1), version(2)), Standing::Unknown);
+        assert_eq!(set.check(ADA, session(1), version(2)), RevocationCheck::Unknown);
         assert_eq!((set.sweep(Timestamp::from_secs(99)), set.sweep(LATER)), (0, 1));
         assert_eq!(set.least_version(ADA), None);
     }
@@ -288,10 +291,10 @@ mod tests {
         let set = RevocationSet::new(10);
         set.end_session(session(1), LATER);
         set.fall_behind();
-        assert_eq!(set.check(ADA, session(1), version(0)), Standing::Ended);
-        assert_eq!(set.check(ADA, session(2), version(0)), Standing::Unknown);
+        assert_eq!(set.check(ADA, session(1), version(0)), RevocationCheck::Ended);
+        assert_eq!(set.check(ADA, session(2), version(0)), RevocationCheck::Unknown);
         set.caught_up();
-        assert_eq!(set.check(ADA, session(2), version(0)), Standing::Good);
+        assert_eq!(set.check(ADA, session(2), version(0)), RevocationCheck::Good);
     }
 
     #[test]
@@ -299,12 +302,12 @@ mod tests {
         let set = RevocationSet::new(1);
         set.end_session(session(1), LATER);
         set.end_session(session(2), LATER);
-        assert_eq!(set.check(ADA, session(1), version(0)), Standing::Ended);
-        assert_eq!(set.check(ADA, session(2), version(0)), Standing::Unknown);
+        assert_eq!(set.check(ADA, session(1), version(0)), RevocationCheck::Ended);
+        assert_eq!(set.check(ADA, session(2), version(0)), RevocationCheck::Unknown);
         let mark = set.mark();
         set.sweep(LATER);
         set.end_session(session(2), LATER + std::time::Duration::from_secs(9));
         set.loaded(mark);
-        assert_eq!(set.check(ADA, session(3), version(0)), Standing::Good);
+        assert_eq!(set.check(ADA, session(3), version(0)), RevocationCheck::Good);
     }
 }

@@ -1,7 +1,7 @@
 use std::pin::Pin;
 use std::sync::Arc;
 
-use doorward_core::revocation::Standing;
+use doorward_core::revocation::RevocationCheck;
 use doorward_core::role::Roles;
 use doorward_core::token::AccessToken;
 use doorward_core::{Mode, OpaqueSecret, Refusal, SessionId, Timestamp};
@@ -200,10 +200,10 @@ impl Guard {
 
     fn standing(&self, token: AccessToken, mode: Mode) -> MemoryAnswer<'static> {
         match self.0.verifier.revocations.check(token.user, token.session, token.version) {
-            Standing::Good => MemoryAnswer::Verdict(Ok(Identity::of_token(token, mode))),
-            Standing::Ended => MemoryAnswer::Verdict(Err(Refusal::SessionEnded)),
-            Standing::Stale => MemoryAnswer::Verdict(Err(Refusal::TokenStale)),
-            Standing::Unknown => MemoryAnswer::Token(token, mode),
+            RevocationCheck::Good => MemoryAnswer::Verdict(Ok(Identity::of_token(token, mode))),
+            RevocationCheck::Ended => MemoryAnswer::Verdict(Err(Refusal::SessionEnded)),
+            RevocationCheck::Stale => MemoryAnswer::Verdict(Err(Refusal::TokenStale)),
+            RevocationCheck::Unknown => MemoryAnswer::Token(token, mode),
         }
     }
 

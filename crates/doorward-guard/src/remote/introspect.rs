@@ -5,7 +5,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use doorward_core::revocation::Standing;
+use doorward_core::revocation::RevocationCheck;
 use doorward_core::role::RoleName;
 use doorward_core::sign_in::{Authentication, Methods};
 use doorward_core::{ClaimsVersion, Mode, OpaqueSecret, Refusal, SessionId, Timestamp, UserId};
@@ -164,21 +164,23 @@ impl Shared {
     fn told(&self, answer: Answer, now: Timestamp) -> Result<Identity, Refusal> {
         let identity = answer.said?;
         match self.standing(&identity) {
-            Standing::Good | Standing::Unknown if now >= identity.expires_at => Err(Refusal::SessionExpired),
-            Standing::Good | Standing::Unknown => Ok(identity),
-            Standing::Ended => Err(Refusal::SessionEnded),
-            Standing::Stale => Err(Refusal::Unavailable),
+            RevocationCheck::Good | RevocationCheck::Unknown if now >= identity.expires_at => {
+                Err(Refusal::SessionExpired)
+            }
+            RevocationCheck::Good | RevocationCheck::Unknown => Ok(identity),
+            RevocationCheck::Ended => Err(Refusal::SessionEnded),
+            RevocationCheck::Stale => Err(Refusal::Unavailable),
         }
     }
 
     /// What memory tells of an answer; `None` if the server must be asked again.
     fn judged(&self, answer: Answer, now: Timestamp) -> Option<Result<Identity, Refusal>> {
         let standing = answer.said.map(|identity| self.standing(&identity));
-        let is_open = matches!(standing, Ok(Standing::Stale | Standing::Unknown));
+        let is_open = matches!(standing, Ok(RevocationCheck::Stale | RevocationCheck::Unknown));
         (!is_open).then(|| self.told(answer, now))
     }
 
-    fn standing(&self, identity: &Identity) -> Standing {
+    fn standing(&self, identity: &Identity) -> RevocationCheck {
         let Identity { user, session, claims_version, .. } = *identity;
         self.verifier.revocations.check(user, session, claims_version)
     }

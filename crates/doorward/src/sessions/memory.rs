@@ -3,7 +3,7 @@ use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use doorward_core::revocation::{RevocationSet, Standing};
+use doorward_core::revocation::{RevocationCheck, RevocationSet};
 use doorward_core::role::RoleName;
 use doorward_core::sign_in::Authentication;
 use doorward_core::token::AccessToken;
@@ -99,7 +99,7 @@ impl Memory {
     /// revocations that say so are forgotten.
     pub fn sweep(&self, now: Timestamp) {
         self.known.retain(|_, session| {
-            let is_kept = self.standing(session) == Standing::Good && !self.is_over(session, now);
+            let is_kept = self.standing(session) == RevocationCheck::Good && !self.is_over(session, now);
             if is_kept && session.unwritten().is_some() {
                 self.write_if_due(session, now, false);
             }
@@ -122,13 +122,13 @@ impl Memory {
     pub(crate) fn session_of(&self, hash: &[u8; 32]) -> Option<SessionId> {
         self.known
             .get(hash)
-            .filter(|session| self.standing(session) != Standing::Stale)
+            .filter(|session| self.standing(session) != RevocationCheck::Stale)
             .map(|session| session.id)
     }
 
     /// How the session stands with the revocations. A stale one is read again: since its row was read the user's sessions
     /// may have ended, the role may be another, and the session may have been renewed under another secret.
-    fn standing(&self, session: &Remembered) -> Standing {
+    fn standing(&self, session: &Remembered) -> RevocationCheck {
         self.set.check(session.user, session.id, session.version)
     }
 
@@ -276,9 +276,9 @@ impl Memory {
         // Remembered first, looked up after: a session that ends in between is refused here, and from memory too.
         self.known.insert(hash, session.clone());
         match self.standing(&session) {
-            Standing::Ended => Err(Refusal::SessionEnded),
-            Standing::Stale => Ok(None),
-            Standing::Good | Standing::Unknown => self.answer(&session, now).map(Some),
+            RevocationCheck::Ended => Err(Refusal::SessionEnded),
+            RevocationCheck::Stale => Ok(None),
+            RevocationCheck::Good | RevocationCheck::Unknown => self.answer(&session, now).map(Some),
         }
     }
 
@@ -360,9 +360,9 @@ impl Lookup for Memory {
     fn session_in_memory(&self, hash: &[u8; 32], now: Timestamp) -> Option<Result<Identity, Refusal>> {
         let session = self.known.get(hash)?;
         match self.standing(&session) {
-            Standing::Good => Some(self.answer(&session, now)),
-            Standing::Ended => Some(Err(Refusal::SessionEnded)),
-            Standing::Stale | Standing::Unknown => None,
+            RevocationCheck::Good => Some(self.answer(&session, now)),
+            RevocationCheck::Ended => Some(Err(Refusal::SessionEnded)),
+            RevocationCheck::Stale | RevocationCheck::Unknown => None,
         }
     }
 

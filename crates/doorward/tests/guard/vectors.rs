@@ -10,7 +10,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use doorward_core::feed::{MAX_ID, Revoked};
-use doorward_core::revocation::{Least, RevocationSet, Standing};
+use doorward_core::revocation::{Least, RevocationCheck, RevocationSet};
 use doorward_core::token::{self, Claims, Expected, SigningKey};
 use doorward_core::{ClaimsVersion, Secret, SessionId, Timestamp, UserId};
 use doorward_guard::Guard;
@@ -405,10 +405,10 @@ fn the_set_of_the_server_takes_from_each_event_what_the_table_says() {
         let judged = TOKENS[..3].iter().map(|(_, user, session, version)| {
             let (user, session): (UserId, SessionId) = (user.parse().unwrap(), session.parse().unwrap());
             match set.check(user, session, ClaimsVersion::new(*version).unwrap()) {
-                Standing::Good => O,
-                Standing::Ended => E,
-                Standing::Stale => S,
-                Standing::Unknown => "unknown",
+                RevocationCheck::Good => O,
+                RevocationCheck::Ended => E,
+                RevocationCheck::Stale => S,
+                RevocationCheck::Unknown => "unknown",
             }
         });
         assert_eq!(json!(judged.collect::<Vec<_>>()), row["verdicts"], "{}", row["name"]);

@@ -13,7 +13,7 @@ use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use doorward_core::message::Message;
 use doorward_core::refresh::is_like_one;
-use doorward_core::revocation::Standing;
+use doorward_core::revocation::RevocationCheck;
 use doorward_core::role::RoleName;
 use doorward_core::sign_in::Methods;
 use doorward_core::{ClaimsVersion, Mode, OpaqueSecret, Refusal, SessionId, Timestamp, UserId};
@@ -175,7 +175,7 @@ fn shown(app: &App, token_type: &'static str, identity: Identity) -> Alive {
 async fn of_access_token(app: &App, token: &str, now: Timestamp) -> Result<Option<Identity>> {
     let Ok(token) = app.keys.verifier().verify(token, now) else { return Ok(None) };
     let standing = app.revocations.set.check(token.user, token.session, token.version);
-    if matches!(standing, Standing::Ended | Standing::Stale) {
+    if matches!(standing, RevocationCheck::Ended | RevocationCheck::Stale) {
         return Ok(None);
     }
     let Some(stored) = app.sessions.stored(token.session, token.user).await? else { return Ok(None) };
