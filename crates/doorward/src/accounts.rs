@@ -1,7 +1,7 @@
-//! Changing accounts: the one place where users are made, changed, disabled and deleted, whoever asks: their owner, an
-//! admin, or the command line.
+//! Changing accounts: the one place where users are made, changed, disabled and deleted, by their owner, an admin, or
+//! the command line.
 //!
-//! Every act writes first what it depends on: the user's row, and the row `admins_lock` if it could remove the last admin.
+//! Every act first writes the rows that it depends on: the user's, and `admins_lock` if it could remove the last admin.
 
 mod change;
 mod end;
@@ -46,7 +46,7 @@ impl Accounts {
         Self { base, users, sessions, throttle }
     }
 
-    /// An act by this actor, now.
+    /// An act by this actor, at the current time.
     fn asking(&self, actor: Actor, permission: &'static str) -> Asking {
         Asking { actor, roles: self.base.roles.clone(), permission, at: self.base.clock.now() }
     }
@@ -56,7 +56,7 @@ impl Accounts {
         asking.actor.user().map_or(Ok(()), |user| self.throttle.act(Kind::Change, user, asking.at))
     }
 
-    /// Whether there is such a role.
+    /// Checks that this role exists.
     fn check_role(&self, role: RoleName) -> Result<()> {
         if self.base.roles.contains(role) {
             return Ok(());

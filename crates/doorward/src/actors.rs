@@ -1,5 +1,5 @@
-//! Who acts on accounts, and whether they still may: asked once more inside the transaction of the act, since a request
-//! can take long between its head and its end.
+//! Who acts on accounts, and whether they still may. This is checked again inside the act's transaction, since a
+//! request can take long between its head and its end.
 
 use std::net::IpAddr;
 use std::time::Duration;
@@ -15,10 +15,10 @@ use crate::error::{Error, Result};
 use crate::store::{Reads, Store, values};
 use crate::users::{self, VouchedBy};
 
-/// Who acts, and from where: each act asks for it, so that the audit log always has both.
+/// The actor, and the address: each act requires both, so that the audit log always has them.
 #[derive(Debug, Clone)]
 pub enum Actor {
-    /// The user that the act is about.
+    /// The user whom the act concerns.
     Owner(Owner),
     /// Another signed-in user.
     Admin(Admin),
@@ -35,7 +35,7 @@ pub struct Owner {
     pub session: SessionId,
     /// The address of the request.
     pub ip: IpAddr,
-    /// The version at which the owner has confirmed the act, if it needs that: if it is another by now, nothing is done.
+    /// The version at which the owner has confirmed the act, if it needs that: if it has changed, nothing is done.
     pub confirmed_by: Option<CredentialsVersion>,
 }
 
@@ -54,14 +54,14 @@ pub struct Admin {
     pub confirmation: Confirmation,
 }
 
-/// How a request shows that its sender can prove who they are.
+/// How a request shows that its sender can prove their identity.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Confirmation {
     /// Not at all.
     None,
     /// By an authenticator, at this version of all of them.
     Proved(CredentialsVersion),
-    /// It came with the cookie of the session, so that the session's own confirmation counts.
+    /// It came with the cookie of the session, so the session's own confirmation counts.
     Session,
 }
 
@@ -74,7 +74,7 @@ const LIVE: &str = "SELECT confirmed_at FROM sessions WHERE id = $1 AND ended_at
 const HOLD: &str = "UPDATE sessions SET ended_at = ended_at WHERE id = $1 AND ended_at IS NULL";
 
 impl Actor {
-    /// As the audit log has it.
+    /// The actor in the audit log.
     pub fn by(&self) -> By {
         match self {
             Self::Owner(owner) => By::Owner(owner.ip),
@@ -83,7 +83,7 @@ impl Actor {
         }
     }
 
-    /// As what the actor vouches for the addresses that they write. Owners don't, for their own.
+    /// The actor as a voucher for the addresses that they write. Owners don't vouch for their own.
     pub(crate) fn vouches(&self) -> Option<VouchedBy> {
         match self {
             Self::Owner(_) => None,
@@ -109,7 +109,7 @@ impl Actor {
         }
     }
 
-    /// Whether the actor still stands. Everything is read, nothing is written.
+    /// Whether the actor may still act. Only reads.
     async fn stands(
         &self,
         mut reads: impl Reads,
@@ -128,7 +128,7 @@ impl Actor {
     }
 }
 
-/// An actor who asks for an act that needs a permission.
+/// An actor with an act that needs a permission.
 #[derive(Debug, Clone)]
 pub(crate) struct Asking {
     pub(crate) actor: Actor,
@@ -149,9 +149,9 @@ impl Asking {
     }
 
     /// The actor as the store has them now, within the change: enabled, in a live session, with a role that grants the
-    /// permission. Somebody who was disabled, demoted or logged out while their request was on its way does nothing any more.
-    /// Writes the rows of an acting admin and of their session first, so that an act against either and this one come one
-    /// after the other.
+    /// permission. An actor who was disabled, demoted or logged out while their request was on its way can no longer
+    /// act. It first writes the rows of an acting admin and of their session, so that an act against either and this
+    /// one happen one after the other.
     pub(crate) async fn stands(&self, change: &mut Change<'_>) -> Result<Standing> {
         if let Actor::Admin(admin) = &self.actor {
             change.execute(users::LOCK, values![admin.user]).await?;
@@ -197,22 +197,22 @@ impl Admin {
     }
 }
 
-/// Either way: a node whose clock is behind that of the one that noted it must not make it last longer.
+/// In both directions: a node whose clock is behind must not make the confirmation last longer.
 fn is_recent(at: Timestamp, now: Timestamp) -> bool {
     now < at + CONFIRMED_FOR && at < now + CONFIRMED_FOR
 }
 
-/// What an actor may do, as the store has them within an act's transaction.
+/// What an actor may do, according to the store within an act's transaction.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Standing {
-    /// Everything that the act is about.
+    /// Everything.
     Trusted,
-    /// What their role covers.
+    /// What their role allows.
     Admin { role: RoleName, is_confirmed: bool },
 }
 
 impl Standing {
-    /// Whether they may act on somebody with this role, or give it (attack A06).
+    /// Whether they may change a user with this role, or give it (attack A06).
     ///
     /// # Errors
     /// [`Error::Forbidden`].
@@ -234,8 +234,8 @@ impl Standing {
         }
     }
 
-    /// For an act that makes or removes somebody with one of these roles: it needs a confirmation where they may do as
-    /// much as the actor, or change users, and so could make more of themselves.
+    /// For an act that makes or removes a user with one of these roles. It needs a confirmation if the role may do as
+    /// much as the actor's, or change users, and so could gain more.
     ///
     /// # Errors
     /// [`Error::ConfirmationRequired`].

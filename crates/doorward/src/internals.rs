@@ -1,4 +1,5 @@
-//! What the program `doorward` and the tests reach into. No part of the contract: anything here may change in any release.
+//! What the program `doorward` and the tests use. This is no part of the contract: anything here may change in any
+//! release.
 
 pub use crate::app::{App, Parts};
 pub use crate::clock::Clock;

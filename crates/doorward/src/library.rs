@@ -1,4 +1,4 @@
-//! Doorward inside somebody's own axum application.
+//! Doorward inside another axum application.
 
 use std::path::{Path, PathBuf};
 
@@ -13,7 +13,7 @@ use crate::hooks::Hooks;
 use crate::routes;
 use crate::settings::{Origin, Secrets, Settings, SettingsError, Values};
 
-/// Doorward as a part of an axum application: its accounts, its routes, and the guard for routes of your own.
+/// Doorward as a part of an axum application: its accounts, its routes, and the guard for your own routes.
 ///
 /// ```
 /// use axum::{Router, routing::get};
@@ -47,25 +47,26 @@ use crate::settings::{Origin, Secrets, Settings, SettingsError, Values};
 /// # }
 /// ```
 ///
-/// While any of its routers lives, it follows what other processes write to the database, and forgets what is over. A
-/// clone is the same Doorward.
+/// While any of its routers lives, it follows what other processes write to the database, and deletes what has expired.
+/// A clone is the same Doorward.
 ///
 /// # What the application must know
 ///
-/// - **Who asks.** Limits and the audit log go by the address of the client, which the listener has to pass on:
+/// - **Client addresses.** Limits and the audit log use the address of the client, which the listener has to pass on:
 ///   `axum::serve(listener, app.into_make_service_with_connect_info::<SocketAddr>())`. Without it all clients count as
-///   one address, `0.0.0.0`: that is safe, and one who guesses passwords uses up the guesses of all. Behind a proxy, list
-///   it in the setting `trusted_proxies`.
-/// - **Where it stands.** The routes stand at the root, `/` among them; with the setting `base_path` below a path, such as
-///   `/auth`. Merge the router and don't nest it: cookies and redirects name the whole path. Two routes for one path make
-///   axum panic when the routers are merged, at the start.
-/// - **Where it listens.** The application does. The settings `listen` and `public_url` still say where people find it: they
+///   one address, `0.0.0.0`: that is safe, but one client that guesses passwords uses up everybody's guesses. Behind a
+///   proxy, list it in the setting `trusted_proxies`.
+/// - **Paths.** The routes are at the root, including `/`; with the setting `base_path` they are below a path, such as
+///   `/auth`. Merge the router and don't nest it: cookies and redirects contain the whole path. Two routes for one path
+///   make axum panic when the routers are merged, at the start.
+/// - **The listener** is the application's. The settings `listen` and `public_url` still say how people reach it: they
 ///   decide links, cookies and what is allowed. Limits of connections, TLS, metrics and the log belong to the
 ///   application, and the settings for them do nothing here.
-/// - **What hangs up.** A request that changes something runs to its end in a task of its own where the client is gone.
-/// - **Other sites.** Doorward's own routes refuse what the pages of other sites send. Routes of yours that browsers call with
-///   cookies need that too: tower-http's `csrf` layer, and no `GET` that changes anything.
-/// - **Layers** of Doorward stand around its own routes only, and it has no fallback: yours holds.
+/// - **Clients that hang up.** A request that changes something runs to its end in a task of its own, even if the
+///   client is gone.
+/// - **Other sites.** Doorward's own routes refuse unsafe requests of other sites' pages. Your own routes that browsers
+///   call with cookies need that too: tower-http's `csrf` layer, and no `GET` that changes anything.
+/// - **Layers** of Doorward wrap only its own routes, and it has no fallback: yours applies.
 #[derive(Clone)]
 pub struct Doorward {
     app: App,
@@ -73,7 +74,7 @@ pub struct Doorward {
 }
 
 impl Doorward {
-    /// What the settings say, until [`Builder::build`].
+    /// The origin of the settings, until [`Builder::build`].
     pub fn builder() -> Builder {
         Builder::default()
     }
@@ -83,7 +84,7 @@ impl Doorward {
         routes::router(&self.app)
     }
 
-    /// What checks requests: as the state of a router, or within it by `FromRef`, it makes [`doorward_guard::Identity`] an
+    /// Checks requests: as the state of a router, or within it by `FromRef`, it makes [`doorward_guard::Identity`] an
     /// argument of handlers.
     pub fn guard(&self) -> Guard {
         self.app.guard.clone()
@@ -96,8 +97,8 @@ impl Doorward {
         &self.app
     }
 
-    /// Ends it in order, once the application serves no more: it follows nothing from here on, writes what is still to be
-    /// written, and closes the store. A request that comes later is answered with 503.
+    /// Closes it gracefully, after the application has stopped serving. It stops following, writes what is still
+    /// pending, and closes the store. Later requests get 503.
     pub async fn close(self) {
         self.keeping_up.abort();
         self.app.close().await;
@@ -105,7 +106,7 @@ impl Doorward {
 }
 
 /// Settings of a [`Doorward`]. Each comes from the first of these that has it: a call here, a variable, the file, the
-/// default. Variables and a file are read only where a call says so.
+/// default. Variables and a file are read only if you call for it.
 #[derive(Default)]
 #[must_use]
 pub struct Builder {
@@ -123,7 +124,7 @@ impl Builder {
         self
     }
 
-    /// The folder of the secret and of the SQLite database: the setting `data`. It is made where it is missing.
+    /// The folder of the secret and of the SQLite database: the setting `data`. It is created if it is missing.
     pub fn data(self, folder: impl AsRef<Path>) -> Self {
         let folder = folder.as_ref().display().to_string();
         self.setting("data", folder)
@@ -140,12 +141,12 @@ impl Builder {
         self.keep("DOORWARD_SECRET", secret.into())
     }
 
-    /// Signs access tokens with a shared secret (HS256), as `JWT_SECRET` does. Who has it can mint tokens.
+    /// Signs access tokens with a shared secret (HS256), as `JWT_SECRET` does. A program that has it can mint tokens.
     pub fn jwt_secret(self, secret: impl Into<String>) -> Self {
         self.keep("JWT_SECRET", secret.into())
     }
 
-    /// Opens the feed of revocations to whoever has it, as `DOORWARD_FEED_SECRET` does.
+    /// Opens the feed of revocations to holders of this secret, as `DOORWARD_FEED_SECRET` does.
     pub fn feed_secret(self, secret: impl Into<String>) -> Self {
         self.keep("DOORWARD_FEED_SECRET", secret.into())
     }
@@ -168,10 +169,10 @@ impl Builder {
         self
     }
 
-    /// Opens it: database, migrations, keys, revocations. Needs a tokio runtime, which it goes on to use.
+    /// Opens it: database, migrations, keys, revocations. Needs a tokio runtime, which it keeps using.
     ///
     /// # Errors
-    /// What cannot be used, and why; of a setting also what to do about it.
+    /// What cannot be used, and why; for a setting also what to do about it.
     pub async fn build(self) -> Result<Doorward, OpenError> {
         let settings = Settings::read(&self.values()?)?;
         settings.make_data_folder()?;
@@ -205,7 +206,7 @@ impl Builder {
         Ok(values)
     }
 
-    /// A secret that was given here hides its variable, and the one that names its file.
+    /// A secret that was given here overrides its variable, and the one that names its file.
     fn secret_named(&self, name: &str) -> Option<String> {
         let own = name.strip_suffix("_FILE").unwrap_or(name);
         match self.secrets.iter().rfind(|(given, _)| *given == own) {

@@ -1,5 +1,6 @@
-//! Checking a password for an account: counted before it is hashed, forgiven when it is right, audited when it is wrong.
-//! Sign-in, password change, change of address and deletion all come through here, so no door has more guesses.
+//! Checking a password for an account. A guess is counted before it is hashed, given back if it is right, and audited
+//! if it is wrong. Sign-in, password change, change of address and deletion all use this, so no route allows more
+//! guesses.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -25,13 +26,13 @@ use crate::wire::client::{self, Client};
 #[derive(Debug)]
 pub(crate) struct Proof {
     pub(crate) user: User,
-    /// The version of their authenticators: if it is another by now, the password may be another too.
+    /// The version of their authenticators: if it changes, the password may have changed too.
     pub(crate) credentials: CredentialsVersion,
     /// The stored hash that the password matched.
     stored: String,
 }
 
-/// Raises a hash and nothing else: the password stays the same.
+/// Replaces a hash by a stronger one of the same password.
 const UPGRADE: &str =
     "UPDATE authenticators SET data = $3 WHERE user_id = $1 AND kind = 'password' AND data = $2";
 
@@ -62,11 +63,11 @@ impl Passwords {
 
     /// The user of this address with this password.
     ///
-    /// Unknown address, wrong password and no password set cost the same work and give the same answer (attacks E01,
-    /// E02); only after the right password is a disabled account told so.
+    /// Unknown address, wrong password and no password set take the same work and give the same answer (attacks E01,
+    /// E02). Only after the right password does the answer say that an account is disabled.
     ///
     /// # Errors
-    /// [`Error::InvalidCredentials`], [`Error::UserDisabled`], [`Error::TooManyAttempts`], or our own failure.
+    /// [`Error::InvalidCredentials`], [`Error::UserDisabled`], [`Error::TooManyAttempts`], or an internal failure.
     pub(crate) async fn sign_in(
         &self,
         email: &Email,
@@ -87,10 +88,10 @@ impl Passwords {
         if proof.user.disabled_at.is_some() { Err(Error::UserDisabled) } else { Ok(proof) }
     }
 
-    /// The signed-in user, who gave the current password again.
+    /// The signed-in user, who sent the current password again.
     ///
     /// # Errors
-    /// [`Error::WrongPassword`], [`Error::TooManyAttempts`], or our own failure.
+    /// [`Error::WrongPassword`], [`Error::TooManyAttempts`], or an internal failure.
     pub(crate) async fn confirm(
         &self,
         user: UserId,
@@ -108,7 +109,7 @@ impl Passwords {
         checked.map_err(|error| if error == Error::InvalidCredentials { Error::WrongPassword } else { error })
     }
 
-    /// Stores a stronger hash of the password that was proved, if the settings ask for one. If that can't be done just now, a
+    /// Stores a stronger hash of the proved password, if the settings ask for one. If that can't be done just now, a
     /// later sign-in will.
     pub(crate) async fn upgrade(&self, proof: &Proof, password: Arc<Password>, from: IpAddr) {
         if !password_hash::needs_rehash(&proof.stored, &password, self.hashing.policy()) {
@@ -121,8 +122,8 @@ impl Passwords {
 
     /// The network's guesses are used up: only a device that the account knows may still try (attack X11).
     ///
-    /// One that another account knows does the same work, and a wrong password is answered as the limit that was reached:
-    /// neither answer nor time tells which accounts know a device.
+    /// A device that another account knows causes the same work, and a wrong password is answered as the limit that was
+    /// reached. So neither answer nor time reveals which accounts know a device.
     async fn by_device(
         &self,
         refused: Refused,
@@ -149,10 +150,11 @@ impl Passwords {
         })
     }
 
-    /// Compares the password. A guess is given back if it was right, or if we were too busy to compare it.
+    /// Compares the password. A guess is given back if it was right, or if the server was too busy to compare it.
     ///
-    /// The store must take writes before anything is compared: otherwise a right password would fail with 503 and a wrong
-    /// one would not, and both could be tried while no failure is recorded (attack X09). Such a try stays counted.
+    /// The store must take writes before anything is compared. Otherwise a right password would fail with 503 and a
+    /// wrong one would not, and both could be tried while no failure is recorded (attack X09). Such a try stays
+    /// counted.
     async fn check(
         &self,
         guess: Guess,
@@ -182,13 +184,13 @@ impl Passwords {
             guess.forgive();
             return Ok(Proof { user, credentials, stored });
         }
-        // Nothing that fails from here on changes the answer. The store counts its failures itself.
+        // No later failure changes the answer. The store counts its failures itself.
         let _ = self.record_failure(email, user, client.ip).await;
         Err(Error::InvalidCredentials)
     }
 
-    /// One row for the failures of one account from one network in one minute. An unknown address stands in it as an
-    /// HMAC: it may be a password typed into the wrong field.
+    /// One row for the failures of one account from one network in one minute. An unknown address is in it as an HMAC,
+    /// since it may be a password typed into the wrong field.
     async fn record_failure(
         &self,
         email: &Email,

@@ -40,7 +40,7 @@ pub use memory::Memory;
 pub(crate) use peer::Peer;
 pub use stored::Stored;
 
-/// Everything about sessions.
+/// All parts of sessions.
 pub struct Sessions {
     store: Store,
     clock: Clock,
@@ -49,14 +49,14 @@ pub struct Sessions {
     pub(crate) revocations: Arc<Revocations>,
     hooks: Hooks,
     refresh_key: RefreshKey,
-    /// Signs what a page hands back to end sessions that its request proved.
+    /// Signs the tickets that a page sends back to end sessions that its request proved.
     pub(crate) tickets: TicketKey,
     lifetimes: Lifetimes,
     /// The most live sessions of one user.
     per_user: u32,
-    /// Those in session mode that memory knows.
+    /// The sessions in session mode that memory knows.
     pub memory: Arc<Memory>,
-    /// Uses of refresh tokens, by what came of them.
+    /// Uses of refresh tokens, by result.
     pub(crate) refreshes: Counts,
 }
 
@@ -65,7 +65,7 @@ const LOCK_PROVED: &str = "UPDATE users SET updated_at = updated_at \
 const CONFIRM: &str =
     "UPDATE sessions SET confirmed_at = $3 WHERE id = $1 AND user_id = $2 AND ended_at IS NULL";
 
-/// What sessions stand on.
+/// What sessions need.
 pub(crate) struct Parts {
     pub(crate) keys: Arc<Keys>,
     pub(crate) revocations: Arc<Revocations>,
@@ -99,8 +99,8 @@ impl Sessions {
         self.lifetimes.admin_absolute_ttl.min(self.lifetimes.absolute_ttl)
     }
 
-    /// Notes that the user of this session proved who they are, at this version of their authenticators. If it is another
-    /// by now, or the session is over, nothing is noted.
+    /// Records that the user of this session proved their identity, at this version of their authenticators. If the
+    /// version has changed, or the session has ended, nothing is recorded.
     ///
     /// # Errors
     /// [`Error::WrongPassword`], or the session's end.
@@ -121,7 +121,7 @@ impl Sessions {
         noted.await
     }
 
-    /// Deletes sessions that have been over for long enough that nothing refers to them.
+    /// Deletes sessions that ended so long ago that nothing refers to them.
     ///
     /// # Errors
     /// The store's.

@@ -1,5 +1,5 @@
-//! Texts that people read, by their codes, in the form of Project Fluent. `en.ftl` beside this file has what may be wrong
-//! with a request; each feature has the texts of its pages. A program always reads English.
+//! Texts that people read, by their codes, in the form of Project Fluent. `en.ftl` beside this file has what may be
+//! wrong with a request; each feature has the texts of its pages. Programs always get English.
 
 use std::borrow::Cow;
 use std::sync::LazyLock;
@@ -23,7 +23,7 @@ pub fn english(message: &Message) -> Cow<'static, str> {
 pub(crate) struct Language {
     /// Its tag (BCP 47).
     pub(crate) tag: Cow<'static, str>,
-    /// What stands in the files.
+    /// The contents of the files.
     pub(crate) files: Vec<Cow<'static, str>>,
 }
 
@@ -47,7 +47,8 @@ impl Texts {
     /// The texts of this language.
     pub(crate) fn new(language: &Language) -> Self {
         let mut bundle = FluentBundle::new_concurrent(language.tag.parse().into_iter().collect());
-        // No marks of direction around parameters: they change what is copied, and no language here is written to the left.
+        // No direction marks around parameters: they change what is copied, and no language here is written to the
+        // left.
         bundle.set_use_isolating(false);
         for file in &language.files {
             let file = FluentResource::try_new(file.to_string()).unwrap_or_else(|(file, errors)| {
@@ -68,8 +69,8 @@ impl Texts {
         self
     }
 
-    /// The text of a code, or of its attribute as in `users-new.button`. Parameters stand in it as they are. `None` if the
-    /// code is unknown, or a parameter is missing.
+    /// The text of a code, or of its attribute as in `users-new.button`. Parameters are inserted unchanged. `None` if
+    /// the code is unknown, or a parameter is missing.
     pub(crate) fn find(&self, code: &str, parameters: &FluentArgs<'_>) -> Option<Cow<'_, str>> {
         let (code, attribute) = code.split_once('.').map_or((code, None), |(code, name)| (code, Some(name)));
         let text = self.bundle.get_message(code)?;

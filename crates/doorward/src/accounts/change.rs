@@ -28,7 +28,7 @@ const SHORTEN: &str = "UPDATE sessions SET absolute_expires_at = CASE WHEN absol
      THEN created_at + $2 ELSE absolute_expires_at END, expires_at = CASE WHEN expires_at > created_at + $2 \
      THEN created_at + $2 ELSE expires_at END WHERE user_id = $1 AND ended_at IS NULL";
 
-/// What is to be changed; `None` stays as it is.
+/// The changes; `None` stays as it is.
 #[derive(Debug, Clone, Default)]
 pub struct UserChange {
     /// The name.
@@ -42,12 +42,12 @@ pub struct UserChange {
 }
 
 impl UserChange {
-    /// Whether it takes access away and does nothing else, so that neither a limit nor a full disk stops it.
+    /// Whether it only takes access away, so that neither a limit nor a full disk stops it.
     pub(crate) fn only_disables(&self) -> bool {
         self.disabled == Some(true) && self.name.is_none() && self.email.is_none() && self.role.is_none()
     }
 
-    /// Whether this user is like that already, also in who vouches for the address.
+    /// Whether this user is like that already, including who vouches for the address.
     fn is_in(&self, user: &User, vouches: Option<VouchedBy>) -> bool {
         self.name.as_ref().is_none_or(|name| name.as_str() == user.name)
             && self.email.as_ref().is_none_or(|email| {
@@ -65,7 +65,7 @@ impl UserChange {
         }
         if let Some(email) = &self.email {
             new.email = email.clone();
-            // Who writes somebody else's address vouches for it, also if it is the same.
+            // An actor who writes another user's address vouches for it, even if it is the same.
             if new.email != old.email || vouches.is_some() {
                 new.email_vouched_by = vouches;
             }
@@ -84,8 +84,8 @@ impl UserChange {
         self.role.is_some() || self.disabled == Some(true)
     }
 
-    /// Whether it may be made to this user by who stands so: it may not give more than they have, and what takes over an
-    /// account, or makes or removes somebody who could, is confirmed.
+    /// Whether this actor may make it to this user. It may not give more than they have. A confirmation is needed for a
+    /// change that takes over an account, or makes or removes a user who could.
     fn may_be_made(&self, user: &User, standing: Standing, roles: &Roles) -> Result<()> {
         let role = self.role.unwrap_or(user.role);
         standing.covers(roles, role)?;
@@ -97,7 +97,7 @@ impl UserChange {
         if changes { standing.is_confirmed_for(roles, &[user.role, role]) } else { Ok(()) }
     }
 
-    /// What is changed, for the audit log.
+    /// The changes, for the audit log.
     pub fn summary(&self) -> String {
         let mut parts = Vec::new();
         parts.extend(self.name.as_ref().map(|_| "name".to_owned()));
@@ -111,8 +111,8 @@ impl UserChange {
 }
 
 impl Accounts {
-    /// Changes an account. A new role makes its tokens stale at once, disabling ends its sessions; a new role or address
-    /// voids its reset links.
+    /// Changes an account. A new role makes the user's tokens stale at once, and disabling ends their sessions; a new
+    /// role or address voids their reset links.
     ///
     /// # Errors
     /// [`Error::NotFound`], [`Error::EmailTaken`], [`Error::LastAdmin`], [`Error::Forbidden`],
@@ -151,8 +151,8 @@ impl Accounts {
         self.base.acts.commit(act, change).await
     }
 
-    /// The user is like that: another act may have done it, here or in another process, and may not have come to put it in
-    /// force here.
+    /// The user is like that already: another act may have done it, here or in another process, and may not have put it
+    /// in force here yet.
     async fn changed_already(&self, seen: Found, wanted: &UserChange, at: Timestamp) -> Result<User> {
         let subject = Subject { user: seen.user.id, role: seen.user.role, version: seen.version };
         if wanted.disabled == Some(true) {
@@ -166,7 +166,7 @@ impl Accounts {
     }
 }
 
-/// Writes what is to be changed of the user that was found; `admin_ttl` is how long a session of an admin lives.
+/// Writes the changes of the user that was found; `admin_ttl` is how long a session of an admin lives.
 async fn apply(
     change: &mut Change<'_>,
     Found { user: old, version, .. }: Found,
@@ -196,15 +196,17 @@ async fn apply(
         change.execute(SHORTEN, values![id, ttl]).await?;
     }
     let disabled = old.disabled_at.is_none() && new.disabled_at.is_some();
-    // A reset link that somebody kept opens the account as it was, never one that may do more by now (attack A06).
+    // A reset link that somebody kept is good for the account as it was, never for one that may do more by now (attack
+    // A06).
     if new.email != old.email || has_new_role || disabled {
         challenges::void_all_of_user(change, id).await?;
     }
-    // Those that they made go if they lose anything; disabling ends their sessions, and the links with them.
+    // The links that they made are deleted if they lose any right; disabling ends their sessions, and the links with
+    // them.
     if has_new_role && !asking.roles.covers(new.role, old.role) {
         challenges::void_of_maker(change, id, None).await?;
     }
-    // Also if another act did it already: what it wrote may be in no set in memory yet.
+    // Even if another act did it already: its writes may not have reached the sets in memory yet.
     match (wanted.disabled, wanted.role) {
         (Some(true), _) => drop(end_every(change, id, None, EndReason::Disabled).await?),
         (_, Some(_)) if has_new_role => drop(raise_version(change, id).await?.ok_or_else(gone)?),

@@ -1,4 +1,4 @@
-//! Deleting an account, and ending sessions of others.
+//! Deleting an account, and ending other users' sessions.
 
 use doorward_core::role::permission;
 use doorward_core::{SessionId, UserId};
@@ -17,7 +17,7 @@ use crate::store::values;
 const DELETE: &str = "DELETE FROM users WHERE id = $1";
 
 impl Accounts {
-    /// Deletes an account with all that belongs to it, and removes what names it from the audit log.
+    /// Deletes an account with all its data, and removes the user's id and data from the audit log.
     ///
     /// # Errors
     /// [`Error::NotFound`], [`Error::LastAdmin`], [`Error::Forbidden`], [`Error::ConfirmationRequired`],
@@ -44,7 +44,7 @@ impl Accounts {
         self.base.acts.commit(act, change).await
     }
 
-    /// Ends all sessions of a user, who is known by no device from then on.
+    /// Ends all sessions of a user, and makes their account forget all devices.
     ///
     /// # Errors
     /// [`Error::NotFound`], [`Error::Forbidden`].
@@ -66,7 +66,7 @@ impl Accounts {
         Ok(self.base.acts.commit(act, change).await?.live)
     }
 
-    /// Ends one session of a user; gives the number of sessions that ended: none if it was over.
+    /// Ends one session of a user; returns the number of sessions that ended: none if it had ended already.
     ///
     /// # Errors
     /// [`Error::Forbidden`] for a user who may do more than the actor.

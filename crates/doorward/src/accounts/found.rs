@@ -1,4 +1,4 @@
-//! The user that an act is about, found before the act and again within it.
+//! The user that an act concerns, found before the act and again within it.
 
 use doorward_core::role::RoleName;
 use doorward_core::{ClaimsVersion, SessionId, UserId};
@@ -16,7 +16,7 @@ const LOCK_ADMINS: &str = "UPDATE facts SET value = value + 1 WHERE name = 'admi
 const OTHER_ADMINS: &str =
     "SELECT id FROM users WHERE role = 'admin' AND disabled_at IS NULL AND id <> $1 LIMIT 1";
 
-/// The user that an act is about, and what its actor may do.
+/// The user that an act concerns, and what its actor may do.
 pub(super) struct Found {
     pub(super) user: User,
     pub(super) version: ClaimsVersion,

@@ -24,7 +24,7 @@ impl Accounts {
         Ok(shown)
     }
 
-    /// A reset link that opens nothing before [`Accounts::make_reset`]: so it can be shown first.
+    /// A reset link that is invalid before [`Accounts::make_reset`], so that it can be shown first.
     pub(crate) fn prepare_reset(&self, id: UserId, actor: &Actor) -> NewChallenge {
         NewChallenge::of(Purpose::Reset, self.base.clock.now()).of_user(id).made_by(actor.maker())
     }
@@ -58,7 +58,7 @@ impl Accounts {
         Ok(shown)
     }
 
-    /// An invitation that opens nothing before [`Accounts::make_invitation`]: so it can be shown first.
+    /// An invitation that is invalid before [`Accounts::make_invitation`], so that it can be shown first.
     ///
     /// # Errors
     /// An unknown role.

@@ -29,15 +29,15 @@ pub struct NewUser {
     pub email: Email,
     /// The role.
     pub role: RoleName,
-    /// The hash of the password; without one it takes a reset link to sign in.
+    /// The hash of the password; without one, the user needs a reset link to sign in.
     pub password_hash: Option<String>,
 }
 
 impl NewUser {
-    /// Whether it may be made by who stands so.
+    /// Whether this actor may make it.
     fn may_be_made(&self, standing: Standing, roles: &Roles) -> Result<()> {
         standing.covers(roles, self.role)?;
-        // Who sets a password knows it.
+        // An actor who sets a password knows it.
         match self.password_hash {
             Some(_) => standing.is_confirmed(),
             None => standing.is_confirmed_for(roles, &[self.role]),
@@ -75,8 +75,8 @@ pub(crate) struct Inserted {
     pub(crate) subject: Subject,
 }
 
-/// Inserts a user within its act's transaction, whose address somebody vouched for or nobody; `None` where somebody has
-/// the address.
+/// Inserts a user within its act's transaction, with or without a voucher for the address; `None` if the address is
+/// taken.
 pub(crate) async fn insert(
     tx: &mut Tx,
     id: UserId,
@@ -107,7 +107,7 @@ pub(crate) async fn insert(
     Ok(Some(Inserted { user, subject: Subject::of(id, &row)? }))
 }
 
-/// Whether an address is proved, as its row says it.
+/// Whether an address is proved, according to its row.
 pub(super) fn verified(by: Option<VouchedBy>, now: Timestamp) -> (Option<Timestamp>, Option<String>) {
     by.map(|by| (now, by.as_str().to_owned())).unzip()
 }

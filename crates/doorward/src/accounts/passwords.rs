@@ -39,8 +39,8 @@ impl Accounts {
         Ok(self.base.acts.commit(Act::ending(by, self.base.clock.now()), change).await?.live)
     }
 
-    /// The owner's own change, if they have confirmed it by what is still an authenticator: renews the session that makes it, so that copies of
-    /// its credential are out, and ends the others. Gives how many ended, and the new credential.
+    /// The owner's own change, if their confirmation is still valid. Renews the session that makes it, so that copies
+    /// of its credential stop working, and ends the others. Returns how many ended, and the new credential.
     ///
     /// # Errors
     /// [`Error::WrongPassword`] if an authenticator changed since; [`Refusal::SessionEnded`] if the session is over, or its user gone.
@@ -51,7 +51,7 @@ impl Accounts {
         by: By,
     ) -> Result<(u32, Issued)> {
         let issued = renewal.clone();
-        // The act's time is the renewal's: a form that is repeated compares it with the last use of the session.
+        // The act's time is the renewal's: a repeated form compares it with the last use of the session.
         let act = Act::ending(by, renewal.now);
         self.throttle.act(Kind::Password, new.user, act.at)?;
         let change = async move |change: &mut Change<'_>| -> Result<Done<(Ended, Renewed)>> {
@@ -98,8 +98,9 @@ impl Accounts {
     }
 }
 
-/// What every new password brings with it: challenges are void, the other sessions end, and the one that stays has to
-/// be confirmed again, by the new password. One that was set without the current one also makes the account know no device.
+/// The consequences of every new password: challenges are void, the other sessions end, and the remaining one must be
+/// confirmed again with the new password. A password that was set without the current one also makes the account forget
+/// all devices.
 async fn after_new_password(
     change: &mut Change<'_>,
     id: UserId,

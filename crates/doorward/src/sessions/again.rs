@@ -10,7 +10,7 @@ use crate::error::Result;
 use crate::store::values;
 use crate::users::Subject;
 
-/// A sign-in that is repeated.
+/// A repeated sign-in.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Repeat {
     /// The session that the first one began.
@@ -26,11 +26,11 @@ const UNUSED: &str = "UPDATE sessions SET replays = replays WHERE id = $1 AND en
      AND last_seen_at <= $3 AND (rotated_at IS NULL OR rotated_at <= $3)";
 
 impl Sessions {
-    /// Ends the session of a sign-in and begins another in its place, with those that the request proved; `None` if it is
-    /// over or was used. In cookie mode a use shows by a refresh only.
+    /// Ends the session of a sign-in and begins another in its place, together with those that the request proved;
+    /// `None` if it has ended or was used. In cookie mode only a refresh shows a use.
     ///
     /// # Errors
-    /// The store's, or the application's where it is asked what it adds to the token.
+    /// The store's, or the application's when it is asked for its claims.
     pub(crate) async fn begin_again(
         &self,
         repeat: Repeat,
@@ -41,7 +41,7 @@ impl Sessions {
         let Some(row) = self.store.find(FIRST, values![first]).await? else { return Ok(None) };
         let (user, mode): (UserId, Mode) = (row.get("user_id")?, row.get("mode")?);
         let secret: Option<[u8; 32]> = row.get("secret_hash")?;
-        // What memory knows was used, and may not be written yet.
+        // Memory may know of a use that is not written yet.
         if secret.is_some_and(|hash| self.memory.session_of(&hash).is_some()) {
             return Ok(None);
         }

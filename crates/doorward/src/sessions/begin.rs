@@ -24,9 +24,9 @@ use crate::wire::device::Device;
 pub struct Origin {
     /// The address.
     pub ip: IpAddr,
-    /// What the client says of itself.
+    /// The client's user agent.
     pub user_agent: Option<String>,
-    /// What it shows of earlier sign-ins.
+    /// Its proof of earlier sign-ins.
     pub(crate) device: Device,
 }
 
@@ -48,7 +48,7 @@ pub struct Beginning {
     claims: AppClaims,
 }
 
-/// Who begins a session, and how they signed in.
+/// The user who begins a session, and how they signed in.
 #[derive(Debug, Clone, Copy)]
 pub struct Beginner {
     /// The user.
@@ -71,7 +71,7 @@ pub struct Begun {
 
 const INSERT: &str = "INSERT INTO sessions (id, user_id, mode, created_at, last_seen_at, expires_at, absolute_expires_at, \
      ip, user_agent, secret_hash, salt, authenticated_at, amr) VALUES ($1, $2, $3, $4, $4, $5, $6, $7, $8, $9, $10, $11, $12)";
-/// The live sessions, the one used last first.
+/// The live sessions, the last used first.
 const LIVE: &str = "SELECT id FROM sessions WHERE user_id = $1 AND ended_at IS NULL AND expires_at > $2 \
      ORDER BY last_seen_at DESC, id DESC LIMIT $3";
 
@@ -82,8 +82,8 @@ impl Beginning {
     }
 }
 
-/// Begins the session within its act. The change wrote the user's row first, so that sign-ins of one user and ends of their
-/// sessions come one after the other.
+/// Begins the session within its act. The change must first write the user's row, so that sign-ins of one user and ends
+/// of their sessions happen one after the other.
 pub(crate) async fn begin(
     change: &mut Change<'_>,
     subject: Subject,
@@ -105,8 +105,8 @@ pub(crate) async fn begin(
     Ok(Done::new(Begun { subject, absolute_end, device }, entry))
 }
 
-/// Ends the sessions that this one replaces, and those over the limit, the one longest unused first. In one act, so that
-/// two sign-ins that end each other's sessions don't wait for each other (attack X16).
+/// Ends the sessions that this one replaces, and those over the limit, the longest unused first. In one act, so that
+/// two sign-ins that end each other's sessions don't deadlock (attack X16).
 async fn end_replaced_and_surplus(
     change: &mut Change<'_>,
     user: UserId,
@@ -127,10 +127,10 @@ async fn end_replaced_and_surplus(
 }
 
 impl Sessions {
-    /// Prepares a session; `replaced` are those that the request proved, and that end with this sign-in (attack K07).
+    /// Prepares a session; `replaced` are those that the request proved, which end with this sign-in (attack K07).
     ///
     /// # Errors
-    /// The application's, where it is asked what it adds to the token.
+    /// The application's, when it is asked for its claims.
     pub async fn prepare(
         &self,
         beginner: Beginner,
@@ -160,7 +160,7 @@ impl Sessions {
     /// Makes the credential of a session whose beginning was committed.
     ///
     /// # Errors
-    /// The token could not be signed: our own failure.
+    /// If the token could not be signed: an internal failure.
     pub fn issue(&self, new: &Beginning, begun: &Begun) -> Result<Issued> {
         let ends_at = self.lifetimes.idle_end(new.mode, new.now, begun.absolute_end);
         let content = match &new.secret {

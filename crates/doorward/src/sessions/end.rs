@@ -30,8 +30,8 @@ pub(crate) struct End {
     pub(crate) reason: EndReason,
 }
 
-/// Ends these sessions within a change; gives those that were not over already, with their users. Their rows are written in
-/// the order of their ids: acts that end the same sessions never wait for each other in a circle (attack X16).
+/// Ends these sessions within a change; returns those that had not ended already, with their users. Their rows are
+/// written in the order of their ids, so acts that end the same sessions never deadlock (attack X16).
 pub(crate) async fn end_each(
     change: &mut Change<'_>,
     mut ends: Vec<End>,
@@ -54,17 +54,17 @@ pub(crate) async fn end_each(
     Ok(ended)
 }
 
-/// What an act that ends the sessions of a user came to.
+/// The result of ending a user's sessions.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Ended {
-    /// How many of them this act ended while they were still of use.
+    /// How many live sessions this act ended.
     pub(crate) live: u32,
     /// The user from now on: tokens of a lower version are stale.
     pub(crate) subject: Subject,
 }
 
-/// Ends every session of a user except `keep` within a change, and makes all their tokens stale; `None` if there is no such
-/// user. The change wrote the user's row first, so that no sign-in slips in between (attack R05).
+/// Ends every session of a user except `keep` within a change, and makes all their tokens stale; `None` if there is no
+/// such user. The change must first write the user's row, so that no sign-in comes in between (attack R05).
 pub(crate) async fn end_all(
     change: &mut Change<'_>,
     user: UserId,
@@ -83,7 +83,7 @@ pub(crate) async fn end_all(
     Ok(raise_version(change, user).await?.map(|subject| Ended { live, subject }))
 }
 
-/// Makes every token of a user stale that was made before, within a change; `None` if there is no such user.
+/// Makes every earlier token of a user stale, within a change; `None` if there is no such user.
 pub(crate) async fn raise_version(
     change: &mut Change<'_>,
     user: UserId,
@@ -95,16 +95,16 @@ pub(crate) async fn raise_version(
     Ok(subject)
 }
 
-/// What an end of all sessions of a user would find.
+/// What ending all sessions of a user would find.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Left {
-    /// How many rows it would change, links that were made in the sessions too. If it is 0, nothing is to be written
+    /// How many rows it would change, including links that were made in the sessions. If it is 0, nothing is written
     /// (attack X10).
     pub(crate) rows: i64,
     pub(crate) subject: Subject,
 }
 
-/// What an end of all sessions of a user except `keep` would find; `None` if there is no such user.
+/// What ending all sessions of a user except `keep` would find; `None` if there is no such user.
 pub(crate) async fn left_to_end(
     mut reads: impl Reads,
     user: UserId,
@@ -120,11 +120,11 @@ fn none_or(session: Option<SessionId>) -> SessionId {
 }
 
 impl Sessions {
-    /// Ends these sessions, of any users. Those that are over already stay as they are, and are refused from here on too: the
-    /// act that ended them may not have come to it yet (attack R04).
+    /// Ends these sessions, of any users. Already ended ones stay as they are, and are also refused here from now on:
+    /// the act that ended them may not have reached this memory yet (attack R04).
     ///
     /// # Errors
-    /// The store's: then none was ended (attack R06).
+    /// The store's; then none was ended (attack R06).
     pub async fn end(
         &self,
         sessions: Vec<SessionId>,
@@ -147,10 +147,10 @@ impl Sessions {
         Ok(u32::try_from(ended).unwrap_or(u32::MAX))
     }
 
-    /// Ends all sessions of a user, except `keep`; `session` is the one that asks.
+    /// Ends all sessions of a user, except `keep`; `session` is that of the request.
     ///
     /// # Errors
-    /// [`Refusal::SessionEnded`] if there is no such user any more; the store's: then none was ended.
+    /// [`Refusal::SessionEnded`] if there is no such user any more; the store's; then none was ended.
     pub async fn end_all(
         &self,
         user: UserId,
@@ -177,8 +177,8 @@ impl Sessions {
         Ok(self.acts.commit(Act::ending(by, at), change).await?.live)
     }
 
-    /// Puts in force here what another act did before, perhaps in another process: every session of the user except `keep`
-    /// is over, and tokens of a lower version are stale (attacks R04, R05).
+    /// Puts in force here what another act did before, perhaps in another process: every session of the user except
+    /// `keep` has ended, and tokens of a lower version are stale (attacks R04, R05).
     ///
     /// # Errors
     /// The store's.

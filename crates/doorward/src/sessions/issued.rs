@@ -1,4 +1,4 @@
-//! The credential of a session, as it is handed to the client.
+//! The credential of a session, as the client gets it.
 
 use doorward_core::sign_in::Authentication;
 use doorward_core::token::{AppClaims, Claims};
@@ -9,28 +9,28 @@ use super::Sessions;
 use crate::error::Result;
 use crate::users::Subject;
 
-/// A credential as it is handed to the client, once.
+/// A credential as the client gets it, once.
 #[derive(Debug)]
 pub struct Issued {
     /// How the client will hold it.
     pub mode: Mode,
     /// The session that it belongs to.
     pub session: SessionId,
-    /// Whose it is.
+    /// The session's user.
     pub user: UserId,
-    /// Now, by which spans are counted.
+    /// The current time, from which spans are counted.
     pub now: Timestamp,
-    /// Whether the same was handed out before: to another tab, or in an answer that was lost.
+    /// True if this repeats an earlier answer (second tab, lost response).
     pub again: bool,
-    /// When the cookies of this credential go.
+    /// When the cookies of this credential expire.
     pub ends_at: Timestamp,
-    /// What to hand out.
+    /// The credential itself.
     pub content: Content,
-    /// What the device shows at its next sign-in, if this was one.
+    /// What the device presents at its next sign-in, if this was one.
     pub device: Option<Zeroizing<String>>,
 }
 
-/// What a credential consists of.
+/// The parts of a credential.
 pub enum Content {
     /// Bearer and cookie mode.
     Tokens {
@@ -49,7 +49,7 @@ impl std::fmt::Debug for Content {
     }
 }
 
-/// What the tokens of a session are made from.
+/// The contents of a session's tokens.
 pub(super) struct OfSession<'a> {
     pub(super) subject: Subject,
     pub(super) session: SessionId,

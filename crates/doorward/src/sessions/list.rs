@@ -32,7 +32,7 @@ shown! {
         expires_at: String,
         /// The address that it was last used from.
         ip: Option<String>,
-        /// What the client says of itself.
+        /// The client's user agent.
         user_agent: Option<String>,
         /// Browser and system, read from that.
         device: String,
@@ -44,7 +44,7 @@ const OF_USER: &str = "SELECT id, mode, created_at, authenticated_at, amr, last_
 const USER_OF: &str = "SELECT user_id FROM sessions WHERE id = $1 AND ended_at IS NULL";
 
 impl Sessions {
-    /// The live sessions of a user, the newest first, in the share of the user who asks.
+    /// The live sessions of a user, the newest first, as a scan of the user who asks.
     ///
     /// # Errors
     /// The store's.
@@ -58,7 +58,7 @@ impl Sessions {
         Ok(rows.iter().map(|row| view(row, current, &self.memory)).collect::<Result<_, _>>()?)
     }
 
-    /// Whose live session this is.
+    /// The user of this live session.
     ///
     /// # Errors
     /// The store's.

@@ -20,9 +20,9 @@ use crate::error::Cause;
 use crate::seldom::seldom;
 use crate::store::{Row, Store, StoreError, Tx, values};
 
-/// A session's last use is written at most this often; one from elsewhere at once, but that too no more often.
+/// A session's last use is written at most this often; one from elsewhere at once, but not more often either.
 const WRITE_EVERY: Duration = Duration::from_secs(60);
-/// How often a session is read whose user changes meanwhile.
+/// How often to read a session again if its user changes meanwhile.
 const TRIES: usize = 3;
 /// How many uses may wait to be written; beyond that they are written with a later one.
 const WAITING: usize = 10_000;
@@ -32,28 +32,28 @@ struct Remembered {
     id: SessionId,
     user: UserId,
     role: RoleName,
-    /// Of the user's claims when the row was read.
+    /// The version of the user's claims when the row was read.
     version: ClaimsVersion,
     authentication: Authentication,
     began_at: Timestamp,
     absolute_end: Timestamp,
     last_seen: AtomicI64,
     written: AtomicI64,
-    /// The fingerprint of who used it last.
+    /// The fingerprint of its last user.
     peer: AtomicU64,
-    /// From where, if it changed since the row was read. Locked only if it changes, and to write it.
+    /// The place of the last use, if it changed since the row was read. Locked only to change it, and to write it.
     moved_to: Mutex<Option<Arc<UsedFrom>>>,
     /// When a use from elsewhere was written last.
     move_written: AtomicI64,
 }
 
-/// One use that is to be written.
+/// One use to write.
 #[derive(Debug, Clone)]
 struct Seen {
     session: SessionId,
     at: Timestamp,
     expires_at: Timestamp,
-    /// `None` leaves what the row has.
+    /// `None` keeps the row's value.
     from: Option<Arc<UsedFrom>>,
 }
 
@@ -64,39 +64,40 @@ pub(crate) struct LastUse {
     pub(crate) user_agent: Option<String>,
 }
 
-/// The sessions in session mode that were used lately, by the hash of their secret. Every answer passes the revocations.
+/// The recently used sessions in session mode, by the hash of their secret. Every answer is checked against the
+/// revocations.
 pub struct Memory {
     known: Cache<[u8; 32], Arc<Remembered>>,
     set: Arc<RevocationSet>,
     store: Store,
     idle_ttl: Duration,
     seen: mpsc::Sender<Seen>,
-    /// Why the last session that the store was asked for could not be looked up. A refusal carries no text.
+    /// Why the last look-up of a session in the store failed. A refusal carries no text.
     failure: Mutex<Cause>,
 }
 
-/// The uses that are to be written; [`Writes::run`] writes them.
+/// The uses to write; [`Writes::run`] writes them.
 pub struct Writes {
     store: Store,
     seen: mpsc::Receiver<Seen>,
 }
 
-/// Guarded: a use that is written late neither wakes an ended session nor turns time back.
+/// Guarded: a late write neither revives an ended session nor turns time back.
 const WRITE: &str = "UPDATE sessions SET last_seen_at = $2, \
      expires_at = CASE WHEN absolute_expires_at < $3 THEN absolute_expires_at ELSE $3 END, \
      ip = COALESCE($4, ip), user_agent = CASE WHEN $4 IS NULL THEN user_agent ELSE $5 END \
      WHERE id = $1 AND ended_at IS NULL AND last_seen_at <= $2";
 
 impl Memory {
-    /// A memory of `capacity` sessions, which end when they are not used for `idle_ttl`.
+    /// A memory of `capacity` sessions, which end if they are not used for `idle_ttl`.
     pub fn new(store: Store, set: Arc<RevocationSet>, capacity: usize, idle_ttl: Duration) -> (Self, Writes) {
         let (seen, waiting) = mpsc::channel(WAITING);
         let writes = Writes { store: store.clone(), seen: waiting };
         (Self { known: Cache::new(capacity), set, store, idle_ttl, seen, failure: Mutex::default() }, writes)
     }
 
-    /// Drops what has ended or is outdated, and has the last uses written that no later use takes along. Called before the
-    /// revocations that say so are forgotten.
+    /// Drops ended and outdated sessions, and has their last uses written unless a later use includes them. Call it
+    /// before the revocations that say so are dropped.
     pub fn sweep(&self, now: Timestamp) {
         self.known.retain(|_, session| {
             let is_kept = self.standing(session) == RevocationCheck::Good && !self.is_over(session, now);
@@ -110,7 +111,7 @@ impl Memory {
     /// Writes the last use of every session that memory knows, before the process ends.
     ///
     /// # Errors
-    /// The store's: then up to a minute of use is forgotten.
+    /// The store's; then up to a minute of use is lost.
     pub async fn flush(&self) -> Result<(), StoreError> {
         let unwritten =
             |session: &Remembered| session.unwritten().map(|at| self.use_of(session, at, session.moved_to()));
@@ -118,7 +119,7 @@ impl Memory {
         write(&self.store, uses).await
     }
 
-    /// The session of the secret with this hash, of whatever standing.
+    /// The session of the secret with this hash, whether revoked or not.
     pub(crate) fn session_of(&self, hash: &[u8; 32]) -> Option<SessionId> {
         self.known
             .get(hash)
@@ -126,8 +127,8 @@ impl Memory {
             .map(|session| session.id)
     }
 
-    /// How the session stands with the revocations. A stale one is read again: since its row was read the user's sessions
-    /// may have ended, the role may be another, and the session may have been renewed under another secret.
+    /// What the revocations say of the session. A stale one is read again. Since its row was read, the user's sessions
+    /// may have ended, the role may have changed, and the session may have been renewed with another secret.
     fn standing(&self, session: &Remembered) -> RevocationCheck {
         self.set.check(session.user, session.id, session.version)
     }
@@ -137,7 +138,7 @@ impl Memory {
         self.known.len()
     }
 
-    /// Why a check was refused as [`Refusal::Unavailable`] lately.
+    /// Why a check was recently refused as [`Refusal::Unavailable`].
     pub(crate) fn last_failure(&self) -> Cause {
         self.failure.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
@@ -178,7 +179,7 @@ impl Memory {
         }
         let at = session.last_seen.load(Ordering::Acquire);
         let this = at.max(now.as_micros());
-        // One of several requests at a time has it written.
+        // Only one of several concurrent requests has it written.
         if session.written.compare_exchange(written, this, Ordering::AcqRel, Ordering::Relaxed).is_err() {
             return;
         }
@@ -232,7 +233,7 @@ impl Memory {
         Err(self.unavailable(StoreError::Contended("its user changed over and over".into())))
     }
 
-    /// The same of several secrets, in one statement.
+    /// The same for several secrets, in one statement.
     async fn load_all(
         &self,
         hashes: Vec<[u8; 32]>,
@@ -269,11 +270,11 @@ impl Memory {
         Some(Err(former.map_or(Refusal::TokenInvalid, Former::refusal)))
     }
 
-    /// Remembers a stored session, and answers for it; `None` if it has to be read again.
+    /// Remembers a stored session, and answers for it; `None` if it must be read again.
     fn take(&self, hash: [u8; 32], stored: &Stored, now: Timestamp) -> Result<Option<Identity>, Refusal> {
         stored.state.check_not_ended()?;
         let session = Arc::new(Remembered::of(stored));
-        // Remembered first, looked up after: a session that ends in between is refused here, and from memory too.
+        // Remember first, check after: a session that ends in between is refused here, and from memory too.
         self.known.insert(hash, session.clone());
         match self.standing(&session) {
             RevocationCheck::Ended => Err(Refusal::SessionEnded),
@@ -282,16 +283,17 @@ impl Memory {
         }
     }
 
-    /// Whether the store lets a verified token stand: session live, user enabled, claims no older than theirs.
+    /// Whether a verified token is still good according to the store: session live, user enabled, claims not older than
+    /// theirs.
     ///
     /// # Errors
-    /// [`Refusal::SessionEnded`], [`Refusal::TokenStale`], or our own failure.
+    /// [`Refusal::SessionEnded`], [`Refusal::TokenStale`], or an internal failure.
     pub async fn confirm(&self, token: AccessToken, mode: Mode) -> Result<Identity, Refusal> {
         let stored = stored::by_id(&self.store, token.session).await;
         judge(&token, mode, stored.map_err(|error| self.unavailable(error))?.as_ref())
     }
 
-    /// The same of several tokens, in one statement.
+    /// The same for several tokens, in one statement.
     async fn confirm_all(
         &self,
         tokens: &[AccessToken],
@@ -304,7 +306,7 @@ impl Memory {
     }
 }
 
-/// Whether what the store has of its session lets a verified token stand.
+/// Whether a verified token is still good, according to the stored session.
 fn judge(token: &AccessToken, mode: Mode, stored: Option<&Stored>) -> Result<Identity, Refusal> {
     let stored = stored.filter(|stored| stored.user == token.user).ok_or(Refusal::SessionEnded)?;
     stored.state.check_not_ended()?;
@@ -334,7 +336,7 @@ impl Remembered {
         }
     }
 
-    /// Notes that the peer uses it; true if another did before.
+    /// Records that the peer uses it; true if another did before.
     fn moves_to(&self, peer: &Peer) -> bool {
         let fingerprint = peer.fingerprint();
         if self.peer.load(Ordering::Acquire) == fingerprint {

@@ -1,5 +1,5 @@
-//! Who uses a session in session mode. The guard asks for the session by its secret alone, so the request that is being
-//! answered stands beside it, in the task.
+//! The client that uses a session in session mode. The guard looks the session up by its secret alone, so a task-local
+//! holds the current request's client.
 
 use std::hash::{BuildHasher, RandomState};
 use std::net::IpAddr;
@@ -13,14 +13,14 @@ tokio::task_local! {
     static CURRENT: Option<Peer>;
 }
 
-/// Who sent the request that is being answered. Making one allocates nothing.
+/// The sender of the current request. Making one allocates nothing.
 #[derive(Debug, Clone)]
 pub(crate) struct Peer {
     pub(crate) ip: IpAddr,
     pub(crate) user_agent: Option<HeaderValue>,
 }
 
-/// From where a session was used, as its row has it.
+/// The place where a session was used, as its row has it.
 #[derive(Debug, Clone)]
 pub(crate) struct UsedFrom {
     pub(crate) ip: String,
@@ -44,7 +44,7 @@ impl Peer {
         CURRENT.sync_scope(peer, work)
     }
 
-    /// Looks at the peer whose request this task answers, if there is one.
+    /// Passes the peer whose request this task answers to `look`, if there is one.
     pub(super) fn current<T>(look: impl FnOnce(&Self) -> T) -> Option<T> {
         CURRENT.try_with(|peer| peer.as_ref().map(look)).ok().flatten()
     }
@@ -60,7 +60,7 @@ impl Peer {
     }
 }
 
-/// Tells one peer from another, for as long as this process runs. Nobody outside can make two that look alike.
+/// Distinguishes peers, for as long as this process runs. Nobody outside can make two with the same value.
 pub(super) fn fingerprint(ip: IpAddr, user_agent: Option<&str>) -> u64 {
     static KEY: LazyLock<RandomState> = LazyLock::new(RandomState::new);
     KEY.hash_one((ip, user_agent))

@@ -11,13 +11,13 @@ use crate::error::Result;
 #[derive(Debug)]
 pub(crate) struct Live {
     pub(crate) id: SessionId,
-    /// The newest correctly signed refresh token of those that were sent.
+    /// The newest of the sent refresh tokens that are correctly signed.
     pub(crate) newest: Option<RefreshToken>,
 }
 
 impl Sessions {
-    /// The sessions of these secrets and of these correctly signed refresh tokens, whether they are live or over, also where
-    /// memory alone still knows them: for a logout.
+    /// The sessions of these secrets and of these correctly signed refresh tokens, live or ended, including those that
+    /// only memory still knows: for a logout.
     ///
     /// # Errors
     /// The store's.
@@ -30,7 +30,7 @@ impl Sessions {
         let ids: Vec<_> = tokens.iter().map(|token| token.session).collect();
         let found = stored::several(&self.store, &hashes, &ids).await?;
         let mut proved: Vec<_> = hashes.iter().filter_map(|hash| self.memory.session_of(hash)).collect();
-        // A logout may be in flight while the session is renewed: it ends all the same.
+        // A logout may be in flight while the session is renewed: it still ends the session.
         let former = renewal::by_secrets(&self.store, &hashes, self.clock.now()).await?;
         proved.extend(former.iter().map(|former| former.session));
         for one in &found {

@@ -21,16 +21,16 @@ const ROTATE: &str = "UPDATE sessions SET generation = generation + 1, rotated_a
 const REPEAT: &str = "UPDATE sessions SET replays = replays + 1, last_seen_at = $2, ip = $3, user_agent = $4 \
      WHERE id = $1 AND ended_at IS NULL";
 
-/// A refresh token that was presented.
+/// A presented refresh token.
 struct Presented {
     session: SessionId,
     generation: u64,
     from: UsedFrom,
 }
 
-/// How a refresh went, as the transaction saw it.
+/// The result of a refresh, within the transaction.
 enum Outcome {
-    /// Tokens for this generation, and whether they went out before.
+    /// Tokens for this generation, and whether they were sent before.
     Go(Box<Stored>, bool),
     /// The token was a copy: the session is ended, although its sender is refused.
     Reused,
@@ -41,7 +41,7 @@ impl Sessions {
     ///
     /// # Errors
     /// [`Error::RefreshInvalid`] for a token that is not ours; [`Error::RefreshReused`] for a copy, whose session ends;
-    /// the session's own end; what `allows` says against its mode.
+    /// the session's own end; the objection of `allows` to its mode.
     pub async fn refresh(
         &self,
         text: &str,
@@ -68,7 +68,7 @@ impl Sessions {
         let token = RefreshToken::parse(text).ok_or(Error::RefreshInvalid)?;
         let before = by_id(&self.store, token.session).await?;
         let Some(before) = before.filter(|before| self.refresh_key.verify(&token, &before.salt)) else {
-            // Renewed meanwhile, or its user was deleted: no reuse, whose end would be the owner's.
+            // Renewed meanwhile, or its user was deleted: not a reuse, which would end the owner's session.
             return Err(self.former(&token).await?.map_or(Error::RefreshInvalid, Error::Refused));
         };
         // Before the rotation: a refusal after it would lose the successor, and the next try would look like a theft.
@@ -84,7 +84,7 @@ impl Sessions {
             let UsedFrom { ip, user_agent } = this.from.clone();
             let rotate = values![session, known, now, expires_at, &*salt, ip, user_agent];
             let rotated = change.execute(ROTATE, rotate).await? == 1;
-            // It was there just now: its user was deleted.
+            // It existed just now: its user was deleted.
             let stored = by_id(&mut **change, session).await?.ok_or(Refusal::SessionEnded)?;
             if rotated {
                 stored.state.check_not_ended()?;
@@ -123,7 +123,7 @@ impl Sessions {
         }
     }
 
-    /// Who holds this refresh token, where it would be exchanged now. It is not used.
+    /// The holder of this refresh token, if it could be exchanged now. This doesn't use it.
     ///
     /// # Errors
     /// The store's.
@@ -145,7 +145,7 @@ impl Sessions {
     }
 }
 
-/// The token was not the current one of a live session: what was it?
+/// The token was not the current one of a live session: finds out why.
 async fn lost(change: &mut Change<'_>, this: &Presented, stored: Stored) -> Result<Done<Outcome>> {
     let (session, at) = (this.session, change.at);
     stored.state.check(at)?;

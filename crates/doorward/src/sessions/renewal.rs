@@ -1,5 +1,5 @@
-//! Renewing a session in place: after a password change it keeps its id, and copies of its credential are refused. For a
-//! minute they are told to ask again: requests may be in flight with the former credential.
+//! Renewing a session in place: after a password change it keeps its id, and copies of its credential are refused. For
+//! a minute the answer to them is "try again", since requests with the former credential may be in flight.
 
 use std::time::Duration;
 
@@ -35,7 +35,7 @@ pub(crate) struct Renewal {
     claims: AppClaims,
 }
 
-/// A renewal within its act's transaction: what is handed out after the commit.
+/// A renewal within its act's transaction, for what is handed out after the commit.
 #[derive(Debug)]
 pub(crate) struct Renewed {
     generation: u64,
@@ -51,7 +51,7 @@ const RENEW: &str = "UPDATE sessions SET secret_hash = $3, salt = $4, generation
      last_seen_at = $5, ip = $7, user_agent = $8, expires_at = CASE WHEN absolute_expires_at < $6 THEN absolute_expires_at ELSE $6 END \
      WHERE id = $1 AND user_id = $2 AND ended_at IS NULL AND expires_at > $5 \
      RETURNING generation, expires_at, absolute_expires_at, authenticated_at, amr";
-/// Until their cookies are gone: their rows go with the user.
+/// Kept until their cookies expire, since their rows are deleted with the user.
 const KEEP_OVER: &str = "INSERT INTO former_credentials (session_id, secret_hash, salt, is_over, expires_at) \
      SELECT id, secret_hash, salt, 1, absolute_expires_at FROM sessions \
      WHERE user_id = $1 AND salt IS NOT NULL ON CONFLICT DO NOTHING";
@@ -65,7 +65,7 @@ const BY_SECRETS: &str = "SELECT session_id, secret_hash, salt, is_over FROM for
      $44, $45, $46, $47, $48, $49, $50, $51, $52, $53, $54, $55, $56, $57, $58, $59, $60, $61, $62, $63, \
      $64) AND expires_at > $65";
 
-/// A credential that was good once.
+/// A credential that was valid once.
 pub(super) struct Former {
     pub(super) session: SessionId,
     pub(super) secret_hash: Option<Vec<u8>>,
@@ -95,7 +95,8 @@ pub(crate) async fn keep_over(tx: &mut Tx, user: UserId) -> Result<(), StoreErro
     tx.execute(KEEP_OVER, values![user]).await.map(drop)
 }
 
-/// Renews the session within its act's transaction, which wrote the user's row first; `None` if it has ended meanwhile.
+/// Renews the session within its act's transaction, which must first write the user's row; `None` if it has ended
+/// meanwhile.
 pub(crate) async fn renew(tx: &mut Tx, new: &Renewal) -> Result<Option<Renewed>, StoreError> {
     tx.execute(KEEP_FORMER, values![new.session, new.user, new.now + SUPERSEDED_TTL]).await?;
     let hash = (new.mode == Mode::Session).then(|| new.secret.hash());
@@ -139,7 +140,7 @@ impl Sessions {
     /// Prepares the renewal of a session in this mode, which is used from there.
     ///
     /// # Errors
-    /// The application's, where it is asked what it adds to the token.
+    /// The application's, when it is asked for its claims.
     pub(crate) async fn prepare_renewal(
         &self,
         session: SessionId,
@@ -149,7 +150,7 @@ impl Sessions {
     ) -> Result<Renewal> {
         let claims = if mode.has_tokens() { self.hooks.claims_of(user).await? } else { AppClaims::none() };
         let now = self.clock.now();
-        // The statement that renews holds it against the absolute end.
+        // The renewing statement applies the absolute end.
         let end = self.lifetimes.idle_end(mode, now, now + self.lifetimes.absolute_ttl);
         Ok(Renewal {
             session,
@@ -167,7 +168,7 @@ impl Sessions {
     /// Makes the credential of a session whose renewal was committed.
     ///
     /// # Errors
-    /// The token could not be signed: our own failure.
+    /// If the token could not be signed: an internal failure.
     pub(crate) fn issue_renewed(&self, new: &Renewal, subject: Subject, done: &Renewed) -> Result<Issued> {
         let content = match new.mode.has_tokens() {
             false => Content::Secret(new.secret.to_text(), done.expires_at),
@@ -190,7 +191,7 @@ impl Sessions {
         Ok(Issued { mode, session, user: new.user, now, again: false, ends_at, content, device: None })
     }
 
-    /// What a correctly signed former refresh token is refused as.
+    /// The refusal of a correctly signed former refresh token.
     pub(super) async fn former(&self, token: &RefreshToken) -> Result<Option<Refusal>> {
         let rows = self.store.list(BY_SESSION, values![token.session, self.clock.now()]).await?;
         for row in &rows {
@@ -202,7 +203,7 @@ impl Sessions {
         Ok(None)
     }
 
-    /// Forgets former credentials whose time has passed.
+    /// Deletes expired former credentials.
     pub(super) async fn sweep_former(&self, now: Timestamp) -> Result<(), StoreError> {
         let sql = "DELETE FROM former_credentials WHERE expires_at <= $1";
         self.store.execute(sql, values![now]).await.map(drop)

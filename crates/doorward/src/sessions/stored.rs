@@ -1,4 +1,4 @@
-//! Sessions with their users, as the store has them: the one query that every door decides by.
+//! Sessions with their users, as the store has them: the one query that every route decides by.
 
 use doorward_core::role::RoleName;
 use doorward_core::session::SessionState;
@@ -25,7 +25,7 @@ macro_rules! with_user {
 
 const BY_ID: &str = with_user!("WHERE s.id = $1");
 const BY_SECRET: &str = with_user!("WHERE s.secret_hash = $1");
-/// Written out, so that it is one text for both engines; what isn't filled matches nothing.
+/// Written out, so that it is one text for both engines; unfilled parameters match nothing.
 const SEVERAL: &str = with_user!(
     "WHERE s.secret_hash IN ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, \
      $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24, $25, $26, $27, $28, $29, $30, $31, \
@@ -42,7 +42,7 @@ const SEVERAL: &str = with_user!(
 pub struct Stored {
     /// The public id.
     pub id: SessionId,
-    /// Whose it is.
+    /// The session's user.
     pub user: UserId,
     /// The user's role now.
     pub role: RoleName,
@@ -58,7 +58,7 @@ pub struct Stored {
     pub last_seen_at: Timestamp,
     /// The address that it was last used from.
     pub ip: Option<String>,
-    /// What the client says of itself.
+    /// The client's user agent.
     pub user_agent: Option<String>,
     /// What decides whether it is alive.
     pub state: SessionState,
@@ -66,7 +66,7 @@ pub struct Stored {
     pub end_reason: Option<String>,
     /// The hash of its secret, in session mode.
     pub(crate) secret_hash: Option<[u8; 32]>,
-    /// What its refresh tokens are signed with.
+    /// The salt that signs its refresh tokens.
     pub(crate) salt: Vec<u8>,
     /// How often its refresh token was exchanged.
     pub(crate) generation: u64,
@@ -101,13 +101,13 @@ impl Stored {
         })
     }
 
-    /// What its tokens are made from.
+    /// The contents of its tokens.
     pub(crate) fn subject(&self) -> Subject {
         Subject { user: self.user, role: self.role, version: self.claims_version }
     }
 }
 
-/// Of a row with `authenticated_at` and `amr`.
+/// From a row with `authenticated_at` and `amr`.
 pub(super) fn authentication(row: &Row) -> Result<Authentication, StoreError> {
     let methods = Methods::parse(&row.get::<String>("amr")?);
     Ok(Authentication { at: row.get("authenticated_at")?, methods })
@@ -133,7 +133,7 @@ pub(super) async fn by_secret(store: &Store, hash: [u8; 32]) -> Result<Option<St
     store.find(BY_SECRET, values![hash]).await?.as_ref().map(Stored::read).transpose()
 }
 
-/// The sessions with these hashes of secrets, and with these ids; more than [`MOST_COOKIES`] of either are not looked at.
+/// The sessions with these hashes of secrets, and with these ids; more than [`MOST_COOKIES`] of either are ignored.
 pub(super) async fn several(
     store: &Store,
     hashes: &[[u8; 32]],

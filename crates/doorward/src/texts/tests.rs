@@ -15,7 +15,7 @@ use crate::features::{actions, contributions, routes};
 use crate::testing::{PASSWORD, Site, Visitor};
 use crate::wire::page::TEMPLATES as SHARED;
 
-/// The codes of all texts, `code` and `code.attribute`, each as often as it stands in a file.
+/// The codes of all texts, `code` and `code.attribute`, each as often as it occurs in a file.
 fn codes() -> Vec<String> {
     let mut codes = Vec::new();
     for file in contributions().language.files {
@@ -50,14 +50,15 @@ fn sources() -> Vec<String> {
         .collect()
 }
 
-/// The codes that are made of a name: those of errors, flash texts, fields, actions and actors, and the titles of errors.
+/// The codes that are made from a name: those of errors, flash texts, fields, actions and actors, and the titles of
+/// errors.
 fn named() -> BTreeSet<String> {
     let fields = routes();
     let fields = fields.operations().iter().flat_map(|one| {
         let query = one.description.parameters().map(|(name, _)| name);
         one.description.fields().iter().map(|field| field.name).chain(query)
     });
-    // Fields of programs, and what is never refused.
+    // Fields of programs, and errors that never occur.
     let unseen = ["tokens", "refresh_token", "token_type_hint", "done", "redirect", "refused", "ticket"];
     let mut named: BTreeSet<_> =
         fields.filter(|name| !unseen.contains(name)).map(|name| format!("field-{name}")).collect();
@@ -107,7 +108,7 @@ fn programs_read_english_messages_with_their_parameters() {
     assert_eq!(english(&email.into()), "must have one @, like ada@example.com");
 }
 
-/// A language in which no letter is ASCII, made of the English texts as a translator would: one file, with other sentences.
+/// A language without ASCII letters, made from the English texts as a translator would: one file, with other sentences.
 fn another_language() -> Language {
     let file = contributions().language.files.into_iter().map(|file| {
         let mut file = parser::parse(file.into_owned()).unwrap();
@@ -141,8 +142,8 @@ fn wide(c: char) -> char {
 
 const SESSION: &str = "__Host-sessionId";
 
-/// What stands on the pages of tests in every language: names, addresses, and values of the API, such as the details of an
-/// audit entry.
+/// What the pages of tests contain in every language: names, addresses, and values of the API, such as the details of
+/// an audit entry.
 const DATA: [&str; 15] = [
     "Doorward", "role", "ada", "eve", "bob", "new", "shop", "example", "org", "admin", "user", "owner",
     "Unknown", "device", "c",

@@ -113,7 +113,8 @@ impl Pages {
         Self { texts, engine, policy, policy_with_script, opener_policy }
     }
 
-    /// The page of this template; `context` is what it shows. `web/front` renders it: there the reader is known.
+    /// The page of this template; `context` is what it shows. `web/front` renders it, where the client
+    /// is known.
     pub(crate) fn show(&self, template: &'static str, status: StatusCode, context: Value) -> Response {
         let mut response = status.into_response();
         response.extensions_mut().insert(Shown { template, context });
@@ -298,7 +299,7 @@ fn policy(settings: &Settings, more: &str) -> HeaderValue {
     HeaderValue::try_from(policy).unwrap_or(HeaderValue::from_static(POLICY))
 }
 
-/// The text that says what a status means.
+/// The text that explains a status.
 fn title(status: StatusCode) -> String {
     match status.as_u16() {
         known @ (403 | 404 | 405 | 409 | 413 | 429) => format!("title-{known}"),
