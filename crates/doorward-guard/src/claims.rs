@@ -6,10 +6,11 @@ use serde::de::DeserializeOwned;
 use crate::credential::{Credential, Credentials, credentials};
 use crate::{Guard, Identity};
 
-/// The caller, and what the application added to their access token (the claim `app`): `None` in session mode, where there
-/// is no token, and where nothing was added.
+/// The caller, and the application's claims in their access token (the claim `app`). They are `None` in session mode,
+/// which has no token, and if nothing was added.
 ///
-/// Claims that are no `T` are those of an older application: the caller is asked to refresh (`token_stale`).
+/// Claims that don't fit `T` are those of an older version of the application: the caller has to refresh
+/// (`token_stale`).
 ///
 /// ```
 /// # #[cfg(feature = "axum")]
@@ -31,10 +32,10 @@ use crate::{Guard, Identity};
 pub struct Claims<T>(pub Identity, pub Option<T>);
 
 impl Guard {
-    /// Checks the credential of a request as [`Guard::check`] does, and then reads what the application added to it.
+    /// Checks the credential of a request as [`Guard::check`] does, and then reads the application's claims in it.
     ///
     /// # Errors
-    /// As of [`Guard::check`]; [`Refusal::TokenStale`] where it is no `T`.
+    /// As for [`Guard::check`]; [`Refusal::TokenStale`] if they don't fit `T`.
     pub async fn claims<T: DeserializeOwned>(&self, headers: &HeaderMap) -> Result<Claims<T>, Refusal> {
         let identity = self.check(headers).await?;
         let added = self.token_of(headers, &identity).map_or(Ok(None), app_claims)?;

@@ -3,27 +3,27 @@ use doorward_core::sign_in::Authentication;
 use doorward_core::token::AccessToken;
 use doorward_core::{ClaimsVersion, Mode, SessionId, Timestamp, UserId};
 
-/// What a checked request carries on to the handler.
+/// What the handler learns from a checked request.
 ///
-/// With the feature `axum` it is an extractor: as an argument of a handler it lets signed-in callers in and refuses
-/// everybody else; `Option<Identity>` lets callers without a credential in too, and still refuses a bad one. Behind
-/// [`GuardLayer`](crate::GuardLayer) it stands among the request's extensions.
+/// With the feature `axum` it is an extractor: as an argument of a handler it accepts signed-in callers and refuses all
+/// others. `Option<Identity>` also accepts callers without a credential, and still refuses a bad one. Behind
+/// [`GuardLayer`](crate::GuardLayer) it is among the request's extensions.
 ///
 /// A guard makes it. [`Identity::new`] is for the tests of an application.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Identity {
-    /// Who it is, by the stable id.
+    /// The user, by the stable id.
     pub user: UserId,
-    /// On which device.
+    /// The session.
     pub session: SessionId,
-    /// What they may do.
+    /// The user's role.
     pub role: RoleName,
-    /// From which version of the user's claims the credential was made.
+    /// The version of the user's claims that the credential was made from.
     pub claims_version: ClaimsVersion,
     /// When and how they signed in.
     pub authentication: Authentication,
-    /// How the credential came.
+    /// How the credential was sent.
     pub mode: Mode,
     /// When the credential was issued.
     pub issued_at: Timestamp,
@@ -56,7 +56,7 @@ impl Identity {
         Self { user, session, role, claims_version, authentication, mode, issued_at, expires_at }
     }
 
-    /// The identity that a verified token gives.
+    /// The identity of a verified token.
     #[doc(hidden)]
     pub fn of_token(token: AccessToken, mode: Mode) -> Self {
         let AccessToken { user, session, role, version: claims_version, authentication, .. } = token;

@@ -150,8 +150,8 @@ impl Asking {
 
     /// The actor as the store has them now, within the change: enabled, in a live session, with a role that grants the
     /// permission. An actor who was disabled, demoted or logged out while their request was on its way can no longer
-    /// act. It first writes the rows of an acting admin and of their session, so that an act against either and this
-    /// one happen one after the other.
+    /// act. It first writes the rows of an acting admin and of their session, so that acts against either don't overlap
+    /// with this one.
     pub(crate) async fn stands(&self, change: &mut Change<'_>) -> Result<Standing> {
         if let Actor::Admin(admin) = &self.actor {
             change.execute(users::LOCK, values![admin.user]).await?;

@@ -39,7 +39,7 @@ impl Act {
     }
 
     /// An act that takes access away, or replaces what may have leaked. If its entry can't be written, or the disk is
-    /// full, it is repeated without the entry, so that people can still sign out (attack X10).
+    /// full, it is repeated without the entry. So people can still sign out (attack X10).
     pub(crate) fn ending(by: By, at: Timestamp) -> Self {
         Self { is_end: true, ..Self::new(by, at) }
     }

@@ -218,7 +218,7 @@ shown! {
         /// What did it: `owner` (the user that it concerns), `admin`, `command_line`, `client`, `visitor` (somebody who
         /// did not prove who they are) or `server`.
         actor: String,
-        /// How often, where failures of the same kind share an entry.
+        /// How often, if failures of the same kind share an entry.
         occurrences: i64,
         /// The user that it concerns.
         pub user_id: Option<UserId>,

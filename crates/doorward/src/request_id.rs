@@ -1,5 +1,4 @@
-//! The id of a request. It is in the header of its answer, in the body of an error, and in each log line that is
-//! written while the request is answered.
+//! The id of a request. It is in the answer's header, in the body of an error, and in each log line of the request.
 
 use std::fmt;
 use std::sync::LazyLock;

@@ -1,6 +1,6 @@
 //! Sign-ins in the log, for a SIEM and fail2ban.
 //!
-//! A successful one is one line. So is a failed one until its network is limited; from then on that network has one
+//! A successful one is one line. So is a failed one until its network is limited. From then on that network has one
 //! line a minute with the number, until no attempt was refused for a minute. Beyond 1,000 networks a minute, one line
 //! has the number of the rest (attack X01).
 

@@ -93,7 +93,7 @@ impl User {
     }
 }
 
-/// The user's part of a token. Read it only from a row that the act itself has written or read in its transaction: a
+/// The user's part of a token. Read it only from a row that the act itself has written or read in its transaction. A
 /// version with another version's role would keep the old role in force.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Subject {
@@ -170,8 +170,8 @@ const BY_ID: &str = select_accounts!("WHERE u.id = $1");
 const BY_EMAIL: &str = select_accounts!("WHERE e.address = $1");
 const ANY_ADMIN: &str = "SELECT id FROM users WHERE role = 'admin' AND disabled_at IS NULL LIMIT 1";
 
-/// Writes a user's row without changing it, which locks it: the rest of the transaction comes after every other act
-/// that did so, and before every later one.
+/// Locks a user's row by writing it without a change. The rest of the transaction comes after every other act that did
+/// so, and before every later one.
 pub(crate) const LOCK: &str = "UPDATE users SET updated_at = updated_at WHERE id = $1";
 
 /// A user, with their proofs.

@@ -12,30 +12,31 @@ use crate::role::RoleName;
 use crate::sign_in::{Authentication, Methods};
 use crate::{ClaimsVersion, Refusal, SessionId, Timestamp, UserId};
 
-/// What an access token or an assertion says, besides the issuer and the audience. [`Claims::new`] makes one.
+/// The claims of an access token or an assertion, besides the issuer and the audience. [`Claims::new`] makes one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Claims {
-    /// Whose it is (`sub`).
+    /// The user (`sub`).
     pub user: UserId,
-    /// The sign-in that it comes from (`sid`).
+    /// The session (`sid`).
     pub session: SessionId,
     /// The user's role now (`role`).
     pub role: RoleName,
-    /// The version of the user's claims that this is (`ver`).
+    /// The version of the user's claims (`ver`).
     pub version: ClaimsVersion,
     /// When and how the user signed in (`auth_time`, `amr`).
     pub authentication: Authentication,
     /// When it is issued (`iat`), rounded down to the second.
     pub issued_at: Timestamp,
-    /// From when on it is refused (`exp`), rounded down to the second.
+    /// The time from which it is refused (`exp`), rounded down to the second.
     pub expires_at: Timestamp,
-    /// 16 random bytes that tell two tokens of one second apart (`jti`).
+    /// 16 random bytes that distinguish two tokens of one second (`jti`).
     pub jti: [u8; 16],
 }
 
 impl Claims {
-    /// The least that can be said of a session: the role `user`, the claims version 0, an unknown sign-in. Set the other fields after it.
+    /// The least claims of a session: the role `user`, the claims version 0, an unknown sign-in. Set the other fields
+    /// after it.
     pub fn new(
         user: UserId,
         session: SessionId,
@@ -49,7 +50,7 @@ impl Claims {
     }
 }
 
-/// What a token must say to be for us.
+/// The claims that a token must have here.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Expected {
     /// `iss`, exactly.
@@ -60,38 +61,38 @@ pub struct Expected {
     pub max_ttl: Duration,
 }
 
-/// A checked access token: everything that it says, and nothing on the heap. [`verify`](super::verify) makes one.
+/// A checked access token: all its claims, and nothing on the heap. [`verify`](super::verify) makes one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct AccessToken {
-    /// Whose it is (`sub`).
+    /// The user (`sub`).
     pub user: UserId,
-    /// The sign-in that it came from (`sid`).
+    /// The session (`sid`).
     pub session: SessionId,
     /// The user's role when it was issued (`role`).
     pub role: RoleName,
-    /// The version of the user's claims when it was issued (`ver`); 0 where it names none.
+    /// The version of the user's claims when it was issued (`ver`); 0 if it has none.
     pub version: ClaimsVersion,
-    /// When and how the user signed in (`auth_time` in whole seconds, `amr`); unknown if it doesn't say so.
+    /// When and how the user signed in (`auth_time` in whole seconds, `amr`); unknown if the token doesn't say so.
     pub authentication: Authentication,
     /// When it was issued (`iat`), in whole seconds.
     pub issued_at: Timestamp,
-    /// From when on it is refused (`exp`), in whole seconds.
+    /// The time from which it is refused (`exp`), in whole seconds.
     pub expires_at: Timestamp,
 }
 
 /// Makes a signed token (RFC 9068) with the issuer and audience that `names` expects.
 ///
 /// # Errors
-/// [`KeyError::Rejected`] where the cryptography library fails, for want of randomness or memory.
+/// [`KeyError::Rejected`] if the cryptography library fails, for lack of randomness or memory.
 pub fn issue(key: &SigningKey, names: &Expected, claims: &Claims) -> Result<String, KeyError> {
     issue_with(key, names, claims, &AppClaims::none())
 }
 
-/// The same, with what an application adds.
+/// The same, with an application's claims.
 ///
 /// # Errors
-/// As of [`issue`].
+/// As for [`issue`].
 pub fn issue_with(
     key: &SigningKey,
     names: &Expected,
@@ -102,14 +103,14 @@ pub fn issue_with(
     jws::sign(key, key.header_segment(), &json)
 }
 
-/// The type of an assertion in its header: no access token has it, and no assertion another one (attack J31).
+/// The type of an assertion in its header: no access token has it, and no assertion has another (attack J31).
 pub const ASSERTION_TYPE: &str = "doorward-identity+jwt";
 
-/// Makes a signed assertion for the application of this `audience`: who sent the request that it comes with. It opens
-/// nothing here.
+/// Makes a signed assertion for the application with this `audience`: the sender of the request that it comes with. It
+/// gives no access to Doorward itself.
 ///
 /// # Errors
-/// As of [`issue`].
+/// As for [`issue`].
 pub fn assert_identity(
     key: &SigningKey,
     issuer: &str,
@@ -120,7 +121,7 @@ pub fn assert_identity(
     jws::sign(key, &key.header_segment_of(ASSERTION_TYPE), &json)
 }
 
-/// The claims as JSON. Ids, role and `jti` are of letters that stand for themselves; the names may hold anything.
+/// The claims as JSON. Ids, role and `jti` need no escapes; the names may hold anything.
 fn payload(
     issuer: &str,
     audience: &str,
@@ -161,7 +162,7 @@ fn payload(
     Ok(json)
 }
 
-/// What a token whose signature is good says: every claim there, once, with its type.
+/// The payload of a correctly signed token: every claim there, once, with its type.
 pub(super) struct Payload<'a> {
     issuer: Cow<'a, str>,
     audience: Cow<'a, str>,
@@ -170,7 +171,7 @@ pub(super) struct Payload<'a> {
 }
 
 impl<'a> Payload<'a> {
-    /// Reads the payload segment; its bytes go to `small`, so that the usual one needs no heap, or else to `large`.
+    /// Parses the payload segment; its bytes go to `small`, so that the usual one needs no heap, otherwise to `large`.
     #[inline]
     pub(super) fn read<W: Watch>(
         segment: &str,
@@ -210,7 +211,7 @@ fn refuse<W: Watch, T>(watch: &mut W, detail: impl FnOnce() -> String) -> Result
     Err(Refusal::TokenInvalid)
 }
 
-/// The claims that are there.
+/// The existing claims.
 #[derive(Default)]
 struct Present<'a> {
     iss: Option<Text<'a>>,
@@ -278,7 +279,7 @@ impl<'a> Present<'a> {
     }
 }
 
-/// A string, borrowed where it has no escapes.
+/// A string, borrowed if it has no escapes.
 struct Text<'a>(Cow<'a, str>);
 
 impl<'de> Deserialize<'de> for Text<'de> {

@@ -151,8 +151,8 @@ impl Accounts {
         self.base.acts.commit(act, change).await
     }
 
-    /// The user is like that already: another act may have done it, here or in another process, and may not have put it
-    /// in force here yet.
+    /// The user is like that already: another act may have done it, here or elsewhere, and may not be in force here
+    /// yet.
     async fn changed_already(&self, seen: Found, wanted: &UserChange, at: Timestamp) -> Result<User> {
         let subject = Subject { user: seen.user.id, role: seen.user.role, version: seen.version };
         if wanted.disabled == Some(true) {

@@ -120,8 +120,8 @@ fn none_or(session: Option<SessionId>) -> SessionId {
 }
 
 impl Sessions {
-    /// Ends these sessions, of any users. Already ended ones stay as they are, and are also refused here from now on:
-    /// the act that ended them may not have reached this memory yet (attack R04).
+    /// Ends these sessions, of any users. Already ended ones stay as they are, and are also refused here from now on.
+    /// The act that ended them may not have reached this memory yet (attack R04).
     ///
     /// # Errors
     /// The store's; then none was ended (attack R06).
@@ -177,8 +177,8 @@ impl Sessions {
         Ok(self.acts.commit(Act::ending(by, at), change).await?.live)
     }
 
-    /// Puts in force here what another act did before, perhaps in another process: every session of the user except
-    /// `keep` has ended, and tokens of a lower version are stale (attacks R04, R05).
+    /// Puts another act in force here, perhaps one of another process. Every session of the user except `keep` has
+    /// ended, and tokens of a lower version are stale (attacks R04, R05).
     ///
     /// # Errors
     /// The store's.

@@ -37,7 +37,7 @@ pub(crate) struct Asked<B> {
     pub(crate) sent: Sent,
 }
 
-/// The body of a request that refuses none: what cannot be read is not there.
+/// The body of a request that refuses no body: what cannot be parsed is missing.
 pub(crate) struct IfReadable<B>(pub(crate) Option<B>);
 
 /// How a body was sent.
@@ -73,7 +73,7 @@ pub(crate) struct BodyField {
     pub(crate) about: &'static str,
     pub(crate) shape: fn() -> Value,
     pub(crate) required: bool,
-    /// It means something in a form only.
+    /// Only forms use it.
     pub(crate) only_forms: bool,
     /// A form may leave it out, but not empty.
     not_empty: bool,
@@ -119,7 +119,7 @@ pub(crate) trait Field: Shape + Sized {
         }
     }
 
-    /// What stands for a field that is missing, if it may be.
+    /// The value of a missing field, if it may be missing.
     fn missing() -> Option<Self> {
         None
     }
@@ -183,9 +183,10 @@ impl Field for bool {
 
 const NO_BOOL: Message = Message::new("value-no-bool");
 
-/// Declares a body: one text is its type, its schema, and how each field is read. A comment on a field is its description.
-/// `in forms` marks a field that only forms use; `not empty`, one that a form may leave out but not empty. `check` sees
-/// every field as an `Option`, which is `None` if a required field is missing or wrong, and may call [`Input::blame`].
+/// Declares a body: one declaration is its type, its schema, and how each field is read. A comment on a field is its
+/// description. `in forms` marks a field that only forms use; `not empty`, one that a form may leave out but not empty.
+/// `check` sees every field as an `Option`, which is `None` if a required field is missing or wrong, and may call
+/// [`Input::blame`].
 macro_rules! asked {
     (
         $(#[$about:meta])*
@@ -220,7 +221,7 @@ macro_rules! asked {
 }
 pub(crate) use asked;
 
-/// The fields that a request sent. Unknown ones are passed over: they have no effect (attack A03).
+/// The fields that a request sent. Unknown ones are ignored: they have no effect (attack A03).
 #[derive(Debug, Default)]
 pub(crate) struct Input {
     fields: Fields,
@@ -232,11 +233,11 @@ pub(crate) struct Input {
 struct Fields(BTreeMap<String, Value>);
 
 impl Input {
-    /// Reads a field. What is wrong is noted, and counts as missing.
+    /// Reads a field. A wrong one is noted, and counts as missing.
     pub(crate) fn read<T: Field>(&mut self, field: &BodyField) -> Option<T> {
         let read = match self.fields.0.remove(field.name) {
             None | Some(Value::Null) => T::missing().ok_or(REQUIRED),
-            // A browser sends the fields that nobody filled in too.
+            // A browser also sends unfilled fields.
             Some(Value::String(text)) if self.is_form && text.is_empty() => {
                 T::missing().filter(|_| !field.not_empty).ok_or(REQUIRED)
             }
@@ -300,7 +301,7 @@ impl<B: Body> FromRequest<App> for Asked<B> {
         let mut input = parse::read(request, app).await?;
         let sent = input.sent(B::FIELDS, path);
         let body = match (posts::refusal(), B::read(&mut input)) {
-            // A form that came before is refused as it was then.
+            // A repeated form is refused as the first one was.
             (Some(refusal), _) => Err(refusal),
             (None, Some(body)) if input.wrong.is_empty() => Ok(body),
             _ => Err(Error::InvalidInput(input.wrong)),

@@ -21,7 +21,7 @@ pub(crate) fn form_or_json<T>(sent: &Sent, outcome: Result<T>) -> Reply<'_, T> {
     Reply { sent, outcome }
 }
 
-/// The answer to an act that is all in its address: a browser goes on, a program is told.
+/// The answer to an act without a body: a browser is redirected, a program gets JSON.
 pub(crate) fn go_or_tell(app: &App, kind: ClientKind, place: &str, ack: Ack) -> Response {
     if kind.is_browser() { go(app, place) } else { ack.into_response() }
 }
@@ -79,7 +79,7 @@ impl<'s, T> ToForm<'s, T> {
 
 impl Refused<'_> {
     /// Asks for the current password, if that is what was missing or wrong: the page sends the form again. `purpose` is
-    /// the code of the text that says what the form does; `back` is where to go instead.
+    /// the code of the text that says what the form does; `back` is the way out.
     pub(crate) async fn confirmed(
         self,
         app: &App,

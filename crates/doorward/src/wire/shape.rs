@@ -1,4 +1,4 @@
-//! The shape of what goes over the wire, as JSON Schema: said once, by the types that are written or read.
+//! The shape of what goes over the wire, as JSON Schema: declared once, by the types that are written or read.
 //!
 //! A type is named by its `title`; the document of the API moves those into its components.
 
@@ -11,7 +11,7 @@ use doorward_core::{ClientId, LinkId, Mode, OpaqueSecret, SessionId, UserId};
 use serde_json::{Map, Value, json};
 use zeroize::Zeroizing;
 
-/// A type that knows how its JSON looks.
+/// A type that knows the shape of its JSON.
 pub(crate) trait Shape {
     /// Its JSON Schema.
     fn shape() -> Value;
@@ -71,7 +71,7 @@ impl<T: Shape> Shape for Vec<T> {
     }
 }
 
-/// An object with these properties, all of them there.
+/// An object with these properties, all of them required.
 pub(crate) fn object<N: Into<String>>(properties: impl IntoIterator<Item = (N, Value)>) -> Value {
     let (mut required, mut all) = (Vec::new(), Map::new());
     for (name, shape) in properties {
@@ -90,7 +90,7 @@ pub(crate) fn and_maybe<'n>(mut object: Value, more: impl IntoIterator<Item = (&
     object
 }
 
-/// Writes a value into objects within objects; those that are missing are made.
+/// Writes a value into nested objects; missing ones are made.
 pub(crate) fn put(object: &mut Value, names: &[&str], value: Value) {
     let Some((first, rest)) = names.split_first() else {
         *object = value;
@@ -119,7 +119,7 @@ pub(crate) fn exactly(value: impl Into<Value>) -> Value {
     json!({ "const": value.into() })
 }
 
-/// An example of what has this shape.
+/// An example of a value with this shape.
 pub(crate) fn example(shape: &Value) -> Value {
     if let Some(value) = shape.get("const").or_else(|| shape.pointer("/examples/0")) {
         return value.clone();
@@ -139,7 +139,8 @@ pub(crate) fn example(shape: &Value) -> Value {
     }
 }
 
-/// What a property's name says: instants end in `_at`, and one word means one thing, so that one example serves all.
+/// The meaning of a property's name: instants end in `_at`, and one word means one thing, so that one example serves
+/// all.
 fn property(name: &str, mut shape: Value) -> Value {
     let Some(fields) = shape.as_object_mut() else { return shape };
     let is_text =
@@ -203,7 +204,7 @@ macro_rules! shown {
 }
 pub(crate) use shown;
 
-/// The shape with a description, where it has no name of its own.
+/// The shape with a description, if it has no name of its own.
 pub(crate) fn described(mut shape: Value, text: &str) -> Value {
     if let Some(fields) = shape.as_object_mut()
         && !fields.contains_key("title")

@@ -71,9 +71,9 @@ asked! {
         password: Password,
         /// How the client holds the credential.
         mode: Option<Mode>,
-        /// The device that a former sign-in in bearer mode handed out.
+        /// The device from an earlier sign-in in bearer mode.
         device: Option<Zeroizing<String>>,
-        /// Where to go on to.
+        /// Where to redirect.
         return_to in forms: Option<String>,
     }
 }
@@ -92,16 +92,16 @@ async fn form(
         let elsewhere = from_elsewhere(&headers);
         match app.guard.check(&headers).await {
             Ok(identity) if reaches(&app.settings, identity.mode, home) => {
-                // The page may have sent them, since the cookie that came here doesn't go there: a host beside planted it
-                // for this path, and there and back would be a circle (attack X02).
+                // The page may have redirected here, since this request's cookie isn't sent there: another host of the
+                // domain planted it for this path. Redirecting back would loop (attack X02).
                 let renewed = query.text(RENEWED).is_some();
                 if back.is_none() || renewed || app.cookies.is_bound_to_host(identity.mode) {
                     return credential::go(&app, home);
                 }
                 (said, on) = (Some(SIGNED_IN), Some(home));
             }
-            // With a `return_to` they have been sent here, and a detour would lead in a circle: unless an application
-            // sent them, and another site sent them there, so that our cookies stayed at home.
+            // With a `return_to` the browser was redirected here, and a redirect back would loop. The exception is an
+            // application that another site opened, so that our cookies were withheld.
             Err(Refusal::AmbiguousCookies) => said = Some(TWO),
             Err(refusal)
                 if query.text("return_to").is_none()
@@ -119,10 +119,10 @@ async fn form(
     app.pages.show("login.html", StatusCode::OK, context)
 }
 
-/// What a browser with two live sign-ins is told; the next sign-in ends both.
+/// The notice for a browser with two live sign-ins; the next sign-in ends both.
 const TWO: &str = "login-two";
 
-/// The notice for somebody who was sent to sign in although they are signed in.
+/// The notice for a visitor who was sent to sign in although they are signed in.
 const SIGNED_IN: &str = "login-already";
 
 fn shown(back: Option<&str>, email: &str) -> Value {
@@ -160,8 +160,8 @@ async fn login(
     (line.map(Extension), answer.await).into_response()
 }
 
-/// Writes the user's row, and finds it as the password check left it: the same authenticators, not disabled. A password that
-/// was changed, or an account that was disabled in between, lets nobody in.
+/// Writes the user's row, and checks that it is as the password check left it: the same authenticators, not disabled.
+/// If the password was changed or the account disabled in between, the sign-in is refused.
 const OPEN: &str = "UPDATE users SET updated_at = updated_at WHERE id = $1 AND credentials_version = $2 \
      AND disabled_at IS NULL RETURNING role, claims_version, \
      (SELECT string_agg(kind, ' ') FROM authenticators WHERE user_id = users.id) AS kinds";

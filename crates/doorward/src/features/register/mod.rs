@@ -76,7 +76,7 @@ fn routes() -> Routes {
 const CLOSED: Message = Message::new("registration-closed");
 
 asked! {
-    /// What somebody who registers says.
+    /// The fields of a registration.
     struct Registering {
         name: DisplayName,
         email: Email,
@@ -85,9 +85,9 @@ asked! {
         mode: Option<Mode>,
         /// The secret of an invitation.
         invite: Option<OpaqueSecret>,
-        /// The device that a former sign-in in bearer mode handed out.
+        /// The device from an earlier sign-in in bearer mode.
         device: Option<Zeroizing<String>>,
-        /// Where to go on to.
+        /// Where to redirect.
         return_to in forms: Option<String>,
     }
     check(input) {
@@ -205,8 +205,8 @@ async fn make(
     Ok((user, step.done()?))
 }
 
-/// Counts a registration. A valid invitation has a limit of its own, so that neither others on the network keep its owner
-/// out nor the owner finds out which addresses are taken. One that is made up costs no hash.
+/// Counts a registration. A valid invitation has a limit of its own. So others on the network can't lock its owner out,
+/// and the owner can't find out which addresses are taken. A made-up one costs no hash.
 async fn limit(app: &App, new: &Registering, client: &Client) -> Result<()> {
     let Some(invite) = &new.invite else { return app.throttle.registration(client.network(), app.now()) };
     let found = invitations::find(&app.store, &app.settings.roles, invite, app.now()).await?;

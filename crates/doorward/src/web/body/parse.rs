@@ -26,12 +26,12 @@ pub(super) async fn read(request: Request, app: &App) -> Result<Input> {
     let media_type = MediaType::of(request.headers());
     let (parts, body) = request.into_parts();
     let body = read_body(&parts.headers, body, &app.settings).await?;
-    // Some programs put a byte order mark before UTF-8, which says nothing (RFC 8259 section 8.1).
+    // Some programs put a byte order mark before UTF-8, which has no meaning (RFC 8259 section 8.1).
     let body = body.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(&body);
     match media_type {
         _ if body.is_empty() => Ok(Input { is_form: media_type == MediaType::Form, ..Input::default() }),
         MediaType::Json => read_json(body),
-        // `curl -d` says so of everything.
+        // `curl -d` sends this for everything.
         MediaType::Form if body.trim_ascii_start().starts_with(b"{") => {
             Err(Error::UnsupportedMediaType("The body is JSON, and its Content-Type says that it is a form"))
         }
@@ -90,7 +90,7 @@ fn malformed(code: &'static str) -> Error {
     Error::Malformed(Message::new(code))
 }
 
-/// An object whose names are distinct, so that no two readers of one body disagree (attack H03).
+/// An object whose names are distinct, so that two parsers of one body can't disagree (attack H03).
 impl<'de> Deserialize<'de> for Fields {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         struct Visitor;
