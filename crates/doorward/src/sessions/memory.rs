@@ -1,3 +1,5 @@
+mod writes;
+
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -17,15 +19,13 @@ use super::peer::{Peer, UsedFrom, fingerprint};
 use super::renewal::{self, Former};
 use super::stored::{self, Stored};
 use crate::error::Cause;
-use crate::seldom::seldom;
-use crate::store::{Row, Store, StoreError, Tx, values};
+use crate::store::{Row, Store, StoreError};
+use writes::{Seen, Writes, write};
 
 /// A session's last use is written at most this often; one from elsewhere at once, but not more often either.
 const WRITE_EVERY: Duration = Duration::from_secs(60);
 /// How often to read a session again if its user changes meanwhile.
 const TRIES: usize = 3;
-/// How many uses may wait to be written; beyond that they are written with a later one.
-const WAITING: usize = 10_000;
 
 /// A session in session mode, as memory has it.
 struct Remembered {
@@ -47,16 +47,6 @@ struct Remembered {
     move_written: AtomicI64,
 }
 
-/// One use to write.
-#[derive(Debug, Clone)]
-struct Seen {
-    session: SessionId,
-    at: Timestamp,
-    expires_at: Timestamp,
-    /// `None` keeps the row's value.
-    from: Option<Arc<UsedFrom>>,
-}
-
 /// The last use of a session, which its row may not have yet.
 pub(crate) struct LastUse {
     pub(crate) at: Timestamp,
@@ -76,23 +66,10 @@ pub struct Memory {
     failure: Mutex<Cause>,
 }
 
-/// The uses to write; [`Writes::run`] writes them.
-pub struct Writes {
-    store: Store,
-    seen: mpsc::Receiver<Seen>,
-}
-
-/// Guarded: a late write neither revives an ended session nor turns time back.
-const WRITE: &str = "UPDATE sessions SET last_seen_at = $2, \
-     expires_at = CASE WHEN absolute_expires_at < $3 THEN absolute_expires_at ELSE $3 END, \
-     ip = COALESCE($4, ip), user_agent = CASE WHEN $4 IS NULL THEN user_agent ELSE $5 END \
-     WHERE id = $1 AND ended_at IS NULL AND last_seen_at <= $2";
-
 impl Memory {
     /// A memory of `capacity` sessions, which end if they are not used for `idle_ttl`.
     pub fn new(store: Store, set: Arc<RevocationSet>, capacity: usize, idle_ttl: Duration) -> (Self, Writes) {
-        let (seen, waiting) = mpsc::channel(WAITING);
-        let writes = Writes { store: store.clone(), seen: waiting };
+        let (seen, writes) = Writes::over(store.clone());
         (Self { known: Cache::new(capacity), set, store, idle_ttl, seen, failure: Mutex::default() }, writes)
     }
 
@@ -392,34 +369,4 @@ impl Lookup for Memory {
     ) -> LookupFuture<'a, Vec<Result<Identity, Refusal>>> {
         Box::pin(self.confirm_all(tokens, mode))
     }
-}
-
-impl Writes {
-    /// Writes uses as they come, many in one transaction, until the memory is dropped.
-    pub async fn run(mut self) {
-        let mut uses = Vec::new();
-        while self.seen.recv_many(&mut uses, 1_000).await > 0 {
-            if let Err(error) = write(&self.store, std::mem::take(&mut uses)).await {
-                seldom!(WARN, "the last use of sessions could not be written; a later one will be", %error);
-            }
-        }
-    }
-}
-
-async fn write(store: &Store, uses: Vec<Seen>) -> Result<(), StoreError> {
-    if uses.is_empty() {
-        return Ok(());
-    }
-    store
-        .transaction(async move |tx: &mut Tx| {
-            for seen in &uses {
-                let (ip, user_agent) = match &seen.from {
-                    Some(from) => (Some(from.ip.clone()), from.user_agent.clone()),
-                    None => (None, None),
-                };
-                tx.execute(WRITE, values![seen.session, seen.at, seen.expires_at, ip, user_agent]).await?;
-            }
-            Ok(())
-        })
-        .await
 }
