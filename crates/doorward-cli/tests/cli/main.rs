@@ -20,3 +20,5 @@ mod start;
 mod stop;
 mod support;
 mod token;
+#[cfg(not(feature = "pages"))]
+mod without_pages;

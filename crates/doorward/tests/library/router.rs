@@ -100,12 +100,17 @@ async fn the_applications_own_paths_stay_its_own() {
     assert!(own.headers().contains_key(header::CONTENT_SECURITY_POLICY));
 
     // An application without a fallback keeps axum's, whichever is merged into the other.
-    let mine = || Router::new().route("/about", get(|| async { "mine" }));
+    // At a path of Doorward's it may have a method that Doorward lacks.
+    let mine = || {
+        Router::new().route("/about", get(|| async { "mine" })).route("/introspect", get(|| async { "mine" }))
+    };
     for merged in [doorward.router().merge(mine()), mine().merge(doorward.router())] {
         let nowhere = got(&merged, "/nowhere", None).await;
         let ours = nowhere.headers().contains_key(header::CACHE_CONTROL);
         assert_eq!((nowhere.status().as_u16(), ours), (404, false));
         assert_eq!(got(&merged, "/login", None).await.status(), 200);
+        assert_eq!(text(got(&merged, "/introspect", None).await).await, "mine");
+        assert_eq!(posted(&merged, "/introspect", Value::Null).await.status(), 401);
         let refused = answer(&merged, request(Method::PUT, "/login", None, &Value::Null)).await;
         assert_eq!(json(refused).await["code"], "method_not_allowed");
     }

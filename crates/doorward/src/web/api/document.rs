@@ -8,15 +8,17 @@ use serde_json::{Map, Value, json};
 use super::{DocumentedAnswer, Operation, Who, status};
 use crate::settings::Settings;
 use crate::web::body::BodyField;
+use crate::wire::PAGES;
 use crate::wire::cookies::CookieJar;
 use crate::wire::oauth;
 use crate::wire::problem::Problem;
 use crate::wire::shape::{example, object, put};
 
-const ABOUT: &str = "Register, sign in, sessions, tokens, refresh, roles and instant logout.\n\n\
-    JSON goes in and comes out; browsers send forms to the same paths, and get pages and redirects. A form is what \
-    comes as `application/x-www-form-urlencoded`; a page goes to whom `Accept` lists text/html and not below JSON. \
-    Unknown fields of a body and unknown names of a query are passed over.\n\n\
+const ABOUT: &str = "Register, sign in, sessions, tokens, refresh, roles and instant logout.\n\n";
+const ABOUT_PAGES: &str = "JSON goes in and comes out; browsers send forms to the same paths, and get pages and \
+    redirects. A form is what comes as `application/x-www-form-urlencoded`; a page goes to whom `Accept` lists text/html \
+    and not below JSON. ";
+const ABOUT_ALL: &str = "Unknown fields of a body and unknown names of a query are passed over.\n\n\
     Refusals are `application/problem+json` (RFC 9457) with a stable `code`. An address that isn't here is 404 \
     `not_found`, a method that it doesn't have 405 `method_not_allowed`. Heads that are too long or no HTTP are \
     refused before any route: 431 with a page that says how to delete cookies, 414 or 400 with no body. `/introspect` and `/revoke` refuse in OAuth's form \
@@ -40,12 +42,13 @@ pub(crate) fn document(operations: &[Operation], settings: &Settings) -> Value {
     }
     let tags: Vec<_> = topics.into_iter().map(|name| json!({ "name": name })).collect();
     let server = if settings.base_path.is_empty() { "/" } else { &settings.base_path };
+    let about = [ABOUT, if PAGES { ABOUT_PAGES } else { "" }, ABOUT_ALL].concat();
     json!({
         "openapi": "3.1.0",
         "info": {
             "title": "Doorward",
             "version": env!("CARGO_PKG_VERSION"),
-            "description": ABOUT,
+            "description": about,
             "license": { "name": "MIT OR Apache-2.0", "identifier": "MIT OR Apache-2.0" },
         },
         "servers": [{ "url": server }],
@@ -137,7 +140,7 @@ impl Writer<'_> {
             let response = responses.entry(answer.status.to_string()).or_insert_with(|| json!({}));
             self.answer(response, answer);
         }
-        for answer in on_the_way(operation) {
+        for answer in on_the_way(operation).into_iter().filter(|answer| PAGES || !answer.is_for_browsers()) {
             let response = responses.entry(answer.status.to_string()).or_insert_with(|| json!({}));
             self.answer(response, &answer);
         }
@@ -194,13 +197,13 @@ impl Writer<'_> {
         };
         let mut schema = self.named(shape);
         put(&mut schema, &["properties"], narrower);
-        let content = match is_oauth {
+        let mut content = match is_oauth {
             true => json!({ "application/json": { "schema": schema } }),
-            false => json!({
-                "application/problem+json": { "schema": schema },
-                "text/html": { "schema": { "type": "string" } },
-            }),
+            false => json!({ "application/problem+json": { "schema": schema } }),
         };
+        if PAGES && !is_oauth {
+            put(&mut content, &["text/html"], json!({ "schema": { "type": "string" } }));
+        }
         let response = json!({ "description": text.join("\n\n"), "headers": headers, "content": content });
         self.responses.insert(name, response);
         reference

@@ -245,6 +245,14 @@ struct DocumentedAnswer {
     sets_cookies: bool,
 }
 
+impl DocumentedAnswer {
+    /// Whether it is a page or a redirect.
+    fn is_for_browsers(&self) -> bool {
+        let is_page = self.content.as_ref().is_some_and(|(media, _)| *media == "text/html");
+        is_page || (300..400).contains(&self.status)
+    }
+}
+
 /// Begins the description of a route: in a few words, and who may call it.
 pub(crate) fn describe(summary: &'static str, who: Who) -> Description {
     let (query, answers, refusals) = (Vec::new(), Vec::new(), Vec::new());
@@ -386,10 +394,7 @@ impl Description {
 
     /// What is left of it if nobody gets pages; `None` if it is for browsers alone.
     fn without_pages(mut self) -> Option<Self> {
-        let html = |answer: &DocumentedAnswer| {
-            answer.content.as_ref().is_some_and(|(media, _)| *media == "text/html")
-        };
-        self.answers.retain(|answer| !html(answer) && ![302, 303, 307].contains(&answer.status));
+        self.answers.retain(|answer| !answer.is_for_browsers());
         self.query.retain(|parameter| parameter.name != DONE);
         (self.who != Who::Browser && !self.answers.is_empty()).then_some(self)
     }
