@@ -20,7 +20,7 @@ use crate::known_devices;
 use crate::store::{Store, StoreError, values};
 use crate::throttle::{Guess, Refused, Throttle};
 use crate::users::{Account, User, Users};
-use crate::wire::client::{self, Client};
+use crate::wire::peer::{self, Peer};
 
 /// A user who gave their password.
 #[derive(Debug)]
@@ -72,7 +72,7 @@ impl Passwords {
         &self,
         email: &Email,
         password: Arc<Password>,
-        client: &Client,
+        client: &Peer,
     ) -> Result<Proof> {
         let proof = match self.throttle.guess(email, client.network(), self.clock.now()) {
             Ok(guess) => {
@@ -96,7 +96,7 @@ impl Passwords {
         &self,
         user: UserId,
         password: Arc<Password>,
-        client: &Client,
+        client: &Peer,
     ) -> Result<Proof> {
         let found =
             self.users.find(user).await?.ok_or(Error::Refused(doorward_core::Refusal::SessionEnded))?;
@@ -130,7 +130,7 @@ impl Passwords {
         email: &Email,
         found: Result<Option<Account>, StoreError>,
         password: Arc<Password>,
-        client: &Client,
+        client: &Peer,
     ) -> Result<Proof> {
         let found = found?;
         let account = found.as_ref().map(|account| account.user.id);
@@ -161,7 +161,7 @@ impl Passwords {
         email: &Email,
         found: Result<Option<Account>, StoreError>,
         password: Arc<Password>,
-        client: &Client,
+        client: &Peer,
     ) -> Result<Proof> {
         let found = match found {
             Ok(found) => found,
@@ -201,7 +201,7 @@ impl Passwords {
         let tag = |text: &str| hmac::sign(&self.addresses, text.as_bytes());
         let address =
             tag(email.as_str()).as_ref().iter().take(8).map(|byte| format!("{byte:02x}")).collect::<String>();
-        let network = client::network(ip);
+        let network = peer::network(ip);
         let fold = tag(&format!("{email} {network} {}", minute(now))).as_ref().try_into().unwrap_or([0; 32]);
         let entry = Entry::of(Action::LoginFailed).fold(fold);
         let entry = match user {

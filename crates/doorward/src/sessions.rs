@@ -37,7 +37,7 @@ pub(crate) use issued::{Content, Issued};
 pub(crate) use list::SessionView;
 pub(crate) use memory::LastUse;
 pub use memory::Memory;
-pub(crate) use peer::Peer;
+pub(crate) use peer::CurrentPeer;
 pub use stored::Stored;
 
 /// All parts of sessions.

@@ -13,7 +13,7 @@ use doorward_core::{Mode, SessionId, UserId};
 
 use crate::error::Error;
 use crate::sessions::Issued;
-use crate::wire::client::network;
+use crate::wire::peer::network;
 
 const MINUTE: Duration = Duration::from_secs(60);
 /// How many networks are distinguished in a minute.

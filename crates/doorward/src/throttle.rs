@@ -23,7 +23,7 @@ use crate::error::{Error, Result};
 use crate::known_devices::Seen;
 use crate::settings::Settings;
 use crate::store::{Store, StoreError, values};
-use crate::wire::client;
+use crate::wire::peer;
 
 /// How many accounts one device may try, besides those that know it: each such try costs a hash for nothing.
 const ACCOUNTS_OF_DEVICE: u32 = 5;
@@ -56,7 +56,7 @@ impl Limits {
 
     /// An IPv6 network narrower than a /64 exempts the whole /64, which is the unit of counting.
     fn exempts(&self, network: IpAddr) -> bool {
-        self.exempt.iter().any(|net| net.contains(&network) || client::network(net.addr()) == network)
+        self.exempt.iter().any(|net| net.contains(&network) || peer::network(net.addr()) == network)
     }
 }
 

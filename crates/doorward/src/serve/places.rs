@@ -11,7 +11,7 @@ use rustix::process::{Resource, getrlimit, setrlimit};
 
 use crate::seldom::seldom;
 use crate::settings::Settings;
-use crate::wire::client::network;
+use crate::wire::peer::network;
 
 /// Descriptors that are not for connections: the database's, the listener, the log, temporary files.
 const KEPT_BACK: usize = 256;

@@ -15,7 +15,7 @@ use doorward_guard::internals::{Lookup, LookupFuture};
 use quick_cache::sync::Cache;
 use tokio::sync::mpsc;
 
-use super::peer::{Peer, UsedFrom, fingerprint};
+use super::peer::{CurrentPeer, UsedFrom, fingerprint};
 use super::renewal::{self, Former};
 use super::stored::{self, Stored};
 use crate::error::Cause;
@@ -136,7 +136,7 @@ impl Memory {
             return Err(Refusal::SessionExpired);
         }
         session.last_seen.fetch_max(now.as_micros(), Ordering::AcqRel);
-        let has_moved = Peer::current(|peer| session.moves_to(peer)).unwrap_or_default();
+        let has_moved = CurrentPeer::current(|peer| session.moves_to(peer)).unwrap_or_default();
         self.write_if_due(session, now, has_moved);
         let Remembered { user, id, began_at, absolute_end, .. } = *session;
         let mut identity = Identity::new(user, id, Mode::Session, began_at, absolute_end);
@@ -164,7 +164,7 @@ impl Memory {
             session.move_written.store(this, Ordering::Release);
         }
         // Another process may have written another place since the row was read.
-        let from = Peer::current(|peer| Arc::new(peer.used_from())).or_else(|| session.moved_to());
+        let from = CurrentPeer::current(|peer| Arc::new(peer.used_from())).or_else(|| session.moved_to());
         if self.seen.try_send(self.use_of(session, Timestamp::from_micros(at), from)).is_err() {
             session.written.store(written, Ordering::Release);
             session.move_written.store(move_written, Ordering::Release);
@@ -314,7 +314,7 @@ impl Remembered {
     }
 
     /// Records that the peer uses it; true if another did before.
-    fn moves_to(&self, peer: &Peer) -> bool {
+    fn moves_to(&self, peer: &CurrentPeer) -> bool {
         let fingerprint = peer.fingerprint();
         if self.peer.load(Ordering::Acquire) == fingerprint {
             return false;

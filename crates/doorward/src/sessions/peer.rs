@@ -7,15 +7,15 @@ use std::sync::LazyLock;
 
 use http::HeaderValue;
 
-use crate::wire::client::said_of_itself;
+use crate::wire::peer::said_of_itself;
 
 tokio::task_local! {
-    static CURRENT: Option<Peer>;
+    static CURRENT: Option<CurrentPeer>;
 }
 
 /// The sender of the current request. Making one allocates nothing.
 #[derive(Debug, Clone)]
-pub(crate) struct Peer {
+pub(crate) struct CurrentPeer {
     pub(crate) ip: IpAddr,
     pub(crate) user_agent: Option<HeaderValue>,
 }
@@ -33,7 +33,7 @@ impl From<super::Origin> for UsedFrom {
     }
 }
 
-impl Peer {
+impl CurrentPeer {
     /// Runs the answer to a request of this peer.
     pub(crate) async fn answers<T>(peer: Option<Self>, work: impl Future<Output = T>) -> T {
         CURRENT.scope(peer, work).await

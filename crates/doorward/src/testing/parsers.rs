@@ -15,7 +15,7 @@ use tokio::runtime::{Builder, Runtime};
 use super::Site;
 use crate::error::Result;
 use crate::web::body::{Asked, asked};
-use crate::web::client::Client;
+use crate::web::peer::Peer;
 use crate::wire::client_kind::ClientKind;
 use crate::wire::query::Query;
 
@@ -79,7 +79,7 @@ impl Parsers {
     pub fn client(&self, peer: IpAddr, headers: HeaderMap) -> (IpAddr, IpAddr, Option<String>) {
         let mut parts = parts("/", headers);
         parts.extensions.insert(ConnectInfo(SocketAddr::new(peer, 4711)));
-        let client = self.runtime.block_on(Client::from_request_parts(&mut parts, &self.site.app)).unwrap();
+        let client = self.runtime.block_on(Peer::from_request_parts(&mut parts, &self.site.app)).unwrap();
         (client.ip, client.network(), client.user_agent)
     }
 

@@ -12,7 +12,7 @@ use http::request::Parts;
 use crate::accounts::{Actor, Admin, Confirmation};
 use crate::app::App;
 use crate::error::{Error, Result};
-use crate::wire::client::Client;
+use crate::wire::peer::Peer;
 
 /// A caller whose session is live and whose account is enabled, according to the store now. For password change,
 /// deletion and all acts of admins (attacks J33, R11).
@@ -56,7 +56,7 @@ pub(crate) struct Caller {
 
 impl Caller {
     /// The caller as an actor.
-    pub(crate) fn actor(&self, client: &Client, confirmation: Confirmation) -> Actor {
+    pub(crate) fn actor(&self, client: &Peer, confirmation: Confirmation) -> Actor {
         let Identity { user, session, role, .. } = self.identity;
         Actor::Admin(Admin { user, session: Some(session), role, ip: client.ip, confirmation })
     }

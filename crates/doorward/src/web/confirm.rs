@@ -14,8 +14,8 @@ use super::caller::Caller;
 use crate::accounts::{Actor, Confirmation};
 use crate::app::App;
 use crate::error::{Error, Result};
-use crate::wire::client::Client;
 use crate::wire::page::{FORM_KEY, Value, context};
+use crate::wire::peer::Peer;
 
 pub(super) const PAGE: &str = "confirm.html";
 
@@ -33,7 +33,7 @@ asked! {
 pub(crate) async fn actor(
     app: &App,
     caller: &Caller,
-    client: &Client,
+    client: &Peer,
     sent: &Sent,
     current_password: Option<Password>,
 ) -> Result<Actor> {

@@ -12,8 +12,8 @@ use crate::error::{Error, Result};
 use crate::known_devices;
 use crate::sessions::{Content, Issued};
 use crate::users;
-use crate::wire::client::Client;
 use crate::wire::cookies::SetCookies;
+use crate::wire::peer::Peer;
 use crate::wire::shape::{and_maybe, described, exactly, like, object, of};
 use doorward_core::Mode;
 use doorward_core::message::Message;
@@ -84,7 +84,7 @@ fn shape_with(more: impl IntoIterator<Item = (&'static str, Value)>, is_sign_in:
 ///
 /// # Errors
 /// As for [`check_mode`].
-pub(crate) fn mode(app: &App, asked: Option<Mode>, client: &Client, is_form: bool) -> Result<Mode> {
+pub(crate) fn mode(app: &App, asked: Option<Mode>, client: &Peer, is_form: bool) -> Result<Mode> {
     let default = if is_form { app.settings.mode_form } else { app.settings.mode_json };
     let mode = asked.unwrap_or(default);
     check_mode(app, mode, client, is_form)?;
@@ -93,7 +93,7 @@ pub(crate) fn mode(app: &App, asked: Option<Mode>, client: &Client, is_form: boo
 
 /// Refuses a mode that the settings don't allow, one that a form can't have, since nobody would read the tokens, and
 /// cookies that a browser would drop or that would cross the network in the clear.
-pub(crate) fn check_mode(app: &App, mode: Mode, client: &Client, is_form: bool) -> Result<()> {
+pub(crate) fn check_mode(app: &App, mode: Mode, client: &Peer, is_form: bool) -> Result<()> {
     if is_form && mode == Mode::Bearer {
         return Err(Error::field("mode", Message::new("mode-in-form")));
     }
@@ -105,7 +105,7 @@ pub(crate) fn check_mode(app: &App, mode: Mode, client: &Client, is_form: bool) 
 }
 
 /// Refuses cookies that a browser would drop or that would cross the network in the clear.
-pub(crate) fn check_cookies(mode: Mode, client: &Client) -> Result<()> {
+pub(crate) fn check_cookies(mode: Mode, client: &Peer) -> Result<()> {
     if mode != Mode::Bearer && client.loses_cookies {
         return Err(Error::field("mode", Message::new("mode-cross-site")));
     }

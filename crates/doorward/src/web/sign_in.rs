@@ -4,7 +4,7 @@
 use doorward_core::sign_in::{Authentication, Enrolled, Judgement, Method, Methods, judge};
 use http::HeaderMap;
 
-use super::client::Client;
+use super::peer::Peer;
 use super::presented_sessions;
 use crate::acts::{Change, Done};
 use crate::app::App;
@@ -24,7 +24,7 @@ pub(crate) struct Proved {
     /// The method of the proof.
     pub(crate) method: Method,
     pub(crate) way: Way,
-    pub(crate) client: Client,
+    pub(crate) client: Peer,
 }
 
 /// The account that they sign in to.

@@ -3,7 +3,6 @@
 
 pub(crate) mod ack;
 pub(crate) mod assets;
-pub(crate) mod client;
 pub(crate) mod client_kind;
 pub(crate) mod cookies;
 pub(crate) mod device;
@@ -16,6 +15,7 @@ pub(crate) mod oauth;
 pub(crate) mod origins;
 #[cfg(feature = "pages")]
 pub(crate) mod page;
+pub(crate) mod peer;
 pub(crate) mod problem;
 pub(crate) mod query;
 pub(crate) mod return_to;

@@ -21,9 +21,9 @@ use crate::error::{Error, Result};
 use crate::web::account_page::may_see;
 use crate::web::body::{Asked, Body, asked};
 use crate::web::caller::{Caller, ReadsClients, WritesClients};
-use crate::web::client::Client;
 use crate::web::confirm;
 use crate::web::flash::Flashed;
+use crate::web::peer::Peer;
 use crate::web::reply::{form_or_json, go_or_tell};
 use crate::wire::ack::ack;
 use crate::wire::client_kind::ClientKind;
@@ -83,7 +83,7 @@ asked! {
 pub(super) async fn create(
     State(app): State<App>,
     WritesClients(caller): WritesClients,
-    client: Client,
+    client: Peer,
     Asked { body, sent }: Asked<NewClient>,
 ) -> Result<Response> {
     let made = async {
@@ -112,7 +112,7 @@ pub(super) async fn create(
 pub(super) async fn delete(
     State(app): State<App>,
     WritesClients(caller): WritesClients,
-    client: Client,
+    client: Peer,
     kind: ClientKind,
     Path(id): Path<String>,
 ) -> Result<Response> {

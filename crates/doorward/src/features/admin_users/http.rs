@@ -17,10 +17,10 @@ use crate::error::{Error, Result};
 use crate::users::{User, rfc3339};
 use crate::web::body::{Asked, Body, asked};
 use crate::web::caller::{Caller, EndsSessions, ReadsSessions, ReadsUsers, WritesUsers};
-use crate::web::client::Client;
 use crate::web::confirm::{self, Confirming};
 use crate::web::credential::go;
 use crate::web::flash::Flashed;
+use crate::web::peer::Peer;
 use crate::web::reply::{form_or_json, go_or_tell};
 use crate::wire::ack::ack;
 use crate::wire::client_kind::ClientKind;
@@ -74,7 +74,7 @@ asked! {
 pub(super) async fn create(
     State(app): State<App>,
     WritesUsers(caller): WritesUsers,
-    client: Client,
+    client: Peer,
     Asked { body, sent }: Asked<NewUser>,
 ) -> Result<Response> {
     let created = async {
@@ -131,7 +131,7 @@ pub(super) async fn change(
     State(app): State<App>,
     WritesUsers(caller): WritesUsers,
     Path(user): Path<String>,
-    client: Client,
+    client: Peer,
     Asked { body, sent }: Asked<Changes>,
 ) -> Result<Response> {
     let user = id(&user)?;
@@ -170,7 +170,7 @@ pub(super) async fn delete(
     State(app): State<App>,
     WritesUsers(caller): WritesUsers,
     Path(user): Path<String>,
-    client: Client,
+    client: Peer,
     Asked { body, sent }: Asked<Confirming>,
 ) -> Result<Response> {
     let user = id(&user)?;
@@ -193,7 +193,7 @@ pub(super) async fn reset_link(
     State(app): State<App>,
     WritesUsers(caller): WritesUsers,
     Path(user): Path<String>,
-    client: Client,
+    client: Peer,
     Asked { body, sent }: Asked<Confirming>,
 ) -> Result<Response> {
     let user = id(&user)?;
@@ -229,7 +229,7 @@ pub(super) async fn sessions_of(
 pub(super) async fn end_sessions(
     State(app): State<App>,
     EndsSessions(caller): EndsSessions,
-    client: Client,
+    client: Peer,
     kind: ClientKind,
     Path(user): Path<String>,
 ) -> Result<Response> {

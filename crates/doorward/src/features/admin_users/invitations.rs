@@ -24,9 +24,9 @@ use crate::users::rfc3339;
 use crate::web::account_page::may_see;
 use crate::web::body::{Asked, Body, asked};
 use crate::web::caller::{Caller, ReadsUsers, WritesUsers};
-use crate::web::client::Client;
 use crate::web::confirm;
 use crate::web::flash::Flashed;
+use crate::web::peer::Peer;
 use crate::web::reply::{form_or_json, go_or_tell};
 use crate::wire::ack::ack;
 use crate::wire::client_kind::ClientKind;
@@ -93,7 +93,7 @@ asked! {
 pub(super) async fn invite(
     State(app): State<App>,
     WritesUsers(caller): WritesUsers,
-    client: Client,
+    client: Peer,
     Asked { body, sent }: Asked<Invitation>,
 ) -> Result<Response> {
     let link = async {
@@ -120,7 +120,7 @@ pub(super) async fn invite(
 pub(super) async fn withdraw(
     State(app): State<App>,
     WritesUsers(caller): WritesUsers,
-    client: Client,
+    client: Peer,
     kind: ClientKind,
     Path(link): Path<String>,
 ) -> Result<Response> {

@@ -20,8 +20,8 @@ use crate::audit;
 use crate::error::{Error, Result};
 use crate::web::account_page::may_see;
 use crate::web::caller::{Caller, EndsSessions, ReadsAudit, ReadsSessions};
-use crate::web::client::Client;
 use crate::web::flash::Flashed;
+use crate::web::peer::Peer;
 use crate::web::reply::go_or_tell;
 use crate::wire::ack::ack;
 use crate::wire::client_kind::ClientKind;
@@ -81,7 +81,7 @@ async fn sessions_page(app: &App, caller: &Caller, after: Option<SessionId>, lim
 pub(super) async fn end_session(
     State(app): State<App>,
     EndsSessions(caller): EndsSessions,
-    client: Client,
+    client: Peer,
     kind: ClientKind,
     Path(session): Path<String>,
 ) -> Result<Response> {

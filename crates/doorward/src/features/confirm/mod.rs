@@ -16,9 +16,9 @@ use crate::error::{Error, Result};
 use crate::web::api::{Routes, Who, describe};
 use crate::web::body::{Asked, asked};
 use crate::web::caller::Confirmed;
-use crate::web::client::Client;
 use crate::web::credential::go;
 use crate::web::feature::Feature;
+use crate::web::peer::Peer;
 use crate::wire::ack::{Ack, ack};
 
 pub(crate) const FEATURE: Feature = Feature::new("confirm", routes);
@@ -43,7 +43,7 @@ asked! {
 async fn confirm(
     State(app): State<App>,
     Confirmed { identity, by_cookie }: Confirmed,
-    client: Client,
+    client: Peer,
     Asked { body, sent }: Asked<Confirm>,
 ) -> Result<Response> {
     if !by_cookie {

@@ -16,9 +16,9 @@ use crate::error::{Error, Result};
 use crate::revocations::EndReason;
 use crate::sessions;
 use crate::web::api::{Routes, Who, describe};
-use crate::web::client::Client;
 use crate::web::credential::go;
 use crate::web::feature::{Feature, templates, texts};
+use crate::web::peer::Peer;
 use crate::web::reply::go_or_tell;
 use crate::wire::ack::{Ack, ack};
 use crate::wire::client_kind::ClientKind;
@@ -82,7 +82,7 @@ async fn list(State(app): State<App>, identity: Identity, kind: ClientKind) -> R
 async fn end(
     State(app): State<App>,
     identity: Identity,
-    client: Client,
+    client: Peer,
     kind: ClientKind,
     Path(id): Path<String>,
 ) -> Result<Response> {
@@ -101,7 +101,7 @@ async fn end(
 async fn end_others(
     State(app): State<App>,
     identity: Identity,
-    client: Client,
+    client: Peer,
     kind: ClientKind,
 ) -> Result<Response> {
     let (keep, by) = (Some(identity.session), By::Owner(client.ip));

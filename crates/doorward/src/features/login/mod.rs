@@ -29,10 +29,10 @@ use crate::store::values;
 use crate::users::User;
 use crate::web::api::{Routes, Who, describe};
 use crate::web::body::{Asked, asked};
-use crate::web::client::Client;
 use crate::web::credential;
 use crate::web::feature::{Feature, templates, texts};
 use crate::web::flash::Flashed;
+use crate::web::peer::Peer;
 use crate::web::renew_redirect::{RENEWED, from_elsewhere, renew_redirect};
 use crate::web::reply::form_or_json;
 use crate::web::sign_in::{Opened, Proved, Way, sign_in};
@@ -131,7 +131,7 @@ fn shown(back: Option<&str>, email: &str) -> Value {
 
 async fn login(
     State(app): State<App>,
-    client: Client,
+    client: Peer,
     headers: HeaderMap,
     Asked { body, sent }: Asked<Login>,
 ) -> Response {
@@ -171,7 +171,7 @@ async fn sign_in_by_password(
     email: &Email,
     password: Password,
     mode: Mode,
-    client: Client,
+    client: Peer,
     headers: &HeaderMap,
 ) -> Result<(User, Issued)> {
     let (password, network) = (Arc::new(password), client.network());
@@ -188,7 +188,7 @@ async fn sign_in_by_password(
     Ok((user, step.done()?))
 }
 
-fn who(user: &User, mode: Mode, client: &Client) -> SigningIn {
+fn who(user: &User, mode: Mode, client: &Peer) -> SigningIn {
     let (name, email) = (user.name.clone(), user.email.clone());
     let email_vouched_by = user.email_vouched_by;
     SigningIn { user: user.id, name, email, email_vouched_by, role: user.role, mode, ip: client.ip }

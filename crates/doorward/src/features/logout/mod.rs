@@ -23,8 +23,8 @@ use crate::error::{Error, Result};
 use crate::revocations::EndReason;
 use crate::web::api::{Routes, Who, describe};
 use crate::web::body::{IfReadable, asked};
-use crate::web::client::Client;
 use crate::web::feature::{Feature, templates, texts};
+use crate::web::peer::Peer;
 use crate::web::presented_sessions::{self, InBody};
 use crate::web::reply::go_or_tell;
 use crate::wire::ack::{Ack, ack};
@@ -85,7 +85,7 @@ async fn form(State(app): State<App>, kind: ClientKind) -> Response {
 
 async fn logout(
     State(app): State<App>,
-    client: Client,
+    client: Peer,
     kind: ClientKind,
     headers: HeaderMap,
     IfReadable(body): IfReadable<InBody>,
@@ -100,7 +100,7 @@ async fn logout(
 async fn logout_all(
     State(app): State<App>,
     identity: Result<Identity, Denied>,
-    client: Client,
+    client: Peer,
     kind: ClientKind,
     headers: HeaderMap,
     IfReadable(body): IfReadable<LogoutAll>,

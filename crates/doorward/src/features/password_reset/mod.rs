@@ -20,9 +20,9 @@ use crate::error::{Error, Result};
 use crate::store::StoreError;
 use crate::web::api::{Routes, Who, describe};
 use crate::web::body::{Asked, asked};
-use crate::web::client::Client;
 use crate::web::credential::go;
 use crate::web::feature::{Feature, templates, texts};
+use crate::web::peer::Peer;
 use crate::web::reply::form_or_json;
 use crate::wire::ack::{Ack, ack};
 use crate::wire::client_kind::ClientKind;
@@ -89,11 +89,7 @@ async fn find(app: &App, secret: &OpaqueSecret) -> Result<UserId> {
     found.and_then(|found| found.user).ok_or(Error::LinkInvalid)
 }
 
-async fn reset(
-    State(app): State<App>,
-    client: Client,
-    Asked { body, sent }: Asked<Reset>,
-) -> Result<Response> {
+async fn reset(State(app): State<App>, client: Peer, Asked { body, sent }: Asked<Reset>) -> Result<Response> {
     let reset = async {
         let Reset { token, new_password: new } = body?;
         let user = app.users.find(find(&app, &token).await?).await?.ok_or(Error::LinkInvalid)?.user;

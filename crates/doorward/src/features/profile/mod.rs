@@ -34,9 +34,9 @@ use crate::web::account_page::{ACCOUNT_PAGE, account_page};
 use crate::web::api::{Description, Routes, Who, describe};
 use crate::web::body::{Asked, Body, asked};
 use crate::web::caller::Confirmed;
-use crate::web::client::Client;
 use crate::web::credential::{self, go};
 use crate::web::feature::{Feature, templates, texts};
+use crate::web::peer::Peer;
 use crate::web::reply::form_or_json;
 use crate::wire::ack::{Ack, ack};
 use crate::wire::client_kind::ClientKind;
@@ -137,7 +137,7 @@ asked! {
 async fn change(
     State(app): State<App>,
     Confirmed { identity, .. }: Confirmed,
-    client: Client,
+    client: Peer,
     Asked { body, sent }: Asked<ProfileChange>,
 ) -> Result<Response> {
     let changed = async {
@@ -180,7 +180,7 @@ asked! {
 async fn change_password(
     State(app): State<App>,
     Confirmed { identity, .. }: Confirmed,
-    client: Client,
+    client: Peer,
     Asked { body, sent }: Asked<NewPassword>,
 ) -> Result<Response> {
     let changed = async {
@@ -215,7 +215,7 @@ asked! {
 async fn delete(
     State(app): State<App>,
     Confirmed { identity, .. }: Confirmed,
-    client: Client,
+    client: Peer,
     Asked { body, sent }: Asked<Deletion>,
 ) -> Result<Response> {
     let deleted = async {
@@ -231,7 +231,7 @@ async fn delete(
         .await
 }
 
-fn owner(identity: &Identity, client: &Client, confirmed_by: Option<CredentialsVersion>) -> Actor {
+fn owner(identity: &Identity, client: &Peer, confirmed_by: Option<CredentialsVersion>) -> Actor {
     Actor::Owner(Owner { user: identity.user, session: identity.session, ip: client.ip, confirmed_by })
 }
 

@@ -20,10 +20,10 @@ use crate::error::{Error, Result};
 use crate::sessions::{self, Issued};
 use crate::web::api::{Routes, Who, describe};
 use crate::web::body::{Asked, asked};
-use crate::web::client::Client;
 use crate::web::credential::{self, cookies, go_as};
 use crate::web::feature::Feature;
 use crate::web::front::Proved;
+use crate::web::peer::Peer;
 use crate::web::presented_sessions::{self, RefreshCookie};
 use crate::web::renew_redirect::{is_navigation, to_login, to_login_with_cookies};
 use crate::wire::client_kind::ClientKind;
@@ -68,7 +68,7 @@ asked! {
 
 async fn refresh(
     State(app): State<App>,
-    client: Client,
+    client: Peer,
     headers: HeaderMap,
     query: Query,
     Asked { body, sent }: Asked<Refresh>,
@@ -96,7 +96,7 @@ async fn refresh(
 async fn go_on(
     State(app): State<App>,
     method: Method,
-    client: Client,
+    client: Peer,
     kind: ClientKind,
     headers: HeaderMap,
     query: Query,
@@ -112,7 +112,7 @@ async fn go_on(
 /// Renews by the cookie and redirects to the path; or to the login, and from there to the page.
 async fn onward(
     app: &App,
-    client: Client,
+    client: Peer,
     headers: &HeaderMap,
     path: &str,
     status: StatusCode,
@@ -147,7 +147,7 @@ fn ambiguous(sessions: Vec<SessionId>) -> Response {
     response
 }
 
-async fn renew(app: &App, token: &str, client: Client) -> Result<Issued> {
+async fn renew(app: &App, token: &str, client: Peer) -> Result<Issued> {
     let from =
         sessions::Origin { ip: client.ip, user_agent: client.user_agent.clone(), device: Device::default() };
     app.sessions.refresh(token, from, |mode| credential::check_mode(app, mode, &client, false)).await

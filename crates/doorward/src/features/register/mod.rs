@@ -37,9 +37,9 @@ use crate::sign_ins::SignIn;
 use crate::users::{User, VouchedBy};
 use crate::web::api::{Routes, Who, describe};
 use crate::web::body::{Asked, Body, asked};
-use crate::web::client::Client;
 use crate::web::credential;
 use crate::web::feature::{Feature, templates, texts};
+use crate::web::peer::Peer;
 use crate::web::reply::form_or_json;
 use crate::web::sign_in::{Opened, Proved, Way, sign_in};
 use crate::wire::client_kind::ClientKind;
@@ -128,7 +128,7 @@ async fn form(
 
 async fn register(
     State(app): State<App>,
-    client: Client,
+    client: Peer,
     headers: HeaderMap,
     Asked { body, sent }: Asked<Registering>,
 ) -> Result<Response> {
@@ -159,7 +159,7 @@ async fn make(
     app: &App,
     new: Registering,
     mode: Mode,
-    client: Client,
+    client: Peer,
     headers: &HeaderMap,
 ) -> Result<(User, Issued)> {
     let invited = new.invite.is_some();
@@ -207,7 +207,7 @@ async fn make(
 
 /// Counts a registration. A valid invitation has a limit of its own. So others on the network can't lock its owner out,
 /// and the owner can't find out which addresses are taken. A made-up one costs no hash.
-async fn limit(app: &App, new: &Registering, client: &Client) -> Result<()> {
+async fn limit(app: &App, new: &Registering, client: &Peer) -> Result<()> {
     let Some(invite) = &new.invite else { return app.throttle.registration(client.network(), app.now()) };
     let found = invitations::find(&app.store, &app.settings.roles, invite, app.now()).await?;
     match found {

@@ -12,9 +12,9 @@ use crate::error::Result;
 use crate::revocations::EndReason;
 use crate::web::api::{Routes, Who, describe};
 use crate::web::body::{Asked, asked};
-use crate::web::client::Client;
 use crate::web::client_credentials::ClientCredentials;
 use crate::web::feature::{Feature, texts};
+use crate::web::peer::Peer;
 use crate::web::presented_sessions;
 use crate::wire::ack::{Ack, ack};
 
@@ -45,7 +45,7 @@ asked! {
 async fn revoke(
     State(app): State<App>,
     ClientCredentials(by): ClientCredentials,
-    client: Client,
+    client: Peer,
     Asked { body, .. }: Asked<Revoke>,
 ) -> Result<Ack> {
     let sessions = presented_sessions::by_text(&app, &body?.token).await?;

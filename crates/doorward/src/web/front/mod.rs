@@ -28,14 +28,14 @@ use tokio::time::Instant;
 use tower::Service;
 
 use self::once::once;
-use super::client::user_of_session;
+use super::peer::user_of_session;
 use super::renew_redirect::from_elsewhere;
 use crate::app::App;
 use crate::clock::steady;
 use crate::error::Error;
 use crate::metrics::Route;
 use crate::request_id::RequestId;
-use crate::sessions::Peer;
+use crate::sessions::CurrentPeer;
 use crate::sign_ins::SignIn;
 use crate::wire::client_kind::ClientKind;
 use crate::wire::origins::Sender;
@@ -101,14 +101,14 @@ impl<S: RequestService> Front<S> {
         let mut response = if let Some(response) = app.origins.preflight(sender, &request) {
             response
         } else if let Some(response) =
-            caught(|| Peer::answering(user.clone(), || self.express(&context, &request)))
+            caught(|| CurrentPeer::answering(user.clone(), || self.express(&context, &request)))
         {
             from_memory = true;
             response
         } else if context.is_safe() {
             let answered = async {
                 let answered = self.routes.clone().call(for_router(request, peer));
-                Peer::answers(user, context.id.names(answered)).await
+                CurrentPeer::answers(user, context.id.names(answered)).await
             };
             let answered = AssertUnwindSafe(answered).catch_unwind().await;
             answered.map_or_else(|panic| panicked(&*panic), |Ok(response)| response)
@@ -142,9 +142,9 @@ impl<S: RequestService> Front<S> {
 
     /// An unsafe method runs to its end in a task of its own, even if the client hangs up. So the change is complete,
     /// and in force in memory too (attack H11).
-    async fn run_to_the_end(&self, id: RequestId, user: Option<Peer>, request: Request) -> Response {
+    async fn run_to_the_end(&self, id: RequestId, user: Option<CurrentPeer>, request: Request) -> Response {
         let answered = once(self.app.clone(), request, self.routes.clone());
-        let running = tokio::spawn(Peer::answers(user, id.names(answered)));
+        let running = tokio::spawn(CurrentPeer::answers(user, id.names(answered)));
         // Nobody aborts it: only a panic ends it early.
         running.await.unwrap_or_else(|end| {
             end.try_into_panic().map_or_else(|_| panicked(&()), |panic| panicked(&*panic))

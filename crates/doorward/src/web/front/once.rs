@@ -31,9 +31,9 @@ use crate::sessions::{self, Repeat};
 use crate::sign_ins::SignIn;
 use crate::web::body::read_body;
 use crate::web::{credential, presented_sessions};
-use crate::wire::client::Client;
 use crate::wire::client_kind::ClientKind;
 use crate::wire::page::{ACCOUNT, Again, FORM_KEY};
+use crate::wire::peer::Peer;
 
 /// How long a repeat waits for the first. Hashing a password takes no longer (`hashing.timeout`).
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -50,7 +50,7 @@ pub(super) async fn once<S: RequestService>(app: App, request: Request, routes: 
     // A nearly full disk has no room to remember forms.
     let Some(hash) = hash.filter(|_| !app.disk.is_low()) else { return run(request).await };
     let (mut parts, body) = request.into_parts();
-    let client = match Client::from_request_parts(&mut parts, &app).await {
+    let client = match Peer::from_request_parts(&mut parts, &app).await {
         Ok(client) => client,
         Err(error) => return error.into_response(),
     };
@@ -86,7 +86,7 @@ enum Turn {
     Answered(Response),
 }
 
-async fn turn(app: &App, hash: Hash, headers: &HeaderMap, client: Client) -> Turn {
+async fn turn(app: &App, hash: Hash, headers: &HeaderMap, client: Peer) -> Turn {
     let owner = match app.guard.check(headers).await {
         Ok(identity) => identity.user.to_string(),
         Err(_) => client.network().to_string(),
@@ -119,7 +119,7 @@ async fn turn(app: &App, hash: Hash, headers: &HeaderMap, client: Client) -> Tur
 }
 
 /// Ends a repeat as the first ended; `None` if that is of no use any more, and it runs like any other.
-async fn again(app: &App, ended: Ended, headers: &HeaderMap, client: &Client) -> Result<Option<Turn>> {
+async fn again(app: &App, ended: Ended, headers: &HeaderMap, client: &Peer) -> Result<Option<Turn>> {
     let home = || format!("{}/dashboard", app.settings.base_path);
     let (place, is_out, is_in) = match ended.outcome {
         Some(Outcome::Refused { code, message, fields, in_form }) => {

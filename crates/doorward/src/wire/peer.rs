@@ -10,7 +10,7 @@ use crate::wire::device::Device;
 
 /// Who sent a request, as far as the network tells.
 #[derive(Debug, Clone)]
-pub(crate) struct Client {
+pub(crate) struct Peer {
     /// The address of the socket, or the one that a trusted proxy vouches for.
     pub(crate) ip: IpAddr,
     /// The user agent, in at most 400 bytes, without control characters.
@@ -23,7 +23,7 @@ pub(crate) struct Client {
     pub(crate) device: Device,
 }
 
-impl Client {
+impl Peer {
     /// The network that limits count by: an IPv4 address, or an IPv6 /64, within which one person has 2^64 addresses
     /// (attack L03).
     pub(crate) fn network(&self) -> IpAddr {
@@ -31,7 +31,7 @@ impl Client {
     }
 }
 
-/// The network of an address; see [`Client::network`].
+/// The network of an address; see [`Peer::network`].
 pub(crate) fn network(ip: IpAddr) -> IpAddr {
     match ip {
         IpAddr::V4(_) => ip,

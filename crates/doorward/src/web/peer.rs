@@ -10,13 +10,13 @@ use zeroize::Zeroizing;
 
 use crate::app::App;
 use crate::error::Error;
-use crate::sessions::Peer;
-pub(crate) use crate::wire::client::Client;
-use crate::wire::client::{client_ip, said_of_itself};
+use crate::sessions::CurrentPeer;
 use crate::wire::client_kind::ClientKind;
 use crate::wire::device::Device;
+pub(crate) use crate::wire::peer::Peer;
+use crate::wire::peer::{client_ip, said_of_itself};
 
-impl FromRequestParts<App> for Client {
+impl FromRequestParts<App> for Peer {
     type Rejection = Error;
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Error> {
@@ -43,17 +43,21 @@ fn or_unknown(peer: Option<SocketAddr>) -> IpAddr {
 
 /// The client that uses a session by this request, if its cookies are its credential. With `Authorization` they are
 /// ignored, and a program that asks about another client's secret sends one.
-pub(crate) fn user_of_session<B>(app: &App, peer: Option<SocketAddr>, request: &Request<B>) -> Option<Peer> {
+pub(crate) fn user_of_session<B>(
+    app: &App,
+    peer: Option<SocketAddr>,
+    request: &Request<B>,
+) -> Option<CurrentPeer> {
     let headers = request.headers();
     if headers.contains_key(AUTHORIZATION) || !headers.contains_key(COOKIE) {
         return None;
     }
     let known = || request.extensions().get().map(|ConnectInfo(peer)| *peer);
     let ip = client_ip(or_unknown(peer.or_else(known)), headers, &app.settings.trusted_proxies);
-    Some(Peer { ip, user_agent: headers.get(USER_AGENT).cloned() })
+    Some(CurrentPeer { ip, user_agent: headers.get(USER_AGENT).cloned() })
 }
 
-impl Client {
+impl Peer {
     /// With the device that a program sends in the body, since it has no cookies.
     pub(crate) fn with_device(self, sent: Option<Zeroizing<String>>) -> Self {
         let device = sent.map_or(self.device, |device| Device::read([device.as_str()]));
