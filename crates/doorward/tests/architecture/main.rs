@@ -186,7 +186,7 @@ fn paths_and_includes_are_read_as_the_compiler_reads_them() {
     };
     let read = |code: &str| in_file("web/a.rs", code);
     assert_eq!(read("use crate::{audit, challenges};"), ["audit", "challenges"]);
-    assert_eq!(read("use crate::web::{client::Client, body};"), ["web::body", "web::client::Client"]);
+    assert_eq!(read("use crate::web::{peer::Peer, body};"), ["web::body", "web::peer::Peer"]);
     assert_eq!(
         read("use crate::{web::{a, b::C}, users::{self, User}};"),
         ["users::User", "users::self", "web::a", "web::b::C"]

@@ -52,7 +52,7 @@ fn code_of(text: &str) -> String {
     lines.flat_map(|line| [line, "\n"]).collect()
 }
 
-/// The names in a file, each as a path from the root of its crate: `web::client::Client`.
+/// The names in a file, each as a path from the root of its crate: `web::peer::Peer`.
 pub(crate) fn uses(source: &Source) -> BTreeSet<String> {
     let (code, mut found) = (source.code.as_str(), BTreeSet::new());
     for start in ["crate::", "super::", "self::"] {
