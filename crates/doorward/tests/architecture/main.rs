@@ -12,7 +12,7 @@ use sources::{Source, sources, uses};
 
 /// The floors of this crate, from the top. A file uses its own floor and those below it; a feature no other feature.
 const FLOORS: [&[&str]; 6] = [
-    &["library", "open", "routes", "serve"],
+    &["embed", "open", "routes", "serve"],
     &["features"],
     &["web"],
     &["app"],
@@ -56,7 +56,7 @@ const FLOORS: [&[&str]; 6] = [
 /// The crate's root joins all floors, and so do what the program uses and the server of the tests.
 const BESIDE: [&str; 3] = ["", "internals", "testing"];
 
-/// The floor of a path such as `web::client` or `users::User`; `None` for the crate's root.
+/// The floor of a path such as `web::peer` or `users::User`; `None` for the crate's root.
 fn floor(path: &str) -> Option<usize> {
     let first = path.split("::").next().unwrap();
     FLOORS.iter().position(|floor| floor.contains(&first))
@@ -198,10 +198,7 @@ fn paths_and_includes_are_read_as_the_compiler_reads_them() {
     assert_eq!(in_file("features/login/mod.rs", "include_str!(\"login.html\")"), ["features::login"]);
     let templates = "templates![\"a.html\", \"../features/login/login.html\"]";
     assert_eq!(read(templates), ["features::login", "web"]);
-    assert_eq!(
-        (floor("web::client"), floor("wire::page"), floor("users::User")),
-        (Some(2), Some(5), Some(4))
-    );
+    assert_eq!((floor("web::peer"), floor("wire::page"), floor("users::User")), (Some(2), Some(5), Some(4)));
 }
 
 #[test]

@@ -5,13 +5,13 @@ use std::path::{Path, PathBuf};
 
 /// A source file without its comments and tests.
 pub(crate) struct Source {
-    /// Below `src`: `web/client.rs`.
+    /// Below `src`: `web/peer.rs`.
     pub(crate) path: String,
     pub(crate) code: String,
 }
 
 impl Source {
-    /// Its module, such as `web::client`; empty for the root of the crate.
+    /// Its module, such as `web::peer`; empty for the root of the crate.
     pub(crate) fn module(&self) -> String {
         let path = self.path.trim_end_matches(".rs");
         let path = path.strip_suffix("/mod").unwrap_or(path);
