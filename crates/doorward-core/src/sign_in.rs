@@ -25,6 +25,7 @@ use crate::Timestamp;
 /// A method of proof.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[repr(u8)]
+#[non_exhaustive]
 pub enum Method {
     /// The password of the account (`pwd` in RFC 8176).
     Password = 1,

@@ -29,6 +29,7 @@ pub use credential::CookieNames;
 pub use denied::Denied;
 pub use doorward_core::revocation::{Least, RevocationSet};
 pub use doorward_core::role::RoleName;
+pub use doorward_core::sign_in::{Authentication, Method, Methods};
 pub use doorward_core::{ClaimsVersion, Mode, Refusal, SessionId, Timestamp, UserId};
 #[cfg(feature = "axum")]
 pub use extract::Require;
