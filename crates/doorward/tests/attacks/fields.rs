@@ -1,7 +1,8 @@
 //! Hostile texts, bodies and cookies through every field, body, query and cookie of every route.
 //!
-//! The routes are those of the table that every new route must be in. The names of fields and queries are read from the
-//! sources, and each route is asked which of them it reads. So a new one is covered automatically.
+//! The routes are those of the table that every new route must be in. The names of fields are those of the API document,
+//! and each route is asked which of them it reads. Those of queries are read from the sources. So a new one is covered
+//! automatically.
 
 mod bodies;
 mod cookies;
@@ -68,16 +69,13 @@ fn first_argument(rest: &str) -> Option<String> {
     rest.trim_start().strip_prefix('"')?.split('"').next().map(str::to_owned)
 }
 
-/// The names of all fields that any body has: of each `asked!` in the sources, the word before the colon of a line.
-fn fields() -> BTreeSet<String> {
-    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
-    let files = ["features", "web"].iter().flat_map(|folder| sources(&source.join(folder)));
-    let texts: Vec<_> = files.map(|file| std::fs::read_to_string(file).unwrap()).collect();
-    let bodies = texts.iter().flat_map(|text| text.split("\nasked! {").skip(1));
-    let lines = bodies.flat_map(|body| body.split("\n}").next().unwrap().lines());
-    let declared = lines.filter_map(|line| line.strip_prefix("        ")).filter(|line| line.ends_with(','));
-    let names = declared.filter_map(|line| line.split([' ', ':']).next());
-    names.filter(|name| name.starts_with(|c: char| c.is_ascii_lowercase())).map(str::to_owned).collect()
+/// The names of all fields that any body has. A route's description has them from the same declaration as its handler.
+fn fields(site: &Site) -> BTreeSet<String> {
+    let paths = site.api().document()["paths"].as_object().unwrap();
+    let operations = paths.values().flat_map(|methods| methods.as_object().unwrap().values());
+    let forms = operations.map(|one| &one["requestBody"]["content"]["application/x-www-form-urlencoded"]);
+    let properties = forms.filter_map(|form| form["schema"]["properties"].as_object());
+    properties.flat_map(|fields| fields.keys().cloned()).collect()
 }
 
 /// Values that get a request past all other fields, so that one can be tried alone. The current password is wrong, so
@@ -150,7 +148,8 @@ impl House {
     async fn doors(&self) -> Vec<Door> {
         let mut doors = Vec::new();
         for (method, path) in self.routes(|route| route.method != "GET") {
-            let wrong: Map<String, Value> = fields().into_iter().map(|field| (field, json!([1]))).collect();
+            let fields = fields(&self.site).into_iter();
+            let wrong: Map<String, Value> = fields.map(|field| (field, json!([1]))).collect();
             let answer = self.caller(&path).json(method.clone(), &path, Value::Object(wrong)).await;
             is_clean(&answer, &path);
             let named = answer.json()["fields"].as_array().cloned().unwrap_or_default();
@@ -186,7 +185,7 @@ fn encoded(text: &str) -> String {
 }
 
 #[tokio::test]
-async fn a_field_that_any_route_reads_is_found_in_the_sources_and_asked_of_the_route() {
+async fn every_field_of_the_document_is_asked_of_the_routes_that_read_it() {
     let house = House::new().await;
     let doors = house.doors().await;
     let read = |path: &str| doors.iter().find(|door| door.path == path).unwrap().fields.clone();
@@ -195,7 +194,7 @@ async fn a_field_that_any_route_reads_is_found_in_the_sources_and_asked_of_the_r
     assert_eq!(read("/refresh"), ["refresh_token"]);
     let asked: BTreeSet<_> = doors.iter().flat_map(|door| door.fields.iter().cloned()).collect();
     // The logout refuses no body, and clients show a secret first.
-    let others = ["ticket", "tokens"].map(str::to_owned);
+    let others = ["ticket", "tokens", "token_type_hint"].map(str::to_owned);
     let asked: BTreeSet<_> = asked.into_iter().chain(others).collect();
-    assert_eq!(asked, fields(), "a field that no route reads");
+    assert_eq!(asked, fields(&house.site), "a field that no route reads");
 }

@@ -63,7 +63,7 @@ async fn i01_a_naughty_text_in_all_fields_of_a_route_that_refuses_none_gets_a_cl
     for door in silent.filter(|door| door.method == Method::POST) {
         for text in naughty() {
             let mut body: Map<String, Value> =
-                fields().into_iter().map(|field| (field, json!(text))).collect();
+                fields(&house.site).into_iter().map(|field| (field, json!(text))).collect();
             body.insert(text.clone(), json!({ text.as_str(): [text] }));
             let caller = house.caller(&door.path);
             let answer = soon(caller.post(&door.path, Value::Object(body)), &door.path).await;
