@@ -1,4 +1,4 @@
-//! Sign-ins that still need something: what they hand out opens nothing (attack K07, ASVS 6.3.3).
+//! Sign-ins that still need something: what they hand out opens nothing (ASVS 6.3.3).
 
 use doorward::testing::{PASSWORD, Site};
 use doorward_core::role::RoleName;
@@ -31,7 +31,7 @@ fn login(mode: Mode) -> Value {
 }
 
 #[tokio::test]
-async fn k07_a_right_password_alone_opens_no_account_that_has_a_second_factor() {
+async fn a_right_password_alone_opens_no_account_that_has_a_second_factor() {
     let site = Site::new().await;
     let eve = site.user("eve", RoleName::USER).await;
     enrol(&site, &eve, "totp").await;
@@ -58,7 +58,7 @@ async fn k07_a_right_password_alone_opens_no_account_that_has_a_second_factor() 
 }
 
 #[tokio::test]
-async fn k07_an_authenticator_of_a_kind_that_this_program_does_not_know_is_never_passed_over() {
+async fn an_authenticator_of_a_kind_that_this_program_does_not_know_is_never_passed_over() {
     let site = Site::new().await;
     let eve = site.user("eve", RoleName::USER).await;
     enrol(&site, &eve, "palm_print").await;
@@ -69,7 +69,7 @@ async fn k07_an_authenticator_of_a_kind_that_this_program_does_not_know_is_never
 }
 
 #[tokio::test]
-async fn k07_no_route_takes_the_handle_of_a_sign_in_for_a_credential() {
+async fn no_route_takes_the_handle_of_a_sign_in_for_a_credential() {
     let target = Target::new().await;
     let site = &target.site;
     let eve = site.user("eve", RoleName::ADMIN).await;
@@ -93,7 +93,7 @@ async fn k07_no_route_takes_the_handle_of_a_sign_in_for_a_credential() {
 }
 
 #[tokio::test]
-async fn k07_a_sign_in_that_waits_is_void_once_its_password_is_another_or_its_account_disabled() {
+async fn a_sign_in_that_waits_is_void_once_its_password_is_another_or_its_account_disabled() {
     for change in ["password", "disabled", "deleted"] {
         let site = Site::new().await;
         let (root, eve) = (site.admin("root").await, site.user("eve", RoleName::USER).await);
