@@ -13,7 +13,8 @@ pub enum Refusal {
     /// The signature is good, and the token's `exp` has passed.
     #[error("jwt expired")]
     TokenExpired,
-    /// The signature is good, and the user's role has changed since: refresh and go on.
+    /// The signature is good, and the user's claims have changed since, by a new role, a new password or the end of many
+    /// sessions: refresh and go on.
     #[error("Token is out of date: refresh it")]
     TokenStale,
     /// The session was ended: by a logout, an admin, a password change or a replayed refresh token.

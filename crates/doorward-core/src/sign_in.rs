@@ -8,11 +8,11 @@
 //!
 //! let password = Methods::of(Method::Password);
 //! let account = Enrolled { methods: password, has_unknown: false };
-//! assert_eq!(judge(password, account), Judgement::Done);
+//! assert!(matches!(judge(password, account), Judgement::Done(_)));
 //!
 //! let account = Enrolled { methods: password.and(Method::Otp), has_unknown: false };
 //! assert_eq!(judge(password, account), Judgement::Next(Methods::of(Method::Otp)));
-//! assert_eq!(judge(password.and(Method::Otp), account), Judgement::Done);
+//! assert!(matches!(judge(password.and(Method::Otp), account), Judgement::Done(_)));
 //! ```
 
 use std::fmt;
@@ -210,24 +210,28 @@ impl Enrolled {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Judgement {
     /// It is done: a session may begin.
-    Done,
+    Done(Enough),
     /// One of these methods is needed. If there is none, this program can't finish the sign-in.
     Next(Methods),
 }
+
+/// The proof that a sign-in is done. Only [`judge`] makes one, so what begins a session asks for it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Enough(());
 
 /// Judges a sign-in: whether the proved methods are enough for an account with these enrolled.
 ///
 /// - A passkey alone is enough: it is two factors.
 /// - If the account has a second factor, it is required in addition to any other method.
-/// - If the account has an authenticator of an unknown kind, only a passkey is enough: that kind may be a second factor.
+/// - If the account has an authenticator of an unknown kind, no first factor is enough alone: that kind may be a second.
 pub fn judge(proved: Methods, enrolled: Enrolled) -> Judgement {
     let second: Methods = enrolled.methods.iter().filter(|method| method.is_second_factor()).collect();
     let first_is_proved = proved.has(Method::Password) || proved.has(Method::Mail);
     if proved.has(Method::Passkey) || first_is_proved && proved.has(Method::Otp) {
-        return Judgement::Done;
+        return Judgement::Done(Enough(()));
     }
     match first_is_proved {
-        true if second.is_empty() && !enrolled.has_unknown => Judgement::Done,
+        true if second.is_empty() && !enrolled.has_unknown => Judgement::Done(Enough(())),
         true => Judgement::Next(second),
         // A one-time code alone is not a first factor.
         false => Judgement::Next(enrolled.methods.iter().filter(|method| *method != Method::Otp).collect()),
@@ -240,6 +244,8 @@ mod tests {
 
     use super::*;
 
+    const DONE: Judgement = Judgement::Done(Enough(()));
+
     fn methods() -> impl Strategy<Value = Methods> {
         (0..16_u8).prop_map(Methods)
     }
@@ -251,35 +257,35 @@ mod tests {
     proptest! {
         #[test]
         fn nothing_proved_is_never_enough_and_neither_is_a_code_alone(account in enrolled()) {
-            prop_assert_ne!(judge(Methods::NONE, account), Judgement::Done);
-            prop_assert_ne!(judge(Methods::of(Method::Otp), account), Judgement::Done);
+            prop_assert_ne!(judge(Methods::NONE, account), DONE);
+            prop_assert_ne!(judge(Methods::of(Method::Otp), account), DONE);
         }
 
         #[test]
         fn an_account_with_a_second_factor_is_never_opened_without_one(proved in methods(), account in enrolled()) {
             let has_second = [Method::Otp, Method::Passkey].iter().any(|method| account.methods.has(*method));
-            if judge(proved, account) == Judgement::Done && (has_second || account.has_unknown) {
+            if judge(proved, account) == DONE && (has_second || account.has_unknown) {
                 prop_assert!(proved.has(Method::Otp) || proved.has(Method::Passkey));
             }
         }
 
         #[test]
         fn to_prove_more_never_undoes_a_sign_in(proved in methods(), account in enrolled()) {
-            if judge(proved, account) == Judgement::Done {
+            if judge(proved, account) == DONE {
                 for method in Method::ALL {
-                    prop_assert_eq!(judge(proved.and(method), account), Judgement::Done);
+                    prop_assert_eq!(judge(proved.and(method), account), DONE);
                 }
             }
         }
 
         #[test]
         fn to_enrol_more_never_makes_a_sign_in_easier(proved in methods(), account in enrolled()) {
-            if judge(proved, account) != Judgement::Done {
+            if judge(proved, account) != DONE {
                 for method in Method::ALL {
                     let more = Enrolled { methods: account.methods.and(method), ..account };
-                    prop_assert_ne!(judge(proved, more), Judgement::Done);
+                    prop_assert_ne!(judge(proved, more), DONE);
                 }
-                prop_assert_ne!(judge(proved, Enrolled { has_unknown: true, ..account }), Judgement::Done);
+                prop_assert_ne!(judge(proved, Enrolled { has_unknown: true, ..account }), DONE);
             }
         }
 
@@ -291,7 +297,7 @@ mod tests {
                 for method in needed.iter() {
                     prop_assert!(account.methods.has(method) && !proved.has(method));
                     let further = judge(proved.and(method), account);
-                    prop_assert!(further == Judgement::Done || further != judge(proved, account));
+                    prop_assert!(further == DONE || further != judge(proved, account));
                 }
             }
         }
@@ -306,7 +312,7 @@ mod tests {
 
     #[test]
     fn a_kind_that_a_later_program_enrolled_is_never_passed_over() {
-        assert_eq!(judge(Methods::of(Method::Password), Enrolled::of_kinds("password")), Judgement::Done);
+        assert_eq!(judge(Methods::of(Method::Password), Enrolled::of_kinds("password")), DONE);
         let later = Enrolled::of_kinds("password palm_print");
         assert_eq!(judge(Methods::of(Method::Password), later), Judgement::Next(Methods::NONE));
         let names: Methods = serde_json::from_str(r#"["pwd","palm"]"#).unwrap();

@@ -163,7 +163,7 @@ impl Asking {
     }
 
     /// The same without these writes, before the transaction: an act that is refused or changes nothing begins none.
-    pub(crate) async fn is_seen_to_stand(&self, store: &Store) -> Result<Standing> {
+    pub(crate) async fn standing_unlocked(&self, store: &Store) -> Result<Standing> {
         self.actor.stands(store, &self.roles, self.permission, self.at).await
     }
 }

@@ -4,7 +4,7 @@
 //! every change are done here and nowhere else. These are its audit entries, and its revocations with their position,
 //! the last rows before the commit. After the commit and before the answer, memory takes over the change.
 //!
-//! What must be kept although its caller is refused is an act of its own, or a value that the change returns.
+//! To keep something although the request is refused, commit it in an act of its own, or return the refusal as a value.
 
 use std::ops::{Deref, DerefMut};
 use std::pin::Pin;

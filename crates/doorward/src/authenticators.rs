@@ -1,12 +1,11 @@
-//! Authenticators: what a user can prove their identity with. A password is one of them; a user without one is nothing
-//! special.
+//! Authenticators: how users prove their identity. A password is one kind; a user may have none.
 
 use doorward_core::{Timestamp, UserId};
 
 use crate::store::{Column, StoreError, Tx, Value, values};
 
-/// Rises with each change of a user's authenticators. It is the lock of a proof: an act that a user has confirmed is
-/// kept only if the version is still the same.
+/// Rises with each change of a user's authenticators. An act that a user has confirmed is kept only if this number is
+/// unchanged since the confirmation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct CredentialsVersion(i64);
 

@@ -4,9 +4,10 @@
 //! A challenge has a secret, which is in a link or in an answer and is good only for its purpose. Only its hash is
 //! stored. It works once, and for a limited time.
 //!
-//! A challenge that a user made is only as good as its maker (attack X05). It records who made it and in which session.
-//! Ending that session for cause deletes it, and so does removing the maker's right. It works only while its maker has
-//! the right to make it, by the settings of this process. The command line has no maker.
+//! A challenge works only while the user who made it still has that right (attack X05). It records who made it and in which
+//! session.
+//! Ending that session for cause deletes it, and so does removing the maker's right. The settings of this process say who
+//! has the right. The command line has no maker.
 
 #[cfg_attr(not(test), expect(dead_code, reason = "no way to sign in has a code that is typed"))]
 mod codes;

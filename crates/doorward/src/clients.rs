@@ -134,7 +134,7 @@ impl Clients {
         actor: &Actor,
     ) -> Result<()> {
         let (hash, asking) = (secret.hash(), self.asking(actor));
-        asking.is_seen_to_stand(&self.base.store).await?.is_confirmed()?;
+        asking.standing_unlocked(&self.base.store).await?.is_confirmed()?;
         if let Some(user) = asking.actor.user() {
             self.throttle.act(Kind::Change, user, now)?;
         }
@@ -172,7 +172,7 @@ impl Clients {
     /// [`Error::Forbidden`]; the store's.
     pub async fn delete(&self, client: ClientId, actor: &Actor) -> Result<bool> {
         let asking = self.asking(actor);
-        asking.is_seen_to_stand(&self.base.store).await?;
+        asking.standing_unlocked(&self.base.store).await?;
         if self.base.store.find(FIND, values![client]).await?.is_none() {
             self.take_over(|hashes| _ = hashes.remove(&client)).await;
             return Ok(false);

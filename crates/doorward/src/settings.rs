@@ -1,4 +1,5 @@
-//! Every setting: key, type, default and what it does, in one table.
+//! Each setting of the server in one table: key, type, default and what it does. Settings of one feature are in its
+//! folder.
 //!
 //! A value comes from the first of these that has it: a flag, a `DOORWARD_…` variable (`access.ttl` is
 //! `DOORWARD_ACCESS_TTL`), `doorward.toml`, the default. An unknown key is refused with the nearest known one.

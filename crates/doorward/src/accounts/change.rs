@@ -7,7 +7,7 @@ use doorward_core::name::DisplayName;
 use doorward_core::role::{RoleName, Roles, permission};
 use doorward_core::{Timestamp, UserId};
 
-use super::found::{Found, end_every, gone, is_last_admin, locked, seen};
+use super::found::{Found, end_every, gone, is_last_admin, locked, unlocked};
 use super::make::verified;
 use super::{Accounts, Actor};
 use crate::actors::{Asking, Standing};
@@ -127,7 +127,7 @@ impl Accounts {
         };
         let entry = entry.user(id).detail(wanted.summary());
         let asking = self.asking(actor, permission::USERS_WRITE);
-        let seen = seen(&self.base.store, id, &asking).await?;
+        let seen = unlocked(&self.base.store, id, &asking).await?;
         wanted.may_be_made(&seen.user, seen.standing, &asking.roles)?;
         let left = match wanted.disabled {
             Some(true) => left_to_end(&self.base.store, id, None).await?.map_or(0, |left| left.rows),
@@ -156,7 +156,7 @@ impl Accounts {
     async fn changed_already(&self, seen: Found, wanted: &UserChange, at: Timestamp) -> Result<User> {
         let subject = Subject { user: seen.user.id, role: seen.user.role, version: seen.version };
         if wanted.disabled == Some(true) {
-            self.sessions.apply_over(subject, None, at).await?;
+            self.sessions.apply_ended_elsewhere(subject, None, at).await?;
         }
         if wanted.role.is_some() {
             self.sessions.revocations.apply_version(subject, at);

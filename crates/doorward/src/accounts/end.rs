@@ -3,7 +3,7 @@
 use doorward_core::role::permission;
 use doorward_core::{SessionId, UserId};
 
-use super::found::{Found, end_every, is_last_admin, locked, seen};
+use super::found::{Found, end_every, is_last_admin, locked, unlocked};
 use super::{Accounts, Actor};
 use crate::acts::{Change, Done};
 use crate::audit::{Action, Entry};
@@ -24,7 +24,7 @@ impl Accounts {
     /// [`Error::WrongPassword`].
     pub async fn delete(&self, id: UserId, actor: Actor) -> Result<()> {
         let asking = self.asking(actor, permission::USERS_WRITE);
-        let Found { user, standing, .. } = seen(&self.base.store, id, &asking).await?;
+        let Found { user, standing, .. } = unlocked(&self.base.store, id, &asking).await?;
         standing.is_confirmed_for(&asking.roles, &[user.role])?;
         let act = asking.act();
         let change = async move |change: &mut Change<'_>| -> Result<Done<()>> {
@@ -50,10 +50,10 @@ impl Accounts {
     /// [`Error::NotFound`], [`Error::Forbidden`].
     pub async fn end_sessions(&self, id: UserId, actor: Actor) -> Result<u32> {
         let asking = self.asking(actor, permission::SESSIONS_END);
-        seen(&self.base.store, id, &asking).await?;
+        unlocked(&self.base.store, id, &asking).await?;
         let left = left_to_end(&self.base.store, id, None).await?.ok_or(Error::NotFound)?;
         if left.rows == 0 && !known_devices::has_any(&self.base.store, id).await? {
-            self.sessions.apply_over(left.subject, None, asking.at).await?;
+            self.sessions.apply_ended_elsewhere(left.subject, None, asking.at).await?;
             return Ok(0);
         }
         let act = asking.ending();
@@ -73,7 +73,7 @@ impl Accounts {
     pub async fn end_session(&self, session: SessionId, actor: Actor) -> Result<u32> {
         let Some(user) = self.sessions.owner(session).await? else { return Ok(0) };
         let asking = self.asking(actor, permission::SESSIONS_END);
-        seen(&self.base.store, user, &asking).await?;
+        unlocked(&self.base.store, user, &asking).await?;
         let act = asking.ending();
         let change = async move |change: &mut Change<'_>| -> Result<Done<u32>> {
             locked(change, user, &asking, false).await?;

@@ -41,8 +41,8 @@ pub(super) async fn locked(
 
 /// The same without the locks, before the transaction: an act that is refused or changes nothing begins none, and so
 /// writes nothing (attack X10).
-pub(super) async fn seen(store: &Store, id: UserId, asking: &Asking) -> Result<Found> {
-    let standing = asking.is_seen_to_stand(store).await?;
+pub(super) async fn unlocked(store: &Store, id: UserId, asking: &Asking) -> Result<Found> {
+    let standing = asking.standing_unlocked(store).await?;
     found(store, id, asking, standing).await
 }
 

@@ -3,7 +3,7 @@
 use doorward_core::role::{RoleName, Roles, permission};
 use doorward_core::{LinkId, OpaqueSecret, Timestamp, UserId};
 
-use super::found::{locked, seen};
+use super::found::{locked, unlocked};
 use super::{Accounts, Actor};
 use crate::actors::Standing;
 use crate::acts::{Change, Done};
@@ -35,7 +35,7 @@ impl Accounts {
     /// As [`Accounts::reset_link`].
     pub(crate) async fn make_reset(&self, link: NewChallenge, id: UserId, actor: Actor) -> Result<()> {
         let asking = self.asking(actor, permission::USERS_WRITE);
-        seen(&self.base.store, id, &asking).await?.standing.is_confirmed()?;
+        unlocked(&self.base.store, id, &asking).await?.standing.is_confirmed()?;
         self.count(&asking)?;
         let act = asking.act();
         let change = async move |change: &mut Change<'_>| -> Result<Done<()>> {
@@ -82,7 +82,7 @@ impl Accounts {
             standing.is_confirmed_for(roles, &[role])
         };
         let asking = self.asking(actor, permission::USERS_WRITE);
-        may(asking.is_seen_to_stand(&self.base.store).await?, &asking.roles)?;
+        may(asking.standing_unlocked(&self.base.store).await?, &asking.roles)?;
         self.count(&asking)?;
         let act = asking.act();
         let change = async move |change: &mut Change<'_>| -> Result<Done<()>> {
@@ -99,7 +99,7 @@ impl Accounts {
     /// [`Error::NotFound`], or [`Error::Forbidden`] for one to a role that the actor may not give.
     pub async fn withdraw(&self, invitation: LinkId, actor: Actor) -> Result<()> {
         let asking = self.asking(actor, permission::USERS_WRITE);
-        let standing = asking.is_seen_to_stand(&self.base.store).await?;
+        let standing = asking.standing_unlocked(&self.base.store).await?;
         let role = invitations::role(&self.base.store, invitation, asking.at).await?;
         standing.covers(&asking.roles, role.ok_or(Error::NotFound)?)?;
         let act = asking.act();

@@ -54,7 +54,7 @@ impl Accounts {
         self.check_role(new.role)?;
         let asking = self.asking(actor, permission::USERS_WRITE);
         let id = UserId::new(asking.at, crate::random::bytes());
-        new.may_be_made(asking.is_seen_to_stand(&self.base.store).await?, &asking.roles)?;
+        new.may_be_made(asking.standing_unlocked(&self.base.store).await?, &asking.roles)?;
         self.count(&asking)?;
         let act = asking.act();
         let change = async move |change: &mut Change<'_>| {

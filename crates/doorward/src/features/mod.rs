@@ -1,5 +1,5 @@
 //! The features of Doorward, one folder each. Router, metrics, pages, flash texts, audit actions, settings and account
-//! page are folds over `FEATURES`.
+//! page are built by loops over `FEATURES`.
 
 pub mod admin_users;
 pub(crate) mod confirm;

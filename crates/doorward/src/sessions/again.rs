@@ -1,5 +1,6 @@
 //! A sign-in by a form that was sent twice: the browser threw the first answer away, and the credential with it.
 
+use doorward_core::sign_in::{Enrolled, Judgement, judge};
 use doorward_core::{Mode, SessionId, Timestamp, UserId};
 
 use super::stored::authentication;
@@ -21,7 +22,8 @@ pub(crate) struct Repeat {
 
 const FIRST: &str = "SELECT user_id, mode, secret_hash, authenticated_at, amr FROM sessions WHERE id = $1";
 /// Writes the user's row first, as every sign-in does.
-const ENABLED: &str = "UPDATE users SET updated_at = updated_at WHERE id = $1 AND disabled_at IS NULL RETURNING role, claims_version";
+const ENABLED: &str = "UPDATE users SET updated_at = updated_at WHERE id = $1 AND disabled_at IS NULL \
+     RETURNING role, claims_version, (SELECT string_agg(kind, ' ') FROM authenticators WHERE user_id = users.id) AS kinds";
 const UNUSED: &str = "UPDATE sessions SET replays = replays WHERE id = $1 AND ended_at IS NULL AND expires_at > $2 \
      AND last_seen_at <= $3 AND (rotated_at IS NULL OR rotated_at <= $3)";
 
@@ -48,17 +50,21 @@ impl Sessions {
         replaced.push(first);
         replaced.sort_unstable();
         replaced.dedup();
-        let beginner = Beginner { user, mode, authentication: authentication(&row)?, action: Action::Login };
+        let authentication = authentication(&row)?;
+        let beginner = Beginner { user, mode, authentication, action: Action::Login };
         let beginning = self.prepare(beginner, from, replaced).await?;
         let (session, now) = (beginning.clone(), self.clock.now());
         let change = async move |change: &mut Change<'_>| -> Result<Done<Option<Begun>>> {
             let nothing = || Ok(Done::without_entry(None));
             let Some(row) = change.find(ENABLED, values![user]).await? else { return nothing() };
-            let subject = Subject::of(user, &row)?;
+            let (subject, kinds) = (Subject::of(user, &row)?, row.get::<Option<String>>("kinds")?);
+            let enrolled = Enrolled::of_kinds(&kinds.unwrap_or_default());
+            // A factor that was enrolled since the first sign-in is needed for this one.
+            let Judgement::Done(enough) = judge(authentication.methods, enrolled) else { return nothing() };
             if change.execute(UNUSED, values![first, now, done_at]).await? == 0 {
                 return nothing();
             }
-            Ok(begin(change, subject, &session).await?.map(Some))
+            Ok(begin(change, subject, enough, &session).await?.map(Some))
         };
         let begun = self.acts.commit(beginning.act(), change).await?;
         begun.map(|begun| self.issue(&beginning, &begun)).transpose()

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 
-use doorward_core::sign_in::Authentication;
+use doorward_core::sign_in::{Authentication, Enough};
 use doorward_core::token::AppClaims;
 use doorward_core::{Lifetimes, Mode, OpaqueSecret, SessionId, Timestamp, UserId};
 
@@ -87,6 +87,7 @@ impl Beginning {
 pub(crate) async fn begin(
     change: &mut Change<'_>,
     subject: Subject,
+    _: Enough,
     new: &Beginning,
 ) -> Result<Done<Begun>, StoreError> {
     let user = subject.user;

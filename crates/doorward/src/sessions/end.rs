@@ -162,7 +162,7 @@ impl Sessions {
         let left = left_to_end(&self.store, user, keep).await?.ok_or(Refusal::SessionEnded)?;
         let at = self.clock.now();
         if left.rows == 0 {
-            self.apply_over(left.subject, keep, at).await?;
+            self.apply_ended_elsewhere(left.subject, keep, at).await?;
             return Ok(0);
         }
         let entry = Entry::of(Action::LogoutAll).user(user).session(session);
@@ -177,12 +177,12 @@ impl Sessions {
         Ok(self.acts.commit(Act::ending(by, at), change).await?.live)
     }
 
-    /// Puts another act in force here, perhaps one of another process. Every session of the user except `keep` has
+    /// Applies what another act did, perhaps in another process, to this process's memory. Every session of the user except `keep` has
     /// ended, and tokens of a lower version are stale (attacks R04, R05).
     ///
     /// # Errors
     /// The store's.
-    pub(crate) async fn apply_over(
+    pub(crate) async fn apply_ended_elsewhere(
         &self,
         subject: Subject,
         keep: Option<SessionId>,

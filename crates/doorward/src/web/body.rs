@@ -37,7 +37,7 @@ pub(crate) struct Asked<B> {
     pub(crate) sent: Sent,
 }
 
-/// The body of a request that refuses no body: what cannot be parsed is missing.
+/// An optional body. If it is unreadable, it counts as missing, and the request goes on.
 pub(crate) struct IfReadable<B>(pub(crate) Option<B>);
 
 /// How a body was sent.
@@ -75,7 +75,7 @@ pub(crate) struct BodyField {
     pub(crate) required: bool,
     /// Only forms use it.
     pub(crate) only_forms: bool,
-    /// A form may leave it out, but not empty.
+    /// A form may omit it, but not send it empty.
     not_empty: bool,
     is_secret: bool,
 }

@@ -1,4 +1,4 @@
-//! What a feature declares. `features/mod.rs` lists them; everything else is a fold over that list.
+//! What a feature declares. `features/mod.rs` lists them; everything else is built by a loop over that list.
 
 use super::api::Routes;
 use crate::app::{Card, Express, Sweep};

@@ -1,7 +1,7 @@
 //! The one sign-in. Every way to prove an identity ends here: in a session, or in a challenge for what is still needed.
 //! A challenge is not a session, so no route can take it for a credential.
 
-use doorward_core::sign_in::{Authentication, Enrolled, Judgement, Method, Methods, judge};
+use doorward_core::sign_in::{Authentication, Enrolled, Judgement, Methods, judge};
 use http::HeaderMap;
 
 use super::peer::Peer;
@@ -21,8 +21,8 @@ use crate::users::{Subject, User};
 #[derive(Debug)]
 pub(crate) struct Proved {
     pub(crate) who: SigningIn,
-    /// The method of the proof.
-    pub(crate) method: Method,
+    /// The methods of the proof.
+    pub(crate) methods: Methods,
     pub(crate) way: Way,
     pub(crate) client: Peer,
 }
@@ -102,14 +102,14 @@ pub(crate) async fn sign_in<F>(
 where
     F: AsyncFn(&mut Change<'_>) -> Result<Opened> + Send + Sync + 'static,
 {
-    let Proved { who, method, way, client } = proved;
+    let Proved { who, methods, way, client } = proved;
     if way == Way::Login {
         app.throttle.act(Kind::SignIn, who.user, app.now())?;
         app.hooks.may_log_in(&who).await?;
     }
     let replaced = presented_sessions::by_cookies(app, headers).await?;
     let from = sessions::Origin { ip: client.ip, user_agent: client.user_agent, device: client.device };
-    let authentication = Authentication { at: app.now(), methods: Methods::of(method) };
+    let authentication = Authentication { at: app.now(), methods };
     let beginner = Beginner { user: who.user, mode: who.mode, authentication, action: way.action() };
     let beginning = app.sessions.prepare(beginner, from, replaced).await?;
     let challenge = waiting(&who, authentication);
@@ -118,8 +118,8 @@ where
     let change = async move |change: &mut Change<'_>| -> Result<Done<(User, Began)>> {
         let Opened { user, subject, enrolled } = open(change).await?;
         match judge(authentication.methods, enrolled) {
-            Judgement::Done => {
-                let begun = sessions::begin(change, subject, &session).await?;
+            Judgement::Done(enough) => {
+                let begun = sessions::begin(change, subject, enough, &session).await?;
                 Ok(begun.map(|begun| (user, Began::Session(begun))))
             }
             Judgement::Next(factors) => {

@@ -14,7 +14,7 @@ use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use doorward_core::email::Email;
 use doorward_core::password::Password;
-use doorward_core::sign_in::Method;
+use doorward_core::sign_in::{Method, Methods};
 use doorward_core::{Mode, Refusal};
 use http::{HeaderMap, StatusCode};
 use zeroize::Zeroizing;
@@ -176,8 +176,12 @@ async fn sign_in_by_password(
 ) -> Result<(User, Issued)> {
     let (password, network) = (Arc::new(password), client.network());
     let proof = app.passwords.sign_in(email, password.clone(), &client).await?;
-    let proved =
-        Proved { who: who(&proof.user, mode, &client), method: Method::Password, way: Way::Login, client };
+    let proved = Proved {
+        who: who(&proof.user, mode, &client),
+        methods: Methods::of(Method::Password),
+        way: Way::Login,
+        client,
+    };
     let (user, credentials) = (proof.user.clone(), proof.credentials);
     let open = async move |change: &mut Change<'_>| -> Result<Opened> {
         let row = change.find(OPEN, values![user.id, credentials]).await?;

@@ -187,6 +187,7 @@ async fn make(
     let invite = new.invite.map(|invite| invite.hash());
     let account = NewUser { name: new.name, email: new.email, role: RoleName::USER, password_hash };
     let roles = app.settings.roles.clone();
+    let password = Methods::of(Method::Password);
     let open = async move |change: &mut Change<'_>| -> Result<Opened> {
         let (mut account, mut vouched) = (account.clone(), None);
         if let Some(hash) = invite {
@@ -197,10 +198,10 @@ async fn make(
             vouched = invitation.email.map(|_| VouchedBy::Invitation);
         }
         let made = accounts::insert(change, id, &account, vouched, now).await?.ok_or(Error::EmailTaken)?;
-        let enrolled = Enrolled { methods: Methods::of(Method::Password), has_unknown: false };
+        let enrolled = Enrolled { methods: password, has_unknown: false };
         Ok(Opened { user: made.user, subject: made.subject, enrolled })
     };
-    let proved = Proved { who, method: Method::Password, way: Way::Register, client };
+    let proved = Proved { who, methods: password, way: Way::Register, client };
     let (user, step) = sign_in(app, headers, proved, open).await?;
     Ok((user, step.done()?))
 }
