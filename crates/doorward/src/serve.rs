@@ -177,7 +177,7 @@ fn connection<T: AsyncRead + AsyncWrite + Unpin + Send + 'static, S: RequestServ
     app: &App,
 ) -> Connection<T, impl HttpService<Incoming, ResBody = Body, Error = Infallible, Future: Send> + use<T, S>> {
     let (settings, turn) = (&app.settings, Turn::default());
-    let stream = ClientStream::new(stream, turn.clone(), (settings.head_timeout, settings.write_timeout));
+    let stream = ClientStream::new(stream, turn.clone(), settings.head_timeout, settings.write_timeout);
     let service = service_fn(move |request: Request<Incoming>| {
         turn.pass();
         let turn = turn.clone();

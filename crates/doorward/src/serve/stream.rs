@@ -85,7 +85,7 @@ struct Lingering {
 
 impl<S> ClientStream<S> {
     /// `head_timeout` is counted from the start of the client's turn.
-    pub(super) fn new(stream: S, turn: Turn, (head_timeout, write_timeout): (Duration, Duration)) -> Self {
+    pub(super) fn new(stream: S, turn: Turn, head_timeout: Duration, write_timeout: Duration) -> Self {
         let head = HeadDeadline { turn, since: None, timeout: head_timeout, alarm: None };
         Self { stream, head, write_timeout, deadline: None, lingering: None, page: Bytes::new() }
     }
