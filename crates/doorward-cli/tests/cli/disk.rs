@@ -2,10 +2,11 @@
 
 use std::io::Write;
 use std::path::Path;
+use std::time::Duration;
 
 use serde_json::json;
 
-use crate::support::{Answer, Home, Server, within_a_second};
+use crate::support::{Answer, Home, Server, within};
 
 /// Fills the disk up to the last byte, and again after something was freed.
 fn fill(file: &Path) {
@@ -36,7 +37,7 @@ fn x10_on_a_disk_that_is_really_full_endings_refreshes_and_new_passwords_go_on()
     let third = server.register("carl");
     let filler = server.sees(&home.data().join("filler"));
     fill(&filler);
-    within_a_second(|| has_no_room(&server));
+    within(Duration::from_secs(20), || has_no_room(&server));
     server.logged("the disk of the data folder is nearly full");
     fill(&filler);
     for (n, signed_in) in sessions.iter().enumerate() {

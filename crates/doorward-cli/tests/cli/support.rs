@@ -413,9 +413,15 @@ impl Server {
 /// Waits until it holds; a second is enough.
 #[track_caller]
 pub(crate) fn within_a_second(holds: impl Fn() -> bool) {
+    within(A_SECOND, holds);
+}
+
+/// Waits until it holds. How soon is not what the test is about.
+#[track_caller]
+pub(crate) fn within(span: Duration, holds: impl Fn() -> bool) {
     let start = Instant::now();
     while !holds() {
-        assert!(start.elapsed() < A_SECOND, "not within a second");
+        assert!(start.elapsed() < span, "not within {span:?}");
     }
 }
 
