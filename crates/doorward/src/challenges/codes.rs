@@ -1,4 +1,5 @@
-//! Codes that people type to answer a challenge. A try is counted before the code is compared, by a statement of its
+//! Codes that Doorward made and people type to answer a challenge. Those of an authenticator app are not among them: no
+//! challenge has their MAC. A try is counted before the code is compared, by a statement of its
 //! own. So even with many tries at once, no more are compared than the challenge allows (attack L04).
 
 use aws_lc_rs::hmac;
