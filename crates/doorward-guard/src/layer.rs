@@ -32,7 +32,7 @@ struct Rule {
 }
 
 impl Guard {
-    /// A tower layer that accepts the callers whom this guard accepts.
+    /// A tower layer that accepts the same callers as this guard.
     pub fn layer(&self) -> GuardLayer {
         GuardLayer { guard: self.clone(), rule: Arc::default() }
     }

@@ -18,7 +18,7 @@ use crate::users::{self, VouchedBy};
 /// The actor, and the address: each act requires both, so that the audit log always has them.
 #[derive(Debug, Clone)]
 pub enum Actor {
-    /// The user whom the act concerns.
+    /// The user that the act concerns.
     Owner(Owner),
     /// Another signed-in user.
     Admin(Admin),

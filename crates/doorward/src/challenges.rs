@@ -5,9 +5,8 @@
 //! stored. It works once, and for a limited time.
 //!
 //! A challenge works only while the user who made it still has that right (attack X05). It records who made it and in which
-//! session.
-//! Ending that session for cause deletes it, and so does removing the maker's right. The settings of this process say who
-//! has the right. The command line has no maker.
+//! session. Ending that session for cause deletes it, and so does removing the maker's right. The settings of this process
+//! say who has the right. The command line has no maker.
 
 #[cfg_attr(not(test), expect(dead_code, reason = "no way to sign in has a code that is typed"))]
 mod codes;

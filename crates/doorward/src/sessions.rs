@@ -30,6 +30,7 @@ use crate::keys::Keys;
 use crate::revocations::Revocations;
 use crate::settings::Settings;
 use crate::store::{Store, StoreError, Tx, values};
+use crate::users;
 
 pub(crate) use again::Repeat;
 pub(crate) use begin::{Beginner, Begun, Origin, begin};
@@ -60,8 +61,6 @@ pub struct Sessions {
     pub(crate) refreshes: Counts,
 }
 
-const LOCK_PROVED: &str = "UPDATE users SET updated_at = updated_at \
-     WHERE id = $1 AND credentials_version = $2 AND disabled_at IS NULL";
 const CONFIRM: &str =
     "UPDATE sessions SET confirmed_at = $3 WHERE id = $1 AND user_id = $2 AND ended_at IS NULL";
 
@@ -112,7 +111,7 @@ impl Sessions {
     ) -> Result<()> {
         let now = self.clock.now();
         let noted = self.store.attempt(async move |tx: &mut Tx| -> Result<()> {
-            if tx.execute(LOCK_PROVED, values![user, credentials]).await? == 0 {
+            if users::lock_enabled(tx, user, Some(credentials)).await?.is_none() {
                 return Err(Error::WrongPassword);
             }
             let noted = tx.execute(CONFIRM, values![session, user, now]).await? == 1;

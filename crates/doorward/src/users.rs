@@ -9,6 +9,7 @@ use doorward_core::message::Message;
 use doorward_core::name::DisplayName;
 use doorward_core::password::{Password, check_policy};
 use doorward_core::role::RoleName;
+use doorward_core::sign_in::Enrolled;
 use doorward_core::{ClaimsVersion, Timestamp, UserId};
 use quick_cache::sync::Cache;
 use time::OffsetDateTime;
@@ -107,6 +108,30 @@ impl Subject {
     pub(crate) fn of(user: UserId, row: &Row) -> Result<Self, StoreError> {
         Ok(Self { user, role: row.get("role")?, version: row.get("claims_version")? })
     }
+}
+
+/// Writes the row of an enabled user, as [`LOCK`] does.
+const LOCK_ENABLED: &str = "UPDATE users SET updated_at = updated_at WHERE id = $1 AND disabled_at IS NULL \
+     AND (CAST($2 AS BIGINT) IS NULL OR credentials_version = $2) RETURNING role, claims_version, \
+     (SELECT string_agg(kind, ' ') FROM authenticators WHERE user_id = users.id) AS kinds";
+
+/// An enabled user, whose row the act has locked.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Enabled {
+    pub(crate) subject: Subject,
+    pub(crate) enrolled: Enrolled,
+}
+
+/// Locks the row of a user within an act's transaction; `None` if there is no such user, they are disabled, or an
+/// authenticator of theirs changed since the version at which they proved their identity.
+pub(crate) async fn lock_enabled(
+    tx: &mut Tx,
+    user: UserId,
+    proved_at: Option<CredentialsVersion>,
+) -> Result<Option<Enabled>, StoreError> {
+    let Some(row) = tx.find(LOCK_ENABLED, values![user, proved_at]).await? else { return Ok(None) };
+    let kinds = row.get::<Option<String>>("kinds")?.unwrap_or_default();
+    Ok(Some(Enabled { subject: Subject::of(user, &row)?, enrolled: Enrolled::of_kinds(&kinds) }))
 }
 
 /// The next version is the greater of the old one plus one and the store's time. So none is given twice, even if a

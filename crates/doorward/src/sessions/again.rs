@@ -1,6 +1,6 @@
 //! A sign-in by a form that was sent twice: the browser threw the first answer away, and the credential with it.
 
-use doorward_core::sign_in::{Enrolled, Judgement, judge};
+use doorward_core::sign_in::{Judgement, judge};
 use doorward_core::{Mode, SessionId, Timestamp, UserId};
 
 use super::stored::authentication;
@@ -9,7 +9,7 @@ use crate::acts::{Change, Done};
 use crate::audit::Action;
 use crate::error::Result;
 use crate::store::values;
-use crate::users::Subject;
+use crate::users::{Enabled, lock_enabled};
 
 /// A repeated sign-in.
 #[derive(Debug, Clone, Copy)]
@@ -21,9 +21,6 @@ pub(crate) struct Repeat {
 }
 
 const FIRST: &str = "SELECT user_id, mode, secret_hash, authenticated_at, amr FROM sessions WHERE id = $1";
-/// Writes the user's row first, as every sign-in does.
-const ENABLED: &str = "UPDATE users SET updated_at = updated_at WHERE id = $1 AND disabled_at IS NULL \
-     RETURNING role, claims_version, (SELECT string_agg(kind, ' ') FROM authenticators WHERE user_id = users.id) AS kinds";
 const UNUSED: &str = "UPDATE sessions SET replays = replays WHERE id = $1 AND ended_at IS NULL AND expires_at > $2 \
      AND last_seen_at <= $3 AND (rotated_at IS NULL OR rotated_at <= $3)";
 
@@ -56,9 +53,9 @@ impl Sessions {
         let (session, now) = (beginning.clone(), self.clock.now());
         let change = async move |change: &mut Change<'_>| -> Result<Done<Option<Begun>>> {
             let nothing = || Ok(Done::without_entry(None));
-            let Some(row) = change.find(ENABLED, values![user]).await? else { return nothing() };
-            let (subject, kinds) = (Subject::of(user, &row)?, row.get::<Option<String>>("kinds")?);
-            let enrolled = Enrolled::of_kinds(&kinds.unwrap_or_default());
+            let Some(Enabled { subject, enrolled }) = lock_enabled(change, user, None).await? else {
+                return nothing();
+            };
             // A factor that was enrolled since the first sign-in is needed for this one.
             let Judgement::Done(enough) = judge(authentication.methods, enrolled) else { return nothing() };
             if change.execute(UNUSED, values![first, now, done_at]).await? == 0 {

@@ -13,7 +13,6 @@ use crate::challenges::{self, Data, NewChallenge, Purpose};
 use crate::error::{Error, Pending, Result};
 use crate::hooks::SigningIn;
 use crate::sessions::{self, Beginner, Begun, Issued};
-use crate::store::Row;
 use crate::throttle::Kind;
 use crate::users::{Subject, User};
 
@@ -51,14 +50,6 @@ pub(crate) struct Opened {
     pub(crate) user: User,
     pub(crate) subject: Subject,
     pub(crate) enrolled: Enrolled,
-}
-
-impl Opened {
-    /// An account that the act itself has found, by a row with `role`, `claims_version` and `kinds`.
-    pub(crate) fn found(user: User, row: &Row) -> Result<Self> {
-        let kinds = row.get::<Option<String>>("kinds")?.unwrap_or_default();
-        Ok(Self { subject: Subject::of(user.id, row)?, user, enrolled: Enrolled::of_kinds(&kinds) })
-    }
 }
 
 /// The result of a sign-in.

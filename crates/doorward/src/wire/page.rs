@@ -20,7 +20,7 @@ use crate::error::{Cause, Error, FieldError};
 use crate::settings::{Registration, Settings};
 use crate::texts::{Language, Texts};
 
-/// No window of another site keeps a reference to a page of ours (ASVS 3.4.8).
+/// No window of another site keeps a reference to a page of Doorward (ASVS 3.4.8).
 const OPENER_POLICY: HeaderName = HeaderName::from_static("cross-origin-opener-policy");
 /// The name of the field of a form that has its key.
 pub(crate) const FORM_KEY: &str = "form_key";

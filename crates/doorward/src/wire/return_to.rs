@@ -1,4 +1,4 @@
-//! Where a sign-in may redirect to: a path of ours, or a listed application behind forward-auth, and nothing else.
+//! Where a sign-in may redirect to: a path of Doorward, or a listed application behind forward-auth, and nothing else.
 
 use doorward_core::Mode;
 use url::Url;

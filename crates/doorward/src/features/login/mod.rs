@@ -25,8 +25,7 @@ use crate::error::{Error, Pending, Result};
 use crate::hooks::SigningIn;
 use crate::sessions::Issued;
 use crate::sign_ins::{Outcome, SignIn};
-use crate::store::values;
-use crate::users::User;
+use crate::users::{self, Enabled, User};
 use crate::web::api::{Routes, Who, describe};
 use crate::web::body::{Asked, asked};
 use crate::web::credential;
@@ -160,12 +159,6 @@ async fn login(
     (line.map(Extension), answer.await).into_response()
 }
 
-/// Writes the user's row, and checks that it is as the password check left it: the same authenticators, not disabled.
-/// If the password was changed or the account disabled in between, the sign-in is refused.
-const OPEN: &str = "UPDATE users SET updated_at = updated_at WHERE id = $1 AND credentials_version = $2 \
-     AND disabled_at IS NULL RETURNING role, claims_version, \
-     (SELECT string_agg(kind, ' ') FROM authenticators WHERE user_id = users.id) AS kinds";
-
 async fn sign_in_by_password(
     app: &App,
     email: &Email,
@@ -184,8 +177,10 @@ async fn sign_in_by_password(
     };
     let (user, credentials) = (proof.user.clone(), proof.credentials);
     let open = async move |change: &mut Change<'_>| -> Result<Opened> {
-        let row = change.find(OPEN, values![user.id, credentials]).await?;
-        Opened::found(user.clone(), &row.ok_or(Error::InvalidCredentials)?)
+        // If the password was changed or the account disabled since the comparison, the sign-in is refused.
+        let enabled = users::lock_enabled(change, user.id, Some(credentials)).await?;
+        let Enabled { subject, enrolled } = enabled.ok_or(Error::InvalidCredentials)?;
+        Ok(Opened { user: user.clone(), subject, enrolled })
     };
     let (user, step) = sign_in(app, headers, proved, open).await?;
     app.passwords.upgrade(&proof, password, network).await;

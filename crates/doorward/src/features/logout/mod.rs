@@ -6,7 +6,7 @@
 //! page sends back a `ticket` for the session that it shows, or for both that it found, since their cookies may not be
 //! sent along.
 //!
-//! `POST /logout/all` ends every session of the signed-in user. From a page, that is the user whom it shows; another
+//! `POST /logout/all` ends every session of the signed-in user. From a page, that is the user that it shows; another
 //! user who is signed in by the cookies is signed out of this browser. `GET /logout` is the form, for browsers with any
 //! credential.
 

@@ -1,4 +1,4 @@
-//! A form of ours runs once, however often it is sent: by a double click, or by a reload of its answer. Each form has a
+//! A form of Doorward runs once, however often it is sent: by a double click, or by a reload of its answer. Each form has a
 //! key of its own, and the browser a cookie. The same key, cookie and fields are the same form: a repeat waits for the
 //! first, and ends the same way. A form without key or cookie is simply answered.
 //!
