@@ -5,6 +5,7 @@ use std::path::Path;
 
 use clap::CommandFactory;
 use doorward::internals::settings::{Settings, Values};
+use doorward::internals::{Error, Explanation};
 
 use crate::args::Cli;
 
@@ -115,9 +116,15 @@ stands for the roles that grant it.
 
 fn errors() -> String {
     let mut page = format!("# Errors\n\n<!-- Made by: {REGENERATE} -->\n{ERRORS_INTRODUCTION}");
-    for error in doorward::internals::Error::every() {
+    for error in Error::every() {
         let (status, code, message) = (error.status(), error.code(), error.to_string());
-        writeln!(page, "| {} | `{code}` | {message} | {} |", status.as_u16(), error.advice()).unwrap();
+        writeln!(page, "| {} | [`{code}`](#{code}) | {message} |", status.as_u16()).unwrap();
+    }
+    page += ERRORS_EXPLAINED;
+    for error in Error::every() {
+        let Explanation { checked, found, advice, .. } = error.explanation();
+        write!(page, "\n### {}\n\n", error.code()).unwrap();
+        writeln!(page, "- checked: {checked}\n- found: {found}\n- what to do: {advice}").unwrap();
     }
     page
 }
@@ -126,7 +133,7 @@ fn codes() -> String {
     let mut module = format!(
         "// Made by: {REGENERATE}\n\n/** The stable `code` of each refusal. */\nexport type Code =\n"
     );
-    for error in doorward::internals::Error::every() {
+    for error in Error::every() {
         let (status, code, message) = (error.status(), error.code(), error.to_string());
         writeln!(module, "  /** {}: {message}. {} */\n  | '{code}'", status.as_u16(), error.advice())
             .unwrap();
@@ -156,8 +163,14 @@ A refusal is `application/problem+json` (RFC 9457) with `status`, `code`, `messa
 `/introspect` and `/revoke` refuse in OAuth's form (RFC 6749 section 5.2): `application/json` with `error`,
 `error_description`, `code` and `request_id`. A wrong field is 400 there, since OAuth knows no finer status.
 
-| status | code | message | what to do |
-|---|---|---|---|
+| status | code | message |
+|---|---|---|
+"#;
+
+const ERRORS_EXPLAINED: &str = r#"
+## Explanations
+
+What was checked before each refusal, what was found, and what to do about it.
 "#;
 
 const HEAD: &str = "| setting | default | what it does |\n|---|---|---|\n";

@@ -1,4 +1,4 @@
-//! The one table of errors: every refusal of the product is one row, with its status, code, message and advice.
+//! The one table of errors: every refusal of the product is one row, with its status, code, message, check and advice.
 //!
 //! An error is answered as `application/problem+json` (RFC 9457), or as a page if the client is a browser. The cause of
 //! an internal failure is logged by the answer layer, and never sent.
@@ -27,12 +27,17 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 macro_rules! errors {
     (
-        guard { $($refusal:ident: $guard_status:ident, do $guard_advice:literal;)+ }
+        guard {
+            $(
+                $(#[doc = $guard_doc:literal])+
+                $refusal:ident: $guard_status:ident, checks $guard_checks:literal, do $guard_advice:literal;
+            )+
+        }
         $(
             $(#[doc = $doc:literal])+
             $variant:ident $(($arg:ident: $type:ty, such as $example:expr))?:
             $status:ident $code:literal, $message:tt $(with $name:ident = $value:expr)?,
-            do $advice:literal $(, in $form:ident)?;
+            checks $checks:literal, do $advice:literal $(, in $form:ident)?;
         )+
     ) => {
         /// Why a request was refused.
@@ -79,6 +84,16 @@ macro_rules! errors {
                 }
             }
 
+            /// What is checked before this refusal, what was found, and what to do.
+            pub fn explanation(&self) -> Explanation {
+                let (checked, found) = match self {
+                    $(Self::Refused(Refusal::$refusal) => ($guard_checks, concat!($($guard_doc),+)),)+
+                    Self::Refused(_) => ("The credential.", "It is refused."),
+                    $(Self::$variant { .. } => ($checks, concat!($($doc),+)),)+
+                };
+                Explanation { checked, found: found.trim_ascii(), advice: self.advice() }
+            }
+
             /// One of each code, in the order of their statuses.
             pub fn every() -> Vec<Self> {
                 let mut all = vec![
@@ -123,112 +138,187 @@ macro_rules! errors {
 static ENGLISH: LazyLock<Texts> =
     LazyLock::new(|| Texts::new(&Language::english([Error::texts().into(), PROBLEMS.into()])));
 
-// A row: variant, status, code, message, and what a client does about it. The message is the English text of the code;
-// `with` is its parameter, and a message in parentheses is that of the case. `in forms` marks errors about a form itself:
-// a form that is sent twice may be refused with the same error again.
+// A row: what was found, variant, status, code, message, what is checked, and what a client does about it. The message is
+// the English text of the code; `with` is its parameter, and a message in parentheses is that of the case. `in forms` marks
+// errors about a form itself: a form that is sent twice may be refused with the same error again.
 errors! {
     guard {
-        TokenMissing: UNAUTHORIZED, do "Sign in, and send the access token or the cookies.";
-        TokenInvalid: UNAUTHORIZED, do "Drop the token and sign in. If it should be good, compare issuer and keys.";
-        TokenExpired: UNAUTHORIZED, do "Refresh, and repeat the request with the new token.";
-        TokenStale: UNAUTHORIZED, do "Refresh, and repeat the request with the new token.";
-        SessionEnded: UNAUTHORIZED, do "Sign in again.";
-        SessionExpired: UNAUTHORIZED, do "Sign in again.";
-        AmbiguousCookies: UNAUTHORIZED, do "Sign out by `POST /logout`, which ends both sessions, and sign in again.";
-        TooManyCookies: BAD_REQUEST, do "Delete the cookies of this site in the browser.";
-        Unavailable: SERVICE_UNAVAILABLE, do "Keep your credentials, and try again after `Retry-After`.";
+        /// The request carries no credential, or not in a place that is read.
+        TokenMissing: UNAUTHORIZED,
+            checks "The header `Authorization` if there is one, otherwise the cookies: they have to hold a credential.",
+            do "Sign in, and send the access token or the cookies.";
+        /// The token or session secret is malformed, forged, for somebody else, or unknown here.
+        TokenInvalid: UNAUTHORIZED,
+            checks "Of a token its form, key, signature and claims. Of a session secret its form, and whether a session has it.",
+            do "Drop the token and sign in. If it should be good, compare issuer and keys.";
+        /// The signature holds, and the time in `exp` has passed. Its session may still be live.
+        TokenExpired: UNAUTHORIZED,
+            checks "`exp` of the access token against the clock of this server.",
+            do "Refresh, and repeat the request with the new token.";
+        /// The signature holds, and role or password have changed since, or many sessions were ended.
+        TokenStale: UNAUTHORIZED,
+            checks "`ver` of the access token against the least claims version of its user.",
+            do "Refresh, and repeat the request with the new token.";
+        /// The session was ended: by a logout, an admin, a password change or a refresh token that was used twice.
+        SessionEnded: UNAUTHORIZED,
+            checks "The session of the credential against the revocations.",
+            do "Sign in again.";
+        /// The session was not used for too long, or has reached the longest time that it may live.
+        SessionExpired: UNAUTHORIZED,
+            checks "The idle end and the absolute end of the session against the clock of this server.",
+            do "Sign in again.";
+        /// The cookies prove two different live sessions, so it is unclear which was meant.
+        AmbiguousCookies: UNAUTHORIZED,
+            checks "All cookies of one name: they may prove one live session.",
+            do "Sign out by `POST /logout`, which ends both sessions, and sign in again.";
+        /// There are more cookies of one name than the limit.
+        TooManyCookies: BAD_REQUEST,
+            checks "The number of cookies of one name, before any of them is tried.",
+            do "Delete the cookies of this site in the browser.";
+        /// Store, keys or revocations cannot be read at the moment. That is the server's failure.
+        Unavailable: SERVICE_UNAVAILABLE,
+            checks "The credential against what the server knows.",
+            do "Keep your credentials, and try again after `Retry-After`.";
     }
     /// The request cannot be read; the text says where.
     Malformed(message: Message, such as Message::new("request-unreadable")):
-        BAD_REQUEST "malformed", (message.clone()), do "Fix the request: the message says where.";
+        BAD_REQUEST "malformed", (message.clone()),
+        checks "Whether request line, query, headers and body can be read as what the route takes.",
+        do "Fix the request: the message says where.";
     /// The link is unknown, used, or too old.
     LinkInvalid: BAD_REQUEST "link_invalid", "This link is unknown, used or too old: ask for a new one",
+        checks "The secret of the link against the links that were made, and their end.",
         do "Ask for a new link.", in forms;
     /// A cookie would cross the network in the clear.
     HttpsRequired: BAD_REQUEST "https_required", "Cookies need https here: open this site with https",
+        checks "Whether the request came over https, since the answer would set a cookie.",
         do "Use https, or bearer mode.";
     /// Unknown email or wrong password: the answer doesn't tell which.
     InvalidCredentials: UNAUTHORIZED "invalid_credentials", "Invalid email or password",
+        checks "The password against the hash of the account with this email address; for an unknown one, a dummy hash.",
         do "Let the person try again.", in forms;
     /// What was proved is right, and the account needs something on top of it.
     SecondFactorRequired(_pending: Pending, such as Pending::example()):
         UNAUTHORIZED "second_factor_required", "This account needs a second factor to sign in",
+        checks "Whether what was proved is enough for this account.",
         do "Ask for one of `factors`, and send it with the `handle`. If the list is empty, ask the operator for a newer server.";
     /// The refresh token is malformed, forged, or of a session that no longer exists.
-    RefreshInvalid: UNAUTHORIZED "refresh_invalid", "Invalid refresh token: sign in again", do "Sign in again.";
+    RefreshInvalid: UNAUTHORIZED "refresh_invalid", "Invalid refresh token: sign in again",
+        checks "The form and HMAC of the refresh token, and whether its session exists.",
+        do "Sign in again.";
     /// The refresh token was used before: its session was ended.
     RefreshReused: UNAUTHORIZED "refresh_reused", "This refresh token was used before: sign in again",
+        checks "The generation of the refresh token against the present one of its session.",
         do "Sign in again. If nobody copied the token: keep the successor that each refresh gives.";
     /// The program is not a registered client, or its secret is wrong.
     InvalidClient: UNAUTHORIZED "invalid_client", "This is for registered clients, with their id and secret",
+        checks "Client id and secret in `Authorization: Basic` against the registered clients.",
         do "Check id and secret; `doorward client create` makes new ones.";
-    /// The caller's role doesn't grant this.
+    /// The caller's role doesn't grant this, or not towards this user.
     Forbidden: FORBIDDEN "forbidden", "You are not allowed to do this",
+        checks "The permissions of the caller's role, as it is now, against what the route needs.",
         do "Ask an admin for a role that grants it.", in forms;
     /// The page that sent the request belongs to another site.
     CrossSite: FORBIDDEN "cross_site_request", "This request comes from another site and was refused",
+        checks "`Sec-Fetch-Site`, or `Origin` against the server's own origin and those in `origins`.",
         do "Call from the server's own origin, or list yours in `origins`.";
     /// Registration is closed, or needs an invitation; the text says which.
     RegistrationClosed(message: Message, such as Message::new("registration-refused")):
-        FORBIDDEN "registration_closed", (message.clone()), do "Ask an admin for an invitation or an account.";
+        FORBIDDEN "registration_closed", (message.clone()),
+        checks "The setting `registration`, and the invitation if it asks for one.",
+        do "Ask an admin for an invitation or an account.";
     /// The password was right, and the account is disabled.
-    UserDisabled: FORBIDDEN "user_disabled", "This account is disabled", do "Ask an admin.", in forms;
+    UserDisabled: FORBIDDEN "user_disabled", "This account is disabled",
+        checks "Whether the account may sign in, after its password was right.",
+        do "Ask an admin.", in forms;
     /// The embedding application refuses, with this message.
     RefusedByApplication(text: String, such as "What the application says".into()):
         FORBIDDEN "refused_by_application", "{ $text }" with text = text.as_str(),
+        checks "The act, by a hook of the application that embeds Doorward.",
         do "Follow the message; it comes from your application's hook.";
     /// The act needs the current password, and the request doesn't have it.
     ConfirmationRequired: FORBIDDEN "confirmation_required", "This needs your current password as a confirmation",
+        checks "Whether the caller confirmed the act by the current password.",
         do "Send `current_password` with the request; with cookies, `POST /confirm` once does for ten minutes.";
     /// The current password, asked for again, was wrong.
     WrongPassword: FORBIDDEN "wrong_password", "The current password is wrong",
+        checks "The current password against the hash of the caller's account.",
         do "Ask for the current password again.", in forms;
     /// There is nothing at this URL, or nothing that the caller may see.
-    NotFound: NOT_FOUND "not_found", "There is nothing here", do "Check the address and the id.", in forms;
+    NotFound: NOT_FOUND "not_found", "There is nothing here",
+        checks "The path against the routes, and the id in it against what the caller may see.",
+        do "Check the address and the id.", in forms;
     /// The URL doesn't support this method, but these, in the form of `Allow`.
     MethodNotAllowed(has: &'static str, such as "GET,HEAD"):
         METHOD_NOT_ALLOWED "method_not_allowed", "This address has no such method: it has { $methods }"
-        with methods = has.replace(',', ", "), do "Use a method in `Allow`.";
+        with methods = has.replace(',', ", "),
+        checks "The method against those of the route.",
+        do "Use a method in `Allow`.";
     /// The client took too long to send its request.
-    Timeout: REQUEST_TIMEOUT "timeout", "The request took too long to arrive", do "Send the request again, and faster.";
+    Timeout: REQUEST_TIMEOUT "timeout", "The request took too long to arrive",
+        checks "The time that the body took to arrive, against `http.body_timeout`.",
+        do "Send the request again, and faster.";
     /// The form is on a page of one account, and the browser that sends it is signed in to another.
     OtherAccount: CONFLICT "other_account",
         "The page with this form shows another account than the one that is signed in now, so nothing was done",
+        checks "The account that the form's page showed against the one that is signed in.",
         do "Open the page again, and see whose account it shows.";
     /// Another account has this email address.
     EmailTaken: CONFLICT "email_taken", "This email address is already registered",
+        checks "The email address, in its canonical form, against those of all accounts.",
         do "Sign in with it, or use another address.", in forms;
     /// It would leave no user with the role admin.
     LastAdmin: CONFLICT "last_admin", "This is the last admin: give the role to somebody else first",
+        checks "Whether an enabled user with the role admin is left after the change.",
         do "Make somebody else an admin first.", in forms;
     /// The body is larger than the limit, in bytes.
     TooLarge(limit: usize, such as 65_536):
         PAYLOAD_TOO_LARGE "too_large", "The request body is too large: at most { $most } bytes" with most = *limit,
+        checks "The length of the body against the limit of the route.",
         do "Send less; the limit is `http.body_limit`.";
     /// The body is of a type that is not supported; the text says which or why.
     UnsupportedMediaType(what: &'static str, such as "The body has no Content-Type"):
         UNSUPPORTED_MEDIA_TYPE "unsupported_media_type",
         "{ $what }: send JSON in UTF-8, with the header Content-Type: application/json" with what = *what,
+        checks "`Content-Type` and `Content-Encoding` of the body.",
         do "Send JSON as application/json, in UTF-8, without compression.";
     /// Fields are missing or wrong.
     InvalidInput(_fields: Vec<FieldError>, such as Vec::new()):
         UNPROCESSABLE_ENTITY "invalid_input", "Some fields are missing or wrong",
+        checks "Each field of the body or query: whether it is there, and its own rule.",
         do "Fix the `fields`: each has its own message.";
     /// Too many failures: wait.
     TooManyAttempts(wait: Duration, such as Duration::from_secs(30)):
         TOO_MANY_REQUESTS "too_many_attempts",
         "Too many attempts: try again in { $seconds ->\n [one] 1 second\n *[other] { $seconds } seconds\n }"
-        with seconds = in_seconds(*wait), do "Wait as long as `Retry-After` says.";
+        with seconds = in_seconds(*wait),
+        checks "The limits: attempts of this network, and at this account from this network.",
+        do "Wait as long as `Retry-After` says.";
     /// The disk is nearly full: acts that add to the database have to wait.
     NoRoom: SERVICE_UNAVAILABLE "no_room", "The server's disk is nearly full, so nothing new is stored: try again later",
+        checks "The free space of the disk with the database, before an act that adds to it.",
         do "Try again after `Retry-After`. Signing out, refreshing and a new password still work.";
     /// More work is waiting than can be done in time.
     Overloaded: SERVICE_UNAVAILABLE "overloaded", "Too busy at the moment: try again",
+        checks "The length of the queues for hashing and the store.",
         do "Keep your credentials, and try again after `Retry-After`.";
     /// The store, or another part of the server, fails at the moment.
     Unavailable(_cause: Cause, such as Cause::default()):
         SERVICE_UNAVAILABLE "unavailable", "Temporarily unavailable: try again",
+        checks "The parts that the act needs: store, keys, hashing.",
         do "Keep your credentials, and try again after `Retry-After`.";
+}
+
+/// What a code means, in plain English: each text is one or two sentences.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct Explanation {
+    /// What was checked.
+    pub checked: &'static str,
+    /// What was found.
+    pub found: &'static str,
+    /// What to do.
+    pub advice: &'static str,
 }
 
 /// What is wrong with one field.
@@ -258,6 +348,13 @@ impl fmt::Display for Error {
 }
 
 impl std::error::Error for Error {}
+
+impl Explanation {
+    /// That of the error with this code.
+    pub fn of(code: &str) -> Option<Self> {
+        Error::every().iter().find(|error| error.code() == code).map(Error::explanation)
+    }
+}
 
 impl Error {
     /// An internal failure; the log says what failed, the answer doesn't.

@@ -3,7 +3,7 @@
 
 pub use crate::app::{App, Parts};
 pub use crate::clock::Clock;
-pub use crate::error::{Error, FieldError, Pending, Result};
+pub use crate::error::{Error, Explanation, FieldError, Pending, Result};
 pub use crate::features::{actions, admin_users};
 pub use crate::metrics::LOG_LINES_DROPPED;
 pub use crate::request_id::current as current_request_id;

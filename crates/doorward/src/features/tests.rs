@@ -6,7 +6,7 @@ use fluent_bundle::FluentArgs;
 use minijinja::{Value, context};
 
 use super::*;
-use crate::error::Error;
+use crate::error::{Error, Explanation};
 use crate::settings::Settings;
 use crate::testing::Site;
 use crate::texts::Texts;
@@ -45,6 +45,22 @@ fn each_refusal_of_the_guard_has_its_row() {
     for refusal in Refusal::ALL {
         assert!(rows.contains(&refusal.code()), "{refusal:?}");
     }
+}
+
+#[test]
+fn each_code_says_in_short_sentences_what_was_checked_and_found_and_what_to_do() {
+    for error in Error::every().iter().chain(&Refusal::ALL.map(Error::from)) {
+        let Explanation { checked, found, advice, .. } = error.explanation();
+        for text in [checked, found, advice] {
+            assert!(text.ends_with('.') && text.trim() == text, "{}: {text}", error.code());
+            for sentence in text.split(['.', ':', ';']) {
+                let words = sentence.split_whitespace().count();
+                assert!(words <= 25, "{}: {words} words: {sentence}", error.code());
+            }
+        }
+        assert!(Explanation::of(error.code()).is_some(), "{}", error.code());
+    }
+    assert_eq!(Explanation::of("no_such_code"), None);
 }
 
 #[test]
