@@ -118,9 +118,19 @@ pub mod permission {
     pub const CLIENTS_READ: &str = "clients:read";
     /// Register and delete clients.
     pub const CLIENTS_WRITE: &str = "clients:write";
+    /// See what requests do, step by step, and inspect tokens.
+    pub const FLOW_READ: &str = "flow:read";
     /// All of them.
-    pub const ALL: [&str; 7] =
-        [USERS_READ, USERS_WRITE, SESSIONS_READ, SESSIONS_END, AUDIT_READ, CLIENTS_READ, CLIENTS_WRITE];
+    pub const ALL: [&str; 8] = [
+        USERS_READ,
+        USERS_WRITE,
+        SESSIONS_READ,
+        SESSIONS_END,
+        AUDIT_READ,
+        CLIENTS_READ,
+        CLIENTS_WRITE,
+        FLOW_READ,
+    ];
 }
 
 /// The roles that exist, each with its permissions. `user` has none of Doorward's own, `admin` has every one.

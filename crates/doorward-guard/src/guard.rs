@@ -8,6 +8,7 @@ use doorward_core::{Mode, OpaqueSecret, Refusal, SessionId, Timestamp};
 use http::HeaderMap;
 
 use crate::credential::{CookieNames, Credential, Credentials, credentials, strip};
+use crate::observer::{Observer, Observers};
 use crate::verifier::Verifier;
 use crate::{Health, Identity, Needs};
 
@@ -76,6 +77,7 @@ struct Parts {
     lookup: Arc<dyn Lookup>,
     roles: Roles,
     now: Box<dyn Fn() -> Timestamp + Send + Sync>,
+    observers: Option<Observers>,
 }
 
 impl Guard {
@@ -89,7 +91,19 @@ impl Guard {
         roles: Roles,
         now: impl Fn() -> Timestamp + Send + Sync + 'static,
     ) -> Self {
-        Self(Arc::new(Parts { verifier, cookies, lookup, roles, now: Box::new(now) }))
+        let (now, observers) = (Box::new(now), None);
+        Self(Arc::new(Parts { verifier, cookies, lookup, roles, now, observers }))
+    }
+
+    /// A new guard, which asks for an observer with each check.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn observed_by(mut self, observers: Observers) -> Self {
+        // A new guard has no other owner.
+        if let Some(parts) = Arc::get_mut(&mut self.0) {
+            parts.observers = Some(observers);
+        }
+        self
     }
 
     /// Checks the credential of a request.
@@ -99,7 +113,7 @@ impl Guard {
     /// accepted.
     pub async fn check(&self, headers: &HeaderMap) -> Result<Identity, Refusal> {
         let now = (self.0.now)();
-        match self.look(headers, now) {
+        match self.look(headers, now, &mut self.observer()) {
             MemoryAnswer::Verdict(verdict) => verdict,
             // Boxed, so that the usual path reserves no room for it.
             open => Box::pin(self.ask(open, now)).await,
@@ -110,7 +124,7 @@ impl Guard {
     /// can't tell and [`Guard::check`] would ask elsewhere.
     #[doc(hidden)]
     pub fn check_in_memory(&self, headers: &HeaderMap) -> Option<Result<Identity, Refusal>> {
-        match self.look(headers, (self.0.now)()) {
+        match self.look(headers, (self.0.now)(), &mut self.observer()) {
             MemoryAnswer::Verdict(verdict) => Some(verdict),
             _ => None,
         }
@@ -138,24 +152,46 @@ impl Guard {
         &self.0.cookies
     }
 
-    fn look<'a>(&self, headers: &'a HeaderMap, now: Timestamp) -> MemoryAnswer<'a> {
-        match credentials(headers, &self.0.cookies) {
-            Ok(Credentials::One(one)) => self.look_at(one, now),
+    fn observer(&self) -> Observing {
+        self.0.observers.and_then(|observer| observer())
+    }
+
+    fn look<'a>(
+        &self,
+        headers: &'a HeaderMap,
+        now: Timestamp,
+        observing: &mut Observing,
+    ) -> MemoryAnswer<'a> {
+        let picked = credentials(headers, &self.0.cookies);
+        if let Some(observer) = observing {
+            observer.picked(picked.as_ref().map_err(|refusal| *refusal));
+        }
+        match picked {
+            Ok(Credentials::One(one)) => self.look_at(one, now, observing),
             Ok(Credentials::Several(all)) => {
-                settled(all.into_iter().map(|one| self.look_at(one, now)).collect())
+                settled(all.into_iter().map(|one| self.look_at(one, now, observing)).collect())
             }
             Err(refusal) => MemoryAnswer::Verdict(Err(refusal)),
         }
     }
 
-    fn look_at<'a>(&self, one: Credential<'a>, now: Timestamp) -> MemoryAnswer<'a> {
+    fn look_at<'a>(
+        &self,
+        one: Credential<'a>,
+        now: Timestamp,
+        observing: &mut Observing,
+    ) -> MemoryAnswer<'a> {
         let (token, mode) = match one {
             Credential::BearerToken(token) => (token, Mode::Bearer),
             Credential::CookieToken(token) => (token, Mode::Cookie),
-            Credential::SessionSecret(secret) => return self.look_up(secret, now),
+            Credential::SessionSecret(secret) => return self.look_up(secret, now, observing),
         };
-        match self.0.verifier.verify(token, now) {
-            Ok(verified) => self.standing(verified, mode),
+        let verified = match observing {
+            None => self.0.verifier.verify(token, now),
+            Some(observer) => self.0.verifier.verify_observed(token, now, &mut **observer),
+        };
+        match verified {
+            Ok(verified) => self.standing(verified, mode, observing),
             Err(Refusal::TokenInvalid) if self.may_be_of_a_newer_key(token) => MemoryAnswer::Key(token, mode),
             Err(refusal) => MemoryAnswer::Verdict(Err(refusal)),
         }
@@ -169,7 +205,7 @@ impl Guard {
         let now = (self.0.now)();
         let mut live: Vec<_> = all
             .into_iter()
-            .filter_map(|one| match self.look_at(one, now) {
+            .filter_map(|one| match self.look_at(one, now, &mut None) {
                 MemoryAnswer::Verdict(Ok(identity)) => Some(identity.session),
                 _ => None,
             })
@@ -190,16 +226,27 @@ impl Guard {
         self.0.lookup.fetches_keys() && self.0.verifier.lacks_the_key_of(token)
     }
 
-    fn look_up(&self, secret: &str, now: Timestamp) -> MemoryAnswer<'static> {
+    fn look_up(&self, secret: &str, now: Timestamp, observing: &mut Observing) -> MemoryAnswer<'static> {
         let Some(secret) = OpaqueSecret::parse(secret) else {
-            return MemoryAnswer::Verdict(Err(Refusal::TokenInvalid));
+            let refused = Err(Refusal::TokenInvalid);
+            if let Some(observer) = observing {
+                observer.looked_up(Some(&refused));
+            }
+            return MemoryAnswer::Verdict(refused);
         };
         let known = self.0.lookup.session_in_memory(&secret.hash(), now);
+        if let Some(observer) = observing {
+            observer.looked_up(known.as_ref());
+        }
         known.map_or(MemoryAnswer::Secret(secret), MemoryAnswer::Verdict)
     }
 
-    fn standing(&self, token: AccessToken, mode: Mode) -> MemoryAnswer<'static> {
-        match self.0.verifier.revocations.check(token.user, token.session, token.version) {
+    fn standing(&self, token: AccessToken, mode: Mode, observing: &mut Observing) -> MemoryAnswer<'static> {
+        let answer = self.0.verifier.revocations.check(token.user, token.session, token.version);
+        if let Some(observer) = observing {
+            observer.revocations(token.user, token.session, mode, answer);
+        }
+        match answer {
             RevocationCheck::Good => MemoryAnswer::Verdict(Ok(Identity::of_token(token, mode))),
             RevocationCheck::Ended => MemoryAnswer::Verdict(Err(Refusal::SessionEnded)),
             RevocationCheck::Stale => MemoryAnswer::Verdict(Err(Refusal::TokenStale)),
@@ -211,7 +258,7 @@ impl Guard {
         if let MemoryAnswer::Key(token, mode) = open
             && self.0.lookup.newer_keys().await?
         {
-            open = self.standing(self.0.verifier.verify(token, now)?, mode);
+            open = self.standing(self.0.verifier.verify(token, now)?, mode, &mut self.observer());
         }
         match open {
             MemoryAnswer::Verdict(verdict) => verdict,
@@ -230,7 +277,7 @@ impl Guard {
                     let verified = self.0.verifier.verify(token, now);
                     *one = verified.map_or_else(
                         |refusal| MemoryAnswer::Verdict(Err(refusal)),
-                        |it| self.standing(it, mode),
+                        |it| self.standing(it, mode, &mut None),
                     );
                 }
             }
@@ -254,6 +301,9 @@ impl Guard {
         the_one(verdicts)
     }
 }
+
+/// Who sees the checks, if somebody does.
+type Observing = Option<Box<dyn Observer>>;
 
 /// What memory tells of a credential: the verdict, or what is left to ask.
 enum MemoryAnswer<'a> {

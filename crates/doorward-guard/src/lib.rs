@@ -14,6 +14,7 @@ mod guard;
 mod health;
 mod identity;
 mod layer;
+mod observer;
 #[cfg(feature = "remote")]
 #[doc(hidden)]
 pub mod outgoing;
@@ -47,5 +48,6 @@ pub mod internals {
     pub use crate::credential::{Credential, Credentials, MOST_COOKIES, credentials, distinct};
     pub use crate::denied::challenge;
     pub use crate::guard::{Lookup, LookupFuture};
+    pub use crate::observer::{Observer, Observers};
     pub use crate::verifier::{VerificationKeys, Verifier};
 }

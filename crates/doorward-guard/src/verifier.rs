@@ -6,6 +6,8 @@ use doorward_core::token::{self, AccessToken, Expected, Explanation, KeySet};
 use doorward_core::{Refusal, Timestamp};
 use quick_cache::sync::Cache;
 
+use crate::observer::Observer;
+
 /// How many verified tokens are remembered, and how long one of them may be.
 const MEMO: usize = 8_192;
 const MEMO_TOKEN: usize = 1_024;
@@ -65,6 +67,31 @@ impl Verifier {
         let verified = token::verify(token, &keys.set, &self.expected, now)?;
         keys.memo.insert(token.into(), verified);
         Ok(verified)
+    }
+
+    /// The same, with an observer of each check.
+    #[cold]
+    pub(crate) fn verify_observed(
+        &self,
+        token: &str,
+        now: Timestamp,
+        observer: &mut dyn Observer,
+    ) -> Result<AccessToken, Refusal> {
+        let keys = self.keys.load();
+        if let Some(verified) = keys.memo.get(token).filter(|_| token.len() <= MEMO_TOKEN) {
+            let is_live = now < verified.expires_at;
+            observer.remembered(&verified, is_live);
+            return if is_live { Ok(verified) } else { Err(Refusal::TokenExpired) };
+        }
+        let mut observe = |check, passed, found: Option<String>| observer.checked(check, passed, found);
+        let verdict = token::verify_observed(token, &keys.set, &self.expected, now, &mut observe);
+        observer.verified(token, verdict.as_ref().map_err(|refusal| *refusal));
+        if let Ok(verified) = verdict
+            && token.len() <= MEMO_TOKEN
+        {
+            keys.memo.insert(token.into(), verified);
+        }
+        verdict
     }
 
     /// Verifies a token whose `exp` may have passed: good for ending its session, and for nothing else.

@@ -20,6 +20,7 @@ use crate::clock::Clock;
 use crate::disk::Disk;
 use crate::error::{Cause, Error};
 use crate::feed::Feed;
+use crate::flow::Flows;
 use crate::hashing::Hashing;
 use crate::hooks::Hooks;
 use crate::keys::Keys;
@@ -84,6 +85,8 @@ pub struct Parts {
     pub(crate) metrics: Metrics,
     pub(crate) contributions: Contributions,
     pub(crate) sign_ins: SignIns,
+    /// The recorded flows.
+    pub flows: Arc<Flows>,
     pub(crate) cookies: CookieJar,
     pub(crate) pages: Pages,
     pub(crate) posts: Posts,

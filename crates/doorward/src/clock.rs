@@ -31,6 +31,11 @@ impl Clock {
         Self(Some(Arc::new(Manual { micros: AtomicI64::new(start.as_micros()), ran: AtomicU64::new(0) })))
     }
 
+    /// Whether it only moves if told to.
+    pub(crate) fn is_manual(&self) -> bool {
+        self.0.is_some()
+    }
+
     /// The current time.
     #[expect(clippy::disallowed_methods, reason = "the one place that asks the system")]
     pub fn now(&self) -> Timestamp {

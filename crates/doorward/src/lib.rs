@@ -22,6 +22,7 @@ mod embed;
 mod error;
 mod features;
 mod feed;
+mod flow;
 mod hashing;
 pub mod hooks;
 #[cfg(feature = "internals")]

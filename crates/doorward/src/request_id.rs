@@ -17,10 +17,17 @@ tokio::task_local! {
     static CURRENT: RequestId;
 }
 
+/// How many ids this process has made.
+static COUNTER: AtomicU64 = AtomicU64::new(0);
+
 impl RequestId {
+    /// The number of requests until now.
+    pub(crate) fn count() -> u64 {
+        COUNTER.load(Ordering::Relaxed)
+    }
+
     /// The next one of this process.
     pub(crate) fn next() -> Self {
-        static COUNTER: AtomicU64 = AtomicU64::new(0);
         Self(COUNTER.fetch_add(1, Ordering::Relaxed))
     }
 

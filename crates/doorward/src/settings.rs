@@ -28,6 +28,7 @@ use doorward_core::{Lifetimes, Mode};
 use ipnet::IpNet;
 use url::Url;
 
+use crate::flow::Sample;
 use crate::store::{Database, PostgresSettings};
 pub(crate) use contributed::{Contributed, Own};
 pub use error::SettingsError;
@@ -124,6 +125,9 @@ settings! {
     data_reserve: u64 = "data.reserve", "67108864";
     /// The algorithm of access tokens: `ES256`, `EdDSA` or `RS256`. With a `JWT_SECRET` it is HS256.
     access_algorithm: Algorithm = "access.algorithm", "ES256";
+    /// Which requests are recorded for `/flow` while nobody watches: `off`, `errors` (the refused ones), or a share such
+    /// as `1%`. They stay in memory for 15 minutes, for admins. In development mode all are recorded.
+    flow_sample: Sample = "flow.sample", "off";
     /// How long an access token lives, from 1 s.
     access_ttl: Duration = "access.ttl", "15m";
     /// How long a refresh token lives from its last use.
@@ -370,6 +374,11 @@ impl Settings {
     pub fn is_plain_beyond_loopback(&self) -> bool {
         let plain = self.public_url.as_ref().is_some_and(|url| url.scheme() == "http");
         plain && !(self.listen.ip().is_loopback() && self.public_url.as_ref().is_some_and(is_loopback))
+    }
+
+    /// Which requests are recorded.
+    pub(crate) fn sample(&self) -> Sample {
+        if self.dev { Sample::All } else { self.flow_sample }
     }
 
     /// Whether cookies go without `Secure` and without the prefixes that need it, since browsers reach the server by

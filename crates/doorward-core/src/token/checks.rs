@@ -57,6 +57,11 @@ impl Check {
         Self::Expiry,
     ];
 
+    /// Whether the holder of a key is known to have signed what is checked.
+    pub(super) const fn is_after_the_signature(self) -> bool {
+        self as usize > Self::Signature as usize
+    }
+
     /// A short name for people.
     pub const fn name(self) -> &'static str {
         match self {

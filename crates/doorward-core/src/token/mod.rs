@@ -57,7 +57,7 @@ pub use key_life::{KeyLife, KeyState};
 pub use key_set::{KeySet, KeySetError};
 pub use keys::{KeyError, SigningKey, VerifyingKey};
 pub use recognise::recognise;
-pub use verify::{LEEWAY, verify, verify_ignoring_expiry};
+pub use verify::{LEEWAY, verify, verify_ignoring_expiry, verify_observed};
 
 /// The longest token that is read, in bytes; a longer one is refused before any decoding (attack J21).
 pub const MAX_LENGTH: usize = 4096;

@@ -23,6 +23,31 @@ pub fn verify(
     check(token, keys, expected, now, Expiry::Checked, &mut Unwatched)
 }
 
+/// Checks an access token as [`verify`] does, and calls `observe` after each check: with the check, whether it was
+/// passed, and what was found if it failed after the signature held.
+///
+/// # Errors
+/// As for [`verify`].
+pub fn verify_observed(
+    token: &str,
+    keys: &KeySet,
+    expected: &Expected,
+    now: Timestamp,
+    observe: &mut dyn FnMut(Check, bool, Option<String>),
+) -> Result<AccessToken, Refusal> {
+    check(token, keys, expected, now, Expiry::Checked, &mut Observed(observe))
+}
+
+struct Observed<'a>(&'a mut dyn FnMut(Check, bool, Option<String>));
+
+impl Watch for Observed<'_> {
+    fn saw(&mut self, check: Check, passed: bool, detail: impl FnOnce() -> String) {
+        // What a stranger wrote stays out: only the holder of a key gets past the signature.
+        let is_ours = !passed && check.is_after_the_signature();
+        (self.0)(check, passed, is_ours.then(detail));
+    }
+}
+
 /// Checks an access token whose `exp` may have passed: good for ending its session, and for nothing else.
 ///
 /// # Errors

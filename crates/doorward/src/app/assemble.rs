@@ -15,6 +15,7 @@ use crate::clients::Clients;
 use crate::clock::Clock;
 use crate::disk::Disk;
 use crate::feed::{Feed, Followers};
+use crate::flow::{self, Flows};
 use crate::hashing::Hashing;
 use crate::hooks::Hooks;
 use crate::keys::{Algorithms, Keys, Wanted};
@@ -102,6 +103,7 @@ impl App {
         let hashing = Arc::new(Hashing::start(policy, settings.hashing_queue, settings.hashing_timeout)?);
         let throttle = Arc::new(Throttle::open(&settings, &store).await?);
         let cookies = CookieJar::new(&settings);
+        let flows = Arc::new(Flows::new(settings.sample(), clock.is_manual()));
         let guard = guard(&settings, &keys, &cookies, memory, clock.clone());
         let feed = Feed::open(&store, &revocations, &keys, secrets.feed.as_ref(), Followers::of(&settings));
         let feed = Arc::new(feed.await?);
@@ -115,6 +117,7 @@ impl App {
             origins: Origins::new(&settings),
             metrics: Metrics::new(&settings.base_path, &contributions.paths),
             sign_ins: SignIns::default(),
+            flows,
             clients: Clients::load(base.clone(), throttle.clone()).await?,
             feed,
             draining: watch::Sender::new(false),
@@ -163,7 +166,8 @@ fn memory(store: &Store, revocations: &Revocations, settings: &Settings) -> Arc<
 
 fn guard(settings: &Settings, keys: &Keys, cookies: &CookieJar, memory: Arc<Memory>, clock: Clock) -> Guard {
     let (verifier, roles) = (keys.verifier().clone(), settings.roles.clone());
-    Guard::new(verifier, cookies.names.clone(), memory, roles, move || clock.now())
+    let guard = Guard::new(verifier, cookies.names.clone(), memory, roles, move || clock.now());
+    guard.observed_by(flow::observer)
 }
 
 /// The claims that an access token must have.

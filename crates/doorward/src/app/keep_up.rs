@@ -13,6 +13,8 @@ use crate::{audit, known_devices, posts};
 
 /// How often the tables of revocations and of keys are checked for other processes' writes.
 const FOLLOW_EVERY: Duration = Duration::from_millis(250);
+/// How often the recorder of flows gets its budget.
+const RECORD_EVERY: Duration = Duration::from_millis(250);
 /// How often the room on the disk is checked.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// How often expired data is dropped.
@@ -85,10 +87,21 @@ impl App {
             tokio::select! {
                 () = Self::keep_following(&app) => {}
                 () = Self::keep_looking(&app) => {}
+                () = Self::keep_recording(&app) => {}
                 () = sweeping => {}
                 never = feed.run() => match never {},
             }
         })
+    }
+
+    /// Gives the recorder of flows its budget, several times a second.
+    async fn keep_recording(app: &Weak<Parts>) {
+        let mut tick = tokio::time::interval(RECORD_EVERY);
+        loop {
+            tick.tick().await;
+            let Some(app) = app.upgrade().map(Self) else { break };
+            app.flows.tick(app.clock.now(), RECORD_EVERY);
+        }
     }
 
     /// Checks the disk again and again. On a thread of its own: a disk may hang.

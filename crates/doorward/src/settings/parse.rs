@@ -8,6 +8,7 @@ use doorward_core::token::Algorithm;
 use ipnet::IpNet;
 use url::Url;
 
+use crate::flow::Sample;
 use crate::store::is_postgres;
 
 /// A type that a setting can have.
@@ -63,6 +64,21 @@ impl FromText for Limit {
         };
         let form = "is no limit such as 10/30s: 10 at once (1 to 100000), then one in each 30 s (1ms to 1d)";
         read().ok_or_else(|| form.to_owned())
+    }
+}
+
+impl FromText for Sample {
+    fn from_text(text: &str) -> Result<Self, String> {
+        let share = |text: &str| {
+            let percent = text.strip_suffix('%')?.trim().parse::<f64>().ok()?;
+            let one_of = (100.0 / percent).round();
+            (percent > 0.0 && percent <= 100.0 && one_of <= 1e6).then_some(Self::OneOf(one_of as u32))
+        };
+        match text {
+            "off" => Ok(Self::Off),
+            "errors" => Ok(Self::Errors),
+            _ => share(text).ok_or_else(|| "must be off, errors, or a share such as 1%".to_owned()),
+        }
     }
 }
 

@@ -108,4 +108,6 @@ may! {
     ReadsClients: permission::CLIENTS_READ;
     /// May register and delete clients.
     WritesClients: permission::CLIENTS_WRITE;
+    /// May see the flows of all requests.
+    ReadsFlows: permission::FLOW_READ;
 }

@@ -4,9 +4,10 @@
 //! 2. `express`: what memory has for a program is answered here, before the router
 //! 3. the routes; a change runs to its end, and a form runs once (`once`); the page of an answer is rendered
 //! 4. `refusal`: an error becomes problem details, a page, OAuth's form or a proxy's answer
-//! 5. the headers that every answer has, and the id of the request
+//! 5. the headers that every answer has, and the id of the request; then its flow is complete, if it was recorded
 
 mod express;
+mod flow;
 mod once;
 mod refusal;
 
@@ -33,6 +34,7 @@ use super::renew_redirect::from_elsewhere;
 use crate::app::App;
 use crate::clock::steady;
 use crate::error::Error;
+use crate::flow::{Recording, recorded, recorded_at_once};
 use crate::metrics::Route;
 use crate::request_id::RequestId;
 use crate::sessions::CurrentPeer;
@@ -100,14 +102,17 @@ impl<S: RequestService> Front<S> {
         let mut from_memory = false;
         let mut response = if let Some(response) = app.origins.preflight(sender, &request) {
             response
-        } else if let Some(response) =
-            caught(|| CurrentPeer::answering(user.clone(), || self.express(&context, &request)))
-        {
+        } else if let Some(response) = caught(|| {
+            CurrentPeer::answering(user.clone(), || {
+                recorded_at_once(&context.recording, || self.express(&context, &request))
+            })
+        }) {
             from_memory = true;
             response
         } else if context.is_safe() {
             let answered = async {
                 let answered = self.routes.clone().call(for_router(request, peer));
+                let answered = recorded(context.recording.clone(), answered);
                 CurrentPeer::answers(user, context.id.names(answered)).await
             };
             let answered = AssertUnwindSafe(answered).catch_unwind().await;
@@ -119,7 +124,7 @@ impl<S: RequestService> Front<S> {
         {
             Error::CrossSite.into_response()
         } else {
-            self.run_to_the_end(context.id, user, for_router(request, peer)).await
+            self.run_to_the_end(&context, user, for_router(request, peer)).await
         };
         if let Some(sign_in) = response.extensions_mut().remove::<SignIn>() {
             app.sign_ins.note(sign_in, context.id, app.clock.ran());
@@ -127,7 +132,7 @@ impl<S: RequestService> Front<S> {
         app.pages.complete(&mut response);
         let refused = self.refusal(&context, &mut response);
         // An answer from memory has no log line, and reserves no room for an id.
-        if refused || !from_memory {
+        if refused.is_some() || !from_memory || context.recording.is_some() {
             context.id.put(response.headers_mut());
         }
         if response.extensions_mut().remove::<HasForm>().is_some() && !context.has_form_cookie {
@@ -137,14 +142,23 @@ impl<S: RequestService> Front<S> {
         app.headers.complete(response.headers_mut());
         app.origins.complete(sender, &context.method, response.headers_mut());
         context.count(app, response.status());
+        if context.recording.is_some() || refused.is_some() && app.flows.wants_refusal() {
+            flow::complete(app, &context, &response, refused);
+        }
         Ok(response)
     }
 
     /// An unsafe method runs to its end in a task of its own, even if the client hangs up. So the change is complete,
     /// and in force in memory too (attack H11).
-    async fn run_to_the_end(&self, id: RequestId, user: Option<CurrentPeer>, request: Request) -> Response {
+    async fn run_to_the_end(
+        &self,
+        context: &RequestContext,
+        user: Option<CurrentPeer>,
+        request: Request,
+    ) -> Response {
         let answered = once(self.app.clone(), request, self.routes.clone());
-        let running = tokio::spawn(CurrentPeer::answers(user, id.names(answered)));
+        let answered = recorded(context.recording.clone(), answered);
+        let running = tokio::spawn(CurrentPeer::answers(user, context.id.names(answered)));
         // Nobody aborts it: only a panic ends it early.
         running.await.unwrap_or_else(|end| {
             end.try_into_panic().map_or_else(|_| panicked(&()), |panic| panicked(&*panic))
@@ -178,6 +192,8 @@ struct RequestContext {
     id: RequestId,
     /// Its start and its route, if that is counted or logged.
     watched: Option<(Instant, Route)>,
+    /// What is recorded of it, if somebody wants to see it.
+    recording: Option<Arc<Recording>>,
     kind: ClientKind,
     method: Method,
     uri: Uri,
@@ -201,6 +217,7 @@ impl RequestContext {
         Self {
             id: RequestId::next(),
             watched: is_watched.then(|| (steady(), route())),
+            recording: app.flows.begin(method),
             kind,
             method: method.clone(),
             uri: request.uri().clone(),

@@ -37,12 +37,13 @@ pub(crate) struct ForProxy {
 }
 
 impl<S> Front<S> {
-    /// Counts and logs a refusal and gives it its form; false for an answer that is not a refusal.
-    pub(super) fn refusal(&self, context: &RequestContext, response: &mut Response) -> bool {
+    /// Counts and logs a refusal and gives it its form; returns its code, if it is one.
+    pub(super) fn refusal(&self, context: &RequestContext, response: &mut Response) -> Option<&'static str> {
         let app = &self.app;
         let route = || app.metrics.requests.route(context.uri.path()).name();
-        let Some(error) = error_of(response, route) else { return false };
-        counters::count(&app.metrics.refusals, "code", error.code());
+        let Some(error) = error_of(response, route) else { return None };
+        let code = error.code();
+        counters::count(&app.metrics.refusals, "code", code);
         log(app, context, &error, response.extensions_mut().remove());
         let plain = std::mem::take(response);
         *response = show(app, context, &error, is_oauth(route()), plain);
@@ -51,7 +52,7 @@ impl<S> Front<S> {
         if let Some(error) = response.extensions_mut().remove::<Arc<Error>>() {
             log(app, context, &error, None);
         }
-        true
+        Some(code)
     }
 }
 
