@@ -12,6 +12,7 @@ use crate::audit::By;
 use crate::authenticators::CredentialsVersion;
 use crate::challenges::Maker;
 use crate::error::{Error, Result};
+use crate::flow::{Step, Verb, note};
 use crate::store::{Reads, Store, values};
 use crate::users::{self, VouchedBy};
 
@@ -228,6 +229,9 @@ impl Standing {
     /// # Errors
     /// [`Error::ConfirmationRequired`].
     pub(crate) fn is_confirmed(self) -> Result<()> {
+        if let Self::Admin { is_confirmed, .. } = self {
+            note(|| Step::check(Verb::CheckConfirmation, is_confirmed));
+        }
         match self {
             Self::Admin { is_confirmed: false, .. } => Err(Error::ConfirmationRequired),
             Self::Admin { .. } | Self::Trusted => Ok(()),

@@ -14,8 +14,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use doorward_core::role::Roles;
 use doorward_core::{SessionId, Timestamp, UserId};
 
-use crate::audit::{self, By, Entry};
+use crate::audit::{self, Action, By, Entry};
 use crate::clock::Clock;
+use crate::flow::{self, Fact, Label, Recording, Step, Verb, note};
 use crate::posts;
 use crate::revocations::{self, EndReason, Revocations, Revoked};
 use crate::seldom::seldom;
@@ -80,6 +81,8 @@ pub(crate) struct Change<'a> {
     ended: Vec<Revoked>,
     raised: Vec<Subject>,
     effects: Effects,
+    /// The recording of the request. The store runs a change on a thread of its own.
+    recording: Option<Arc<Recording>>,
 }
 
 /// What a change means for memory.
@@ -89,6 +92,8 @@ struct Effects {
     subjects: Vec<Subject>,
     changed: Vec<UserId>,
     gone: Vec<UserId>,
+    /// The audit entries that were written.
+    entries: Vec<Action>,
 }
 
 impl Change<'_> {
@@ -111,6 +116,13 @@ impl Change<'_> {
     /// memory yet.
     pub(crate) fn raised_before(&mut self, subject: Subject) {
         self.effects.subjects.push(subject);
+    }
+
+    /// Records a step of this change, if somebody watches.
+    pub(crate) fn note(&self, make: impl FnOnce() -> Step) {
+        if let Some(recording) = &self.recording {
+            recording.push(make());
+        }
     }
 
     /// Memory must read this user again.
@@ -209,7 +221,7 @@ impl Acts {
     }
 
     async fn commit_untyped(&self, act: Act, change: Untyped) -> Result<(), Stop> {
-        let entry_failed = Arc::new(AtomicBool::new(false));
+        let (entry_failed, started) = (Arc::new(AtomicBool::new(false)), flow::started());
         let outcome = match self.run(act, change.clone(), Some(entry_failed.clone())).await {
             Err(Stop::Failed(error))
                 if act.is_end
@@ -223,7 +235,10 @@ impl Acts {
             }
             outcome => outcome,
         };
-        self.put_in_force(&outcome?, act.at);
+        note(|| committed(outcome.as_ref().ok()).since(started));
+        let effects = outcome?;
+        self.put_in_force(&effects, act.at);
+        note_in_force(&effects);
         Ok(())
     }
 
@@ -234,10 +249,11 @@ impl Acts {
         change: Untyped,
         entry_failed: Option<Arc<AtomicBool>>,
     ) -> Result<Effects, Stop> {
-        let until = act.at + self.revocations.remembered_for();
+        let (until, recording) = (act.at + self.revocations.remembered_for(), flow::current());
         let run = async move |tx: &mut Tx| {
             let (ended, raised) = (Vec::new(), Vec::new());
-            let mut under_way = Change { tx, at: act.at, ended, raised, effects: Effects::default() };
+            let (effects, recording) = (Effects::default(), recording.clone());
+            let mut under_way = Change { tx, at: act.at, ended, raised, effects, recording };
             let entries = change(&mut under_way).await?;
             let Change { tx, ended, raised, mut effects, .. } = under_way;
             if let Some(failed) = &entry_failed {
@@ -253,6 +269,7 @@ impl Acts {
             revocations::record(tx, &ended, &raised, act.at, until).await?;
             effects.over.extend(ended.iter().map(|ended| ended.session));
             effects.subjects.extend(raised);
+            effects.entries = entries.iter().map(Entry::action).collect();
             Ok(effects)
         };
         self.store.attempt(run).await
@@ -264,4 +281,22 @@ impl Acts {
         effects.changed.iter().for_each(|user| self.users.read_again(*user));
         effects.gone.iter().for_each(|user| self.users.forget(*user));
     }
+}
+
+/// The commit as a step: what it wrote into the audit log.
+fn committed(effects: Option<&Effects>) -> Step {
+    let entries = effects.map(|effects| effects.entries.as_slice()).unwrap_or_default();
+    let step = Step::check(Verb::Commit, effects.is_some());
+    entries.iter().fold(step, |step, entry| step.fact(Fact::text(Label::Entry, entry.name)))
+}
+
+/// What is over from now on, as a step; none if nothing is.
+fn note_in_force(effects: &Effects) {
+    if effects.over.is_empty() && effects.subjects.is_empty() {
+        return;
+    }
+    note(|| {
+        let step = Step::of(Verb::PutInForce).fact(Fact::count(Label::Ended, effects.over.len()));
+        step.fact(Fact::count(Label::Stale, effects.subjects.len()))
+    });
 }

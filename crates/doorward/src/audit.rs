@@ -132,6 +132,11 @@ impl Entry {
         Self { action, user: None, session: None, detail: None, fold: None }
     }
 
+    /// Its action.
+    pub(crate) fn action(&self) -> Action {
+        self.action
+    }
+
     /// Concerning this user.
     #[must_use]
     pub(crate) fn user(self, user: UserId) -> Self {

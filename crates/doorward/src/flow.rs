@@ -71,7 +71,7 @@ pub struct Story {
     pub user: Option<doorward_core::UserId>,
     /// The generation of the session's refresh token.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub generation: Option<u32>,
+    pub generation: Option<u64>,
     /// A keyed hash of the address that was typed: so an operator finds it, and nobody reads it.
     #[serde(skip)]
     pub address: Option<[u8; 8]>,
@@ -140,3 +140,6 @@ impl Step {
         self
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -20,6 +20,7 @@ use tokio::sync::oneshot;
 use crate::clock::steady;
 use crate::counters;
 use crate::error::{Error, Result};
+use crate::flow::{self, Fact, Label, Step, Verb, note};
 use crate::seldom::seldom;
 
 /// How many hashes of one network may wait once the queue is half full, so that one network can't fill it.
@@ -84,11 +85,15 @@ impl Hashing {
     /// [`Error::Overloaded`] if too many wait.
     pub async fn hash(&self, password: Arc<Password>, from: IpAddr) -> Result<String> {
         #[cfg(feature = "testing")]
-        self.note("hash".into());
-        let (policy, salt) = (self.policy, crate::random::bytes());
+        self.note_job("hash".into());
+        let (policy, salt, started) = (self.policy, crate::random::bytes(), flow::started());
         let hashed =
-            self.run(from, move |scratch| password_hash::hash(&password, &policy, salt, scratch)).await?;
-        hashed.map_err(unusable)
+            self.run(from, move |scratch| password_hash::hash(&password, &policy, salt, scratch)).await;
+        let stored = hashed.as_ref().ok().and_then(|ran| ran.value.as_ref().ok());
+        let step =
+            || Step::check(Verb::HashPassword, stored.is_some()).since(started).maybe(stored.and_then(cost));
+        note(|| with_times(step(), hashed.as_ref().ok().map(|ran| ran.times)));
+        hashed?.value.map_err(unusable)
     }
 
     /// Whether the stored hash is a hash of the password. Without one (no such user, no password set) it costs the same
@@ -105,9 +110,19 @@ impl Hashing {
         let known = stored.is_some();
         let stored = stored.unwrap_or_else(|| self.dummy.clone());
         #[cfg(feature = "testing")]
-        self.note(password_hash::describe(&stored).map_or("verify".into(), |kind| format!("verify {kind}")));
-        let guess = password.clone();
-        match self.run(from, move |scratch| password_hash::verify(&guess, &stored, scratch)).await? {
+        self.note_job(
+            password_hash::describe(&stored).map_or("verify".into(), |kind| format!("verify {kind}")),
+        );
+        let (guess, started, kind) =
+            (password.clone(), flow::started(), flow::started().and_then(|_| cost(&stored)));
+        let ran = self.run(from, move |scratch| password_hash::verify(&guess, &stored, scratch)).await;
+        note(|| {
+            let matches = matches!(ran, Ok(Ran { value: Ok(true), .. }));
+            let verb = if known { Verb::ComparePassword } else { Verb::CompareDummy };
+            let step = Step::check(verb, matches && known).since(started).maybe(kind);
+            with_times(step, ran.as_ref().ok().map(|ran| ran.times))
+        });
+        match ran?.value {
             Ok(matches) => Ok(matches && known),
             Err(HashError::OutOfMemory) => Err(Error::Overloaded),
             Err(error) => {
@@ -125,7 +140,7 @@ impl Hashing {
         &self,
         from: IpAddr,
         work: impl FnOnce(&mut Scratch) -> T + Send + 'static,
-    ) -> Result<T> {
+    ) -> Result<Ran<T>> {
         let done = self.run_in_time(from, work).await;
         if matches!(done, Err(Error::Overloaded)) {
             self.refused.inc();
@@ -137,7 +152,7 @@ impl Hashing {
         &self,
         from: IpAddr,
         work: impl FnOnce(&mut Scratch) -> T + Send + 'static,
-    ) -> Result<T> {
+    ) -> Result<Ran<T>> {
         let place = self.place(from)?;
         let (reply, mut answer) = oneshot::channel();
         let (waited, since) = (self.waited.clone(), steady());
@@ -145,10 +160,13 @@ impl Hashing {
         let begins = taken.clone();
         let job: Job = Box::new(move |scratch| {
             drop(place);
-            waited.observe(since.elapsed().as_secs_f64());
+            let (waiting, begun) = (since.elapsed(), steady());
+            waited.observe(waiting.as_secs_f64());
             // Cancelled after the deadline, or the client is gone.
             if !begins.swap(true, Ordering::SeqCst) && !reply.is_closed() {
-                let _ = reply.send(work(scratch));
+                let value = work(scratch);
+                let times = Times { waited: waiting, worked: begun.elapsed() };
+                let _ = reply.send(Ran { value, times });
             }
         });
         self.queue.try_send(job).map_err(|error| match error {
@@ -178,9 +196,36 @@ impl Hashing {
     }
 }
 
+/// What a thread made, and how long it took.
+#[derive(Debug, PartialEq, Eq)]
+struct Ran<T> {
+    value: T,
+    times: Times,
+}
+
+/// How long a job waited for a thread, and how long it ran.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Times {
+    waited: Duration,
+    worked: Duration,
+}
+
+fn with_times(step: Step, times: Option<Times>) -> Step {
+    let Some(Times { waited, worked }) = times else { return step };
+    step.fact(Fact::span(Label::Waited, waited)).fact(Fact::span(Label::Worked, worked))
+}
+
+/// Algorithm and cost of a stored hash.
+fn cost(stored: impl AsRef<str>) -> Option<Fact> {
+    let described = password_hash::describe(stored.as_ref()).ok()?.to_string();
+    let (algorithm, cost) = described.split_once([' ', ',']).unwrap_or((&described, ""));
+    let known = ["bcrypt", "argon2id", "argon2i", "argon2d"].into_iter().find(|known| *known == algorithm);
+    Some(Fact::Hash { algorithm: known.unwrap_or("another"), cost: cost.to_owned() })
+}
+
 #[cfg(feature = "testing")]
 impl Hashing {
-    fn note(&self, job: String) {
+    fn note_job(&self, job: String) {
         self.jobs.lock().unwrap_or_else(PoisonError::into_inner).push(job);
     }
 
@@ -287,9 +332,12 @@ mod tests {
     async fn h12_a_panic_costs_one_answer_and_no_thread() {
         let pool = pool(100, Duration::from_secs(60));
         for _ in 0..8 {
-            assert_eq!(pool.run(HOME, |_| panic!("planted")).await, Err::<(), _>(Error::unavailable("", "")));
+            assert_eq!(
+                pool.run(HOME, |_| panic!("planted")).await,
+                Err::<Ran<()>, _>(Error::unavailable("", ""))
+            );
         }
-        assert_eq!(pool.run(HOME, |_| 42).await, Ok(42));
+        assert_eq!(pool.run(HOME, |_| 42).await.map(|ran| ran.value), Ok(42));
     }
 
     #[tokio::test]

@@ -11,6 +11,7 @@ use doorward_core::{Mode, UserId};
 use serde::Serialize;
 
 use crate::error::{Cause, Error, Result};
+use crate::flow::{self, Fact, Label, Step, Verb, note};
 use crate::seldom::seldom;
 pub use crate::users::VouchedBy;
 pub use doorward_core::email::Email;
@@ -222,7 +223,13 @@ impl Hooks {
     ) -> Result<O> {
         let Some(hook) = hook else { return Ok(O::default()) };
         let failed = |why: &str| Error::Unavailable(Cause::new(FAILED, name, why));
-        match self.run(hook, input).await.map_err(failed)? {
+        let started = flow::started();
+        let said = self.run(hook, input).await;
+        note(|| {
+            let step = Step::check(Verb::AskApplication, matches!(said, Ok(Ok(_)))).since(started);
+            step.fact(Fact::text(Label::Hook, name))
+        });
+        match said.map_err(failed)? {
             Ok(said) => Ok(said),
             Err(Veto(Why::Refused(message))) => Err(Error::RefusedByApplication(message)),
             Err(Veto(Why::Failed(error))) => Err(failed(&error)),
@@ -231,7 +238,9 @@ impl Hooks {
 
     async fn tell<I>(&self, name: &'static str, hook: Option<&Hook<I, ()>>, input: I) {
         let Some(hook) = hook else { return };
-        if let Err(why) = self.run(hook, input).await {
+        let (started, done) = (flow::started(), self.run(hook, input).await);
+        note(|| Step::of(Verb::TellApplication).since(started).fact(Fact::text(Label::Hook, name)));
+        if let Err(why) = done {
             seldom!(ERROR, "a hook of the application failed"[name], why);
         }
     }

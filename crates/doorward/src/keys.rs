@@ -153,6 +153,12 @@ impl Keys {
             .map_err(|error| Error::unavailable("an access token could not be signed", error))
     }
 
+    /// The algorithm and the id of the key that signs.
+    pub(crate) fn signs_with(&self) -> (Algorithm, String) {
+        let active = self.active.load();
+        (active.signing.algorithm(), active.signing.kid().to_owned())
+    }
+
     /// Signs an assertion for the application of this audience.
     ///
     /// # Errors

@@ -15,6 +15,7 @@ use crate::audit::{Action, By, Entry};
 use crate::authenticators::CredentialsVersion;
 use crate::clock::Clock;
 use crate::error::{Error, Result};
+use crate::flow::{Step, Verb, note, tell};
 use crate::hashing::Hashing;
 use crate::known_devices;
 use crate::store::{Store, StoreError, values};
@@ -74,6 +75,7 @@ impl Passwords {
         password: Arc<Password>,
         client: &Peer,
     ) -> Result<Proof> {
+        tell(|story| story.address = Some(self.address_tag(email)));
         let proof = match self.throttle.guess(email, client.network(), self.clock.now()) {
             Ok(guess) => {
                 let found = self.users.find_by_email(email).await;
@@ -86,6 +88,12 @@ impl Passwords {
             }
         };
         if proof.user.disabled_at.is_some() { Err(Error::UserDisabled) } else { Ok(proof) }
+    }
+
+    /// A keyed hash of an address: flows are found by it, and nobody reads the address.
+    pub(crate) fn address_tag(&self, email: &Email) -> [u8; 8] {
+        let tag = hmac::sign(&self.addresses, email.as_str().as_bytes());
+        tag.as_ref().first_chunk().copied().unwrap_or_default()
     }
 
     /// The signed-in user, who sent the current password again.
@@ -182,6 +190,7 @@ impl Passwords {
         let user = found.as_ref().map(|account| account.user.id);
         if matches && let (Some(Account { user, credentials, .. }), Some(stored)) = (found, stored) {
             guess.forgive();
+            note(|| Step::of(Verb::GiveBackGuess));
             return Ok(Proof { user, credentials, stored });
         }
         // No later failure changes the answer. The store counts its failures itself.
@@ -199,8 +208,7 @@ impl Passwords {
     ) -> Result<(), StoreError> {
         let now = self.clock.now();
         let tag = |text: &str| hmac::sign(&self.addresses, text.as_bytes());
-        let address =
-            tag(email.as_str()).as_ref().iter().take(8).map(|byte| format!("{byte:02x}")).collect::<String>();
+        let address = self.address_tag(email).map(|byte| format!("{byte:02x}")).concat();
         let network = peer::network(ip);
         let fold = tag(&format!("{email} {network} {}", minute(now))).as_ref().try_into().unwrap_or([0; 32]);
         let entry = Entry::of(Action::LoginFailed).fold(fold);

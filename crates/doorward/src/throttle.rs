@@ -20,6 +20,7 @@ use crate::acts::{Act, Acts, Change, Done};
 use crate::audit::{Action, By, Entry};
 use crate::counters::{self, Counts};
 use crate::error::{Error, Result};
+use crate::flow::{Fact, Label, Step, Verb, note};
 use crate::known_devices::Seen;
 use crate::settings::Settings;
 use crate::store::{Store, StoreError, values};
@@ -242,7 +243,12 @@ impl Throttle {
         let mut guess = Guess::default();
         for (limit, bucket, name) in limits {
             let Some(bucket) = bucket else { continue };
-            if let Err(wait) = limit.take(&bucket, now) {
+            let taken = limit.take(&bucket, now);
+            note(|| {
+                let step = Step::check(Verb::TakeGuess, taken.is_ok()).fact(Fact::text(Label::Limit, name));
+                step.maybe(taken.err().map(|wait| Fact::span(Label::RetryAfter, wait)))
+            });
+            if let Err(wait) = taken {
                 guess.forgive();
                 return Err(Refused { limit: name, wait });
             }

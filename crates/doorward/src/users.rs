@@ -18,6 +18,7 @@ use unicode_normalization::UnicodeNormalization;
 
 use crate::authenticators::CredentialsVersion;
 use crate::error::{Error, Result};
+use crate::flow::{self, Fact, Label, Step, Verb, note, tell};
 use crate::store::{Row, Store, StoreError, Tx, values};
 use crate::wire::shape::shown;
 
@@ -255,7 +256,14 @@ impl Users {
     /// # Errors
     /// The store's.
     pub async fn find(&self, id: UserId) -> Result<Option<Account>, StoreError> {
-        account(self.store.find(BY_ID, values![id]).await?)
+        let started = flow::started();
+        let found = account(self.store.find(BY_ID, values![id]).await?)?;
+        note(|| {
+            Step::check(Verb::FindUser, found.is_some())
+                .since(started)
+                .fact(Fact::text(Label::Where, "by id"))
+        });
+        Ok(found)
     }
 
     /// Reads the user with this address from the store.
@@ -263,7 +271,16 @@ impl Users {
     /// # Errors
     /// The store's.
     pub async fn find_by_email(&self, email: &Email) -> Result<Option<Account>, StoreError> {
-        account(self.store.find(BY_EMAIL, values![email]).await?)
+        let started = flow::started();
+        let found = account(self.store.find(BY_EMAIL, values![email]).await?)?;
+        note(|| {
+            let step = Step::check(Verb::FindUser, found.is_some()).since(started);
+            step.fact(Fact::text(Label::Where, "by email address"))
+        });
+        if let Some(account) = &found {
+            tell(|story| story.user = Some(account.user.id));
+        }
+        Ok(found)
     }
 
     /// Whether there is an enabled user who may do everything.

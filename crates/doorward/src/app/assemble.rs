@@ -103,10 +103,8 @@ impl App {
         let hashing = Arc::new(Hashing::start(policy, settings.hashing_queue, settings.hashing_timeout)?);
         let throttle = Arc::new(Throttle::open(&settings, &store).await?);
         let cookies = CookieJar::new(&settings);
-        let flows = Arc::new(Flows::new(settings.sample(), clock.is_manual()));
         let guard = guard(&settings, &keys, &cookies, memory, clock.clone());
         let feed = Feed::open(&store, &revocations, &keys, secrets.feed.as_ref(), Followers::of(&settings));
-        let feed = Arc::new(feed.await?);
         Ok(Self(Arc::new(Parts {
             disk: Disk::of(&settings),
             accounts: Accounts::new(base.clone(), users.clone(), sessions.clone(), throttle.clone()),
@@ -117,9 +115,9 @@ impl App {
             origins: Origins::new(&settings),
             metrics: Metrics::new(&settings.base_path, &contributions.paths),
             sign_ins: SignIns::default(),
-            flows,
+            flows: Arc::new(Flows::new(settings.sample(), clock.is_manual())),
             clients: Clients::load(base.clone(), throttle.clone()).await?,
-            feed,
+            feed: Arc::new(feed.await?),
             draining: watch::Sender::new(false),
             deletion_clock: Mutex::new(DeletionClock::new(now, clock.ran())),
             contributions,

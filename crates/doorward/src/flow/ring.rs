@@ -1,7 +1,7 @@
 //! The flows that were recorded: the last ones in memory, and each new one to all viewers.
 
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -47,7 +47,6 @@ pub struct Flows {
     forgets: bool,
     readers: AtomicUsize,
     viewers: AtomicUsize,
-    records_refusals: AtomicBool,
     /// The number of requests at the last tick, and of those recorded since.
     seen: AtomicU64,
     recorded: AtomicU64,
@@ -87,7 +86,6 @@ impl Flows {
             forgets: sample != Sample::All,
             readers: AtomicUsize::new(0),
             viewers: AtomicUsize::new(0),
-            records_refusals: AtomicBool::new(false),
             seen: AtomicU64::new(RequestId::count()),
             recorded: AtomicU64::new(0),
             turn: AtomicU64::new(0),
@@ -101,21 +99,24 @@ impl Flows {
     /// Begins to record a request, if somebody wants it. Otherwise this is one relaxed load.
     #[inline]
     pub(crate) fn begin(&self, method: &Method) -> Option<Arc<Recording>> {
-        if self.budget.load(Ordering::Relaxed) <= 0 {
-            // Changes are slow anyway: those are recorded in case that they are refused.
-            if method.is_safe() || !self.records_refusals.load(Ordering::Relaxed) {
-                return None;
-            }
-            return (self.refusals.load(Ordering::Relaxed) > 0).then(|| Recording::new(self.is_even, true));
+        if self.budget.load(Ordering::Relaxed) > 0 {
+            return self.begin_wanted();
         }
-        self.begin_wanted()
+        // Beyond the budget of those who watch, only changes are recorded in case that they are refused: they are slow
+        // anyway.
+        let may_be_refused = match self.sample {
+            Sample::Errors => true,
+            _ => !method.is_safe(),
+        };
+        let is_wanted = may_be_refused && self.refusals.load(Ordering::Relaxed) > 0;
+        is_wanted.then(|| Recording::new(self.is_even, true))
     }
 
     #[cold]
     fn begin_wanted(&self) -> Option<Arc<Recording>> {
         if self.readers.load(Ordering::Relaxed) == 0
             && let Sample::OneOf(many) = self.sample
-            && self.turn.fetch_add(1, Ordering::Relaxed) % u64::from(many.max(1)) != 0
+            && !self.turn.fetch_add(1, Ordering::Relaxed).is_multiple_of(u64::from(many.max(1)))
         {
             return None;
         }
@@ -172,7 +173,6 @@ impl Flows {
 
     fn refill(&self, share: f64) {
         let wants_refusals = self.wants_all() || self.sample == Sample::Errors;
-        self.records_refusals.store(wants_refusals, Ordering::Relaxed);
         let of = |wanted: bool, most: i64| if wanted { (most as f64 * share).ceil() as i64 } else { 0 };
         let fill = |left: &AtomicI64, more: i64, most: i64| {
             let now = left.load(Ordering::Relaxed);

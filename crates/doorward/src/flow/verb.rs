@@ -120,6 +120,8 @@ verbs! {
     Welcome: Doorward > Client, "Welcome", "", "The user is signed in.", "";
     Refuse: Doorward > Client, "Refused", "Refused", "The request is refused, with a code that says why.", "RFC 9457";
     LetPass: Doorward > Proxy, "It may pass", "It may not pass", "The proxy learns whether the request may pass, and who sent it.", "";
+    UseLink: Doorward > Store, "Link is good, and used up", "Link is used, old or unknown", "A link from a mail or an admin works once, for a short time.", "OWASP ASVS 6.4";
+    ReadMode: Doorward > Doorward, "Mode is allowed", "Mode is not allowed", "The settings say how clients may hold their credential.", "";
     SendFeed: Doorward > Client, "Follow the revocations", "", "The follower learns of each end within a moment.", "";
 }
 

@@ -13,6 +13,7 @@ use super::{Content, Issued, Sessions};
 use crate::acts::{Act, Change, Done};
 use crate::audit::{Action, By, Entry};
 use crate::error::Result;
+use crate::flow::{Fact, Label, Step, Verb, note, tell};
 use crate::known_devices::{self, Presented};
 use crate::revocations::EndReason;
 use crate::store::{StoreError, values};
@@ -101,6 +102,12 @@ pub(crate) async fn begin(
         values![new.id, user, new.mode, new.now, expires_at, absolute_end, ip, agent, hash, new.salt];
     values.extend(values![at, methods.to_string()]);
     change.execute(INSERT, values).await?;
+    change.note(|| {
+        let step = Step::of(Verb::BeginSession).fact(Fact::session(new.id)).fact(Fact::user(user));
+        let step = step.fact(Fact::mode(new.mode)).fact(Fact::seen(Label::Role, subject.role.as_str()));
+        step.fact(Fact::seen(Label::Methods, &methods.to_string()))
+            .fact(Fact::At { label: Label::EndsAt, at: absolute_end })
+    });
     let device = known_devices::note(change, user, &new.device, new.now).await?;
     let entry = Entry::of(new.action).user(user).session(new.id);
     Ok(Done::new(Begun { subject, absolute_end, device }, entry))
@@ -165,7 +172,13 @@ impl Sessions {
     pub fn issue(&self, new: &Beginning, begun: &Begun) -> Result<Issued> {
         let ends_at = self.lifetimes.idle_end(new.mode, new.now, begun.absolute_end);
         let content = match &new.secret {
-            Some(secret) => Content::Secret(secret.to_text(), ends_at),
+            Some(secret) => {
+                note(|| Step::of(Verb::MakeSecret).fact(Fact::At { label: Label::EndsAt, at: ends_at }));
+                tell(|story| {
+                    (story.user, story.session) = (Some(begun.subject.user), Some(new.id));
+                });
+                Content::Secret(secret.to_text(), ends_at)
+            }
             None => self.tokens(
                 &OfSession {
                     subject: begun.subject,

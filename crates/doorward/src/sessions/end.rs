@@ -7,6 +7,7 @@ use crate::acts::{Act, Change, Done};
 use crate::audit::{Action, By, Entry};
 use crate::challenges;
 use crate::error::Result;
+use crate::flow::{Fact, Label, Step, Verb};
 use crate::revocations::EndReason;
 use crate::store::{Reads, StoreError, values};
 use crate::users::{self, Subject};
@@ -43,6 +44,7 @@ pub(crate) async fn end_each(
         if let Some(row) = change.find(END_ONE, values![session, at, reason.as_str()]).await? {
             let user = row.get("user_id")?;
             change.ended(session, user, reason);
+            change.note(|| ending(reason).fact(Fact::session(session)));
             ended.push((session, user));
         } else {
             change.ended_before(session);
@@ -52,6 +54,10 @@ pub(crate) async fn end_each(
         }
     }
     Ok(ended)
+}
+
+fn ending(reason: EndReason) -> Step {
+    Step::of(Verb::EndSession).fact(Fact::text(Label::Reason, reason.as_str()))
 }
 
 /// The result of ending a user's sessions.
@@ -80,6 +86,7 @@ pub(crate) async fn end_all(
     for row in rows {
         live += u32::from(row.get::<Timestamp>("expires_at")? > at);
     }
+    change.note(|| ending(reason).fact(Fact::count(Label::Ended, live as usize)).fact(Fact::user(user)));
     Ok(raise_version(change, user).await?.map(|subject| Ended { live, subject }))
 }
 

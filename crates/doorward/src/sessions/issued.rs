@@ -7,6 +7,7 @@ use zeroize::Zeroizing;
 
 use super::Sessions;
 use crate::error::Result;
+use crate::flow::{self, ClaimsFact, Fact, Label, Seen, Step, Verb, note, tell};
 use crate::users::Subject;
 
 /// A credential as the client gets it, once.
@@ -67,8 +68,35 @@ impl Sessions {
         let (Subject { user, role, version }, session) = (of.subject, of.session);
         let mut claims = Claims::new(user, session, now, expires_at, crate::random::bytes());
         (claims.role, claims.version, claims.authentication) = (role, version, of.authentication);
-        let access = (self.keys.issue(&claims, app)?, expires_at);
+        let (started, token) = (flow::started(), self.keys.issue(&claims, app)?);
+        note(|| Step::of(Verb::SignToken).since(started).fact(Fact::Claims(Box::new(self.fact(&claims)))));
+        let generation = of.generation;
+        note(|| {
+            let step = Step::of(Verb::MakeRefreshToken)
+                .fact(Fact::Count { label: Label::Generation, count: generation });
+            step.fact(Fact::At { label: Label::EndsAt, at: of.expires_at })
+        });
+        tell(|story| {
+            (story.user, story.session) = (Some(user), Some(session));
+            story.generation = Some(generation);
+        });
+        let access = (token, expires_at);
         let refresh = Zeroizing::new(self.refresh_key.issue(user, session, of.generation, of.salt));
         Ok(Content::Tokens { access, refresh: (refresh, of.expires_at) })
+    }
+    /// The claims of a token that was signed.
+    fn fact(&self, claims: &Claims) -> ClaimsFact {
+        let (algorithm, key) = self.keys.signs_with();
+        ClaimsFact {
+            algorithm: Seen::new(algorithm.as_str()),
+            key: Seen::new(&key),
+            user: claims.user,
+            session: claims.session,
+            role: claims.role,
+            version: claims.version,
+            signed_in_at: claims.authentication.at,
+            issued_at: claims.issued_at,
+            expires_at: claims.expires_at,
+        }
     }
 }

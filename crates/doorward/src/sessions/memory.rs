@@ -14,11 +14,13 @@ use doorward_guard::Identity;
 use doorward_guard::internals::{Lookup, LookupFuture};
 use quick_cache::sync::Cache;
 use tokio::sync::mpsc;
+use tokio::time::Instant;
 
 use super::peer::{CurrentPeer, UsedFrom, fingerprint};
 use super::renewal::{self, Former};
 use super::stored::{self, Stored};
 use crate::error::Cause;
+use crate::flow::{self, Fact, Label, Step, Verb, note, tell};
 use crate::store::{Row, Store, StoreError};
 use writes::{Seen, Writes, write};
 
@@ -335,6 +337,20 @@ impl Remembered {
     }
 }
 
+/// A session that was read from the store, as a step.
+fn note_found(found: &Result<Identity, Refusal>, started: Option<Instant>) {
+    note(|| {
+        let step = Step::check(Verb::ReadSession, found.is_ok()).since(started);
+        match found {
+            Ok(identity) => step.fact(Fact::session(identity.session)),
+            Err(refusal) => step.fact(Fact::text(Label::Code, refusal.code())),
+        }
+    });
+    if let Ok(identity) = found {
+        tell(|story| (story.user, story.session) = (Some(identity.user), Some(identity.session)));
+    }
+}
+
 impl Lookup for Memory {
     fn session_in_memory(&self, hash: &[u8; 32], now: Timestamp) -> Option<Result<Identity, Refusal>> {
         let session = self.known.get(hash)?;
@@ -346,7 +362,12 @@ impl Lookup for Memory {
     }
 
     fn session<'a>(&'a self, secret: &'a OpaqueSecret, now: Timestamp) -> LookupFuture<'a> {
-        Box::pin(self.load(secret.hash(), now))
+        Box::pin(async move {
+            let started = flow::started();
+            let found = self.load(secret.hash(), now).await;
+            note_found(&found, started);
+            found
+        })
     }
 
     fn sessions<'a>(
@@ -358,7 +379,12 @@ impl Lookup for Memory {
     }
 
     fn token(&self, token: AccessToken, mode: Mode, _: Timestamp) -> LookupFuture<'_> {
-        Box::pin(self.confirm(token, mode))
+        Box::pin(async move {
+            let started = flow::started();
+            let found = self.confirm(token, mode).await;
+            note_found(&found, started);
+            found
+        })
     }
 
     fn tokens<'a>(

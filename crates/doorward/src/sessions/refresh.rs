@@ -11,6 +11,7 @@ use crate::acts::{Act, Change, Done};
 use crate::audit::{Action, By, Entry};
 use crate::counters;
 use crate::error::{Error, Result};
+use crate::flow::{Fact, Label, Step, Verb, note, tell};
 use crate::revocations::EndReason;
 use crate::store::values;
 
@@ -65,9 +66,11 @@ impl Sessions {
         from: super::Origin,
         allows: impl Fn(Mode) -> Result<()>,
     ) -> Result<Issued> {
-        let token = RefreshToken::parse(text).ok_or(Error::RefreshInvalid)?;
+        let token = parse(text)?;
         let before = by_id(&self.store, token.session).await?;
-        let Some(before) = before.filter(|before| self.refresh_key.verify(&token, &before.salt)) else {
+        let before = before.filter(|before| self.refresh_key.verify(&token, &before.salt));
+        note_read(&token, before.as_ref());
+        let Some(before) = before else {
             // Renewed meanwhile, or its user was deleted: not a reuse, which would end the owner's session.
             return Err(self.former(&token).await?.map_or(Error::RefreshInvalid, Error::Refused));
         };
@@ -87,6 +90,7 @@ impl Sessions {
             // It existed just now: its user was deleted.
             let stored = by_id(&mut **change, session).await?.ok_or(Refusal::SessionEnded)?;
             if rotated {
+                change.note(|| using(true, "the current one", this.generation));
                 stored.state.check_not_ended()?;
                 Ok(Done::without_entry(Outcome::Go(Box::new(stored), false)))
             } else if stored.salt != salt && stored.state.ended_at.is_none() {
@@ -152,16 +156,47 @@ async fn lost(change: &mut Change<'_>, this: &Presented, stored: Stored) -> Resu
     match judge(this.generation, stored.generation, stored.rotated_at, at) {
         Use::Repeat | Use::Rotate => {
             let UsedFrom { ip, user_agent } = this.from.clone();
+            change.note(|| using(true, "used a moment ago: the same answer again", this.generation));
             if change.execute(REPEAT, values![session, at, ip, user_agent]).await? == 0 {
                 return Err(Refusal::SessionEnded.into());
             }
             Ok(Done::without_entry(Outcome::Go(Box::new(stored), true)))
         }
         Use::Reuse => {
+            change.note(|| using(false, "used before: somebody copied it", this.generation));
             let end = End { session, reason: EndReason::RefreshReused };
             let ended = !end_each(change, vec![end]).await?.is_empty();
             let entry = Entry::of(Action::RefreshReused).user(stored.user).session(session);
             Ok(Done::with_entries(Outcome::Reused, if ended { vec![entry] } else { Vec::new() }))
         }
     }
+}
+
+fn parse(text: &str) -> Result<RefreshToken> {
+    let another = Fact::text(Label::Found, "another form");
+    RefreshToken::parse(text).ok_or_else(|| {
+        note(|| Step::check(Verb::CheckRefreshToken, false).fact(another));
+        Error::RefreshInvalid
+    })
+}
+
+/// A refresh token that was read, as a step.
+fn note_read(token: &RefreshToken, before: Option<&Stored>) {
+    note(|| {
+        let step = Step::check(Verb::CheckRefreshToken, before.is_some());
+        let step = step.fact(Fact::Count { label: Label::Generation, count: token.generation });
+        step.maybe(before.is_none().then_some(Fact::text(Label::Found, "no session has it any more")))
+    });
+    if let Some(before) = before {
+        tell(|story| {
+            (story.user, story.session) = (Some(before.user), Some(before.id));
+            story.generation = Some(token.generation);
+        });
+    }
+}
+
+/// The use of a refresh token, as a step.
+fn using(is_good: bool, found: &'static str, generation: u64) -> Step {
+    let step = Step::check(Verb::UseRefreshToken, is_good).fact(Fact::text(Label::Found, found));
+    step.fact(Fact::Count { label: Label::Generation, count: generation })
 }

@@ -20,6 +20,7 @@ use zeroize::Zeroizing;
 
 use crate::app::App;
 use crate::error::{Error, FieldError, Result};
+use crate::flow::{Fact, Label, Step, Verb, note};
 use crate::posts;
 use crate::wire::PAGES;
 use crate::wire::page::Value as PageValue;
@@ -306,8 +307,16 @@ impl<B: Body> FromRequest<App> for Asked<B> {
             (None, Some(body)) if input.wrong.is_empty() => Ok(body),
             _ => Err(Error::InvalidInput(input.wrong)),
         };
+        note(|| read_step(&body));
         Ok(Self { body, sent })
     }
+}
+
+/// The reading of a body, as a step: which fields are wrong.
+fn read_step<B>(body: &Result<B>) -> Step {
+    let wrong = body.as_ref().err().map(Error::fields).unwrap_or_default();
+    let step = Step::check(Verb::ReadInput, body.is_ok());
+    wrong.iter().fold(step, |step, wrong| step.fact(Fact::seen(Label::Field, &wrong.field)))
 }
 
 impl<B: Body> FromRequest<App> for IfReadable<B> {

@@ -12,6 +12,7 @@ use http::request::Parts;
 use crate::accounts::{Actor, Admin, Confirmation};
 use crate::app::App;
 use crate::error::{Error, Result};
+use crate::flow::{self, Fact, Label, Step, Verb, note};
 use crate::wire::peer::Peer;
 
 /// A caller whose session is live and whose account is enabled, according to the store now. For password change,
@@ -33,7 +34,9 @@ impl FromRequestParts<App> for Confirmed {
             Denied::Refused(refusal) => Error::Refused(refusal),
             _ => Error::Forbidden,
         })?;
+        let started = flow::started();
         let stored = app.sessions.stored(identity.session, identity.user).await?;
+        note(|| Step::check(Verb::ReadUser, stored.is_some()).since(started));
         let stored = stored.ok_or(Refusal::SessionEnded)?;
         stored.state.check_not_ended()?;
         if stored.state.absolute_expires_at <= app.now() {
@@ -82,7 +85,12 @@ macro_rules! may {
 
             async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self> {
                 let Confirmed { identity, by_cookie } = Confirmed::from_request_parts(parts, app).await?;
-                if app.settings.roles.grants(identity.role, $permission) {
+                let grants = app.settings.roles.grants(identity.role, $permission);
+                note(|| {
+                    let step = Step::check(Verb::CheckPermission, grants).fact(Fact::text(Label::Permission, $permission));
+                    step.fact(Fact::seen(Label::Role, identity.role.as_str()))
+                });
+                if grants {
                     Ok(Self(Caller { identity, by_cookie }))
                 } else {
                     Err(Error::Forbidden)
@@ -109,5 +117,6 @@ may! {
     /// May register and delete clients.
     WritesClients: permission::CLIENTS_WRITE;
     /// May see the flows of all requests.
+    #[allow(dead_code, reason = "the pages that use it come next")]
     ReadsFlows: permission::FLOW_READ;
 }

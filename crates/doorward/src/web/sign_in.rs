@@ -11,6 +11,7 @@ use crate::app::App;
 use crate::audit::{Action, Entry};
 use crate::challenges::{self, Data, NewChallenge, Purpose};
 use crate::error::{Error, Pending, Result};
+use crate::flow::{self, Fact, Label, Verb};
 use crate::hooks::SigningIn;
 use crate::sessions::{self, Beginner, Begun, Issued};
 use crate::throttle::Kind;
@@ -108,7 +109,12 @@ where
     let session = beginning.clone();
     let change = async move |change: &mut Change<'_>| -> Result<Done<(User, Began)>> {
         let Opened { user, subject, enrolled } = open(change).await?;
-        match judge(authentication.methods, enrolled) {
+        let judgement = judge(authentication.methods, enrolled);
+        change.note(|| {
+            let step = flow::Step::check(Verb::JudgeProof, matches!(judgement, Judgement::Done(_)));
+            step.fact(Fact::seen(Label::Methods, &authentication.methods.to_string()))
+        });
+        match judgement {
             Judgement::Done(enough) => {
                 let begun = sessions::begin(change, subject, enough, &session).await?;
                 Ok(begun.map(|begun| (user, Began::Session(begun))))

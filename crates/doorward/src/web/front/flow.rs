@@ -7,7 +7,6 @@ use http::{Method, StatusCode};
 use super::RequestContext;
 use crate::app::App;
 use crate::flow::{Answered, CookieFact, Fact, Label, Seen, Sender, Step, Verb};
-use crate::wire::client_kind::ClientKind;
 
 /// Completes the flow of an answered request: its cookies and its answer are the last steps.
 pub(super) fn complete(
@@ -26,7 +25,7 @@ pub(super) fn complete(
     let answered = Answered {
         id: context.id,
         at: app.now(),
-        sender: if context.kind == ClientKind::Browser { Sender::Browser } else { Sender::Program },
+        sender: if context.by_browser { Sender::Browser } else { Sender::Program },
         method: method(&context.method),
         route,
         status: response.status().as_u16(),
@@ -44,7 +43,7 @@ fn first(route: &str, method: &Method) -> Verb {
         ("/login", &Method::POST) => Verb::Login,
         ("/refresh", _) => Verb::Refresh,
         ("/logout", &Method::POST) => Verb::Logout,
-        ("/logout-all", _) => Verb::LogoutAll,
+        ("/logout/all", _) => Verb::LogoutAll,
         ("/forward-auth", _) => Verb::ForwardAuth,
         ("/profile" | "/dashboard", &Method::GET) => Verb::AskProtected,
         _ if route.starts_with("/admin") => Verb::Admin,
@@ -75,7 +74,7 @@ fn last(route: &str, status: StatusCode, headers: &HeaderMap, refused: Option<&'
 /// A cookie that is set or cleared, without its value.
 fn set_cookie(line: &str) -> Option<Step> {
     let cookie = cookie::Cookie::parse(line).ok()?;
-    let max_age = cookie.max_age().map(|age| age.whole_seconds());
+    let max_age = cookie.max_age().map(cookie::time::SignedDuration::whole_seconds);
     let verb = if max_age == Some(0) { Verb::ClearCookie } else { Verb::SetCookie };
     Some(Step::of(verb).fact(Fact::Cookie(Box::new(CookieFact {
         name: Seen::new(cookie.name()),

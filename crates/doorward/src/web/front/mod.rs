@@ -34,7 +34,7 @@ use super::renew_redirect::from_elsewhere;
 use crate::app::App;
 use crate::clock::steady;
 use crate::error::Error;
-use crate::flow::{Recording, recorded, recorded_at_once};
+use crate::flow::{Recording, Step, Verb, recorded, recorded_at_once};
 use crate::metrics::Route;
 use crate::request_id::RequestId;
 use crate::sessions::CurrentPeer;
@@ -122,8 +122,10 @@ impl<S: RequestService> Front<S> {
             // (attack X22).
             && (!context.only_reads() || request.headers().contains_key(header::ORIGIN))
         {
+            context.note(|| Step::check(Verb::CheckOrigin, false));
             Error::CrossSite.into_response()
         } else {
+            context.note(|| Step::check(Verb::CheckOrigin, true));
             self.run_to_the_end(&context, user, for_router(request, peer)).await
         };
         if let Some(sign_in) = response.extensions_mut().remove::<SignIn>() {
@@ -156,7 +158,8 @@ impl<S: RequestService> Front<S> {
         user: Option<CurrentPeer>,
         request: Request,
     ) -> Response {
-        let answered = once(self.app.clone(), request, self.routes.clone());
+        // Boxed: each layer around a large future keeps room for it twice.
+        let answered = Box::pin(once(self.app.clone(), request, self.routes.clone()));
         let answered = recorded(context.recording.clone(), answered);
         let running = tokio::spawn(CurrentPeer::answers(user, context.id.names(answered)));
         // Nobody aborts it: only a panic ends it early.
@@ -194,6 +197,8 @@ struct RequestContext {
     watched: Option<(Instant, Route)>,
     /// What is recorded of it, if somebody wants to see it.
     recording: Option<Arc<Recording>>,
+    /// For its flow: whether a browser sent it, perhaps for a script.
+    by_browser: bool,
     kind: ClientKind,
     method: Method,
     uri: Uri,
@@ -214,10 +219,13 @@ impl RequestContext {
         let path = || request.uri().path_and_query().map(ToString::to_string);
         let is_watched = app.settings.metrics_listen.is_some() || tracing::enabled!(tracing::Level::DEBUG);
         let route = || app.metrics.requests.route(request.uri().path());
+        let recording = app.flows.begin(method);
+        let by_script = || recording.is_some() && headers.contains_key("sec-fetch-mode");
         Self {
             id: RequestId::next(),
+            by_browser: kind.is_browser() || by_script(),
             watched: is_watched.then(|| (steady(), route())),
-            recording: app.flows.begin(method),
+            recording,
             kind,
             method: method.clone(),
             uri: request.uri().clone(),
@@ -227,6 +235,13 @@ impl RequestContext {
             cookies: if kind.is_browser() { only_cookies(headers) } else { HeaderMap::new() },
             has_form_cookie: kind.is_browser()
                 && distinct(headers, app.cookies.form()).is_ok_and(|values| !values.is_empty()),
+        }
+    }
+
+    /// Records a step, if somebody watches.
+    fn note(&self, make: impl FnOnce() -> Step) {
+        if let Some(recording) = &self.recording {
+            recording.push(make());
         }
     }
 

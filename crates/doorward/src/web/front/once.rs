@@ -26,6 +26,7 @@ use super::RequestService;
 use crate::app::App;
 use crate::clock::steady;
 use crate::error::{Cause, Error, Result};
+use crate::flow::{Step, Verb, note};
 use crate::posts::{Ended, Hash, Known, Outcome, answering};
 use crate::sessions::{self, Repeat};
 use crate::sign_ins::SignIn;
@@ -55,6 +56,7 @@ pub(super) async fn once<S: RequestService>(app: App, request: Request, routes: 
         Err(error) => return error.into_response(),
     };
     let turn = turn(&app, hash, &parts.headers, client).await;
+    note(|| Step::check(Verb::OncePerForm, matches!(turn, Turn::Alone | Turn::First(_))));
     let request = Request::from_parts(parts, body);
     match turn {
         Turn::Alone => run(request).await,

@@ -41,7 +41,7 @@ impl<S> Front<S> {
     pub(super) fn refusal(&self, context: &RequestContext, response: &mut Response) -> Option<&'static str> {
         let app = &self.app;
         let route = || app.metrics.requests.route(context.uri.path()).name();
-        let Some(error) = error_of(response, route) else { return None };
+        let error = error_of(response, route)?;
         let code = error.code();
         counters::count(&app.metrics.refusals, "code", code);
         log(app, context, &error, response.extensions_mut().remove());
