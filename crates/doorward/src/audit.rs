@@ -257,6 +257,24 @@ pub async fn page(
     rows.iter().map(shown).collect()
 }
 
+const WHO: &str = "SELECT actor, actor_id, detail FROM audit WHERE user_id = $1 AND id >= $2 AND created_at = $3 \
+     AND actor IN ('admin', 'command_line', 'client') ORDER BY id LIMIT 1";
+
+/// Who did something to a user at this time, in words; `None` if it was the user, or if the log no longer has it.
+pub(crate) async fn who(store: &Store, user: UserId, at: Timestamp) -> Result<Option<String>, StoreError> {
+    let first = SessionId::new(at, [0; 10]);
+    let Some(row) = store.find(WHO, values![user, first, at]).await? else { return Ok(None) };
+    let (actor, admin) = (row.get::<String>("actor")?, row.get::<Option<UserId>>("actor_id")?);
+    Ok(Some(match (actor.as_str(), admin) {
+        ("admin", Some(admin)) => format!("the admin {admin}"),
+        ("admin", None) => "an admin whose account was deleted".to_owned(),
+        ("client", _) => row
+            .get::<Option<String>>("detail")?
+            .map_or_else(|| "a registered client".to_owned(), |client| format!("the registered {client}")),
+        _ => "the command line".to_owned(),
+    }))
+}
+
 fn shown(row: &Row) -> Result<AuditView, StoreError> {
     Ok(AuditView {
         id: row.get("id")?,

@@ -22,4 +22,4 @@ macro_rules! whole {
         )+
     };
 }
-whole!(accounts audit flow hashing keys revocations sessions settings store users);
+whole!(accounts audit explain flow hashing keys revocations sessions settings store users);

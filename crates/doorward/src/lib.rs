@@ -20,6 +20,7 @@ mod counters;
 mod disk;
 mod embed;
 mod error;
+mod explain;
 mod features;
 mod feed;
 mod flow;

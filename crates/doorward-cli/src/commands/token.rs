@@ -2,11 +2,12 @@
 
 use clap::{Args, Subcommand};
 use doorward::internals::App;
+use doorward::internals::explain::{judge, parts};
 use doorward_core::Refusal;
 use doorward_core::token::{self, AccessToken, Decoded, MAX_LENGTH};
 use serde_json::json;
 
-use super::token_explain::{self, judge, parts, pretty};
+use super::token_explain::{self, pretty};
 use super::{Outcome, with_app};
 use crate::failure::Failure;
 use crate::output::Answer;
@@ -63,7 +64,7 @@ impl One {
 fn decode(token: &str, json: bool) -> Outcome {
     let decoded = token::decode(token);
     if decoded == Decoded::default() {
-        let what = token::recognise(token).map(str::to_owned);
+        let what = token::recognise(token).map(|kind| kind.text.to_owned());
         let problem = what.unwrap_or_else(|| {
             format!(
                 "this is no token: neither part of it is base64url of JSON, or it has over {MAX_LENGTH} bytes"

@@ -61,6 +61,11 @@ fn an_expired_token_names_exp_and_how_long_ago() {
     server.soon(&token, "token_expired");
     let run = home.run(&["token", "explain", &token]);
     assert_eq!(last(&run), "Refused: token_expired (jwt expired); the first failure is: expiry");
+    assert!(
+        run.out.contains("\nWhat to do: Refresh, and repeat the request with the new token."),
+        "{}",
+        run.out
+    );
     assert!(line(&run, "expiry").starts_with("✗ expiry        "), "{}", run.out);
     assert!(
         line(&run, "expiry").contains(" ago (exp ") && line(&run, "expiry").contains("second"),
@@ -84,7 +89,7 @@ fn an_ended_session_says_who_ended_it_and_when() {
     assert!(line(&run, "session").starts_with("✗ session       ended 2"), "{}", run.out);
     assert_eq!(last(&run), "Refused: session_ended (This session has ended); the first failure is: session");
     let run = home.run(&["token", "explain", &ended]);
-    assert!(line(&run, "session").ends_with("an admin or the command line ended it"), "{}", run.out);
+    assert!(line(&run, "session").ends_with("Z: the command line ended it"), "{}", run.out);
     home.run(&["token", "verify", &ended]).fails("session_ended", "token explain");
 
     home.run(&["user", "delete", "ada@example.org"]).ok();
@@ -110,7 +115,7 @@ fn a_stale_token_names_the_role_of_now_and_a_disabled_user_is_named() {
     home.run(&["token", "verify", &token]).fails("token_stale", "token explain");
     home.run(&["user", "disable", "ada@example.org"]).ok();
     let run = home.run(&["token", "explain", &token]);
-    assert!(line(&run, "session").ends_with("the account was disabled"), "{}", run.out);
+    assert!(line(&run, "session").ends_with("the account was disabled, by the command line"), "{}", run.out);
     assert!(line(&run, "user").starts_with("✗ user          disabled since 2"), "{}", run.out);
 }
 
@@ -148,6 +153,9 @@ fn what_was_taken_for_an_access_token_is_called_by_its_name() {
         (refresh.as_str(), "a refresh token"),
         (&refresh[..20], "a refresh token"),
         (&secret, "a secret of 256 random bits"),
+        (&format!("{secret}.{secret}"), "a known device"),
+        (&format!("https://a.example/password/reset?token={secret}"), "a link to set a new password"),
+        (&format!("https://a.example/register?invite={secret}"), "an invitation"),
         (&format!("Bearer {token}"), "an Authorization header"),
         (&format!("__Host-token={token}"), "a cookie"),
         (&foreign(r#"{"alg":"none"}"#), "no signature (alg none)"),

@@ -1,6 +1,6 @@
 use super::checks::{Check, Watch};
 use super::decode::{Decoded, decode};
-use super::recognise::{is_foreign_secret, recognise};
+use super::recognise::{Kind, is_foreign_secret, recognise};
 use super::verify::{Expiry, check};
 use super::{AccessToken, Expected, KeySet};
 use crate::{Refusal, Timestamp};
@@ -36,7 +36,7 @@ pub struct Explanation {
     /// Every check, in order.
     pub steps: Vec<Step>,
     /// What was refused, if it is not an access token of this server.
-    pub looks_like: Option<&'static str>,
+    pub looks_like: Option<Kind>,
     /// What the token says, whether or not it was accepted.
     pub decoded: Decoded,
     /// Seconds since `iat`, negative if it is in the future; `None` if the token has none.

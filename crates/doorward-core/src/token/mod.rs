@@ -28,6 +28,7 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod advice;
 mod algorithm;
 mod app_claims;
 mod base64url;
@@ -56,7 +57,7 @@ pub use explain::{Explanation, Step, Verdict, explain};
 pub use key_life::{KeyLife, KeyState};
 pub use key_set::{KeySet, KeySetError};
 pub use keys::{KeyError, SigningKey, VerifyingKey};
-pub use recognise::recognise;
+pub use recognise::{Kind, recognise};
 pub use verify::{LEEWAY, verify, verify_ignoring_expiry, verify_observed};
 
 /// The longest token that is read, in bytes; a longer one is refused before any decoding (attack J21).

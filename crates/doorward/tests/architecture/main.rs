@@ -15,7 +15,7 @@ const FLOORS: [&[&str]; 6] = [
     &["embed", "open", "routes", "serve"],
     &["features"],
     &["web"],
-    &["app"],
+    &["app", "explain"],
     &[
         "accounts",
         "actors",

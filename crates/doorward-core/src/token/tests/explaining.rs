@@ -87,3 +87,26 @@ fn spans_are_said_in_the_two_largest_units() {
         assert_eq!(in_words(seconds), words);
     }
 }
+
+/// The page of the inspector is held against the same list.
+#[test]
+fn each_text_is_called_by_its_kind() {
+    let listed: Vec<(String, Option<String>)> = serde_json::from_str(include_str!("kinds.json")).unwrap();
+    for (text, kind) in &listed {
+        assert_eq!(recognise(text).map(|kind| kind.name), kind.as_deref(), "{text}");
+    }
+    for kind in Kind::ALL.iter().filter(|kind| kind.name != "foreign_secret") {
+        assert!(listed.iter().any(|(_, listed)| listed.as_deref() == Some(kind.name)), "{}", kind.name);
+    }
+}
+
+#[test]
+fn each_check_says_what_it_means_and_what_to_do() {
+    for check in Check::ALL {
+        for text in [check.meaning(), check.advice()] {
+            assert!(text.ends_with('.') && text.split(['.', ':']).all(|one| one.split(' ').count() <= 26));
+        }
+    }
+    assert!(Check::Length.meaning().contains("4,096"));
+    assert_eq!(MAX_LENGTH, 4_096);
+}
