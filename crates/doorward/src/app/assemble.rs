@@ -109,7 +109,12 @@ impl App {
             disk: Disk::of(&settings),
             accounts: Accounts::new(base.clone(), users.clone(), sessions.clone(), throttle.clone()),
             passwords: Passwords::new(base.clone(), users.clone(), hashing.clone(), throttle.clone(), &root),
-            pages: Pages::new(&settings, &contributions.templates, &contributions.language),
+            pages: Pages::new(
+                &settings,
+                &contributions.templates,
+                &contributions.language,
+                &contributions.version,
+            ),
             posts: Posts::new(store.clone(), clock.clone(), &root),
             headers: Headers::new(&settings),
             origins: Origins::new(&settings),

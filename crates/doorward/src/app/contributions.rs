@@ -50,6 +50,8 @@ pub(crate) struct Contributions {
     pub(crate) language: Language,
     /// The path of every route, once.
     pub(crate) paths: Vec<&'static str>,
+    /// The version of all that pages load.
+    pub(crate) version: String,
     pub(crate) flashes: Vec<Flash>,
     pub(crate) express: Vec<Express>,
     pub(crate) cards: Vec<Card>,

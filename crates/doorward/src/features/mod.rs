@@ -30,6 +30,7 @@ use crate::web;
 use crate::web::api::Routes;
 use crate::web::feature::Feature;
 use crate::wire;
+use crate::wire::assets::version;
 
 /// Every feature. The API document, the reference and the account page have them in this order.
 const FEATURES: &[&Feature] = &[
@@ -58,7 +59,8 @@ const FEATURES: &[&Feature] = &[
 pub(crate) fn routes() -> Routes {
     let codes: Vec<_> = FEATURES.iter().flat_map(|feature| feature.flashes).map(|flash| flash.code).collect();
     let all = FEATURES.iter().fold(Routes::of(""), |all, feature| all.merge((feature.routes)()));
-    all.with_flashes(&codes).published()
+    let assets = web::assets::routes(FEATURES.iter().flat_map(|feature| feature.assets));
+    all.merge(assets).with_flashes(&codes).published()
 }
 
 /// What all features contribute to the parts below them.
@@ -74,6 +76,8 @@ pub(crate) fn contributions() -> Contributions {
         all.cards.extend(feature.card);
         all.sweeps.extend(feature.sweep);
     }
+    let assets: Vec<_> = FEATURES.iter().flat_map(|feature| feature.assets).copied().collect();
+    all.version = version(&assets);
     all.paths = routes().operations().iter().map(|operation| operation.path).collect();
     all.paths.sort_unstable();
     all.paths.dedup();

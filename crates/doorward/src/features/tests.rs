@@ -120,7 +120,7 @@ impl minijinja::value::Object for Hostile {
 fn every_template_renders_and_escapes() {
     let templates = contributions().templates;
     let pages =
-        Pages::new(&Settings::read(&Values::default()).unwrap(), &templates, &contributions().language);
+        Pages::new(&Settings::read(&Values::default()).unwrap(), &templates, &contributions().language, "");
     let hostile = || Value::from_object(Hostile);
     let (lists, now) = ([hostile(), hostile()], 1_800_000_000);
     let cards: Vec<_> =

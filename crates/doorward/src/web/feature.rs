@@ -4,6 +4,7 @@ use super::api::Routes;
 use crate::app::{Card, Express, Sweep};
 use crate::audit::Action;
 use crate::settings::Contributed;
+use crate::wire::assets::Asset;
 use crate::wire::flash::Flash;
 
 /// A feature. Its names are unique: a test refuses one that is used twice.
@@ -15,6 +16,8 @@ pub(crate) struct Feature {
     pub(crate) routes: fn() -> Routes,
     /// Its templates by name.
     pub(crate) templates: &'static [(&'static str, &'static str)],
+    /// What its pages load, for everybody: nothing in it is secret.
+    pub(crate) assets: &'static [Asset],
     /// The English texts of its pages, by their codes.
     pub(crate) texts: &'static str,
     /// What its pages say after a redirect.
@@ -39,6 +42,24 @@ macro_rules! templates {
 }
 pub(crate) use templates;
 
+/// Files that pages load: path, type, what it is, and a file of the folder or `made` by a function; none without the
+/// feature `pages`.
+macro_rules! assets {
+    [$($path:literal = $media:literal, $about:literal, $($file:literal)? $(made $make:expr)?;)+] => {
+        if $crate::wire::PAGES {
+            &[$($crate::wire::assets::Asset {
+                path: $path,
+                media: $media,
+                about: $about,
+                body: $crate::wire::assets::Content::$(File(include_str!($file)))?$(Made($make))?,
+            }),+]
+        } else {
+            &[]
+        }
+    };
+}
+pub(crate) use assets;
+
 /// The texts of pages in this file; none without the feature `pages`.
 macro_rules! texts {
     ($file:literal) => {
@@ -54,6 +75,7 @@ impl Feature {
             name,
             routes,
             templates: &[],
+            assets: &[],
             texts: "",
             flashes: &[],
             actions: &[],

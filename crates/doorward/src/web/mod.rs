@@ -2,6 +2,7 @@
 
 pub(crate) mod account_page;
 pub(crate) mod api;
+pub(crate) mod assets;
 pub(crate) mod body;
 pub(crate) mod caller;
 pub(crate) mod client_credentials;

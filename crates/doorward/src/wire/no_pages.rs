@@ -56,7 +56,7 @@ impl Error {
 pub(crate) struct Pages;
 
 impl Pages {
-    pub(crate) fn new(_: &Settings, _: &[(&'static str, &'static str)], _: &Language) -> Self {
+    pub(crate) fn new(_: &Settings, _: &[(&'static str, &'static str)], _: &Language, _: &str) -> Self {
         Self
     }
 

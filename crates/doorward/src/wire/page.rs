@@ -14,7 +14,6 @@ use minijinja::value::{Kwargs, ValueKind};
 use minijinja::{Environment, ErrorKind, HtmlEscape, State, UndefinedBehavior};
 pub(crate) use minijinja::{Value, context};
 
-use super::assets;
 use super::words;
 use crate::error::{Cause, Error, FieldError};
 use crate::settings::{Registration, Settings};
@@ -44,6 +43,8 @@ pub(crate) struct Pages {
     policy: HeaderValue,
     /// Of pages that load the script.
     policy_with_script: HeaderValue,
+    /// Of pages that load modules, which ask this server.
+    policy_with_modules: HeaderValue,
     /// Over plain http browsers ignore it, and complain.
     opener_policy: Option<HeaderValue>,
 }
@@ -78,11 +79,12 @@ impl Error {
 }
 
 impl Pages {
-    /// Pages of these templates, beside the shared ones, in this language.
+    /// Pages of these templates, beside the shared ones, in this language; `version` is that of what they load.
     pub(crate) fn new(
         settings: &Settings,
         templates: &[(&'static str, &'static str)],
         language: &Language,
+        version: &str,
     ) -> Self {
         let texts = Arc::new(Texts::new(language).written_by(escape));
         let mut engine = Environment::new();
@@ -98,7 +100,7 @@ impl Pages {
         add_texts(&mut engine, &texts);
         engine.add_global("lang", language.tag.to_string());
         engine.add_global("base", settings.base_path.clone());
-        engine.add_global("version", assets::version());
+        engine.add_global("version", version.to_owned());
         engine.add_global("contact", contact(&settings.contact));
         engine.add_global(
             "registration",
@@ -109,8 +111,10 @@ impl Pages {
             },
         );
         let opener_policy = (!settings.plain_http).then_some(SAME_ORIGIN);
-        let [policy, policy_with_script] = ["", "; script-src 'self'"].map(|more| policy(settings, more));
-        Self { texts, engine, policy, policy_with_script, opener_policy }
+        let [policy, policy_with_script, policy_with_modules] =
+            ["", "; script-src 'self'", "; script-src 'self'; connect-src 'self'"]
+                .map(|more| policy(settings, more));
+        Self { texts, engine, policy, policy_with_script, policy_with_modules, opener_policy }
     }
 
     /// The page of this template; `context` is what it shows. `web/front` renders it, where the client
@@ -131,8 +135,11 @@ impl Pages {
                     response.extensions_mut().insert(HasForm);
                 }
                 // User input is escaped: pages have no other.
-                let has_script = page.contains("<script src=");
-                let policy = if has_script { &self.policy_with_script } else { &self.policy };
+                let policy = match () {
+                    () if page.contains("<script type=\"module\" src=") => &self.policy_with_modules,
+                    () if page.contains("<script src=") => &self.policy_with_script,
+                    () => &self.policy,
+                };
                 let headers = response.headers_mut();
                 headers.remove(CONTENT_LENGTH);
                 headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8"));
@@ -326,7 +333,7 @@ mod tests {
     #[test]
     fn a_page_that_cannot_be_rendered_says_why_to_who_logs_it() {
         let settings = Settings::read(&crate::settings::Values::default()).unwrap();
-        let pages = Pages::new(&settings, &[("broken.html", "{{ nothing }}")], &Language::default());
+        let pages = Pages::new(&settings, &[("broken.html", "{{ nothing }}")], &Language::default(), "");
         let mut response = pages.show("broken.html", StatusCode::OK, context! { email => "" });
         pages.complete(&mut response);
         assert_eq!(response.status(), 503);
