@@ -5,6 +5,7 @@
 //!
 //! Code that decides something calls [`note`]. It does nothing while nobody watches, which costs one relaxed load.
 
+pub mod draw;
 mod fact;
 mod lane;
 mod observer;

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::{MOST_STEPS, Step, Story, Verb};
+use super::{Fact, Label, MOST_STEPS, Step, Story, Verb};
 use crate::clock::steady;
 
 /// How many requests of this process are being recorded.
@@ -61,6 +61,13 @@ impl Recording {
             let took = usual(step.verb);
             (step.at_us, inner.end_us) = (inner.end_us, inner.end_us + took);
             step.took_us = step.took_us.map(|_| took);
+            for fact in &mut step.facts {
+                match fact {
+                    Fact::Span { label: Label::Waited, us } => *us = 0,
+                    Fact::Span { label: Label::Worked, us } => *us = took,
+                    _ => {}
+                }
+            }
         } else {
             step.at_us = micros(self.started.elapsed()).saturating_sub(step.took_us.unwrap_or(0));
         }

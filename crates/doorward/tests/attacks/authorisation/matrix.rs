@@ -51,7 +51,6 @@ fn expected(route: Route, caller: Caller, mode: Mode) -> Option<(u16, &'static s
                 _ => Some((401, "refresh_invalid")),
             };
         }
-        _ if route.who == "development" => return Some((403, "development_only")),
         Caller::Anonymous => Some((401, "token_missing")),
         Caller::Garbage => Some((401, "token_invalid")),
         // Their session ended with all their others: the refresh says so.
@@ -61,8 +60,7 @@ fn expected(route: Route, caller: Caller, mode: Mode) -> Option<(u16, &'static s
     };
     match caller {
         Caller::Live(role) if route.who != "signed in" => {
-            let may =
-                role == RoleName::ADMIN || role == role_of(route.who.trim_end_matches(" or development"));
+            let may = role == RoleName::ADMIN || role == role_of(route.who);
             (!may).then_some((403, "forbidden"))
         }
         _ => refused,
