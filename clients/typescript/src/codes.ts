@@ -48,6 +48,8 @@ export type Code =
   | 'confirmation_required'
   /** 403: The current password is wrong. Ask for the current password again. */
   | 'wrong_password'
+  /** 403: This is open in development mode only. Start the server with `--dev`, and open this on the same machine at the server's own address, without a proxy. */
+  | 'development_only'
   /** 404: There is nothing here. Check the address and the id. */
   | 'not_found'
   /** 405: This address has no such method: it has GET, HEAD. Use a method in `Allow`. */
@@ -64,6 +66,8 @@ export type Code =
   | 'too_large'
   /** 415: The body has no Content-Type: send JSON in UTF-8, with the header Content-Type: application/json. Send JSON as application/json, in UTF-8, without compression. */
   | 'unsupported_media_type'
+  /** 421: This is a development server: it answers only as localhost, 127.0.0.1 or [::1]. Use `http://localhost` with the server's port. For any other name, start the server without `--dev`. */
+  | 'wrong_host'
   /** 422: Some fields are missing or wrong. Fix the `fields`: each has its own message. */
   | 'invalid_input'
   /** 429: Too many attempts: try again in 30 seconds. Wait as long as `Retry-After` says. */

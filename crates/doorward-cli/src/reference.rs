@@ -204,7 +204,8 @@ const SETTINGS_END: &str = r#"
 ## `[roles]`
 
 Further roles, each with the permissions that it grants: Doorward's own (`users:read`, `users:write`, `sessions:read`,
-`sessions:end`, `audit:read`, `clients:read`, `clients:write`) and your application's. `user` has none of Doorward's own, `admin` has every one.
+`sessions:end`, `audit:read`, `clients:read`, `clients:write`, `flow:read`) and your application's. `user` has none of
+Doorward's own, `admin` has every one.
 
 ```toml
 [roles]

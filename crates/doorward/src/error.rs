@@ -244,6 +244,11 @@ errors! {
     WrongPassword: FORBIDDEN "wrong_password", "The current password is wrong",
         checks "The current password against the hash of the caller's account.",
         do "Ask for the current password again.", in forms;
+    /// The route is open in development mode only, to its own machine and pages; the text says which of these failed.
+    DevelopmentOnly(message: Message, such as Message::new("development-off")):
+        FORBIDDEN "development_only", (message.clone()),
+        checks "The mode of the server, the peer of the connection, headers of proxies and tunnels, and `Sec-Fetch-Site`.",
+        do "Start the server with `--dev`, and open this on the same machine at the server's own address, without a proxy.";
     /// There is nothing at this URL, or nothing that the caller may see.
     NotFound: NOT_FOUND "not_found", "There is nothing here",
         checks "The path against the routes, and the id in it against what the caller may see.",
@@ -282,6 +287,11 @@ errors! {
         "{ $what }: send JSON in UTF-8, with the header Content-Type: application/json" with what = *what,
         checks "`Content-Type` and `Content-Encoding` of the body.",
         do "Send JSON as application/json, in UTF-8, without compression.";
+    /// The request to a development server names another host than its own machine, or none.
+    WrongHost: MISDIRECTED_REQUEST "wrong_host",
+        "This is a development server: it answers only as localhost, 127.0.0.1 or [::1]",
+        checks "`Host`, and the host of an absolute URI: both must be `localhost`, a name below it, or a loopback address.",
+        do "Use `http://localhost` with the server's port. For any other name, start the server without `--dev`.";
     /// Fields are missing or wrong.
     InvalidInput(_fields: Vec<FieldError>, such as Vec::new()):
         UNPROCESSABLE_ENTITY "invalid_input", "Some fields are missing or wrong",

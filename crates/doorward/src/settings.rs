@@ -15,7 +15,7 @@ mod service_links;
 mod sources;
 
 use std::collections::BTreeMap;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -411,9 +411,25 @@ fn is_loopback(url: &Url) -> bool {
     match url.host() {
         Some(url::Host::Ipv4(ip)) => ip.is_loopback(),
         Some(url::Host::Ipv6(ip)) => ip.is_loopback(),
-        Some(url::Host::Domain(name)) => name == "localhost",
+        Some(url::Host::Domain(name)) => is_loopback_name(name),
         None => false,
     }
+}
+
+/// Whether a host is this machine by its name: `localhost` and what is below it (RFC 6761 section 6.3), or a loopback
+/// address, of IPv6 in brackets.
+pub(crate) fn is_loopback_name(host: &str) -> bool {
+    let host = host.to_ascii_lowercase();
+    let labels = host.strip_suffix("localhost");
+    let is_name = |labels: &str| {
+        labels.strip_suffix('.').is_some_and(|labels| labels.split('.').all(|label| !label.is_empty()))
+    };
+    let of_ipv6 = host.strip_prefix('[').and_then(|host| host.strip_suffix(']'));
+    labels.is_some_and(|labels| labels.is_empty() || is_name(labels))
+        || host.parse::<Ipv4Addr>().is_ok_and(|address| address.is_loopback())
+        || of_ipv6
+            .and_then(|address| address.parse::<Ipv6Addr>().ok())
+            .is_some_and(|address| address.is_loopback())
 }
 
 #[cfg(test)]

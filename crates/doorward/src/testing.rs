@@ -4,11 +4,13 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, missing_docs)]
 
 mod answer;
+mod canaries;
 mod conformity;
 pub mod parsers;
 mod visitor;
 
 pub use answer::Answer;
+use canaries::Canaries;
 pub use conformity::{Api, Route};
 pub use visitor::Visitor;
 
@@ -52,6 +54,7 @@ pub struct Site {
     pub clock: Clock,
     router: Router,
     api: Arc<Api>,
+    canaries: Arc<Canaries>,
     folder: Arc<tempfile::TempDir>,
     settings: Vec<(String, String)>,
     environment: Vec<(String, String)>,
@@ -102,7 +105,14 @@ impl Site {
         site_settings.extend(url.map(|url| ("database".into(), url)));
         let app = open(folder.path(), &clock, &site_settings, &environment, &hooks).await;
         let (router, api) = (crate::routes::alone(&app), Arc::new(Api::of(&app.settings)));
-        Self { app, clock, router, api, folder, settings: site_settings, environment, hooks }
+        let canaries = Canaries::of(&app);
+        Self { app, clock, router, api, canaries, folder, settings: site_settings, environment, hooks }
+    }
+
+    /// Without a reader of its flows: every other site has one, which looks for secrets in them.
+    pub fn unwatched(self) -> Self {
+        self.canaries.stop();
+        self
     }
 
     /// The same data, opened again as by a new process.
@@ -112,6 +122,7 @@ impl Site {
         Self {
             router: crate::routes::alone(&app),
             api: self.api.clone(),
+            canaries: Canaries::of(&app),
             app,
             clock: self.clock.clone(),
             folder: self.folder.clone(),
@@ -129,7 +140,8 @@ impl Site {
         let (router, api) = (crate::routes::alone(&app), Arc::new(Api::of(&app.settings)));
         let (clock, folder, environment) =
             (self.clock.clone(), self.folder.clone(), self.environment.clone());
-        Self { app, clock, router, api, folder, settings: all, environment, hooks: self.hooks.clone() }
+        let (canaries, hooks) = (Canaries::of(&app), self.hooks.clone());
+        Self { app, clock, router, api, canaries, folder, settings: all, environment, hooks }
     }
 
     /// The same site with its pages in another language.
@@ -140,7 +152,8 @@ impl Site {
         let (clock, hooks, algorithms) = (self.clock.clone(), self.hooks.clone(), Algorithms::AsSet);
         let opening = Opening { settings, secrets, clock, policy, hooks, algorithms, contributions };
         let app = App::assemble(opening).await.unwrap();
-        Self { router: crate::routes::alone(&app), app, ..self.restarted().await }
+        let canaries = Canaries::of(&app);
+        Self { router: crate::routes::alone(&app), canaries, app, ..self.restarted().await }
     }
 
     async fn opened(&self, settings: &[(String, String)]) -> App {

@@ -171,16 +171,17 @@ impl Flows {
         }
     }
 
+    /// Adds this share of a second's budget; nothing is left of what nobody wants.
     fn refill(&self, share: f64) {
-        let wants_refusals = self.wants_all() || self.sample == Sample::Errors;
-        let of = |wanted: bool, most: i64| if wanted { (most as f64 * share).ceil() as i64 } else { 0 };
-        let fill = |left: &AtomicI64, more: i64, most: i64| {
-            let now = left.load(Ordering::Relaxed);
-            left.store(if more == 0 { 0 } else { (now.max(0) + more).min(most) }, Ordering::Relaxed);
+        let fill = |left: &AtomicI64, is_wanted: bool, most: i64| {
+            let more = (most as f64 * share).ceil() as i64;
+            let filled = (left.load(Ordering::Relaxed).max(0) + more).min(most);
+            left.store(if is_wanted { filled } else { 0 }, Ordering::Relaxed);
         };
         let wants_some = self.wants_all() || matches!(self.sample, Sample::OneOf(_));
-        fill(&self.budget, of(wants_some, A_SECOND), A_SECOND);
-        fill(&self.refusals, of(wants_refusals, REFUSALS_A_SECOND), REFUSALS_A_SECOND);
+        let wants_refusals = self.wants_all() || self.sample == Sample::Errors;
+        fill(&self.budget, wants_some, A_SECOND);
+        fill(&self.refusals, wants_refusals, REFUSALS_A_SECOND);
     }
 
     fn wants_all(&self) -> bool {
@@ -249,6 +250,19 @@ impl Reader {
             Ok(frame) => Some(frame),
             Err(broadcast::error::RecvError::Lagged(missed)) => Some(Frame::Dropped(missed)),
             Err(broadcast::error::RecvError::Closed) => None,
+        }
+    }
+}
+
+#[cfg(feature = "testing")]
+impl Reader {
+    /// The next frame, if it is there already.
+    pub(crate) fn ready(&mut self) -> Option<Frame> {
+        loop {
+            match self.frames.try_recv() {
+                Err(broadcast::error::TryRecvError::Lagged(_)) => {}
+                frame => return frame.ok(),
+            }
         }
     }
 }

@@ -16,7 +16,7 @@ fn arrows(flow: &Flow) -> Vec<&'static str> {
 }
 
 async fn watched() -> Site {
-    Site::with(&[("dev", "true")]).await
+    Site::with(&[("dev", "true")]).await.unwatched()
 }
 
 /// The flow of the last request.
@@ -100,7 +100,7 @@ async fn a_stolen_refresh_token_is_seen_to_end_its_session() {
 
 #[tokio::test]
 async fn nothing_is_recorded_while_nobody_watches_and_only_refusals_if_those_are_wanted() {
-    let site = Site::new().await;
+    let site = Site::new().await.unwatched();
     site.logged_in("ada").await.get("/profile").await.has_status(200);
     site.visitor().get("/profile").await.has_status(401);
     assert!(site.app.flows.find(9, |_| true).is_empty());
@@ -111,7 +111,7 @@ async fn nothing_is_recorded_while_nobody_watches_and_only_refusals_if_those_are
     site.visitor().get("/profile").await.has_status(401);
     assert_eq!(site.app.flows.find(9, |_| true).len(), 1);
 
-    let site = Site::with(&[("flow.sample", "errors")]).await;
+    let site = Site::with(&[("flow.sample", "errors")]).await.unwatched();
     site.logged_in("ada").await.get("/profile").await.has_status(200);
     assert!(site.app.flows.find(9, |_| true).is_empty());
     let wrong = json!({ "email": "ada@example.org", "password": "another password" });

@@ -26,7 +26,9 @@ use tokio::sync::Semaphore;
 
 use super::process;
 use crate::app::App;
+use crate::error::Error;
 use crate::metrics::LOG_LINES_DROPPED;
+use crate::web::dev::names_this_machine;
 
 const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 /// Readers of metrics hold a few connections; further ones wait.
@@ -67,6 +69,9 @@ pub(super) async fn serve(listener: TcpListener, app: App) -> Infallible {
 
 async fn answer(registry: &Registry, app: &App, request: &Request<Incoming>) -> Response<Body> {
     let (status, kind, body) = match (request.method(), request.uri().path()) {
+        _ if app.settings.dev && !names_this_machine(request) => {
+            (StatusCode::MISDIRECTED_REQUEST, "text/plain", format!("{}\n", Error::WrongHost))
+        }
         (&Method::GET, "/metrics") => {
             let mut written = String::new();
             match text::encode(&mut written, registry) {

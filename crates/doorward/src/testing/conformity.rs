@@ -70,7 +70,7 @@ impl Api {
         let head = method == Method::HEAD;
         let method = if head { "GET" } else { method.as_str() };
         let Some(operation) = self.find(method, path) else {
-            let general = [400, 403, 404, 405].contains(&answer.status.as_u16());
+            let general = [400, 403, 404, 405, 421].contains(&answer.status.as_u16());
             let preflight = method == "OPTIONS" && answer.status == StatusCode::OK;
             return if general || preflight { Ok(()) } else { Err("no route is documented".into()) };
         };

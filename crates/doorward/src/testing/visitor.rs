@@ -5,13 +5,14 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex};
 
 use axum::Router;
-use axum::body::Body;
+use axum::body::{Body, Bytes, HttpBody};
 use axum::extract::ConnectInfo;
 use http::{Method, Request, header};
 use http_body_util::BodyExt;
 use serde_json::{Value, json};
 use tower::ServiceExt;
 
+use super::canaries::Canaries;
 use super::{Answer, Api, Site};
 
 /// A visitor: a client with a cookie jar, and the tokens of bearer mode.
@@ -19,6 +20,8 @@ pub struct Visitor {
     router: Router,
     /// What every answer is compared with.
     api: Arc<Api>,
+    /// What no flow may contain.
+    canaries: Arc<Canaries>,
     /// Kept while there is a visitor, even if a test drops the site.
     folder: Arc<tempfile::TempDir>,
     pub ip: IpAddr,
@@ -34,6 +37,7 @@ impl Visitor {
         Self {
             router: site.router.clone(),
             api: site.api.clone(),
+            canaries: site.canaries.clone(),
             folder: site.folder.clone(),
             ip: [192, 0, 2, 1].into(),
             token: Mutex::default(),
@@ -124,6 +128,14 @@ impl Visitor {
     /// Sends it, and keeps the credentials of the answer. Fails if the document of the API doesn't have the answer.
     pub async fn send(&self, request: http::request::Builder, body: impl Into<Body>) -> Answer {
         let mut request = request.body(body.into()).unwrap();
+        // A body that is there as a whole; others arrive bit by bit.
+        let mut sent = Bytes::new();
+        if request.body().size_hint().exact().is_some_and(|size| size < 100_000) {
+            let (parts, body) = request.into_parts();
+            sent = body.collect().await.unwrap().to_bytes();
+            request = Request::from_parts(parts, Body::from(sent.clone()));
+        }
+        self.canaries.sends(request.uri(), request.headers(), &sent);
         request.extensions_mut().insert(ConnectInfo(SocketAddr::new(self.ip, 4711)));
         let (method, path) = (request.method().clone(), request.uri().path().to_owned());
         let response = self.router.clone().oneshot(request).await.unwrap();
@@ -131,6 +143,7 @@ impl Visitor {
         let body = body.collect().await.unwrap().to_bytes();
         let answer = Answer { status: parts.status, headers: parts.headers, body: body.to_vec() };
         self.api.check(&method, &path, &answer);
+        self.canaries.receives(&answer);
         self.keep(&answer);
         answer
     }
@@ -186,6 +199,7 @@ impl Visitor {
         Self {
             router: self.router.clone(),
             api: self.api.clone(),
+            canaries: self.canaries.clone(),
             folder: self.folder.clone(),
             ip: self.ip,
             token: Mutex::new(self.token()),
@@ -199,7 +213,7 @@ impl Visitor {
     #[must_use]
     pub fn at(&self, site: &Site) -> Self {
         let (router, api, folder) = (site.router.clone(), site.api.clone(), site.folder.clone());
-        Self { router, api, folder, ..self.copy() }
+        Self { router, api, folder, canaries: site.canaries.clone(), ..self.copy() }
     }
 
     /// The same visitor from another address.

@@ -54,6 +54,10 @@ preflight-headers = Access-Control-Request-Headers must have at most { $most } n
 refresh-one-token = Send one refresh token, in the body or in the cookie
 confirm-by-cookie = A bearer token confirms nothing: send current_password with the request that needs it
 
+development-off = This is open in development mode only
+development-elsewhere = Development mode opens this to its own machine only, and the request came through a proxy, a tunnel or a network
+development-cross-site = Development mode opens this to its own pages only, and a page of another address asked
+
 registration-closed = Registration is closed
 registration-by-invitation = Registration needs an invitation
 registration-refused = Registration is closed, or needs an invitation

@@ -13,6 +13,7 @@ use crate::accounts::{Actor, Admin, Confirmation};
 use crate::app::App;
 use crate::error::{Error, Result};
 use crate::flow::{self, Fact, Label, Step, Verb, note};
+use crate::sessions::Stored;
 use crate::wire::peer::Peer;
 
 /// A caller whose session is live and whose account is enabled, according to the store now. For password change,
@@ -34,19 +35,25 @@ impl FromRequestParts<App> for Confirmed {
             Denied::Refused(refusal) => Error::Refused(refusal),
             _ => Error::Forbidden,
         })?;
-        let started = flow::started();
-        let stored = app.sessions.stored(identity.session, identity.user).await?;
-        note(|| Step::check(Verb::ReadUser, stored.is_some()).since(started));
-        let stored = stored.ok_or(Refusal::SessionEnded)?;
-        stored.state.check_not_ended()?;
-        if stored.state.absolute_expires_at <= app.now() {
-            return Err(Refusal::SessionExpired.into());
-        }
+        let stored = live(app, &identity).await?;
         // The mode is the store's too: sending a bearer token as a cookie doesn't make it one.
         let by_cookie = stored.mode != Mode::Bearer && !parts.headers.contains_key(AUTHORIZATION);
         identity.role = stored.role;
         Ok(Self { identity, by_cookie })
     }
+}
+
+/// The session of this identity as it is in the store, if it is live.
+async fn live(app: &App, identity: &Identity) -> Result<Stored> {
+    let started = flow::started();
+    let stored = app.sessions.stored(identity.session, identity.user).await?;
+    note(|| Step::check(Verb::ReadUser, stored.is_some()).since(started));
+    let stored = stored.ok_or(Refusal::SessionEnded)?;
+    stored.state.check_not_ended()?;
+    if stored.state.absolute_expires_at <= app.now() {
+        return Err(Refusal::SessionExpired.into());
+    }
+    Ok(stored)
 }
 
 /// A caller, and how they hold their credential.
@@ -63,6 +70,24 @@ impl Caller {
         let Identity { user, session, role, .. } = self.identity;
         Actor::Admin(Admin { user, session: Some(session), role, ip: client.ip, confirmation })
     }
+
+    /// Checks by the store that the session is still live and its role still grants this permission.
+    #[allow(dead_code, reason = "the routes of development mode use it")]
+    pub(crate) async fn still_may(&self, app: &App, permission: &str) -> Result<()> {
+        let stored = live(app, &self.identity).await?;
+        if app.settings.roles.grants(stored.role, permission) { Ok(()) } else { Err(Error::Forbidden) }
+    }
+}
+
+/// The confirmed caller of a request, if their role grants this permission.
+pub(crate) async fn permitted(parts: &mut Parts, app: &App, permission: &'static str) -> Result<Caller> {
+    let Confirmed { identity, by_cookie } = Confirmed::from_request_parts(parts, app).await?;
+    let grants = app.settings.roles.grants(identity.role, permission);
+    note(|| {
+        let step = Step::check(Verb::CheckPermission, grants).fact(Fact::text(Label::Permission, permission));
+        step.fact(Fact::seen(Label::Role, identity.role.as_str()))
+    });
+    if grants { Ok(Caller { identity, by_cookie }) } else { Err(Error::Forbidden) }
 }
 
 impl Deref for Caller {
@@ -84,17 +109,7 @@ macro_rules! may {
             type Rejection = Error;
 
             async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self> {
-                let Confirmed { identity, by_cookie } = Confirmed::from_request_parts(parts, app).await?;
-                let grants = app.settings.roles.grants(identity.role, $permission);
-                note(|| {
-                    let step = Step::check(Verb::CheckPermission, grants).fact(Fact::text(Label::Permission, $permission));
-                    step.fact(Fact::seen(Label::Role, identity.role.as_str()))
-                });
-                if grants {
-                    Ok(Self(Caller { identity, by_cookie }))
-                } else {
-                    Err(Error::Forbidden)
-                }
+                Ok(Self(permitted(parts, app, $permission).await?))
             }
         }
         )+
@@ -116,7 +131,4 @@ may! {
     ReadsClients: permission::CLIENTS_READ;
     /// May register and delete clients.
     WritesClients: permission::CLIENTS_WRITE;
-    /// May see the flows of all requests.
-    #[allow(dead_code, reason = "the pages that use it come next")]
-    ReadsFlows: permission::FLOW_READ;
 }

@@ -8,6 +8,7 @@ pub(crate) mod caller;
 pub(crate) mod client_credentials;
 pub(crate) mod confirm;
 pub(crate) mod credential;
+pub(crate) mod dev;
 pub(crate) mod feature;
 pub(crate) mod flash;
 pub(crate) mod front;

@@ -16,7 +16,7 @@ use http::header::{
     ACCESS_CONTROL_REQUEST_METHOD, AsHeaderName, COOKIE, HOST, HeaderMap, HeaderName, HeaderValue, ORIGIN,
     SET_COOKIE, VARY,
 };
-use http::{Method, Request};
+use http::{Method, Request, Uri};
 use url::{Host, Url};
 
 use crate::error::{Error, Result};
@@ -101,34 +101,37 @@ impl Origins {
 
     /// Determines the sender. A browser sends each of these headers once.
     pub(crate) fn sender<B>(&self, request: &Request<B>) -> Sender<'_> {
-        let headers = request.headers();
-        let origin = Occurrence::of(headers, ORIGIN);
-        if let Occurrence::Once(text) = origin
+        if let Occurrence::Once(text) = Occurrence::of(request.headers(), ORIGIN)
             && let Some(listed) = self.listed.iter().find(|listed| listed.origin.as_bytes() == text)
         {
             return Sender::Listed(listed);
         }
+        self.unlisted(request.headers(), request.uri())
+    }
+
+    /// The sender as if no origin were listed.
+    pub(crate) fn unlisted(&self, headers: &HeaderMap, uri: &Uri) -> Sender<'_> {
         // The standard says lower case; nothing else matches.
-        match (Occurrence::of(headers, SITE), origin) {
+        match (Occurrence::of(headers, SITE), Occurrence::of(headers, ORIGIN)) {
             (_, Occurrence::Repeated) | (Occurrence::Repeated, _) => Sender::Stranger,
             // A page or frame without an origin is not trusted, whatever else the browser says (attack X22).
             (_, Occurrence::Once(b"null")) => Sender::Stranger,
             (Occurrence::Once(b"same-origin" | b"none"), _) => Sender::Own,
             (Occurrence::Once(_), _) => Sender::Stranger,
             (Occurrence::Missing, Occurrence::Missing) => Sender::Own,
-            (Occurrence::Missing, Occurrence::Once(text)) if self.is_own(text, request) => Sender::Own,
+            (Occurrence::Missing, Occurrence::Once(text)) if self.is_own(text, headers, uri) => Sender::Own,
             (Occurrence::Missing, Occurrence::Once(_)) => Sender::Stranger,
         }
     }
 
     /// Whether an origin is ours, if the browser sends no fetch metadata. A page that an attacker put into plain http
     /// under our name isn't (attack C07). Without `public_url`, nothing says what the scheme should be.
-    fn is_own<B>(&self, origin: &[u8], request: &Request<B>) -> bool {
+    fn is_own(&self, origin: &[u8], headers: &HeaderMap, uri: &Uri) -> bool {
         if let Some(url) = &self.public_url {
             return url.origin().ascii_serialization().as_bytes() == origin;
         }
-        let host = request.uri().authority().map(|authority| authority.as_str().as_bytes());
-        let Some(host) = host.or(request.headers().get(HOST).map(HeaderValue::as_bytes)) else {
+        let host = uri.authority().map(|authority| authority.as_str().as_bytes());
+        let Some(host) = host.or(headers.get(HOST).map(HeaderValue::as_bytes)) else {
             return false;
         };
         [&b"http://"[..], b"https://"].iter().any(|scheme| origin.strip_prefix(*scheme) == Some(host))

@@ -15,6 +15,7 @@ mod authorisation;
 mod browsers;
 mod cookies;
 mod cross_site;
+mod development;
 mod enumeration;
 mod faults;
 mod fields;

@@ -33,6 +33,10 @@ fn shown(app: &App, operation: &Operation) -> Value {
         Who::RefreshToken => "holders of a refresh token".to_owned(),
         Who::Client => "registered clients".to_owned(),
         Who::Browser => "browsers".to_owned(),
+        Who::Developer => "a developer on this machine, in development mode".to_owned(),
+        Who::DeveloperOr(permission) => {
+            format!("roles that grant {permission}; in development mode a developer on this machine")
+        }
     };
     let path = operation.description.parameters().map(|(name, text)| (name, "query", text.to_owned()));
     let fields = operation.description.fields().iter();
@@ -83,7 +87,7 @@ fn curl(app: &App, operation: &Operation) -> String {
     if operation.description.who == Who::Client {
         lines.push("--user \"$CLIENT_ID:$CLIENT_SECRET\"".into());
     }
-    if matches!(operation.description.who, Who::SignedIn | Who::May(_)) {
+    if matches!(operation.description.who, Who::SignedIn | Who::May(_) | Who::DeveloperOr(_)) {
         lines.push("--header \"Authorization: Bearer $TOKEN\"".into());
     }
     if let Some(body) = operation.description.body_example() {

@@ -6,6 +6,7 @@ use http::Method;
 use serde_json::{Map, Value, json};
 
 use super::{DocumentedAnswer, Operation, Who, status};
+use crate::error::Error;
 use crate::settings::Settings;
 use crate::web::body::BodyField;
 use crate::wire::PAGES;
@@ -98,7 +99,7 @@ impl Writer<'_> {
             "summary": description.summary,
             "security": security(description.who),
             "responses": self.responses(operation),
-            "x-who-may": description.who.as_str(),
+            "x-who-may": description.who.name(),
         });
         if !description.text.is_empty() {
             put(&mut written, &["description"], json!(description.text));
@@ -235,9 +236,11 @@ fn on_the_way(operation: &Operation) -> Vec<DocumentedAnswer> {
     let login = goes(303, "a browser that isn't signed in, to /login or by /refresh");
     let again = goes(307, "a form whose access token has run out, by /refresh and back");
     match operation.description.who {
-        Who::SignedIn | Who::May(_) if operation.method == Method::GET => vec![login, arrival],
-        Who::SignedIn | Who::May(_) if operation.method == Method::POST => vec![login, again],
-        Who::SignedIn | Who::May(_) => vec![login],
+        Who::SignedIn | Who::May(_) | Who::DeveloperOr(_) => match operation.method {
+            Method::GET => vec![login, arrival],
+            Method::POST => vec![login, again],
+            _ => vec![login],
+        },
         _ => Vec::new(),
     }
 }
@@ -247,9 +250,9 @@ fn security(who: Who) -> Value {
     let any =
         |roles: &[&str]| json!(["bearer", "token_cookie", "session_cookie"].map(|one| with(one, roles)));
     match who {
-        Who::Anybody | Who::Browser => json!([]),
+        Who::Anybody | Who::Browser | Who::Developer => json!([]),
         Who::SignedIn | Who::Proxy => any(&[]),
-        Who::May(permission) => any(&[permission]),
+        Who::May(permission) | Who::DeveloperOr(permission) => any(&[permission]),
         Who::Client => json!([with("client", &[])]),
         Who::RefreshToken => json!([{}, { "refresh_cookie": [] }]),
     }
@@ -282,7 +285,8 @@ impl Operation {
         settings: &Settings,
     ) -> BTreeMap<u16, BTreeMap<&'static str, String>> {
         let mut found: BTreeMap<_, BTreeMap<_, _>> = BTreeMap::new();
-        for error in self.refusals() {
+        let of_host = settings.dev.then_some(Error::WrongHost);
+        for error in self.refusals().into_iter().chain(of_host) {
             let (code, message) = (error.code(), error.to_string());
             let for_proxy = self.description.who == Who::Proxy;
             let status = if for_proxy { error.status() } else { status(&error, settings) };

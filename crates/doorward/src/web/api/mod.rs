@@ -3,6 +3,7 @@
 
 mod document;
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::{LazyLock, OnceLock};
 
@@ -18,6 +19,7 @@ use http::{Method, StatusCode};
 use serde_json::{Value, json};
 
 use super::body::{Body, BodyField};
+use super::dev::gate;
 use super::flash::MEANING;
 use crate::app::App;
 use crate::error::{Cause, Error};
@@ -61,6 +63,11 @@ pub(crate) fn methods(path: &str) -> &'static str {
 /// Whether the route of this path refuses in OAuth's form.
 pub(crate) fn is_oauth(path: &str) -> bool {
     all().iter().any(|one| one.path == path && one.description.oauth)
+}
+
+/// Whether development mode opens the route of this path.
+pub(crate) fn is_gated(path: &str) -> bool {
+    all().iter().any(|one| one.path == path && one.description.who.is_gated())
 }
 
 /// The name in a query that says what was done.
@@ -144,6 +151,12 @@ impl Routes {
                 true => handler.route_layer(from_fn_with_state(app.clone(), with_room)),
                 false => handler,
             };
+            let gated = |permission| from_fn_with_state((app.clone(), permission), gate);
+            let handler = match operation.description.who {
+                Who::Developer => handler.route_layer(gated(None)),
+                Who::DeveloperOr(permission) => handler.route_layer(gated(Some(permission))),
+                _ => handler,
+            };
             router = router.route(operation.path, handler);
         }
         router
@@ -191,11 +204,17 @@ pub(crate) enum Who {
     Browser,
     /// A trusted proxy, for a user with a live session.
     Proxy,
+    /// A developer on this machine: only in development mode.
+    #[allow(dead_code, reason = "the routes of development mode use it")]
+    Developer,
+    /// With a live session, and a role that grants this permission. In development mode, a developer on this machine.
+    #[allow(dead_code, reason = "the routes of development mode use it")]
+    DeveloperOr(&'static str),
 }
 
 impl Who {
     /// As the documents write it.
-    pub(crate) fn as_str(self) -> &'static str {
+    pub(crate) fn name(self) -> Cow<'static, str> {
         match self {
             Self::Anybody => "anybody",
             Self::SignedIn => "signed in",
@@ -204,7 +223,20 @@ impl Who {
             Self::Client => "a client",
             Self::Browser => "a browser",
             Self::Proxy => "a proxy",
+            Self::Developer => "development",
+            Self::DeveloperOr(permission) => return format!("{permission} or development").into(),
         }
+        .into()
+    }
+
+    /// Whether development mode opens it.
+    pub(crate) fn is_gated(self) -> bool {
+        matches!(self, Self::Developer | Self::DeveloperOr(_))
+    }
+
+    /// Whether it asks for a session of a user.
+    fn needs_session(self) -> bool {
+        matches!(self, Self::SignedIn | Self::May(_) | Self::Proxy | Self::DeveloperOr(_))
     }
 }
 
@@ -416,7 +448,7 @@ impl Operation {
     pub(crate) fn refusals(&self) -> Vec<Error> {
         use Refusal as R;
         let mut all = self.description.refusals.clone();
-        if matches!(self.description.who, Who::SignedIn | Who::May(_) | Who::Proxy) {
+        if self.description.who.needs_session() {
             let credential = [
                 R::TokenMissing,
                 R::TokenInvalid,
@@ -430,15 +462,20 @@ impl Operation {
             all.extend(credential.map(Error::Refused));
         }
         match self.description.who {
-            Who::May(_) | Who::Proxy => all.push(Error::Forbidden),
+            Who::May(_) | Who::Proxy | Who::DeveloperOr(_) => all.push(Error::Forbidden),
             Who::Client => all.push(Error::InvalidClient),
             Who::Browser => all.push(Error::MethodNotAllowed("")),
             _ => {}
         }
+        if self.description.who.is_gated() {
+            all.push(Error::DevelopmentOnly(Message::new("development-off")));
+        }
         if self.method != Method::GET {
             all.push(Error::CrossSite);
         }
-        if self.method == Method::POST && matches!(self.description.who, Who::SignedIn | Who::May(_)) {
+        if self.method == Method::POST
+            && matches!(self.description.who, Who::SignedIn | Who::May(_) | Who::DeveloperOr(_))
+        {
             all.push(Error::OtherAccount);
         }
         if self.needs_room() {

@@ -1,10 +1,11 @@
 //! The layer before the routes. [`Front::answer`] is the order in which a request is checked, answered and completed:
 //!
-//! 1. [`origins`](crate::wire::origins): whose page sent it, and whether it may; cookies that can't be ours are removed
-//! 2. `express`: what memory has for a program is answered here, before the router
-//! 3. the routes; a change runs to its end, and a form runs once (`once`); the page of an answer is rendered
-//! 4. `refusal`: an error becomes problem details, a page, OAuth's form or a proxy's answer
-//! 5. the headers that every answer has, and the id of the request; then its flow is complete, if it was recorded
+//! 1. in development mode, [`dev`](super::dev): whether it names this machine as its host
+//! 2. [`origins`](crate::wire::origins): whose page sent it, and whether it may; cookies that can't be ours are removed
+//! 3. `express`: what memory has for a program is answered here, before the router
+//! 4. the routes; a change runs to its end, and a form runs once (`once`); the page of an answer is rendered
+//! 5. `refusal`: an error becomes problem details, a page, OAuth's form or a proxy's answer
+//! 6. the headers that every answer has, and the id of the request; then its flow is complete, if it was recorded
 
 mod express;
 mod flow;
@@ -29,6 +30,7 @@ use tokio::time::Instant;
 use tower::Service;
 
 use self::once::once;
+use super::dev;
 use super::peer::user_of_session;
 use super::renew_redirect::from_elsewhere;
 use crate::app::App;
@@ -39,6 +41,7 @@ use crate::metrics::Route;
 use crate::request_id::RequestId;
 use crate::sessions::CurrentPeer;
 use crate::sign_ins::SignIn;
+use crate::web::api::is_gated;
 use crate::wire::client_kind::ClientKind;
 use crate::wire::origins::Sender;
 use crate::wire::page::HasForm;
@@ -93,14 +96,14 @@ impl<S: RequestService> Front<S> {
         mut request: Request<B>,
     ) -> Result<Response, Infallible> {
         let app = &self.app;
-        let sender = app.origins.sender(&request);
+        let sender = self.sender(&request);
         sender.strip(&mut request);
         app.cookies.names.strip_planted(request.headers_mut());
         let context = RequestContext::by(app, &self.paths, &request);
         let user = user_of_session(app, peer, &request);
         app.origins.note(sender, request.headers(), context.id, || app.clock.ran());
         let mut from_memory = false;
-        let mut response = if let Some(response) = app.origins.preflight(sender, &request) {
+        let mut response = if let Some(response) = self.without_the_routes(sender, &request) {
             response
         } else if let Some(response) = caught(|| {
             CurrentPeer::answering(user.clone(), || {
@@ -148,6 +151,26 @@ impl<S: RequestService> Front<S> {
             flow::complete(app, &context, &response, refused);
         }
         Ok(response)
+    }
+
+    /// The answer to a request that names a wrong host, or to a preflight.
+    fn without_the_routes<B>(&self, sender: Sender<'_>, request: &Request<B>) -> Option<Response> {
+        if self.app.settings.dev && !dev::names_this_machine(request) {
+            return Some(Error::WrongHost.into_response());
+        }
+        self.app.origins.preflight(sender, request)
+    }
+
+    /// Who sent it. For a wrong host, and for what development mode opens, no origin is listed.
+    fn sender<B>(&self, request: &Request<B>) -> Sender<'_> {
+        let app = &self.app;
+        let (headers, uri) = (request.headers(), request.uri());
+        let is_strict =
+            || !dev::names_this_machine(request) || is_gated(app.metrics.requests.route(uri.path()).name());
+        if app.settings.dev && is_strict() {
+            return app.origins.unlisted(headers, uri);
+        }
+        app.origins.sender(request)
     }
 
     /// An unsafe method runs to its end in a task of its own, even if the client hangs up. So the change is complete,

@@ -51,6 +51,7 @@ fn expected(route: Route, caller: Caller, mode: Mode) -> Option<(u16, &'static s
                 _ => Some((401, "refresh_invalid")),
             };
         }
+        _ if route.who == "development" => return Some((403, "development_only")),
         Caller::Anonymous => Some((401, "token_missing")),
         Caller::Garbage => Some((401, "token_invalid")),
         // Their session ended with all their others: the refresh says so.
@@ -60,7 +61,8 @@ fn expected(route: Route, caller: Caller, mode: Mode) -> Option<(u16, &'static s
     };
     match caller {
         Caller::Live(role) if route.who != "signed in" => {
-            let may = role == RoleName::ADMIN || role == role_of(route.who);
+            let may =
+                role == RoleName::ADMIN || role == role_of(route.who.trim_end_matches(" or development"));
             (!may).then_some((403, "forbidden"))
         }
         _ => refused,
