@@ -124,6 +124,13 @@ impl Verifier {
         self.keys.store(Keys::new(keys));
     }
 
+    /// Forgets the verified tokens: the next request with one makes every check again.
+    pub fn forget_verified(&self) {
+        let keys = self.keys.load();
+        let (current, removed) = (keys.set.clone(), keys.removed.clone());
+        self.replace_keys(VerificationKeys { current, removed });
+    }
+
     /// The claims that a token must have.
     pub fn expected(&self) -> &Expected {
         &self.expected

@@ -41,7 +41,7 @@ use crate::wire::origins::Origins;
 use crate::wire::page::Pages;
 pub use assemble::OpenError;
 pub(crate) use assemble::Opening;
-pub(crate) use contributions::{Boxed, Card, Contributions, Express, Sweep};
+pub(crate) use contributions::{Boxed, Card, Contributions, Express, Inner, OpenInner, Sweep};
 
 /// The application's state. Cheap to clone.
 #[derive(Clone)]

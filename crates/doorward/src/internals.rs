@@ -6,6 +6,7 @@ pub use crate::clock::Clock;
 pub use crate::error::{Error, Explanation, FieldError, Pending, Result};
 pub use crate::features::{actions, admin_users};
 pub use crate::metrics::LOG_LINES_DROPPED;
+pub use crate::open::play;
 pub use crate::request_id::current as current_request_id;
 pub use crate::routes::{openapi, router};
 #[cfg(feature = "serve")]
@@ -22,4 +23,4 @@ macro_rules! whole {
         )+
     };
 }
-whole!(accounts audit explain flow hashing keys revocations sessions settings store users);
+whole!(accounts audit explain flow hashing keys revocations sessions settings store tour users);

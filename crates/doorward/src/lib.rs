@@ -52,6 +52,7 @@ mod store;
 pub mod testing;
 mod texts;
 mod throttle;
+mod tour;
 mod users;
 mod web;
 mod wire;

@@ -1,13 +1,19 @@
-//! Opening the application, with what all features contribute.
+//! Opening the application, with what all features contribute; and the separate server that the tour plays against.
 
 use doorward_core::password_hash::HashPolicy;
+use doorward_core::{RootSecret, Secret};
 
-use crate::app::{App, OpenError, Opening};
+use crate::app::{App, Boxed, Contributions, Inner, OpenError, Opening};
 use crate::clock::Clock;
+use crate::error::{Error, Result};
 use crate::features::contributions;
 use crate::hooks::Hooks;
 use crate::keys::Algorithms;
-use crate::settings::{Secrets, Settings};
+use crate::settings::{Origin, RootSource, Secrets, Settings, Values};
+use crate::store::Database;
+#[cfg(feature = "internals")]
+use crate::tour::{self, Break, Played, Script};
+use crate::{random, routes};
 
 impl App {
     /// Opens the database, applies migrations, loads keys and revocations. Only then may requests be accepted.
@@ -25,9 +31,11 @@ impl App {
     /// # Errors
     /// What cannot be used, and why.
     pub async fn join(settings: Settings, secrets: Secrets, clock: Clock) -> Result<Self, OpenError> {
-        let policy = settings.hash_policy()?;
+        let (policy, database) = (settings.hash_policy()?, settings.database());
         let (hooks, algorithms, contributions) = (Hooks::new(), Algorithms::AsStored, contributions());
-        Self::assemble(Opening { settings, secrets, clock, policy, hooks, algorithms, contributions }).await
+        let opening =
+            Opening { settings, database, secrets, clock, policy, hooks, algorithms, contributions };
+        Self::assemble(opening).await
     }
 
     /// The same with the caller's policy and hooks.
@@ -44,7 +52,54 @@ impl App {
         for warning in settings.noticed.warnings.iter().chain(&secrets.warnings) {
             tracing::warn!("{warning}");
         }
-        let (algorithms, contributions) = (Algorithms::AsSet, contributions());
-        Self::assemble(Opening { settings, secrets, clock, policy, hooks, algorithms, contributions }).await
+        let (algorithms, database) = (Algorithms::AsSet, settings.database());
+        let contributions = Contributions { inner: Some(inner), ..contributions() };
+        let opening =
+            Opening { settings, database, secrets, clock, policy, hooks, algorithms, contributions };
+        Self::assemble(opening).await
     }
+}
+
+/// The settings of the tour's server: those of production behind https, so that its cookies are the real ones. It is
+/// never listened on. All requests are recorded.
+const INNER: [(&str, &str); 3] =
+    [("public_url", "https://tour.example"), ("flow.sample", "100%"), ("data.reserve", "0")];
+
+/// Opens a server in memory that shares nothing with this one.
+fn inner(clock: Clock) -> Boxed<'static, Result<Inner>> {
+    Box::pin(async move {
+        let app = open_inner(clock).await;
+        let app = app.map_err(|error| Error::unavailable("the tour's server could not be opened", error))?;
+        Ok(Inner { router: routes::alone(&app), app })
+    })
+}
+
+async fn open_inner(clock: Clock) -> Result<App, OpenError> {
+    let mut values = Values::default();
+    for (key, value) in INNER {
+        values.set(key, value, Origin::Code)?;
+    }
+    let settings = Settings::read(&values)?;
+    let root = RootSecret::new(&Secret::new(random::bytes::<32>()));
+    let root_source = RootSource::Variable;
+    let opening = Opening {
+        policy: settings.hash_policy()?,
+        settings,
+        database: Database::Memory,
+        secrets: Secrets { root, root_source, jwt: None, feed: None, warnings: Vec::new() },
+        clock,
+        hooks: Hooks::new(),
+        algorithms: Algorithms::AsSet,
+        contributions: contributions(),
+    };
+    App::assemble(opening).await
+}
+
+/// Plays a script of the tour against a server of its own.
+///
+/// # Errors
+/// As [`tour::play`].
+#[cfg(feature = "internals")]
+pub async fn play(script: &'static Script, broken: Option<Break>) -> Result<Played> {
+    tour::play(inner, script, broken).await
 }

@@ -24,7 +24,6 @@ pub fn router<S: Clone + Send + Sync + 'static>(app: &App) -> Router<S> {
 }
 
 /// All routes of Doorward, and its answer for every other path: the whole origin is Doorward's.
-#[cfg(any(test, feature = "testing"))]
 pub(crate) fn alone<S: Clone + Send + Sync + 'static>(app: &App) -> Router<S> {
     let (routes, paths) = routes(app);
     layered(app, at_the_root(app, routes), paths)

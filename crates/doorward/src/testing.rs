@@ -150,7 +150,9 @@ impl Site {
         let (settings, secrets, policy) = read(self.folder.path(), &self.settings, &self.environment);
         let contributions = Contributions { language, ..contributions() };
         let (clock, hooks, algorithms) = (self.clock.clone(), self.hooks.clone(), Algorithms::AsSet);
-        let opening = Opening { settings, secrets, clock, policy, hooks, algorithms, contributions };
+        let database = settings.database();
+        let opening =
+            Opening { settings, database, secrets, clock, policy, hooks, algorithms, contributions };
         let app = App::assemble(opening).await.unwrap();
         let canaries = Canaries::of(&app);
         Self { router: crate::routes::alone(&app), canaries, app, ..self.restarted().await }

@@ -153,6 +153,7 @@ async fn greeting(
     }
     lines.push(match settings.database() {
         Database::Sqlite(_) => format!("Its data is in {}", settings.data.display()),
+        Database::Memory => "Its data is in memory".to_owned(),
         Database::Postgres { .. } => "Its data is in PostgreSQL".to_owned(),
     });
     if let RootSource::Made(path) = source {

@@ -26,7 +26,7 @@ use crate::revocations::Revocations;
 use crate::sessions::{self, Memory, Sessions};
 use crate::settings::{Secrets, Settings, SettingsError};
 use crate::sign_ins::SignIns;
-use crate::store::{Store, StoreError, StoreSettings, Tx, values};
+use crate::store::{Database, Store, StoreError, StoreSettings, Tx, values};
 use crate::throttle::Throttle;
 use crate::users::Users;
 use crate::wire::cookies::CookieJar;
@@ -66,6 +66,7 @@ impl From<std::io::Error> for OpenError {
 /// What the application is built from.
 pub(crate) struct Opening {
     pub(crate) settings: Settings,
+    pub(crate) database: Database,
     pub(crate) secrets: Secrets,
     pub(crate) clock: Clock,
     pub(crate) policy: HashPolicy,
@@ -78,9 +79,9 @@ pub(crate) struct Opening {
 impl App {
     /// Opens the store and loads what the parts keep in memory.
     pub(crate) async fn assemble(opening: Opening) -> Result<Self, OpenError> {
-        let Opening { settings, secrets, clock, policy, hooks, algorithms, contributions } = opening;
-        let now = clock.now();
-        let store = database(&settings, algorithms, now).await?;
+        let now = opening.clock.now();
+        let store = open_store(&opening, now).await?;
+        let Opening { settings, secrets, clock, policy, hooks, algorithms, contributions, .. } = opening;
         recognise(&store, &secrets).await?;
         let root = Arc::new(secrets.root);
         let revocations = Arc::new(revocations(&store, &settings, now).await?);
@@ -109,12 +110,7 @@ impl App {
             disk: Disk::of(&settings),
             accounts: Accounts::new(base.clone(), users.clone(), sessions.clone(), throttle.clone()),
             passwords: Passwords::new(base.clone(), users.clone(), hashing.clone(), throttle.clone(), &root),
-            pages: Pages::new(
-                &settings,
-                &contributions.templates,
-                &contributions.language,
-                &contributions.version,
-            ),
+            pages: pages(&settings, &contributions),
             posts: Posts::new(store.clone(), clock.clone(), &root),
             headers: Headers::new(&settings),
             origins: Origins::new(&settings),
@@ -151,12 +147,18 @@ async fn revocations(store: &Store, settings: &Settings, now: Timestamp) -> Resu
 
 /// The open database. Unlike a server, a command doesn't wait for a database that isn't up, since a person waits for
 /// the command.
-async fn database(settings: &Settings, algorithms: Algorithms, now: Timestamp) -> Result<Store, StoreError> {
-    let database = match algorithms {
-        Algorithms::AsSet => settings.database(),
-        Algorithms::AsStored => settings.database().at_once(),
+async fn open_store(opening: &Opening, now: Timestamp) -> Result<Store, StoreError> {
+    let database = opening.database.clone();
+    let database = match opening.algorithms {
+        Algorithms::AsSet => database,
+        Algorithms::AsStored => database.at_once(),
     };
     Store::open(&StoreSettings { database }, now).await
+}
+
+fn pages(settings: &Settings, contributions: &Contributions) -> Pages {
+    let Contributions { templates, language, version, .. } = contributions;
+    Pages::new(settings, templates, language, version)
 }
 
 /// The memory of sessions, which writes their uses from now on.

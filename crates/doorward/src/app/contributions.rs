@@ -2,11 +2,13 @@
 
 use std::pin::Pin;
 
+use axum::Router;
 use axum::body::Bytes;
 use doorward_core::Timestamp;
 use doorward_guard::Identity;
 
 use super::App;
+use crate::clock::Clock;
 use crate::error::Result;
 use crate::store::StoreError;
 use crate::texts::Language;
@@ -56,4 +58,17 @@ pub(crate) struct Contributions {
     pub(crate) express: Vec<Express>,
     pub(crate) cards: Vec<Card>,
     pub(crate) sweeps: Vec<Sweep>,
+    /// Opens another server, for the tour; `None` within such a server.
+    #[allow(dead_code, reason = "the page of the tour plays on it")]
+    pub(crate) inner: Option<OpenInner>,
 }
+
+/// A whole server within this one: with a store in memory, and with keys, limits and cookie names of its own. Only
+/// [`Inner::router`] reaches it.
+pub(crate) struct Inner {
+    pub(crate) app: App,
+    pub(crate) router: Router,
+}
+
+/// Opens such a server with this clock.
+pub(crate) type OpenInner = fn(Clock) -> Boxed<'static, Result<Inner>>;

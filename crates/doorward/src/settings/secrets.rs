@@ -84,7 +84,7 @@ impl Secrets {
                 format!("{} is missing, and the database beside it was made with it", path.display()),
                 "restore it from your backup, or set the DOORWARD_SECRET that the database was made with",
             )),
-            Database::Sqlite(_) => Ok(None),
+            Database::Sqlite(_) | Database::Memory => Ok(None),
         }
     }
 }

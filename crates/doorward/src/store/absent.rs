@@ -12,6 +12,10 @@ impl Absent {
         Err(StoreError::closed())
     }
 
+    pub(super) async fn in_memory() -> Result<Self, StoreError> {
+        Err(StoreError::closed())
+    }
+
     pub(super) async fn find<V>(&self, _: &str, _: V) -> Result<Option<Row>, StoreError> {
         match *self {}
     }

@@ -89,6 +89,8 @@ pub enum Database {
     /// A SQLite file, created with mode 0600 if it doesn't exist; its folder must exist. It must not be on a network
     /// file system.
     Sqlite(PathBuf),
+    /// A SQLite database in the memory of this process, each with its own; it is gone when the store is dropped.
+    Memory,
     /// A PostgreSQL server, or one that speaks its protocol.
     Postgres(PostgresSettings),
 }
@@ -119,11 +121,11 @@ impl Database {
     /// [`StoreError::Refused`], with what to do.
     pub fn check(&self) -> Result<(), StoreError> {
         match self {
-            Self::Sqlite(_) if !cfg!(feature = "sqlite") => Err(StoreError::Refused(
+            Self::Sqlite(_) | Self::Memory if !cfg!(feature = "sqlite") => Err(StoreError::Refused(
                 "this build has no SQLite: set a PostgreSQL URL, or compile it with the feature \"sqlite\""
                     .into(),
             )),
-            Self::Sqlite(_) => Ok(()),
+            Self::Sqlite(_) | Self::Memory => Ok(()),
             #[cfg(feature = "postgres")]
             Self::Postgres(settings) => postgres_url::Target::read(&settings.url, settings.pooler).map(drop),
             #[cfg(not(feature = "postgres"))]
@@ -136,10 +138,10 @@ impl Database {
     /// The same, without waiting for a server that isn't up.
     pub fn at_once(self) -> Self {
         match self {
-            Self::Sqlite(file) => Self::Sqlite(file),
             Self::Postgres(settings) => {
                 Self::Postgres(PostgresSettings { start_timeout: Duration::ZERO, ..settings })
             }
+            own => own,
         }
     }
 }
@@ -207,6 +209,7 @@ impl Store {
         settings.database.check()?;
         let engine = match &settings.database {
             Database::Sqlite(file) => Engine::Sqlite(Sqlite::open(file.clone()).await?),
+            Database::Memory => Engine::Sqlite(Sqlite::in_memory().await?),
             Database::Postgres(settings) => Engine::Postgres(Postgres::open(settings).await?),
         };
         Ok(Self(Arc::new(Inner {

@@ -4,7 +4,7 @@
 
 use std::fs::OpenOptions;
 use std::os::unix::fs::OpenOptionsExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::atomic::Ordering;
 use std::sync::{Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
@@ -40,6 +40,13 @@ pub(super) struct Sqlite {
     threads: Mutex<Vec<JoinHandle<()>>>,
 }
 
+/// Where the database is.
+enum Place {
+    File(PathBuf),
+    /// In memory, by this URI.
+    Memory(String),
+}
+
 enum Read {
     First(&'static str, Vec<Value>, oneshot::Sender<Result<Option<Row>, StoreError>>),
     All(&'static str, Vec<Value>, oneshot::Sender<Result<Vec<Row>, StoreError>>, Option<Turn>),
@@ -48,19 +55,29 @@ enum Read {
 
 impl Sqlite {
     pub(super) async fn open(file: PathBuf) -> Result<Self, StoreError> {
-        let opened = tokio::task::spawn_blocking(move || Self::open_blocking(&file));
+        Self::open_at(Place::File(file)).await
+    }
+
+    pub(super) async fn in_memory() -> Result<Self, StoreError> {
+        // The slash shares it between the connections of this process that know its name.
+        let name = format!("file:/{:032x}?vfs=memdb", u128::from_be_bytes(crate::random::bytes()));
+        Self::open_at(Place::Memory(name)).await
+    }
+
+    async fn open_at(place: Place) -> Result<Self, StoreError> {
+        let opened = tokio::task::spawn_blocking(move || Self::open_blocking(&place));
         opened.await.map_err(|_| StoreError::closed())?
     }
 
-    fn open_blocking(file: &Path) -> Result<Self, StoreError> {
+    fn open_blocking(place: &Place) -> Result<Self, StoreError> {
         // The connection that writes is opened first: it makes the file and the write-ahead log that readers need.
-        let writing = connect_writer(file)?;
+        let writing = connect_writer(place)?;
         let (writer, acts) = bounded(QUEUE);
         let mut threads = vec![spawn("store-write", move || sqlite_writer::run(writing, &acts))?];
         let mut readers = |name: &str, number: usize| {
             let (queue, asked) = bounded(QUEUE);
             for _ in 0..number {
-                let (reading, asked) = (connect_reader(file)?, asked.clone());
+                let (reading, asked) = (connect(place, OpenFlags::SQLITE_OPEN_READ_ONLY)?, asked.clone());
                 threads.push(spawn(name, move || answer(&reading, &asked))?);
             }
             Ok(queue)
@@ -198,12 +215,15 @@ fn answer(connection: &Connection, asked: &Receiver<Read>) {
     }
 }
 
-fn connect_writer(file: &Path) -> Result<Connection, StoreError> {
+fn connect_writer(place: &Place) -> Result<Connection, StoreError> {
+    let Place::File(file) = place else {
+        return connect(place, OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE);
+    };
     let made = OpenOptions::new().create(true).truncate(false).write(true).mode(0o600).open(file);
     made.map_err(|error| {
         StoreError::Refused(format!("the database file {} can't be opened: {error}", file.display()))
     })?;
-    let connection = connect(file, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
+    let connection = connect(place, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
     let mode = write_ahead(&connection)?;
     if mode != "wal" {
         let refused = format!("{} can't use a write-ahead log: put it on a local disk", file.display());
@@ -226,14 +246,13 @@ fn write_ahead(connection: &Connection) -> Result<String, StoreError> {
     }
 }
 
-fn connect_reader(file: &Path) -> Result<Connection, StoreError> {
-    connect(file, OpenFlags::SQLITE_OPEN_READ_ONLY)
-}
-
-fn connect(file: &Path, access: OpenFlags) -> Result<Connection, StoreError> {
+fn connect(place: &Place, access: OpenFlags) -> Result<Connection, StoreError> {
     let flags = access | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let open = || {
-        let mut connection = Connection::open_with_flags(file, flags)?;
+        let mut connection = match place {
+            Place::File(file) => Connection::open_with_flags(file, flags)?,
+            Place::Memory(name) => Connection::open_with_flags(name, flags | OpenFlags::SQLITE_OPEN_URI)?,
+        };
         connection.busy_handler(Some(wait_while_busy))?;
         connection.set_prepared_statement_cache_capacity(STATEMENTS);
         connection.execute_batch("PRAGMA foreign_keys = ON")?;

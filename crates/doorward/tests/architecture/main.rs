@@ -14,7 +14,7 @@ use sources::{Source, sources, uses};
 const FLOORS: [&[&str]; 6] = [
     &["embed", "open", "routes", "serve"],
     &["features"],
-    &["web"],
+    &["web", "tour"],
     &["app", "explain"],
     &[
         "accounts",

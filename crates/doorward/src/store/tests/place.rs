@@ -35,7 +35,7 @@ impl Place {
     pub(crate) fn file(&self) -> PathBuf {
         match &self.settings.database {
             Database::Sqlite(file) => file.clone(),
-            Database::Postgres { .. } => panic!("no file"),
+            _ => panic!("no file"),
         }
     }
 
