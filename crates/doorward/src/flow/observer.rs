@@ -12,9 +12,10 @@ use serde_json::Value;
 use super::recording::{Recording, current};
 use super::{ClaimsFact, Fact, Foreign, Label, Seen, Step, Verb};
 
-/// The observer of the request that this task answers, if it is recorded.
+/// The observer of the request that this task answers, if it is recorded. A request has one credential: what checks it
+/// again isn't shown again.
 pub(crate) fn observer() -> Option<Box<dyn Observer>> {
-    let recording = current()?;
+    let recording = current().filter(|recording| !recording.has(Verb::PickCredential))?;
     Some(Box::new(Steps { recording, checks: Vec::new(), verb: None }))
 }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::{Fact, Label, MOST_STEPS, Step, Story, Verb};
+use super::{Fact, Label, MOST_STEPS, Step, Story, Verb, Verdict};
 use crate::clock::steady;
 
 /// How many requests of this process are being recorded.
@@ -74,15 +74,26 @@ impl Recording {
         inner.steps.push(step);
     }
 
+    /// Whether it has such a step.
+    pub(super) fn has(&self, verb: Verb) -> bool {
+        let inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
+        inner.steps.iter().any(|step| step.verb == verb)
+    }
+
     /// Says whose request it is.
     pub(crate) fn tell(&self, change: impl FnOnce(&mut Story)) {
         change(&mut self.inner.lock().unwrap_or_else(PoisonError::into_inner).story);
     }
 
     /// Ends the recording of a request that arrived with this verb and is answered by this step.
-    pub(super) fn finish(&self, first: Verb, last: Step) -> Recorded {
+    pub(super) fn finish(&self, first: Verb, last: Step, is_refused: bool) -> Recorded {
         let mut inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
         let Inner { mut steps, cut, story, end_us } = std::mem::take(&mut *inner);
+        if !is_refused {
+            // Where it is optional, no credential is no failure.
+            let picked = steps.iter_mut().filter(|step| step.verb == Verb::PickCredential);
+            picked.for_each(|step| step.verdict = Verdict::Done);
+        }
         steps.insert(0, Step::of(first));
         let total_us = if self.is_even { end_us } else { micros(self.started.elapsed()) };
         steps.push(Step { at_us: total_us, ..last });

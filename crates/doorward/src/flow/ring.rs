@@ -145,7 +145,7 @@ impl Flows {
             self.refusals.fetch_sub(1, Ordering::Relaxed);
         }
         let Answered { id, at, sender, method, route, status, code, first, last } = answered;
-        let Recorded { steps, cut, story, total_us } = recording.finish(first, last);
+        let Recorded { steps, cut, story, total_us } = recording.finish(first, last, code.is_some());
         let id = id.to_string();
         let flow = Flow { id, at, sender, method, route, status, code, total_us, story, steps, cut };
         let flow = Arc::new(flow);

@@ -81,6 +81,17 @@ async fn a_protected_request_is_seen_in_every_mode_and_each_refusal_names_its_ch
 }
 
 #[tokio::test]
+async fn a_request_that_memory_leaves_to_the_routes_is_seen_once() {
+    let site = watched().await;
+    let ada = site.logged_in("ada").await;
+    site.app.users.read_all_again();
+    ada.get("/dashboard").await.has_status(200);
+    let flow = last(&site);
+    let picked = arrows(&flow).iter().filter(|label| **label == "Pick the credential").count();
+    assert_eq!(picked, 1, "{:?}", arrows(&flow));
+}
+
+#[tokio::test]
 async fn a_stolen_refresh_token_is_seen_to_end_its_session() {
     let site = watched().await;
     let ada = site.logged_in("ada").await;
