@@ -3,6 +3,7 @@
 //! `bench/run` builds and starts it; `bench/README.md` says how to read what it prints.
 
 mod feed;
+mod flows;
 mod guard;
 mod hostile;
 mod http;
@@ -49,10 +50,14 @@ fn main() -> ExitCode {
         ["--quick"] => measure(QUICK),
         ["--hostile"] => Cores::take().and_then(|cores| hostile::measure(cores, FULL)),
         ["--feed"] => Cores::take().and_then(feed::measure),
+        ["--flows"] => Cores::take().and_then(|cores| {
+            table::title();
+            flows::measure(cores, FULL)
+        }),
         ["--logouts"] => Cores::take().and_then(logouts::measure),
         _ => {
             eprintln!(
-                "error: unknown arguments\nhint: doorward-bench [--quick | --hostile | --logouts | --feed]"
+                "error: unknown arguments\nhint: doorward-bench [--quick | --hostile | --logouts | --feed | --flows]"
             );
             return ExitCode::from(2);
         }

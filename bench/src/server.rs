@@ -96,22 +96,34 @@ impl Server {
         data: Arc<TempDir>,
         arguments: &[&str],
     ) -> Result<Self> {
+        let mut command = Self::command(signing, &data)?;
+        command.args(arguments);
+        Self::start(cores, command, data)
+    }
+
+    /// Starts Doorward with this setting `flow.sample`, in an empty folder.
+    pub(crate) fn doorward_sampling(cores: Cores, signing: Signing, sample: &str) -> Result<Self> {
+        let data = Arc::new(TempDir::new()?);
+        let mut command = Self::command(signing, &data)?;
+        command.env("DOORWARD_FLOW_SAMPLE", sample);
+        Self::start(cores, command, data)
+    }
+
+    /// As people run it, but for limits and plain http: a development server would also show each request.
+    fn command(signing: Signing, data: &TempDir) -> Result<Command> {
         let mut command = Command::new(program("doorward")?);
-        command
-            .args(["serve", "--listen", "127.0.0.1:0", "--dev", "--no-throttle", "--data"])
-            .arg(data.path())
-            .args(arguments);
+        command.args(["serve", "--listen", "127.0.0.1:0", "--no-throttle", "--data"]).arg(data.path());
         for (name, _) in std::env::vars_os() {
             if name == "JWT_SECRET" || name == "RUST_LOG" || name.as_encoded_bytes().starts_with(b"DOORWARD_")
             {
                 command.env_remove(name);
             }
         }
-        command.env("DOORWARD_FEED_SECRET", FEED_SECRET);
+        command.env("DOORWARD_FEED_SECRET", FEED_SECRET).env("DOORWARD_HTTP_PLAIN", "true");
         if signing == Signing::Hs256 {
             command.env("JWT_SECRET", JWT_SECRET);
         }
-        Self::start(cores, command, data)
+        Ok(command)
     }
 
     /// Starts nginx as one process on this port.
