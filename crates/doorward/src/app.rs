@@ -3,6 +3,7 @@
 mod assemble;
 mod contributions;
 mod keep_up;
+mod kind;
 
 use std::net::SocketAddr;
 use std::ops::Deref;

@@ -106,7 +106,8 @@ settings! {
     origins: Vec<String> = "origins", "";
     /// Networks of proxies whose `X-Forwarded-…` is believed, and that speak https for Doorward.
     trusted_proxies: Vec<IpNet> = "trusted_proxies", "";
-    /// On a loopback address only: cookies without `Secure` and prefixes, for browsers that insist on https.
+    /// Development mode, on a loopback address and a database of its own: what each request does is shown to everybody on
+    /// this machine, and cookies have no `Secure` and no prefixes.
     dev: bool = "dev", "false";
     /// Who may register: `open` (everybody), `invite` (people with an invitation) or `closed` (nobody).
     registration: Registration = "registration", "open";

@@ -24,7 +24,8 @@ pub(crate) struct Serve {
     /// The address to listen on; port 0 picks a free one [default: 127.0.0.1:8080]
     #[arg(long, value_name = "ADDRESS")]
     listen: Option<String>,
-    /// On a loopback address: cookies without `Secure`, for browsers that insist on https
+    /// Development mode, on a loopback address and a database of its own: shows everybody on this machine what each
+    /// request does, and sends cookies without `Secure`
     #[arg(long)]
     dev: bool,
     /// How long an access token lives [default: 15m]

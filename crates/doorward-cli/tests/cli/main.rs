@@ -5,6 +5,7 @@
 
 mod accounts;
 mod beside;
+mod development;
 mod disk;
 mod doctor;
 mod keys;

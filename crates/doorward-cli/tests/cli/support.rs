@@ -288,7 +288,14 @@ impl Server {
             .out
             .recv_timeout(PATIENCE)
             .unwrap_or_else(|_| panic!("no start: {:?}", self.log.iter().collect::<Vec<_>>()));
-        first.split_once("http://").unwrap().1.split('/').next().unwrap().clone_into(&mut self.address);
+        first
+            .split_once("http://")
+            .unwrap()
+            .1
+            .split(['/', ' '])
+            .next()
+            .unwrap()
+            .clone_into(&mut self.address);
         self
     }
 

@@ -8,7 +8,7 @@ use doorward_core::{DeletionClock, Purpose, Timestamp};
 use doorward_guard::Guard;
 use tokio::sync::watch;
 
-use super::{App, Contributions, Parts};
+use super::{App, Contributions, Parts, kind};
 use crate::accounts::Accounts;
 use crate::acts::{Acts, Base};
 use crate::clients::Clients;
@@ -82,7 +82,6 @@ impl App {
         let now = opening.clock.now();
         let store = open_store(&opening, now).await?;
         let Opening { settings, secrets, clock, policy, hooks, algorithms, contributions, .. } = opening;
-        recognise(&store, &secrets).await?;
         let root = Arc::new(secrets.root);
         let revocations = Arc::new(revocations(&store, &settings, now).await?);
         let users =
@@ -145,20 +144,20 @@ async fn revocations(store: &Store, settings: &Settings, now: Timestamp) -> Resu
     Revocations::load(store.clone(), most, stale_after, settings.access_ttl, now).await
 }
 
-/// The open database. Unlike a server, a command doesn't wait for a database that isn't up, since a person waits for
-/// the command.
-async fn open_store(opening: &Opening, now: Timestamp) -> Result<Store, StoreError> {
+/// The open database, if it may be used with this secret and by this kind of server. Unlike a server, a command doesn't
+/// wait for a database that isn't up, since a person waits for the command.
+async fn open_store(opening: &Opening, now: Timestamp) -> Result<Store, OpenError> {
     let database = opening.database.clone();
     let database = match opening.algorithms {
         Algorithms::AsSet => database,
         Algorithms::AsStored => database.at_once(),
     };
-    Store::open(&StoreSettings { database }, now).await
-}
-
-fn pages(settings: &Settings, contributions: &Contributions) -> Pages {
-    let Contributions { templates, language, version, .. } = contributions;
-    Pages::new(settings, templates, language, version)
+    let store = Store::open(&StoreSettings { database }, now).await?;
+    recognise(&store, &opening.secrets).await?;
+    match kind::refusal(&store, opening.algorithms, opening.settings.dev).await? {
+        Some(refusal) => Err(refusal.into()),
+        None => Ok(store),
+    }
 }
 
 /// The memory of sessions, which writes their uses from now on.

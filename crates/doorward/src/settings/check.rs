@@ -52,17 +52,14 @@ impl Settings {
     fn check_network(&self) -> Result<(), SettingsError> {
         // Behind a proxy the address is always loopback; the public URL counts.
         let local = self.listen.ip().is_loopback() && self.public_url.as_ref().is_none_or(is_loopback);
+        if self.dev {
+            self.check_development(local)?;
+        }
         require(
             self.listen.ip().is_loopback() || self.public_url.is_some(),
             "listen",
             "is beyond loopback, and nothing says under which URL people reach it",
             "set public_url = \"https://…\" to the address in people's browsers",
-        )?;
-        require(
-            !self.dev || local,
-            "dev",
-            "is for a loopback address only, with no public_url beyond it",
-            "listen on 127.0.0.1, or leave --dev out",
         )?;
         require(
             self.throttle || local,
@@ -96,6 +93,31 @@ impl Settings {
             "write it with https://, or leave tls.cert and tls.key out",
         )?;
         self.check_public_url()
+    }
+
+    /// Development mode opens things to every program on this machine: nobody else may reach the server.
+    fn check_development(&self, local: bool) -> Result<(), SettingsError> {
+        let require = |holds, problem, hint| require(holds, "dev", problem, hint);
+        require(
+            local,
+            "is for a loopback address only, with no public_url beyond it",
+            "listen on 127.0.0.1, or leave --dev out",
+        )?;
+        require(
+            self.trusted_proxies.is_empty(),
+            "is for a server without a proxy, and trusted_proxies names one",
+            "leave trusted_proxies out, or --dev",
+        )?;
+        require(
+            self.tls_cert.is_none() && self.tls_key.is_none() && self.public_scheme() == "http",
+            "is for plain http on this machine, and the settings name https",
+            "leave tls.cert, tls.key and a public_url with https:// out, or --dev",
+        )?;
+        require(
+            self.metrics_listen.is_none_or(|address| address.ip().is_loopback()),
+            "is for a loopback address only, and metrics.listen is beyond it",
+            "let metrics.listen name 127.0.0.1, or leave --dev out",
+        )
     }
 
     fn check_public_url(&self) -> Result<(), SettingsError> {
