@@ -139,6 +139,11 @@ impl App {
     }
 }
 
+fn pages(settings: &Settings, contributions: &Contributions) -> Pages {
+    let Contributions { templates, language, version, .. } = contributions;
+    Pages::new(settings, templates, language, version)
+}
+
 async fn revocations(store: &Store, settings: &Settings, now: Timestamp) -> Result<Revocations, StoreError> {
     let (most, stale_after) = (settings.revocations_max, settings.revocations_stale_after);
     Revocations::load(store.clone(), most, stale_after, settings.access_ttl, now).await
