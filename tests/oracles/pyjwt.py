@@ -166,7 +166,9 @@ def serving(**settings):
         command = [PROGRAM, "serve", "--listen", "127.0.0.1:0", "--data", f"{folder}/data", "--dev"]
         process = subprocess.Popen(command, env=env, stdout=output, stderr=output)
         try:
-            yield Server(address(process, output.name), f"{folder}/data", env)
+            server = Server(address(process, output.name), f"{folder}/data", env)
+            server.process = process.pid
+            yield server
         finally:
             process.terminate()
             process.wait()

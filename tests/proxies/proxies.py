@@ -17,6 +17,7 @@ import tempfile
 import threading
 import time
 import unittest
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from urllib.parse import quote, urlencode
 
@@ -35,8 +36,9 @@ class Place:
     def __init__(self, kind):
         self.kind, self.folder, self.running = kind, Path(tempfile.mkdtemp(prefix="doorward-proxies-")), []
         os.chmod(self.folder, 0o755)  # nginx's workers are somebody else
-        self.upstream = Upstream()
-        threading.Thread(target=self.upstream.serve_forever, daemon=True).start()
+        self.upstream, self.collector = Upstream(), ThreadingHTTPServer(("127.0.0.1", 0), Collector)
+        for server in self.upstream, self.collector:
+            threading.Thread(target=server.serve_forever, daemon=True).start()
         self.port, spare = free_port(), free_port()
         self.write_certificate()
         for email, role in ("grace@example.org", "user"), ("ada@example.org", "admin"):
@@ -69,7 +71,8 @@ class Place:
     def serve(self):
         command = [PROGRAM, "serve", *self.settings(), "--listen", "127.0.0.1:0"]
         with open(self.folder / "doorward.log", "a") as log:
-            server = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, text=True)
+            env = {**os.environ, "DOORWARD_OTEL_ENDPOINT": "http://127.0.0.1:%d" % self.collector.server_port}
+            server = subprocess.Popen(command, env=env, stdout=subprocess.PIPE, stderr=log, text=True)
         self.running.append(server)
         for line in server.stdout:
             if found := re.search(r"http://(127\.0\.0\.1:\d+)", line):
@@ -115,9 +118,25 @@ class Place:
         for process in self.running:
             process.wait()
         self.doorward.stdout.close()
-        self.upstream.shutdown()
-        self.upstream.server_close()
+        for server in self.upstream, self.collector:
+            server.shutdown()
+            server.server_close()
         shutil.rmtree(self.folder)
+
+
+class Collector(BaseHTTPRequestHandler):
+    """Takes Doorward's spans, as bytes."""
+
+    taken = b""
+
+    def do_POST(self):
+        Collector.taken += self.rfile.read(int(self.headers["Content-Length"]))
+        self.send_response(200)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    def log_message(self, *_):
+        pass
 
 
 TEMPORARY = "client_body", "proxy", "fastcgi", "uwsgi", "scgi"
@@ -407,6 +426,21 @@ class Proxies(unittest.TestCase):
             self.assertIn(answer.status, (400, 403, 404), path)
             self.assertFalse(answer.header("doorward-identity"), path)
         self.refuses(self.grace.ask(APP, "/doorward"), 404, 200) if KIND == "nginx" else None
+
+    def test_a_client_joins_no_trace(self):
+        trace = "4bf92f3577b34da6a3ce929d0e0e4736"
+        headers = {"traceparent": f"00-{trace}-00f067aa0ba902b7-01"}
+        Browser(self.place).ask(ACCOUNTS, "/readyz", headers=headers)
+        self.reaches(self.grace.ask(APP, "/", headers=headers))
+        self.ada.ask(APP, "/admin", headers=headers)
+        last = "/.well-known/change-password"
+        Browser(self.place).ask(ACCOUNTS, last)
+        until = time.monotonic() + 20
+        while last.encode() not in Collector.taken and time.monotonic() < until:
+            time.sleep(0.05)
+        self.assertIn(b"GET /readyz", Collector.taken)
+        self.assertIn(b"GET /forward-auth", Collector.taken)
+        self.assertNotIn(bytes.fromhex(trace), Collector.taken)
 
     def test_a_logout_acts_at_once(self):
         visitor = Browser(self.place, "grace@example.org")

@@ -15,7 +15,7 @@ mod health;
 mod identity;
 mod layer;
 mod observer;
-#[cfg(feature = "remote")]
+#[cfg(feature = "outgoing")]
 #[doc(hidden)]
 pub mod outgoing;
 #[cfg(feature = "remote")]

@@ -26,6 +26,7 @@ use crate::hashing::Hashing;
 use crate::hooks::Hooks;
 use crate::keys::Keys;
 use crate::metrics::Metrics;
+use crate::otel::Otel;
 use crate::passwords::Passwords;
 use crate::posts::Posts;
 use crate::revocations::Revocations;
@@ -88,6 +89,7 @@ pub struct Parts {
     pub(crate) sign_ins: SignIns,
     /// The recorded flows.
     pub flows: Arc<Flows>,
+    pub(crate) otel: Otel,
     pub(crate) cookies: CookieJar,
     pub(crate) pages: Pages,
     pub(crate) posts: Posts,
@@ -170,6 +172,7 @@ impl App {
             tracing::warn!(%error, "the last use of sessions could not be written");
         }
         self.store.close().await;
+        self.otel.stop().await;
         self.sign_ins.write_last();
         seldom::write_last();
     }

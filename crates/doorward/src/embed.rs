@@ -151,6 +151,12 @@ impl Builder {
         self.keep("DOORWARD_FEED_SECRET", secret.into())
     }
 
+    /// The headers for the collector of OpenTelemetry, as `DOORWARD_OTEL_HEADERS` gives them:
+    /// `authorization=Bearer%20TOKEN`.
+    pub fn otel_headers(self, headers: impl Into<String>) -> Self {
+        self.keep("DOORWARD_OTEL_HEADERS", headers.into())
+    }
+
     /// Reads this `doorward.toml`.
     pub fn file(mut self, path: impl Into<PathBuf>) -> Self {
         self.file = Some(path.into());

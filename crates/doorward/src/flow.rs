@@ -12,6 +12,7 @@ mod observer;
 mod recording;
 mod ring;
 mod sample;
+mod traced;
 mod verb;
 mod words;
 
@@ -25,6 +26,7 @@ pub(crate) use recording::{Recording, current, note, recorded, recorded_at_once,
 pub(crate) use ring::Answered;
 pub use ring::{Flows, Frame, MOST_VIEWERS, Reader, Viewer};
 pub use sample::Sample;
+pub use traced::{TraceOrigin, TraceParent, Traced};
 pub use verb::Verb;
 pub use words::words;
 
@@ -59,6 +61,9 @@ pub struct Flow {
     pub steps: Vec<Step>,
     /// How many steps more there were.
     pub cut: u32,
+    /// What its span needs to know besides; `None` if that is nothing.
+    #[serde(skip)]
+    pub(crate) traced: Option<Box<Traced>>,
 }
 
 /// What joins requests: those of one session are one story.

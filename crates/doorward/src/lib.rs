@@ -33,7 +33,11 @@ mod invitations;
 mod keys;
 mod known_devices;
 mod metrics;
+#[cfg(not(feature = "otel"))]
+mod no_otel;
 mod open;
+#[cfg(feature = "otel")]
+mod otel;
 mod passwords;
 mod posts;
 mod random;
@@ -56,6 +60,9 @@ mod tour;
 mod users;
 mod web;
 mod wire;
+
+#[cfg(not(feature = "otel"))]
+use no_otel as otel;
 
 pub use app::OpenError;
 pub use doorward_guard as guard;

@@ -34,7 +34,7 @@ pub(crate) use contributed::{Contributed, Own};
 pub use error::SettingsError;
 pub(crate) use files::SecretFile;
 pub use parse::{
-    DatabaseUrl, InvalidTokenStatus, LogFormat, LogLevel, PasswordAlgorithm, Registration, SameSite,
+    DatabaseUrl, InvalidTokenStatus, LogFormat, LogLevel, PasswordAlgorithm, Percent, Registration, SameSite,
 };
 pub use secrets::{RootSource, Secrets};
 pub use sources::{Noticed, Origin, Values};
@@ -235,6 +235,18 @@ settings! {
     metrics_listen: Option<SocketAddr> = "metrics.listen", "";
     /// Allows `metrics.listen` beyond loopback. Everybody who reaches it can read them.
     metrics_public: bool = "metrics.public", "false";
+    /// The collector of OpenTelemetry that gets what requests did as spans, such as `http://127.0.0.1:4318`: they are sent to `/v1/traces` below it. Empty for none.
+    otel_endpoint: Option<Url> = "otel.endpoint", "";
+    /// Allows an `otel.endpoint` of plain http beyond loopback. Spans, and the token of the collector, then cross the network in the clear.
+    otel_plain: bool = "otel.plain", "false";
+    /// A PEM file with further certificate authorities for the collector.
+    otel_ca: Option<PathBuf> = "otel.tls_ca", "";
+    /// Sends addresses, names, user agents and ids of users with the spans.
+    otel_personal: bool = "otel.personal", "false";
+    /// The share of the recorded requests that is sent, such as `5%`. At most 200 requests a second are recorded, and 50 refused ones. Of a trace that a trusted proxy began, the proxy decides.
+    otel_sample: Percent = "otel.sample", "100%";
+    /// The name under which the collector shows Doorward.
+    otel_service: String = "otel.service_name", "doorward";
     /// The form of the log: `text`, `json`, or `auto` (text on a terminal, JSON otherwise).
     log_format: LogFormat = "log.format", "auto";
     /// How much is logged: `error`, `warn`, `info`, `debug` or `trace`.

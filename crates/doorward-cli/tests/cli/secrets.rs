@@ -157,6 +157,39 @@ fn the_file_of_the_database_url_is_a_secret_too() {
 }
 
 #[test]
+fn headers_for_a_collector_are_a_secret_and_none_that_the_client_sets() {
+    let with = |headers: &str| Home::sqlite().with("DOORWARD_OTEL_HEADERS", headers);
+    for headers in
+        ["", "authorization=Bearer%20sesame", "x-a=1,x-b=2=3, x-c=", "authorization=Basic c2VzYW1l"]
+    {
+        let home = with(headers);
+        home.run(&["config", "check"]).ok();
+        assert!(!home.run(&["config", "print"]).ok().contains("sesame"));
+    }
+    for headers in [
+        "authorization",
+        "=sesame",
+        "a b=sesame",
+        "x-a=1,x-b=sesame%0d%0ax-c: 2",
+        "host=sesame",
+        "Content-Length=4711",
+        "transfer-encoding=chunked",
+        "x-a=1,,Connection=sesame",
+    ] {
+        let run = with(headers).run(&["config", "check"]);
+        assert!(!run.err.contains("sesame"), "{headers}: {run:?}");
+        run.fails("is no header that can be set", "authorization=Bearer%20TOKEN");
+    }
+    let home = Home::sqlite().with("DOORWARD_OTEL_HEADERS_FILE", "headers");
+    let file = home.path().join("headers");
+    std::fs::write(&file, "authorization=Bearer%20sesame\n").unwrap();
+    std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o644)).unwrap();
+    home.run(&["config", "check"]).fails("headers can be read by others (mode 644)", "chmod 600 headers");
+    std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o600)).unwrap();
+    home.run(&["config", "check"]).ok();
+}
+
+#[test]
 fn the_secrets_must_differ() {
     let same = "T9k2vQ8xW4mZ7rB1nL6cH3yJ5dF0gS-p";
     let names = ["DOORWARD_SECRET", "JWT_SECRET", "DOORWARD_FEED_SECRET"];

@@ -20,6 +20,7 @@ use crate::hashing::Hashing;
 use crate::hooks::Hooks;
 use crate::keys::{Algorithms, Keys, Wanted};
 use crate::metrics::Metrics;
+use crate::otel::Otel;
 use crate::passwords::Passwords;
 use crate::posts::Posts;
 use crate::revocations::Revocations;
@@ -84,8 +85,7 @@ impl App {
         let Opening { settings, secrets, clock, policy, hooks, algorithms, contributions, .. } = opening;
         let root = Arc::new(secrets.root);
         let revocations = Arc::new(revocations(&store, &settings, now).await?);
-        let users =
-            Arc::new(Users::new(store.clone(), contributions.express.iter().map(|one| one.json).collect()));
+        let users = Arc::new(users(&store, &contributions));
         let acts = Acts::new(store.clone(), revocations.clone(), users.clone());
         let base = Base { store: store.clone(), clock: clock.clone(), roles: settings.roles.clone(), acts };
         let wanted = Wanted { algorithm: settings.access_algorithm, algorithms };
@@ -115,6 +115,7 @@ impl App {
             origins: Origins::new(&settings),
             metrics: Metrics::new(&settings.base_path, &contributions.paths),
             sign_ins: SignIns::default(),
+            otel: Otel::open(&settings, secrets.otel_headers)?,
             flows: Arc::new(Flows::new(settings.sample(), clock.is_manual())),
             clients: Clients::load(base.clone(), throttle.clone()).await?,
             feed: Arc::new(feed.await?),
@@ -142,6 +143,10 @@ impl App {
 fn pages(settings: &Settings, contributions: &Contributions) -> Pages {
     let Contributions { templates, language, version, .. } = contributions;
     Pages::new(settings, templates, language, version)
+}
+
+fn users(store: &Store, contributions: &Contributions) -> Users {
+    Users::new(store.clone(), contributions.express.iter().map(|one| one.json).collect())
 }
 
 async fn revocations(store: &Store, settings: &Settings, now: Timestamp) -> Result<Revocations, StoreError> {

@@ -74,6 +74,7 @@ impl App {
     /// Follows other processes, sweeps, and feeds this process's followers, until nobody else has this application or
     /// the returned task is aborted.
     pub fn keep_up(&self) -> tokio::task::JoinHandle<()> {
+        self.otel.start(&self.flows);
         let (app, feed) = (Arc::downgrade(&self.0), self.feed.clone());
         tokio::spawn(async move {
             let sweeping = async {

@@ -11,7 +11,7 @@ use tokio::sync::broadcast;
 
 use super::recording::{Recorded, Recording};
 use super::sample::Sample;
-use super::{Flow, Sender, Step, Verb};
+use super::{Flow, Sender, Step, Traced, Verb};
 use crate::request_id::RequestId;
 
 /// How many flows, and how many bytes of them, are in memory.
@@ -74,6 +74,7 @@ pub(crate) struct Answered {
     pub(crate) first: Verb,
     /// The answer itself.
     pub(crate) last: Step,
+    pub(crate) traced: Option<Box<Traced>>,
 }
 
 impl Flows {
@@ -144,10 +145,10 @@ impl Flows {
             }
             self.refusals.fetch_sub(1, Ordering::Relaxed);
         }
-        let Answered { id, at, sender, method, route, status, code, first, last } = answered;
+        let Answered { id, at, sender, method, route, status, code, first, last, traced } = answered;
         let Recorded { steps, cut, story, total_us } = recording.finish(first, last, code.is_some());
         let id = id.to_string();
-        let flow = Flow { id, at, sender, method, route, status, code, total_us, story, steps, cut };
+        let flow = Flow { id, at, sender, method, route, status, code, total_us, story, steps, cut, traced };
         let flow = Arc::new(flow);
         self.ring.lock().unwrap_or_else(PoisonError::into_inner).push(flow.clone());
         let _ = self.frames.send(Frame::Flow(flow));

@@ -120,6 +120,9 @@ fn registry(app: &App) -> Registry {
     all.register("hashing_refused", "Passwords that were not hashed in time", app.hashing.refused.clone());
     all.register("store_seconds", "How long the database took, by kind of call", store.seconds.clone());
     all.register("store_errors", "Failed calls of the database, by reason", store.errors.clone());
+    if let Some(spans) = app.otel.counts() {
+        all.register("otel_spans", "Spans for otel.endpoint, by what became of them", spans);
+    }
     all.register_collector(Box::new(AtThisMoment(app.clone())));
     root
 }

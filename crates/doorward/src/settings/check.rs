@@ -46,6 +46,7 @@ impl Settings {
         let distinct = names.iter().collect::<BTreeSet<_>>().len() == names.len();
         require(distinct, "cookie", "two cookies have the same name", "give each its own")?;
         self.check_hosts()?;
+        self.check_otel()?;
         self.database().check().map_err(|error| SettingsError::new(error.to_string(), ""))
     }
 
@@ -169,6 +170,38 @@ impl Settings {
             )?;
         }
         Ok(())
+    }
+
+    fn check_otel(&self) -> Result<(), SettingsError> {
+        let Some(url) = &self.otel_endpoint else { return Ok(()) };
+        let key = "otel.endpoint";
+        require(
+            cfg!(feature = "otel"),
+            key,
+            "is set, and this program was built without OpenTelemetry",
+            "build it with the crate feature otel, or leave the setting out",
+        )?;
+        let is_web = matches!(url.scheme(), "http" | "https") && url.has_host();
+        let is_base = url.query().is_none() && url.fragment().is_none();
+        require(is_web && is_base, key, "must be the start of a URL", "such as http://127.0.0.1:4318")?;
+        require(
+            url.username().is_empty() && url.password().is_none(),
+            key,
+            "has a name or password",
+            "give what the collector asks for as headers, by the variable DOORWARD_OTEL_HEADERS",
+        )?;
+        require(
+            url.scheme() == "https" || is_loopback(url) || self.otel_plain,
+            key,
+            "is plain http: spans, and the token of the collector, would cross the network in the clear",
+            "use https://, or say otel.plain = true if a protected network carries it",
+        )?;
+        require(
+            !self.otel_service.is_empty(),
+            "otel.service_name",
+            "is empty",
+            "leave it out for the default",
+        )
     }
 
     fn check_sizes(&self) -> Result<(), SettingsError> {

@@ -82,6 +82,18 @@ impl FromText for Sample {
     }
 }
 
+/// A share, in percent.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Percent(pub f64);
+
+impl FromText for Percent {
+    fn from_text(text: &str) -> Result<Self, String> {
+        let percent = text.strip_suffix('%').and_then(|number| number.trim().parse::<f64>().ok());
+        let percent = percent.filter(|percent| *percent > 0.0 && *percent <= 100.0);
+        percent.map(Self).ok_or_else(|| "is no share such as 5%, above 0% and at most 100%".to_owned())
+    }
+}
+
 /// The URL of a database, which may contain its password: never printed. It may name several hosts, each with a port,
 /// which other URLs can't.
 #[derive(Clone, PartialEq, Eq)]

@@ -3,6 +3,11 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use doorward_core::{RootSecret, Secret};
+use http::header::{
+    CONNECTION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, EXPECT, HOST, TE, TRANSFER_ENCODING, UPGRADE,
+};
+use http::{HeaderMap, HeaderName, HeaderValue};
+use percent_encoding::percent_decode_str;
 use zeroize::Zeroizing;
 
 use super::files::{SecretFile, check_data, unusable};
@@ -21,6 +26,8 @@ pub struct Secrets {
     pub jwt: Option<Secret>,
     /// A program that has it may follow the revocations, and nothing else.
     pub feed: Option<Secret>,
+    /// The headers that the collector of OpenTelemetry asks for, such as its token.
+    pub otel_headers: HeaderMap,
     /// Files and folders that others may read or write, if their place makes that unavoidable.
     pub warnings: Vec<String>,
 }
@@ -28,6 +35,7 @@ pub struct Secrets {
 const ROOT: &str = "DOORWARD_SECRET";
 const JWT: &str = "JWT_SECRET";
 const FEED: &str = "DOORWARD_FEED_SECRET";
+const OTEL_HEADERS: &str = "DOORWARD_OTEL_HEADERS";
 
 /// Where the root secret came from.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -93,6 +101,7 @@ impl Secrets {
 struct Given {
     jwt: Option<Secret>,
     feed: Option<Secret>,
+    otel_headers: HeaderMap,
     warnings: Vec<String>,
 }
 
@@ -104,13 +113,17 @@ impl Given {
         }
         let jwt = configured(JWT, &variable, &mut warnings)?;
         let feed = configured(FEED, &variable, &mut warnings)?;
-        Ok(Self { jwt, feed, warnings })
+        let otel_headers = match given(OTEL_HEADERS, &variable, &mut warnings)? {
+            Some(text) => headers(&text)?,
+            None => HeaderMap::new(),
+        };
+        Ok(Self { jwt, feed, otel_headers, warnings })
     }
 
     /// All secrets, if no two are equal. A program that has one of them, such as one that checks tokens or follows the
     /// feed, would have the other.
     fn with_root(self, root: &Secret, root_source: RootSource) -> Result<Secrets, SettingsError> {
-        let Self { jwt, feed, warnings } = self;
+        let Self { jwt, feed, otel_headers, warnings } = self;
         let all = [(ROOT, Some(root)), (JWT, jwt.as_ref()), (FEED, feed.as_ref())];
         let given: Vec<_> = all.into_iter().filter_map(|(name, secret)| Some((name, secret?))).collect();
         for (at, (name, secret)) in given.iter().enumerate() {
@@ -120,15 +133,30 @@ impl Given {
                 return Err(SettingsError::new(problem, "make each with `openssl rand -base64 32`"));
             }
         }
-        Ok(Secrets { root: RootSecret::new(root), root_source, jwt, feed, warnings })
+        Ok(Secrets { root: RootSecret::new(root), root_source, jwt, feed, otel_headers, warnings })
     }
 }
 
+/// A secret that must not be guessed.
 fn configured(
     name: &str,
     variable: impl Fn(&str) -> Option<String>,
     warnings: &mut Vec<String>,
 ) -> Result<Option<Secret>, SettingsError> {
+    let Some(text) = given(name, variable, warnings)? else { return Ok(None) };
+    let secret = Secret::configured(text.as_str()).map_err(|problem| {
+        let hint = "make one with `openssl rand -base64 32`";
+        SettingsError::new(format!("{name} {problem}"), hint)
+    })?;
+    Ok(Some(secret))
+}
+
+/// The text of a variable, or of the file that another one names, without the line ends after it.
+fn given(
+    name: &str,
+    variable: impl Fn(&str) -> Option<String>,
+    warnings: &mut Vec<String>,
+) -> Result<Option<Zeroizing<String>>, SettingsError> {
     let in_file = format!("{name}_FILE");
     let text = match (variable(name), variable(&in_file)) {
         (Some(_), Some(_)) => {
@@ -146,11 +174,48 @@ fn configured(
             Zeroizing::new(file.text(path)?.to_owned())
         }
     };
-    let secret = Secret::configured(text.trim_end_matches(['\r', '\n'])).map_err(|problem| {
-        let hint = "make one with `openssl rand -base64 32`";
-        SettingsError::new(format!("{name} {problem}"), hint)
-    })?;
-    Ok(Some(secret))
+    Ok(Some(Zeroizing::new(text.trim_end_matches(['\r', '\n']).to_owned())))
+}
+
+/// Headers as `OTEL_EXPORTER_OTLP_HEADERS` writes them: `name=value` with commas between, `%XX` in a value.
+fn headers(text: &str) -> Result<HeaderMap, SettingsError> {
+    let mut headers = HeaderMap::new();
+    for (at, pair) in text.split(',').map(str::trim).filter(|pair| !pair.is_empty()).enumerate() {
+        let read = || {
+            let (name, value) = pair.split_once('=')?;
+            let name = HeaderName::try_from(name.trim()).ok().filter(|name| !is_ours(name))?;
+            let value: Vec<u8> = percent_decode_str(value.trim()).collect();
+            let mut value = HeaderValue::from_bytes(&value).ok()?;
+            value.set_sensitive(true);
+            Some((name, value))
+        };
+        // The pair itself is not shown: it may be a token.
+        let (name, value) = read().ok_or_else(|| {
+            let problem = format!("{OTEL_HEADERS}: number {} is no header that can be set", at + 1);
+            SettingsError::new(
+                problem,
+                "write name=value with commas between, such as authorization=Bearer%20TOKEN",
+            )
+        })?;
+        headers.append(name, value);
+    }
+    Ok(headers)
+}
+
+/// Whether the client sets this header itself.
+fn is_ours(name: &HeaderName) -> bool {
+    const OURS: [HeaderName; 9] = [
+        CONNECTION,
+        CONTENT_ENCODING,
+        CONTENT_LENGTH,
+        CONTENT_TYPE,
+        EXPECT,
+        HOST,
+        TE,
+        TRANSFER_ENCODING,
+        UPGRADE,
+    ];
+    OURS.contains(name)
 }
 
 fn read_key_file(path: &Path) -> Result<Option<Secret>, SettingsError> {

@@ -141,7 +141,11 @@ impl Values {
             let in_file = rows.iter().find(|setting| format!("{}_FILE", setting.variable()) == name);
             match (name.strip_prefix("DOORWARD_"), known, in_file) {
                 (
-                    None | Some("SECRET" | "SECRET_FILE" | "FEED_SECRET" | "FEED_SECRET_FILE" | "CONFIG"),
+                    None
+                    | Some(
+                        "SECRET" | "SECRET_FILE" | "FEED_SECRET" | "FEED_SECRET_FILE" | "OTEL_HEADERS"
+                        | "OTEL_HEADERS_FILE" | "CONFIG",
+                    ),
                     ..,
                 ) => {}
                 (Some(rest), ..) if rest.starts_with("TEST_") => {}
@@ -239,6 +243,9 @@ impl Values {
         let key = key.to_lowercase();
         if key.contains("secret") {
             return "secrets come from the variables DOORWARD_SECRET, JWT_SECRET and DOORWARD_FEED_SECRET, or files named by …_FILE".into();
+        }
+        if key == "otel.headers" {
+            return "they may hold a secret, so they come from the variable DOORWARD_OTEL_HEADERS, or a file that DOORWARD_OTEL_HEADERS_FILE names".into();
         }
         let likeness = |setting: &Setting| strsim::jaro_winkler(setting.key, &key);
         let rows = self.rows();

@@ -192,3 +192,39 @@ fn a_refused_database_url_is_not_repeated() {
     let error = read("database = \"hunter2 not a url\"", &[]).unwrap_err();
     assert!(!format!("{error:?}").contains("hunter2"), "{error:?}");
 }
+
+#[test]
+fn a_collector_is_on_this_machine_or_behind_tls_unless_the_settings_say_that_it_need_not() {
+    for toml in [
+        "endpoint = \"http://127.0.0.1:4318\"",
+        "endpoint = \"http://localhost:4318/\"",
+        "endpoint = \"http://[::1]:4318\"",
+        "endpoint = \"https://collector.example/otlp/\"",
+        "endpoint = \"http://collector.example:4318\"\nplain = true",
+        "endpoint = \"https://collector.example\"\nsample = \"0.01%\"\npersonal = true",
+    ] {
+        let settings = read(&format!("[otel]\n{toml}"), &[]).unwrap();
+        assert!(settings.otel_endpoint.is_some(), "{toml}");
+    }
+    for (toml, problem) in [
+        ("endpoint = \"collector:4318\"", "must be the start of a URL"),
+        ("endpoint = \"grpc://127.0.0.1:4317\"", "must be the start of a URL"),
+        ("endpoint = \"http://127.0.0.1:4318/?a=b\"", "must be the start of a URL"),
+        ("endpoint = \"http://127.0.0.1:4318/#a\"", "must be the start of a URL"),
+        ("endpoint = \"127.0.0.1\"", "is not a URL"),
+        ("endpoint = \"https://a:b@collector.example\"", "has a name or password"),
+        ("endpoint = \"http://collector.example:4318\"", "is plain http"),
+        ("endpoint = \"http://127.0.0.1.example:4318\"", "is plain http"),
+        ("endpoint = \"https://collector.example\"\nservice_name = \"\"", "otel.service_name is empty"),
+        ("sample = \"0%\"", "is no share"),
+        ("sample = \"101%\"", "is no share"),
+        ("sample = \"NaN%\"", "is no share"),
+        ("sample = \"0.5\"", "is no share"),
+        ("headers = \"authorization=x\"", "no setting \"otel.headers\""),
+    ] {
+        let error = read(&format!("[otel]\n{toml}"), &[]).unwrap_err();
+        assert!(error.problem.contains(problem), "{toml}: {error:?}");
+    }
+    let error = read("[otel]\nheaders = \"authorization=x\"", &[]).unwrap_err();
+    assert!(error.hint.contains("DOORWARD_OTEL_HEADERS"), "{error:?}");
+}

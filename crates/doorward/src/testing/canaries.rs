@@ -174,7 +174,8 @@ mod tests {
         let (id, at, sender) = (RequestId::next(), site.app.now(), Sender::Program);
         let (first, last) = (Verb::Call, Step::of(Verb::Answer));
         let (method, route) = ("GET", "/");
-        let planted = Answered { id, at, sender, method, route, status: 200, code: None, first, last };
+        let (code, traced) = (None, None);
+        let planted = Answered { id, at, sender, method, route, status: 200, code, first, last, traced };
         site.app.flows.finish(&recording, planted);
         ada.get("/healthz").await;
     }

@@ -10,6 +10,7 @@ use zeroize::Zeroizing;
 
 use crate::app::App;
 use crate::error::Error;
+use crate::flow::Traced;
 use crate::sessions::CurrentPeer;
 use crate::wire::client_kind::ClientKind;
 use crate::wire::device::Device;
@@ -41,6 +42,12 @@ fn or_unknown(peer: Option<SocketAddr>) -> IpAddr {
     peer.map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |peer| peer.ip())
 }
 
+/// The address of the socket.
+fn peer_of<B>(peer: Option<SocketAddr>, request: &Request<B>) -> IpAddr {
+    let known = || request.extensions().get().map(|ConnectInfo(peer)| *peer);
+    or_unknown(peer.or_else(known))
+}
+
 /// The client that uses a session by this request, if its cookies are its credential. With `Authorization` they are
 /// ignored, and a program that asks about another client's secret sends one.
 pub(crate) fn user_of_session<B>(
@@ -52,9 +59,13 @@ pub(crate) fn user_of_session<B>(
     if headers.contains_key(AUTHORIZATION) || !headers.contains_key(COOKIE) {
         return None;
     }
-    let known = || request.extensions().get().map(|ConnectInfo(peer)| *peer);
-    let ip = client_ip(or_unknown(peer.or_else(known)), headers, &app.settings.trusted_proxies);
+    let ip = client_ip(peer_of(peer, request), headers, &app.settings.trusted_proxies);
     Some(CurrentPeer { ip, user_agent: headers.get(USER_AGENT).cloned() })
+}
+
+/// What the span of a request needs to know of it, if spans are sent.
+pub(crate) fn traced<B>(app: &App, peer: Option<SocketAddr>, request: &Request<B>) -> Option<Box<Traced>> {
+    app.otel.traced(&app.settings, || peer_of(peer, request), request.headers())
 }
 
 impl Peer {

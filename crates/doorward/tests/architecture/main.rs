@@ -38,6 +38,8 @@ const FLOORS: [&[&str]; 6] = [
         "disk",
         "feed",
         "sign_ins",
+        "otel",
+        "no_otel",
     ],
     &[
         "wire",
@@ -50,6 +52,7 @@ const FLOORS: [&[&str]; 6] = [
         "metrics",
         "seldom",
         "request_id",
+        "flow",
         "texts",
     ],
 ];

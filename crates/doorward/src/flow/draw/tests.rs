@@ -53,6 +53,7 @@ fn flow(route: &'static str, status: u16, code: Option<&'static str>, steps: Vec
         story: Story::default(),
         steps,
         cut: 0,
+        traced: None,
     }
 }
 

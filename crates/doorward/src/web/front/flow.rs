@@ -11,7 +11,7 @@ use crate::flow::{Answered, CookieFact, Fact, Label, Seen, Sender, Step, Verb};
 /// Completes the flow of an answered request: its cookies and its answer are the last steps.
 pub(super) fn complete(
     app: &App,
-    context: &RequestContext,
+    context: &mut RequestContext,
     response: &Response,
     refused: Option<&'static str>,
 ) {
@@ -32,6 +32,7 @@ pub(super) fn complete(
         code: refused,
         first: first(route, &context.method),
         last: last(route, response.status(), response.headers(), refused),
+        traced: context.traced.take(),
     };
     app.flows.finish(&recording, answered);
 }

@@ -31,12 +31,12 @@ use tower::Service;
 
 use self::once::once;
 use super::dev;
-use super::peer::user_of_session;
+use super::peer::{traced, user_of_session};
 use super::renew_redirect::from_elsewhere;
 use crate::app::App;
 use crate::clock::steady;
 use crate::error::Error;
-use crate::flow::{Recording, Step, Verb, recorded, recorded_at_once};
+use crate::flow::{Recording, Step, Traced, Verb, recorded, recorded_at_once};
 use crate::metrics::Route;
 use crate::request_id::RequestId;
 use crate::sessions::CurrentPeer;
@@ -99,7 +99,8 @@ impl<S: RequestService> Front<S> {
         let sender = self.sender(&request);
         sender.strip(&mut request);
         app.cookies.names.strip_planted(request.headers_mut());
-        let context = RequestContext::by(app, &self.paths, &request);
+        let mut context = RequestContext::by(app, &self.paths, &request);
+        context.traced = traced(app, peer, &request);
         let user = user_of_session(app, peer, &request);
         app.origins.note(sender, request.headers(), context.id, || app.clock.ran());
         let mut from_memory = false;
@@ -148,7 +149,7 @@ impl<S: RequestService> Front<S> {
         app.origins.complete(sender, &context.method, response.headers_mut());
         context.count(app, response.status());
         if context.recording.is_some() || refused.is_some() && app.flows.wants_refusal() {
-            flow::complete(app, &context, &response, refused);
+            flow::complete(app, &mut context, &response, refused);
         }
         Ok(response)
     }
@@ -222,6 +223,7 @@ struct RequestContext {
     recording: Option<Arc<Recording>>,
     /// For its flow: whether a browser sent it, perhaps for a script.
     by_browser: bool,
+    traced: Option<Box<Traced>>,
     kind: ClientKind,
     method: Method,
     uri: Uri,
@@ -249,6 +251,7 @@ impl RequestContext {
             by_browser: kind.is_browser() || by_script(),
             watched: is_watched.then(|| (steady(), route())),
             recording,
+            traced: None,
             kind,
             method: method.clone(),
             uri: request.uri().clone(),
