@@ -57,7 +57,8 @@ fn routes<S>(app: &App) -> (Router<S>, Arc<Paths>) {
     let features = features::routes();
     let whole = |path: &str| format!("{base}{path}");
     let express = app.contributions.express.iter().map(|one| whole(one.path)).collect();
-    let paths = Arc::new(Paths { express, changing: features.changing().map(whole).collect() });
+    let changing = features.changing().map(whole).collect();
+    let paths = Arc::new(Paths { express, changing, unrecorded: features.unrecorded().map(whole).collect() });
     // No fallback: inside another application, that one's fallback applies. Alone, the answer layer turns the 404 into
     // our form.
     let routes = match base {

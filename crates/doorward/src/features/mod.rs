@@ -7,6 +7,7 @@ pub(crate) mod dashboard;
 mod devices;
 mod docs;
 mod feed;
+mod flow;
 mod forward_auth;
 mod health;
 mod introspect;
@@ -50,6 +51,7 @@ const FEATURES: &[&Feature] = &[
     &introspect::FEATURE,
     &revoke::FEATURE,
     &health::FEATURE,
+    &flow::FEATURE,
     #[cfg(feature = "pages")]
     &style::FEATURE,
     &docs::FEATURE,

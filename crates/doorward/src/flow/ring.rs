@@ -10,6 +10,7 @@ use http::Method;
 use tokio::sync::broadcast;
 
 use super::recording::{Recorded, Recording};
+use super::refusals::{Refusals, RefusedGroup};
 use super::sample::Sample;
 use super::{Flow, Sender, Step, Traced, Verb};
 use crate::request_id::RequestId;
@@ -52,6 +53,7 @@ pub struct Flows {
     recorded: AtomicU64,
     turn: AtomicU64,
     ring: Mutex<Ring>,
+    refused: Refusals,
     frames: broadcast::Sender<Frame>,
 }
 
@@ -91,6 +93,7 @@ impl Flows {
             recorded: AtomicU64::new(0),
             turn: AtomicU64::new(0),
             ring: Mutex::default(),
+            refused: Refusals::default(),
             frames: broadcast::Sender::new(256),
         };
         flows.refill(1.0);
@@ -150,8 +153,19 @@ impl Flows {
         let id = id.to_string();
         let flow = Flow { id, at, sender, method, route, status, code, total_us, story, steps, cut, traced };
         let flow = Arc::new(flow);
+        self.refused.add(&flow);
         self.ring.lock().unwrap_or_else(PoisonError::into_inner).push(flow.clone());
         let _ = self.frames.send(Frame::Flow(flow));
+    }
+
+    /// Counts a refusal that is not recorded, since there are too many at once.
+    pub(crate) fn count_refusal(&self, code: &'static str, at: Timestamp) {
+        self.refused.count(code, at);
+    }
+
+    /// The refusals of the last hour by their first failed check, the most frequent first.
+    pub fn refusals(&self, now: Timestamp) -> Vec<RefusedGroup> {
+        self.refused.groups(now)
     }
 
     /// Gives the next moment its budget, says what was dropped, and forgets what is old. To be called a few times a
@@ -180,13 +194,17 @@ impl Flows {
             left.store(if is_wanted { filled } else { 0 }, Ordering::Relaxed);
         };
         let wants_some = self.wants_all() || matches!(self.sample, Sample::OneOf(_));
-        let wants_refusals = self.wants_all() || self.sample == Sample::Errors;
         fill(&self.budget, wants_some, A_SECOND);
-        fill(&self.refusals, wants_refusals, REFUSALS_A_SECOND);
+        fill(&self.refusals, self.wants_refusals(), REFUSALS_A_SECOND);
     }
 
     fn wants_all(&self) -> bool {
         self.sample == Sample::All || self.readers.load(Ordering::Relaxed) > 0
+    }
+
+    /// Whether refusals are recorded and counted.
+    pub(crate) fn wants_refusals(&self) -> bool {
+        self.wants_all() || self.sample == Sample::Errors
     }
 
     /// Reads each new flow; while there is a reader, all requests are recorded within the budget.

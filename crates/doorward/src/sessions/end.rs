@@ -7,7 +7,7 @@ use crate::acts::{Act, Change, Done};
 use crate::audit::{Action, By, Entry};
 use crate::challenges;
 use crate::error::Result;
-use crate::flow::{Fact, Label, Step, Verb};
+use crate::flow::{Fact, Label, Step, Verb, tell};
 use crate::revocations::EndReason;
 use crate::store::{Reads, StoreError, values};
 use crate::users::{self, Subject};
@@ -144,14 +144,22 @@ impl Sessions {
             self.revocations.apply(&sessions, at);
             return Ok(0);
         }
-        let change = async move |change: &mut Change<'_>| -> Result<Done<usize>> {
+        let change = async move |change: &mut Change<'_>| -> Result<Done<Vec<_>>> {
             let ends = sessions.iter().map(|session| End { session: *session, reason }).collect();
             let ended = end_each(change, ends).await?;
             let entry = |(session, user): &(_, _)| Entry::of(action).user(*user).session(*session);
-            Ok(Done::with_entries(ended.len(), ended.iter().map(entry).collect()))
+            let entries = ended.iter().map(entry).collect();
+            Ok(Done::with_entries(ended, entries))
         };
-        let ended = self.acts.commit(Act::ending(by, at), change).await?;
-        Ok(u32::try_from(ended).unwrap_or(u32::MAX))
+        let ended: Vec<(SessionId, UserId)> = self.acts.commit(Act::ending(by, at), change).await?;
+        // A logout is part of the story of the session that it ends; no guard has said whose it is.
+        if let [(session, user), ..] = ended[..] {
+            tell(|story| {
+                story.session.get_or_insert(session);
+                story.user.get_or_insert(user);
+            });
+        }
+        Ok(u32::try_from(ended.len()).unwrap_or(u32::MAX))
     }
 
     /// Ends all sessions of a user, except `keep`; `session` is that of the request.

@@ -33,5 +33,6 @@ pub(crate) fn may_see(app: &App, caller: &Identity) -> Value {
         sign_out => app.sessions.tickets.issue(&[caller.session]),
         see_users => sees(permission::USERS_READ), see_sessions => sees(permission::SESSIONS_READ),
         see_clients => sees(permission::CLIENTS_READ), see_audit => sees(permission::AUDIT_READ),
+        see_flows => sees(permission::FLOW_READ),
     }
 }

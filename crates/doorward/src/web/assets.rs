@@ -13,7 +13,8 @@ use crate::wire::shape::of;
 pub(crate) fn routes(assets: impl IntoIterator<Item = &'static Asset>) -> Routes {
     assets.into_iter().fold(Routes::of("Pages"), |all, asset| {
         let text = "may be cached forever by its version";
-        let doc = describe(asset.about, Who::Anybody).content(200, text, asset.media, of::<&str>());
+        let doc =
+            describe(asset.about, Who::Anybody).unrecorded().content(200, text, asset.media, of::<&str>());
         let get = move |State(app): State<App>, RawQuery(query): RawQuery| async move {
             answer(&app, asset, query.as_deref())
         };

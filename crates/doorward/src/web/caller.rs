@@ -72,7 +72,6 @@ impl Caller {
     }
 
     /// Checks by the store that the session is still live and its role still grants this permission.
-    #[allow(dead_code, reason = "the routes of development mode use it")]
     pub(crate) async fn still_may(&self, app: &App, permission: &str) -> Result<()> {
         let stored = live(app, &self.identity).await?;
         if app.settings.roles.grants(stored.role, permission) { Ok(()) } else { Err(Error::Forbidden) }

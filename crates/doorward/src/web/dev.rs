@@ -22,7 +22,6 @@ use crate::wire::origins::Sender;
 
 /// Who looks at what a route of `Who::DeveloperOr` or `Who::Developer` shows.
 #[derive(Debug, Clone, Copy)]
-#[allow(dead_code, reason = "the routes of development mode use it")]
 pub(crate) enum Viewer {
     /// A developer on this machine, in development mode: without any credential.
     Developer,
@@ -35,7 +34,6 @@ impl Viewer {
     ///
     /// # Errors
     /// The refusal, if the session has ended or its role no longer grants the permission.
-    #[allow(dead_code, reason = "the routes of development mode use it")]
     pub(crate) async fn may_still(&self, app: &App) -> Result<()> {
         match self {
             Self::Developer => Ok(()),

@@ -20,6 +20,7 @@ nav-invitations = Invitations
 nav-sessions = Sessions
 nav-clients = Clients
 nav-audit = Audit log
+nav-flows = Requests
 nav-pages = Pages
 nav-next = Next page
 

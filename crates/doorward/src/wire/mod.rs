@@ -6,6 +6,7 @@ pub(crate) mod assets;
 pub(crate) mod client_kind;
 pub(crate) mod cookies;
 pub(crate) mod device;
+pub(crate) mod events;
 pub(crate) mod flash;
 pub(crate) mod headers;
 pub(crate) mod media_type;

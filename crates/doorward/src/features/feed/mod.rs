@@ -13,7 +13,6 @@ use axum::Json;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use http::HeaderMap;
-use http::header::ACCEPT;
 use serde_json::{Value, json};
 
 use crate::app::App;
@@ -21,6 +20,7 @@ use crate::error::{Error, Result};
 use crate::feed::PAGE;
 use crate::web::api::{Routes, Who, describe};
 use crate::web::feature::Feature;
+use crate::wire::events::wants_events;
 use crate::wire::query::Query;
 use crate::wire::shape::{described, like, object, of};
 use caller::Caller;
@@ -89,11 +89,4 @@ async fn follow(
         "keys": keys,
     }))
     .into_response())
-}
-
-fn wants_events(headers: &HeaderMap) -> bool {
-    let lists = |value: &str| {
-        value.split([',', ';']).any(|part| part.trim().eq_ignore_ascii_case("text/event-stream"))
-    };
-    headers.get_all(ACCEPT).iter().any(|value| value.to_str().is_ok_and(lists))
 }

@@ -1,12 +1,9 @@
 //! One follower: reads the table up to its end at the speed of its socket, then passes on the messages to all.
 
-use std::convert::Infallible;
-
-use axum::body::{Body, Bytes};
-use axum::response::{IntoResponse, Response};
+use axum::body::Bytes;
+use axum::response::Response;
 use futures_util::stream::unfold;
-use http::header::CONTENT_TYPE;
-use http::{HeaderMap, HeaderName, HeaderValue};
+use http::HeaderMap;
 use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::RecvError;
 
@@ -16,9 +13,7 @@ use crate::error::{Cause, Error, Result};
 use crate::feed::{News, PAGE, Place};
 use crate::request_id::{self, RequestId};
 use crate::seldom::seldom;
-
-/// Keeps nginx from buffering events, wherever it is.
-const UNBUFFERED: HeaderName = HeaderName::from_static("x-accel-buffering");
+use crate::wire::events;
 
 struct Follower {
     app: App,
@@ -62,18 +57,13 @@ pub(super) async fn open(app: &App, caller: Caller, headers: &HeaderMap) -> Resu
         request_id: request_id::current(),
         _place: place,
     };
-    let events = unfold(follower, async |mut follower| {
+    Ok(events::stream(unfold(follower, async |mut follower| {
         let bytes = match follower.request_id {
             Some(id) => id.names(follower.next()).await?,
             None => follower.next().await?,
         };
-        Some((Ok::<_, Infallible>(bytes), follower))
-    });
-    let headers = [
-        (CONTENT_TYPE, HeaderValue::from_static("text/event-stream")),
-        (UNBUFFERED, HeaderValue::from_static("no")),
-    ];
-    Ok((headers, Body::from_stream(events)).into_response())
+        Some((bytes, follower))
+    })))
 }
 
 impl Follower {

@@ -143,6 +143,11 @@ impl Routes {
         self.operations.iter().filter(|one| one.description.changes_by_get).map(|one| one.path)
     }
 
+    /// The paths whose requests leave no flow, below the base path.
+    pub(crate) fn unrecorded(&self) -> impl Iterator<Item = &'static str> {
+        self.operations.iter().filter(|one| one.description.is_unrecorded).map(|one| one.path)
+    }
+
     /// Their handlers.
     pub(crate) fn router(self, app: &App) -> Router<App> {
         let mut router = Router::new();
@@ -208,7 +213,6 @@ pub(crate) enum Who {
     #[allow(dead_code, reason = "the routes of development mode use it")]
     Developer,
     /// With a live session, and a role that grants this permission. In development mode, a developer on this machine.
-    #[allow(dead_code, reason = "the routes of development mode use it")]
     DeveloperOr(&'static str),
 }
 
@@ -259,6 +263,8 @@ pub(crate) struct Description {
     changes_by_get: bool,
     /// It refuses in OAuth's form, for every client.
     oauth: bool,
+    /// Its requests leave no flow.
+    is_unrecorded: bool,
 }
 
 #[derive(Debug, Clone)]
@@ -300,6 +306,7 @@ pub(crate) fn describe(summary: &'static str, who: Who) -> Description {
         needs_room: true,
         changes_by_get: false,
         oauth: false,
+        is_unrecorded: false,
     }
 }
 
@@ -346,6 +353,11 @@ impl Description {
     /// It refuses in OAuth's form (RFC 6749 section 5.2), for every client.
     pub(crate) fn in_oauths_form(self) -> Self {
         Self { oauth: true, ..self }
+    }
+
+    /// Its requests leave no flow: looking at flows would make more of them, and nobody learns from a style sheet.
+    pub(crate) fn unrecorded(self) -> Self {
+        Self { is_unrecorded: true, ..self }
     }
 
     /// Its page says what was done, by `done` in the query.

@@ -85,6 +85,19 @@ pub(crate) struct Paths {
     pub(crate) express: Vec<String>,
     /// The routes that change something by `GET`.
     pub(crate) changing: Vec<String>,
+    /// The routes whose requests leave no flow.
+    pub(crate) unrecorded: Vec<String>,
+}
+
+impl Paths {
+    fn is_recorded(&self, path: &str) -> bool {
+        // A parameter is the rest of its path.
+        let is_at = |route: &String| match route.split_once('{') {
+            Some((before, _)) => path.starts_with(before),
+            None => path == route,
+        };
+        !self.unrecorded.iter().any(is_at)
+    }
 }
 
 impl<S: RequestService> Front<S> {
@@ -148,8 +161,10 @@ impl<S: RequestService> Front<S> {
         app.headers.complete(response.headers_mut());
         app.origins.complete(sender, &context.method, response.headers_mut());
         context.count(app, response.status());
-        if context.recording.is_some() || refused.is_some() && app.flows.wants_refusal() {
+        if context.recording.is_some() {
             flow::complete(app, &mut context, &response, refused);
+        } else if let Some(code) = refused {
+            self.record_refusal(&mut context, &response, code);
         }
         Ok(response)
     }
@@ -172,6 +187,19 @@ impl<S: RequestService> Front<S> {
             return app.origins.unlisted(headers, uri);
         }
         app.origins.sender(request)
+    }
+
+    /// A refusal that was not recorded becomes a flow afterwards, or is counted, if somebody wants it.
+    fn record_refusal(&self, context: &mut RequestContext, response: &Response, code: &'static str) {
+        let flows = &self.app.flows;
+        if !flows.wants_refusals() || !self.paths.is_recorded(context.uri.path()) {
+            return;
+        }
+        if flows.wants_refusal() {
+            flow::complete(&self.app, context, response, Some(code));
+        } else {
+            flows.count_refusal(code, self.app.now());
+        }
     }
 
     /// An unsafe method runs to its end in a task of its own, even if the client hangs up. So the change is complete,
@@ -244,7 +272,7 @@ impl RequestContext {
         let path = || request.uri().path_and_query().map(ToString::to_string);
         let is_watched = app.settings.metrics_listen.is_some() || tracing::enabled!(tracing::Level::DEBUG);
         let route = || app.metrics.requests.route(request.uri().path());
-        let recording = app.flows.begin(method);
+        let recording = app.flows.begin(method).filter(|_| paths.is_recorded(request.uri().path()));
         let by_script = || recording.is_some() && headers.contains_key("sec-fetch-mode");
         Self {
             id: RequestId::next(),

@@ -140,6 +140,7 @@ async fn by_admin(root: &Visitor, case: &str, id: &str) {
             let body = json!({ "name": "shop", "current_password": PASSWORD });
             root.post("/admin/clients", body).await.has_status(201);
         }
+        "flows_viewed by admin" => drop(root.get("/flow").await.is_ok()),
         "client_deleted by admin" => {
             let body = json!({ "name": "shop", "current_password": PASSWORD });
             let made = root.post("/admin/clients", body).await.has_status(201).json();
@@ -194,7 +195,7 @@ async fn at_the_machine(site: &Site, case: &str, (id, ada): (&str, &Visitor)) {
 }
 
 /// Each act, and what it means for an access token that its user held before.
-const ACTS: [(&str, &str); 34] = [
+const ACTS: [(&str, &str); 35] = [
     ("register by owner", "ok"),
     ("login by owner", "ok"),
     ("login_pending by owner", "ok"),
@@ -219,6 +220,7 @@ const ACTS: [(&str, &str); 34] = [
     ("sessions_ended by admin for one", "session_ended"),
     ("client_created by admin", "ok"),
     ("client_deleted by admin", "ok"),
+    ("flows_viewed by admin", "ok"),
     ("user_created by command_line", "ok"),
     ("user_changed by command_line", "token_stale"),
     ("user_changed by command_line for a password", "token_stale"),

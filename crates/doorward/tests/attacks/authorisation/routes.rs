@@ -35,11 +35,21 @@ POST   /admin/users/{id}/reset-link     users:write
 DELETE /admin/users/{id}/sessions       sessions:end
 GET    /admin/users/{id}/sessions       sessions:read
 POST   /admin/users/{id}/sessions/end   sessions:end
+GET    /assets/diagram.css              anybody
+GET    /assets/diagram.js               anybody
+GET    /assets/facts.js                 anybody
+GET    /assets/flow.css                 anybody
+GET    /assets/flow.js                  anybody
 GET    /assets/forms.js                 anybody
+GET    /assets/read.js                  anybody
+GET    /assets/words.json               anybody
 POST   /confirm                         signed in
 GET    /dashboard                       signed in
 GET    /docs                            anybody
 GET    /favicon.svg                     anybody
+GET    /flow                            flow:read or development
+GET    /flow/stories/{id}               flow:read or development
+GET    /flow/{id}                       flow:read or development
 GET    /forward-auth                    a proxy
 GET    /healthz                         anybody
 POST   /introspect                      a client
