@@ -14,6 +14,7 @@ pub(crate) mod serve;
 pub(crate) mod session;
 pub(crate) mod token;
 mod token_explain;
+pub(crate) mod tour;
 pub(crate) mod user;
 pub(crate) mod verify_hash;
 
@@ -46,6 +47,7 @@ pub(crate) fn run(cli: Cli) -> Outcome {
         Command::Limits(limits) => wait_for(limits.run(&place)),
         Command::Audit(audit) => wait_for(audit.run(&place)),
         Command::Config(config) => config.run(&place),
+        Command::Tour(tour) => wait_for(tour.run()),
         Command::Doctor(doctor) => wait_for(doctor.run(&place)),
         Command::Completions(completions) => completions.run(),
     }

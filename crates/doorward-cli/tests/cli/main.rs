@@ -21,5 +21,7 @@ mod start;
 mod stop;
 mod support;
 mod token;
+#[cfg(feature = "sqlite")]
+mod tour;
 #[cfg(not(feature = "pages"))]
 mod without_pages;
