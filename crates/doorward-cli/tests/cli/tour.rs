@@ -27,7 +27,10 @@ fn one_flow_is_drawn_as_svg_and_as_mermaid_with_the_same_bytes_each_time() {
     assert!(drawn.starts_with("<svg ") && drawn.trim_end().ends_with("</svg>"), "{drawn}");
     assert_eq!(drawn, home.run(&svg).ok());
     let one = home.run(&[&svg[..], &["--column", "session"]].concat()).ok();
-    assert!(one.len() < drawn.len() && one.contains("sessionId") && !one.contains("Sign an access token"), "{one}");
+    assert!(
+        one.len() < drawn.len() && one.contains("sessionId") && !one.contains("Sign an access token"),
+        "{one}"
+    );
     let mermaid = ["tour", "--flow", "logout", "--mermaid"];
     let drawn = home.run(&mermaid).ok();
     assert_eq!(drawn.matches("```mermaid\nsequenceDiagram").count(), 4, "{drawn}");

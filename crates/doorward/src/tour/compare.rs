@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use crate::flow::{Fact, Flow, Step};
+use crate::flow::{Fact, Flow, Step, Verdict};
 
 /// Steps beside each other: a place in each flow, or a gap.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -64,5 +64,5 @@ fn outcome(step: &Step) -> impl PartialEq + use<> {
         Fact::Text { label, text } => Some((*label, *text)),
         _ => None,
     });
-    (step.verb, step.verdict, code)
+    (step.verb, step.verdict == Verdict::Failed, code)
 }
