@@ -118,7 +118,11 @@ impl Hashing {
         let ran = self.run(from, move |scratch| password_hash::verify(&guess, &stored, scratch)).await;
         note(|| {
             let matches = matches!(ran, Ok(Ran { value: Ok(true), .. }));
-            let verb = if known { Verb::ComparePassword } else { Verb::CompareDummy };
+            let verb = match known {
+                _ if ran.is_err() => Verb::HashPassword,
+                true => Verb::ComparePassword,
+                false => Verb::CompareDummy,
+            };
             let step = Step::check(verb, matches && known).since(started).maybe(kind);
             with_times(step, ran.as_ref().ok().map(|ran| ran.times))
         });

@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use doorward_core::Refusal;
 use tokio::time::Instant;
 
 use super::{Fact, Label, MOST_STEPS, Step, Story, Verb, Verdict};
@@ -80,25 +81,43 @@ impl Recording {
         inner.steps.iter().any(|step| step.verb == verb)
     }
 
+    /// Whether a step says why the request is refused with this code.
+    pub(crate) fn has_cause(&self, code: &str) -> bool {
+        let inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_cause = |step: &Step| match step.verb {
+            // A refused act is rolled back: that is no cause.
+            Verb::Commit => false,
+            Verb::PickCredential => is_about_credentials(Some(code)),
+            _ => true,
+        };
+        inner.steps.iter().any(|step| step.verdict == Verdict::Failed && is_cause(step))
+    }
+
     /// Says whose request it is.
     pub(crate) fn tell(&self, change: impl FnOnce(&mut Story)) {
         change(&mut self.inner.lock().unwrap_or_else(PoisonError::into_inner).story);
     }
 
     /// Ends the recording of a request that arrived with this verb and is answered by this step.
-    pub(super) fn finish(&self, first: Verb, last: Step, is_refused: bool) -> Recorded {
+    pub(super) fn finish(&self, first: Verb, last: Step, code: Option<&str>) -> Recorded {
         let mut inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
         let Inner { mut steps, cut, story, end_us } = std::mem::take(&mut *inner);
-        if !is_refused {
+        if !is_about_credentials(code) {
             // Where it is optional, no credential is no failure.
-            let picked = steps.iter_mut().filter(|step| step.verb == Verb::PickCredential);
-            picked.for_each(|step| step.verdict = Verdict::Done);
+            let failed =
+                |step: &&mut Step| step.verb == Verb::PickCredential && step.verdict == Verdict::Failed;
+            steps.iter_mut().filter(failed).for_each(|step| step.verdict = Verdict::Done);
         }
         steps.insert(0, Step::of(first));
         let total_us = if self.is_even { end_us } else { micros(self.started.elapsed()) };
         steps.push(Step { at_us: total_us, ..last });
         Recorded { steps, cut, story, total_us }
     }
+}
+
+/// Whether the guard refuses with this code.
+fn is_about_credentials(code: Option<&str>) -> bool {
+    code.is_some_and(|code| Refusal::ALL.iter().any(|refusal| refusal.code() == code))
 }
 
 impl Drop for Recording {

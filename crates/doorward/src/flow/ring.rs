@@ -149,7 +149,7 @@ impl Flows {
             self.refusals.fetch_sub(1, Ordering::Relaxed);
         }
         let Answered { id, at, sender, method, route, status, code, first, last, traced } = answered;
-        let Recorded { steps, cut, story, total_us } = recording.finish(first, last, code.is_some());
+        let Recorded { steps, cut, story, total_us } = recording.finish(first, last, code);
         let id = id.to_string();
         let flow = Flow { id, at, sender, method, route, status, code, total_us, story, steps, cut, traced };
         let flow = Arc::new(flow);

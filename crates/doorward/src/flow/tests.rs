@@ -1,3 +1,5 @@
+mod refusals;
+
 use std::sync::Arc;
 use std::time::Duration;
 

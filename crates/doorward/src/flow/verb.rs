@@ -88,7 +88,7 @@ verbs! {
     CheckClaims: Guard > Guard, "Check issuer and audience", "Claims are wrong", "The token must come from this server and be made for this audience.", "RFC 9068, section 4";
     CheckTimes: Guard > Guard, "Not expired", "Expired", "The token is good from its issue to its expiry, and no longer.", "RFC 7519, section 4.1";
     RememberedToken: Guard > Guard, "Verified before", "Expired", "Exactly this token was verified a moment ago, so only its expiry is checked again.", "";
-    LookUpSecret: Guard > Guard, "Session is in memory", "Session is not in memory", "The session id is hashed and looked up among the sessions in memory.", "";
+    LookUpSecret: Guard > Guard, "Look up the session id", "Session is not in memory", "The session id is hashed and looked up among the sessions in memory.", "";
     ReadSession: Guard > Store, "Read the session", "No such session", "Memory does not know this session id, so the database is asked once.", "";
     CheckSession: Guard > Guard, "Session is alive", "Session is over", "A session ends when it is idle for too long, at its last day, or when somebody ends it.", "NIST SP 800-63B, section 7.2";
     CheckRevocations: Guard > Revocations, "Not in revocations", "In revocations", "Ended sessions and stale tokens are in memory, so a logout counts at once.", "";
@@ -117,12 +117,13 @@ verbs! {
     ClearCookie: Doorward > Client, "Clear cookie", "", "The browser deletes the cookie.", "RFC 6265, section 3.1";
     Redirect: Doorward > Client, "Go on to the next page", "", "The browser is sent to another page, so that reloading does not send the form again.", "RFC 9110, section 15.4.4";
     Answer: Doorward > Client, "Answer", "", "The request is answered.", "RFC 9110";
-    Welcome: Doorward > Client, "Welcome", "", "The user is signed in.", "";
+    Welcome: Doorward > Client, "Welcome!", "", "The user is signed in, and gets what they asked for.", "";
     Refuse: Doorward > Client, "Refused", "Refused", "The request is refused, with a code that says why.", "RFC 9457";
     LetPass: Doorward > Proxy, "It may pass", "It may not pass", "The proxy learns whether the request may pass, and who sent it.", "";
     UseLink: Doorward > Store, "Link is good, and used up", "Link is used, old or unknown", "A link from a mail or an admin works once, for a short time.", "OWASP ASVS 6.4";
     ReadMode: Doorward > Doorward, "Mode is allowed", "Mode is not allowed", "The settings say how clients may hold their credential.", "";
     SendFeed: Doorward > Client, "Follow the revocations", "", "The follower learns of each end within a moment.", "";
+    CheckRule: Doorward > Doorward, "Allowed by the rules", "A rule refuses it", "A request has to meet every rule of its route, such as the size of its body.", "";
 }
 
 impl Verb {

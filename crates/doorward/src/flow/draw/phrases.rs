@@ -108,6 +108,7 @@ fn labelled(label: Label, text: &str, step: &Step) -> Option<String> {
         Label::Where | Label::Found | Label::Check | Label::Code | Label::Field | Label::Reason => {
             Some(text.to_owned())
         }
+        Label::Limit => Some(format!("per {text}")),
         _ => Some(format!("{} {text}", label.name())),
     }
 }

@@ -6,6 +6,7 @@ use http::{Method, StatusCode};
 
 use super::RequestContext;
 use crate::app::App;
+use crate::error::Explanation;
 use crate::flow::{Answered, CookieFact, Fact, Label, Seen, Sender, Step, Verb};
 
 /// Completes the flow of an answered request: its cookies and its answer are the last steps.
@@ -22,6 +23,10 @@ pub(super) fn complete(
             recording.push(step);
         }
     }
+    if let Some(explained) = refused.filter(|code| !recording.has_cause(code)).and_then(Explanation::of) {
+        let step = Step::check(Verb::CheckRule, false).fact(Fact::text(Label::Check, explained.checked));
+        recording.push(step.fact(Fact::text(Label::Found, explained.found)));
+    }
     let answered = Answered {
         id: context.id,
         at: app.now(),
@@ -31,7 +36,7 @@ pub(super) fn complete(
         status: response.status().as_u16(),
         code: refused,
         first: first(route, &context.method),
-        last: last(route, response.status(), response.headers(), refused),
+        last: last(first(route, &context.method), response.status(), response.headers(), refused),
         traced: context.traced.take(),
     };
     app.flows.finish(&recording, answered);
@@ -53,11 +58,12 @@ fn first(route: &str, method: &Method) -> Verb {
 }
 
 /// The answer itself.
-fn last(route: &str, status: StatusCode, headers: &HeaderMap, refused: Option<&'static str>) -> Step {
+fn last(first: Verb, status: StatusCode, headers: &HeaderMap, refused: Option<&'static str>) -> Step {
     let verb = match refused {
-        _ if route == "/forward-auth" => Verb::LetPass,
+        _ if first == Verb::ForwardAuth => Verb::LetPass,
         Some(_) => Verb::Refuse,
         None if status.is_redirection() => Verb::Redirect,
+        None if first == Verb::AskProtected => Verb::Welcome,
         None => Verb::Answer,
     };
     let fact = Fact::count(Label::Status, status.as_u16().into());

@@ -55,7 +55,7 @@ impl Type {
     /// About how wide a text is, in a wide font.
     pub(super) fn width(self, text: &str) -> i32 {
         let hundredths: i32 = text.chars().map(hundredths).sum();
-        hundredths * self.size * if self.is_bold { 108 } else { 100 } / 10_000
+        hundredths * self.size * if self.is_bold { 114 } else { 100 } / 10_000
     }
 
     /// The beginning of the plain text that is no wider than this.
@@ -163,7 +163,8 @@ impl Canvas {
     /// The whole drawing.
     pub(super) fn finish(self, size: Size, title: &str, description: &str) -> String {
         let Size { width, height } = size;
-        let (title, description) = (escaped(title), escaped(description));
+        let title = escaped(title);
+        let description = description.lines().map(escaped).collect::<Vec<_>>().join("\n");
         let card = format!(
             "<rect x=\"0.5\" y=\"0.5\" width=\"{}\" height=\"{}\" rx=\"12\" fill=\"{CARD}\" stroke=\"{EDGE}\"/>",
             width - 1,

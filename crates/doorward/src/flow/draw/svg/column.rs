@@ -21,7 +21,7 @@ const HALF: i32 = 5;
 /// From a lane to the words of a step that it does by itself.
 const LOOP: i32 = 36;
 /// The widest particulars that move lanes apart.
-const MOST_DETAIL: i32 = 250;
+const MOST_DETAIL: i32 = 300;
 /// The least width of the text under a heading.
 const LEAST_TEXT: i32 = 420;
 
@@ -281,7 +281,7 @@ fn note(at: Point, text: &str, look: Type, canvas: &mut Canvas) {
 
 /// What an answer says.
 fn answer(row: &Row) -> String {
-    if row.detail.is_empty() { row.marked() } else { format!("{}, {}", row.marked(), row.detail) }
+    if row.detail.is_empty() { row.marked() } else { format!("{} {}", row.marked(), row.detail) }
 }
 
 /// How wide the words of a step are; particulars may be clipped.
