@@ -92,6 +92,15 @@ fn what_is_unsafe_is_refused_with_the_fix() {
         ("origins = [\"capacitor://a b\"]", "not an origin"),
         ("origins = [\"capacitor://a@b\"]", "not an origin"),
         ("origins = [\"app.example.com\"]", "not an origin"),
+    ] {
+        let error = read(toml, &[]).unwrap_err();
+        assert!(error.problem.contains(problem), "{toml}: {error:?}");
+    }
+}
+
+#[test]
+fn what_makes_no_sense_is_refused_by_its_name() {
+    for (toml, problem) in [
         ("base_path = \"auth\"", "base_path"),
         ("[access]\nttl = \"0s\"", "access.ttl"),
         ("[access]\nttl = \"soon\"", "not a duration"),
