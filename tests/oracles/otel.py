@@ -168,7 +168,7 @@ def sampling():
 def nothing_when_not_set():
     print("\nNothing when not set")
     with collecting() as collector:
-        with serving(DOORWARD_OTEL_HEADERS="x-tenant=doors", OTEL_EXPORTER_OTLP_ENDPOINT=collector.url) as server:
+        with serving(dev=False, DOORWARD_OTEL_HEADERS="x-tenant=doors", OTEL_EXPORTER_OTLP_ENDPOINT=collector.url) as server:
             ask(server, "/profile", token=server.token)
         check("nobody is connected to", collector.connections == 0)
 
@@ -194,7 +194,7 @@ def failures_of_the_collector():
             began = time.monotonic()
         check("and keeps nobody from stopping", time.monotonic() - began < 10)
         check("a redirect is not followed", elsewhere.connections == 0)
-    with serving(DOORWARD_OTEL_ENDPOINT="http://127.0.0.1:9") as server:
+    with serving(dev=False, DOORWARD_OTEL_ENDPOINT="http://127.0.0.1:9") as server:
         check("nor by one that is not there", swift(server))
         time.sleep(1.5)
         began = time.monotonic()
@@ -297,7 +297,7 @@ def collecting():
 
 
 def traced(collector, **settings):
-    return serving(DOORWARD_OTEL_ENDPOINT=collector.url, **settings)
+    return serving(dev=False, DOORWARD_OTEL_ENDPOINT=collector.url, **settings)
 
 
 def ask(server, path, body=None, token=None, method=None, headers=None, source=None):

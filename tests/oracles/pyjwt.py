@@ -158,12 +158,12 @@ class Server:
 
 
 @contextlib.contextmanager
-def serving(**settings):
-    """Runs a server with these settings and no others."""
+def serving(*, dev=True, **settings):
+    """Runs a server with these settings and no others; without `dev` as in production."""
     env = {name: value for name, value in os.environ.items() if not name.startswith(("DOORWARD", "JWT_"))}
     env.update(settings)
     with tempfile.TemporaryDirectory() as folder, open(f"{folder}/output", "w") as output:
-        command = [PROGRAM, "serve", "--listen", "127.0.0.1:0", "--data", f"{folder}/data", "--dev"]
+        command = [PROGRAM, "serve", "--listen", "127.0.0.1:0", "--data", f"{folder}/data", *["--dev"][:dev]]
         process = subprocess.Popen(command, env=env, stdout=output, stderr=output)
         try:
             server = Server(address(process, output.name), f"{folder}/data", env)
