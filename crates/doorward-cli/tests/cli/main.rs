@@ -8,6 +8,8 @@ mod beside;
 mod development;
 mod disk;
 mod doctor;
+#[cfg(feature = "sqlite")]
+mod drawings;
 mod keys;
 mod kill;
 mod log;

@@ -83,6 +83,7 @@ fn of_fact(fact: &Fact, step: &Step, flow: &Flow, names: &mut Names) -> Option<S
             _ => reason(flow.status),
         },
         Fact::Count { label: Label::Count, count } => format!("{count} of them"),
+        Fact::Count { label: Label::Ended | Label::Stale, count: 0 } => return None,
         Fact::Count { label, count } => format!("{} {count}", label.name()),
         Fact::Id { label, id } => names.name(*label, *id),
         // The bar under the drawing has these.
@@ -105,10 +106,13 @@ fn of_fact(fact: &Fact, step: &Step, flow: &Flow, names: &mut Names) -> Option<S
 fn labelled(label: Label, text: &str, step: &Step) -> Option<String> {
     match label {
         Label::Code if step.verb == Verb::Refuse => None,
-        Label::Where | Label::Found | Label::Check | Label::Code | Label::Field | Label::Reason => {
-            Some(text.to_owned())
-        }
-        Label::Limit => Some(format!("per {text}")),
+        Label::Where
+        | Label::Found
+        | Label::Limit
+        | Label::Check
+        | Label::Code
+        | Label::Field
+        | Label::Reason => Some(text.to_owned()),
         _ => Some(format!("{} {text}", label.name())),
     }
 }

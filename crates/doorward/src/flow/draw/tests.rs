@@ -100,7 +100,7 @@ fn a_login_for_a_terminal() {
         │                  │                  │                 │                 │
         │ Login  POST /login                  │                 │                 │
         │─────────────────▶│                  │                 │                 │
-        │                  │↻ ✓ Limit has room  per account     │                 │
+        │                  │↻ ✓ Limit has room  account         │                 │
         │                  │ ✓ Find the user  40 µs             │                 │
         │                  │───────────────────────────────────▶│                 │
         │                  │ ✓ Compare the password  55 ms, argon2id m=19456,t=2,p=1
