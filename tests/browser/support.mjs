@@ -96,10 +96,11 @@ async function serve(flags) {
   const { address } = running
   const said = flags.find((flag) => flag.startsWith('public_url='))
   const url = said ? said.replace('public_url=', '') : address.replace('127.0.0.1', 'localhost')
+  const command = (args) => [PROGRAM, [...args, ...at], { env }]
   const run = (args, input = '') => execFileSync(PROGRAM, [...args, ...at], { env, input, encoding: 'utf8' })
   const user = (name, role = 'user') =>
     run(['user', 'create', '--name', name, '--email', email(name), '--role', role, '--password-stdin'], PASSWORD)
-  return { url, address, run, user, stop, restart }
+  return { url, address, command, run, user, stop, restart }
 }
 
 async function start(flags, { at, env, port }) {

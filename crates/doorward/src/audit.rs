@@ -258,12 +258,18 @@ pub async fn page(
 }
 
 const WHO: &str = "SELECT actor, actor_id, detail FROM audit WHERE user_id = $1 AND id >= $2 AND created_at = $3 \
-     AND actor IN ('admin', 'command_line', 'client') ORDER BY id LIMIT 1";
+     AND action = $4 AND actor <> 'owner' \
+     ORDER BY id LIMIT 1";
 
-/// Who did something to a user at this time, in words; `None` if it was the user, or if the log no longer has it.
-pub(crate) async fn who(store: &Store, user: UserId, at: Timestamp) -> Result<Option<String>, StoreError> {
+/// Who did this to a user at this time, in words; `None` if it was the user, or if the log no longer has it.
+pub(crate) async fn who(
+    store: &Store,
+    user: UserId,
+    action: &'static str,
+    at: Timestamp,
+) -> Result<Option<String>, StoreError> {
     let first = SessionId::new(at, [0; 10]);
-    let Some(row) = store.find(WHO, values![user, first, at]).await? else { return Ok(None) };
+    let Some(row) = store.find(WHO, values![user, first, at, action]).await? else { return Ok(None) };
     let (actor, admin) = (row.get::<String>("actor")?, row.get::<Option<UserId>>("actor_id")?);
     Ok(Some(match (actor.as_str(), admin) {
         ("admin", Some(admin)) => format!("the admin {admin}"),

@@ -3,7 +3,6 @@
 
 use doorward_core::token::{AccessToken, Check, Decoded, Explanation, Verdict, in_words};
 use doorward_core::{Mode, Refusal, Timestamp};
-use serde::Serialize;
 use serde_json::Value;
 
 use crate::app::App;
@@ -12,54 +11,56 @@ use crate::error::Result;
 use crate::sessions::Stored;
 use crate::store::StoreError;
 use crate::users::rfc3339;
+use crate::wire::shape::shown;
 
-/// One check of a token.
-#[derive(Debug, Clone, Serialize)]
-pub struct CheckView {
-    /// Its short name.
-    pub check: &'static str,
-    /// `passed`, `failed` or `not reached`.
-    pub verdict: &'static str,
-    /// What was found; empty if it was not reached.
-    pub detail: String,
-    /// What holds for a token that passes.
-    pub meaning: &'static str,
-    /// What to do if it fails.
-    #[serde(skip)]
-    advice: &'static str,
+shown! {
+    /// One check of a token.
+    pub struct CheckView as "TokenCheck" {
+        /// Its short name.
+        pub check: &'static str,
+        /// `passed`, `failed` or `not reached`.
+        pub verdict: &'static str,
+        /// What was found; empty if it was not reached.
+        pub detail: String,
+        /// What holds for a token that passes.
+        pub meaning: &'static str,
+        /// What to do if it fails.
+        pub advice: &'static str,
+    }
 }
 
-/// A token, explained.
-#[derive(Debug, Clone, Serialize)]
-pub struct Explained {
-    /// Whether the server accepts it.
-    pub accepted: bool,
-    /// The code of the refusal.
-    pub code: Option<&'static str>,
-    /// The message of the refusal.
-    pub message: Option<String>,
-    /// The first check that failed.
-    pub first_failure: Option<&'static str>,
-    /// What to do about that.
-    pub advice: Option<&'static str>,
-    /// The last word: accepted or refused, and the first failure.
-    pub verdict: String,
-    /// What was taken for an access token, if it is something else.
-    pub looks_like: Option<&'static str>,
-    /// Every check, in order: those of the token, then those of the store.
-    pub checks: Vec<CheckView>,
-    /// When it was issued and when it expires, in sentences.
-    pub times: Vec<String>,
-    /// Seconds since `iat`, negative if it is in the future.
-    pub age: Option<i64>,
-    /// Seconds until `exp`, zero or negative if it has passed.
-    pub remaining: Option<i64>,
-    /// The server's clock, in milliseconds since the Unix epoch.
-    pub now: u64,
-    /// The header; null if it is not JSON.
-    pub header: Value,
-    /// The payload; null if it is not JSON.
-    pub payload: Value,
+shown! {
+    /// A token, explained.
+    pub struct Explained as "ExplainedToken" {
+        /// Whether the server accepts it.
+        pub accepted: bool,
+        /// The code of the refusal.
+        pub code: Option<&'static str>,
+        /// The message of the refusal.
+        pub message: Option<String>,
+        /// The first check that failed.
+        pub first_failure: Option<&'static str>,
+        /// What to do about that.
+        pub advice: Option<&'static str>,
+        /// The last word: accepted or refused, and the first failure.
+        pub verdict: String,
+        /// What was taken for an access token, if it is something else.
+        pub looks_like: Option<&'static str>,
+        /// Every check, in order: those of the token, then those of the store.
+        pub checks: Vec<CheckView>,
+        /// When it was issued and when it expires, in sentences.
+        pub times: Vec<String>,
+        /// Seconds since `iat`, negative if it is in the future.
+        pub age: Option<i64>,
+        /// Seconds until `exp`, zero or negative if it has passed.
+        pub remaining: Option<i64>,
+        /// The server's clock, in milliseconds since 1970.
+        pub now: u64,
+        /// The header; null if it is not JSON.
+        pub header: Value,
+        /// The payload; null if it is not JSON.
+        pub payload: Value,
+    }
 }
 
 /// What a check is called, what holds if it passes, and what to do if it fails.
@@ -254,9 +255,20 @@ async fn ended(
     ended_at: Timestamp,
 ) -> Result<String, StoreError> {
     let at = rfc3339(ended_at);
-    let by = audit::who(&app.store, token.user, ended_at).await?;
-    if let ("ended_by_admin", Some(by)) = (reason, &by) {
-        return Ok(format!("ended {at}: {by} ended it"));
+    let action = match reason {
+        "ended_by_admin" => Some("sessions_ended"),
+        "revoked" => Some("token_revoked"),
+        "disabled" | "password_changed" => Some("user_changed"),
+        _ => None,
+    };
+    let by = match action {
+        Some(action) => audit::who(&app.store, token.user, action, ended_at).await?,
+        None => None,
+    };
+    match (reason, &by) {
+        ("ended_by_admin", Some(by)) => return Ok(format!("ended {at}: {by} ended it")),
+        ("revoked", Some(by)) => return Ok(format!("ended {at}: {by} revoked its token")),
+        _ => {}
     }
     let what = match reason {
         "logout" => "its owner logged out",

@@ -118,6 +118,7 @@ async fn i04_no_secret_of_any_kind_stands_in_the_log() {
     }
     for secret in &secrets {
         misplaces(&site.visitor(), secret).await;
+        admin.post("/inspect", json!({ "token": secret })).await;
     }
     unreachable_database(&mut secrets).await;
     let log = written();

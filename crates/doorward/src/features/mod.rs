@@ -10,6 +10,7 @@ mod feed;
 mod flow;
 mod forward_auth;
 mod health;
+mod inspect;
 mod introspect;
 mod jwks;
 mod login;
@@ -49,6 +50,7 @@ const FEATURES: &[&Feature] = &[
     &forward_auth::FEATURE,
     &feed::FEATURE,
     &introspect::FEATURE,
+    &inspect::FEATURE,
     &revoke::FEATURE,
     &health::FEATURE,
     &flow::FEATURE,

@@ -201,7 +201,7 @@ async fn answers(visitor: &Visitor, path: &str, fields: &[(&str, &str)]) -> Stri
 #[test]
 fn no_template_has_a_sentence() {
     // Layouts, the product and a format.
-    const NAMES: [&str; 6] = ["home", "docs", "Doorward", "OpenAPI", "openapi", "json"];
+    const NAMES: [&str; 7] = ["home", "docs", "inspect", "Doorward", "OpenAPI", "openapi", "json"];
     let shared = SHARED.into_iter().chain(contributions().templates);
     for (name, template) in shared {
         let template = template.replace("{{", "{").replace("}}", "}").replace("?return_to=", "");

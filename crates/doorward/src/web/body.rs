@@ -56,6 +56,8 @@ pub(crate) struct Sent {
 pub(crate) trait Body: Sized {
     /// Its fields.
     const FIELDS: &'static [BodyField];
+    /// How many bytes it has at most, if that is less than `http.body_limit`.
+    const MOST: usize = usize::MAX;
 
     /// Reads it; `None` if a required field is missing or wrong.
     fn read(input: &mut Input) -> Option<Self>;
@@ -186,7 +188,7 @@ const NO_BOOL: Message = Message::new("value-no-bool");
 
 /// Declares a body: one declaration is its type, its schema, and how each field is read. A comment on a field is its
 /// description. `in forms` marks a field that only forms use; `not empty`, one that a form may leave out but not empty.
-/// `check` sees every field as an `Option`, which is `None` if a required field is missing or wrong, and may call
+/// `at most` is a limit of its own. `check` sees every field as an `Option`, which is `None` if a required field is missing or wrong, and may call
 /// [`Input::blame`].
 macro_rules! asked {
     (
@@ -194,6 +196,7 @@ macro_rules! asked {
         $vis:vis struct $name:ident {
             $($(#[doc = $doc:literal])* $field:ident $(in $forms:ident)? $(not $empty:ident)?: $type:ty,)+
         }
+        $(at most $most:literal bytes;)?
         $(check($input:ident) $check:block)?
     ) => {
         $(#[$about])*
@@ -207,6 +210,7 @@ macro_rules! asked {
                 $crate::web::body::BodyField::of::<$type>(stringify!($field), concat!($($doc),*))
                     $(.$forms())? $(.$empty())?,
             )+];
+            $(const MOST: usize = $most;)?
 
             fn read(input: &mut $crate::web::body::Input) -> Option<Self> {
                 let mut fields = Self::FIELDS.iter();
@@ -299,7 +303,7 @@ impl<B: Body> FromRequest<App> for Asked<B> {
 
     async fn from_request(request: Request, app: &App) -> Result<Self> {
         let path = request.uri().path().to_owned();
-        let mut input = parse::read(request, app).await?;
+        let mut input = parse::read(request, app, B::MOST).await?;
         let sent = input.sent(B::FIELDS, path);
         let body = match (posts::refusal(), B::read(&mut input)) {
             // A repeated form is refused as the first one was.
@@ -323,7 +327,7 @@ impl<B: Body> FromRequest<App> for IfReadable<B> {
     type Rejection = Infallible;
 
     async fn from_request(request: Request, app: &App) -> Result<Self, Infallible> {
-        let input = parse::read(request, app).await;
+        let input = parse::read(request, app, B::MOST).await;
         Ok(Self(input.ok().and_then(|mut input| B::read(&mut input))))
     }
 }

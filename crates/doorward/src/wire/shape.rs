@@ -46,6 +46,7 @@ shapes! {
         "type": "string", "pattern": "^[A-Za-z0-9_-]{43}$", "examples": ["RlZ5c2dWbTRhUm1yR2xhN0Z6bVZyU1h2Q3pZbGJxUWg"]
     };
     Zeroizing<String>: { "type": "string" };
+    Value: {};
 }
 
 impl Shape for Methods {

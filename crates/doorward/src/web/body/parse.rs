@@ -19,13 +19,13 @@ use crate::error::{Error, Result};
 use crate::settings::Settings;
 use crate::wire::media_type::MediaType;
 
-pub(super) async fn read(request: Request, app: &App) -> Result<Input> {
+pub(super) async fn read(request: Request, app: &App, most: usize) -> Result<Input> {
     if request.headers().contains_key(CONTENT_ENCODING) {
         return Err(Error::UnsupportedMediaType("The body has a Content-Encoding"));
     }
     let media_type = MediaType::of(request.headers());
     let (parts, body) = request.into_parts();
-    let body = read_body(&parts.headers, body, &app.settings).await?;
+    let body = read_at_most(&parts.headers, body, &app.settings, most).await?;
     // Some programs put a byte order mark before UTF-8, which has no meaning (RFC 8259 section 8.1).
     let body = body.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(&body);
     match media_type {
@@ -42,11 +42,17 @@ pub(super) async fn read(request: Request, app: &App) -> Result<Input> {
 
 /// A request's body, within its limits.
 pub(in crate::web) async fn read_body(headers: &HeaderMap, body: Body, settings: &Settings) -> Result<Bytes> {
+    read_at_most(headers, body, settings, usize::MAX).await
+}
+
+/// The same, if it has no more than so many bytes.
+async fn read_at_most(headers: &HeaderMap, body: Body, settings: &Settings, most: usize) -> Result<Bytes> {
+    let limit = settings.body_limit.min(most);
     let length = headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok());
-    if length.and_then(|length| length.parse::<usize>().ok()).is_some_and(|n| n > settings.body_limit) {
-        return Err(Error::TooLarge(settings.body_limit));
+    if length.and_then(|length| length.parse::<usize>().ok()).is_some_and(|n| n > limit) {
+        return Err(Error::TooLarge(limit));
     }
-    let read = read_whole(body, settings.body_limit);
+    let read = read_whole(body, limit);
     tokio::time::timeout(settings.body_timeout, read).await.map_err(|_| Error::Timeout)?
 }
 

@@ -41,6 +41,8 @@ GET    /assets/facts.js                 anybody
 GET    /assets/flow.css                 anybody
 GET    /assets/flow.js                  anybody
 GET    /assets/forms.js                 anybody
+GET    /assets/inspect.css              anybody
+GET    /assets/inspect.js               anybody
 GET    /assets/read.js                  anybody
 GET    /assets/words.json               anybody
 POST   /confirm                         signed in
@@ -52,6 +54,8 @@ GET    /flow/stories/{id}               flow:read or development
 GET    /flow/{id}                       flow:read or development
 GET    /forward-auth                    a proxy
 GET    /healthz                         anybody
+GET    /inspect                         flow:read or development
+POST   /inspect                         flow:read or development
 POST   /introspect                      a client
 GET    /login                           anybody
 POST   /login                           anybody

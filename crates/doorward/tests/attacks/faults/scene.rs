@@ -73,6 +73,7 @@ pub(super) fn requests(route: Route) -> Vec<Value> {
                 json!({ "token": "{secret}" }),
             ]
         }
+        ("POST", "/inspect") => vec![json!({ "token": "{access}" })],
         ("POST", "/revoke") => vec![json!({ "token": "{access}" }), json!({ "token": "{refresh}" })],
         ("POST", "/logout") => vec![json!({}), json!({ "refresh_token": "{refresh}" })],
         ("POST", "/password/reset") => vec![json!({ "token": "{reset}", "new_password": NEW_PASSWORD })],
@@ -137,7 +138,7 @@ impl Scene {
         text = text.replace("{access}", &bearer.token().unwrap());
         text = text.replace("{secret}", &session.cookie("__Host-sessionId").unwrap());
         let caller = match route.path {
-            path if path.starts_with("/admin") => admin.copy(),
+            path if path.starts_with("/admin") || route.who.starts_with("flow:read") => admin.copy(),
             "/refresh" => bearer.copy(),
             _ if route.who == "a client" => site.visitor(),
             _ => session.copy(),
