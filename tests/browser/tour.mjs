@@ -20,6 +20,9 @@ export async function tour({ server, visit, see, ...options }) {
   await look('forgotten', '/password/reset')
   await look('not-found', '/nothing')
   await look('docs', '/docs')
+  await page.goto('/flow')
+  await page.locator('#state', { hasText: 'Live' }).waitFor()
+  await look('flow')
   await look('reset-dead', '/password/reset?token=x')
   await look('invitation-dead', '/register?invite=x')
   // Over plain http no browser says that it comes from elsewhere.

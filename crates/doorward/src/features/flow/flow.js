@@ -10,7 +10,7 @@ const KEEP_CHANGE_MS = 4_000
 const DRAW_EVERY_MS = 400
 
 const by = (id) => document.getElementById(id)
-const base = document.querySelector('.requests').dataset.base
+const { base, audited } = document.querySelector('.requests').dataset
 const tables = await words()
 const flows = new Map()
 const filter = by('filter')
@@ -144,8 +144,8 @@ function follow(news) {
   if (keeps && newest.at >= chosen.at) return
   const wait = state.changedAt + DRAW_EVERY_MS - performance.now()
   clearTimeout(state.later)
-  if (wait <= 0) choose(newest)
-  else state.later = setTimeout(() => by('follow').checked && choose(newest), wait)
+  if (wait <= 0) choose(newest, true)
+  else state.later = setTimeout(() => by('follow').checked && choose(newest, true), wait)
 }
 
 // ---- Refusals by their first failed check.
@@ -190,7 +190,7 @@ function showRefusals(groups) {
 
 // ---- The chosen one.
 
-function choose(flow, options = {}) {
+function choose(flow, isFollowed = false) {
   state.chosen = flow.id
   state.changedAt = performance.now()
   for (const link of document.querySelectorAll('#list [aria-current]')) link.removeAttribute('aria-current')
@@ -208,8 +208,9 @@ function choose(flow, options = {}) {
     element('p', { class: 'exports' }, element('span', { class: 'quiet' }, 'Save as '), file('SVG', 'svg'), ' ', png, ' ',
       file('text', 'txt'), ' ', file('Mermaid', 'mmd'), ' ', file('file for support', 'flow.json')),
   )
-  draw(by('diagram'), flow, tables, { origin: location.origin + base, ...options })
-  tell(flow.story?.session, flow.id)
+  draw(by('diagram'), flow, tables, { origin: location.origin + base })
+  // Each look at a story is audited, so none is looked at unasked.
+  tell(isFollowed && audited !== undefined ? undefined : flow.story?.session, flow.id)
 }
 
 const GONE = 'It is not in memory any more. Memory holds the last 2,000 requests, outside development mode for 15 minutes.'
@@ -225,7 +226,10 @@ function shown(text) {
 let missing
 async function find(id) {
   const known = flows.get(id)
-  if (known) return choose(known)
+  if (known) {
+    choose(known)
+    return
+  }
   if (id === missing) return shown(GONE)
   try {
     const answer = await fetch(`${base}/flow/${encodeURIComponent(id)}`, { headers: { Accept: 'application/json' } })
@@ -239,7 +243,7 @@ async function find(id) {
 async function savePng(at, id) {
   const image = new Image()
   image.src = `${at}.svg`
-  await image.decode()
+  if (!(await image.decode().then(() => true, () => false))) return say('The request is not in memory any more.')
   const scale = 2
   const canvas = element('canvas')
   canvas.width = image.naturalWidth * scale

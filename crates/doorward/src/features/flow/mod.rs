@@ -78,7 +78,6 @@ fn routes() -> Routes {
         .more("With `.svg`, `.txt`, `.mmd` or `.flow.json` after the id, it is a file.")
         .json(200, "the request", flow_shape())
         .page(200, "the same for a browser")
-        .page(404, "the page, without the request")
         .content(200, "a drawing", "image/svg+xml", json!({ "type": "string" }))
         .content(200, "a drawing in text, or for Mermaid", "text/plain", json!({ "type": "string" }))
         .refuses([Error::NotFound]);
@@ -162,12 +161,11 @@ async fn list(
 
 /// The page fetches what it shows. If the request of its URL is not in memory, it says so.
 fn page(app: &App, viewer: &Viewer, is_found: bool) -> Response {
-    let status = if is_found { StatusCode::OK } else { StatusCode::NOT_FOUND };
     let may = match viewer {
         Viewer::Developer => None,
         Viewer::Admin(caller, _) => Some(may_see(app, caller)),
     };
-    app.pages.show("flow.html", status, context! { may, is_found })
+    app.pages.show("flow.html", StatusCode::OK, context! { may, is_found })
 }
 
 async fn one(

@@ -377,9 +377,9 @@ async fn files_are_attachments_in_which_nothing_runs() {
 fn base64url(bytes: &[u8]) -> String {
     const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
     let digits = bytes.chunks(3).flat_map(|three| {
-        let number = three.iter().fold(0_usize, |number, byte| number << 8 | usize::from(*byte))
-            << 8 * (3 - three.len());
-        (0..=three.len()).map(move |place| char::from(DIGITS[number >> (18 - 6 * place) & 63]))
+        let number = three.iter().fold(0_usize, |number, byte| (number << 8) | usize::from(*byte));
+        let number = number << (8 * (3 - three.len()));
+        (0..=three.len()).map(move |place| char::from(DIGITS[(number >> (18 - 6 * place)) & 63]))
     });
     digits.collect()
 }
@@ -435,4 +435,19 @@ async fn nothing_that_a_visitor_sends_draws_markup_breaks_a_line_or_grows_memory
             }
         }
     }
+}
+
+#[tokio::test]
+async fn a_viewer_that_is_too_slow_loses_frames_and_no_request_waits_for_it() {
+    let site = Site::new().await;
+    let admin = site.admin("grace").await;
+    let mut watched = Watched::open(&site, &admin, "").await.map_err(|answer| answer.text()).unwrap();
+    watched.hears_of("event: current").await;
+    for _ in 0..400 {
+        site.visitor().get("/profile").await.has_status(401);
+    }
+    watched.hears_of("event: dropped\ndata: {\"count\":").await;
+    let list = admin.get("/flow").await.is_ok();
+    let counts = list["refusals"].as_array().unwrap().iter().map(|one| one["count"].as_u64().unwrap());
+    assert_eq!(counts.sum::<u64>(), 400);
 }
