@@ -195,15 +195,15 @@ function skewInWords(before, after, now) {
   return say(skew > 0 ? 'skew-ahead' : 'skew-behind', span.format(Math.trunc(seconds / size)))
 }
 
-// A recorded flow: its bounds and its schema are checked before any of it is drawn.
+// A recorded flow: `draw` checks its bounds and its schema before it draws any of it.
 async function ofFlow(text) {
   const shown = make('div', { class: 'flow' })
   const beside = (name) => new URL(name + new URL(import.meta.url).search, import.meta.url).href
-  const { draw, read: readFlow, words: tables } = await import(beside('diagram.js'))
+  const { draw, words: tables } = await import(beside('diagram.js'))
   if (!document.querySelector('#diagram')) document.head.append(make('link', { id: 'diagram', rel: 'stylesheet', href: beside('diagram.css') }))
   const known = await tables()
   try {
-    draw(shown, readFlow(JSON.parse(text), known), known, { copy: false })
+    draw(shown, JSON.parse(text), known, { copy: false })
   } catch (error) {
     shown.replaceChildren(make('p', { class: 'trouble' }, say('flow-bad', error.message)))
   }
