@@ -134,6 +134,17 @@ impl App {
         self.settings.base_url(*self.listening.get().unwrap_or(&self.settings.listen))
     }
 
+    /// In development mode: the address of the tour, for a server that listens here.
+    pub fn tour_url(&self, listening: SocketAddr) -> Option<String> {
+        let base = || format!("{}://{listening}{}", self.settings.scheme(), self.settings.base_path);
+        self.opens("/tour").then(|| format!("{}/tour", base()))
+    }
+
+    /// Whether this is development mode, and the program has this route.
+    pub(crate) fn opens(&self, path: &str) -> bool {
+        self.settings.dev && self.contributions.paths.contains(&path)
+    }
+
     /// The current time, for a handler.
     pub fn now(&self) -> Timestamp {
         self.clock.now()

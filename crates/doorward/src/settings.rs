@@ -308,6 +308,15 @@ impl Settings {
         })
     }
 
+    /// The flags with which a command finds the same installation; none for the default one.
+    pub fn place_flags(&self) -> String {
+        match &self.database {
+            None if self.data == std::path::Path::new("./doorward-data") => String::new(),
+            None => format!(" --data {}", self.data.display()),
+            Some(_) => " --database URL".to_owned(),
+        }
+    }
+
     /// The issuer of access tokens: the public URL, otherwise `doorward`; never the address or port.
     pub fn issuer(&self) -> String {
         self.public_url.as_ref().map_or("doorward".into(), |url| url.as_str().trim_end_matches('/').into())

@@ -146,8 +146,10 @@ async fn greeting(
     source: &RootSource,
 ) -> Result<Vec<String>, Failure> {
     let settings = &app.settings;
-    let mut lines =
-        vec![format!("Doorward is listening on {}://{address}{}", settings.scheme(), settings.base_path)];
+    // Scripts read the first URL; people in development mode begin with the second.
+    let tour = app.tour_url(address).map(|url| format!(" and its tour begins at {url}")).unwrap_or_default();
+    let (scheme, base) = (settings.scheme(), &settings.base_path);
+    let mut lines = vec![format!("Doorward is listening on {scheme}://{address}{base}{tour}")];
     if let Some(url) = &settings.public_url {
         let url = url.as_str().trim_end_matches('/');
         lines.push(format!("People reach it under {url}{}", settings.base_path));
@@ -161,14 +163,12 @@ async fn greeting(
         lines.push(format!("Keep a copy of {}: without it the data is of no use", path.display()));
     }
     if settings.dev {
-        lines.push("Cookies are sent without Secure, because of --dev".to_owned());
+        lines.push(
+            "This is development mode (--dev): each program on this machine can see every request".to_owned(),
+        );
     }
     if !app.users.have_admin().await? {
-        let place = match &settings.database {
-            None if settings.data == std::path::Path::new("./doorward-data") => String::new(),
-            None => format!(" --data {}", settings.data.display()),
-            Some(_) => " --database URL".to_owned(),
-        };
+        let place = settings.place_flags();
         lines.push(format!(
             "There is no admin yet. Make one: doorward user create --role admin --email E --name N{place}"
         ));

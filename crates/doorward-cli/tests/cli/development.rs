@@ -63,3 +63,21 @@ fn a_database_from_before_the_kind_was_noted_is_productions_unless_it_is_empty()
     home.run(&["serve", "--listen", "127.0.0.1:0", "--dev"]).fails(OF_PRODUCTION, "--data");
     home.serve(&[]).stop();
 }
+
+#[test]
+fn the_log_has_a_line_for_each_request_with_its_verdict_and_its_flow_and_no_secret() {
+    let home = Home::sqlite();
+    let server = home.serve(&["--dev", "--log-format", "text"]);
+    assert_eq!(server.line(), "Its data is in data");
+    server.get("/password/reset?token=THE-SECRET-OF-A-LINK", "");
+    server.get("/profile", "THE-SECRET-TOKEN");
+    let address = server.address.clone();
+    let log = server.log_until("route=\"/profile\"");
+    let lines: Vec<_> = log.iter().filter(|line| line.contains("answered")).collect();
+    assert_eq!(lines.len(), 2, "{log:?}");
+    assert!(lines.iter().all(|line| line.contains("INFO") && line.contains("method=\"GET\"")), "{lines:?}");
+    let refused = lines[1];
+    assert!(refused.contains("status=401 code=\"token_invalid\""), "{refused}");
+    assert!(refused.contains(&format!("flow=\"http://{address}/flow/")), "{refused}");
+    assert!(!log.concat().contains("THE-SECRET"), "{log:?}");
+}

@@ -312,6 +312,15 @@ impl Server {
         self.out.recv_timeout(PATIENCE).unwrap()
     }
 
+    /// The lines of the log until one has this.
+    pub(crate) fn log_until(&self, text: &str) -> Vec<String> {
+        let mut lines = vec![self.log.recv_timeout(PATIENCE).unwrap()];
+        while !lines.last().unwrap().contains(text) {
+            lines.push(self.log.recv_timeout(PATIENCE).unwrap());
+        }
+        lines
+    }
+
     /// Waits until the log says this.
     pub(crate) fn logged(&self, text: &str) {
         while !self.log.recv_timeout(PATIENCE).unwrap().contains(text) {}

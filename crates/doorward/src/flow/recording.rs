@@ -50,6 +50,11 @@ impl Recording {
         Arc::new(Self { started: steady(), is_even, only_if_refused, inner: Mutex::default() })
     }
 
+    /// Whether it is kept, if its request was refused or not.
+    pub(crate) fn is_kept(&self, refused: bool) -> bool {
+        refused || !self.only_if_refused
+    }
+
     /// Adds a step.
     pub(crate) fn push(&self, mut step: Step) {
         let mut inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);

@@ -90,6 +90,12 @@ wait-minutes = { $count ->
    *[other] { $count } minutes
 }
 
+# In development mode, on the page of each refusal.
+why-checked = What was checked
+why-found = What was found
+why-do = What to do
+why-show = Show me why
+
 title-403 = This door stays shut
 title-404 = No such page
 title-405 = Not this way

@@ -11,6 +11,7 @@ use http::StatusCode;
 use crate::error::Error;
 use crate::settings::Settings;
 use crate::texts::Language;
+use crate::wire::problem::Asked;
 
 pub(crate) const FORM_KEY: &str = "form_key";
 pub(crate) const ACCOUNT: &str = "account";
@@ -66,15 +67,33 @@ impl Pages {
         Error::NotFound.into_response()
     }
 
-    pub(crate) fn error(&self, error: &Error, status: StatusCode, _: Option<Again>, _: &str) -> Response {
+    pub(crate) fn error(
+        &self,
+        error: &Error,
+        status: StatusCode,
+        _: Option<Again>,
+        _: Asked<'_>,
+    ) -> Response {
         (status, Extension(Arc::new(error.clone()))).into_response()
     }
 
-    pub(crate) fn two_sign_ins(&self, error: &Error, status: StatusCode, _: &str, _: &str) -> Response {
-        self.error(error, status, None, "")
+    pub(crate) fn two_sign_ins(
+        &self,
+        error: &Error,
+        status: StatusCode,
+        _: &str,
+        asked: Asked<'_>,
+    ) -> Response {
+        self.error(error, status, None, asked)
     }
 
-    pub(crate) fn error_elsewhere(&self, error: &Error, status: StatusCode, _: &str, _: &str) -> Response {
-        self.error(error, status, None, "")
+    pub(crate) fn error_elsewhere(
+        &self,
+        error: &Error,
+        status: StatusCode,
+        asked: Asked<'_>,
+        _: &str,
+    ) -> Response {
+        self.error(error, status, None, asked)
     }
 }

@@ -7,7 +7,8 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use crate::error::Error;
-use crate::wire::shape::{described, like, named, object, of};
+use crate::wire::problem::{Asked, flow_shape};
+use crate::wire::shape::{and_maybe, described, like, named, object, of};
 
 /// The codes that there can be.
 const CODES: [&str; 3] = ["invalid_request", "invalid_client", "temporarily_unavailable"];
@@ -19,6 +20,8 @@ struct OAuthError<'a> {
     error_description: String,
     code: &'static str,
     request_id: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    flow: Option<&'a str>,
 }
 
 /// Its status and code; 400 for unusable requests if OAuth has no more precise one.
@@ -33,12 +36,13 @@ pub(crate) fn row(error: &Error) -> (StatusCode, &'static str) {
 }
 
 /// The answer to this request.
-pub(crate) fn answer(error: &Error, request_id: &str) -> Response {
+pub(crate) fn answer(error: &Error, asked: Asked<'_>) -> Response {
+    let Asked { id: request_id, flow } = asked;
     let (status, oauth_code) = row(error);
     let (code, message) = (error.code(), error.to_string());
     let fields = error.fields().iter().map(|at| format!("{} {}", at.field, at.message())).collect::<Vec<_>>();
     let text = if fields.is_empty() { message } else { fields.join("; ") };
-    let error = OAuthError { error: oauth_code, error_description: printable(&text), code, request_id };
+    let error = OAuthError { error: oauth_code, error_description: printable(&text), code, request_id, flow };
     let body = serde_json::to_vec(&error).unwrap_or_default();
     (status, [(header::CONTENT_TYPE, "application/json")], body).into_response()
 }
@@ -64,5 +68,9 @@ pub(crate) fn shape() -> Value {
             ),
         ),
     ]);
-    named("OAuthError", "Why a request was refused (RFC 6749 section 5.2).", fields)
+    named(
+        "OAuthError",
+        "Why a request was refused (RFC 6749 section 5.2).",
+        and_maybe(fields, [("flow", flow_shape())]),
+    )
 }

@@ -14,8 +14,9 @@ use minijinja::value::{Kwargs, ValueKind};
 use minijinja::{Environment, ErrorKind, HtmlEscape, State, UndefinedBehavior};
 pub(crate) use minijinja::{Value, context};
 
+use super::problem::Asked;
 use super::words;
-use crate::error::{Cause, Error, FieldError};
+use crate::error::{Cause, Error, Explanation, FieldError};
 use crate::settings::{Registration, Settings};
 use crate::texts::{Language, Texts};
 
@@ -39,6 +40,7 @@ pub(crate) const TEMPLATES: [(&str, &str); 3] = [
 /// Renders pages in one language.
 pub(crate) struct Pages {
     texts: Arc<Texts>,
+    base: String,
     pub(crate) engine: Environment<'static>,
     policy: HeaderValue,
     /// Of pages that load the script.
@@ -114,7 +116,8 @@ impl Pages {
         let [policy, policy_with_script, policy_with_modules] =
             ["", "; script-src 'self'", "; script-src 'self'; connect-src 'self'"]
                 .map(|more| policy(settings, more));
-        Self { texts, engine, policy, policy_with_script, policy_with_modules, opener_policy }
+        let base = settings.base_path.clone();
+        Self { texts, base, engine, policy, policy_with_script, policy_with_modules, opener_policy }
     }
 
     /// The page of this template; `context` is what it shows. `web/front` renders it, where the client
@@ -164,19 +167,21 @@ impl Pages {
         error: &Error,
         status: StatusCode,
         again: Option<Again>,
-        request_id: &str,
+        asked: Asked<'_>,
     ) -> Response {
         let (code, message) = (error.code(), self.say(&error.message()));
+        let why = self.why(error, asked, &self.base);
         let fields = self.fields(error);
         let wait = error.retry_after().map(|seconds| self.say(&words::wait(seconds)));
         match again {
             Some(Again { template, form, context }) => {
-                let trouble = context! { form, code, message, fields, wait };
+                let trouble = context! { form, code, message, fields, wait, why };
                 self.show(template, status, context! { trouble, ..context })
             }
             None => {
                 let title = title(status);
-                let context = context! { title, code, message, fields, wait, request_id, ticket => () };
+                let (request_id, ticket) = (asked.id, ());
+                let context = context! { title, code, message, fields, wait, request_id, ticket, why };
                 self.show("error.html", status, context)
             }
         }
@@ -188,12 +193,20 @@ impl Pages {
         error: &Error,
         status: StatusCode,
         ticket: &str,
-        request_id: &str,
+        asked: Asked<'_>,
     ) -> Response {
+        let (request_id, why) = (asked.id, self.why(error, asked, &self.base));
         let (code, message) = (error.code(), self.say(&error.message()));
         let (fields, wait) = (self.fields(error), ());
         let title = "title-two-sign-ins";
-        self.show("error.html", status, context! { title, code, message, fields, wait, request_id, ticket })
+        let shown = context! { title, code, message, fields, wait, request_id, ticket, why };
+        self.show("error.html", status, shown)
+    }
+
+    /// In development mode: the link to the request's flow on the server's own pages, and what the code means.
+    fn why(&self, error: &Error, asked: Asked<'_>, base: &str) -> Option<Value> {
+        let Explanation { checked, found, advice, .. } = error.explanation();
+        asked.flow.map(|_| context! { flow => format!("{base}/flow/{}", asked.id), checked, found, advice })
     }
 }
 
@@ -281,12 +294,12 @@ impl Pages {
         &self,
         error: &Error,
         status: StatusCode,
-        request_id: &str,
+        asked: Asked<'_>,
         base: &str,
     ) -> Response {
         let (code, message) = (error.code(), self.say(&error.message()));
-        let (fields, wait) = (self.fields(error), ());
-        let context = context! { base, title => title(status), code, message, fields, wait, request_id };
+        let (fields, wait, why) = (self.fields(error), (), self.why(error, asked, base));
+        let context = context! { base, title => title(status), code, message, fields, wait, request_id => asked.id, why };
         let mut response = self.show("error.html", status, context);
         let policy = format!(
             "default-src 'none'; style-src {base}/; img-src {base}/; frame-ancestors 'none'; base-uri 'none'; form-action 'none'"

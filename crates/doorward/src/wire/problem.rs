@@ -20,10 +20,28 @@ pub(crate) struct Problem<'a> {
     code: &'static str,
     message: String,
     request_id: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    flow: Option<&'a str>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     fields: Vec<Field<'a>>,
     #[serde(flatten)]
     pending: Option<&'a Pending>,
+}
+
+/// The request that was refused.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Asked<'a> {
+    /// Its id.
+    pub(crate) id: &'a str,
+    /// In development mode: the link to its flow.
+    pub(crate) flow: Option<&'a str>,
+}
+
+/// The shape of the link to a flow.
+pub(crate) fn flow_shape() -> Value {
+    let link =
+        described(of::<&str>(), "In development mode only: the link to what this request did, step by step.");
+    like(link, "http://127.0.0.1:8080/flow/6b0e5d1f2a93c8470000002a")
 }
 
 /// What is wrong with one field.
@@ -62,19 +80,20 @@ impl Problem<'_> {
         let handle = described(text(), "Of `second_factor_required`: names the sign-in that waits.");
         let factors = json!({ "type": "array", "items": { "type": "string", "examples": ["otp"] } });
         let factors = described(factors, "Of `second_factor_required`: one of these is needed (RFC 8176).");
-        let maybe = [("fields", fields), ("handle", handle), ("factors", factors)];
+        let maybe = [("flow", flow_shape()), ("fields", fields), ("handle", handle), ("factors", factors)];
         named("Problem", "Why a request was refused (RFC 9457).", and_maybe(refused, maybe))
     }
 }
 
 impl<'a> Problem<'a> {
     /// The error with this status, for this request.
-    pub(crate) fn new(error: &'a Error, status: StatusCode, request_id: &'a str) -> Self {
+    pub(crate) fn new(error: &'a Error, status: StatusCode, asked: Asked<'a>) -> Self {
+        let Asked { id: request_id, flow } = asked;
         let (code, message) = (error.code(), error.to_string());
         let title = status.canonical_reason().unwrap_or_default();
         let field = |one: &'a FieldError| Field { field: &one.field, message: one.message() };
         let (status, fields) = (status.as_u16(), error.fields().iter().map(field).collect());
         let (r#type, pending) = ("about:blank", error.pending());
-        Self { r#type, title, status, success: false, code, message, request_id, fields, pending }
+        Self { r#type, title, status, success: false, code, message, request_id, flow, fields, pending }
     }
 }

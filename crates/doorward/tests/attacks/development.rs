@@ -162,3 +162,43 @@ async fn outside_development_mode_any_name_is_answered() {
         to_host(&site.visitor(), Method::GET, "/healthz", host).await.has_status(200);
     }
 }
+
+#[tokio::test]
+async fn in_development_mode_each_refusal_links_to_its_flow_and_nowhere_else() {
+    for dev in [true, false] {
+        let settings: &[_] = if dev { &[("dev", "true")] } else { &[] };
+        let site = Site::with(settings).await;
+        let visitor = site.visitor();
+        for answer in [
+            visitor.get("/profile").await,
+            visitor.get("/nothing").await,
+            visitor.post("/login", json!({})).await,
+            visitor.post("/introspect", json!({})).await,
+            visitor.delete("/login", json!(null)).await,
+        ] {
+            let problem = answer.json();
+            let (flow, id) = (problem.get("flow"), problem["request_id"].as_str().unwrap());
+            let expected = json!(format!("http://127.0.0.1:0/flow/{id}"));
+            assert_eq!(flow, dev.then_some(&expected), "{problem}");
+            assert!(!dev || site.app.flows.get(id).is_some(), "{problem}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn in_development_mode_each_page_of_a_refusal_shows_why() {
+    for dev in [true, false] {
+        let settings: &[_] = if dev { &[("dev", "true")] } else { &[] };
+        let site = Site::with(settings).await;
+        let visitor = site.visitor();
+        let fields = [("email", "ada@example.org"), ("password", "not this one")];
+        for answer in [visitor.page("/nothing").await, visitor.form("/login", &fields).await] {
+            let (page, id) = (answer.text().replace("&#x2f;", "/"), answer.header("x-request-id").unwrap());
+            let link = format!("<a href=\"/flow/{id}\">Show me why</a>");
+            assert_eq!(page.contains(&link), dev, "{page}");
+            assert_eq!(page.contains("/flow/"), dev, "{page}");
+        }
+        let page = visitor.page("/nothing").await.text().to_string();
+        assert_eq!(page.contains("What was checked") && page.contains("What to do"), dev, "{page}");
+    }
+}

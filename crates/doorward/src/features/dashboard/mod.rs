@@ -1,5 +1,6 @@
 //! The dashboard: `GET /dashboard` → {message: "Welcome NAME!", user}; as a page, the account page with the devices.
-//! `GET /` redirects there.
+//! `GET /` redirects there. While the server has no users, it shows a browser what this is and how to begin: on
+//! production's servers without anything about the machine.
 
 use axum::body::Bytes;
 use axum::extract::State;
@@ -15,14 +16,18 @@ use crate::users::{self, User};
 use crate::web::account_page::{ACCOUNT_PAGE, account_page};
 use crate::web::api::{Routes, Who, describe};
 use crate::web::credential::go;
-use crate::web::feature::Feature;
+use crate::web::feature::{Feature, templates, texts};
 use crate::web::flash::Flashed;
 use crate::wire::client_kind::ClientKind;
 use crate::wire::page::context;
 use crate::wire::shape::{like, object, of};
 
-pub(crate) const FEATURE: Feature =
-    Feature { express: &[Express { path: "/dashboard", json }], ..Feature::new("dashboard", routes) };
+pub(crate) const FEATURE: Feature = Feature {
+    express: &[Express { path: "/dashboard", json }],
+    templates: templates!["welcome.html"],
+    texts: texts!("en.ftl"),
+    ..Feature::new("dashboard", routes)
+};
 
 fn routes() -> Routes {
     let user = object([
@@ -33,7 +38,9 @@ fn routes() -> Routes {
         .flashes()
         .json(200, "who is signed in", user)
         .page(200, "as a page, with the devices");
-    let start_doc = describe("The start page", Who::Anybody).goes("to /dashboard");
+    let start_doc = describe("The start page", Who::Anybody)
+        .goes("to /dashboard")
+        .page(200, "while the server has no users: what this is, and how to begin");
     Routes::of("My account").get("/dashboard", dashboard, dashboard_doc).get("/", start, start_doc)
 }
 
@@ -48,8 +55,14 @@ fn json(user: &User) -> Bytes {
     serde_json::to_vec(&welcome).unwrap_or_default().into()
 }
 
-pub(crate) async fn start(State(app): State<App>) -> Response {
-    go(&app, "/dashboard")
+pub(crate) async fn start(State(app): State<App>, kind: ClientKind) -> Response {
+    // If the store fails, the dashboard says so.
+    if !kind.is_browser() || app.users.have_any().await.unwrap_or(true) {
+        return go(&app, "/dashboard");
+    }
+    let place = if app.settings.dev { app.settings.place_flags() } else { String::new() };
+    let (tour, flow) = (app.opens("/tour"), app.opens("/flow") && app.opens("/inspect"));
+    app.pages.show("welcome.html", StatusCode::OK, context! { place, tour, flow })
 }
 
 async fn dashboard(

@@ -89,10 +89,11 @@ async fn a_person_who_is_not_signed_in_goes_to_the_login_and_from_there_back() {
         .page("/dashboard?a=b&c=%2F")
         .await
         .goes_to("/login?return_to=%2Fdashboard%3Fa%3Db%26c%3D%252F");
-    site.visitor().page("/").await.goes_to("/dashboard");
+    site.visitor().get("/").await.goes_to("/dashboard");
     let ended = site.logged_in_by("ada", Mode::Session).await;
     ended.copy().post("/logout", Value::Null).await.is_ok();
     ended.page("/dashboard").await.goes_to("/login?return_to=%2Fdashboard");
+    site.visitor().page("/").await.goes_to("/dashboard");
     site.visitor().get("/dashboard").await.has_status(401).is_refused("token_missing");
 }
 
@@ -100,11 +101,11 @@ async fn a_person_who_is_not_signed_in_goes_to_the_login_and_from_there_back() {
 async fn under_a_base_path_all_ways_stay_below_it() {
     let site = Site::with(&[("base_path", "/auth")]).await;
     site.visitor().page("/auth/dashboard?x").await.goes_to("/auth/login?return_to=%2Fdashboard%3Fx");
-    site.visitor().page("/auth").await.goes_to("/auth/dashboard");
-    site.visitor().page("/auth/").await.goes_to("/auth/dashboard");
     let fields = [("name", "Ada"), ("email", "ada@example.org"), ("password", PASSWORD)];
     let browser = site.visitor();
     browser.form("/auth/register", &fields).await.goes_to("/auth/dashboard");
+    site.visitor().page("/auth").await.goes_to("/auth/dashboard");
+    site.visitor().page("/auth/").await.goes_to("/auth/dashboard");
     let page = browser.page("/auth/dashboard").await.has_status(200).text();
     assert!(
         page.contains("auth/logout\"")
@@ -173,4 +174,33 @@ async fn a_page_says_what_was_done_as_the_document_of_the_api_lists_it_and_nothi
     assert!(!words.contains("0900") && !words.contains("role=\"status\""), "{words}");
     let twice = "/dashboard?done=signed-out&done=name-changed";
     ada.get(twice).await.has_status(400).is_refused("malformed");
+}
+
+#[tokio::test]
+async fn a_server_without_users_says_what_it_is_and_how_to_begin_until_there_is_one() {
+    let site = Site::with(&[("dev", "true"), ("base_path", "/auth")]).await;
+    let has_tour = site.api().routes().iter().any(|route| route.path == "/tour");
+    for path in ["/auth", "/auth/"] {
+        let page = site.visitor().page(path).await.has_status(200).text().replace("&#x2f;", "/");
+        for said in ["doorward user create --role admin", "\"/auth/docs\"", "\"/auth/register\"", " --data /"]
+        {
+            assert!(page.contains(said), "{said} is missing in {page}");
+        }
+        assert!(page.contains("never an admin"), "{page}");
+        assert_eq!(page.contains("\"/auth/tour\""), has_tour, "{page}");
+    }
+    site.visitor().get("/auth").await.goes_to("/auth/dashboard");
+    site.user("ada", "user".parse().unwrap()).await;
+    site.visitor().page("/auth").await.goes_to("/auth/dashboard");
+}
+
+#[tokio::test]
+async fn in_production_the_first_page_says_nothing_of_the_machine_or_of_the_tour() {
+    let site =
+        Site::with(&[("public_url", "https://accounts.example.com"), ("registration", "closed")]).await;
+    let page = site.visitor().page("/").await.has_status(200).text().replace("&#x2f;", "/");
+    assert!(page.contains("doorward user create --role admin") && page.contains("href=\"/docs\""), "{page}");
+    for kept in ["--data", "--database", "/tour", "/flow", "/register"] {
+        assert!(!page.contains(kept), "{kept} in {page}");
+    }
 }

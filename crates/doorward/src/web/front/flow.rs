@@ -100,7 +100,7 @@ fn set_cookie(line: &str) -> Option<Step> {
 }
 
 /// The name of the method: a stranger may invent any.
-fn method(method: &Method) -> &'static str {
+pub(super) fn method(method: &Method) -> &'static str {
     const KNOWN: [&str; 7] = ["GET", "POST", "DELETE", "PATCH", "PUT", "HEAD", "OPTIONS"];
     KNOWN.into_iter().find(|known| *known == method.as_str()).unwrap_or("other")
 }

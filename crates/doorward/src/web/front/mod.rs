@@ -160,7 +160,7 @@ impl<S: RequestService> Front<S> {
         }
         app.headers.complete(response.headers_mut());
         app.origins.complete(sender, &context.method, response.headers_mut());
-        context.count(app, response.status());
+        context.count(app, response.status(), refused);
         if context.recording.is_some() {
             flow::complete(app, &mut context, &response, refused);
         } else if let Some(code) = refused {
@@ -249,6 +249,8 @@ struct RequestContext {
     watched: Option<(Instant, Route)>,
     /// What is recorded of it, if somebody wants to see it.
     recording: Option<Arc<Recording>>,
+    /// Whether its flow is linked: in development mode, if it may have one.
+    has_link: bool,
     /// For its flow: whether a browser sent it, perhaps for a script.
     by_browser: bool,
     traced: Option<Box<Traced>>,
@@ -270,7 +272,9 @@ impl RequestContext {
         let (method, headers) = (request.method(), request.headers());
         let kind = ClientKind::of(method, headers);
         let path = || request.uri().path_and_query().map(ToString::to_string);
-        let is_watched = app.settings.metrics_listen.is_some() || tracing::enabled!(tracing::Level::DEBUG);
+        let is_watched = app.settings.dev
+            || app.settings.metrics_listen.is_some()
+            || tracing::enabled!(tracing::Level::DEBUG);
         let route = || app.metrics.requests.route(request.uri().path());
         let recording = app.flows.begin(method).filter(|_| paths.is_recorded(request.uri().path()));
         let by_script = || recording.is_some() && headers.contains_key("sec-fetch-mode");
@@ -279,6 +283,7 @@ impl RequestContext {
             by_browser: kind.is_browser() || by_script(),
             watched: is_watched.then(|| (steady(), route())),
             recording,
+            has_link: app.settings.dev && paths.is_recorded(request.uri().path()),
             traced: None,
             kind,
             method: method.clone(),
@@ -308,12 +313,29 @@ impl RequestContext {
         matches!(self.method, Method::GET | Method::HEAD | Method::OPTIONS)
     }
 
-    /// Counts and logs the answer, if somebody watches.
-    fn count(&self, app: &App, status: StatusCode) {
+    /// In development mode: the link to its flow, if that is kept.
+    fn flow_link(&self, app: &App, refused: bool) -> Option<String> {
+        if !self.has_link {
+            return None;
+        }
+        let is_kept = match &self.recording {
+            Some(recording) => recording.is_kept(refused),
+            None => refused && app.flows.wants_refusal(),
+        };
+        is_kept.then(|| format!("{}/flow/{}", app.base_url(), self.id))
+    }
+
+    /// Counts and logs the answer, if somebody watches; in development mode each request has its line, for people.
+    fn count(&self, app: &App, status: StatusCode, code: Option<&'static str>) {
         let Some((since, route)) = self.watched else { return };
         let took = since.elapsed();
         app.metrics.requests.answered(route, &self.method, status, took);
         // The route and never the path, which may contain a secret, as the query may.
+        if app.settings.dev {
+            let (method, route, flow) =
+                (self::flow::method(&self.method), route.name(), self.flow_link(app, code.is_some()));
+            return tracing::info!(method, route, status = status.as_u16(), code, flow, "answered");
+        }
         tracing::debug!(
             request_id = %self.id,
             method = %self.method,

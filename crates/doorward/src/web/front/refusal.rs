@@ -22,7 +22,7 @@ use crate::web::renew_redirect::{renew_redirect, send_again, to_login};
 use crate::wire::client_kind::ClientKind;
 use crate::wire::oauth;
 use crate::wire::page::Again;
-use crate::wire::problem::Problem;
+use crate::wire::problem::{Asked, Problem};
 use crate::wire::return_to::path_of_ours;
 
 /// Among the extensions of a refusal: the live sessions that the request proved, which are too many.
@@ -102,16 +102,17 @@ fn log(app: &App, context: &RequestContext, error: &Error, denied: Option<Cause>
 fn show(app: &App, context: &RequestContext, error: &Error, is_oauth: bool, mut plain: Response) -> Response {
     let for_proxy = plain.extensions_mut().remove::<ForProxy>();
     let status = if for_proxy.is_some() { plain.status() } else { status(error, &app.settings) };
-    let request_id = context.id.to_string();
+    let (id, flow) = (context.id.to_string(), context.flow_link(app, true));
+    let asked = Asked { id: &id, flow: flow.as_deref() };
     let mut response = match (for_proxy, context.kind) {
-        _ if is_oauth => oauth::answer(error, &request_id),
+        _ if is_oauth => oauth::answer(error, asked),
         (Some(ForProxy { is_page: true }), _) => {
-            app.pages.error_elsewhere(error, status, &request_id, &app.base_url())
+            app.pages.error_elsewhere(error, status, asked, &app.base_url())
         }
         (None, ClientKind::Browser) if !error.is_of_programs() => {
-            page(app, context, error, status, plain.extensions_mut(), &request_id)
+            page(app, context, error, status, plain.extensions_mut(), asked)
         }
-        _ => problem(error, status, &request_id),
+        _ => problem(error, status, asked),
     };
     let response_status = response.status();
     let headers = response.headers_mut();
@@ -138,8 +139,8 @@ fn show(app: &App, context: &RequestContext, error: &Error, is_oauth: bool, mut 
     response
 }
 
-fn problem(error: &Error, status: StatusCode, request_id: &str) -> Response {
-    let body = serde_json::to_vec(&Problem::new(error, status, request_id)).unwrap_or_default();
+fn problem(error: &Error, status: StatusCode, asked: Asked<'_>) -> Response {
+    let body = serde_json::to_vec(&Problem::new(error, status, asked)).unwrap_or_default();
     (status, [(header::CONTENT_TYPE, "application/problem+json")], body).into_response()
 }
 
@@ -150,7 +151,7 @@ fn page(
     error: &Error,
     status: StatusCode,
     extensions: &mut Extensions,
-    request_id: &str,
+    asked: Asked<'_>,
 ) -> Response {
     let again = extensions.remove::<Again>();
     match error {
@@ -158,10 +159,10 @@ fn page(
             let proved = extensions.remove::<Proved>().map(|Proved(sessions)| sessions);
             let proved = proved.unwrap_or_else(|| app.guard.live_in_memory(&context.cookies));
             let ticket = app.sessions.tickets.issue(&proved);
-            app.pages.two_sign_ins(error, status, &ticket, request_id)
+            app.pages.two_sign_ins(error, status, &ticket, asked)
         }
         Error::Refused(Refusal::Unavailable | Refusal::TooManyCookies) => {
-            app.pages.error(error, status, again, request_id)
+            app.pages.error(error, status, again, asked)
         }
         Error::Refused(refusal) => {
             let inner =
@@ -172,6 +173,6 @@ fn page(
             }
             renew_redirect(app, *refusal, context.from_elsewhere, path).unwrap_or_else(|| to_login(app, path))
         }
-        _ => app.pages.error(error, status, again, request_id),
+        _ => app.pages.error(error, status, again, asked),
     }
 }
