@@ -89,7 +89,8 @@ fn gives_nothing(answer: &Answer, asked: &str) {
 /// the effects of doing nothing and of the undisturbed request. Returns how many were met.
 async fn each(fault: Fault, see: impl Fn(&str, Option<&Answer>, &Outcome, (&Outcome, &Outcome))) -> usize {
     let mut met = 0;
-    for route in routes() {
+    // A look at flows is in the audit log before it is answered, and stays there if its answer fails.
+    for route in routes().into_iter().filter(|route| !route.path.starts_with("/flow")) {
         for body in requests(route) {
             let mut scene = Scene::of(route, &body).await;
             let mut hashes = scene.hashes().await;
