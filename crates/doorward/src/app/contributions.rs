@@ -59,7 +59,6 @@ pub(crate) struct Contributions {
     pub(crate) cards: Vec<Card>,
     pub(crate) sweeps: Vec<Sweep>,
     /// Opens another server, for the tour; `None` within such a server.
-    #[allow(dead_code, reason = "the page of the tour plays on it")]
     pub(crate) inner: Option<OpenInner>,
 }
 

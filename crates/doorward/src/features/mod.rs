@@ -22,6 +22,7 @@ mod register;
 mod revoke;
 #[cfg(feature = "pages")]
 mod style;
+mod tour;
 
 use crate::app::Contributions;
 use crate::audit::{ACTIONS, Action};
@@ -56,6 +57,7 @@ const FEATURES: &[&Feature] = &[
     &flow::FEATURE,
     #[cfg(feature = "pages")]
     &style::FEATURE,
+    &tour::FEATURE,
     &docs::FEATURE,
 ];
 

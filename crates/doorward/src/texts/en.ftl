@@ -3,6 +3,7 @@
 value-required = is required
 value-no-text = must be a text
 value-no-bool = must be true or false
+value-one-of = must be one of { $names }
 
 email-too-long = must have at most { $most } bytes, and at most { $most_before } before the @
 email-at = must have one @, like ada@example.com

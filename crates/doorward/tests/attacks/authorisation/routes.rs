@@ -44,6 +44,8 @@ GET    /assets/forms.js                 anybody
 GET    /assets/inspect.css              anybody
 GET    /assets/inspect.js               anybody
 GET    /assets/read.js                  anybody
+GET    /assets/tour.css                 anybody
+GET    /assets/tour.js                  anybody
 GET    /assets/words.json               anybody
 POST   /confirm                         signed in
 GET    /dashboard                       signed in
@@ -84,6 +86,8 @@ POST   /sessions/end-others             signed in
 DELETE /sessions/{id}                   signed in
 POST   /sessions/{id}/end               signed in
 GET    /style.css                       anybody
+GET    /tour                            development
+POST   /tour/play                       development
 ";
 
 /// One row of the table.
