@@ -59,7 +59,17 @@ fn named() -> BTreeSet<String> {
         one.description.fields().iter().map(|field| field.name).chain(query)
     });
     // Fields of programs, and errors that never occur.
-    let unseen = ["tokens", "refresh_token", "token_type_hint", "done", "redirect", "refused", "ticket"];
+    let unseen = [
+        "tokens",
+        "refresh_token",
+        "token_type_hint",
+        "done",
+        "redirect",
+        "refused",
+        "ticket",
+        "flow",
+        "broken",
+    ];
     let mut named: BTreeSet<_> =
         fields.filter(|name| !unseen.contains(name)).map(|name| format!("field-{name}")).collect();
     named.extend(actions().iter().map(|action| format!("action-{}", action.name)));

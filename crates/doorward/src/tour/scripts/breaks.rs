@@ -3,7 +3,7 @@
 use super::Ask::*;
 use super::Before::*;
 use super::Who::*;
-use super::{Change, Scene, against_plain, nothing, sends};
+use super::{Before, Change, Scene, against_plain, nothing, sends};
 
 /// The request that is compared.
 const fn first(before: &'static [Before]) -> Scene {
