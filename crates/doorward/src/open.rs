@@ -62,8 +62,12 @@ impl App {
 
 /// The settings of the tour's server: those of production behind https, so that its cookies are the real ones. It is
 /// never listened on. All requests are recorded.
-const INNER: [(&str, &str); 3] =
-    [("public_url", "https://tour.example"), ("flow.sample", "100%"), ("data.reserve", "0")];
+const INNER: [(&str, &str); 4] = [
+    ("public_url", "https://tour.example"),
+    ("flow.sample", "100%"),
+    ("data.reserve", "0"),
+    ("hashing.timeout", "60s"),
+];
 
 /// Opens a server in memory that shares nothing with this one.
 fn inner(clock: Clock) -> Boxed<'static, Result<Inner>> {

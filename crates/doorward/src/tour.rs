@@ -32,7 +32,7 @@ use stage::Stage;
 const PLAYS: usize = 2;
 static TURNS: Semaphore = Semaphore::const_new(PLAYS);
 /// How long a play may take, and how long one may wait for its turn.
-const PATIENCE: Duration = Duration::from_secs(30);
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// One of the two columns.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
