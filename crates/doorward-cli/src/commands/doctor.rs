@@ -26,6 +26,9 @@ pub(crate) struct Doctor {
     /// Print JSON
     #[arg(long)]
     json: bool,
+    /// Check it for `doorward serve --dev`
+    #[arg(long)]
+    dev: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -81,9 +84,10 @@ impl Report {
 }
 
 impl Doctor {
-    pub(crate) async fn run(self, place: &Place) -> Outcome {
+    pub(crate) async fn run(self, mut place: Place) -> Outcome {
+        place.flags = self.dev.then(|| ("dev", "true".to_owned(), "--dev")).into_iter().collect();
         let mut report = Report::default();
-        examine(place, &mut report).await;
+        examine(&place, &mut report).await;
         let good = report.0.iter().all(|finding| finding.health != Health::Fail);
         let answer = if self.json { Answer::json(&report.0)? } else { Answer::text(report.text()) };
         Ok(answer.good(good))
@@ -244,6 +248,11 @@ async fn inside(settings: Settings, secrets: Secrets, report: &mut Report) {
         Ok(app) => app,
         Err(error) => return report.fail("opening it: ", error.into()),
     };
+    match app.refusal_of_kind().await {
+        Ok(None) => {}
+        Ok(Some(refusal)) => report.fail("database: ", refusal.into()),
+        Err(error) => report.fail("database: ", error.into()),
+    }
     surroundings::condition(&app, report).await;
     match app.keys.list(app.now()).await {
         _ if shared => report.ok("keys: access tokens are signed with JWT_SECRET (HS256)"),

@@ -48,7 +48,7 @@ pub(crate) fn run(cli: Cli) -> Outcome {
         Command::Audit(audit) => wait_for(audit.run(&place)),
         Command::Config(config) => config.run(&place),
         Command::Tour(tour) => wait_for(tour.run()),
-        Command::Doctor(doctor) => wait_for(doctor.run(&place)),
+        Command::Doctor(doctor) => wait_for(doctor.run(place)),
         Command::Completions(completions) => completions.run(),
     }
 }

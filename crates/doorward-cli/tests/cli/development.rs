@@ -21,6 +21,9 @@ fn a_database_of_a_development_server_is_refused_in_production_with_the_way_on()
     server.stop();
     home.run(&["serve", "--listen", "127.0.0.1:0"])
         .fails(OPEN_TO_ALL, "start with --dev, or name a new database");
+    let doctor = home.run(&["doctor"]);
+    assert!(doctor.code == Some(1) && doctor.out.contains(OPEN_TO_ALL), "{doctor:?}");
+    assert_eq!(home.run(&["doctor", "--dev"]).code, Some(0));
     assert_eq!(home.serve(&["--dev"]).get("/profile", &token).status, 200);
 }
 

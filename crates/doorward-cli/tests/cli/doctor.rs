@@ -184,6 +184,16 @@ fn refusals_of_the_start() -> Vec<Refusal> {
             in_database("UPDATE migrations SET checksum = x'00' WHERE version = 1"),
             &[],
         ),
+        refusal(
+            "a development server (--dev) has used this database",
+            in_database("UPDATE facts SET value = 1 WHERE name = 'server_kind'"),
+            &[],
+        ),
+        refusal(
+            "a production server has used this database",
+            in_database("UPDATE facts SET value = 2 WHERE name = 'server_kind'"),
+            &["dev=true"],
+        ),
         refusal("cert.pem", with_file(broken, "key.pem", b"no key", 0o600), &tls),
         refusal(
             "cannot listen on 192.0.2.1:80",

@@ -3,14 +3,17 @@
 //! A development server is open to every program on its machine, so its accounts, sessions and keys are no base for
 //! production; and what production has stored is not to be opened like that. Commands use the databases of both.
 
+use super::App;
 use crate::keys::Algorithms;
 use crate::settings::SettingsError;
-use crate::store::{Store, StoreError, Tx, values};
+use crate::store::{Row, Store, StoreError, Tx, values};
 
+/// Only commands have used it.
+const UNDECIDED: i64 = 0;
 const DEVELOPMENT: i64 = 1;
 const PRODUCTION: i64 = 2;
 
-/// 0 for a database that only commands have used. One that was used before the kind was noted is production's.
+/// Undecided, but a database that was used before the kind was noted is production's.
 const BEGIN: &str = "INSERT INTO facts (name, value) \
      SELECT 'server_kind', CASE WHEN EXISTS (SELECT 1 FROM users) OR EXISTS (SELECT 1 FROM audit) \
      THEN 2 ELSE 0 END WHERE 1 = 1 ON CONFLICT (name) DO NOTHING";
@@ -26,18 +29,36 @@ pub(super) async fn refusal(
 ) -> Result<Option<SettingsError>, StoreError> {
     let own = match algorithms {
         Algorithms::AsStored => None,
-        Algorithms::AsSet => Some(if is_dev { DEVELOPMENT } else { PRODUCTION }),
+        Algorithms::AsSet => Some(kind(is_dev)),
     };
     let work = async move |tx: &mut Tx| -> Result<i64, StoreError> {
         tx.execute(BEGIN, values![]).await?;
         if let Some(own) = own {
             tx.execute(CLAIM, values![own]).await?;
         }
-        let row = tx.find(KIND, values![]).await?;
-        row.map_or(Ok(0), |row| row.get("value"))
+        stored(tx.find(KIND, values![]).await?)
     };
-    let kind = store.transaction(work).await?;
-    Ok(own.filter(|own| *own != kind).map(refused))
+    let stored = store.transaction(work).await?;
+    Ok(own.filter(|own| *own != stored).map(refused))
+}
+
+impl App {
+    /// Why a server with these settings would refuse the database, if the other kind of server has used it.
+    ///
+    /// # Errors
+    /// If the database can't be read.
+    pub async fn refusal_of_kind(&self) -> Result<Option<SettingsError>, StoreError> {
+        let (own, stored) = (kind(self.settings.dev), stored(self.store.find(KIND, values![]).await?)?);
+        Ok((stored != UNDECIDED && stored != own).then(|| refused(own)))
+    }
+}
+
+fn kind(is_dev: bool) -> i64 {
+    if is_dev { DEVELOPMENT } else { PRODUCTION }
+}
+
+fn stored(row: Option<Row>) -> Result<i64, StoreError> {
+    row.map_or(Ok(UNDECIDED), |row| row.get("value"))
 }
 
 fn refused(own: i64) -> SettingsError {
