@@ -106,8 +106,15 @@ fn is_here(app: &App, parts: &Parts) -> Result<()> {
     }
     match app.origins.unlisted(&parts.headers, &parts.uri) {
         Sender::Own => Ok(()),
-        _ => Err(refused("development-cross-site")),
+        _ => Err(refused(OF_ANOTHER_PAGE)),
     }
+}
+
+const OF_ANOTHER_PAGE: &str = "development-cross-site";
+
+/// Whether this is the refusal of a request from this machine that another page made or links to.
+pub(crate) fn is_of_another_page(error: &Error) -> bool {
+    matches!(error, Error::DevelopmentOnly(message) if message.code() == OF_ANOTHER_PAGE)
 }
 
 fn refused(text: &'static str) -> Error {

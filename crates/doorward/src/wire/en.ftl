@@ -25,11 +25,13 @@ nav-pages = Pages
 nav-next = Next page
 
 # The names of fields, as forms and errors have them.
+field-address = Address
 field-after = After
 field-current_password = Current password
 field-device = Device
 field-disabled = Disabled
 field-email = Email
+field-id = Request id
 field-invite = Invite
 field-limit = Limit
 field-mode = Mode
@@ -38,8 +40,12 @@ field-new_password = New password
 field-password = Password
 field-return_to = Return to
 field-role = Role
+field-route = Route
 field-search = Search
+field-session = Session
 field-token = Token
+field-user = User
+field-verdict = Verdict
 
 field-optional = (optional)
 field-problem = { $field } { $problem }
@@ -108,6 +114,8 @@ title-two-sign-ins = Two sign-ins at once
 
 error-wait = { $text }. Wait { $wait } before you do.
 error-cross-site = If you meant to do this, go to the page here and do it from there.
+error-open-from-here = If you followed a link to it, open it from here.
+error-open = Open it
 error-link = Each link works once, and not for long. To get a new one, ask { $contact }.
 error-two-sign-ins = Another site of this domain, or an earlier setting, may have left one of them. Nobody can tell which you meant, so sign out of both and sign in again.
 error-sign-out-both = Sign out of both

@@ -37,7 +37,7 @@ pub(crate) fn row(error: &Error) -> (StatusCode, &'static str) {
 
 /// The answer to this request.
 pub(crate) fn answer(error: &Error, asked: Asked<'_>) -> Response {
-    let Asked { id: request_id, flow } = asked;
+    let Asked { id: request_id, flow, .. } = asked;
     let (status, oauth_code) = row(error);
     let (code, message) = (error.code(), error.to_string());
     let fields = error.fields().iter().map(|at| format!("{} {}", at.field, at.message())).collect::<Vec<_>>();

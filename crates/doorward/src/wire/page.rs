@@ -180,8 +180,9 @@ impl Pages {
             }
             None => {
                 let title = title(status);
-                let (request_id, ticket) = (asked.id, ());
-                let context = context! { title, code, message, fields, wait, request_id, ticket, why };
+                let (request_id, ticket, open_from_here) = (asked.id, (), asked.open_from_here);
+                let context =
+                    context! { title, code, message, fields, wait, request_id, ticket, why, open_from_here };
                 self.show("error.html", status, context)
             }
         }
@@ -197,9 +198,9 @@ impl Pages {
     ) -> Response {
         let (request_id, why) = (asked.id, self.why(error, asked, &self.base));
         let (code, message) = (error.code(), self.say(&error.message()));
-        let (fields, wait) = (self.fields(error), ());
+        let (fields, wait, open_from_here) = (self.fields(error), (), ());
         let title = "title-two-sign-ins";
-        let shown = context! { title, code, message, fields, wait, request_id, ticket, why };
+        let shown = context! { title, code, message, fields, wait, request_id, ticket, why, open_from_here };
         self.show("error.html", status, shown)
     }
 
@@ -298,8 +299,10 @@ impl Pages {
         base: &str,
     ) -> Response {
         let (code, message) = (error.code(), self.say(&error.message()));
-        let (fields, wait, why) = (self.fields(error), (), self.why(error, asked, base));
-        let context = context! { base, title => title(status), code, message, fields, wait, request_id => asked.id, why };
+        let (title, request_id) = (title(status), asked.id);
+        let (fields, wait, open_from_here) = (self.fields(error), (), ());
+        let why = self.why(error, asked, base);
+        let context = context! { base, title, code, message, fields, wait, request_id, why, open_from_here };
         let mut response = self.show("error.html", status, context);
         let policy = format!(
             "default-src 'none'; style-src {base}/; img-src {base}/; frame-ancestors 'none'; base-uri 'none'; form-action 'none'"

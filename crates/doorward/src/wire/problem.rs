@@ -35,6 +35,8 @@ pub(crate) struct Asked<'a> {
     pub(crate) id: &'a str,
     /// In development mode: the link to its flow.
     pub(crate) flow: Option<&'a str>,
+    /// The path below the base path that its page links to, if a person may open it from there.
+    pub(crate) open_from_here: Option<&'a str>,
 }
 
 /// The shape of the link to a flow.
@@ -88,7 +90,7 @@ impl Problem<'_> {
 impl<'a> Problem<'a> {
     /// The error with this status, for this request.
     pub(crate) fn new(error: &'a Error, status: StatusCode, asked: Asked<'a>) -> Self {
-        let Asked { id: request_id, flow } = asked;
+        let Asked { id: request_id, flow, .. } = asked;
         let (code, message) = (error.code(), error.to_string());
         let title = status.canonical_reason().unwrap_or_default();
         let field = |one: &'a FieldError| Field { field: &one.field, message: one.message() };

@@ -62,7 +62,7 @@ async fn to_host(visitor: &Visitor, method: Method, path: &str, host: &str) -> A
 }
 
 #[tokio::test]
-async fn a_development_server_answers_only_under_a_name_of_its_machine() {
+async fn x24_a_development_server_answers_only_under_a_name_of_its_machine() {
     let site = Site::with(&[("dev", "true"), ("origins", "http://localhost:5173")]).await;
     let ada = site.logged_in("ada").await;
     for host in HERE {
@@ -93,7 +93,7 @@ async fn a_development_server_answers_only_under_a_name_of_its_machine() {
 }
 
 #[tokio::test]
-async fn a_wrong_host_gets_no_answer_by_cors_either() {
+async fn x24_a_wrong_host_gets_no_answer_by_cors_either() {
     let origin = "http://rebind.evil.example:8080";
     let site = Site::with(&[("dev", "true"), ("origins", origin)]).await;
     let ada = site.logged_in("ada").await;
@@ -108,7 +108,7 @@ async fn a_wrong_host_gets_no_answer_by_cors_either() {
 }
 
 #[tokio::test]
-async fn the_host_of_the_uri_counts_and_so_do_two_hosts_and_none() {
+async fn x24_the_host_of_the_uri_counts_and_so_do_two_hosts_and_none() {
     let site = Site::with(&[("dev", "true")]).await;
     let visitor = site.visitor();
     let ask = async |uri: &str, hosts: &[&str]| {
@@ -137,7 +137,7 @@ async fn the_host_of_the_uri_counts_and_so_do_two_hosts_and_none() {
 }
 
 #[tokio::test]
-async fn a_browser_under_a_wrong_name_gets_a_page_that_says_so_and_its_form_does_nothing() {
+async fn x24_a_browser_under_a_wrong_name_gets_a_page_that_says_so_and_its_form_does_nothing() {
     let site = Site::with(&[("dev", "true")]).await;
     let visitor = site.visitor();
     let host = "rebind.evil.example";
@@ -200,5 +200,58 @@ async fn in_development_mode_each_page_of_a_refusal_shows_why() {
         }
         let page = visitor.page("/nothing").await.text().to_string();
         assert_eq!(page.contains("What was checked") && page.contains("What to do"), dev, "{page}");
+    }
+}
+
+/// A visitor of this machine, and of a development server.
+async fn developer() -> (Site, Visitor) {
+    let site = Site::with(&[("dev", "true"), ("origins", "http://localhost:5173")]).await;
+    let visitor = site.visitor().from([127, 0, 0, 1]);
+    (site, visitor)
+}
+
+/// What a browser gets that opens this with these headers.
+async fn opens(visitor: &Visitor, method: Method, path: &str, headers: &[(&str, &str)]) -> Answer {
+    let request = visitor.request(method, path).header(header::ACCEPT, "text/html");
+    let request = headers.iter().fold(request, |request, (name, value)| request.header(*name, *value));
+    visitor.send(request, Body::empty()).await
+}
+
+#[tokio::test]
+async fn x24_a_link_on_another_page_is_refused_with_a_link_that_goes_on() {
+    let (_site, visitor) = developer().await;
+    for site in ["same-site", "cross-site"] {
+        for path in
+            ["/flow", "/flow?route=/login&verdict=allowed", "/flow?user=%22%3E%3Cb%3E'", "/inspect", "/tour"]
+        {
+            let page = opens(&visitor, Method::GET, path, &[("sec-fetch-site", site)]).await;
+            let (page, headers) = (page.has_status(403).text(), page.headers.clone());
+            let shown = page.replace("&#x2f;", "/").replace("&amp;", "&").replace("&#x27;", "'");
+            assert!(shown.contains(&format!("href=\"{path}\">Open it</a>")), "{path}: {shown}");
+            // No other page can click there.
+            let policy = headers["content-security-policy"].to_str().unwrap();
+            assert!(policy.contains("frame-ancestors 'none'"), "{policy}");
+            opens(&visitor, Method::GET, path, &[("sec-fetch-site", "same-origin")]).await.has_status(200);
+        }
+    }
+}
+
+#[tokio::test]
+async fn x24_no_other_refusal_of_development_mode_goes_on() {
+    let (_site, here) = developer().await;
+    let (outside, elsewhere) = (Site::new().await, here.copy().from([192, 0, 2, 7]));
+    let admin = outside.admin("root").await;
+    let another_page = ("sec-fetch-site", "same-site");
+    for (visitor, method, path, headers) in [
+        (&here, Method::GET, "/tour", &[another_page, ("x-forwarded-for", "127.0.0.1")][..]),
+        (&here, Method::GET, "/tour", &[("via", "1.1 tunnel")]),
+        (&elsewhere, Method::GET, "/tour", &[another_page]),
+        (&here, Method::POST, "/tour/play", &[another_page]),
+        (&here, Method::POST, "/inspect", &[another_page]),
+        (&admin, Method::GET, "/tour", &[another_page]),
+    ] {
+        let answer = opens(visitor, method, path, headers).await;
+        let page = answer.has_status(403).text().replace("&#x2f;", "/");
+        assert!(!page.contains("Open it") && !page.contains(&format!("href=\"{path}")), "{path}: {page}");
     }
 }

@@ -210,7 +210,6 @@ pub(crate) enum Who {
     /// A trusted proxy, for a user with a live session.
     Proxy,
     /// A developer on this machine: only in development mode.
-    #[allow(dead_code, reason = "the routes of development mode use it")]
     Developer,
     /// With a live session, and a role that grants this permission. In development mode, a developer on this machine.
     DeveloperOr(&'static str),

@@ -18,6 +18,7 @@ use crate::error::{Cause, Error};
 use crate::seldom;
 use crate::web::api::{is_oauth, methods, status};
 use crate::web::credential::go;
+use crate::web::dev;
 use crate::web::renew_redirect::{renew_redirect, send_again, to_login};
 use crate::wire::client_kind::ClientKind;
 use crate::wire::oauth;
@@ -103,7 +104,7 @@ fn show(app: &App, context: &RequestContext, error: &Error, is_oauth: bool, mut 
     let for_proxy = plain.extensions_mut().remove::<ForProxy>();
     let status = if for_proxy.is_some() { plain.status() } else { status(error, &app.settings) };
     let (id, flow) = (context.id.to_string(), context.flow_link(app, true));
-    let asked = Asked { id: &id, flow: flow.as_deref() };
+    let asked = Asked { id: &id, flow: flow.as_deref(), open_from_here: open_from_here(context, error, app) };
     let mut response = match (for_proxy, context.kind) {
         _ if is_oauth => oauth::answer(error, asked),
         (Some(ForProxy { is_page: true }), _) => {
@@ -165,9 +166,7 @@ fn page(
             app.pages.error(error, status, again, asked)
         }
         Error::Refused(refusal) => {
-            let inner =
-                context.path.as_deref().and_then(|path| path.strip_prefix(app.settings.base_path.as_str()));
-            let Some(path) = inner.and_then(path_of_ours) else { return go(app, "/login") };
+            let Some(path) = path_in(context, app) else { return go(app, "/login") };
             if context.method == Method::POST {
                 return send_again(app, *refusal, path).unwrap_or_else(|| go(app, "/login"));
             }
@@ -175,4 +174,17 @@ fn page(
         }
         _ => app.pages.error(error, status, again, asked),
     }
+}
+
+/// The path below the base path that a browser asked for.
+fn path_in<'a>(context: &'a RequestContext, app: &App) -> Option<&'a str> {
+    let path = context.path.as_deref()?;
+    path.strip_prefix(app.settings.base_path.as_str()).and_then(path_of_ours)
+}
+
+/// A link to what development mode shows, from another page, looks like an attack. The page of its refusal is our own,
+/// and no other page can click in it: so it links there again.
+fn open_from_here<'a>(context: &'a RequestContext, error: &Error, app: &App) -> Option<&'a str> {
+    let is_link = context.method == Method::GET && dev::is_of_another_page(error);
+    is_link.then(|| path_in(context, app)).flatten()
 }
