@@ -70,15 +70,15 @@ const INNER: [(&str, &str); 4] = [
 ];
 
 /// Opens a server in memory that shares nothing with this one.
-fn inner(clock: Clock) -> Boxed<'static, Result<Inner>> {
+fn inner(clock: Clock, policy: HashPolicy) -> Boxed<'static, Result<Inner>> {
     Box::pin(async move {
-        let app = open_inner(clock).await;
+        let app = open_inner(clock, policy).await;
         let app = app.map_err(|error| Error::unavailable("the tour's server could not be opened", error))?;
         Ok(Inner { router: routes::alone(&app), app })
     })
 }
 
-async fn open_inner(clock: Clock) -> Result<App, OpenError> {
+async fn open_inner(clock: Clock, policy: HashPolicy) -> Result<App, OpenError> {
     let mut values = Values::default();
     for (key, value) in INNER {
         values.set(key, value, Origin::Code)?;
@@ -87,8 +87,8 @@ async fn open_inner(clock: Clock) -> Result<App, OpenError> {
     let root = RootSecret::new(&Secret::new(random::bytes::<32>()));
     let root_source = RootSource::Variable;
     let opening = Opening {
-        policy: settings.hash_policy()?,
         settings,
+        policy,
         database: Database::Memory,
         secrets: Secrets {
             root,
@@ -109,8 +109,11 @@ async fn open_inner(clock: Clock) -> Result<App, OpenError> {
 /// Plays a script of the tour against a server of its own.
 ///
 /// # Errors
-/// As [`tour::play`].
+/// [`Error::Overloaded`] if the machine is too busy; [`Error::Unavailable`] if the server could not be opened.
 #[cfg(feature = "internals")]
 pub async fn play(script: &'static Script, broken: Option<Break>) -> Result<Played> {
-    tour::play(inner, script, broken).await
+    let policy = Settings::read(&Values::default()).and_then(|settings| settings.hash_policy());
+    let policy =
+        policy.map_err(|error| Error::unavailable("the tour's server could not be opened", error))?;
+    tour::play(inner, policy, script, broken).await
 }

@@ -12,6 +12,7 @@ mod names;
 mod scripts;
 mod stage;
 
+use doorward_core::password_hash::HashPolicy;
 use std::time::Duration;
 
 use serde::Serialize;
@@ -103,23 +104,34 @@ pub fn script(name: &str) -> Option<&'static Script> {
 /// # Errors
 /// [`Error::Overloaded`] if other plays take too long, or this one does; [`Error::Unavailable`] if the server could not
 /// be opened.
-pub(crate) async fn play(open: OpenInner, script: &'static Script, broken: Option<Break>) -> Result<Played> {
+pub(crate) async fn play(
+    open: OpenInner,
+    policy: HashPolicy,
+    script: &'static Script,
+    broken: Option<Break>,
+) -> Result<Played> {
     let turn = timeout(PATIENCE, TURNS.acquire()).await;
     let turn = turn.map_err(|_| Error::Overloaded)?.map_err(|_| Error::Overloaded)?;
     // A task of its own: nothing of the request that asks is in it, and a panic ends it alone. It writes no log lines,
     // which would read as if they were about the server that offers the tour.
     let playing = async move {
         let _turn = turn;
-        timeout(PATIENCE, both_columns(open, script, broken)).await
+        timeout(PATIENCE, both_columns(open, policy, script, broken)).await
     };
     let played = tokio::spawn(playing.with_subscriber(NoSubscriber::default())).await;
     let played = played.map_err(|_| Error::unavailable("the tour failed", "it panicked"))?;
     played.map_err(|_| Error::Overloaded)?
 }
 
-async fn both_columns(open: OpenInner, script: &'static Script, broken: Option<Break>) -> Result<Played> {
-    let jwt = column(open, script, broken, Column::Jwt).await?;
-    let session = column(open, script, broken, Column::Session).await?;
+async fn both_columns(
+    open: OpenInner,
+    policy: HashPolicy,
+    script: &'static Script,
+    broken: Option<Break>,
+) -> Result<Played> {
+    let stage = async |column| Stage::open(open, policy, column).await;
+    let jwt = column(stage(Column::Jwt).await?, script, broken).await?;
+    let session = column(stage(Column::Session).await?, script, broken).await?;
     let scenes = broken.map_or(script.scenes, Break::scenes);
     let scenes = scenes.iter().zip(jwt.into_iter().zip(session));
     let scenes = scenes.map(|(scene, (jwt, session))| PlayedScene {
@@ -132,13 +144,7 @@ async fn both_columns(open: OpenInner, script: &'static Script, broken: Option<B
 }
 
 /// Plays one column on a stage of its own.
-async fn column(
-    open: OpenInner,
-    script: &'static Script,
-    broken: Option<Break>,
-    column: Column,
-) -> Result<Vec<PlayedPart>> {
-    let mut stage = Stage::open(open, column).await?;
+async fn column(mut stage: Stage, script: &'static Script, broken: Option<Break>) -> Result<Vec<PlayedPart>> {
     let mut played = Vec::new();
     for scene in script.scenes {
         played.push(stage.play(script.name, scene).await?);

@@ -1,5 +1,6 @@
 //! What the features contribute to the parts below them. Nothing here knows a feature: the list of them is above `App`.
 
+use doorward_core::password_hash::HashPolicy;
 use std::pin::Pin;
 
 use axum::Router;
@@ -69,5 +70,5 @@ pub(crate) struct Inner {
     pub(crate) router: Router,
 }
 
-/// Opens such a server with this clock.
-pub(crate) type OpenInner = fn(Clock) -> Boxed<'static, Result<Inner>>;
+/// Opens such a server with this clock, which hashes passwords so.
+pub(crate) type OpenInner = fn(Clock, HashPolicy) -> Boxed<'static, Result<Inner>>;

@@ -10,6 +10,7 @@ use axum::response::Response;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use doorward_core::email::Email;
+use doorward_core::password_hash::HashPolicy;
 use doorward_core::{Mode, Timestamp};
 use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, COOKIE, HOST, SET_COOKIE, USER_AGENT};
 use http::{Method, Request};
@@ -47,9 +48,9 @@ pub(super) struct Stage {
 
 impl Stage {
     /// Opens a server of its own.
-    pub(super) async fn open(open: OpenInner, column: Column) -> Result<Self> {
+    pub(super) async fn open(open: OpenInner, policy: HashPolicy, column: Column) -> Result<Self> {
         let clock = Clock::manual(BEGINS_AT);
-        let inner = open(clock.clone()).await?;
+        let inner = open(clock.clone(), policy).await?;
         let mode = match column {
             Column::Jwt => Mode::Cookie,
             Column::Session => Mode::Session,

@@ -6,7 +6,9 @@ use crate::testing::Site;
 
 async fn played(name: &str, broken: Option<Break>) -> Played {
     let site = Site::new().await;
-    play(site.app.contributions.inner.unwrap(), script(name).unwrap(), broken).await.unwrap()
+    play(site.app.contributions.inner.unwrap(), *site.app.hashing.policy(), script(name).unwrap(), broken)
+        .await
+        .unwrap()
 }
 
 /// The verdict of each scene: `-` if there is no request, else its status, or the code of its refusal.
@@ -165,9 +167,9 @@ async fn a_play_neither_reads_nor_changes_the_server_that_offers_it() {
     let (now, database) = (site.app.clock.now(), site.stolen_database().await);
     let keys = site.visitor().get("/.well-known/jwks.json").await.text();
     let flows = site.app.flows.find(100, |_| true).len();
-    let open = site.app.contributions.inner.unwrap();
+    let (open, policy) = (site.app.contributions.inner.unwrap(), *site.app.hashing.policy());
     for script in SCRIPTS {
-        play(open, script, script.breaks.first().copied()).await.unwrap();
+        play(open, policy, script, script.breaks.first().copied()).await.unwrap();
     }
     assert_eq!(site.app.flows.find(100, |_| true).len(), flows);
     assert_eq!(site.app.clock.now(), now);
@@ -179,9 +181,9 @@ async fn a_play_neither_reads_nor_changes_the_server_that_offers_it() {
 #[tokio::test]
 async fn a_play_waits_for_its_turn() {
     let site = Site::new().await;
-    let open = site.app.contributions.inner.unwrap();
+    let (open, policy) = (site.app.contributions.inner.unwrap(), *site.app.hashing.policy());
     let turns = TURNS.acquire_many(PLAYS as u32).await.unwrap();
-    let playing = tokio::spawn(play(open, script("forbidden-role").unwrap(), None));
+    let playing = tokio::spawn(play(open, policy, script("forbidden-role").unwrap(), None));
     for _ in 0..1_000 {
         tokio::task::yield_now().await;
     }
@@ -193,8 +195,9 @@ async fn a_play_waits_for_its_turn() {
 #[tokio::test]
 async fn the_server_of_a_play_offers_no_tour_itself() {
     let site = Site::new().await;
-    let open = site.app.contributions.inner.unwrap();
-    let inner = open(crate::clock::Clock::manual(doorward_core::Timestamp::from_secs(1))).await.unwrap();
+    let (open, policy) = (site.app.contributions.inner.unwrap(), *site.app.hashing.policy());
+    let inner =
+        open(crate::clock::Clock::manual(doorward_core::Timestamp::from_secs(1)), policy).await.unwrap();
     assert!(inner.app.contributions.inner.is_none());
 }
 

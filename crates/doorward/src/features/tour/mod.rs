@@ -89,7 +89,7 @@ async fn start(State(app): State<App>, Asked { body, .. }: Asked<Wanted>) -> Res
     };
     // Only within a play is there no further server to open.
     let open = app.contributions.inner.ok_or(Error::NotFound)?;
-    Ok(Json(play(open, script, broken).await?).into_response())
+    Ok(Json(play(open, *app.hashing.policy(), script, broken).await?).into_response())
 }
 
 fn one_of<'a>(field: &'static str, names: impl Iterator<Item = &'a str>) -> Error {
