@@ -195,7 +195,7 @@ macro_rules! select_accounts {
 const BY_ID: &str = select_accounts!("WHERE u.id = $1");
 const BY_EMAIL: &str = select_accounts!("WHERE e.address = $1");
 const ANY_ADMIN: &str = "SELECT id FROM users WHERE role = 'admin' AND disabled_at IS NULL LIMIT 1";
-const ANY: &str = "SELECT 1 FROM users LIMIT 1";
+const ANY: &str = "SELECT id FROM users LIMIT 1";
 
 /// Locks a user's row by writing it without a change. The rest of the transaction comes after every other act that did
 /// so, and before every later one.
