@@ -31,6 +31,13 @@ pub(super) async fn refusal(
         Algorithms::AsStored => None,
         Algorithms::AsSet => Some(kind(is_dev)),
     };
+    let noted = stored(store.find(KIND, values![]).await?)?;
+    let kind = if noted == UNDECIDED { note(store, own).await? } else { noted };
+    Ok(own.filter(|own| *own != kind).map(refused))
+}
+
+/// Notes this kind, unless another server was faster.
+async fn note(store: &Store, own: Option<i64>) -> Result<i64, StoreError> {
     let work = async move |tx: &mut Tx| -> Result<i64, StoreError> {
         tx.execute(BEGIN, values![]).await?;
         if let Some(own) = own {
@@ -38,8 +45,7 @@ pub(super) async fn refusal(
         }
         stored(tx.find(KIND, values![]).await?)
     };
-    let stored = store.transaction(work).await?;
-    Ok(own.filter(|own| *own != stored).map(refused))
+    store.transaction(work).await
 }
 
 impl App {

@@ -4,6 +4,7 @@ use std::collections::{BTreeSet, VecDeque};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use doorward_core::SessionId;
 use http::{HeaderMap, Uri, header};
 use serde_json::Value;
 
@@ -143,6 +144,10 @@ impl Inner {
 
     /// Each part of a token, but for the public header; as much of it as a clipped text would show.
     fn plant(&mut self, secret: &str) {
+        // Tests also plant public ids as credentials.
+        if secret.parse::<SessionId>().is_ok() {
+            return;
+        }
         for part in secret.split('.').filter(|part| part.len() >= LEAST && !part.starts_with("eyJhbGci")) {
             let start: String = part.chars().take(20).collect();
             if !self.tokens.contains(&start) {

@@ -249,14 +249,14 @@ async fn o07_a_foreign_host_is_nowhere_in_an_answer() {
 #[tokio::test]
 async fn o08_nothing_of_a_user_is_kept_or_served_under_another_name() {
     let site = Site::new().await;
-    let admin = site.admin("ada").await;
+    let admin = site.admin("adelheid").await;
     let browser = site.logged_in_by("grace", Mode::Session).await;
     let id = browser.user_id().await;
     for path in shown(&id) {
         for visitor in [&admin, &browser] {
             for answer in [visitor.get(&path).await, visitor.page(&path).await] {
                 let cache = answer.header("cache-control").unwrap_or_default().to_owned();
-                let public = !answer.text().contains("ada")
+                let public = !answer.text().contains("adelheid")
                     && !answer.text().contains("grace")
                     && answer.set_cookies().is_empty();
                 assert!(cache == "no-store" || (public && !cache.is_empty()), "{path}: {cache}");
