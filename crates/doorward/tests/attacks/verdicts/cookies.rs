@@ -407,7 +407,8 @@ async fn server(table: &Value, settings: &[(&str, &str)]) -> Site {
         ("forward_auth.hosts", "app.example.com"),
     ];
     let has_domain = settings.iter().any(|(key, _)| *key == "cookie.domain");
-    let fixed = if has_domain { &fixed[..] } else { &fixed[..2] };
+    // Only behind a proxy, which a development server never is.
+    let fixed = if has_domain { &fixed[..] } else { &fixed[..1] };
     let site = Site::with(&[fixed, settings].concat()).await;
     let now = Timestamp::from_secs(NOW);
     add_users(&site, table).await;
