@@ -1,6 +1,6 @@
 //! Every secret that a visitor sends or receives is a canary: no flow that was recorded meanwhile may contain it.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{BTreeSet, HashSet};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -29,9 +29,7 @@ const SECRET: [&str; 13] = [
     "link",
     "confirm_password",
 ];
-/// How many of the last tokens are looked for; passwords are never dropped.
-const MOST: usize = 100;
-/// A shorter text may be in a flow by chance.
+/// A shorter text may be in a flow by chance. Of a longer token the beginning is looked for, as a clipped text shows it.
 const LEAST: usize = 12;
 
 /// The planted secrets of a site, and its recorded flows.
@@ -44,13 +42,13 @@ pub(super) struct Canaries {
 struct Inner {
     reader: Option<Reader>,
     passwords: BTreeSet<String>,
-    tokens: VecDeque<String>,
+    tokens: HashSet<[u8; LEAST]>,
 }
 
 impl Canaries {
     pub(super) fn of(app: &App) -> Arc<Self> {
         let reader = Some(app.flows.read());
-        let inner = Inner { reader, passwords: BTreeSet::new(), tokens: VecDeque::new() };
+        let inner = Inner { reader, passwords: BTreeSet::new(), tokens: HashSet::new() };
         let (flows, clock) = (app.flows.clone(), app.clock.clone());
         Arc::new(Self { flows, clock, inner: Mutex::new(inner) })
     }
@@ -142,26 +140,23 @@ impl Inner {
         }
     }
 
-    /// Each part of a token, but for the public header; as much of it as a clipped text would show.
+    /// The beginning of each part of a token, but for the public header.
     fn plant(&mut self, secret: &str) {
         // Tests also plant public ids as credentials.
         if secret.parse::<SessionId>().is_ok() {
             return;
         }
-        for part in secret.split('.').filter(|part| part.len() >= LEAST && !part.starts_with("eyJhbGci")) {
-            let start: String = part.chars().take(20).collect();
-            if !self.tokens.contains(&start) {
-                self.tokens.push_back(start);
-            }
-        }
-        while self.tokens.len() > MOST {
-            self.tokens.pop_front();
-        }
+        let parts = secret.split('.').filter(|part| !part.starts_with("eyJhbGci"));
+        self.tokens.extend(parts.filter_map(|part| part.as_bytes().first_chunk()));
     }
 
-    fn found_in(&self, flow: &str) -> Vec<&str> {
-        let all = self.passwords.iter().chain(&self.tokens).map(String::as_str);
-        all.filter(|secret| flow.contains(secret.trim())).collect()
+    /// A debug build searches a text slowly, so tokens are found by their hash, at every place of a long word.
+    fn found_in(&self, flow: &str) -> Vec<String> {
+        let passwords = self.passwords.iter().filter(|password| flow.contains(password.trim())).cloned();
+        let ends = |byte: &u8| !byte.is_ascii_alphanumeric() && !matches!(byte, b'-' | b'_');
+        let words = flow.as_bytes().split(ends).filter(|word| word.len() >= LEAST);
+        let tokens = words.flat_map(<[u8]>::array_windows).filter(|start| self.tokens.contains(*start));
+        passwords.chain(tokens.map(|token| String::from_utf8_lossy(token).into_owned())).collect()
     }
 }
 
