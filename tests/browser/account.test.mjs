@@ -10,7 +10,7 @@ const NEW_PASSWORD = 'another door, another promise'
 
 storyWithAndWithoutScripts('register, sign out, sign in', ['--dev'], async ({ visit }) => {
   const page = await visit()
-  await page.goto('/')
+  await page.goto('/dashboard')
   assert.equal(path(page), '/login')
   await press(page, page.getByRole('link', { name: 'Create an account' }))
   await fill(page, { Name: 'Ada', Email: email('ada'), Password: PASSWORD })
