@@ -7,7 +7,7 @@ import { once } from 'node:events'
 import { serveBrowser } from './chromium.mjs'
 
 const server = await serveBrowser()
-const flags = ['--test', '--test-concurrency=2', '--test-timeout=300000', '--test-reporter=spec']
+const flags = ['--test', '--test-concurrency=2', '--test-timeout=600000', '--test-reporter=spec']
 // A connection to the browser that stays open must not keep a file of finished tests waiting.
 const [major, minor] = process.versions.node.split('.').map(Number)
 if (major > 20 || (major === 20 && minor >= 14)) flags.push('--test-force-exit')
