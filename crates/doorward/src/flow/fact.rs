@@ -109,6 +109,8 @@ labels! {
     Unit: "of";
     Place: "to";
     Methods: "methods of the sign-in";
+    Advice: "what to do";
+    Origin: "origin";
 }
 
 impl Serialize for Label {

@@ -68,7 +68,10 @@ fn last(first: Verb, status: StatusCode, headers: &HeaderMap, refused: Option<&'
     };
     let fact = Fact::count(Label::Status, status.as_u16().into());
     let step = match refused {
-        Some(code) => Step::check(verb, false).fact(fact).fact(Fact::text(Label::Code, code)),
+        Some(code) => {
+            let advice = Explanation::of(code).map(|explained| Fact::text(Label::Advice, explained.advice));
+            Step::check(verb, false).fact(fact).fact(Fact::text(Label::Code, code)).maybe(advice)
+        }
         None if verb == Verb::LetPass => Step::check(verb, status.is_success()).fact(fact),
         None => Step::of(verb).fact(fact),
     };
@@ -76,6 +79,16 @@ fn last(first: Verb, status: StatusCode, headers: &HeaderMap, refused: Option<&'
     let place = headers.get(LOCATION).and_then(|place| place.to_str().ok());
     let place = place.and_then(|place| place.split(['?', '#']).next());
     step.maybe(place.map(|place| Fact::seen(Label::Place, place)))
+}
+
+/// Whose page sent a change, as its browser says.
+pub(super) fn origin(is_ours: bool, headers: &HeaderMap) -> Step {
+    let seen = |label, name: &str| {
+        let said = headers.get(name).and_then(|value| value.to_str().ok());
+        said.map(|said| Fact::seen(label, said))
+    };
+    let step = Step::check(Verb::CheckOrigin, is_ours).maybe(seen(Label::Site, "sec-fetch-site"));
+    step.maybe(seen(Label::Origin, "origin"))
 }
 
 /// A cookie that is set or cleared, without its value.

@@ -36,7 +36,7 @@ use super::renew_redirect::from_elsewhere;
 use crate::app::App;
 use crate::clock::steady;
 use crate::error::Error;
-use crate::flow::{Recording, Step, Traced, Verb, recorded, recorded_at_once};
+use crate::flow::{Recording, Step, Traced, recorded, recorded_at_once};
 use crate::metrics::Route;
 use crate::request_id::RequestId;
 use crate::sessions::CurrentPeer;
@@ -139,10 +139,10 @@ impl<S: RequestService> Front<S> {
             // (attack X22).
             && (!context.only_reads() || request.headers().contains_key(header::ORIGIN))
         {
-            context.note(|| Step::check(Verb::CheckOrigin, false));
+            context.note(|| flow::origin(false, request.headers()));
             Error::CrossSite.into_response()
         } else {
-            context.note(|| Step::check(Verb::CheckOrigin, true));
+            context.note(|| flow::origin(true, request.headers()));
             self.run_to_the_end(&context, user, for_router(request, peer)).await
         };
         if let Some(sign_in) = response.extensions_mut().remove::<SignIn>() {
