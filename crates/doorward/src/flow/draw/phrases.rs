@@ -106,6 +106,8 @@ fn of_fact(fact: &Fact, step: &Step, flow: &Flow, names: &mut Names) -> Option<S
 fn labelled(label: Label, text: &str, step: &Step) -> Option<String> {
     match label {
         Label::Code if step.verb == Verb::Refuse => None,
+        Label::Advice => None,
+        Label::Site | Label::Origin if step.verdict != Verdict::Failed => None,
         Label::Where
         | Label::Found
         | Label::Limit
