@@ -14,7 +14,9 @@ fn lasting(reply: &Reply) -> (BTreeSet<String>, Value) {
     let new = ["date: ", "x-request-id: "];
     let head = reply.head.lines().filter(|line| !new.iter().any(|name| line.starts_with(name)));
     let mut body: Value = serde_json::from_str(&reply.body).unwrap();
-    body.as_object_mut().unwrap().remove("request_id");
+    for of_request in ["request_id", "flow"] {
+        body.as_object_mut().unwrap().remove(of_request);
+    }
     (head.map(str::to_owned).collect(), body)
 }
 
@@ -41,7 +43,7 @@ impl Asks {
 
     async fn request(&mut self, method: &str, path: &str, line: &str) -> Reply {
         let Self { base, origin, .. } = self;
-        let request = format!("{method} {base}{path} HTTP/1.1\r\nHost: a\r\n{origin}{line}\r\n\r\n");
+        let request = format!("{method} {base}{path} HTTP/1.1\r\nHost: localhost\r\n{origin}{line}\r\n\r\n");
         self.wire.asks(&request).await
     }
 

@@ -87,7 +87,9 @@ async fn a_renewed_certificate_is_taken_up_and_a_broken_one_is_not() {
         assert!(shake(&first, address).await.is_ok());
         let second = client(certify(folder.path()), &[]);
         while shake(&second, address).await.is_err() {
-            assert!(shake(&first, address).await.is_ok(), "neither is answered with");
+            // It may be taken up between the two.
+            let by_first = shake(&first, address).await.is_ok();
+            assert!(by_first || shake(&second, address).await.is_ok(), "neither is answered with");
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
         assert!(shake(&first, address).await.is_err());

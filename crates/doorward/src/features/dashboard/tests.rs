@@ -182,8 +182,8 @@ async fn a_server_without_users_says_what_it_is_and_how_to_begin_until_there_is_
     let has_tour = site.api().routes().iter().any(|route| route.path == "/tour");
     for path in ["/auth", "/auth/"] {
         let page = site.visitor().page(path).await.has_status(200).text().replace("&#x2f;", "/");
-        for said in ["doorward user create --role admin", "\"/auth/docs\"", "\"/auth/register\"", " --data /"]
-        {
+        let place = if site.app.settings.database.is_some() { " --database URL" } else { " --data /" };
+        for said in ["doorward user create --role admin", "\"/auth/docs\"", "\"/auth/register\"", place] {
             assert!(page.contains(said), "{said} is missing in {page}");
         }
         assert!(page.contains("never an admin"), "{page}");
