@@ -186,11 +186,8 @@ impl Guard {
             Credential::CookieToken(token) => (token, Mode::Cookie),
             Credential::SessionSecret(secret) => return self.look_up(secret, now, observing),
         };
-        let verified = match observing {
-            None => self.0.verifier.verify(token, now),
-            Some(observer) => self.0.verifier.verify_observed(token, now, &mut **observer),
-        };
-        match verified {
+        let observer = observing.as_mut().map(|observer| &mut **observer as &mut dyn Observer);
+        match self.0.verifier.verify_observed(token, now, observer) {
             Ok(verified) => self.standing(verified, mode, observing),
             Err(Refusal::TokenInvalid) if self.may_be_of_a_newer_key(token) => MemoryAnswer::Key(token, mode),
             Err(refusal) => MemoryAnswer::Verdict(Err(refusal)),

@@ -57,38 +57,36 @@ impl Verifier {
     /// # Errors
     /// [`Refusal::TokenInvalid`], or [`Refusal::TokenExpired`] after a good signature.
     pub fn verify(&self, token: &str, now: Timestamp) -> Result<AccessToken, Refusal> {
-        let keys = self.keys.load();
-        if token.len() > MEMO_TOKEN {
-            return token::verify(token, &keys.set, &self.expected, now);
-        }
-        if let Some(verified) = keys.memo.get(token) {
-            return if now < verified.expires_at { Ok(verified) } else { Err(Refusal::TokenExpired) };
-        }
-        let verified = token::verify(token, &keys.set, &self.expected, now)?;
-        keys.memo.insert(token.into(), verified);
-        Ok(verified)
+        self.verify_observed(token, now, None)
     }
 
-    /// The same, with an observer of each check.
-    #[cold]
+    /// The same, with an observer of each check if somebody watches.
     pub(crate) fn verify_observed(
         &self,
         token: &str,
         now: Timestamp,
-        observer: &mut dyn Observer,
+        observer: Option<&mut dyn Observer>,
     ) -> Result<AccessToken, Refusal> {
         let keys = self.keys.load();
-        if let Some(verified) = keys.memo.get(token).filter(|_| token.len() <= MEMO_TOKEN) {
+        let is_short = token.len() <= MEMO_TOKEN;
+        if is_short && let Some(verified) = keys.memo.get(token) {
             let is_live = now < verified.expires_at;
-            observer.remembered(&verified, is_live);
+            if let Some(observer) = observer {
+                observer.remembered(&verified, is_live);
+            }
             return if is_live { Ok(verified) } else { Err(Refusal::TokenExpired) };
         }
-        let mut observe = |check, passed, found: Option<String>| observer.checked(check, passed, found);
-        let verdict = token::verify_observed(token, &keys.set, &self.expected, now, &mut observe);
-        observer.verified(token, verdict.as_ref().map_err(|refusal| *refusal));
-        if let Ok(verified) = verdict
-            && token.len() <= MEMO_TOKEN
-        {
+        let verdict = match observer {
+            None => token::verify(token, &keys.set, &self.expected, now),
+            Some(observer) => {
+                let mut observe =
+                    |check, passed, found: Option<String>| observer.checked(check, passed, found);
+                let verdict = token::verify_observed(token, &keys.set, &self.expected, now, &mut observe);
+                observer.verified(token, verdict.as_ref().map_err(|refusal| *refusal));
+                verdict
+            }
+        };
+        if is_short && let Ok(verified) = verdict {
             keys.memo.insert(token.into(), verified);
         }
         verdict
