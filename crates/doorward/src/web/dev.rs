@@ -14,11 +14,13 @@ use doorward_core::message::Message;
 use http::header::{HOST, HeaderName, HeaderValue};
 use http::request::Parts;
 
+use super::account_page::may_see;
 use super::caller::{Caller, permitted};
 use crate::app::App;
 use crate::error::{Error, Result};
 use crate::settings::is_loopback_name;
 use crate::wire::origins::Sender;
+use crate::wire::page::Value;
 
 /// Who looks at what a route of `Who::DeveloperOr` or `Who::Developer` shows.
 #[derive(Debug, Clone, Copy)]
@@ -38,6 +40,16 @@ impl Viewer {
         match self {
             Self::Developer => Ok(()),
             Self::Admin(caller, permission) => caller.still_may(app, permission).await,
+        }
+    }
+}
+
+impl Viewer {
+    /// What the page of an admin needs, as [`may_see`] says; `None` for a developer, who has no account.
+    pub(crate) fn may_see(&self, app: &App) -> Option<Value> {
+        match self {
+            Self::Developer => None,
+            Self::Admin(caller, _) => Some(may_see(app, caller)),
         }
     }
 }

@@ -24,7 +24,6 @@ use crate::app::App;
 use crate::error::{Error, Result};
 use crate::flow::draw::{self, Style};
 use crate::flow::{Flow, words};
-use crate::web::account_page::may_see;
 use crate::web::api::{Description, Routes, Who, describe};
 use crate::web::dev::Viewer;
 use crate::web::feature::{Feature, assets, templates, texts};
@@ -161,10 +160,7 @@ async fn list(
 
 /// The page fetches what it shows. If the request of its URL is not in memory, it says so.
 fn page(app: &App, viewer: &Viewer, is_found: bool) -> Response {
-    let may = match viewer {
-        Viewer::Developer => None,
-        Viewer::Admin(caller, _) => Some(may_see(app, caller)),
-    };
+    let may = viewer.may_see(app);
     app.pages.show("flow.html", StatusCode::OK, context! { may, is_found })
 }
 

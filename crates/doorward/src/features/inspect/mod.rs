@@ -19,7 +19,6 @@ use zeroize::Zeroizing;
 use crate::app::App;
 use crate::error::{Error, Result};
 use crate::explain::{Explained, explain};
-use crate::web::account_page::may_see;
 use crate::web::api::{Routes, Who, describe};
 use crate::web::body::{Asked, asked};
 use crate::web::dev::Viewer;
@@ -62,10 +61,7 @@ asked! {
 async fn page(State(app): State<App>, viewer: Viewer) -> Response {
     let kind = |kind: &Kind| context! { name => kind.name, text => kind.text };
     let kinds = Kind::ALL.iter().map(kind).collect::<Vec<Value>>();
-    let may = match viewer {
-        Viewer::Developer => None,
-        Viewer::Admin(caller, _) => Some(may_see(&app, &caller)),
-    };
+    let may = viewer.may_see(&app);
     app.pages.show("inspect.html", StatusCode::OK, context! { kinds, may })
 }
 
