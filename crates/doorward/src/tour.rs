@@ -12,9 +12,9 @@ mod names;
 mod scripts;
 mod stage;
 
-use doorward_core::password_hash::HashPolicy;
 use std::time::Duration;
 
+use doorward_core::password_hash::HashPolicy;
 use serde::Serialize;
 use tokio::sync::Semaphore;
 use tokio::time::timeout;

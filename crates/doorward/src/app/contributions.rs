@@ -1,11 +1,11 @@
 //! What the features contribute to the parts below them. Nothing here knows a feature: the list of them is above `App`.
 
-use doorward_core::password_hash::HashPolicy;
 use std::pin::Pin;
 
 use axum::Router;
 use axum::body::Bytes;
 use doorward_core::Timestamp;
+use doorward_core::password_hash::HashPolicy;
 use doorward_guard::Identity;
 
 use super::App;

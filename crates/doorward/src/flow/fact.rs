@@ -180,7 +180,7 @@ pub enum Fact {
         #[serde(skip_serializing_if = "Option::is_none")]
         found: Option<Seen>,
     },
-    /// The claims of a token of ours: only after its signature held.
+    /// The claims of a token that Doorward signed: only after its signature held.
     Claims(Box<ClaimsFact>),
     /// What can be said of a token that is not ours, or bad.
     Foreign(Foreign),
