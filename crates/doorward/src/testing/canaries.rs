@@ -34,6 +34,8 @@ const LEAST: usize = 12;
 
 /// The planted secrets of a site, and its recorded flows.
 pub(super) struct Canaries {
+    /// On PostgreSQL nobody looks for secrets: flows are the same there.
+    looks: bool,
     flows: Arc<Flows>,
     clock: Clock,
     inner: Mutex<Inner>,
@@ -47,11 +49,11 @@ struct Inner {
 
 impl Canaries {
     pub(super) fn of(app: &App) -> Arc<Self> {
-        // Flows are the same on PostgreSQL.
-        let reader = std::env::var_os("DOORWARD_TEST_POSTGRES").is_none().then(|| app.flows.read());
-        let inner = Inner { reader, passwords: BTreeSet::new(), tokens: HashSet::new() };
+        let looks = std::env::var_os("DOORWARD_TEST_POSTGRES").is_none();
+        let inner =
+            Inner { reader: Some(app.flows.read()), passwords: BTreeSet::new(), tokens: HashSet::new() };
         let (flows, clock) = (app.flows.clone(), app.clock.clone());
-        Arc::new(Self { flows, clock, inner: Mutex::new(inner) })
+        Arc::new(Self { looks, flows, clock, inner: Mutex::new(inner) })
     }
 
     /// Stops watching.
@@ -92,7 +94,9 @@ impl Canaries {
         let Some(mut reader) = inner.reader.take() else { return };
         self.flows.tick(self.clock.now(), Duration::from_secs(1));
         while let Some(frame) = reader.ready() {
-            if let Frame::Flow(flow) = frame {
+            if self.looks
+                && let Frame::Flow(flow) = frame
+            {
                 let text = serde_json::to_string(&*flow).unwrap();
                 let leaked = inner.found_in(&text);
                 assert!(leaked.is_empty(), "secrets in a recorded flow: {leaked:?} in {text}");

@@ -49,7 +49,8 @@ impl Watched {
 
     /// The next events; `None` at the end of the stream.
     async fn hears(&mut self) -> Option<String> {
-        let bytes = self.0.next().await?.unwrap();
+        let next = tokio::time::timeout(Duration::from_secs(30), self.0.next());
+        let bytes = next.await.expect("events come in time")?.unwrap();
         Some(String::from_utf8(bytes.to_vec()).unwrap())
     }
 
