@@ -258,13 +258,11 @@ impl Acts {
             let Change { tx, ended, raised, mut effects, .. } = under_way;
             if let Some(failed) = &entry_failed {
                 for entry in &entries {
-                    let recorded = audit::record(tx, entry, act.by, act.at, act.form).await;
-                    failed.fetch_or(recorded.is_err(), Ordering::Relaxed);
-                    recorded?;
+                    audit::record(tx, entry, act.by, act.at, act.form, failed)?;
                 }
             }
             for user in &effects.gone {
-                audit::forget(tx, *user).await?;
+                audit::forget(tx, *user)?;
             }
             revocations::record(tx, &ended, &raised, act.at, until).await?;
             effects.over.extend(ended.iter().map(|ended| ended.session));

@@ -1,6 +1,8 @@
 //! The audit log: who signed in, who failed to, what admins did. Entries are written in the transaction of their act.
 
 use std::net::IpAddr;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use doorward_core::{ClientId, SessionId, Timestamp, UserId};
 
@@ -166,13 +168,14 @@ const RECORD: &str = "INSERT INTO audit (id, created_at, action, actor, user_id,
      fold_key) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) \
      ON CONFLICT (fold_key) DO UPDATE SET occurrences = audit.occurrences + 1";
 
-/// Writes an entry within its act's transaction.
-pub(crate) async fn record(
+/// Writes an entry within its act's transaction. If that fails, also with the commit, `failure` is set.
+pub(crate) fn record(
     tx: &mut Tx,
     entry: &Entry,
     by: By,
     at: Timestamp,
     form: Option<posts::Hash>,
+    failure: &Arc<AtomicBool>,
 ) -> Result<(), StoreError> {
     // The id is a UUIDv7, so that pages are in order of time.
     let id = SessionId::new(at, crate::random::bytes());
@@ -181,28 +184,26 @@ pub(crate) async fn record(
     let client = if let By::Client(client, _) = by { Some(format!("client {client}")) } else { None };
     let detail = entry.detail.clone().or(client);
     let (user, session, fold) = (entry.user, entry.session, entry.fold);
-    tx.execute(RECORD, values![id, at, action, by.as_str(), user, actor, session, ip, detail, fold]).await?;
+    let values = values![id, at, action, by.as_str(), user, actor, session, ip, detail, fold];
+    tx.queue_noting(RECORD, values, failure)?;
     match (form, entry.action) {
         (None, _) | (_, Action::LoginFailed | Action::RefreshReused) => Ok(()),
         (Some(form), Action::Login | Action::Register | Action::PasswordChanged) => {
-            posts::committed(tx, form, at, session).await
+            posts::committed(tx, form, at, session, failure)
         }
-        (Some(form), _) => posts::committed(tx, form, at, None).await,
+        (Some(form), _) => posts::committed(tx, form, at, None, failure),
     }
 }
 
 /// Removes the user's id and data from all entries: the acts stay, the person is removed. Acts of others on the user
 /// keep the address that they came from.
-pub(crate) async fn forget(tx: &mut Tx, user: UserId) -> Result<(), StoreError> {
-    tx.execute(
+pub(crate) fn forget(tx: &mut Tx, user: UserId) -> Result<(), StoreError> {
+    tx.queue(
         "UPDATE audit SET ip = CASE WHEN actor_id IS NULL THEN NULL ELSE ip END, detail = NULL, session_id = NULL, \
          user_id = NULL WHERE user_id = $1",
         values![user],
-    )
-    .await?;
-    tx.execute("UPDATE audit SET actor_id = NULL, ip = NULL WHERE actor_id = $1", values![user])
-        .await
-        .map(drop)
+    )?;
+    tx.queue("UPDATE audit SET actor_id = NULL, ip = NULL WHERE actor_id = $1", values![user])
 }
 
 /// Deletes the entries from before this time.

@@ -5,6 +5,7 @@
 //! A row has the keyed hash of the form, and no credential. Without the root secret, the hash can't be used to guess
 //! passwords.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
@@ -139,14 +140,16 @@ pub(crate) async fn answering<T>(
     CURRENT.scope(current, answer).await
 }
 
-/// Records within an act's transaction that a form's act is done, and which session it began.
-pub(crate) async fn committed(
+/// Records within an act's transaction that a form's act is done, and which session it began. If that
+/// fails, `failure` is set.
+pub(crate) fn committed(
     tx: &mut Tx,
     form: Hash,
     now: Timestamp,
     session: Option<SessionId>,
+    failure: &Arc<AtomicBool>,
 ) -> Result<(), StoreError> {
-    tx.execute(COMMITTED, values![form, now, session]).await.map(drop)
+    tx.queue_noting(COMMITTED, values![form, now, session], failure)
 }
 
 /// Records within an act's transaction the link or client that a form makes, whose secret its page shows. Returns the
@@ -160,7 +163,7 @@ pub(crate) async fn made<Id: Column + Into<Value>>(
     let former = tx.find(FIND_MADE, values![form]).await?;
     let former = former.map(|row| row.get::<Option<Id>>("made_id")).transpose()?.flatten();
     let id: Value = id.into();
-    tx.execute(NOTE_MADE, values![form, id]).await?;
+    tx.queue(NOTE_MADE, values![form, id])?;
     Ok(former)
 }
 

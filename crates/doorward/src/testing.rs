@@ -7,11 +7,13 @@ mod answer;
 mod canaries;
 mod conformity;
 pub mod parsers;
+mod round_trips;
 mod visitor;
 
 pub use answer::Answer;
 use canaries::Canaries;
 pub use conformity::{Api, Route};
+pub use round_trips::RoundTrips;
 pub use visitor::Visitor;
 
 use std::net::SocketAddr;

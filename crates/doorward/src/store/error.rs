@@ -19,6 +19,9 @@ pub enum StoreError {
     /// A constraint of the schema refused the statement.
     #[error("a constraint refused the act: {0}")]
     Conflict(String),
+    /// A row that the act must change is not there any more.
+    #[error("a row that the act must change is gone")]
+    Missed,
     /// Something is invalid: a value that doesn't decode, a query that the engine can't parse, a broken file.
     #[error("the database and this program don't fit together: {0}")]
     Corrupt(String),
@@ -30,7 +33,10 @@ pub enum StoreError {
 impl StoreError {
     /// Whether the same call may well succeed a little later.
     pub fn is_transient(&self) -> bool {
-        matches!(self, Self::Unavailable(_) | Self::Full(_) | Self::Overloaded | Self::Contended(_))
+        matches!(
+            self,
+            Self::Unavailable(_) | Self::Full(_) | Self::Overloaded | Self::Contended(_) | Self::Missed
+        )
     }
 
     /// Whether the call was refused because too many were waiting.
@@ -48,7 +54,7 @@ impl StoreError {
         match self {
             Self::Full(_) => "make room on its disk",
             Self::Unavailable(_) => "see whether the database runs and may be used: `doorward doctor`",
-            Self::Overloaded | Self::Contended(_) => "try again",
+            Self::Overloaded | Self::Contended(_) | Self::Missed => "try again",
             Self::Corrupt(_) => "`doorward doctor` looks closer",
             Self::Conflict(_) | Self::Refused(_) => "",
         }
@@ -62,6 +68,7 @@ impl StoreError {
             Self::Overloaded => "overloaded",
             Self::Contended(_) => "contended",
             Self::Conflict(_) => "conflict",
+            Self::Missed => "missed",
             Self::Corrupt(_) => "corrupt",
             Self::Refused(_) => "refused",
         }

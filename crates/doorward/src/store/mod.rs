@@ -28,6 +28,8 @@ mod postgres_connect;
 #[cfg(feature = "postgres")]
 mod postgres_error;
 #[cfg(feature = "postgres")]
+mod postgres_pipeline;
+#[cfg(feature = "postgres")]
 mod postgres_proof;
 #[cfg(feature = "postgres")]
 mod postgres_query;
@@ -71,7 +73,7 @@ pub use error::StoreError;
 #[cfg(feature = "testing")]
 pub use faults::{Fault, Faults, Outage};
 pub(crate) use reads::Reads;
-pub use tx::Tx;
+pub use tx::{Answer, Asked, Tx};
 pub(crate) use value::values;
 pub use value::{Column, Row, Value};
 use writes::LastWrite;

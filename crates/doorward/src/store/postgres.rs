@@ -213,7 +213,6 @@ async fn attempt<F, T, E>(session: Session, act: &F) -> Outcome<T, E>
 where
     F: AsyncFn(&mut Tx) -> Result<T, E>,
 {
-    session.begin().await?;
     let mut tx = Tx::on_postgres(session);
     let returned = act(&mut tx).await;
     let outcome = tx.outcome(returned);

@@ -34,6 +34,8 @@ pub(super) fn store_error(error: &tokio_postgres::Error) -> StoreError {
         &SqlState::T_R_SERIALIZATION_FAILURE | &SqlState::T_R_DEADLOCK_DETECTED => {
             StoreError::Contended(text)
         }
+        // Only a statement that must change a row divides.
+        &SqlState::DIVISION_BY_ZERO => StoreError::Missed,
         code if code.code().starts_with("23") => StoreError::Conflict(text),
         _ if text.contains("statement pooling mode") => StoreError::Refused(format!(
             "{text}: have the pooler use transaction mode, or session mode without postgres.pooler"

@@ -50,16 +50,7 @@ impl Way {
     }
 }
 
-pub(super) async fn execute(
-    client: &ClientWrapper,
-    way: &Way,
-    sql: &str,
-    values: &[Value],
-) -> Result<u64, StoreError> {
-    change(client, way, sql, values).await.map_err(|error| store_error(&error))
-}
-
-/// As [`execute`], for a statement that is a transaction of its own.
+/// Runs a statement that is a transaction of its own.
 pub(super) async fn execute_alone(
     client: &ClientWrapper,
     way: &Way,
@@ -69,23 +60,15 @@ pub(super) async fn execute_alone(
     way.alone(client, change(client, way, sql, values)).await.map_err(|error| store_error(&error))
 }
 
-pub(super) async fn list(
-    client: &ClientWrapper,
-    way: &Way,
-    sql: &str,
-    values: &[Value],
-) -> Result<Vec<Row>, StoreError> {
-    rows(query(client, way, sql, values).await.map_err(|error| store_error(&error))?)
-}
-
-/// As [`list`], for a read of its own, which can be repeated.
+/// Runs a read that is a transaction of its own, and can be repeated.
 pub(super) async fn read(
     client: &ClientWrapper,
     way: &Way,
     sql: &str,
     values: &[Value],
 ) -> Result<Vec<Row>, StoreError> {
-    rows(way.alone(client, query(client, way, sql, values)).await.map_err(|error| harmless(&error))?)
+    let found = way.alone(client, query(client, way, sql, values)).await;
+    rows(&found.map_err(|error| harmless(&error))?)
 }
 
 async fn change(
@@ -118,12 +101,12 @@ async fn query(
     }
 }
 
-fn parameters(values: &[Value]) -> Vec<&(dyn ToSql + Sync)> {
+pub(super) fn parameters(values: &[Value]) -> Vec<&(dyn ToSql + Sync)> {
     values.iter().map(|value| value as &(dyn ToSql + Sync)).collect()
 }
 
 /// The values with their types, so that the server need not be asked for them.
-fn typed(values: &[Value]) -> Vec<(&(dyn ToSql + Sync), Type)> {
+pub(super) fn typed(values: &[Value]) -> Vec<(&(dyn ToSql + Sync), Type)> {
     let kind = |value: &Value| match value {
         Value::Null => Type::UNKNOWN,
         Value::Int(_) => Type::INT8,
@@ -166,7 +149,7 @@ impl ToSql for Value {
     to_sql_checked!();
 }
 
-fn rows(answer: Vec<tokio_postgres::Row>) -> Result<Vec<Row>, StoreError> {
+pub(super) fn rows(answer: &[tokio_postgres::Row]) -> Result<Vec<Row>, StoreError> {
     let Some(first) = answer.first() else { return Ok(Vec::new()) };
     let names = Names::new(first.columns().iter().map(tokio_postgres::Column::name));
     answer.iter().map(|row| row_of(row, names.clone())).collect()

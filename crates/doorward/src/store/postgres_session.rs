@@ -1,47 +1,89 @@
-//! One connection to PostgreSQL with an open transaction.
+//! One connection to PostgreSQL with a transaction.
 
 use std::time::Duration;
 
 use deadpool_postgres::{ClientWrapper, Object};
 use tokio::time::timeout;
 
-use super::postgres_error::{harmless, store_error, text};
+use super::StoreError;
+use super::postgres_error::{harmless, store_error};
+use super::postgres_pipeline::{self as pipeline, Failed, Flight, lost};
 use super::postgres_query::{self as query, Way};
-use super::{Row, StoreError, Value};
+use super::tx::{Answer, Query};
 
 /// How long a rollback may take before the connection is closed instead.
 const ROLLBACK_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// A connection with an open transaction. If it is dropped inside the transaction (a panic, a lost connection), it is
-/// closed and not given back. Its next user would be inside a foreign transaction.
+/// A connection with a transaction, which begins with its first flight. If it is dropped inside the transaction (a
+/// panic, a lost connection), it is closed and not given back. Its next user would be inside a foreign transaction.
 pub(super) struct Session {
     client: Option<Object>,
     way: Way,
     patience: Duration,
+    has_begun: bool,
+    /// Whether the server may be inside the transaction.
+    is_open: bool,
+    queue: Vec<Query>,
+    /// The answers to the statements that were sent, in their order, until they are taken.
+    answers: Vec<Option<Answer>>,
 }
 
 impl Session {
     pub(super) fn new(client: Object, way: Way, patience: Duration) -> Self {
-        Self { client: Some(client), way, patience }
+        let (queue, answers) = (Vec::new(), Vec::new());
+        Self { client: Some(client), way, patience, has_begun: false, is_open: false, queue, answers }
     }
 
-    pub(super) async fn begin(&self) -> Result<(), StoreError> {
-        // Nothing has been done yet, so a dead connection is worth another try.
-        let begun =
-            async { self.client()?.batch_execute(self.way.begin()).await.map_err(|error| harmless(&error)) };
-        self.in_time(begun).await
+    /// Keeps a statement for the next flight, and returns its number.
+    pub(super) fn queue(&mut self, query: Query) -> usize {
+        self.queue.push(query);
+        self.answers.len() + self.queue.len() - 1
     }
 
-    pub(super) async fn execute(&self, sql: &str, values: &[Value]) -> Result<u64, StoreError> {
-        self.in_time(query::execute(self.client()?, &self.way, sql, values)).await
+    /// The answer to the statement with this number.
+    pub(super) async fn answer(&mut self, number: usize) -> Result<Answer, StoreError> {
+        if number >= self.answers.len() {
+            self.send(false).await?;
+        }
+        let answer = self.answers.get_mut(number).and_then(Option::take);
+        answer.ok_or_else(|| StoreError::Corrupt("a statement has no answer".to_owned()))
     }
 
-    pub(super) async fn list(&self, sql: &str, values: &[Value]) -> Result<Vec<Row>, StoreError> {
-        self.in_time(query::list(self.client()?, &self.way, sql, values)).await
+    /// Sends what is queued, with BEGIN if it is the first flight.
+    async fn send(&mut self, commits: bool) -> Result<(), StoreError> {
+        let queries = std::mem::take(&mut self.queue);
+        // Until all is answered.
+        self.is_open = true;
+        let (begins, client) = (!self.has_begun, self.client()?);
+        let flight = async {
+            let ready = pipeline::prepare(client, &self.way, &queries).await;
+            let ready = ready.map_err(|error| Failed {
+                error: if begins { harmless(&error) } else { store_error(&error) },
+                is_over: begins,
+            })?;
+            pipeline::send(client, &self.way, Flight { begins, queries: &queries, commits }, &ready).await
+        };
+        let silent = "the server did not answer in time";
+        let silent = || if commits { lost(silent) } else { StoreError::Unavailable(silent.to_owned()) };
+        let answered = timeout(self.patience, flight).await;
+        let answers = answered.unwrap_or_else(|_| Err(Failed { error: silent(), is_over: false }));
+        self.has_begun = true;
+        match answers {
+            Ok(answers) => {
+                self.is_open = !commits;
+                self.answers.extend(answers.into_iter().map(Some));
+                Ok(())
+            }
+            Err(Failed { error, is_over }) => {
+                self.is_open = !is_over;
+                Err(error)
+            }
+        }
     }
 
     /// The statements of a migration, without a time limit.
-    pub(super) async fn migrate(&self, sql: &str) -> Result<(), StoreError> {
+    pub(super) async fn migrate(&mut self, sql: &str) -> Result<(), StoreError> {
+        self.send(false).await?;
         query::migrate(self.client()?, sql).await
     }
 
@@ -49,35 +91,30 @@ impl Session {
         self.client.as_deref().ok_or_else(StoreError::closed)
     }
 
-    /// One statement. If the server stays silent, the ROLLBACK that follows fails by the same limit, and the connection
-    /// is closed.
-    async fn in_time<T>(
-        &self,
-        statement: impl Future<Output = Result<T, StoreError>>,
-    ) -> Result<T, StoreError> {
-        let silent = || StoreError::Unavailable("the server did not answer in time".to_owned());
-        timeout(self.patience, statement).await.unwrap_or_else(|_| Err(silent()))
-    }
-
+    /// Sends what is queued, and ends the transaction. One that sent nothing needs no end.
     pub(super) async fn commit(mut self) -> Result<(), StoreError> {
-        let lost = |why: &str| {
-            StoreError::Unavailable(format!("the answer to a commit was lost, it may have been done: {why}"))
-        };
-        let committed = timeout(self.patience, self.client()?.batch_execute("COMMIT")).await;
-        committed.map_err(|_| lost("the server did not answer in time"))?.map_err(|error| {
-            match error.code() {
-                Some(_) => store_error(&error),
-                None => lost(&text(&error)),
-            }
-        })?;
-        self.client.take();
-        Ok(())
+        if !self.has_begun && self.queue.is_empty() {
+            self.client.take();
+            return Ok(());
+        }
+        let committed = self.send(true).await;
+        self.leave().await;
+        committed
     }
 
     pub(super) async fn roll_back(mut self) {
-        if let Ok(client) = self.client()
-            && let Ok(Ok(())) = timeout(ROLLBACK_TIMEOUT, client.batch_execute("ROLLBACK")).await
+        self.leave().await;
+    }
+
+    /// Gives the connection back, outside of the transaction.
+    async fn leave(&mut self) {
+        if self.is_open
+            && let Ok(client) = self.client()
         {
+            let rolled_back = timeout(ROLLBACK_TIMEOUT, client.batch_execute("ROLLBACK")).await;
+            self.is_open = !matches!(rolled_back, Ok(Ok(())));
+        }
+        if !self.is_open {
             self.client.take();
         }
     }

@@ -3,12 +3,28 @@
 use rusqlite::types::{ToSqlOutput, ValueRef};
 use rusqlite::{CachedStatement, Connection, ErrorCode, ToSql};
 
+use super::tx::{Answer, Query};
 use super::value::Names;
 use super::{Row, StoreError, Value};
 
-pub(super) fn execute(connection: &Connection, sql: &str, values: &[Value]) -> Result<u64, StoreError> {
-    let changed = bound(connection, sql, values).and_then(|mut statement| statement.raw_execute());
-    changed.map(|rows| rows as u64).map_err(|error| store_error(&error))
+/// Runs a statement of a transaction.
+pub(super) fn run(connection: &Connection, query: &Query) -> Result<Answer, StoreError> {
+    let answer = answer(connection, query).map_err(|error| store_error(&error));
+    let answer = answer.and_then(|answer| match answer.changed {
+        0 if query.must_change => Err(StoreError::Missed),
+        _ => Ok(answer),
+    });
+    answer.inspect_err(|_| query.has_failed())
+}
+
+fn answer(connection: &Connection, query: &Query) -> rusqlite::Result<Answer> {
+    let mut statement = bound(connection, query.sql, &query.values)?;
+    if statement.column_count() == 0 {
+        let changed = statement.raw_execute()? as u64;
+        return Ok(Answer { rows: Vec::new(), changed });
+    }
+    let rows = all(&mut statement)?;
+    Ok(Answer { changed: rows.len() as u64, rows })
 }
 
 pub(super) fn find(connection: &Connection, sql: &str, values: &[Value]) -> Result<Option<Row>, StoreError> {
@@ -19,16 +35,18 @@ pub(super) fn find(connection: &Connection, sql: &str, values: &[Value]) -> Resu
 }
 
 pub(super) fn list(connection: &Connection, sql: &str, values: &[Value]) -> Result<Vec<Row>, StoreError> {
-    let all = bound(connection, sql, values).and_then(|mut statement| {
-        let mut rows = statement.raw_query();
-        let mut list: Vec<Row> = Vec::new();
-        while let Some(row) = rows.next()? {
-            let names = list.last().map_or_else(|| names_of(row), |before| before.names.clone());
-            list.push(row_of(row, names)?);
-        }
-        Ok(list)
-    });
-    all.map_err(|error| store_error(&error))
+    let rows = bound(connection, sql, values).and_then(|mut statement| all(&mut statement));
+    rows.map_err(|error| store_error(&error))
+}
+
+fn all(statement: &mut CachedStatement<'_>) -> rusqlite::Result<Vec<Row>> {
+    let mut rows = statement.raw_query();
+    let mut list: Vec<Row> = Vec::new();
+    while let Some(row) = rows.next()? {
+        let names = list.last().map_or_else(|| names_of(row), |before| before.names.clone());
+        list.push(row_of(row, names)?);
+    }
+    Ok(list)
 }
 
 pub(super) fn batch(connection: &Connection, sql: &str) -> Result<(), StoreError> {

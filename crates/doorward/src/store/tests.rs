@@ -4,6 +4,7 @@ mod lint;
 mod migrations;
 mod on_postgres;
 mod on_sqlite;
+mod pipeline;
 mod place;
 
 use std::sync::atomic::{AtomicU32, Ordering};

@@ -1,5 +1,7 @@
 #[cfg(feature = "sqlite")]
 use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 #[cfg(feature = "sqlite")]
 use rusqlite::Connection;
@@ -11,11 +13,14 @@ use super::sqlite_query as sqlite;
 use super::{Row, StoreError, Value};
 
 /// An open transaction, as its closure sees it.
+///
+/// On PostgreSQL, statements whose answers aren't needed at once are sent together with the next one that is, or with
+/// the commit: one round trip for all of them ([`Tx::queue`], [`Tx::ask`]). SQLite runs each at once.
 pub struct Tx {
     on: On,
     failed: Option<StoreError>,
     #[cfg(feature = "testing")]
-    pub(super) faults: Option<std::sync::Arc<super::Faults>>,
+    pub(super) faults: Option<Arc<super::Faults>>,
 }
 
 /// The result of a transaction: what its closure returned, of which only `Ok` is kept; or the failure of the store.
@@ -26,6 +31,61 @@ enum On {
     Sqlite(Rc<Connection>),
     #[cfg(feature = "postgres")]
     Postgres(Box<Session>),
+}
+
+/// A statement of a transaction.
+#[derive(Debug, Clone)]
+pub(super) struct Query {
+    pub(super) sql: &'static str,
+    pub(super) values: Vec<Value>,
+    /// Whether the transaction fails if it changes no row.
+    pub(super) must_change: bool,
+    /// Set if it fails.
+    pub(super) failure: Option<Arc<AtomicBool>>,
+}
+
+impl Query {
+    fn new(sql: &'static str, values: Vec<Value>) -> Self {
+        Self { sql, values, must_change: false, failure: None }
+    }
+
+    /// Notes that this one failed.
+    pub(super) fn has_failed(&self) {
+        if let Some(failure) = &self.failure {
+            failure.store(true, Ordering::Relaxed);
+        }
+    }
+}
+
+/// The answer to a statement.
+#[derive(Debug, Clone, Default)]
+pub struct Answer {
+    /// The rows of a `SELECT` or of `… RETURNING`.
+    pub rows: Vec<Row>,
+    /// The number of rows that it changed or returned.
+    pub changed: u64,
+}
+
+impl Answer {
+    /// The first row.
+    pub fn into_first(self) -> Option<Row> {
+        self.rows.into_iter().next()
+    }
+}
+
+/// A statement that was handed over, whose answer [`Tx::answer`] waits for.
+#[derive(Debug)]
+#[must_use = "if the answer isn't needed, queue it"]
+pub struct Asked(Place);
+
+#[derive(Debug)]
+enum Place {
+    /// It ran at once.
+    #[cfg(feature = "sqlite")]
+    Here(Answer),
+    /// The number of the statement in its transaction.
+    #[cfg(feature = "postgres")]
+    Number(usize),
 }
 
 impl Tx {
@@ -53,15 +113,8 @@ impl Tx {
     /// # Errors
     /// [`StoreError`], after which the transaction is lost, whatever its closure returns.
     pub async fn execute(&mut self, sql: &'static str, values: Vec<Value>) -> Result<u64, StoreError> {
-        #[cfg(feature = "testing")]
-        self.interrupted()?;
-        let outcome = match &self.on {
-            #[cfg(feature = "sqlite")]
-            On::Sqlite(connection) => sqlite::execute(connection, sql, &values),
-            #[cfg(feature = "postgres")]
-            On::Postgres(session) => session.execute(sql, &values).await,
-        };
-        self.noted(outcome)
+        let asked = self.ask(sql, values)?;
+        Ok(self.answer(asked).await?.changed)
     }
 
     /// The first row of the answer to a `SELECT` or to `… RETURNING`.
@@ -69,15 +122,8 @@ impl Tx {
     /// # Errors
     /// As [`Tx::execute`].
     pub async fn find(&mut self, sql: &'static str, values: Vec<Value>) -> Result<Option<Row>, StoreError> {
-        #[cfg(feature = "testing")]
-        self.interrupted()?;
-        let outcome = match &self.on {
-            #[cfg(feature = "sqlite")]
-            On::Sqlite(connection) => sqlite::find(connection, sql, &values),
-            #[cfg(feature = "postgres")]
-            On::Postgres(session) => session.list(sql, &values).await.map(|rows| rows.into_iter().next()),
-        };
-        self.noted(outcome)
+        let asked = self.ask(sql, values)?;
+        Ok(self.answer(asked).await?.into_first())
     }
 
     /// All rows of the answer to a `SELECT` or to `… RETURNING`.
@@ -85,15 +131,82 @@ impl Tx {
     /// # Errors
     /// As [`Tx::execute`].
     pub async fn list(&mut self, sql: &'static str, values: Vec<Value>) -> Result<Vec<Row>, StoreError> {
-        #[cfg(feature = "testing")]
-        self.interrupted()?;
-        let outcome = match &self.on {
+        let asked = self.ask(sql, values)?;
+        Ok(self.answer(asked).await?.rows)
+    }
+
+    /// Hands over a change whose answer isn't needed. It runs after the statements before it and before those after it.
+    ///
+    /// # Errors
+    /// As [`Tx::execute`]. On PostgreSQL, a later statement or the commit fails instead.
+    pub fn queue(&mut self, sql: &'static str, values: Vec<Value>) -> Result<(), StoreError> {
+        self.hand_over(Query::new(sql, values)).map(drop)
+    }
+
+    /// As [`Tx::queue`], for a change without `RETURNING` that must change a row. If it changes none, the transaction
+    /// fails with [`StoreError::Missed`], though its commit may be under way already.
+    ///
+    /// # Errors
+    /// As [`Tx::queue`].
+    pub fn queue_hit(&mut self, sql: &'static str, values: Vec<Value>) -> Result<(), StoreError> {
+        self.hand_over(Query { must_change: true, ..Query::new(sql, values) }).map(drop)
+    }
+
+    /// As [`Tx::queue`]. If the transaction fails because of this statement, `failure` is set.
+    ///
+    /// # Errors
+    /// As [`Tx::queue`].
+    pub(crate) fn queue_noting(
+        &mut self,
+        sql: &'static str,
+        values: Vec<Value>,
+        failure: &Arc<AtomicBool>,
+    ) -> Result<(), StoreError> {
+        self.hand_over(Query { failure: Some(failure.clone()), ..Query::new(sql, values) }).map(drop)
+    }
+
+    /// Hands over a statement whose answer is needed later. Several answers take one round trip: ask for all of them,
+    /// and then wait for the first.
+    ///
+    /// # Errors
+    /// As [`Tx::queue`].
+    pub fn ask(&mut self, sql: &'static str, values: Vec<Value>) -> Result<Asked, StoreError> {
+        self.hand_over(Query::new(sql, values))
+    }
+
+    /// The answer to a statement of this transaction. All statements before it have run by then.
+    ///
+    /// # Errors
+    /// As [`Tx::execute`], also for a statement that was handed over before.
+    pub async fn answer(&mut self, asked: Asked) -> Result<Answer, StoreError> {
+        match asked.0 {
             #[cfg(feature = "sqlite")]
-            On::Sqlite(connection) => sqlite::list(connection, sql, &values),
+            Place::Here(answer) => Ok(answer),
             #[cfg(feature = "postgres")]
-            On::Postgres(session) => session.list(sql, &values).await,
+            Place::Number(number) => {
+                let answer = match &mut self.on {
+                    On::Postgres(session) => session.answer(number).await,
+                    #[cfg(feature = "sqlite")]
+                    On::Sqlite(_) => Err(StoreError::closed()),
+                };
+                self.noted(answer)
+            }
+        }
+    }
+
+    fn hand_over(&mut self, query: Query) -> Result<Asked, StoreError> {
+        #[cfg(feature = "testing")]
+        if let Err(error) = self.interrupted() {
+            query.has_failed();
+            return Err(error);
+        }
+        let place = match &mut self.on {
+            #[cfg(feature = "sqlite")]
+            On::Sqlite(connection) => sqlite::run(connection, &query).map(Place::Here),
+            #[cfg(feature = "postgres")]
+            On::Postgres(session) => Ok(Place::Number(session.queue(query))),
         };
-        self.noted(outcome)
+        self.noted(place).map(Asked)
     }
 
     /// Fails if a test wants it to.
@@ -105,7 +218,7 @@ impl Tx {
 
     /// Runs the statements of a migration. It waits for as long as they take.
     pub(super) async fn migrate(&mut self, sql: &'static str) -> Result<(), StoreError> {
-        let outcome = match &self.on {
+        let outcome = match &mut self.on {
             #[cfg(feature = "sqlite")]
             On::Sqlite(connection) => sqlite::migrate(connection, sql),
             #[cfg(feature = "postgres")]

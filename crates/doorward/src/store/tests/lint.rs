@@ -21,7 +21,7 @@ fn statements() -> Vec<Statement> {
             // And those that query the engine itself.
             let ours = path.components().any(|part| part.as_os_str() == "tests")
                 || path.ends_with("store/tests.rs")
-                || ["condition.rs", "postgres_connect.rs", "postgres_proof.rs"]
+                || ["condition.rs", "postgres_connect.rs", "postgres_pipeline.rs", "postgres_proof.rs"]
                     .iter()
                     .any(|name| path.ends_with(format!("store/{name}")));
             if path.is_dir() {
