@@ -8,6 +8,7 @@ use doorward_core::{ClientId, SessionId, Timestamp, UserId};
 
 use crate::posts;
 use crate::store::{Row, Store, StoreError, Tx, values};
+use crate::sweeps::Expired;
 use crate::users::rfc3339;
 use crate::wire::shape::shown;
 
@@ -206,10 +207,11 @@ pub(crate) fn forget(tx: &mut Tx, user: UserId) -> Result<(), StoreError> {
     tx.queue("UPDATE audit SET actor_id = NULL, ip = NULL WHERE actor_id = $1", values![user])
 }
 
-/// Deletes the entries from before this time.
-pub(crate) async fn sweep(store: &Store, before: Timestamp) -> Result<u64, StoreError> {
-    let oldest = SessionId::new(before, [0; 10]);
-    store.execute("DELETE FROM audit WHERE id < $1", values![oldest]).await
+const SWEEP: &str = "DELETE FROM audit WHERE id IN (SELECT id FROM audit WHERE id < $1 ORDER BY id LIMIT $2)";
+
+/// The entries from before this time.
+pub(crate) fn expired(before: Timestamp) -> Expired {
+    Expired::of("audit", SWEEP, values![SessionId::new(before, [0; 10])])
 }
 
 shown! {

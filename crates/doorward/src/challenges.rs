@@ -21,7 +21,8 @@ use serde::de::Error;
 use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::posts;
-use crate::store::{Reads, Row, Store, StoreError, Tx, values};
+use crate::store::{Reads, Row, StoreError, Tx, values};
+use crate::sweeps::Expired;
 use crate::users;
 
 const MAKE: &str = "INSERT INTO challenges (hash, id, purpose, user_id, made_by, made_in, code_mac, data, created_at, \
@@ -38,7 +39,8 @@ const FIND: &str = "SELECT c.user_id, c.made_by, c.data, m.role AS maker_role, u
      WHERE c.hash = $1 AND c.purpose = $2 AND c.used_at IS NULL AND c.expires_at > $3";
 const USE: &str = "UPDATE challenges SET used_at = $3 \
      WHERE hash = $1 AND purpose = $2 AND used_at IS NULL AND expires_at > $3";
-const SWEEP: &str = "DELETE FROM challenges WHERE expires_at <= $1";
+const SWEEP: &str = "DELETE FROM challenges WHERE hash IN (SELECT hash FROM challenges WHERE expires_at <= $1 \
+     ORDER BY expires_at LIMIT $2)";
 
 /// The purpose of a challenge.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -293,7 +295,7 @@ pub(crate) async fn use_up(
     Ok(used.then_some(found))
 }
 
-/// Deletes expired challenges.
-pub(crate) async fn sweep(store: &Store, now: Timestamp) -> Result<u64, StoreError> {
-    store.execute(SWEEP, values![now]).await
+/// Expired challenges.
+pub(crate) fn expired(now: Timestamp) -> Expired {
+    Expired::of("challenges", SWEEP, values![now])
 }

@@ -18,6 +18,7 @@ use crate::audit::{Action, By, Entry};
 use crate::error::{Error, Result};
 use crate::revocations::Revocations;
 use crate::store::{Row, Store, StoreError, values};
+use crate::sweeps::Expired;
 use crate::users::rfc3339;
 
 /// How long a new key is published before it signs: longer than anybody may cache the key set.
@@ -85,6 +86,8 @@ pub struct Keys {
 
 const LIST: &str = "SELECT kid, algorithm, private_key, created_at, activates_at, retires_at, removed_at \
      FROM signing_keys ORDER BY activates_at, kid";
+const SWEEP: &str =
+    "DELETE FROM signing_keys WHERE kid IN (SELECT kid FROM signing_keys WHERE removed_at <= $1 LIMIT $2)";
 const INSERT: &str = "INSERT INTO signing_keys (kid, algorithm, private_key, public_jwk, created_at, activates_at) \
      VALUES ($1, $2, $3, $4, $5, $6)";
 const FIRST: &str = "INSERT INTO signing_keys (kid, algorithm, private_key, public_jwk, created_at, activates_at) \
@@ -261,14 +264,11 @@ impl Keys {
         };
         Ok(read(&self.store, &self.root).await?.iter().map(shown).collect())
     }
+}
 
-    /// Deletes the keys that were removed before this time: no session of their tokens can still be alive.
-    ///
-    /// # Errors
-    /// The store's.
-    pub async fn sweep(&self, before: Timestamp) -> Result<(), StoreError> {
-        self.store.execute("DELETE FROM signing_keys WHERE removed_at <= $1", values![before]).await.map(drop)
-    }
+/// The keys that were removed before this time: no session of their tokens can still be alive.
+pub(crate) fn expired(before: Timestamp) -> Expired {
+    Expired::of("signing_keys", SWEEP, values![before])
 }
 
 impl ActiveKeys {

@@ -10,6 +10,7 @@ use std::time::Duration;
 use doorward_core::{OpaqueSecret, Timestamp, UserId};
 
 use crate::store::{Store, StoreError, Tx, Value, values};
+use crate::sweeps::Expired;
 use crate::wire::device::{ACCOUNTS, Device};
 
 /// How long a device is known from its last sign-in: as long as browsers keep a cookie.
@@ -40,7 +41,8 @@ const KEEP_TEN: &str = "DELETE FROM devices WHERE user_id = $1 AND hash IN (SELE
      WHERE user_id = $1 AND hash <> $2 ORDER BY used_at DESC, hash LIMIT 1000 OFFSET 9)";
 const ANY: &str = "SELECT hash FROM devices WHERE user_id = $1 LIMIT 1";
 const VOID: &str = "DELETE FROM devices WHERE user_id = $1";
-const SWEEP: &str = "DELETE FROM devices WHERE used_at < $1";
+const SWEEP: &str = "DELETE FROM devices WHERE hash IN (SELECT hash FROM devices WHERE used_at < $1 \
+     ORDER BY used_at LIMIT $2)";
 
 impl Presented {
     /// A sign-in by this device.
@@ -99,7 +101,7 @@ pub(crate) async fn void(tx: &mut Tx, user: UserId) -> Result<(), StoreError> {
     tx.execute(VOID, values![user]).await.map(drop)
 }
 
-/// Deletes devices whose last sign-in is so old that no browser has their cookie any more.
-pub(crate) async fn sweep(store: &Store, now: Timestamp) -> Result<u64, StoreError> {
-    store.execute(SWEEP, values![now - TTL]).await
+/// Devices whose last sign-in is so old that no browser has their cookie any more.
+pub(crate) fn expired(now: Timestamp) -> Expired {
+    Expired::of("devices", SWEEP, values![now - TTL])
 }

@@ -51,6 +51,7 @@ mod sessions;
 mod settings;
 mod sign_ins;
 mod store;
+mod sweeps;
 #[cfg(feature = "testing")]
 #[doc(hidden)]
 pub mod testing;

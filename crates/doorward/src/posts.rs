@@ -16,6 +16,7 @@ use serde::{Deserialize, Serialize};
 use crate::clock::Clock;
 use crate::error::{Error, FieldError};
 use crate::store::{Column, Row, Store, StoreError, Tx, Value, values};
+use crate::sweeps::Expired;
 
 /// How long a form is remembered.
 const TTL: Duration = Duration::from_secs(60);
@@ -43,6 +44,8 @@ const ENDED: &str = "UPDATE form_posts SET outcome = $3 WHERE hash = $1 AND crea
 const FORGET: &str = "DELETE FROM form_posts \
      WHERE hash = $1 AND created_at = $2 AND (session_id = $3 OR $3 IS NULL) AND made_id IS NULL";
 /// A repeat runs, and finds what the first one made.
+const SWEEP: &str = "DELETE FROM form_posts WHERE hash IN (SELECT hash FROM form_posts WHERE expires_at <= $1 \
+     AND created_at <= $2 ORDER BY expires_at LIMIT $3)";
 const RUN_AGAIN: &str = "UPDATE form_posts SET expires_at = created_at \
      WHERE hash = $1 AND created_at = $2 AND made_id IS NOT NULL";
 
@@ -257,8 +260,7 @@ fn known(row: &Row, now: Timestamp) -> Result<Known, StoreError> {
     Ok(if ended.outcome.is_some() || is_lost { Known::Ended(ended) } else { Known::Runs })
 }
 
-/// Deletes what is too old.
-pub(crate) async fn sweep(store: &Store, now: Timestamp) -> Result<u64, StoreError> {
-    let sql = "DELETE FROM form_posts WHERE expires_at <= $1 AND created_at <= $2";
-    store.execute(sql, values![now, now - TTL]).await
+/// What is too old.
+pub(crate) fn expired(now: Timestamp) -> Expired {
+    Expired::of("form_posts", SWEEP, values![now, now - TTL])
 }

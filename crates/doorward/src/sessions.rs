@@ -29,7 +29,8 @@ use crate::hooks::Hooks;
 use crate::keys::Keys;
 use crate::revocations::Revocations;
 use crate::settings::Settings;
-use crate::store::{Store, StoreError, Tx, values};
+use crate::store::{Store, Tx, values};
+use crate::sweeps::Expired;
 use crate::users;
 
 pub(crate) use again::Repeat;
@@ -60,6 +61,18 @@ pub struct Sessions {
     /// Uses of refresh tokens, by result.
     pub(crate) refreshes: Counts,
 }
+
+/// How long a session is kept after its end, beside twice the lifetime of its last access token.
+const KEPT_FOR: Duration = Duration::from_secs(86_400);
+
+const SWEEP_ENDED: &str = "DELETE FROM sessions WHERE id IN (SELECT id FROM sessions WHERE ended_at <= $1 \
+     ORDER BY ended_at LIMIT $2)";
+/// Uses move `expires_at`, so no index has it: that would make each use dearer. `sweep_at` says when to look at the row.
+/// By then it is deleted, or looked at again when it will have been expired for long enough.
+const SWEEP_EXPIRED: &str = "DELETE FROM sessions WHERE expires_at <= $2 AND id IN (SELECT id FROM sessions \
+     WHERE sweep_at <= $1 ORDER BY sweep_at, id LIMIT $3)";
+const LOOK_LATER: &str = "UPDATE sessions SET sweep_at = expires_at + $3 WHERE expires_at > $2 AND id IN (SELECT id \
+     FROM sessions WHERE sweep_at <= $1 ORDER BY sweep_at, id LIMIT $4)";
 
 const CONFIRM: &str =
     "UPDATE sessions SET confirmed_at = $3 WHERE id = $1 AND user_id = $2 AND ended_at IS NULL";
@@ -120,13 +133,15 @@ impl Sessions {
         noted.await
     }
 
-    /// Deletes sessions that ended so long ago that nothing refers to them.
-    ///
-    /// # Errors
-    /// The store's.
-    pub async fn sweep(&self, now: Timestamp) -> Result<u64, StoreError> {
-        self.sweep_former(now).await?;
-        let before = now - 2 * self.revocations.max_access_ttl() - Duration::from_secs(86_400);
-        self.store.execute("DELETE FROM sessions WHERE absolute_expires_at < $1", values![before]).await
+    /// Sessions that ended or expired so long ago that nothing refers to them, and expired former credentials.
+    pub(crate) fn expired(&self, now: Timestamp) -> [Expired; 3] {
+        let kept = KEPT_FOR + 2 * self.revocations.max_access_ttl();
+        let micros = i64::try_from(kept.as_micros()).unwrap_or(i64::MAX);
+        [
+            Expired::of("ended sessions", SWEEP_ENDED, values![now - kept]),
+            Expired::of("expired sessions", SWEEP_EXPIRED, values![now, now - kept])
+                .then(LOOK_LATER, values![now, now - kept, micros]),
+            renewal::expired(now),
+        ]
     }
 }

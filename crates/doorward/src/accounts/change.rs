@@ -25,7 +25,7 @@ const UPDATE_EMAIL: &str = "UPDATE emails SET address = $2, folded = $3, verifie
      WHERE user_id = $1 AND is_primary = 1";
 const OTHER_WITH_EMAIL: &str = "SELECT user_id FROM emails WHERE address = $1 AND user_id <> $2";
 const SHORTEN: &str = "UPDATE sessions SET absolute_expires_at = CASE WHEN absolute_expires_at > created_at + $2 \
-     THEN created_at + $2 ELSE absolute_expires_at END, expires_at = CASE WHEN expires_at > created_at + $2 \
+     THEN created_at + $2 ELSE absolute_expires_at END, sweep_at = 0, expires_at = CASE WHEN expires_at > created_at + $2 \
      THEN created_at + $2 ELSE expires_at END WHERE user_id = $1 AND ended_at IS NULL";
 
 /// The changes; `None` stays as it is.

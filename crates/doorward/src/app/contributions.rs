@@ -11,7 +11,7 @@ use doorward_guard::Identity;
 use super::App;
 use crate::clock::Clock;
 use crate::error::Result;
-use crate::store::StoreError;
+use crate::sweeps::Expired;
 use crate::texts::Language;
 use crate::users::User;
 use crate::wire::flash::Flash;
@@ -20,8 +20,8 @@ use crate::wire::page::Value;
 /// A future of a feature's contribution.
 pub(crate) type Boxed<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
-/// Deletes what has expired by this time from the store.
-pub(crate) type Sweep = for<'a> fn(&'a App, Timestamp) -> Boxed<'a, Result<(), StoreError>>;
+/// What has expired by this time, for the sweep.
+pub(crate) type Sweep = fn(Timestamp) -> Expired;
 
 /// An answer from memory, before the router, for the most frequent requests of programs. Only `GET` without a query.
 #[derive(Debug, Clone, Copy)]

@@ -9,7 +9,7 @@ use super::{App, Parts};
 use crate::clock::steady;
 use crate::seldom::{self, seldom};
 use crate::store::StoreError;
-use crate::{audit, known_devices, posts};
+use crate::{audit, keys, known_devices, posts, sweeps};
 
 /// How often the tables of revocations and of keys are checked for other processes' writes.
 const FOLLOW_EVERY: Duration = Duration::from_millis(250);
@@ -54,14 +54,15 @@ impl App {
         // Drops the sessions from memory before the revocations that would refuse them.
         self.sessions.memory.sweep(now);
         self.revocations.sweep(now).await?;
-        self.keys.sweep(now - self.settings.absolute_ttl).await?;
-        for sweep in &self.contributions.sweeps {
-            sweep(self, now).await?;
-        }
-        known_devices::sweep(&self.store, now).await?;
-        posts::sweep(&self.store, now).await?;
-        audit::sweep(&self.store, now - self.settings.audit_retention).await?;
-        self.sessions.sweep(now).await.map(drop)
+        let mut all = vec![
+            keys::expired(now - self.settings.absolute_ttl),
+            known_devices::expired(now),
+            posts::expired(now),
+            audit::expired(now - self.settings.audit_retention),
+        ];
+        all.extend(self.sessions.expired(now));
+        all.extend(self.contributions.sweeps.iter().map(|expired| expired(now)));
+        sweeps::sweep(&self.store, all).await
     }
 
     /// The time by which data is deleted. A revoked credential stays refused if the clock was far ahead and is set

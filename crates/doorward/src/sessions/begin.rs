@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;
+use std::time::Duration;
 
 use doorward_core::sign_in::{Authentication, Enough};
 use doorward_core::token::AppClaims;
@@ -71,7 +72,10 @@ pub struct Begun {
 }
 
 const INSERT: &str = "INSERT INTO sessions (id, user_id, mode, created_at, last_seen_at, expires_at, absolute_expires_at, \
-     ip, user_agent, secret_hash, salt, authenticated_at, amr) VALUES ($1, $2, $3, $4, $4, $5, $6, $7, $8, $9, $10, $11, $12)";
+     ip, user_agent, secret_hash, salt, authenticated_at, amr, sweep_at) \
+     VALUES ($1, $2, $3, $4, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)";
+/// When the sweep looks at a session that isn't used any more, from its idle end.
+const SWEPT_AFTER: Duration = Duration::from_secs(25 * 3_600);
 /// The live sessions, the last used first.
 const LIVE: &str = "SELECT id FROM sessions WHERE user_id = $1 AND ended_at IS NULL AND expires_at > $2 \
      ORDER BY last_seen_at DESC, id DESC LIMIT $3";
@@ -100,7 +104,7 @@ pub(crate) async fn begin(
     let Authentication { at, methods } = new.authentication;
     let mut values =
         values![new.id, user, new.mode, new.now, expires_at, absolute_end, ip, agent, hash, new.salt];
-    values.extend(values![at, methods.to_string()]);
+    values.extend(values![at, methods.to_string(), expires_at + SWEPT_AFTER]);
     change.execute(INSERT, values).await?;
     change.note(|| {
         let step = Step::of(Verb::BeginSession).fact(Fact::session(new.id)).fact(Fact::user(user));

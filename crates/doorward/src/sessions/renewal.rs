@@ -15,6 +15,7 @@ use super::stored::authentication;
 use super::{Content, Issued, Sessions};
 use crate::error::Result;
 use crate::store::{Row, Store, StoreError, Tx, Value, values};
+use crate::sweeps::Expired;
 use crate::users::Subject;
 
 /// How long a former credential is answered as `token_stale`.
@@ -202,10 +203,12 @@ impl Sessions {
         }
         Ok(None)
     }
+}
 
-    /// Deletes expired former credentials.
-    pub(super) async fn sweep_former(&self, now: Timestamp) -> Result<(), StoreError> {
-        let sql = "DELETE FROM former_credentials WHERE expires_at <= $1";
-        self.store.execute(sql, values![now]).await.map(drop)
-    }
+const SWEEP: &str = "DELETE FROM former_credentials WHERE (session_id, salt) IN (SELECT session_id, salt \
+     FROM former_credentials WHERE expires_at <= $1 ORDER BY expires_at LIMIT $2)";
+
+/// Expired former credentials.
+pub(super) fn expired(now: Timestamp) -> Expired {
+    Expired::of("former_credentials", SWEEP, values![now])
 }

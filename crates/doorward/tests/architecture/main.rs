@@ -45,6 +45,7 @@ const FLOORS: [&[&str]; 6] = [
         "wire",
         "error",
         "store",
+        "sweeps",
         "settings",
         "clock",
         "random",

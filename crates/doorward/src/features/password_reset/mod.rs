@@ -10,14 +10,13 @@ use std::sync::Arc;
 use axum::extract::State;
 use axum::response::Response;
 use doorward_core::password::Password;
-use doorward_core::{OpaqueSecret, Timestamp, UserId};
+use doorward_core::{OpaqueSecret, UserId};
 use http::StatusCode;
 
-use crate::app::{App, Boxed};
+use crate::app::App;
 use crate::audit::{Action, By};
 use crate::challenges::{self, Presented, Purpose};
 use crate::error::{Error, Result};
-use crate::store::StoreError;
 use crate::web::api::{Routes, Who, describe};
 use crate::web::body::{Asked, asked};
 use crate::web::credential::go;
@@ -38,7 +37,8 @@ pub(crate) const FEATURE: Feature = Feature {
     templates: templates!["ask.html", "reset.html"],
     flashes: &[RESET],
     actions: &[PASSWORD_RESET],
-    sweep: Some(sweep),
+    // The table has every challenge, whatever its purpose.
+    sweep: Some(challenges::expired),
     texts: texts!("en.ftl"),
     ..Feature::new("password_reset", routes)
 };
@@ -57,11 +57,6 @@ fn routes() -> Routes {
         .sets_cookies()
         .refuses([Error::LinkInvalid]);
     Routes::of("Signing in").get("/password/reset", form, form_doc).post("/password/reset", reset, reset_doc)
-}
-
-/// The table has every challenge, whatever its purpose.
-fn sweep(app: &App, now: Timestamp) -> Boxed<'_, Result<(), StoreError>> {
-    Box::pin(async move { challenges::sweep(&app.store, now).await.map(drop) })
 }
 
 async fn form(State(app): State<App>, kind: ClientKind, query: Query) -> Result<Response> {

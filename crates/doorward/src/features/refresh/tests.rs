@@ -131,6 +131,10 @@ async fn a_refresh_token_lives_from_its_last_use_up_to_the_end_of_the_session() 
     assert_eq!(days_left, [30, 30, 3]);
     site.later(Duration::from_secs(3 * 86_400)).await;
     ada.refresh().await.has_status(401).is_refused("session_expired");
+    // It expired two months ago, and is kept for a day.
+    idle.refresh().await.has_status(401).is_refused("refresh_invalid");
+    let idle = site.logged_in("bob").await;
+    site.later(Duration::from_secs(30 * 86_400)).await;
     idle.refresh().await.has_status(401).is_refused("session_expired");
 }
 

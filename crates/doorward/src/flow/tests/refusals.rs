@@ -77,7 +77,7 @@ async fn of_credentials(causes: &mut Causes) {
 
     let idle = site.visitor();
     idle.post("/login", login("ada", "bearer")).await.has_status(200);
-    site.later(Duration::from_secs(40 * 86_400)).await;
+    site.later(Duration::from_secs(30 * 86_400)).await;
     causes.see(&site, &idle.refresh().await);
     let [one, two] = ["ada", "ben"].map(|name| site.logged_in_by(name, Mode::Cookie));
     let refresh = |visitor: &crate::testing::Visitor| visitor.cookie("__Host-refresh_token").unwrap();
