@@ -172,13 +172,6 @@ macro_rules! select_users {
 
 /// A user, whose row an act has locked or is about to lock.
 pub(crate) const FIND: &str = select_users!("WHERE u.id = $1");
-/// A page of users by id: after `$1`, with the text `$2` or the address `$5` and the role `$3` if they aren't NULL.
-pub(crate) const SEARCH: &str = select_users!(
-    "WHERE u.id > $1 AND (CAST($2 AS TEXT) IS NULL OR u.name_folded LIKE $2 ESCAPE '!' OR e.address LIKE $2 ESCAPE '!' \
-     OR e.folded LIKE $2 ESCAPE '!' OR e.address = $5) \
-     AND (CAST($3 AS TEXT) IS NULL OR u.role = $3) ORDER BY u.id LIMIT $4"
-);
-
 /// The same, with the hash of the password.
 macro_rules! select_accounts {
     ($condition:literal) => {

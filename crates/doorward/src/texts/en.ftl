@@ -33,6 +33,7 @@ role-no-name = is no role's name
 
 search-form = must have at most { $most } bytes, without control characters
 limit-range = must be 1 to { $most }
+after-no-place = is no place in the list: take `next` of the page before
 after-no-user = is no user's id
 after-no-client = is no client's id
 after-no-session = is no session's id

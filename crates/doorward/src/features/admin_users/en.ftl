@@ -7,6 +7,7 @@ users-search = Search
     .any-role = Any role
 users-none = Nobody here.
 users-none-found = Nobody like that. Try a shorter part of the name or address.
+users-none-yet = Nobody like that among the accounts of this page. The next page goes on with others.
 users-first = All users from the start
 users-new = New user
     .password-hint = Better left empty: make a reset link, by which they choose their own.

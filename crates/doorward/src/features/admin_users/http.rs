@@ -45,7 +45,7 @@ pub(super) async fn list(
     let search = Search {
         text: query.text("search").map(|text| text.trim().to_owned()).filter(|text| !text.is_empty()),
         role: query.parse("role", Message::new("role-no-name"))?,
-        after: query.parse("after", Message::new("after-no-user"))?,
+        after: query.parse("after", Message::new("after-no-place"))?,
     };
     if search.text.as_ref().is_some_and(|text| text.len() > 200 || text.contains('\0')) {
         return Err(Error::field("search", Message::new("search-form").with("most", 200_u64)));

@@ -19,6 +19,7 @@ mod pages;
 mod queries;
 mod records;
 mod routes;
+mod search;
 
 use std::sync::Arc;
 
@@ -39,7 +40,8 @@ use crate::users::{User, check_new_password};
 use crate::web::feature::{Feature, templates, texts};
 use crate::wire::flash::Flash;
 
-pub use queries::{ListedSession, ListedUser, Search, list_sessions, list_users};
+pub use queries::{ListedSession, ListedUser, list_sessions};
+pub use search::{Place, Search, list_users};
 
 const USER_CREATED: Flash = Flash::new("user-created");
 const USER_CHANGED: Flash = Flash::new("user-changed");

@@ -24,6 +24,7 @@ pub(super) async fn list(
     let (users, next) = list_users(app, search, limit, Some(caller.user)).await?;
     let text = search.text.clone().unwrap_or_default();
     let role = search.role.map(|role| role.to_string()).unwrap_or_default();
+    let has_more = next.is_some();
     let next = next.map(|after| {
         let mut query = url::form_urlencoded::Serializer::new(self::next(after, limit));
         query
@@ -33,7 +34,7 @@ pub(super) async fn list(
     let write = app.settings.roles.grants(caller.role, permission::USERS_WRITE);
     Ok(context! {
         query => context! { search => text, role, later => search.after.is_some() },
-        users => Value::from(Serde(users)), next, typed, may => context! { write, ..may_see(app, caller) },
+        users => Value::from(Serde(users)), has_more, next, typed, may => context! { write, ..may_see(app, caller) },
         all_roles => names(app, None), roles => names(app, Some(caller)),
     })
 }

@@ -6,19 +6,8 @@ use crate::app::App;
 use crate::error::Result;
 use crate::sessions::{LastUse, Memory};
 use crate::store::{Row, StoreError, values};
-use crate::users::{self, folded, rfc3339};
+use crate::users::{self, rfc3339};
 use crate::wire::shape::shown;
-
-/// Which users to list.
-#[derive(Debug, Clone, Default)]
-pub struct Search {
-    /// A part of the name or address.
-    pub text: Option<String>,
-    /// Only this role.
-    pub role: Option<RoleName>,
-    /// Only those after this id.
-    pub after: Option<UserId>,
-}
 
 shown! {
     /// A user as admins see it.
@@ -55,39 +44,6 @@ impl From<&users::User> for ListedUser {
     }
 }
 
-/// A page of users by id, as a scan of the user who asks, and whether there are more.
-///
-/// # Errors
-/// The store's.
-pub async fn list_users(
-    app: &App,
-    search: &Search,
-    limit: u32,
-    asked_by: Option<UserId>,
-) -> Result<(Vec<ListedUser>, Option<UserId>)> {
-    let after = search.after.unwrap_or(UserId::from_bytes([0; 16]));
-    let pattern = search.text.as_deref().map(pattern);
-    // A whole address may be typed in ways that its canonical form doesn't contain.
-    let email = search.text.as_deref().and_then(|text| Email::parse(text).ok());
-    let email = email.as_ref().map(Email::as_str).map(str::to_owned);
-    let rows = app
-        .store
-        .scan(asked_by, users::SEARCH, values![after, pattern, search.role, limit + 1, email])
-        .await?;
-    let mut users = Vec::new();
-    for row in &rows {
-        users.push(ListedUser::from(&users::read(row)?));
-    }
-    let next = cut(&mut users, limit).map(|last| last.id);
-    Ok((users, next))
-}
-
-/// A text to search for anywhere within: wildcards of `LIKE` are escaped (attack I01).
-fn pattern(text: &str) -> String {
-    let literal = folded(text).replace('!', "!!").replace('%', "!%").replace('_', "!_");
-    format!("%{literal}%")
-}
-
 shown! {
     /// A user's session as admins see it.
     pub struct ListedSession as "ListedSession" {
@@ -111,9 +67,13 @@ shown! {
 }
 
 const SESSIONS: &str = "SELECT id, user_id, mode, created_at, last_seen_at, expires_at, ip, user_agent, secret_hash FROM sessions \
-     WHERE id > $1 AND ended_at IS NULL AND expires_at > $2 ORDER BY id LIMIT $3";
+     WHERE id < $1 AND id >= $4 AND ended_at IS NULL AND expires_at > $2 ORDER BY id DESC LIMIT $3";
+const LAST_SESSION: &str =
+    "SELECT id FROM sessions WHERE id < $1 AND ended_at IS NULL ORDER BY id DESC LIMIT 1 OFFSET $2";
+/// How many sessions a page looks at, since many may have expired: the one after so many ends the page.
+const LOOKED: u32 = 10_000;
 
-/// A page of all users' live sessions by id, as a scan of the user who asks, and where the next one begins.
+/// A page of all users' live sessions, the newest first, as a scan of the user who asks, and where the next one begins.
 ///
 /// # Errors
 /// The store's.
@@ -123,12 +83,21 @@ pub async fn list_sessions(
     limit: u32,
     asked_by: Option<UserId>,
 ) -> Result<(Vec<ListedSession>, Option<SessionId>)> {
-    let after = after.unwrap_or(SessionId::from_bytes([0; 16]));
-    let rows = app.store.scan(asked_by, SESSIONS, values![after, app.now(), limit + 1]).await?;
-    let mut sessions =
-        rows.iter().map(|row| listed(row, &app.sessions.memory)).collect::<Result<Vec<_>, _>>()?;
-    let next = cut(&mut sessions, limit).map(|last| last.id);
-    Ok((sessions, next))
+    let after = after.unwrap_or(SessionId::from_bytes([0xff; 16]));
+    // Usually nearly all are live, and few have to be looked at.
+    for looked in [2 * limit, LOOKED] {
+        let last = app.store.scan(asked_by, LAST_SESSION, values![after, looked]).await?;
+        let last: Option<SessionId> = last.first().map(|row| row.get("id")).transpose()?;
+        let least = last.unwrap_or(SessionId::from_bytes([0; 16]));
+        let rows = app.store.scan(asked_by, SESSIONS, values![after, app.now(), limit + 1, least]).await?;
+        let sessions = rows.iter().map(|row| listed(row, &app.sessions.memory));
+        let mut sessions = sessions.collect::<Result<Vec<_>, _>>()?;
+        let next = cut(&mut sessions, limit).map(|last| last.id);
+        if next.is_some() || last.is_none() || looked == LOOKED {
+            return Ok((sessions, next.or(last)));
+        }
+    }
+    Ok((Vec::new(), None))
 }
 
 fn listed(row: &Row, memory: &Memory) -> Result<ListedSession, StoreError> {

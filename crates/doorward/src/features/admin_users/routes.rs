@@ -3,13 +3,13 @@
 use std::time::Duration;
 
 use doorward_core::role::{RoleName, permission};
-use doorward_core::{ClientId, LinkId, OpaqueSecret, SessionId, UserId};
+use doorward_core::{ClientId, LinkId, OpaqueSecret, SessionId};
 use serde_json::{Value, json};
 
 use super::http::{
     Changes, NewUser, change, create, delete, end_sessions, find, list, reset_link, sessions_of,
 };
-use super::{ListedSession, ListedUser};
+use super::{ListedSession, ListedUser, Place};
 use super::{clients, invitations, records};
 use crate::audit;
 use crate::clients::ClientView;
@@ -30,8 +30,9 @@ fn users() -> Routes {
     use permission::{USERS_READ, USERS_WRITE};
     let user = || ("user", of::<ListedUser>());
     let changed = || object([("success", exactly(true)), user()]);
-    let list_doc = page::<ListedUser, UserId>("List users", USERS_READ, "users", "by id")
-        .query("search", of::<&str>(), "A part of the name or address, at most 200 bytes.")
+    let list_doc = page::<ListedUser, Place>("List users", USERS_READ, "users", "by id; of a search, those first whose names or addresses begin with the text, in that order")
+        .more("A page of a search looks at no more than 10,000 users, so it may have fewer rows than `limit`, or none: go on while `next` isn't null.")
+        .query("search", of::<&str>(), "A part of the name or address, at most 200 bytes. Case and Unicode form don't matter.")
         .query("role", of::<RoleName>(), "Only this role.")
         .flashes()
         .page(200, "the same for a browser");
@@ -130,10 +131,14 @@ fn sessions_and_log() -> Routes {
         .json(200, "ended", Ack::shape("Session ended"))
         .goes("after a form, to /admin/sessions")
         .refuses([Error::NotFound]);
-    let sessions_doc =
-        page::<ListedSession, SessionId>("List everybody's sessions", SESSIONS_READ, "sessions", "by id")
-            .flashes()
-            .page(200, "the same for a browser");
+    let sessions_doc = page::<ListedSession, SessionId>(
+        "List everybody's sessions",
+        SESSIONS_READ,
+        "sessions",
+        "the newest first; a page has fewer than `limit` if most of the last 10,000 have expired",
+    )
+    .flashes()
+    .page(200, "the same for a browser");
     let log_doc =
         page::<audit::AuditView, SessionId>("The audit log", AUDIT_READ, "entries", "the newest first")
             .page(200, "the same for a browser");

@@ -1,15 +1,16 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use doorward_core::Mode;
 use doorward_core::email::Email;
 use doorward_core::name::DisplayName;
 use doorward_core::role::RoleName;
+use doorward_core::{Mode, UserId};
 use serde_json::{Value, json};
 
 use super::site_with_ada;
 use crate::accounts::Actor;
 use crate::features::admin_users::{self, CreateUser};
+use crate::store::{Tx, values};
 use crate::testing::{Site, Visitor};
 
 /// Follows `next` to the end; returns the pages' lengths and their rows, by id.
@@ -121,6 +122,7 @@ async fn sessions_are_listed_of_one_user_and_of_all() {
 
     let (lengths, ids) = pages(&admin, "/admin/sessions?limit=2", "sessions").await;
     assert_eq!((lengths, ids.len()), (vec![2, 1], 3));
+    assert!(ids.is_sorted_by(|newer, older| newer > older), "the newest first");
     insta::assert_snapshot!(admin.get(&format!("/admin/sessions?limit=1&after={}", ids[1])).await.redacted()
         .replace("\"session\"", "\"[mode]\"").replace("\"bearer\"", "\"[mode]\""), @r#"
     {
@@ -157,6 +159,124 @@ async fn a_page_has_one_to_two_hundred_rows() {
             assert_eq!(problem["fields"][0]["field"], "limit", "{path} {limit}");
         }
     }
+}
+
+#[tokio::test]
+async fn a_search_shows_first_who_begins_with_the_text_and_each_user_once() {
+    let site = Site::new().await;
+    let admin = site.admin("root").await;
+    for (name, email) in [
+        ("Lady Ada", "lady@example.org"),
+        ("Zoe", "adams@example.org"),
+        ("Adam", "adam@example.org"),
+        ("Ada Byron", "byron@example.org"),
+        ("Eve", "ada@example.org"),
+        ("Mada", "x@adair.example"),
+    ] {
+        admin.post("/admin/users", json!({ "name": name, "email": email })).await.has_status(201);
+        site.clock.advance(Duration::from_millis(1));
+    }
+    let in_order = ["Ada Byron", "Adam", "Eve", "Zoe", "Lady Ada", "Mada"];
+    assert_eq!(found(&admin, "ADA").await, in_order);
+    let names = async |query: &str| {
+        let (_, ids) = pages(&admin, query, "users").await;
+        let mut names = Vec::new();
+        for id in ids {
+            let user = admin.get(&format!("/admin/users/{id}")).await.is_ok();
+            names.push(user["user"]["name"].as_str().unwrap().to_owned());
+        }
+        names
+    };
+    for limit in 1..=7 {
+        assert_eq!(names(&format!("/admin/users?search=ada&limit={limit}")).await, in_order, "{limit}");
+        assert_eq!(names(&format!("/admin/users?search=ada&role=user&limit={limit}")).await, in_order);
+    }
+    assert_eq!(names("/admin/users?search=ada&role=admin").await, [""; 0]);
+    assert_eq!(names("/admin/users?search=oo&role=admin").await, ["root"]);
+    // The owner of a whole address comes first, and once.
+    assert_eq!(found(&admin, "adam@example.org").await, ["Adam"]);
+    let shouted = admin.get("/admin/users?search=ADA@EXAMPLE.ORG&limit=1").await.is_ok();
+    assert_eq!((&shouted["users"][0]["name"], &shouted["next"]), (&json!("Eve"), &Value::Null));
+}
+
+#[tokio::test]
+async fn a_place_of_another_search_is_refused() {
+    let site = Site::new().await;
+    let admin = site.admin("root").await;
+    for name in ["Ada", "Adam"] {
+        let email = format!("{name}@example.org");
+        admin.post("/admin/users", json!({ "name": name, "email": email })).await.has_status(201);
+    }
+    let next = admin.get("/admin/users?search=ad&limit=1").await.is_ok()["next"].clone();
+    let next = next.as_str().unwrap();
+    admin.get(&format!("/admin/users?search=ad&after={next}")).await.is_ok();
+    for query in [
+        format!("after={next}"),
+        format!("search=root&after={next}"),
+        format!("search=ad&after=x{next}"),
+        "search=ad&after=n.AA.01979a3c-8f4e-7b21-9c55-0d7f6a2b41e8".to_owned(),
+        "search=ad&after=n.YWQ.1".to_owned(),
+        "search=ad&after=a.".to_owned(),
+    ] {
+        let problem = admin.get(&format!("/admin/users?{query}")).await.is_refused("invalid_input");
+        assert_eq!(problem["fields"][0]["field"], "after", "{query}");
+    }
+}
+
+#[tokio::test]
+async fn a_page_of_a_search_looks_at_ten_thousand_users_and_the_next_one_goes_on() {
+    let site = Site::new().await;
+    let admin = site.admin("root").await;
+    site.app
+        .store
+        .transaction(async |tx: &mut Tx| {
+            for number in 0..10_050_u64 {
+                let mut id = [0; 16];
+                id[8..].copy_from_slice(&number.to_be_bytes());
+                let id = UserId::from_bytes(id);
+                let name = if number == 10_049 { "far within".to_owned() } else { format!("n{number}") };
+                tx.execute(USER, values![id, &*name]).await?;
+                tx.execute(ADDRESS, values![id, format!("{number}@example.org")]).await?;
+            }
+            Ok(())
+        })
+        .await
+        .unwrap();
+    for (role, first) in [("", 0), ("&role=user", 0)] {
+        let page = admin.get(&format!("/admin/users?search=within{role}")).await.is_ok();
+        assert_eq!(page["users"].as_array().unwrap().len(), first);
+        let next = page["next"].as_str().unwrap();
+        let page = admin.get(&format!("/admin/users?search=within{role}&after={next}")).await.is_ok();
+        assert_eq!((&page["users"][0]["name"], &page["next"]), (&json!("far within"), &Value::Null));
+        assert_eq!(found(&admin, "far").await, ["far within"], "a name that begins so is found at once");
+    }
+    let page = admin.page("/admin/users?search=within").await.text();
+    assert!(page.contains("The next page goes on"), "{page}");
+}
+
+const USER: &str = "INSERT INTO users (id, name, name_folded, role, created_at, updated_at) VALUES ($1, $2, $2, 'user', 1, 1)";
+const ADDRESS: &str = "INSERT INTO emails (address, user_id, folded, is_primary) VALUES ($2, $1, $2, 1)";
+
+#[tokio::test]
+async fn a_page_of_sessions_goes_past_those_that_have_expired() {
+    let site = Site::with(&[("session.idle_ttl", "1h")]).await;
+    let old = site.logged_in("ada").await;
+    let admin = site.admin("root").await;
+    site.clock.advance(Duration::from_secs(1));
+    for _ in 0..6 {
+        site.logged_in_by("bob", Mode::Session).await;
+    }
+    site.clock.advance(Duration::from_secs(2 * 3_600));
+    let admin = {
+        admin.refresh().await.is_ok();
+        admin
+    };
+    let (lengths, ids) = pages(&admin, "/admin/sessions?limit=1", "sessions").await;
+    assert_eq!((lengths, ids.len()), (vec![1, 1], 2), "six have expired");
+    assert!(ids.contains(&{
+        old.refresh().await.is_ok();
+        old.session_id().await
+    }));
 }
 
 /// The names of those found by this search, with the text encoded as a browser does.
