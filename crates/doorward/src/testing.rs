@@ -294,7 +294,8 @@ fn read(
 }
 
 /// A schema for each site, which is faster to make than a database; returns its URL. With the dump `postgres.sql` of
-/// this folder, if there is one. The temporary server is removed after the tests, and all schemas with it.
+/// this folder, if there is one. The temporary server is removed after the tests, and all schemas with it. If
+/// `DOORWARD_TEST_POOLER` is the port of a pooler before that server, the site reaches it through the pooler.
 async fn new_postgres_schema(database: Option<&Path>) -> Option<String> {
     let server = std::env::var("DOORWARD_TEST_POSTGRES").ok()?;
     let (client, connection) = tokio_postgres::connect(&server, tokio_postgres::NoTls).await.unwrap();
@@ -306,5 +307,9 @@ async fn new_postgres_schema(database: Option<&Path>) -> Option<String> {
     connection.abort();
     let mut url = url::Url::parse(&server).unwrap();
     url.query_pairs_mut().append_pair("options", &format!("-csearch_path={name}"));
+    if let Ok(port) = std::env::var("DOORWARD_TEST_POOLER") {
+        url.set_port(Some(port.parse().unwrap())).unwrap();
+        url.query_pairs_mut().append_pair("pgbouncer", "true");
+    }
     Some(url.into())
 }
