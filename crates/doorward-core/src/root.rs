@@ -22,6 +22,8 @@ pub enum Purpose {
     FormPosts,
     /// Hides the codes that people type to answer a challenge.
     TypedCodes,
+    /// Hides what limits count.
+    Limits,
 }
 
 impl Purpose {
@@ -34,6 +36,7 @@ impl Purpose {
             Self::Fingerprint => b"doorward 1 fingerprint",
             Self::FormPosts => b"doorward 1 form posts",
             Self::TypedCodes => b"doorward 1 typed codes",
+            Self::Limits => b"doorward 1 limits",
         }
     }
 }

@@ -57,6 +57,34 @@ impl Limit {
     pub fn give_back(&self, bucket: &Bucket) {
         bucket.0.fetch_sub(self.period, Ordering::AcqRel);
     }
+
+    /// The time that one more each takes.
+    pub const fn period(&self) -> Duration {
+        Duration::from_micros(self.period.unsigned_abs())
+    }
+
+    /// How long to wait until the bucket has room for one more.
+    pub fn wait(&self, bucket: &Bucket, now: Timestamp) -> Duration {
+        bucket.full_at().since(self.room_until(now))
+    }
+
+    /// A bucket has room for one more if it is full again by this time.
+    pub fn room_until(&self, now: Timestamp) -> Timestamp {
+        let before_last = self.burst.saturating_sub(1).saturating_mul(self.period);
+        Timestamp::from_micros(now.as_micros().saturating_add(before_last))
+    }
+}
+
+impl Bucket {
+    /// When nothing of it will be used up any more.
+    pub fn full_at(&self) -> Timestamp {
+        Timestamp::from_micros(self.0.load(Ordering::Acquire))
+    }
+
+    /// Takes over what is used up according to somebody who knows more.
+    pub fn learn(&self, full_at: Timestamp) {
+        self.0.store(full_at.as_micros(), Ordering::Release);
+    }
 }
 
 #[cfg(test)]

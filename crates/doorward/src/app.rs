@@ -34,7 +34,7 @@ use crate::seldom;
 use crate::sessions::Sessions;
 use crate::settings::Settings;
 use crate::sign_ins::SignIns;
-use crate::store::Store;
+use crate::store::{Store, StoreError};
 use crate::throttle::{self, Throttle};
 use crate::users::Users;
 use crate::wire::cookies::CookieJar;
@@ -129,6 +129,14 @@ impl App {
         Ok(self.throttle.follow(&self.store).await?)
     }
 
+    /// Writes the guesses that only memory has counted.
+    ///
+    /// # Errors
+    /// The store's; the next call tries again.
+    pub async fn write_limits(&self) -> Result<(), StoreError> {
+        self.throttle.write(self.now()).await
+    }
+
     /// The start of links.
     pub(crate) fn base_url(&self) -> String {
         self.settings.base_url(*self.listening.get().unwrap_or(&self.settings.listen))
@@ -181,6 +189,9 @@ impl App {
         self.drain();
         if let Err(error) = self.sessions.memory.flush().await {
             tracing::warn!(%error, "the last use of sessions could not be written");
+        }
+        if let Err(error) = self.write_limits().await {
+            tracing::warn!(%error, "the last guesses could not be counted in the store");
         }
         self.store.close().await;
         self.otel.stop().await;

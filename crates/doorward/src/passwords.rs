@@ -19,7 +19,7 @@ use crate::flow::{Step, Verb, note, tell};
 use crate::hashing::Hashing;
 use crate::known_devices;
 use crate::store::{Store, StoreError, values};
-use crate::throttle::{Guess, Refused, Throttle};
+use crate::throttle::{Counted, Failed, Guess, Refused, Throttle};
 use crate::users::{Account, User, Users};
 use crate::wire::peer::{self, Peer};
 
@@ -31,6 +31,8 @@ pub(crate) struct Proof {
     pub(crate) credentials: CredentialsVersion,
     /// The stored hash that the password matched.
     stored: String,
+    /// The guess that it was.
+    pub(crate) guess: Guess,
 }
 
 /// Replaces a hash by a stronger one of the same password.
@@ -65,7 +67,8 @@ impl Passwords {
     /// The user of this address with this password.
     ///
     /// Unknown address, wrong password and no password set take the same work and give the same answer (attacks E01,
-    /// E02). Only after the right password does the answer say that an account is disabled.
+    /// E02). Only after the right password does the answer say that an account is disabled. The sign-in gives the guess
+    /// back.
     ///
     /// # Errors
     /// [`Error::InvalidCredentials`], [`Error::UserDisabled`], [`Error::TooManyAttempts`], or an internal failure.
@@ -76,10 +79,15 @@ impl Passwords {
         client: &Peer,
     ) -> Result<Proof> {
         tell(|story| story.address = Some(self.address_tag(email)));
-        let proof = match self.throttle.guess(email, client.network(), self.clock.now()) {
-            Ok(guess) => {
-                let found = self.users.find_by_email(email).await;
-                self.check(guess, email, found, password, client).await?
+        let read = Some(Users::by_email(email));
+        let proof = match self.throttle.guess(email, client.network(), read, self.clock.now()).await {
+            Ok(mut counted) => {
+                let found = match (counted.read.take(), &counted.failed) {
+                    (Some(rows), _) => Users::found_by_email(rows),
+                    (None, Some(Failed { error, is_late: true })) => Err(error.clone()),
+                    (None, _) => self.users.find_by_email(email).await,
+                };
+                self.check(counted, email, found, password, client).await?
             }
             Err(refused) if client.device.is_empty() => return Err(self.throttle.refuse(refused)),
             Err(refused) => {
@@ -87,7 +95,11 @@ impl Passwords {
                 self.by_device(refused, email, found, password, client).await?
             }
         };
-        if proof.user.disabled_at.is_some() { Err(Error::UserDisabled) } else { Ok(proof) }
+        if proof.user.disabled_at.is_some() {
+            self.throttle.give_back(proof.guess).await;
+            return Err(Error::UserDisabled);
+        }
+        Ok(proof)
     }
 
     /// A keyed hash of an address: flows are found by it, and nobody reads the address.
@@ -110,11 +122,16 @@ impl Passwords {
             self.users.find(user).await?.ok_or(Error::Refused(doorward_core::Refusal::SessionEnded))?;
         let email = found.user.email.clone();
         let found = Ok(Some(found));
-        let checked = match self.throttle.guess(&email, client.network(), self.clock.now()) {
-            Ok(guess) => self.check(guess, &email, found, password, client).await,
+        let checked = match self.throttle.guess(&email, client.network(), None, self.clock.now()).await {
+            Ok(counted) => self.check(counted, &email, found, password, client).await,
             Err(refused) => self.by_device(refused, &email, found, password, client).await,
         };
-        checked.map_err(|error| if error == Error::InvalidCredentials { Error::WrongPassword } else { error })
+        let proof = checked.map_err(|error| match error {
+            Error::InvalidCredentials => Error::WrongPassword,
+            other => other,
+        })?;
+        self.throttle.give_back(proof.guess.clone()).await;
+        Ok(proof)
     }
 
     /// Stores a stronger hash of the proved password, if the settings ask for one. If that can't be done just now, a
@@ -144,28 +161,29 @@ impl Passwords {
         let account = found.as_ref().map(|account| account.user.id);
         let seen = known_devices::find(&self.store, &client.device, account).await?;
         let seen = seen.ok_or_else(|| self.throttle.refuse(refused))?;
-        let guess = self.throttle.guess_by_device(seen, email, self.clock.now());
-        let guess = guess.map_err(|_| self.throttle.refuse(refused))?;
+        let counted = self.throttle.guess_by_device(seen, email, self.clock.now()).await;
+        let counted = counted.map_err(|_| self.throttle.refuse(refused))?;
         let known = |account: Account| Account {
             password_hash: account.password_hash.filter(|_| seen.known.is_some()),
             ..account
         };
         let found = found.map(known);
-        let checked = self.check(guess, email, Ok(found), password, client).await;
+        let checked = self.check(counted, email, Ok(found), password, client).await;
         checked.map_err(|error| match error {
             Error::InvalidCredentials => self.throttle.refuse(refused),
             other => other,
         })
     }
 
-    /// Compares the password. A guess is given back if it was right, or if the server was too busy to compare it.
+    /// Compares the password. A guess is given back if the server was too busy to compare it; the caller gives back a
+    /// right one.
     ///
-    /// The store must take writes before anything is compared. Otherwise a right password would fail with 503 and a
+    /// The store must have counted the guess, or take writes, before anything is compared. Otherwise a right password would fail with 503 and a
     /// wrong one would not, and both could be tried while no failure is recorded (attack X09). Such a try stays
     /// counted.
     async fn check(
         &self,
-        guess: Guess,
+        Counted { guess, failed, .. }: Counted,
         email: &Email,
         found: Result<Option<Account>, StoreError>,
         password: Arc<Password>,
@@ -174,24 +192,28 @@ impl Passwords {
         let found = match found {
             Ok(found) => found,
             Err(error) => {
-                guess.forgive();
+                self.throttle.give_back(guess).await;
                 return Err(error.into());
             }
         };
-        self.store.takes_writes().await?;
+        if let Some(Failed { error, .. }) = failed {
+            return Err(error.into());
+        }
+        if !guess.is_stored {
+            self.store.takes_writes().await?;
+        }
         let stored = found.as_ref().and_then(|account| account.password_hash.clone());
         let matches = match self.hashing.verify(password, stored.clone(), client.network()).await {
             Ok(matches) => matches,
             Err(error) => {
-                guess.forgive();
+                self.throttle.give_back(guess).await;
                 return Err(error);
             }
         };
         let user = found.as_ref().map(|account| account.user.id);
         if matches && let (Some(Account { user, credentials, .. }), Some(stored)) = (found, stored) {
-            guess.forgive();
             note(|| Step::of(Verb::GiveBackGuess));
-            return Ok(Proof { user, credentials, stored });
+            return Ok(Proof { user, credentials, stored, guess });
         }
         // No later failure changes the answer. The store counts its failures itself.
         let _ = self.record_failure(email, user, client.ip).await;

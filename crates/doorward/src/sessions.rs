@@ -34,7 +34,7 @@ use crate::sweeps::Expired;
 use crate::users;
 
 pub(crate) use again::Repeat;
-pub(crate) use begin::{Beginner, Begun, Origin, begin};
+pub(crate) use begin::{Beginner, Beginning, Begun, Origin, begin};
 pub(crate) use issued::{Content, Issued};
 pub(crate) use list::SessionView;
 pub(crate) use memory::LastUse;

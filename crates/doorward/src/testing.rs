@@ -120,6 +120,7 @@ impl Site {
     /// The same data, opened again as by a new process.
     pub async fn restarted(&self) -> Self {
         self.app.sessions.memory.flush().await.unwrap();
+        self.app.write_limits().await.unwrap();
         let app = self.opened(&self.settings).await;
         Self {
             router: crate::routes::alone(&app),

@@ -1,20 +1,23 @@
-//! Limits on guesses and registrations, in memory and bounded. A restart forgets them, and `doorward limits clear` empties
-//! them in every server on the database.
+//! Limits on guesses and registrations, bounded. `doorward limits clear` empties them in every server on the database.
 //!
 //! A guess is counted before the password is hashed, and given back if it was right. So only failures count, and a
 //! hundred parallel ones get no further than the limit. It is a back-off, never a lock. The owner can sign in from
 //! another network (attacks L04 to L07), and on a device that the account knows (attack X11).
+//!
+//! Servers on one PostgreSQL count together, in the store. Memory stands before it: what the store has refused is
+//! refused from memory until there is room again. While the store is away, memory counts alone. On SQLite memory
+//! decides, and is written each second, so that a restart forgets nothing. Acts of users are counted in memory only.
 
-use std::hash::{BuildHasher, Hash, RandomState};
+mod buckets;
+mod shared;
+
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use doorward_core::throttle::{Bucket, Limit};
-use doorward_core::{OpaqueSecret, Timestamp, UserId, email::Email};
+use doorward_core::{OpaqueSecret, RootSecret, Timestamp, UserId, email::Email};
 use ipnet::IpNet;
-use quick_cache::sync::Cache;
 
 use crate::acts::{Act, Acts, Change, Done};
 use crate::audit::{Action, By, Entry};
@@ -23,17 +26,23 @@ use crate::error::{Error, Result};
 use crate::flow::{Fact, Label, Step, Verb, note};
 use crate::known_devices::Seen;
 use crate::settings::Settings;
-use crate::store::{Store, StoreError, values};
+use crate::store::{Row, Statement, Store, StoreError, Tx, values};
 use crate::wire::peer;
+use buckets::{Buckets, Key};
+use shared::{Answer, Shared};
+pub(crate) use shared::expired;
 
 /// How many accounts one device may try, besides those that know it: each such try costs a hash for nothing.
 const ACCOUNTS_OF_DEVICE: u32 = 5;
 /// What one invitation may try: 10 times, then once a minute.
 const INVITATION: Limit = Limit::new(10, Duration::from_secs(60));
 
+/// The least wait: others take and give back at the same moment.
+const SOON: Duration = Duration::from_secs(1);
+
 /// The limits, as the settings have them.
 #[derive(Debug, Clone)]
-pub struct Limits {
+pub(crate) struct Limits {
     account: Limit,
     network: Limit,
     device: Limit,
@@ -44,7 +53,7 @@ pub struct Limits {
 
 impl Limits {
     /// Those of these settings.
-    pub fn of(settings: &Settings) -> Self {
+    pub(crate) fn of(settings: &Settings) -> Self {
         Self {
             account: settings.throttle_account,
             network: settings.throttle_network,
@@ -63,43 +72,79 @@ impl Limits {
 
 /// Counts guesses and registrations.
 pub struct Throttle {
-    /// By a keyed hash of what is counted; `None` if limits are off. Accounts have a memory of their own, so that they
-    /// can't push networks out of it.
-    buckets: Option<Buckets>,
+    /// `None` if limits are off.
+    counting: Option<Counting>,
     limits: Limits,
-    hasher: RandomState,
-    /// How often the limits were cleared on this database, as of the last check.
-    cleared: AtomicI64,
     /// Refusals, by limit.
     pub(crate) refused: Counts,
 }
 
-struct Buckets {
-    accounts: Cache<u64, Arc<Bucket>>,
-    networks: Cache<u64, Arc<Bucket>>,
+struct Counting {
+    buckets: Buckets,
+    shared: Shared,
+}
+
+/// A limit that applies, and its bucket.
+#[derive(Clone)]
+struct Taking {
+    limit: Limit,
+    name: &'static str,
+    key: Key,
+    bucket: Arc<Bucket>,
 }
 
 /// A guess that was counted.
-#[must_use = "a right guess is forgiven"]
-#[derive(Default)]
-pub struct Guess(Vec<(Limit, Arc<Bucket>)>);
+#[must_use = "a right guess is given back"]
+#[derive(Clone, Default)]
+pub(crate) struct Guess {
+    takings: Vec<Taking>,
+    /// Whether the store has counted it, and so takes writes.
+    pub(crate) is_stored: bool,
+}
+
+impl std::fmt::Debug for Guess {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Guess").field("is_stored", &self.is_stored).finish_non_exhaustive()
+    }
+}
 
 impl Guess {
-    /// Gives the guess back: it was no failure.
-    pub fn forgive(self) {
-        self.0.iter().for_each(|(limit, bucket)| limit.give_back(bucket));
+    /// Gives the guess back in the store, within the transaction that it led to; then call [`Throttle::given_back`].
+    pub(crate) fn give_back(&self, tx: &mut Tx) -> Result<(), StoreError> {
+        if self.is_stored { Shared::put_back_within(tx, &self.takings) } else { Ok(()) }
     }
+
+    fn forget(&self) {
+        self.takings.iter().for_each(|taking| taking.limit.give_back(&taking.bucket));
+    }
+}
+
+/// A guess that was counted.
+#[derive(Default)]
+pub(crate) struct Counted {
+    pub(crate) guess: Guess,
+    /// What was read with it, if the store counted it.
+    pub(crate) read: Option<Vec<Row>>,
+    /// Why servers that count together could not count it: then no password may be compared.
+    pub(crate) failed: Option<Failed>,
+}
+
+/// A failure of the store to count.
+pub(crate) struct Failed {
+    pub(crate) error: StoreError,
+    /// It took so long that the next call is not worth its wait.
+    pub(crate) is_late: bool,
 }
 
 /// A guess that a limit refuses.
 #[derive(Debug, Clone, Copy)]
-pub struct Refused {
+pub(crate) struct Refused {
     limit: &'static str,
     wait: Duration,
 }
 
 /// The kind of an act.
-#[derive(Debug, Clone, Copy, Hash)]
+#[derive(Debug, Clone, Copy)]
 pub(crate) enum Kind {
     /// It changes or makes something.
     Change,
@@ -126,70 +171,79 @@ pub(crate) async fn clear_everywhere(acts: &Acts, now: Timestamp) -> Result<(), 
 }
 
 impl Throttle {
-    /// Limits with a memory of this many accounts and networks.
-    pub fn new(enabled: bool, limits: Limits, memory: usize) -> Self {
-        let buckets = || Buckets { accounts: Cache::new(memory), networks: Cache::new(memory / 2) };
-        Self {
-            buckets: enabled.then(buckets),
-            limits,
-            hasher: RandomState::new(),
-            cleared: AtomicI64::new(0),
-            refused: Counts::default(),
-        }
-    }
-
-    /// The limits of these settings, nothing counted yet.
+    /// The limits of these settings, with what earlier processes counted.
     ///
     /// # Errors
     /// The store's.
-    pub(crate) async fn open(settings: &Settings, store: &Store) -> Result<Self, StoreError> {
-        let throttle = Self::new(settings.throttle, Limits::of(settings), settings.throttle_memory);
+    pub(crate) async fn open(
+        settings: &Settings,
+        store: &Store,
+        root: &RootSecret,
+        now: Timestamp,
+    ) -> Result<Self, StoreError> {
+        let (limits, memory) = (Limits::of(settings), settings.throttle_memory);
+        let counting =
+            || Counting { buckets: Buckets::new(root, memory), shared: Shared::new(store.clone()) };
+        let counting = settings.throttle.then(counting);
+        let throttle = Self { counting, limits, refused: Counts::default() };
         throttle.follow(store).await?;
+        if let Some(Counting { buckets, shared }) = &throttle.counting {
+            shared.read(buckets, memory, now).await?;
+        }
         Ok(throttle)
     }
 
-    /// Counts a guess at the password of this account, known or not, from this network.
+    /// Counts a guess at the password of this account, known or not, from this network. If the store counts it, `read`
+    /// is read on the same way.
     ///
     /// # Errors
     /// [`Refused`]: then nothing was counted.
-    pub fn guess(&self, email: &Email, network: IpAddr, now: Timestamp) -> Result<Guess, Refused> {
+    pub(crate) async fn guess(
+        &self,
+        email: &Email,
+        network: IpAddr,
+        read: Option<Statement>,
+        now: Timestamp,
+    ) -> Result<Counted, Refused> {
+        let Some(Counting { buckets, .. }) = &self.counting else { return Ok(Counted::default()) };
         // The network first. A network that has used up its limit makes no bucket for an account, so it can't flush the
         // memory with invented addresses (attack L07).
         let of_network = (!self.limits.exempts(network))
-            .then(|| (self.limits.network, self.of_network("network", network), "network"));
-        let of_account = std::iter::once_with(|| {
-            (self.limits.account, self.of_account(("account", email.as_str(), network)), "account")
-        });
-        Self::take(of_network.into_iter().chain(of_account), now)
+            .then(|| (self.limits.network, buckets.of_network("network", network), "network"));
+        let address = network.to_string();
+        let account = buckets.of_account(&[b"account", email.as_str().as_bytes(), address.as_bytes()]);
+        let of_account = (self.limits.account, account, "account");
+        self.take(of_network.into_iter().chain([of_account]), read, now).await
     }
 
     /// Counts a guess by a device, at an account that may know it or not: both are counted alike.
     ///
     /// # Errors
     /// [`Refused`]: then nothing was counted.
-    pub(crate) fn guess_by_device(
+    pub(crate) async fn guess_by_device(
         &self,
         seen: Seen,
         email: &Email,
         now: Timestamp,
-    ) -> Result<Guess, Refused> {
+    ) -> Result<Counted, Refused> {
+        let Some(Counting { buckets, .. }) = &self.counting else { return Ok(Counted::default()) };
         let (limit, all) = (self.limits.device, self.limits.device.times(ACCOUNTS_OF_DEVICE));
         let device = seen.known.unwrap_or(seen.device);
-        let limits = [
-            (all, self.of_account(("device", seen.device)), "device"),
-            (limit, self.of_account(("device and account", device, email.as_str())), "device"),
-        ];
-        Self::take(limits, now)
+        let at_account = buckets.of_account(&[b"device and account", &device, email.as_str().as_bytes()]);
+        let limits =
+            [(all, buckets.of_account(&[b"device", &seen.device]), "device"), (limit, at_account, "device")];
+        self.take(limits, None, now).await
     }
 
     /// Counts a registration from this network.
     ///
     /// # Errors
     /// [`Error::TooManyAttempts`].
-    pub fn registration(&self, network: IpAddr, now: Timestamp) -> Result<()> {
+    pub(crate) async fn registration(&self, network: IpAddr, now: Timestamp) -> Result<()> {
+        let Some(Counting { buckets, .. }) = &self.counting else { return Ok(()) };
         // A registration counts whether or not it succeeds: nothing is given back.
-        let bucket = self.of_network("registration", network);
-        let counted = Self::take([(self.limits.registrations, bucket, "registration")], now);
+        let key = buckets.of_network("registration", network);
+        let counted = self.take([(self.limits.registrations, key, "registration")], None, now).await;
         counted.map(drop).map_err(|refused| self.refuse(refused))
     }
 
@@ -197,27 +251,51 @@ impl Throttle {
     ///
     /// # Errors
     /// [`Error::TooManyAttempts`].
-    pub(crate) fn invitation(&self, invite: &OpaqueSecret, now: Timestamp) -> Result<()> {
-        let bucket = self.of_account(("invitation", invite.hash()));
-        let counted = Self::take([(INVITATION, bucket, "invitation")], now);
+    pub(crate) async fn invitation(&self, invite: &OpaqueSecret, now: Timestamp) -> Result<()> {
+        let Some(Counting { buckets, .. }) = &self.counting else { return Ok(()) };
+        let key = buckets.of_account(&[b"invitation", &invite.hash()]);
+        let counted = self.take([(INVITATION, key, "invitation")], None, now).await;
         counted.map(drop).map_err(|refused| self.refuse(refused))
     }
 
-    /// Counts an act of a user that adds to the database. Kinds of acts are counted separately, so a thief of a token
-    /// can't keep its owner from signing in or setting a new password.
+    /// Counts an act of a user that adds to the database, in this server's memory. Kinds of acts are counted
+    /// separately, so a thief of a token can't keep its owner from signing in or setting a new password.
     ///
     /// # Errors
     /// [`Error::TooManyAttempts`].
     pub(crate) fn act(&self, kind: Kind, user: UserId, now: Timestamp) -> Result<()> {
-        let bucket = self.of_account(("act", kind, user));
-        let counted = Self::take([(self.limits.acts, bucket, "acts")], now);
-        counted.map(drop).map_err(|refused| self.refuse(refused))
+        let Some(Counting { buckets, .. }) = &self.counting else { return Ok(()) };
+        let key = buckets.of_account(&[b"act", &[kind as u8], user.as_bytes()]);
+        let guess = self.take_from_memory([(self.limits.acts, key, "acts")], now);
+        let guess = guess.map_err(|refused| self.refuse(refused))?;
+        note_taken(&guess.takings);
+        Ok(())
     }
 
     /// The error for a refused guess.
-    pub fn refuse(&self, refused: Refused) -> Error {
+    pub(crate) fn refuse(&self, refused: Refused) -> Error {
         counters::count(&self.refused, "limit", refused.limit);
         Error::TooManyAttempts(refused.wait)
+    }
+
+    /// Gives a guess back: it was no failure. If the store can't be reached just now, it stays counted there.
+    pub(crate) async fn give_back(&self, guess: Guess) {
+        guess.forget();
+        if let Some(Counting { shared, .. }) = &self.counting {
+            shared.changed(&guess.takings);
+            if guess.is_stored {
+                // The store counts its failures itself.
+                let _ = shared.put_back(guess.takings.iter()).await;
+            }
+        }
+    }
+
+    /// A transaction has given this guess back in the store.
+    pub(crate) fn given_back(&self, guess: &Guess) {
+        guess.forget();
+        if let Some(Counting { shared, .. }) = &self.counting {
+            shared.changed(&guess.takings);
+        }
     }
 
     /// Empties the limits if that was requested since the last check.
@@ -227,102 +305,89 @@ impl Throttle {
     pub(crate) async fn follow(&self, store: &Store) -> Result<(), StoreError> {
         let cleared =
             store.follow(CLEARED, values![]).await?.first().map_or(Ok(0), |row| row.get("value"))?;
-        if self.cleared.swap(cleared, Ordering::SeqCst) != cleared
-            && let Some(Buckets { accounts, networks }) = &self.buckets
-        {
-            accounts.clear();
-            networks.clear();
+        if let Some(Counting { buckets, .. }) = &self.counting {
+            buckets.clear(cleared);
         }
         Ok(())
     }
 
-    fn take(
-        limits: impl IntoIterator<Item = (Limit, Option<Arc<Bucket>>, &'static str)>,
+    /// Writes what only memory knows.
+    ///
+    /// # Errors
+    /// The store's; the next call tries again.
+    pub(crate) async fn write(&self, now: Timestamp) -> Result<(), StoreError> {
+        match &self.counting {
+            Some(Counting { shared, .. }) => shared.write(now).await,
+            None => Ok(()),
+        }
+    }
+
+    /// Takes one from each of these limits, in their order, or from none.
+    async fn take(
+        &self,
+        limits: impl IntoIterator<Item = (Limit, Key, &'static str)>,
+        read: Option<Statement>,
+        now: Timestamp,
+    ) -> Result<Counted, Refused> {
+        let Some(Counting { shared, .. }) = &self.counting else { return Ok(Counted::default()) };
+        let mut guess = self.take_from_memory(limits, now)?;
+        let mut counted = Counted::default();
+        match shared.take(&guess.takings, read, now).await {
+            Answer::Taken(rows) => {
+                guess.is_stored = true;
+                counted.read = Some(rows);
+            }
+            Answer::Unknown => {}
+            Answer::Failed(failed) => counted.failed = Some(failed),
+            Answer::Refused(at) => {
+                let (taken, refused) = guess.takings.split_at(at);
+                note_taken(taken);
+                return match refused {
+                    [Taking { limit, name, bucket, .. }, ..] => {
+                        Err(Refused::noted(name, limit.wait(bucket, now).max(SOON)))
+                    }
+                    [] => Ok(counted),
+                };
+            }
+        }
+        note_taken(&guess.takings);
+        Ok(Counted { guess, ..counted })
+    }
+
+    fn take_from_memory(
+        &self,
+        limits: impl IntoIterator<Item = (Limit, Key, &'static str)>,
         now: Timestamp,
     ) -> Result<Guess, Refused> {
+        let Some(Counting { buckets, .. }) = &self.counting else { return Ok(Guess::default()) };
         let mut guess = Guess::default();
-        for (limit, bucket, name) in limits {
-            let Some(bucket) = bucket else { continue };
-            let taken = limit.take(&bucket, now);
-            note(|| {
-                let step = Step::check(Verb::TakeGuess, taken.is_ok()).fact(Fact::text(Label::Limit, name));
-                step.maybe(taken.err().map(|wait| Fact::span(Label::RetryAfter, wait)))
-            });
-            if let Err(wait) = taken {
-                guess.forgive();
-                return Err(Refused { limit: name, wait });
+        for (limit, key, name) in limits {
+            let bucket = buckets.get(key);
+            if let Err(wait) = limit.take(&bucket, now) {
+                guess.forget();
+                note_taken(&guess.takings);
+                return Err(Refused::noted(name, wait));
             }
-            guess.0.push((limit, bucket));
+            guess.takings.push(Taking { limit, name, key, bucket });
         }
         Ok(guess)
     }
+}
 
-    fn of_account(&self, what: impl Hash) -> Option<Arc<Bucket>> {
-        self.buckets.as_ref().and_then(|buckets| self.bucket(&buckets.accounts, what))
+impl Refused {
+    fn noted(limit: &'static str, wait: Duration) -> Self {
+        note(|| step(limit, false).fact(Fact::span(Label::RetryAfter, wait)));
+        Self { limit, wait }
     }
+}
 
-    fn of_network(&self, what: &str, network: IpAddr) -> Option<Arc<Bucket>> {
-        self.buckets.as_ref().and_then(|buckets| self.bucket(&buckets.networks, (what, network)))
-    }
+fn note_taken(takings: &[Taking]) {
+    takings.iter().for_each(|taking| note(|| step(taking.name, true)));
+}
 
-    fn bucket(&self, kind: &Cache<u64, Arc<Bucket>>, what: impl Hash) -> Option<Arc<Bucket>> {
-        let made = || Ok::<_, std::convert::Infallible>(Arc::default());
-        kind.get_or_insert_with(&self.hasher.hash_one(what), made).ok()
-    }
+fn step(limit: &'static str, is_taken: bool) -> Step {
+    Step::check(Verb::TakeGuess, is_taken).fact(Fact::text(Label::Limit, limit))
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const NOW: Timestamp = Timestamp::from_secs(1_800_000_000);
-
-    fn throttle(memory: usize) -> Throttle {
-        let settings = Settings::read(&crate::settings::Values::default()).unwrap();
-        Throttle::new(true, Limits::of(&settings), memory)
-    }
-
-    fn email(text: &str) -> Email {
-        Email::parse(text).unwrap()
-    }
-
-    #[test]
-    fn an_account_has_ten_guesses_from_one_network_and_is_not_locked_elsewhere() {
-        let throttle = throttle(10_000);
-        let (here, there) = ("192.0.2.1".parse().unwrap(), "192.0.2.2".parse().unwrap());
-        assert!((0..10).all(|_| throttle.guess(&email("ada@example.org"), here, NOW).is_ok()));
-        assert!(throttle.guess(&email("ADA@example.org "), here, NOW).is_err());
-        assert!(throttle.guess(&email("ada@example.org"), there, NOW).is_ok());
-        assert!(throttle.guess(&email("ben@example.org"), here, NOW).is_ok());
-    }
-
-    #[test]
-    fn a_network_has_a_hundred_guesses_over_all_accounts_and_refused_ones_cost_nothing() {
-        let throttle = throttle(10_000);
-        let here = "192.0.2.1".parse().unwrap();
-        let passed =
-            (0..500).filter(|n| throttle.guess(&email(&format!("u{n}@example.org")), here, NOW).is_ok());
-        assert_eq!(passed.count(), 100);
-        assert!(throttle.guess(&email("ada@example.org"), here, NOW + Duration::from_secs(9)).is_ok());
-    }
-
-    #[test]
-    fn guesses_that_an_account_refuses_cost_its_network_nothing() {
-        let throttle = throttle(10_000);
-        let here = "192.0.2.1".parse().unwrap();
-        let passed = (0..300).filter(|_| throttle.guess(&email("ada@example.org"), here, NOW).is_ok());
-        assert_eq!(passed.count(), 10);
-        let others =
-            (0..300).filter(|n| throttle.guess(&email(&format!("u{n}@example.org")), here, NOW).is_ok());
-        assert_eq!(others.count(), 90);
-    }
-
-    #[test]
-    fn l07_a_flood_of_keys_stays_within_the_memory() {
-        let throttle = throttle(1_000);
-        for n in 0..100_000_u32 {
-            let _ = throttle.guess(&email("ada@example.org"), std::net::Ipv4Addr::from(n).into(), NOW);
-        }
-        assert!(throttle.buckets.as_ref().unwrap().accounts.len() <= 1_100);
-    }
-}
+mod tests;

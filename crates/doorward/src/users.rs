@@ -19,7 +19,7 @@ use unicode_normalization::UnicodeNormalization;
 use crate::authenticators::CredentialsVersion;
 use crate::error::{Error, Result};
 use crate::flow::{self, Fact, Label, Step, Verb, note, tell};
-use crate::store::{Row, Store, StoreError, Tx, values};
+use crate::store::{Row, Statement, Store, StoreError, Tx, values};
 use crate::wire::shape::shown;
 
 /// How many users are kept in memory for signed-in pages.
@@ -266,15 +266,35 @@ impl Users {
     /// The store's.
     pub async fn find_by_email(&self, email: &Email) -> Result<Option<Account>, StoreError> {
         let started = flow::started();
-        let found = account(self.store.find(BY_EMAIL, values![email]).await?)?;
+        let Statement { sql, values } = Self::by_email(email);
+        let found = account(self.store.find(sql, values).await?)?;
+        Self::note_by_email(found.as_ref(), started);
+        Ok(found)
+    }
+
+    /// The query of [`Users::find_by_email`].
+    pub(crate) fn by_email(email: &Email) -> Statement {
+        Statement { sql: BY_EMAIL, values: values![email] }
+    }
+
+    /// The account that [`Users::by_email`] found.
+    ///
+    /// # Errors
+    /// If the row is invalid.
+    pub(crate) fn found_by_email(rows: Vec<Row>) -> Result<Option<Account>, StoreError> {
+        let found = account(rows.into_iter().next())?;
+        Self::note_by_email(found.as_ref(), flow::started());
+        Ok(found)
+    }
+
+    fn note_by_email(found: Option<&Account>, started: Option<tokio::time::Instant>) {
         note(|| {
             let step = Step::check(Verb::FindUser, found.is_some()).since(started);
             step.fact(Fact::text(Label::Where, "by email address"))
         });
-        if let Some(account) = &found {
+        if let Some(account) = found {
             tell(|story| story.user = Some(account.user.id));
         }
-        Ok(found)
     }
 
     /// Whether there is an enabled user who may do everything.

@@ -101,7 +101,7 @@ impl App {
         };
         let sessions = Arc::new(Sessions::new(base.clone(), of_sessions, &settings, &root));
         let hashing = Arc::new(Hashing::start(policy, settings.hashing_queue, settings.hashing_timeout)?);
-        let throttle = Arc::new(Throttle::open(&settings, &store).await?);
+        let throttle = Arc::new(Throttle::open(&settings, &store, &root, now).await?);
         let cookies = CookieJar::new(&settings);
         let guard = guard(&settings, &keys, &cookies, memory, clock.clone());
         let feed = Feed::open(&store, &revocations, &keys, secrets.feed.as_ref(), Followers::of(&settings));

@@ -9,12 +9,14 @@ use super::{App, Parts};
 use crate::clock::steady;
 use crate::seldom::{self, seldom};
 use crate::store::StoreError;
-use crate::{audit, keys, known_devices, posts, sweeps};
+use crate::{audit, keys, known_devices, posts, sweeps, throttle};
 
 /// How often the tables of revocations and of keys are checked for other processes' writes.
 const FOLLOW_EVERY: Duration = Duration::from_millis(250);
 /// How often the recorder of flows gets its budget.
 const RECORD_EVERY: Duration = Duration::from_millis(250);
+/// How often the limits on guesses are written that only memory knows.
+const WRITE_EVERY: Duration = Duration::from_secs(1);
 /// How often the room on the disk is checked.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// How often expired data is dropped.
@@ -58,6 +60,7 @@ impl App {
             keys::expired(now - self.settings.absolute_ttl),
             known_devices::expired(now),
             posts::expired(now),
+            throttle::expired(now),
             audit::expired(now - self.settings.audit_retention),
         ];
         all.extend(self.sessions.expired(now));
@@ -90,6 +93,7 @@ impl App {
                 () = Self::keep_following(&app) => {}
                 () = Self::keep_looking(&app) => {}
                 () = Self::keep_recording(&app) => {}
+                () = Self::keep_limits(&app) => {}
                 () = sweeping => {}
                 never = feed.run() => match never {},
             }
@@ -103,6 +107,16 @@ impl App {
             tick.tick().await;
             let Some(app) = app.upgrade().map(Self) else { break };
             app.flows.tick(app.clock.now(), RECORD_EVERY);
+        }
+    }
+
+    /// Writes the limits that only memory knows, each second.
+    async fn keep_limits(app: &Weak<Parts>) {
+        let mut tick = tokio::time::interval(WRITE_EVERY);
+        loop {
+            tick.tick().await;
+            let Some(app) = app.upgrade().map(Self) else { break };
+            complain(app.write_limits().await);
         }
     }
 

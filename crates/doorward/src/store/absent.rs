@@ -40,6 +40,10 @@ impl Absent {
         match *self {}
     }
 
+    pub(super) async fn unsynced<Q>(&self, _: Q) -> Result<Vec<Vec<Row>>, StoreError> {
+        match *self {}
+    }
+
     pub(super) async fn data_version(&self) -> Result<i64, StoreError> {
         match *self {}
     }

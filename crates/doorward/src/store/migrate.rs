@@ -21,6 +21,7 @@ pub(super) const ALL: &[Migration] = &[
     Migration { version: 2, sql: include_str!("migrations/0002_clients.sql") },
     Migration { version: 3, sql: include_str!("migrations/0003_claims_versions.sql") },
     Migration { version: 4, sql: include_str!("migrations/0004_authenticators.sql") },
+    Migration { version: 6, sql: include_str!("migrations/0006_limits.sql") },
     Migration { version: 7, sql: include_str!("migrations/0007_growth.sql") },
 ];
 

@@ -46,6 +46,7 @@ mod sqlite_query;
 #[cfg(feature = "sqlite")]
 mod sqlite_writer;
 mod tx;
+mod unsynced;
 mod value;
 mod writes;
 
@@ -74,6 +75,7 @@ pub use error::StoreError;
 pub use faults::{Fault, Faults, Outage};
 pub(crate) use reads::Reads;
 pub use tx::{Answer, Asked, Tx};
+pub(crate) use unsynced::Statement;
 pub(crate) use value::values;
 pub use value::{Column, Row, Value};
 use writes::LastWrite;

@@ -18,7 +18,7 @@ use super::postgres_query::{self as query, Way};
 use super::postgres_session::Session;
 use super::shares::Turn;
 use super::tx::Outcome;
-use super::{PostgresSettings, Row, StoreError, Tx, Value};
+use super::{PostgresSettings, Row, Statement, StoreError, Tx, Value};
 
 /// The most calls that are under way or wait for a connection.
 pub(super) const QUEUE: usize = 1024;
@@ -101,6 +101,10 @@ impl Postgres {
         self.apart(act).await
     }
 
+    pub(super) async fn unsynced(&self, queries: &[Statement]) -> Result<Vec<Vec<Row>>, StoreError> {
+        self.connections.unsynced(queries).await
+    }
+
     pub(super) async fn transaction<F, T, E>(&self, act: F) -> Outcome<T, E>
     where
         F: AsyncFn(&mut Tx) -> Result<T, E> + Send + 'static,
@@ -158,6 +162,24 @@ impl Connections {
             }
         }
         self.list_once(sql, values).await
+    }
+
+    async fn unsynced(&self, queries: &[Statement]) -> Result<Vec<Vec<Row>>, StoreError> {
+        for tried in 1..TRIES {
+            match self.unsynced_once(queries).await {
+                Err(StoreError::Contended(_)) => tokio::time::sleep(pause(tried)).await,
+                outcome => return outcome,
+            }
+        }
+        self.unsynced_once(queries).await
+    }
+
+    async fn unsynced_once(&self, queries: &[Statement]) -> Result<Vec<Vec<Row>>, StoreError> {
+        let client = self.pool.get().await.map_err(pool_error)?;
+        match timeout(self.patience, query::unsynced(&client, &self.way, queries)).await {
+            Ok(answers) => answers,
+            Err(_) => Err(silent(client)),
+        }
     }
 
     async fn list_once(&self, sql: &str, values: &[Value]) -> Result<Vec<Row>, StoreError> {

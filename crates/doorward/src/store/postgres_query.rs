@@ -4,13 +4,14 @@ use std::error::Error;
 use std::sync::Arc;
 
 use deadpool_postgres::ClientWrapper;
+use futures_util::future::join_all;
 use tokio_postgres::error::SqlState;
 use tokio_postgres::types::private::BytesMut;
 use tokio_postgres::types::{IsNull, ToSql, Type, to_sql_checked};
 
 use super::postgres_error::{harmless, store_error, text};
 use super::value::Names;
-use super::{Row, StoreError, Value};
+use super::{Row, Statement, StoreError, Value};
 
 /// How statements go to the server.
 #[derive(Debug, Clone)]
@@ -69,6 +70,32 @@ pub(super) async fn read(
 ) -> Result<Vec<Row>, StoreError> {
     let found = way.alone(client, query(client, way, sql, values)).await;
     rows(&found.map_err(|error| harmless(&error))?)
+}
+
+/// Runs these statements as one transaction, all sent at once, whose commit doesn't wait for the disk.
+pub(super) async fn unsynced(
+    client: &ClientWrapper,
+    way: &Way,
+    queries: &[Statement],
+) -> Result<Vec<Vec<Row>>, StoreError> {
+    if let Way::Own = way {
+        // Prepared first: otherwise the commit would be sent while one of them is still being prepared.
+        for query in queries {
+            client.prepare_cached(query.sql).await.map_err(|error| harmless(&error))?;
+        }
+    }
+    let begin = format!("{}; SET LOCAL synchronous_commit = off", way.begin());
+    let statements = join_all(queries.iter().map(|one| query(client, way, one.sql, &one.values)));
+    let (begun, answers, committed) = tokio::join!(
+        biased;
+        client.batch_execute(&begin),
+        statements,
+        client.batch_execute("COMMIT"),
+    );
+    begun.map_err(|error| harmless(&error))?;
+    let answers = answers.into_iter().map(|answer| rows(&answer.map_err(|error| harmless(&error))?));
+    let answers = answers.collect::<Result<_, _>>()?;
+    committed.map(|()| answers).map_err(|error| harmless(&error))
 }
 
 async fn change(

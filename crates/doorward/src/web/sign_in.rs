@@ -1,6 +1,7 @@
 //! The one sign-in. Every way to prove an identity ends here: in a session, or in a challenge for what is still needed.
 //! A challenge is not a session, so no route can take it for a credential.
 
+use doorward_core::OpaqueSecret;
 use doorward_core::sign_in::{Authentication, Enrolled, Judgement, Methods, judge};
 use http::HeaderMap;
 
@@ -13,8 +14,8 @@ use crate::challenges::{self, Data, NewChallenge, Purpose};
 use crate::error::{Error, Pending, Result};
 use crate::flow::{self, Fact, Label, Verb};
 use crate::hooks::SigningIn;
-use crate::sessions::{self, Beginner, Begun, Issued};
-use crate::throttle::Kind;
+use crate::sessions::{self, Beginner, Beginning, Begun, Issued};
+use crate::throttle::{Guess, Kind};
 use crate::users::{Subject, User};
 
 /// A person who has proved their identity, and wants to sign in.
@@ -25,6 +26,8 @@ pub(crate) struct Proved {
     pub(crate) methods: Methods,
     pub(crate) way: Way,
     pub(crate) client: Peer,
+    /// The guess that the proof was. The transaction that signs in gives it back.
+    pub(crate) guess: Guess,
 }
 
 /// The account that they sign in to.
@@ -80,8 +83,17 @@ enum Began {
     Challenge(Methods),
 }
 
+/// A sign-in whose transaction was committed.
+struct Committed {
+    user: User,
+    began: Began,
+    beginning: Beginning,
+    /// The handle of the challenge, if there is one.
+    handle: OpaqueSecret,
+}
+
 /// Signs in a person who has proved their identity. `open` finds the account or makes it within the act. Its writes,
-/// its refusals and the session are one transaction.
+/// its refusals, the session and giving back the guess are one transaction.
 ///
 /// # Errors
 /// [`Error::TooManyAttempts`], the application's refusal, those of `open`, or an internal failure.
@@ -94,7 +106,37 @@ pub(crate) async fn sign_in<F>(
 where
     F: AsyncFn(&mut Change<'_>) -> Result<Opened> + Send + Sync + 'static,
 {
-    let Proved { who, methods, way, client } = proved;
+    let (who, way, guess) = (proved.who.clone(), proved.way, proved.guess.clone());
+    let Committed { user, began, beginning, handle } = match commit(app, headers, proved, open).await {
+        Ok(committed) => {
+            app.throttle.given_back(&guess);
+            committed
+        }
+        Err(error) => {
+            app.throttle.give_back(guess).await;
+            return Err(error);
+        }
+    };
+    let begun = match began {
+        Began::Session(begun) => begun,
+        Began::Challenge(factors) => {
+            return Ok((user, Step::Next(Pending { handle: handle.to_text(), factors })));
+        }
+    };
+    let issued = app.sessions.issue(&beginning, &begun);
+    let who = SigningIn { role: user.role, email_vouched_by: user.email_vouched_by, ..who };
+    match way {
+        Way::Login => app.hooks.logged_in(who).await,
+        Way::Register => app.hooks.registered(who).await,
+    }
+    Ok((user, Step::Done(issued?)))
+}
+
+async fn commit<F>(app: &App, headers: &HeaderMap, proved: Proved, open: F) -> Result<Committed>
+where
+    F: AsyncFn(&mut Change<'_>) -> Result<Opened> + Send + Sync + 'static,
+{
+    let Proved { who, methods, way, client, guess } = proved;
     if way == Way::Login {
         app.throttle.act(Kind::SignIn, who.user, app.now())?;
         app.hooks.may_log_in(&who).await?;
@@ -114,32 +156,23 @@ where
             let step = flow::Step::check(Verb::JudgeProof, matches!(judgement, Judgement::Done(_)));
             step.fact(Fact::seen(Label::Methods, &authentication.methods.to_string()))
         });
-        match judgement {
+        let done = match judgement {
             Judgement::Done(enough) => {
                 let begun = sessions::begin(change, subject, enough, &session).await?;
-                Ok(begun.map(|begun| (user, Began::Session(begun))))
+                begun.map(|begun| (user, Began::Session(begun)))
             }
             Judgement::Next(factors) => {
                 challenges::make(change, &challenge).await?;
                 let entry = Entry::of(Action::LoginPending).user(user.id);
-                Ok(Done::new((user, Began::Challenge(factors)), entry))
+                Done::new((user, Began::Challenge(factors)), entry)
             }
-        }
+        };
+        // Last, since other sign-ins from this network wait for these rows.
+        guess.give_back(change)?;
+        Ok(done)
     };
     let (user, began) = app.acts.commit(beginning.act(), change).await?;
-    let begun = match began {
-        Began::Session(begun) => begun,
-        Began::Challenge(factors) => {
-            return Ok((user, Step::Next(Pending { handle: handle.to_text(), factors })));
-        }
-    };
-    let issued = app.sessions.issue(&beginning, &begun);
-    let who = SigningIn { role: user.role, email_vouched_by: user.email_vouched_by, ..who };
-    match way {
-        Way::Login => app.hooks.logged_in(who).await,
-        Way::Register => app.hooks.registered(who).await,
-    }
-    Ok((user, Step::Done(issued?)))
+    Ok(Committed { user, began, beginning, handle })
 }
 
 /// The challenge of a sign-in that still needs something.

@@ -5,3 +5,4 @@ mod answers;
 mod audit;
 mod limits;
 mod others;
+mod servers;

@@ -174,6 +174,7 @@ async fn sign_in_by_password(
         methods: Methods::of(Method::Password),
         way: Way::Login,
         client,
+        guess: proof.guess.clone(),
     };
     let (user, credentials) = (proof.user.clone(), proof.credentials);
     let open = async move |change: &mut Change<'_>| -> Result<Opened> {

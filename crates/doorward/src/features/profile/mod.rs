@@ -150,7 +150,7 @@ async fn change(
             let no_password = || Error::field("password", Message::new("email-needs-password"));
             let password = Arc::new(password.ok_or_else(no_password)?);
             // The answer reveals whether the address is taken, as a registration does: one limit for both (attack E03).
-            app.throttle.registration(client.network(), app.now())?;
+            app.throttle.registration(client.network(), app.now()).await?;
             let proof = app.passwords.confirm(identity.user, password, &client).await?;
             confirmed_by = Some(proof.credentials);
         }

@@ -34,6 +34,7 @@ use crate::invitations;
 use crate::sessions::Issued;
 use crate::settings::Registration;
 use crate::sign_ins::SignIn;
+use crate::throttle::Guess;
 use crate::users::{User, VouchedBy};
 use crate::web::api::{Routes, Who, describe};
 use crate::web::body::{Asked, Body, asked};
@@ -201,7 +202,7 @@ async fn make(
         let enrolled = Enrolled { methods: password, has_unknown: false };
         Ok(Opened { user: made.user, subject: made.subject, enrolled })
     };
-    let proved = Proved { who, methods: password, way: Way::Register, client };
+    let proved = Proved { who, methods: password, way: Way::Register, client, guess: Guess::default() };
     let (user, step) = sign_in(app, headers, proved, open).await?;
     Ok((user, step.done()?))
 }
@@ -209,12 +210,14 @@ async fn make(
 /// Counts a registration. A valid invitation has a limit of its own. So others on the network can't lock its owner out,
 /// and the owner can't find out which addresses are taken. A made-up one costs no hash.
 async fn limit(app: &App, new: &Registering, client: &Peer) -> Result<()> {
-    let Some(invite) = &new.invite else { return app.throttle.registration(client.network(), app.now()) };
+    let Some(invite) = &new.invite else {
+        return app.throttle.registration(client.network(), app.now()).await;
+    };
     let found = invitations::find(&app.store, &app.settings.roles, invite, app.now()).await?;
     match found {
-        Some(invitation) if invitation.is_for(&new.email) => app.throttle.invitation(invite, app.now()),
+        Some(invitation) if invitation.is_for(&new.email) => app.throttle.invitation(invite, app.now()).await,
         _ => {
-            app.throttle.registration(client.network(), app.now())?;
+            app.throttle.registration(client.network(), app.now()).await?;
             Err(Error::LinkInvalid)
         }
     }
