@@ -180,7 +180,7 @@ settings! {
     throttle_acts: Limit = "throttle.acts", "1000/1s";
     /// Networks that `throttle.network` doesn't count, such as the one of a school. Every other limit counts there too.
     throttle_exempt: Vec<IpNet> = "throttle.exempt", "";
-    /// How many accounts and networks the limits keep counts for.
+    /// How many accounts and networks each server keeps counts of in its memory, in front of the store.
     throttle_memory: usize = "throttle.memory", "200000";
     /// The largest request body, in bytes.
     body_limit: usize = "http.body_limit", "65536";

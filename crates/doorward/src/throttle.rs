@@ -29,8 +29,8 @@ use crate::settings::Settings;
 use crate::store::{Row, Statement, Store, StoreError, Tx, values};
 use crate::wire::peer;
 use buckets::{Buckets, Key};
-use shared::{Answer, Shared};
 pub(crate) use shared::expired;
+use shared::{Answer, Shared};
 
 /// How many accounts one device may try, besides those that know it: each such try costs a hash for nothing.
 const ACCOUNTS_OF_DEVICE: u32 = 5;

@@ -185,3 +185,29 @@ async fn no_commit_follows_a_statement_that_cannot_be_written() {
     })
     .await;
 }
+
+#[tokio::test]
+async fn statements_that_may_be_lost_are_one_transaction_and_one_round_trip() {
+    const WAITS: &str = "SELECT current_setting('synchronous_commit') AS value";
+    for pooler in [false, true] {
+        let Some((place, trips, store)) = counted(pooler).await else { return };
+        let statement = |sql, values| Statement { sql, values };
+        let add = || statement(ADD_TO, values!["first", 1]);
+        store.unsynced(vec![add(), statement(WAITS, values![])]).await.unwrap();
+        trips.count();
+        let answers = store.unsynced(vec![add(), statement(WAITS, values![])]).await.unwrap();
+        assert_eq!((trips.count(), answers[1][0].get("value")), (1, Ok("off".to_owned())));
+        let after = store.find(WAITS, values![]).await.unwrap().unwrap();
+        assert_eq!(after.get("value"), Ok("on".to_owned()));
+        let value = async || {
+            let row = store.find("SELECT value FROM numbers WHERE name = 'first'", values![]).await;
+            row.unwrap().unwrap().get::<i64>("value").unwrap()
+        };
+        let before = value().await;
+        let broken = statement("UPDATE numbers SET value = NULL WHERE name = $1", values!["first"]);
+        assert!(store.unsynced(vec![add(), broken]).await.is_err());
+        assert_eq!(value().await, before);
+        store.close().await;
+        place.remove().await;
+    }
+}

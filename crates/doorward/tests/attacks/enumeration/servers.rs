@@ -169,7 +169,7 @@ async fn rows(site: &Site) -> Vec<i64> {
 }
 
 #[tokio::test]
-async fn e03_guesses_at_known_and_unknown_accounts_write_the_same() {
+async fn e02_guesses_at_known_and_unknown_accounts_write_the_same() {
     let written = async |email: &str| {
         let site = Site::new().await;
         site.user("ada", RoleName::USER).await;
