@@ -81,6 +81,14 @@ impl Session {
         }
     }
 
+    /// Begins the transaction, and lifts the limits on the time of its statements. A dead connection is still noticed.
+    pub(super) async fn wait_without_limit(&mut self) -> Result<(), StoreError> {
+        self.send(false).await?;
+        self.patience = Duration::MAX;
+        let limits = "SET LOCAL statement_timeout = 0; SET LOCAL lock_timeout = 0";
+        self.client()?.batch_execute(limits).await.map_err(|error| store_error(&error))
+    }
+
     /// The statements of a migration, without a time limit.
     pub(super) async fn migrate(&mut self, sql: &str) -> Result<(), StoreError> {
         self.send(false).await?;

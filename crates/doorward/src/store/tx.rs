@@ -216,6 +216,18 @@ impl Tx {
         self.noted(outcome)
     }
 
+    /// Begins the transaction, whose statements may wait for as long as others work.
+    pub(super) async fn wait_without_limit(&mut self) -> Result<(), StoreError> {
+        let outcome = match &mut self.on {
+            // The writer waits before it begins.
+            #[cfg(feature = "sqlite")]
+            On::Sqlite(_) => Ok(()),
+            #[cfg(feature = "postgres")]
+            On::Postgres(session) => session.wait_without_limit().await,
+        };
+        self.noted(outcome)
+    }
+
     /// Runs the statements of a migration. It waits for as long as they take.
     pub(super) async fn migrate(&mut self, sql: &'static str) -> Result<(), StoreError> {
         let outcome = match &mut self.on {

@@ -1,8 +1,8 @@
 use super::*;
 use crate::store::migrate::{self, Migration};
 
-const ONE: Migration = Migration { version: 1, sql: THINGS };
-const TWO: Migration = Migration { version: 2, sql: "INSERT INTO things (id) VALUES (1);" };
+const ONE: Migration = Migration { version: 1, reads_from: 1, sql: THINGS };
+const TWO: Migration = Migration { version: 2, reads_from: 2, sql: "INSERT INTO things (id) VALUES (1);" };
 
 async fn open(place: &Place, all: &'static [Migration]) -> Result<Store, StoreError> {
     let store = Store::connect(&place.settings).await?;
@@ -33,7 +33,8 @@ async fn each_migration_runs_once_and_its_time_is_noted() {
 async fn d06_an_altered_or_unknown_migration_is_refused() {
     on_each_engine(async |place| {
         open(place, &[ONE, TWO]).await.unwrap().close().await;
-        const ALTERED: Migration = Migration { version: 2, sql: "INSERT INTO things (id) VALUES (2);" };
+        const ALTERED: Migration =
+            Migration { version: 2, reads_from: 2, sql: "INSERT INTO things (id) VALUES (2);" };
         for (list, words) in [(&[ONE, ALTERED] as &[_], "another text"), (&[ONE], "newer than this program")]
         {
             let Err(StoreError::Refused(text)) = open(place, list).await.map(drop) else { panic!("{words}") };
@@ -48,6 +49,7 @@ async fn d06_a_migration_that_fails_leaves_nothing_behind() {
     on_each_engine(async |place| {
         const BROKEN: Migration = Migration {
             version: 2,
+            reads_from: 2,
             sql: "INSERT INTO things (id) VALUES (1);\nINSERT INTO nowhere (id) VALUES (1);",
         };
         assert!(open(place, &[ONE, BROKEN]).await.is_err());
@@ -146,4 +148,64 @@ fn the_migrations_are_numbered_in_the_order_in_which_they_run() {
         numbers.first() == Some(&1) && numbers.is_sorted_by(|before, after| before < after),
         "{numbers:?}"
     );
+}
+
+/// All migrations, and one more of a later program.
+fn and_later(reads_from: i64) -> &'static [Migration] {
+    let last = migrate::ALL.last().unwrap().version;
+    let sql = "ALTER TABLE users ADD COLUMN nickname TEXT;";
+    let later = Migration { version: last + 1, reads_from, sql };
+    Box::leak([migrate::ALL, &[later]].concat().into_boxed_slice())
+}
+
+#[tokio::test]
+async fn d06_an_older_program_starts_beside_a_migration_that_it_can_read_and_beside_no_other() {
+    let last = migrate::ALL.last().unwrap().version;
+    for (reads_from, starts) in [(1, true), (last, true), (last + 1, false)] {
+        on_each_engine(async |place| {
+            open(place, and_later(reads_from)).await.unwrap().close().await;
+            match Store::open(&place.settings, Timestamp::from_secs(9)).await {
+                Ok(store) => {
+                    assert!(starts);
+                    let user = UserId::from_bytes([1; 16]);
+                    const INSERT: &str = "INSERT INTO users (id, name, name_folded, role, created_at, updated_at) \
+                         VALUES ($1, 'ada', 'ada', 'user', 0, 0)";
+                    store.execute(INSERT, values![user]).await.unwrap();
+                    store.close().await;
+                }
+                Err(StoreError::Refused(text)) => {
+                    assert!(!starts && text.contains("newer than this program"), "{text}");
+                }
+                Err(other) => panic!("{other}"),
+            }
+            // `doorward doctor` says the same.
+            assert_eq!(Store::missing_migrations(&place.settings).await.is_ok(), starts);
+        })
+        .await;
+    }
+}
+
+#[tokio::test]
+async fn f15_a_node_waits_for_the_one_that_migrates_for_as_long_as_that_works() {
+    let Some(place) = Place::postgres().await else { return };
+    let before = &migrate::ALL[..4];
+    open(&place, before).await.unwrap().close().await;
+    let mut settings = place.settings.clone();
+    let Database::Postgres(postgres) = &mut settings.database else { panic!() };
+    postgres.statement_timeout = Duration::from_millis(20);
+    let url = str::from_utf8(postgres.url.expose()).unwrap().to_owned();
+    let (client, connection) = tokio_postgres::connect(&url, tokio_postgres::NoTls).await.unwrap();
+    tokio::spawn(connection);
+    let next = migrate::ALL[4].version;
+    let claim = format!("BEGIN; INSERT INTO migrations VALUES ({next}, '', 0); SELECT 1 FROM pg_sleep(0)");
+    client.batch_execute(&claim).await.unwrap();
+    let starting = tokio::spawn(async move { Store::open(&settings, Timestamp::from_secs(9)).await });
+    let waits = "SELECT count(*) FROM pg_locks WHERE NOT granted AND pid IN (SELECT pid FROM pg_stat_activity \
+         WHERE query LIKE 'INSERT INTO migrations%')";
+    while client.query_one(waits, &[]).await.unwrap().get::<_, i64>(0) == 0 {
+        assert!(!starting.is_finished());
+    }
+    client.batch_execute("SELECT pg_sleep(0.2); ROLLBACK").await.unwrap();
+    starting.await.unwrap().unwrap().close().await;
+    place.remove().await;
 }
