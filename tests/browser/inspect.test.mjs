@@ -119,7 +119,7 @@ story('the page says of a token what the command line says', ['--dev'], async ({
         detail: one.querySelector('.detail')?.textContent ?? '',
       })),
     )
-    const still = (detail) => detail.replaceAll(/\d+ (second|minute)s?|now \d+/g, '')
+    const still = (detail) => detail.replaceAll(/(\d+ (second|minute)s?|now \d+)\s*/g, '')
     assert.deepEqual(
       rows.map((row) => ({ ...row, detail: still(row.detail) })),
       said.checks.map(({ check, verdict, detail }) => ({ check, verdict, detail: still(detail) })),
