@@ -115,11 +115,12 @@ impl RefreshToken {
 /// What the use of a correctly signed refresh token means.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Use {
-    /// It is the current one: rotate.
+    /// It is the current one: rotate. So is one that is newer than the row, which proves that the row was set back: only
+    /// this server's own key makes tokens.
     Rotate,
     /// It is the predecessor, within [`GRACE`] of its rotation: return the same successor again.
     Repeat,
-    /// It is older, or comes later: somebody has a copy, and the session ends.
+    /// It is older, or comes later than that: somebody has a copy, and the session ends.
     Reuse,
 }
 
@@ -129,7 +130,7 @@ pub fn judge(presented: u64, current: u64, rotated_at: Option<Timestamp>, now: T
     let in_grace =
         rotated_at.is_some_and(|rotated_at| now.since(rotated_at).max(rotated_at.since(now)) <= GRACE);
     match current.checked_sub(presented) {
-        Some(0) => Use::Rotate,
+        None | Some(0) => Use::Rotate,
         Some(1) if in_grace => Use::Repeat,
         _ => Use::Reuse,
     }
@@ -216,13 +217,13 @@ mod tests {
     }
 
     #[test]
-    fn only_the_predecessor_within_the_grace_is_answered_again() {
+    fn only_the_predecessor_within_the_grace_is_answered_again_and_a_newer_one_is_the_current_one() {
         let now = Timestamp::from_secs(1_000);
         assert_eq!(judge(5, 5, None, now), Use::Rotate);
         assert_eq!(judge(4, 5, Some(now - GRACE), now), Use::Repeat);
         assert_eq!(judge(4, 5, Some(now - GRACE - Duration::from_micros(1)), now), Use::Reuse);
         assert_eq!(judge(3, 5, Some(now), now), Use::Reuse);
-        assert_eq!(judge(6, 5, Some(now), now), Use::Reuse);
+        assert_eq!(judge(6, 5, Some(now), now), Use::Rotate);
         assert_eq!(judge(4, 5, None, now), Use::Reuse);
     }
 

@@ -90,30 +90,46 @@ impl RevocationSet {
         self.users.pin().get(&user).map(|least| least.version)
     }
 
-    /// Refuses every credential of this session until `expires_at` at the earliest.
-    pub fn end_session(&self, session: SessionId, expires_at: Timestamp) {
+    /// Refuses every credential of this session until `expires_at` at the earliest. Returns whether the set did not
+    /// have the session.
+    pub fn end_session(&self, session: SessionId, expires_at: Timestamp) -> bool {
         let sessions = self.sessions.pin();
         if sessions.len() >= self.max && !sessions.contains_key(&session) {
             self.overflows.fetch_add(1, Ordering::SeqCst);
-            return;
+            return true;
         }
         // Inserts a new entry first. Unlike an update, an insert helps to move a growing table, and look-ups take
         // longer while a table is being moved.
-        if sessions.try_insert(session, expires_at).is_err() {
-            sessions.update_or_insert(session, |known| expires_at.max(*known), expires_at);
+        if sessions.try_insert(session, expires_at).is_ok() {
+            return true;
         }
+        sessions.update_or_insert(session, |known| expires_at.max(*known), expires_at);
+        false
     }
 
-    /// Makes every token of this user with a lower version stale.
-    pub fn require_version(&self, user: UserId, least: Least) {
+    /// Makes every token of this user with a lower version stale. Returns whether the set did not require that version.
+    pub fn require_version(&self, user: UserId, least: Least) -> bool {
         let users = self.users.pin();
         if users.len() >= self.max && !users.contains_key(&user) {
             self.overflows.fetch_add(1, Ordering::SeqCst);
-            return;
+            return true;
         }
-        if users.try_insert(user, least).is_err() {
-            users.update_or_insert(user, |known| known.and(least), least);
+        if users.try_insert(user, least).is_ok() {
+            return true;
         }
+        let is_new = users.get(&user).is_none_or(|known| known.version < least.version);
+        users.update_or_insert(user, |known| known.and(least), least);
+        is_new
+    }
+
+    /// The sessions in the set, and until when it keeps each.
+    pub fn sessions(&self) -> Vec<(SessionId, Timestamp)> {
+        self.sessions.pin().iter().map(|(session, expires_at)| (*session, *expires_at)).collect()
+    }
+
+    /// The users in the set, and the least version of each.
+    pub fn versions(&self) -> Vec<(UserId, Least)> {
+        self.users.pin().iter().map(|(user, least)| (*user, *least)).collect()
     }
 
     /// Replaces all least versions with these, which come from another store: the old ones mean nothing beside them.

@@ -18,7 +18,7 @@ use crate::audit::{self, Action, By, Entry};
 use crate::clock::Clock;
 use crate::flow::{self, Fact, Label, Recording, Step, Verb, note};
 use crate::posts;
-use crate::revocations::{self, EndReason, Revocations, Revoked};
+use crate::revocations::{self, AllEnded, EndReason, Raised, Revocations, Revoked};
 use crate::seldom::seldom;
 use crate::store::{Store, StoreError, Tx};
 use crate::users::{Subject, Users};
@@ -79,7 +79,7 @@ pub(crate) struct Change<'a> {
     /// When it happens.
     pub(crate) at: Timestamp,
     ended: Vec<Revoked>,
-    raised: Vec<Subject>,
+    raised: Vec<Raised>,
     effects: Effects,
     /// The recording of the request. The store runs a change on a thread of its own.
     recording: Option<Arc<Recording>>,
@@ -90,10 +90,13 @@ pub(crate) struct Change<'a> {
 struct Effects {
     over: Vec<SessionId>,
     subjects: Vec<Subject>,
+    all_ended: Vec<(UserId, AllEnded)>,
     changed: Vec<UserId>,
     gone: Vec<UserId>,
     /// The audit entries that were written.
     entries: Vec<Action>,
+    /// Its number on the lane of this process, if it revoked anything.
+    number: Option<i64>,
 }
 
 impl Change<'_> {
@@ -109,7 +112,15 @@ impl Change<'_> {
 
     /// The user's claims have changed: tokens of a lower version are stale.
     pub(crate) fn raised(&mut self, subject: Subject) {
-        self.raised.push(subject);
+        self.raised.push(Raised { subject, all_ended: None });
+    }
+
+    /// All sessions of the user have ended, except one that is kept.
+    pub(crate) fn ended_all(&mut self, user: UserId, kept: Option<SessionId>) {
+        let all = AllEnded { until: self.at, kept };
+        for raised in self.raised.iter_mut().filter(|raised| raised.subject.user == user) {
+            raised.all_ended = Some(all);
+        }
     }
 
     /// Tokens of a lower version are stale already: another act has raised it, and may not have reached the sets in
@@ -237,7 +248,7 @@ impl Acts {
         };
         note(|| committed(outcome.as_ref().ok()).since(started));
         let effects = outcome?;
-        self.put_in_force(&effects, act.at);
+        self.put_in_force(&effects);
         note_in_force(&effects);
         Ok(())
     }
@@ -250,6 +261,7 @@ impl Acts {
         entry_failed: Option<Arc<AtomicBool>>,
     ) -> Result<Effects, Stop> {
         let (until, recording) = (act.at + self.revocations.remembered_for(), flow::current());
+        let revocations = self.revocations.clone();
         let run = async move |tx: &mut Tx| {
             let (ended, raised) = (Vec::new(), Vec::new());
             let (effects, recording) = (Effects::default(), recording.clone());
@@ -264,18 +276,24 @@ impl Acts {
             for user in &effects.gone {
                 audit::forget(tx, *user)?;
             }
-            revocations::record(tx, &ended, &raised, act.at, until).await?;
+            let revoked = revocations::Recording { ended: &ended, raised: &raised, at: act.at, until };
+            effects.number = revocations.record(tx, revoked)?;
             effects.over.extend(ended.iter().map(|ended| ended.session));
-            effects.subjects.extend(raised);
+            for Raised { subject, all_ended } in raised {
+                effects.subjects.push(subject);
+                effects.all_ended.extend(all_ended.map(|all| (subject.user, all)));
+            }
             effects.entries = entries.iter().map(Entry::action).collect();
             Ok(effects)
         };
         self.store.attempt(run).await
     }
 
-    fn put_in_force(&self, effects: &Effects, at: Timestamp) {
-        self.revocations.apply(&effects.over, at);
-        effects.subjects.iter().for_each(|subject| self.revocations.apply_version(*subject, at));
+    fn put_in_force(&self, effects: &Effects) {
+        self.revocations.apply(&effects.over);
+        effects.subjects.iter().for_each(|subject| self.revocations.apply_version(*subject));
+        effects.all_ended.iter().for_each(|(user, all)| self.revocations.apply_all_ended(*user, *all));
+        effects.number.into_iter().for_each(|number| self.revocations.committed(number));
         effects.changed.iter().for_each(|user| self.users.read_again(*user));
         effects.gone.iter().for_each(|user| self.users.forget(*user));
     }

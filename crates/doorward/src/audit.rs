@@ -54,6 +54,8 @@ actions! {
     LogoutAll = "logout_all";
     /// A session was ended because its refresh token was used twice.
     RefreshReused = "refresh_reused";
+    /// A refresh token was newer than the database knew, which had lost commits: it was taken as the current one.
+    RefreshAhead = "refresh_ahead";
     /// Name or email was changed by the owner.
     ProfileChanged = "profile_changed";
     /// A password was changed by its owner.
@@ -80,6 +82,8 @@ actions! {
     ClientCreated = "client_created";
     /// A client was deleted.
     ClientDeleted = "client_deleted";
+    /// The database has lost what was written in a time that the detail names.
+    HistoryLost = "history_lost";
 }
 
 /// Who did what an entry says, and from which address.

@@ -238,21 +238,23 @@ impl Clients {
         Ok(shown.collect::<Result<_, StoreError>>()?)
     }
 
+    /// Reads them anew if another process changed them.
+    ///
+    /// # Errors
+    /// The store's; the next call tries again.
+    pub(crate) async fn follow(&self) -> Result<(), StoreError> {
+        let row = self.base.store.find(VERSION, values![]).await?;
+        self.follow_to(row.map_or(Ok(0), |row| row.get("value"))?).await
+    }
+
     /// Applies changes of other processes.
     ///
     /// # Errors
     /// The store's; what is known stays.
-    pub(crate) async fn follow(&self) -> Result<(), StoreError> {
+    pub(crate) async fn follow_to(&self, version: i64) -> Result<(), StoreError> {
         let _one = self.reading.lock().await;
-        let version = self
-            .base
-            .store
-            .follow(VERSION, values![])
-            .await?
-            .first()
-            .map_or(Ok(0), |row| row.get("value"))?;
         if version != self.known.load().version {
-            let rows = self.base.store.follow(HASHES, values![]).await?;
+            let rows = self.base.store.list(HASHES, values![]).await?;
             let hashes = rows.iter().map(|row| Ok((row.get("id")?, row.get("secret_hash")?)));
             let hashes = hashes.collect::<Result<_, StoreError>>()?;
             self.known.store(ClientHashes { version, hashes }.into());

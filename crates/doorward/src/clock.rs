@@ -7,9 +7,25 @@ use std::time::{Duration, UNIX_EPOCH};
 use doorward_core::Timestamp;
 use tokio::time::Instant;
 
-/// The source of the time: the system's clock, or one that a test moves.
+/// The source of the time: the system's clock, the store's, or one that a test moves.
 #[derive(Debug, Clone, Default)]
-pub struct Clock(Option<Arc<Manual>>);
+pub struct Clock(Source);
+
+#[derive(Debug, Clone, Default)]
+enum Source {
+    #[default]
+    System,
+    Store(Arc<Carried>),
+    Manual(Arc<Manual>),
+}
+
+/// The store's time, carried on by this machine's steady time. So all nodes on one store agree, however their own clocks
+/// are set.
+#[derive(Debug)]
+struct Carried {
+    /// The store's time, less [`boot`], in microseconds.
+    base: AtomicI64,
+}
 
 /// A clock that tests move.
 #[derive(Debug)]
@@ -20,46 +36,101 @@ struct Manual {
     ran: AtomicU64,
 }
 
+/// A time as the store said it, and when it was asked.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Told {
+    pub(crate) store: Timestamp,
+    /// [`boot`] before the question and after the answer.
+    pub(crate) asked: Duration,
+    pub(crate) answered: Duration,
+}
+
+impl Told {
+    /// How much the store's time is ahead of [`boot`], and by how much that may be wrong.
+    fn base(self) -> (i64, i64) {
+        let half = self.answered.saturating_sub(self.asked) / 2;
+        let middle = micros(self.asked.saturating_add(half));
+        (self.store.as_micros().saturating_sub(middle), micros(half))
+    }
+}
+
 impl Clock {
     /// The system's clock.
     pub fn system() -> Self {
-        Self(None)
+        Self(Source::System)
     }
 
     /// A clock that stands still until [`Clock::advance`] moves it.
     pub fn manual(start: Timestamp) -> Self {
-        Self(Some(Arc::new(Manual { micros: AtomicI64::new(start.as_micros()), ran: AtomicU64::new(0) })))
+        let (micros, ran) = (AtomicI64::new(start.as_micros()), AtomicU64::new(0));
+        Self(Source::Manual(Arc::new(Manual { micros, ran })))
     }
 
-    /// Whether it only moves if told to.
-    pub(crate) fn is_manual(&self) -> bool {
-        self.0.is_some()
+    /// The store's clock, unless a test moves this one.
+    pub(crate) fn of_store(self, told: Told) -> Self {
+        match self.0 {
+            Source::Manual(manual) => Self(Source::Manual(manual)),
+            _ => Self(Source::Store(Arc::new(Carried { base: AtomicI64::new(told.base().0) }))),
+        }
     }
 
-    /// The current time.
-    #[expect(clippy::disallowed_methods, reason = "the one place that asks the system")]
-    pub fn now(&self) -> Timestamp {
-        match &self.0 {
-            Some(manual) => Timestamp::from_micros(manual.micros.load(Ordering::SeqCst)),
-            None => {
-                let since = std::time::SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-                Timestamp::from_micros(i64::try_from(since.as_micros()).unwrap_or(i64::MAX))
+    /// Takes over the store's time, if this is the store's clock and differs by more than the answer may be late.
+    pub(crate) fn hear(&self, told: Told) {
+        if let Source::Store(carried) = &self.0 {
+            let base = &carried.base;
+            let (new, doubt) = told.base();
+            if base.load(Ordering::Relaxed).abs_diff(new) > doubt.unsigned_abs() {
+                base.store(new, Ordering::Relaxed);
             }
         }
     }
 
-    /// Monotonic time since the start, whatever the clock was set to meanwhile.
-    pub(crate) fn ran(&self) -> Duration {
-        static START: LazyLock<Instant> = LazyLock::new(steady);
+    /// How much this machine's clock is ahead of the store's, in microseconds; 0 if the store's is not used.
+    pub(crate) fn ahead(&self) -> i64 {
         match &self.0 {
-            Some(manual) => Duration::from_micros(manual.ran.load(Ordering::SeqCst)),
-            None => START.elapsed(),
+            Source::Store(_) => wall().as_micros().saturating_sub(self.now().as_micros()),
+            _ => 0,
+        }
+    }
+
+    /// Whether it only moves if told to.
+    pub(crate) fn is_manual(&self) -> bool {
+        matches!(self.0, Source::Manual(_))
+    }
+
+    /// The current time.
+    pub fn now(&self) -> Timestamp {
+        match &self.0 {
+            Source::System => wall(),
+            Source::Store(carried) => {
+                Timestamp::from_micros(carried.base.load(Ordering::Relaxed).saturating_add(micros(boot())))
+            }
+            Source::Manual(manual) => Timestamp::from_micros(manual.micros.load(Ordering::SeqCst)),
+        }
+    }
+
+    /// Monotonic time since the start, whatever the clock was set to meanwhile. It goes on while the machine sleeps.
+    pub(crate) fn ran(&self) -> Duration {
+        static START: LazyLock<Duration> = LazyLock::new(boot);
+        match &self.0 {
+            Source::Manual(manual) => Duration::from_micros(manual.ran.load(Ordering::SeqCst)),
+            _ => {
+                let start = *START;
+                boot().saturating_sub(start)
+            }
+        }
+    }
+
+    fn manual_one(&self) -> Option<&Manual> {
+        match &self.0 {
+            Source::Manual(manual) => Some(manual),
+            _ => None,
         }
     }
 
     /// Moves a manual clock and its monotonic time; the system's stays as it is.
     pub fn advance(&self, by: Duration) {
-        if let Some(manual) = &self.0 {
+        if let Some(manual) = self.manual_one() {
             manual.ran.fetch_add(u64::try_from(by.as_micros()).unwrap_or(u64::MAX), Ordering::SeqCst);
         }
         self.turn_ahead(by);
@@ -67,17 +138,43 @@ impl Clock {
 
     /// Sets a manual clock ahead, without monotonic time.
     pub fn turn_ahead(&self, by: Duration) {
-        if let Some(manual) = &self.0 {
+        if let Some(manual) = self.manual_one() {
             manual.micros.fetch_add(i64::try_from(by.as_micros()).unwrap_or(i64::MAX), Ordering::SeqCst);
         }
     }
 
     /// Sets a manual clock back, as a corrected system clock would.
     pub fn turn_back(&self, by: Duration) {
-        if let Some(manual) = &self.0 {
+        if let Some(manual) = self.manual_one() {
             manual.micros.fetch_sub(i64::try_from(by.as_micros()).unwrap_or(i64::MAX), Ordering::SeqCst);
         }
     }
+}
+
+/// The system's clock.
+#[expect(clippy::disallowed_methods, reason = "the one place that asks the system")]
+pub(crate) fn wall() -> Timestamp {
+    let since = std::time::SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    Timestamp::from_micros(micros(since))
+}
+
+/// Monotonic time that goes on while the machine sleeps.
+#[cfg(target_os = "linux")]
+pub(crate) fn boot() -> Duration {
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
+    let nanos = u32::try_from(time.tv_nsec).unwrap_or_default();
+    Duration::new(time.tv_sec.unsigned_abs(), nanos)
+}
+
+/// Monotonic time.
+#[cfg(not(target_os = "linux"))]
+pub(crate) fn boot() -> Duration {
+    static START: LazyLock<Instant> = LazyLock::new(steady);
+    START.elapsed()
+}
+
+fn micros(span: Duration) -> i64 {
+    i64::try_from(span.as_micros()).unwrap_or(i64::MAX)
 }
 
 /// Monotonic time, for the deadlines of connections: setting the clock doesn't change it.

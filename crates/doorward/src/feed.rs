@@ -1,64 +1,98 @@
 //! The feed of revocations: how an entry is written, and how each new one reaches all followers.
 //!
-//! One task reads what is new, however many follow, and sends all of them the same bytes. A follower that falls behind
-//! reads the table from its own position on. So no follower misses anything, and a slow one costs no memory.
+//! A follower begins with a snapshot of the set, which is prepared once for all. Then it gets what is new in the order of
+//! this process's log. One task reads the log, however many follow, and sends all of them the same bytes. A follower that
+//! falls behind reads the log from its own place on; if that place was dropped, it begins again. So no follower misses
+//! anything, and a slow one costs no memory.
 
 use std::collections::HashMap;
 use std::convert::Infallible;
-use std::fmt::Write;
-use std::sync::atomic::{AtomicI64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use aws_lc_rs::{constant_time, digest};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use bytes::Bytes;
+use doorward_core::feed::{EndedSession, LeastVersion, Revoked};
 use doorward_core::{ClientId, Secret};
 use serde_json::json;
 use tokio::sync::broadcast;
-use tokio::time::{interval, sleep};
+use tokio::time::interval;
 
-use crate::error::Error;
+use crate::clock::boot;
+use crate::error::{Cause, Error};
 use crate::keys::Keys;
-use crate::revocations::{Page, Revocations};
-use crate::seldom::seldom;
+use crate::revocations::{Entry, Passed, Revocations};
 use crate::settings::Settings;
-use crate::store::{Store, StoreError, Tx, values};
 
-/// About how many entries a page has.
-pub(crate) const PAGE: u32 = 1_000;
+/// How many entries a page has at most.
+pub(crate) const PAGE: usize = 1_000;
 /// How often a follower gets the event that nothing is missing.
 const HEARTBEAT: Duration = Duration::from_secs(5);
-/// How soon the table is read again after a failure.
-const AGAIN: Duration = Duration::from_millis(500);
-/// How many messages a follower may be behind before it has to read the table.
+/// How many messages a follower may be behind before it has to read the log.
 const BEHIND: usize = 64;
+/// How old the last look at the store may be for the event that nothing is missing.
+const FRESH: Duration = Duration::from_secs(2);
+/// How long a snapshot serves those who begin, and how long it is kept for those who are reading it.
+const SERVES_FOR: Duration = Duration::from_secs(10);
+const KEPT_FOR: Duration = Duration::from_secs(60);
+/// How much may have happened since a snapshot for it to serve those who begin.
+const SERVES_BEHIND: u64 = 10_000;
 
-/// A message to all followers: everything after one position, up to another.
+/// A message to all followers: everything after one number of the log, up to another.
 #[derive(Debug, Clone)]
 pub(crate) struct News {
-    pub(crate) from: i64,
-    pub(crate) to: i64,
+    pub(crate) from: u64,
+    pub(crate) to: u64,
     pub(crate) bytes: Bytes,
+}
+
+/// Everything that the set held when the log was at a number.
+pub(crate) struct Snapshot {
+    pub(crate) number: u64,
+    made_at: Duration,
+    entries: Vec<(Entry, Duration)>,
+    /// The events, each written for the first follower that needs it.
+    pages: Vec<OnceLock<Bytes>>,
+}
+
+/// The place of a follower.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Place {
+    /// So many entries into the snapshot of this number.
+    Snapshot { number: u64, offset: usize },
+    /// Everything of the log up to this number was read.
+    Log(u64),
+}
+
+/// A page for a program that polls.
+pub(crate) struct Page {
+    pub(crate) revoked: Revoked,
+    pub(crate) to: Place,
+    pub(crate) more: bool,
+    /// Whether it is the first page, although the program had a place.
+    pub(crate) begins: bool,
 }
 
 /// The feed.
 pub(crate) struct Feed {
     revocations: Arc<Revocations>,
     keys: Arc<Keys>,
-    /// Names the database: positions of another one are invalid here.
-    epoch: String,
+    /// Names this process: places of another one are invalid here.
+    nonce: String,
     /// The hash of the secret that opens the feed.
     secret: Option<[u8; 32]>,
-    /// The position up to which all were informed.
-    at: AtomicI64,
+    /// The number up to which all were informed.
+    at: AtomicU64,
     live: broadcast::Sender<News>,
-    places: Arc<Places>,
+    snapshot: tokio::sync::Mutex<Option<Arc<Snapshot>>>,
+    seats: Arc<Seats>,
 }
 
-/// The places of the followers.
-struct Places {
+/// The seats of the followers.
+struct Seats {
     most: usize,
     most_of_one: usize,
     taken: Mutex<Taken>,
@@ -70,21 +104,21 @@ struct Taken {
     of_clients: HashMap<ClientId, usize>,
 }
 
-/// A follower's place, until it is dropped.
-pub(crate) struct Place {
+/// A follower's seat, until it is dropped.
+pub(crate) struct Seat {
     client: Option<ClientId>,
-    places: Arc<Places>,
+    seats: Arc<Seats>,
 }
 
-impl Places {
+impl Seats {
     fn taken(&self) -> MutexGuard<'_, Taken> {
         self.taken.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Drop for Place {
+impl Drop for Seat {
     fn drop(&mut self) {
-        let mut taken = self.places.taken();
+        let mut taken = self.seats.taken();
         taken.all = taken.all.saturating_sub(1);
         let Some(client) = self.client else { return };
         if let Some(count) = taken.of_clients.get_mut(&client) {
@@ -112,42 +146,28 @@ impl Followers {
     }
 }
 
-const EPOCH: &str = "INSERT INTO facts (name, value) VALUES ('feed_epoch', $1) ON CONFLICT (name) DO NOTHING";
-const EPOCH_IS: &str = "SELECT value FROM facts WHERE name = 'feed_epoch'";
-
 impl Feed {
-    /// A feed with a place for so many followers.
-    ///
-    /// # Errors
-    /// The store's.
-    pub(crate) async fn open(
-        store: &Store,
+    /// A feed with a seat for so many followers.
+    pub(crate) fn new(
         revocations: &Arc<Revocations>,
         keys: &Arc<Keys>,
         secret: Option<&Secret>,
         followers: Followers,
-    ) -> Result<Self, StoreError> {
-        let new = i64::from_be_bytes(crate::random::bytes());
-        let known = store
-            .transaction(async move |tx: &mut Tx| {
-                tx.execute(EPOCH, values![new]).await?;
-                tx.find(EPOCH_IS, values![]).await
-            })
-            .await?;
-        let epoch = known.map_or(Ok(new), |row| row.get("value"))?;
-        Ok(Self {
+    ) -> Self {
+        Self {
             revocations: revocations.clone(),
             keys: keys.clone(),
-            epoch: format!("{epoch:016x}"),
+            nonce: format!("{:016x}", u64::from_be_bytes(crate::random::bytes())),
             secret: secret.map(|secret| hash(secret.expose())),
-            at: AtomicI64::new(0),
+            at: AtomicU64::new(0),
             live: broadcast::channel(BEHIND).0,
-            places: Arc::new(Places {
+            snapshot: tokio::sync::Mutex::default(),
+            seats: Arc::new(Seats {
                 most: followers.most,
                 most_of_one: followers.most_of_one,
                 taken: Mutex::default(),
             }),
-        })
+        }
     }
 
     /// Whether this is the secret of the feed.
@@ -156,31 +176,31 @@ impl Feed {
         self.secret.is_some_and(|own| constant_time::verify_slices_are_equal(&own, &presented).is_ok())
     }
 
-    /// Takes a place for a follower: a registered client, or a holder of the secret.
+    /// Takes a seat for a follower: a registered client, or a holder of the secret.
     ///
     /// # Errors
     /// [`Error::Overloaded`] if all are taken, or as many as one client may have.
-    pub(crate) fn place(&self, client: Option<ClientId>) -> Result<Place, Error> {
-        let mut taken = self.places.taken();
+    pub(crate) fn seat(&self, client: Option<ClientId>) -> Result<Seat, Error> {
+        let mut taken = self.seats.taken();
         let of_client = client.and_then(|client| taken.of_clients.get(&client)).copied().unwrap_or_default();
-        if taken.all >= self.places.most || of_client >= self.places.most_of_one {
+        if taken.all >= self.seats.most || of_client >= self.seats.most_of_one {
             return Err(Error::Overloaded);
         }
         taken.all += 1;
         if let Some(client) = client {
             taken.of_clients.insert(client, of_client + 1);
         }
-        Ok(Place { client, places: self.places.clone() })
+        Ok(Seat { client, seats: self.seats.clone() })
     }
 
     /// How many follow.
     pub(crate) fn followers(&self) -> usize {
-        self.places.taken().all
+        self.seats.taken().all
     }
 
-    /// The position up to which all were informed.
-    pub(crate) fn position(&self) -> i64 {
-        self.at.load(Ordering::Relaxed)
+    /// How far the log has come.
+    pub(crate) fn last(&self) -> u64 {
+        self.revocations.log.last()
     }
 
     /// Subscribes to the messages from here on.
@@ -188,38 +208,92 @@ impl Feed {
         self.live.subscribe()
     }
 
-    /// A follower has read the table up to here. If it is the only one, the messages start from here.
-    pub(crate) fn caught_up(&self, position: i64) {
-        if self.live.receiver_count() == 1 {
-            self.at.fetch_max(position, Ordering::Relaxed);
+    /// The snapshot for those who begin now.
+    pub(crate) async fn snapshot(self: &Arc<Self>) -> Result<Arc<Snapshot>, Error> {
+        let mut kept = self.snapshot.lock().await;
+        let is_new = |snapshot: &Arc<Snapshot>| {
+            boot().saturating_sub(snapshot.made_at) < SERVES_FOR
+                && self.last().saturating_sub(snapshot.number) <= SERVES_BEHIND
+        };
+        if let Some(snapshot) = kept.as_ref().filter(|snapshot| is_new(snapshot)) {
+            return Ok(snapshot.clone());
+        }
+        let revocations = self.revocations.clone();
+        // A million entries take a while.
+        let made = tokio::task::spawn_blocking(move || Snapshot::of(&revocations)).await;
+        let made = Arc::new(made.map_err(|error| Error::Unavailable(Cause::new("no snapshot", "", error)))?);
+        *kept = Some(made.clone());
+        Ok(made)
+    }
+
+    /// Drops a snapshot that nobody begins with any more.
+    async fn drop_old_snapshot(&self) {
+        let mut kept = self.snapshot.lock().await;
+        if kept.as_ref().is_some_and(|one| boot().saturating_sub(one.made_at) >= KEPT_FOR) {
+            *kept = None;
         }
     }
 
-    /// A page of the revocations after this position.
-    ///
-    /// # Errors
-    /// The store's.
-    pub(crate) async fn page(&self, after: i64, most: u32) -> Result<Page, StoreError> {
-        self.revocations.since(after, most).await
+    /// What comes in the log after this number.
+    pub(crate) fn after(&self, number: u64) -> Result<(Revoked, u64), Passed> {
+        let entries = self.revocations.log.after(number, PAGE)?;
+        Ok(self.read(&entries, number))
     }
 
-    /// The position that a follower says it has read up to; `None` if it is not a position of this database.
-    ///
-    /// # Errors
-    /// The store's.
-    pub(crate) async fn resumed(&self, id: &str) -> Result<Option<i64>, StoreError> {
-        let position = id.strip_prefix(&self.epoch).and_then(|rest| rest.strip_prefix('-')?.parse().ok());
-        match position {
-            Some(position) if (0..=self.revocations.last_position().await?).contains(&position) => {
-                Ok(Some(position))
+    fn read(&self, entries: &[Entry], number: u64) -> (Revoked, u64) {
+        let keep = self.revocations.remembered_for();
+        let to = number.saturating_add(entries.len() as u64);
+        (revoked(entries.iter().map(|entry| (*entry, keep))), to)
+    }
+
+    /// A page for a program that polls, and that has read up to this place.
+    pub(crate) async fn page(self: &Arc<Self>, at: Option<Place>, most: usize) -> Result<Page, Error> {
+        let from = match at {
+            Some(Place::Log(number)) => {
+                if let Ok(entries) = self.revocations.log.after(number, most) {
+                    let (revoked, to) = self.read(&entries, number);
+                    let more = self.last() > to;
+                    return Ok(Page { revoked, to: Place::Log(to), more, begins: false });
+                }
+                None
             }
-            _ => Ok(None),
-        }
+            Some(Place::Snapshot { number, offset }) => {
+                let kept = self.snapshot.lock().await.clone();
+                kept.filter(|snapshot| snapshot.number == number).map(|snapshot| (snapshot, offset))
+            }
+            None => None,
+        };
+        let begins = from.is_none();
+        let (snapshot, offset) = match from {
+            Some(from) => from,
+            None => (self.snapshot().await?, 0),
+        };
+        let revoked = revoked(snapshot.entries.iter().skip(offset).take(most).copied());
+        let (number, offset) = (snapshot.number, offset.saturating_add(most));
+        let is_whole = offset >= snapshot.entries.len();
+        let to = if is_whole { Place::Log(number) } else { Place::Snapshot { number, offset } };
+        Ok(Page { revoked, to, more: !is_whole || self.last() > number, begins })
     }
 
-    /// A position as followers see it.
-    pub(crate) fn id(&self, position: i64) -> String {
-        format!("{}-{position}", self.epoch)
+    /// The place that a follower says it has read up to; `None` if it is not a place of this process.
+    pub(crate) fn place(&self, id: &str) -> Option<Place> {
+        let rest = id.strip_prefix(&self.nonce)?.strip_prefix('-')?;
+        let place = match rest.split_once('.') {
+            Some((number, offset)) => {
+                Place::Snapshot { number: number.parse().ok()?, offset: offset.parse().ok()? }
+            }
+            None => Place::Log(rest.parse().ok()?),
+        };
+        // Only as it was written.
+        (self.id(place) == id).then_some(place)
+    }
+
+    /// A place as followers see it.
+    pub(crate) fn id(&self, place: Place) -> String {
+        match place {
+            Place::Snapshot { number, offset } => format!("{}-{number}.{offset}", self.nonce),
+            Place::Log(number) => format!("{}-{number}", self.nonce),
+        }
     }
 
     /// Changes when the published keys do.
@@ -228,20 +302,22 @@ impl Feed {
         URL_SAFE_NO_PAD.encode(digest.first_chunk::<12>().unwrap_or(&[0; 12]))
     }
 
-    /// Tells followers that they are complete up to `position`. Send it only right after reading the table.
-    pub(crate) fn current(&self, position: i64) -> String {
+    /// The event that nothing is missing up to this number; empty if that is not known, since the store could not be
+    /// read a moment ago.
+    pub(crate) fn current(&self, number: u64) -> String {
+        if self.revocations.behind() > FRESH {
+            return String::new();
+        }
         let data = json!({ "keys": self.keys() });
-        format!("event: current\nid: {}\ndata: {data}\n\n", self.id(position))
+        format!("event: current\nid: {}\ndata: {data}\n\n", self.id(Place::Log(number)))
     }
 
-    /// The event for a page, with the id of its end or without.
-    pub(crate) fn revoked(&self, page: &Page, with_id: bool) -> String {
-        let mut event = String::from("event: revoked\n");
-        if with_id {
-            let _ = writeln!(event, "id: {}", self.id(page.to));
+    /// The event for entries of the log up to this number.
+    pub(crate) fn event(&self, revoked: &Revoked, to: u64) -> String {
+        if revoked.is_empty() {
+            return String::new();
         }
-        let _ = write!(event, "data: {}\n\n", json!(page.revoked));
-        event
+        format!("event: revoked\nid: {}\ndata: {}\n\n", self.id(Place::Log(to)), json!(revoked))
     }
 
     /// Sends what is new as it comes, while it is awaited.
@@ -252,37 +328,69 @@ impl Feed {
                 () = self.revocations.news.notified() => false,
                 _ = beat.tick() => true,
             };
-            if self.live.receiver_count() == 0 {
-                continue;
+            if beats {
+                self.drop_old_snapshot().await;
             }
-            if let Err(error) = self.tell(beats).await {
-                seldom!(WARN, "the feed could not read what was revoked; trying again", %error);
-                sleep(AGAIN).await;
-                self.revocations.news.notify_one();
+            if self.live.receiver_count() > 0 {
+                self.tell(beats);
+            } else {
+                self.at.store(self.last(), Ordering::Relaxed);
             }
         }
     }
 
-    async fn tell(&self, beats: bool) -> Result<(), StoreError> {
+    fn tell(&self, beats: bool) {
         let from = self.at.load(Ordering::Relaxed);
-        let page = self.page(from, PAGE).await?;
-        let news = if page.more {
-            // Too much for one message, or nobody followed for long: each follower reads it at its own speed.
-            let last = self.revocations.last_position().await?;
-            News { from: last, to: last, bytes: Bytes::new() }
-        } else {
-            let mut bytes = if page.revoked.is_empty() { String::new() } else { self.revoked(&page, true) };
-            if beats {
-                bytes += &self.current(page.to);
+        let news = match self.after(from) {
+            Ok((revoked, to)) if to == self.last() || revoked.is_empty() => {
+                let mut bytes = self.event(&revoked, to);
+                if beats {
+                    bytes += &self.current(to);
+                }
+                News { from, to, bytes: bytes.into() }
             }
-            News { from, to: page.to, bytes: bytes.into() }
+            // Too much for one message: each follower reads it at its own speed.
+            _ => {
+                let last = self.last();
+                News { from: last, to: last, bytes: Bytes::new() }
+            }
         };
-        self.at.fetch_max(news.to, Ordering::Relaxed);
-        if page.more || !news.bytes.is_empty() {
-            let _ = self.live.send(news);
+        self.at.store(news.to, Ordering::Relaxed);
+        if news.from == news.to && !beats && news.from == from {
+            return;
         }
-        Ok(())
+        let _ = self.live.send(news);
     }
+}
+
+impl Snapshot {
+    fn of(revocations: &Revocations) -> Self {
+        // First the number: what comes in between is in both.
+        let number = revocations.log.last();
+        let entries = revocations.entries();
+        let pages = entries.chunks(PAGE).map(|_| OnceLock::new()).collect();
+        Self { number, made_at: boot(), entries, pages }
+    }
+
+    /// The event of this page, without an id: a follower that is cut off begins again. `None` after the last one.
+    pub(crate) fn event(&self, page: usize) -> Option<Bytes> {
+        let write = || {
+            let entries = self.entries.chunks(PAGE).nth(page).unwrap_or_default();
+            format!("event: revoked\ndata: {}\n\n", json!(revoked(entries.iter().copied()))).into()
+        };
+        Some(self.pages.get(page)?.get_or_init(write).clone())
+    }
+}
+
+fn revoked(entries: impl Iterator<Item = (Entry, Duration)>) -> Revoked {
+    let mut revoked = Revoked::default();
+    for (entry, keep) in entries {
+        match entry {
+            Entry::Session(session) => revoked.sessions.push(EndedSession { session, keep }),
+            Entry::User(user, version) => revoked.users.push(LeastVersion { user, version, keep }),
+        }
+    }
+    revoked
 }
 
 fn hash(bytes: &[u8]) -> [u8; 32] {

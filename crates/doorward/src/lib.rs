@@ -32,6 +32,7 @@ pub mod internals;
 mod invitations;
 mod keys;
 mod known_devices;
+mod look;
 mod metrics;
 #[cfg(not(feature = "otel"))]
 mod no_otel;

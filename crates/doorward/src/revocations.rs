@@ -5,28 +5,35 @@
 //! row. The user's claims version rises, and tokens of a lower version are stale. Their clients refresh, and learn from
 //! the session's row whether it has ended.
 //!
-//! The act's transaction writes the row; after its commit, and before the answer, the set in memory is updated. Other
-//! processes on the same database (the command line, another node) follow the tables.
+//! The act's transaction writes the row on the lane of its process; after its commit, and before the answer, the set in
+//! memory is updated. Other processes on the same database (the command line, another node) follow all lanes.
 
-mod since;
+mod follow;
+mod freshness;
+mod heal;
+mod lane;
+mod log;
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use arc_swap::ArcSwap;
 use doorward_core::revocation::{Least, RevocationSet};
 use doorward_core::{SessionId, Timestamp, UserId};
 use tokio::sync::Notify;
-use tokio::time::Instant;
 
-use crate::clock::steady;
+use crate::clock::Clock;
 use crate::store::{Store, StoreError, Tx, values};
+use crate::sweeps::Expired;
 use crate::users::Subject;
-pub(crate) use since::Page;
+pub(crate) use follow::Followed;
+use follow::Marks;
+use freshness::Freshness;
+pub(crate) use freshness::LookedAt;
+use lane::Lane;
+pub(crate) use log::{Entry, Log, Passed};
 
-/// Before every position.
-const BEGINNING: i64 = -1;
 /// How long a revocation is kept after the last token that it concerns has expired.
 const MARGIN: Duration = Duration::from_secs(600);
 
@@ -53,6 +60,8 @@ pub enum EndReason {
     EndedByAdmin,
     /// A registered client revoked its token.
     Revoked,
+    /// It had ended, and the database had lost that.
+    Recovered,
 }
 
 impl EndReason {
@@ -69,6 +78,7 @@ impl EndReason {
             Self::Deleted => "deleted",
             Self::EndedByAdmin => "ended_by_admin",
             Self::Revoked => "revoked",
+            Self::Recovered => "recovered",
         }
     }
 
@@ -78,17 +88,8 @@ impl EndReason {
     }
 }
 
-const REVOKE_ONE: &str = "INSERT INTO revocations (session_id, user_id, reason, position, created_at, expires_at) \
-     VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (session_id) DO NOTHING";
-const NEXT: &str = "INSERT INTO facts (name, value) VALUES ('revocation_position', 1) \
-     ON CONFLICT (name) DO UPDATE SET value = facts.value + 1 RETURNING value";
-
-/// The position of an act's revocations. The row stays locked until the commit, so positions rise in the order of
-/// commits. A follower that has read up to one has missed none before it.
-async fn next_position(tx: &mut Tx) -> Result<i64, StoreError> {
-    let row = tx.find(NEXT, values![]).await?;
-    row.ok_or_else(|| StoreError::Corrupt("there is no revocation_position".into()))?.get("value")
-}
+const REVOKE_ONE: &str = "INSERT INTO revocations (session_id, user_id, reason, lane, position, created_at, expires_at) \
+     VALUES ($1, $2, $3, $4, (SELECT position FROM lanes WHERE id = $4), $5, $6) ON CONFLICT (session_id) DO NOTHING";
 
 /// A session that an act ended, and why.
 #[derive(Debug, Clone, Copy)]
@@ -98,92 +99,148 @@ pub(crate) struct Revoked {
     pub(crate) reason: EndReason,
 }
 
-const REQUIRE: &str = "INSERT INTO least_versions (user_id, version, position, created_at, expires_at) \
-     VALUES ($1, $2, $3, $4, $5) ON CONFLICT (user_id) DO UPDATE SET version = excluded.version, \
-     position = excluded.position, created_at = excluded.created_at, expires_at = excluded.expires_at";
+/// An act that ends no session leaves what an earlier one ended.
+const REQUIRE: &str = "INSERT INTO least_versions (user_id, version, lane, position, created_at, expires_at, \
+     ended_until, kept) VALUES ($1, $2, $3, (SELECT position FROM lanes WHERE id = $3), $4, $5, $6, $7) \
+     ON CONFLICT (user_id) DO UPDATE SET version = excluded.version, lane = excluded.lane, \
+     position = excluded.position, created_at = excluded.created_at, expires_at = excluded.expires_at, \
+     kept = CASE WHEN excluded.ended_until IS NULL THEN least_versions.kept ELSE excluded.kept END, \
+     ended_until = COALESCE(excluded.ended_until, least_versions.ended_until)";
 
-/// Writes what an act revoked, within its transaction and as its last step: the position keeps other acts waiting until
-/// the commit. Rows are written in the order of their ids, so that no two acts deadlock (attack X16).
-pub(crate) async fn record(
-    tx: &mut Tx,
-    ended: &[Revoked],
-    raised: &[Subject],
-    at: Timestamp,
-    until: Timestamp,
-) -> Result<(), StoreError> {
-    if ended.is_empty() && raised.is_empty() {
-        return Ok(());
-    }
-    let mut ended = ended.to_vec();
-    ended.sort_unstable_by_key(|revoked| revoked.session);
-    let position = next_position(tx).await?;
-    for Revoked { session, user, reason } in ended {
-        tx.execute(REVOKE_ONE, values![session, user, reason.as_str(), position, at, until]).await?;
-    }
-    for Subject { user, version, .. } in raised {
-        tx.execute(REQUIRE, values![*user, *version, position, at, until]).await?;
-    }
-    Ok(())
+/// A user whose claims version an act raised.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Raised {
+    pub(crate) subject: Subject,
+    /// If it also ended their sessions.
+    pub(crate) all_ended: Option<AllEnded>,
+}
+
+/// All sessions of a user that began until a time have ended, except one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct AllEnded {
+    pub(crate) until: Timestamp,
+    pub(crate) kept: Option<SessionId>,
+}
+
+/// What an act revoked.
+pub(crate) struct Recording<'a> {
+    pub(crate) ended: &'a [Revoked],
+    pub(crate) raised: &'a [Raised],
+    pub(crate) at: Timestamp,
+    /// Until when the rows are kept.
+    pub(crate) until: Timestamp,
 }
 
 /// The set in memory and the table behind it.
 pub struct Revocations {
     /// The set that every check reads.
     pub set: Arc<RevocationSet>,
+    /// What is new in the set, for followers of this process.
+    pub(crate) log: Log,
     store: Store,
+    clock: Clock,
+    lane: Arc<Lane>,
+    /// Whether this process writes signs of life on its lane.
+    beats: AtomicBool,
     /// In seconds. Another node may raise it.
     max_access_ttl: AtomicU64,
-    /// The position up to which each table was read. One mark for both would skip rows that are committed between the
-    /// two reads.
-    ended_to: AtomicI64,
-    versions_to: AtomicI64,
-    /// When it was last known that nothing is missing.
-    followed_at: ArcSwap<Instant>,
-    /// How long other processes' revocations may go unread.
-    stale_after: Duration,
+    /// Up to where each lane was read. One look at a time.
+    marks: tokio::sync::Mutex<Marks>,
+    freshness: Freshness,
+    /// Whose sessions have all ended, as long as the set has the user's version. Checks don't need it: it is there to be
+    /// written back.
+    all_ended: Mutex<HashMap<UserId, AllEnded>>,
+    /// Whether entries that the store has lost are being written back.
+    heals: AtomicBool,
     /// Notified if something was revoked, here or elsewhere.
     pub(crate) news: Notify,
 }
 
-const SINCE: &str = "SELECT session_id, user_id, position, expires_at FROM revocations WHERE position > $1 AND expires_at > $2";
-const VERSIONS_SINCE: &str = "SELECT user_id, version, position, expires_at FROM least_versions WHERE position > $1 AND expires_at > $2";
 const RAISED_AT: &str = "SELECT created_at FROM least_versions WHERE user_id = $1";
 const REASON: &str = "SELECT reason, created_at FROM revocations WHERE session_id = $1";
-const MAX_TTL: &str = "SELECT value FROM facts WHERE name = 'max_access_ttl'";
 const LARGEST_TTL: &str = "UPDATE facts SET value = CASE WHEN value < $1 THEN $1 ELSE value END \
      WHERE name = 'max_access_ttl' RETURNING value";
+const EXPIRED: &str = "DELETE FROM revocations WHERE session_id IN \
+     (SELECT session_id FROM revocations WHERE expires_at <= $1 ORDER BY expires_at LIMIT $2)";
+const EXPIRED_VERSIONS: &str = "DELETE FROM least_versions WHERE user_id IN \
+     (SELECT user_id FROM least_versions WHERE expires_at <= $1 ORDER BY expires_at LIMIT $2)";
+/// Lanes whose owner has been silent for longer than their rows are kept.
+const SILENT_LANES: &str = "DELETE FROM lanes WHERE id IN (SELECT id FROM lanes WHERE seen_at < $1 \
+     AND NOT EXISTS (SELECT 1 FROM revocations WHERE lane = lanes.id) \
+     AND NOT EXISTS (SELECT 1 FROM least_versions WHERE lane = lanes.id) ORDER BY seen_at LIMIT $2)";
+
+/// What the set and its followers need to know.
+pub(crate) struct Kept {
+    /// How many sessions, and how many users, the set holds at most.
+    pub(crate) max: usize,
+    /// How long other processes' revocations may go unread.
+    pub(crate) stale_after: Duration,
+    /// The lifetime of the access tokens that may be issued from now on.
+    pub(crate) access_ttl: Duration,
+}
 
 impl Revocations {
-    /// Loads the set; tokens of `access_ttl` may be issued from now on.
+    /// Notes the largest lifetime of a token. The set is empty until [`Revocations::follow`].
     ///
     /// # Errors
     /// The store's.
-    pub async fn load(
-        store: Store,
-        max: usize,
-        stale_after: Duration,
-        access_ttl: Duration,
-        now: Timestamp,
-    ) -> Result<Self, StoreError> {
-        let wanted = i64::try_from(access_ttl.as_secs()).unwrap_or(i64::MAX);
+    pub(crate) async fn open(store: Store, clock: Clock, kept: Kept) -> Result<Self, StoreError> {
+        let wanted = i64::try_from(kept.access_ttl.as_secs()).unwrap_or(i64::MAX);
         let largest = store
             .transaction(async move |tx: &mut Tx| tx.find(LARGEST_TTL, values![wanted]).await)
             .await?
             .map_or(Ok(wanted), |row| row.get::<i64>("value"))?;
-        let max_access_ttl = AtomicU64::new(largest.unsigned_abs());
-        let set = Arc::new(RevocationSet::new(max));
-        let revocations = Self {
-            set,
+        Ok(Self {
+            set: Arc::new(RevocationSet::new(kept.max)),
+            log: Log::new(),
             store,
-            max_access_ttl,
-            ended_to: AtomicI64::new(BEGINNING),
-            versions_to: AtomicI64::new(BEGINNING),
-            stale_after,
-            followed_at: ArcSwap::from_pointee(steady()),
+            freshness: Freshness::new(kept.stale_after, clock.is_manual()),
+            clock,
+            lane: Arc::new(Lane::new()),
+            beats: AtomicBool::new(false),
+            max_access_ttl: AtomicU64::new(largest.unsigned_abs()),
+            marks: tokio::sync::Mutex::default(),
+            all_ended: Mutex::default(),
+            heals: AtomicBool::new(false),
             news: Notify::new(),
-        };
-        revocations.follow(now).await?;
-        Ok(revocations)
+        })
+    }
+
+    /// Writes what an act revoked, within its transaction and as its last step: the row of the lane stays locked until
+    /// the commit, with which all of it is sent. Rows are written in the order of their ids, so that no two acts deadlock (attack X16). Returns the
+    /// number of the act, for [`Revocations::committed`].
+    pub(crate) fn record(&self, tx: &mut Tx, recording: Recording<'_>) -> Result<Option<i64>, StoreError> {
+        let Recording { ended, raised, at, until } = recording;
+        if ended.is_empty() && raised.is_empty() {
+            return Ok(None);
+        }
+        let mut ended = ended.to_vec();
+        ended.sort_unstable_by_key(|revoked| revoked.session);
+        let number = self.lane.next(tx)?;
+        for Revoked { session, user, reason } in ended {
+            tx.queue(REVOKE_ONE, values![session, user, reason.as_str(), self.lane.id, at, until])?;
+        }
+        for Raised { subject: Subject { user, version, .. }, all_ended } in raised {
+            let (ended_until, kept) = (all_ended.map(|all| all.until), all_ended.and_then(|all| all.kept));
+            let row = values![*user, *version, self.lane.id, at, until, ended_until, kept];
+            tx.queue(REQUIRE, row)?;
+        }
+        Ok(Some(number))
+    }
+
+    /// The act with this number was committed.
+    pub(crate) fn committed(&self, number: i64) {
+        self.lane.committed(number);
+    }
+
+    /// Writes that this process lives: other servers, and its own looks, go by that.
+    ///
+    /// # Errors
+    /// The store's.
+    pub(crate) async fn beat(&self) -> Result<(), StoreError> {
+        self.store.beat(lane::BEAT, values![self.lane.id, self.lane.owner.clone()]).await?;
+        self.beats.store(true, Ordering::Relaxed);
+        Ok(())
     }
 
     /// The largest lifetime of an access token that was ever in force on this database.
@@ -191,25 +248,32 @@ impl Revocations {
         Duration::from_secs(self.max_access_ttl.load(Ordering::Acquire))
     }
 
-    /// How long the end of a session is remembered.
+    /// How long the end of a session is remembered, counted from when it is read.
     pub fn remembered_for(&self) -> Duration {
         self.max_access_ttl() + MARGIN
     }
 
-    /// Refuses these sessions from now on, which ended at `at` or before.
-    pub(crate) fn apply(&self, sessions: &[SessionId], at: Timestamp) {
-        let until = at + self.remembered_for();
-        sessions.iter().for_each(|session| self.set.end_session(*session, until));
-        if !sessions.is_empty() {
+    /// Until when an entry that is read now is kept, by steady time.
+    fn kept_until(&self) -> Timestamp {
+        Timestamp::from_micros(0) + self.clock.ran() + self.remembered_for()
+    }
+
+    /// Refuses these sessions from now on.
+    pub(crate) fn apply(&self, sessions: &[SessionId]) {
+        let until = self.kept_until();
+        let new = sessions.iter().filter(|session| self.set.end_session(**session, until));
+        if self.log.add(new.map(|session| Entry::Session(*session))) {
             self.news.notify_one();
         }
     }
 
     /// Makes tokens of a lower version stale from now on.
-    pub(crate) fn apply_version(&self, subject: Subject, at: Timestamp) {
-        let least = Least { version: subject.version, expires_at: at + self.remembered_for() };
-        self.set.require_version(subject.user, least);
-        self.news.notify_one();
+    pub(crate) fn apply_version(&self, subject: Subject) {
+        let least = Least { version: subject.version, expires_at: self.kept_until() };
+        let is_new = self.set.require_version(subject.user, least);
+        if is_new && self.log.add([Entry::User(subject.user, subject.version)]) {
+            self.news.notify_one();
+        }
     }
 
     /// Why and when a session was ended, even if its row no longer exists.
@@ -229,81 +293,81 @@ impl Revocations {
         self.store.find(RAISED_AT, values![user]).await?.map(|row| row.get("created_at")).transpose()
     }
 
-    /// Reads what is new in the table, and returns the users concerned.
-    ///
-    /// # Errors
-    /// The store's; the next call reads it again.
-    pub async fn follow(&self, now: Timestamp) -> Result<Vec<UserId>, StoreError> {
-        for row in self.store.follow(MAX_TTL, values![]).await? {
-            self.max_access_ttl.fetch_max(row.get::<i64>("value")?.unsigned_abs(), Ordering::AcqRel);
-        }
-        let (whole, mark) = (!self.set.has_overflowed(), self.set.mark());
-        let since = |read_to: &AtomicI64| if whole { read_to.load(Ordering::SeqCst) } else { BEGINNING };
-        let (mut ended_to, mut versions_to) = (since(&self.ended_to), since(&self.versions_to));
-        let mut users = Vec::new();
-        for row in self.store.follow(SINCE, values![ended_to, now]).await? {
-            self.set.end_session(row.get("session_id")?, row.get("expires_at")?);
-            ended_to = ended_to.max(row.get("position")?);
-            users.push(row.get("user_id")?);
-        }
-        for row in self.store.follow(VERSIONS_SINCE, values![versions_to, now]).await? {
-            let user = row.get("user_id")?;
-            self.set.require_version(
-                user,
-                Least { version: row.get("version")?, expires_at: row.get("expires_at")? },
-            );
-            versions_to = versions_to.max(row.get("position")?);
-            users.push(user);
-        }
-        self.ended_to.fetch_max(ended_to, Ordering::SeqCst);
-        self.versions_to.fetch_max(versions_to, Ordering::SeqCst);
-        if !whole {
-            self.set.loaded(mark);
-        }
-        if !users.is_empty() {
-            self.news.notify_one();
-        }
-        Ok(users)
+    fn all_ended(&self) -> MutexGuard<'_, HashMap<UserId, AllEnded>> {
+        self.all_ended.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The writes of other processes until `since` were read.
-    pub(crate) fn followed(&self, since: Instant) {
-        self.followed_at.store(Arc::new(since));
-        if self.set.is_behind() {
-            self.set.caught_up();
-            tracing::info!("the revocations of other processes can be read again");
+    /// All sessions of this user have ended.
+    pub(crate) fn apply_all_ended(&self, user: UserId, all: AllEnded) {
+        let mut known = self.all_ended();
+        if known.len() < self.set.max() || known.contains_key(&user) {
+            let latest = known.entry(user).or_insert(all);
+            if latest.until < all.until {
+                *latest = all;
+            }
+        }
+    }
+
+    /// Everything in the set, and how long to keep each entry.
+    pub(crate) fn entries(&self) -> Vec<(Entry, Duration)> {
+        let now = Timestamp::from_micros(0) + self.clock.ran();
+        // Whole seconds, rounded up.
+        let keep = |until: Timestamp| until.since(now) + Duration::from_millis(999);
+        let sessions =
+            self.set.sessions().into_iter().map(|(session, until)| (Entry::Session(session), keep(until)));
+        let versions = self.set.versions().into_iter();
+        let versions =
+            versions.map(|(user, least)| (Entry::User(user, least.version), keep(least.expires_at)));
+        sessions.chain(versions).collect()
+    }
+
+    /// No other process has written anything until then.
+    pub(crate) fn nothing_new(&self, at: LookedAt) {
+        self.freshness.looked(at, Timestamp::from_micros(0));
+        self.followed();
+    }
+
+    /// How long ago it was last known that nothing is missing.
+    pub(crate) fn behind(&self) -> Duration {
+        self.freshness.behind()
+    }
+
+    /// Before a check: notes if this process stood still, so that other processes' revocations may be missing.
+    pub(crate) fn notice(&self) {
+        if self.freshness.is_stale() && !self.set.is_behind() {
+            self.fall_behind();
         }
     }
 
     /// Other processes' writes could not be read. After `revocations.stale_after` a miss in memory no longer counts,
     /// since a session may have ended elsewhere. Then each check asks the store, and is refused if that fails.
     pub(crate) fn not_followed(&self) {
-        if self.behind() >= self.stale_after && !self.set.is_behind() {
-            self.set.fall_behind();
-            let behind = self.behind().as_secs();
-            tracing::error!(
-                "the revocations of other processes could not be read for {behind} s: checks ask the database"
-            );
+        if self.freshness.is_behind() && !self.set.is_behind() {
+            self.fall_behind();
         }
     }
 
-    /// How long ago it was last known that nothing is missing.
-    pub(crate) fn behind(&self) -> Duration {
-        self.followed_at.load().elapsed()
+    fn fall_behind(&self) {
+        self.set.fall_behind();
+        let behind = self.behind().as_secs();
+        tracing::error!(
+            "the revocations of other processes could not be read for {behind} s: checks ask the database"
+        );
     }
 
-    /// The position up to which the table was read.
-    pub(crate) fn position(&self) -> i64 {
-        self.ended_to.load(Ordering::Relaxed).max(self.versions_to.load(Ordering::Relaxed))
+    /// Drops what no token needs any more from memory.
+    pub(crate) fn drop_old(&self) {
+        self.set.sweep(Timestamp::from_micros(0) + self.clock.ran());
+        self.all_ended().retain(|user, _| self.set.least_version(*user).is_some());
     }
 
-    /// Drops what no token needs any more, in memory and in the table.
-    ///
-    /// # Errors
-    /// The store's.
-    pub async fn sweep(&self, now: Timestamp) -> Result<(), StoreError> {
-        self.set.sweep(now);
-        self.store.execute("DELETE FROM revocations WHERE expires_at <= $1", values![now]).await?;
-        self.store.execute("DELETE FROM least_versions WHERE expires_at <= $1", values![now]).await.map(drop)
+    /// What no token needs any more in the tables.
+    pub(crate) fn expired(&self, now: Timestamp) -> [Expired; 3] {
+        let silent = now - 2 * self.remembered_for();
+        [
+            Expired::of("revocations", EXPIRED, values![now]),
+            Expired::of("least_versions", EXPIRED_VERSIONS, values![now]),
+            Expired::of("lanes", SILENT_LANES, values![silent]),
+        ]
     }
 }

@@ -159,7 +159,7 @@ impl Accounts {
             self.sessions.apply_ended_elsewhere(subject, None, at).await?;
         }
         if wanted.role.is_some() {
-            self.sessions.revocations.apply_version(subject, at);
+            self.sessions.revocations.apply_version(subject);
         }
         self.users.read_again(seen.user.id);
         Ok(seen.user)

@@ -12,18 +12,19 @@ use super::{App, Contributions, Parts, kind};
 use crate::accounts::Accounts;
 use crate::acts::{Acts, Base};
 use crate::clients::Clients;
-use crate::clock::Clock;
+use crate::clock::{Clock, Told};
 use crate::disk::Disk;
 use crate::feed::{Feed, Followers};
 use crate::flow::{self, Flows};
 use crate::hashing::Hashing;
 use crate::hooks::Hooks;
 use crate::keys::{Algorithms, Keys, Wanted};
+use crate::look::Look;
 use crate::metrics::Metrics;
 use crate::otel::Otel;
 use crate::passwords::Passwords;
 use crate::posts::Posts;
-use crate::revocations::Revocations;
+use crate::revocations::{Kept, Revocations};
 use crate::sessions::{self, Memory, Sessions};
 use crate::settings::{Secrets, Settings, SettingsError};
 use crate::sign_ins::SignIns;
@@ -80,11 +81,12 @@ pub(crate) struct Opening {
 impl App {
     /// Opens the store and loads what the parts keep in memory.
     pub(crate) async fn assemble(opening: Opening) -> Result<Self, OpenError> {
-        let now = opening.clock.now();
-        let store = open_store(&opening, now).await?;
+        let store = open_store(&opening, opening.clock.now()).await?;
         let Opening { settings, secrets, clock, policy, hooks, algorithms, contributions, .. } = opening;
         let root = Arc::new(secrets.root);
-        let revocations = Arc::new(revocations(&store, &settings, now).await?);
+        let clock = if store.is_shared() { clock.of_store(told(&store).await?) } else { clock };
+        let now = clock.now();
+        let revocations = Arc::new(revocations(&store, &settings, &clock).await?);
         let users = Arc::new(users(&store, &contributions));
         let acts = Acts::new(store.clone(), revocations.clone(), users.clone());
         let base = Base { store: store.clone(), clock: clock.clone(), roles: settings.roles.clone(), acts };
@@ -103,9 +105,9 @@ impl App {
         let hashing = Arc::new(Hashing::start(policy, settings.hashing_queue, settings.hashing_timeout)?);
         let throttle = Arc::new(Throttle::open(&settings, &store, &root, now).await?);
         let cookies = CookieJar::new(&settings);
-        let guard = guard(&settings, &keys, &cookies, memory, clock.clone());
-        let feed = Feed::open(&store, &revocations, &keys, secrets.feed.as_ref(), Followers::of(&settings));
-        Ok(Self(Arc::new(Parts {
+        let guard = guard(&settings, &keys, &cookies, memory, &revocations, clock.clone());
+        let feed = Feed::new(&revocations, &keys, secrets.feed.as_ref(), Followers::of(&settings));
+        let app = Self(Arc::new(Parts {
             disk: Disk::of(&settings),
             accounts: Accounts::new(base.clone(), users.clone(), sessions.clone(), throttle.clone()),
             passwords: Passwords::new(base.clone(), users.clone(), hashing.clone(), throttle.clone(), &root),
@@ -118,7 +120,7 @@ impl App {
             otel: Otel::open(&settings, secrets.otel_headers)?,
             flows: Arc::new(Flows::new(settings.sample(), clock.is_manual())),
             clients: Clients::load(base.clone(), throttle.clone()).await?,
-            feed: Arc::new(feed.await?),
+            feed: Arc::new(feed),
             draining: watch::Sender::new(false),
             deletion_clock: Mutex::new(DeletionClock::new(now, clock.ran())),
             contributions,
@@ -136,7 +138,9 @@ impl App {
             guard,
             cookies,
             listening: OnceLock::new(),
-        })))
+        }));
+        app.follow().await?;
+        Ok(app)
     }
 }
 
@@ -149,9 +153,18 @@ fn users(store: &Store, contributions: &Contributions) -> Users {
     Users::new(store.clone(), contributions.express.iter().map(|one| one.json).collect())
 }
 
-async fn revocations(store: &Store, settings: &Settings, now: Timestamp) -> Result<Revocations, StoreError> {
-    let (most, stale_after) = (settings.revocations_max, settings.revocations_stale_after);
-    Revocations::load(store.clone(), most, stale_after, settings.access_ttl, now).await
+async fn revocations(store: &Store, settings: &Settings, clock: &Clock) -> Result<Revocations, StoreError> {
+    let kept = Kept {
+        max: settings.revocations_max,
+        stale_after: settings.revocations_stale_after,
+        access_ttl: settings.access_ttl,
+    };
+    Revocations::open(store.clone(), clock.clone(), kept).await
+}
+
+/// The store's time.
+async fn told(store: &Store) -> Result<Told, StoreError> {
+    Ok(Look::through(&mut store.follower().await?).await?.told)
 }
 
 /// The open database, if it may be used with this secret and by this kind of server. Unlike a server, a command doesn't
@@ -178,9 +191,21 @@ fn memory(store: &Store, revocations: &Revocations, settings: &Settings) -> Arc<
     Arc::new(memory)
 }
 
-fn guard(settings: &Settings, keys: &Keys, cookies: &CookieJar, memory: Arc<Memory>, clock: Clock) -> Guard {
-    let (verifier, roles) = (keys.verifier().clone(), settings.roles.clone());
-    let guard = Guard::new(verifier, cookies.names.clone(), memory, roles, move || clock.now());
+fn guard(
+    settings: &Settings,
+    keys: &Keys,
+    cookies: &CookieJar,
+    memory: Arc<Memory>,
+    revocations: &Arc<Revocations>,
+    clock: Clock,
+) -> Guard {
+    let (verifier, roles, revocations) =
+        (keys.verifier().clone(), settings.roles.clone(), revocations.clone());
+    let now = move || {
+        revocations.notice();
+        clock.now()
+    };
+    let guard = Guard::new(verifier, cookies.names.clone(), memory, roles, now);
     guard.observed_by(flow::observer)
 }
 

@@ -6,13 +6,19 @@ use std::time::Duration;
 use doorward_core::Timestamp;
 
 use super::{App, Parts};
-use crate::clock::steady;
+use crate::acts::{Act, Change, Done};
+use crate::audit::{Action, By, Entry};
+use crate::look::Look;
+use crate::revocations::{Followed, LookedAt};
 use crate::seldom::{self, seldom};
-use crate::store::StoreError;
+use crate::store::{Follower, StoreError};
+use crate::users::rfc3339;
 use crate::{audit, keys, known_devices, posts, sweeps, throttle};
 
 /// How often the tables of revocations and of keys are checked for other processes' writes.
 const FOLLOW_EVERY: Duration = Duration::from_millis(250);
+/// How often this process writes that it lives.
+const BEAT_EVERY: Duration = Duration::from_secs(1);
 /// How often the recorder of flows gets its budget.
 const RECORD_EVERY: Duration = Duration::from_millis(250);
 /// How often the limits on guesses are written that only memory knows.
@@ -32,14 +38,63 @@ impl App {
     /// # Errors
     /// The store's; the next call tries again.
     pub async fn follow(&self) -> Result<(), StoreError> {
-        let now = self.clock.now();
-        let mut users = self.revocations.follow(self.deletion_time()).await?;
+        let at = LookedAt::now();
+        let mut follower = self.store.follower().await?;
+        let followed = self.follow_through(&mut follower, at).await;
+        if followed.is_err() {
+            follower.distrust();
+        }
+        followed
+    }
+
+    async fn follow_through(&self, follower: &mut Follower<'_>, at: LookedAt) -> Result<(), StoreError> {
+        let look = Look::through(follower).await?;
+        let Followed { mut users, stood_still, lost_since } =
+            self.revocations.follow(&look, at, follower).await?;
+        self.clock.hear(look.told);
+        if stood_still {
+            // Revocations may have come and gone meanwhile.
+            self.sessions.memory.forget_all().await;
+            self.users.read_all_again();
+        }
         users.sort_unstable();
         users.dedup();
         users.iter().for_each(|user| self.users.read_again(*user));
-        self.clients.follow().await?;
+        self.clients.follow_to(look.fact("clients_version").unwrap_or_default()).await?;
         self.throttle.follow(&self.store).await?;
-        self.keys.follow(now, false).await
+        self.keys.follow(self.clock.now(), false).await?;
+        self.revocations.followed();
+        if let Some(since) = lost_since {
+            self.recover(look, since);
+        }
+        Ok(())
+    }
+
+    /// Writes back what memory holds and the store has lost, beside everything else.
+    fn recover(&self, look: Look, since: Timestamp) {
+        let app = self.clone();
+        tokio::spawn(async move {
+            let now = app.clock.now();
+            match app.revocations.heal(&look, now).await {
+                Ok(Some(lacked)) => {
+                    let (from, to) = (rfc3339(since), rfc3339(now));
+                    tracing::error!(
+                        lacked,
+                        from,
+                        to,
+                        "the database has lost commits: what memory held of ended sessions was written back; other \
+                         changes from that time are lost"
+                    );
+                    let entry = Entry::of(Action::HistoryLost).detail(format!("{from} to {to}"));
+                    let note = async move |_: &mut Change<'_>| -> Result<_, StoreError> {
+                        Ok(Done::new((), entry.clone()))
+                    };
+                    complain(app.acts.commit(Act::new(By::Server, now), note).await);
+                }
+                Ok(None) => {}
+                Err(error) => complain(Err(error)),
+            }
+        });
     }
 
     /// Drops what has expired, in memory and in the store; and has the users in memory read again, as another node may
@@ -55,7 +110,7 @@ impl App {
         self.users.read_all_again();
         // Drops the sessions from memory before the revocations that would refuse them.
         self.sessions.memory.sweep(now);
-        self.revocations.sweep(now).await?;
+        self.revocations.drop_old();
         let mut all = vec![
             keys::expired(now - self.settings.absolute_ttl),
             known_devices::expired(now),
@@ -63,6 +118,7 @@ impl App {
             throttle::expired(now),
             audit::expired(now - self.settings.audit_retention),
         ];
+        all.extend(self.revocations.expired(now));
         all.extend(self.sessions.expired(now));
         all.extend(self.contributions.sweeps.iter().map(|expired| expired(now)));
         sweeps::sweep(&self.store, all).await
@@ -91,6 +147,7 @@ impl App {
             };
             tokio::select! {
                 () = Self::keep_following(&app) => {}
+                () = Self::keep_beating(&app) => {}
                 () = Self::keep_looking(&app) => {}
                 () = Self::keep_recording(&app) => {}
                 () = Self::keep_limits(&app) => {}
@@ -98,6 +155,19 @@ impl App {
                 never = feed.run() => match never {},
             }
         })
+    }
+
+    /// Writes each second that this process lives, on a database that other machines use too.
+    async fn keep_beating(app: &Weak<Parts>) {
+        let mut beat = tokio::time::interval(BEAT_EVERY);
+        beat.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        loop {
+            beat.tick().await;
+            let Some(app) = app.upgrade().map(Self) else { break };
+            if app.store.is_shared() {
+                complain(app.revocations.beat().await);
+            }
+        }
     }
 
     /// Gives the recorder of flows its budget, several times a second.
@@ -146,13 +216,11 @@ impl App {
         loop {
             follow.tick().await;
             let Some(app) = app.upgrade().map(Self) else { break };
-            let since = steady();
             let silent = || Err(StoreError::Unavailable("no answer in time".into()));
             let in_time = tokio::time::timeout(FOLLOW_TIMEOUT, app.follow_where_changed(&mut seen)).await;
             let followed = in_time.unwrap_or_else(|_| silent());
-            match &followed {
-                Ok(()) => app.revocations.followed(since),
-                Err(_) => app.revocations.not_followed(),
+            if followed.is_err() {
+                app.revocations.not_followed();
             }
             complain(followed);
             seldom::write_rest();
@@ -161,6 +229,7 @@ impl App {
     }
 
     async fn follow_where_changed(&self, seen: &mut Option<i64>) -> Result<(), StoreError> {
+        let at = LookedAt::now();
         // If the writer is too busy to answer, read all the same.
         let asked = tokio::time::timeout(VERSION_TIMEOUT, self.store.data_version()).await;
         let version = asked.ok().and_then(Result::ok).flatten();
@@ -171,7 +240,10 @@ impl App {
                 self.users.read_all_again();
             }
             *seen = version;
-        } else if self.keys.are_due(self.clock.now()) {
+        } else {
+            self.revocations.nothing_new(at);
+        }
+        if self.keys.are_due(self.clock.now()) {
             self.keys.follow(self.clock.now(), false).await?;
         }
         Ok(())

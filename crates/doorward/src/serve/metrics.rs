@@ -155,17 +155,12 @@ impl Collector for AtThisMoment {
                 f64::from(set.is_whole()),
             ),
             (
-                "revocations_position",
-                "The position up to which the table of revocations was read",
-                app.revocations.position() as f64,
-            ),
-            (
                 "revocations_behind_seconds",
                 "How long ago it was last known that nothing is missing",
                 app.revocations.behind().as_secs_f64(),
             ),
             ("feed_followers", "Programs that follow the revocations", app.feed.followers() as f64),
-            ("feed_position", "The position up to which they were informed", app.feed.position() as f64),
+            ("feed_last", "How many revocations this process has learned", app.feed.last() as f64),
             (
                 "disk_low",
                 "1 if the disk has less than data.reserve free, so that most writes are refused",

@@ -87,7 +87,9 @@ pub(crate) async fn end_all(
         live += u32::from(row.get::<Timestamp>("expires_at")? > at);
     }
     change.note(|| ending(reason).fact(Fact::count(Label::Ended, live as usize)).fact(Fact::user(user)));
-    Ok(raise_version(change, user).await?.map(|subject| Ended { live, subject }))
+    let raised = raise_version(change, user).await?;
+    change.ended_all(user, keep);
+    Ok(raised.map(|subject| Ended { live, subject }))
 }
 
 /// Makes every earlier token of a user stale, within a change; `None` if there is no such user.
@@ -141,7 +143,7 @@ impl Sessions {
     ) -> Result<u32> {
         let at = self.clock.now();
         if !self.is_any_left(&sessions, reason).await? {
-            self.revocations.apply(&sessions, at);
+            self.revocations.apply(&sessions);
             return Ok(0);
         }
         let change = async move |change: &mut Change<'_>| -> Result<Done<Vec<_>>> {
@@ -206,8 +208,8 @@ impl Sessions {
         let since = at - self.revocations.remembered_for();
         let rows = self.store.list(OVER, values![subject.user, since, none_or(keep)]).await?;
         let over: Vec<_> = rows.iter().map(|row| row.get("id")).collect::<Result<_, _>>()?;
-        self.revocations.apply(&over, at);
-        self.revocations.apply_version(subject, at);
+        self.revocations.apply(&over);
+        self.revocations.apply_version(subject);
         Ok(())
     }
 

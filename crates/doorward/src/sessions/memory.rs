@@ -87,6 +87,14 @@ impl Memory {
         });
     }
 
+    /// Reads every session from the store at its next use. Their last uses are written first, if the store takes them.
+    pub(crate) async fn forget_all(&self) {
+        if let Err(error) = self.flush().await {
+            tracing::warn!(%error, "the last uses of sessions could not be written");
+        }
+        self.known.clear();
+    }
+
     /// Writes the last use of every session that memory knows, before the process ends.
     ///
     /// # Errors

@@ -15,10 +15,11 @@ use crate::flow::{Fact, Label, Step, Verb, note, tell};
 use crate::revocations::EndReason;
 use crate::store::values;
 
-/// The compare-and-swap: of any number of requests with one token, one finds this generation.
-const ROTATE: &str = "UPDATE sessions SET generation = generation + 1, rotated_at = $3, last_seen_at = $3, \
+/// The compare-and-swap: of any number of requests with one token, one finds this generation. A row with a lower one was
+/// set back, when the database lost commits: the token proves what the generation was.
+const ROTATE: &str = "UPDATE sessions SET generation = $2 + 1, rotated_at = $3, last_seen_at = $3, \
      ip = $6, user_agent = $7, expires_at = CASE WHEN absolute_expires_at < $4 THEN absolute_expires_at ELSE $4 END \
-     WHERE id = $1 AND generation = $2 AND salt = $5 AND ended_at IS NULL AND expires_at > $3";
+     WHERE id = $1 AND generation <= $2 AND salt = $5 AND ended_at IS NULL AND expires_at > $3";
 const REPEAT: &str = "UPDATE sessions SET replays = replays + 1, last_seen_at = $2, ip = $3, user_agent = $4 \
      WHERE id = $1 AND ended_at IS NULL";
 
@@ -79,6 +80,7 @@ impl Sessions {
         let claims = self.hooks.claims_of(before.user).await?;
         let (now, session, presented) = (self.clock.now(), token.session, token.generation);
         let expires_at = self.lifetimes.idle_end(before.mode, now, before.state.absolute_expires_at);
+        let was_set_back = presented > before.generation;
         let salt = before.salt;
         let act = Act::ending(By::Visitor(from.ip), now);
         let this = Presented { session, generation: presented, from: from.into() };
@@ -92,7 +94,9 @@ impl Sessions {
             if rotated {
                 change.note(|| using(true, "the current one", this.generation));
                 stored.state.check_not_ended()?;
-                Ok(Done::without_entry(Outcome::Go(Box::new(stored), false)))
+                let entry = Entry::of(Action::RefreshAhead).user(stored.user).session(session);
+                let entries = if was_set_back { vec![entry] } else { Vec::new() };
+                Ok(Done::with_entries(Outcome::Go(Box::new(stored), false), entries))
             } else if stored.salt != salt && stored.state.ended_at.is_none() {
                 // Renewed since it was read: the owner holds the new one.
                 Err(Refusal::TokenStale.into())

@@ -44,11 +44,23 @@ impl Absent {
         match *self {}
     }
 
+    pub(super) async fn reader(&self) -> Result<Self, StoreError> {
+        match *self {}
+    }
+
+    pub(super) async fn beat<V>(&self, _: &str, _: V) -> Result<(), StoreError> {
+        match *self {}
+    }
+
     pub(super) async fn data_version(&self) -> Result<i64, StoreError> {
         match *self {}
     }
 
     pub(super) async fn close(&self) {
         match *self {}
+    }
+
+    pub(super) fn close_reader(self) {
+        match self {}
     }
 }

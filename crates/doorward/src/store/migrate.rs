@@ -26,6 +26,7 @@ pub(super) const ALL: &[Migration] = &[
     Migration { version: 2, reads_from: 1, sql: include_str!("migrations/0002_clients.sql") },
     Migration { version: 3, reads_from: 3, sql: include_str!("migrations/0003_claims_versions.sql") },
     Migration { version: 4, reads_from: 4, sql: include_str!("migrations/0004_authenticators.sql") },
+    Migration { version: 5, reads_from: 5, sql: include_str!("migrations/0005_lanes.sql") },
     Migration { version: 6, reads_from: 4, sql: include_str!("migrations/0006_limits.sql") },
     Migration { version: 7, reads_from: 7, sql: include_str!("migrations/0007_growth.sql") },
 ];

@@ -20,6 +20,7 @@ mod counts;
 mod error;
 #[cfg(feature = "testing")]
 mod faults;
+mod follower;
 mod migrate;
 #[cfg(feature = "postgres")]
 mod postgres;
@@ -73,6 +74,7 @@ pub use condition::Condition;
 pub use error::StoreError;
 #[cfg(feature = "testing")]
 pub use faults::{Fault, Faults, Outage};
+pub(crate) use follower::Follower;
 pub(crate) use reads::Reads;
 pub use tx::{Answer, Asked, Tx};
 pub(crate) use unsynced::Statement;

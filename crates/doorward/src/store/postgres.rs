@@ -29,6 +29,9 @@ const SLACK: Duration = Duration::from_secs(2);
 
 pub(super) struct Postgres {
     connections: Connections,
+    /// One connection that follows other processes, and one that writes signs of life: neither waits for acts.
+    following: Connections,
+    beating: Connections,
     /// Transactions for the thread that runs them; `None` asks it to end.
     acts: mpsc::UnboundedSender<Option<Act>>,
     room: Arc<Semaphore>,
@@ -57,7 +60,12 @@ impl Postgres {
             .map_err(|error| StoreError::Unavailable(format!("no thread for the database: {error}")))?;
         let (room, patience) = (Arc::new(Semaphore::new(QUEUE)), settings.statement_timeout + SLACK);
         let connections = Connections { pool, way, patience };
-        Ok(Self { connections, acts, room, thread: Mutex::new(Some(thread)) })
+        let alone = || -> Result<Connections, StoreError> {
+            let (pool, way) = postgres_connect::pool(&PostgresSettings { pool_size: 1, ..settings.clone() })?;
+            Ok(Connections { pool, way, patience })
+        };
+        let (following, beating) = (alone()?, alone()?);
+        Ok(Self { connections, following, beating, acts, room, thread: Mutex::new(Some(thread)) })
     }
 
     pub(super) async fn find(&self, sql: &str, values: &[Value]) -> Result<Option<Row>, StoreError> {
@@ -119,6 +127,28 @@ impl Postgres {
         .await
     }
 
+    /// The connection that follows other processes.
+    pub(super) async fn reader(&self) -> Result<Reader, StoreError> {
+        let Connections { pool, way, patience } = self.following.clone();
+        let client = pool.get().await.map_err(pool_error)?;
+        Ok(Reader { client: Some(client), way, patience })
+    }
+
+    /// One statement on the connection for signs of life, which is closed if it fails.
+    pub(super) async fn beat(&self, sql: &str, values: &[Value]) -> Result<(), StoreError> {
+        let Connections { pool, way, patience } = &self.beating;
+        let client = pool.get().await.map_err(pool_error)?;
+        let beaten = timeout(*patience, query::execute_alone(&client, way, sql, values)).await;
+        match beaten {
+            Ok(Ok(_)) => Ok(()),
+            Ok(Err(error)) => {
+                drop(Object::take(client));
+                Err(error)
+            }
+            Err(_) => Err(silent(client)),
+        }
+    }
+
     /// Runs the transaction on its thread, again if it lost against others, and waits for its answer.
     async fn apart<F, T>(&self, act: F) -> Result<T, StoreError>
     where
@@ -148,7 +178,40 @@ impl Postgres {
         if let Some(thread) = thread {
             drop(tokio::task::spawn_blocking(move || drop(thread.join())).await);
         }
-        self.connections.pool.close();
+        for connections in [&self.connections, &self.following, &self.beating] {
+            connections.pool.close();
+        }
+    }
+}
+
+/// A connection that reads; after a failure it is closed.
+pub(super) struct Reader {
+    client: Option<Object>,
+    way: Way,
+    patience: Duration,
+}
+
+impl Reader {
+    /// All rows of the answer.
+    pub(super) async fn list(&mut self, sql: &str, values: &[Value]) -> Result<Vec<Row>, StoreError> {
+        let client = self.client.take().ok_or_else(StoreError::closed)?;
+        match timeout(self.patience, query::read(&client, &self.way, sql, values)).await {
+            Ok(Ok(rows)) => {
+                self.client = Some(client);
+                Ok(rows)
+            }
+            Ok(Err(error)) => {
+                drop(Object::take(client));
+                Err(error)
+            }
+            Err(_) => Err(silent(client)),
+        }
+    }
+
+    pub(super) fn close_reader(mut self) {
+        if let Some(client) = self.client.take() {
+            drop(Object::take(client));
+        }
     }
 }
 

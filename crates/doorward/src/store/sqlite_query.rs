@@ -84,7 +84,7 @@ pub(super) fn migrate(connection: &Connection, sql: &str) -> Result<(), StoreErr
     batch(connection, &in_own_words(sql))
 }
 
-/// Translates the same statements for SQLite: its type names, its clock, and strict tables, which enforce their column
+/// Translates the same statements for SQLite: its type names, its clock, its state, and strict tables, which enforce their column
 /// types. A literal contains no `;`, and comments are whole lines.
 pub(super) fn in_own_words(sql: &str) -> String {
     let code: String =
@@ -98,7 +98,9 @@ fn statement_in_own_words(statement: &str) -> String {
         return String::new();
     }
     let no_word = |character: char| !(character.is_ascii_alphanumeric() || character == '_');
-    let statement = statement.replace("extract(epoch FROM clock_timestamp())", "unixepoch('subsec')");
+    let statement = statement
+        .replace("extract(epoch FROM clock_timestamp())", "unixepoch('subsec')")
+        .replace("current_setting('transaction_read_only')", "'off'");
     let words = statement.split_inclusive(no_word).flat_map(|piece| {
         let word = piece.trim_end_matches(no_word);
         let rest = piece.strip_prefix(word).unwrap_or_default();

@@ -25,6 +25,7 @@ mod outages;
 mod passwords;
 mod reading;
 mod refresh;
+mod rewound;
 mod sign_in;
 mod support;
 mod tokens;

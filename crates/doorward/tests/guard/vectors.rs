@@ -396,7 +396,9 @@ fn the_set_of_the_server_takes_from_each_event_what_the_table_says() {
         for event in stream.split("\n\n").filter(|event| event.lines().any(|line| line == "event: revoked")) {
             let data: String = event.lines().filter_map(|line| line.strip_prefix("data:")).collect();
             let Ok(revoked) = Revoked::read(&data) else { continue };
-            revoked.sessions.iter().for_each(|one| set.end_session(one.session, NOW + one.keep));
+            for one in &revoked.sessions {
+                set.end_session(one.session, NOW + one.keep);
+            }
             for one in revoked.users {
                 set.require_version(one.user, Least { version: one.version, expires_at: NOW + one.keep });
             }

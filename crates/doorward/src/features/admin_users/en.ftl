@@ -125,6 +125,8 @@ action-key_rotated = Key rotated
 action-limits_cleared = Limits cleared
 action-client_created = Client created
 action-client_deleted = Client deleted
+action-history_lost = Database lost commits
+action-refresh_ahead = Refresh token newer than the database
 
 # What needs the password once more.
 confirm-user-new = A new user

@@ -73,19 +73,17 @@ async fn follow(
     if wants_events(&headers) {
         return stream::open(&app, caller, &headers).await;
     }
-    let limit = query.limit(PAGE, PAGE)?;
-    let after = match query.text("after") {
-        Some(id) => app.feed.resumed(id).await?,
-        None => None,
-    };
-    let page = app.feed.page(after.unwrap_or(0), limit).await?;
+    let most = u32::try_from(PAGE).unwrap_or(u32::MAX);
+    let limit = usize::try_from(query.limit(most, most)?).unwrap_or(PAGE);
+    let after = query.text("after").and_then(|id| app.feed.place(&id));
+    let page = app.feed.page(after, limit).await?;
     let (position, keys) = (app.feed.id(page.to), app.feed.keys());
     Ok(Json(json!({
         "sessions": page.revoked.sessions,
         "users": page.revoked.users,
         "position": position,
         "more": page.more,
-        "reset": after.is_none(),
+        "reset": page.begins,
         "keys": keys,
     }))
     .into_response())

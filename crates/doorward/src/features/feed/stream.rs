@@ -1,4 +1,7 @@
-//! One follower: reads the table up to its end at the speed of its socket, then passes on the messages to all.
+//! One follower: reads the snapshot and the log to their ends at the speed of its socket, then passes on the messages
+//! to all.
+
+use std::sync::Arc;
 
 use axum::body::Bytes;
 use axum::response::Response;
@@ -10,26 +13,32 @@ use tokio::sync::broadcast::error::RecvError;
 use super::caller::Caller;
 use crate::app::App;
 use crate::error::{Cause, Error, Result};
-use crate::feed::{News, PAGE, Place};
+use crate::feed::{News, Place, Seat, Snapshot};
 use crate::request_id::{self, RequestId};
-use crate::seldom::seldom;
 use crate::wire::events;
+
+const RESET: &[u8] = b"event: reset\ndata: {}\n\n";
 
 struct Follower {
     app: App,
     caller: Caller,
     news: Receiver<News>,
-    /// Everything up to here was sent.
-    at: i64,
+    at: At,
     /// It starts over, and `reset` was not sent yet.
     resets: bool,
-    /// The initial snapshot has no event ids, so a follower that disconnects halfway starts over.
-    anew: bool,
-    /// The table has more than was sent.
-    behind: bool,
     /// The id of the request that the stream answers.
     request_id: Option<RequestId>,
-    _place: Place,
+    _seat: Seat,
+}
+
+/// What was sent.
+enum At {
+    /// So many pages of a snapshot.
+    Snapshot(Arc<Snapshot>, usize),
+    /// The log up to this number, which has more.
+    Behind(u64),
+    /// The log up to this number. The messages go on from there.
+    Live(u64),
 }
 
 /// Answers with the stream of events.
@@ -37,26 +46,17 @@ pub(super) async fn open(app: &App, caller: Caller, headers: &HeaderMap) -> Resu
     if app.is_draining() {
         return Err(Error::Unavailable(Cause::default()));
     }
-    let place = app.feed.place(caller.client())?;
+    let seat = app.feed.seat(caller.client())?;
     // Subscribes first and reads then: what happens in between comes twice, and is not lost.
     let news = app.feed.listen();
     let last = headers.get("last-event-id").and_then(|id| id.to_str().ok());
-    let resumed = match last {
-        Some(id) => app.feed.resumed(id).await?,
-        None => None,
+    let at = match last.and_then(|id| app.feed.place(id)) {
+        Some(Place::Log(number)) if app.feed.after(number).is_ok() => At::Behind(number),
+        _ => At::Snapshot(app.feed.snapshot().await?, 0),
     };
-    let (at, anew) = (resumed.unwrap_or(0), resumed.is_none());
-    let follower = Follower {
-        app: app.clone(),
-        caller,
-        news,
-        at,
-        resets: anew,
-        anew,
-        behind: true,
-        request_id: request_id::current(),
-        _place: place,
-    };
+    let resets = matches!(at, At::Snapshot(..));
+    let request_id = request_id::current();
+    let follower = Follower { app: app.clone(), caller, news, at, resets, request_id, _seat: seat };
     Ok(events::stream(unfold(follower, async |mut follower| {
         let bytes = match follower.request_id {
             Some(id) => id.names(follower.next()).await?,
@@ -70,60 +70,73 @@ impl Follower {
     /// The next bytes; `None` ends the stream, and the follower reconnects.
     async fn next(&mut self) -> Option<Bytes> {
         if std::mem::take(&mut self.resets) {
-            return Some(Bytes::from_static(b"event: reset\ndata: {}\n\n"));
+            return Some(Bytes::from_static(RESET));
         }
         loop {
             if self.app.is_draining() || !self.caller.stands(&self.app) {
                 return None;
             }
-            if self.behind {
-                return self.page().await;
-            }
-            let heard = tokio::select! {
-                heard = self.news.recv() => heard,
-                () = self.app.drained() => return None,
-            };
-            match heard {
-                Ok(news) => {
-                    if let Some(bytes) = self.pass_on(news) {
-                        return Some(bytes);
+            match &mut self.at {
+                At::Snapshot(snapshot, page) => match snapshot.event(*page) {
+                    Some(event) => {
+                        *page += 1;
+                        return Some(event);
+                    }
+                    None => self.at = At::Behind(snapshot.number),
+                },
+                At::Behind(number) => {
+                    let number = *number;
+                    let Ok((revoked, to)) = self.app.feed.after(number) else {
+                        return self.begin_again().await;
+                    };
+                    let mut events = self.app.feed.event(&revoked, to);
+                    if to == number {
+                        self.at = At::Live(number);
+                        events += &self.app.feed.current(number);
+                    } else {
+                        self.at = At::Behind(to);
+                    }
+                    if !events.is_empty() {
+                        return Some(events.into());
                     }
                 }
-                Err(RecvError::Lagged(_)) => self.behind = true,
-                Err(RecvError::Closed) => return None,
+                At::Live(number) => {
+                    let number = *number;
+                    let heard = tokio::select! {
+                        heard = self.news.recv() => heard,
+                        () = self.app.drained() => return None,
+                    };
+                    match heard {
+                        Ok(news) => {
+                            if let Some(bytes) = self.pass_on(number, news) {
+                                return Some(bytes);
+                            }
+                        }
+                        Err(RecvError::Lagged(_)) => self.at = At::Behind(number),
+                        Err(RecvError::Closed) => return None,
+                    }
+                }
             }
         }
     }
 
-    /// A page of the table; after the last one, the event that nothing is missing. If the store fails, that can't be
-    /// known.
-    async fn page(&mut self) -> Option<Bytes> {
-        let page = self.app.feed.page(self.at, PAGE).await;
-        let page =
-            page.inspect_err(|error| seldom!(WARN, "a follower of the revocations was left", %error)).ok()?;
-        (self.at, self.behind) = (page.to, page.more);
-        let mut events = String::new();
-        if !page.revoked.is_empty() {
-            events = self.app.feed.revoked(&page, !self.anew);
-        }
-        if !page.more {
-            self.anew = false;
-            self.app.feed.caught_up(self.at);
-            events += &self.app.feed.current(self.at);
-        }
-        Some(events.into())
+    /// It was too slow: the log no longer has what comes next.
+    async fn begin_again(&mut self) -> Option<Bytes> {
+        self.at = At::Snapshot(self.app.feed.snapshot().await.ok()?, 0);
+        Some(Bytes::from_static(RESET))
     }
 
-    fn pass_on(&mut self, news: News) -> Option<Bytes> {
-        if news.from > self.at {
-            self.behind = true;
+    fn pass_on(&mut self, number: u64, news: News) -> Option<Bytes> {
+        if news.from > number {
+            self.at = At::Behind(number);
             None
-        } else if news.to > self.at || news.from == news.to && news.to == self.at {
-            self.at = news.to;
-            Some(news.bytes)
-        } else if news.to == self.at {
-            // It was read from the table already. The message's sender has just seen that nothing is missing.
-            Some(self.app.feed.current(self.at).into())
+        } else if news.to > number || news.from == news.to && news.to == number {
+            self.at = At::Live(news.to);
+            (!news.bytes.is_empty()).then_some(news.bytes)
+        } else if news.to == number {
+            // It was read from the log already.
+            let current = self.app.feed.current(number);
+            (!current.is_empty()).then(|| current.into())
         } else {
             None
         }

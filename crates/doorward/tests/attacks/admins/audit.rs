@@ -14,6 +14,7 @@ use serde_json::{Value, json};
 
 use super::{invitation, reset_link, resets};
 use crate::reading::user;
+use crate::rewound;
 
 const HERS: [u8; 4] = [198, 51, 100, 1];
 const OF_ADMIN: [u8; 4] = [198, 51, 100, 2];
@@ -100,6 +101,12 @@ async fn by_the_user(site: &Site, case: &str, (name, id, ada): (&str, &str, &Vis
             site.clock.advance(Duration::from_secs(61));
             thief.refresh().await.is_refused("refresh_reused");
         }
+        "refresh_ahead by visitor" => {
+            ada.refresh().await.is_ok();
+            ada.refresh().await.is_ok();
+            rewound::generation(site, &ada.session_id().await, 1).await;
+            ada.refresh().await.is_ok();
+        }
         "token_revoked by client" => {
             let client = site.client().await;
             let asker = site.visitor().from(HERS);
@@ -184,6 +191,12 @@ async fn at_the_machine(site: &Site, case: &str, (id, ada): (&str, &Visitor)) {
         }
         "limits_cleared by command_line" => app.clear_limits().await.unwrap(),
         "key_rotated by server" => drop(site.restarted_with(&[("access.algorithm", "EdDSA")]).await),
+        "history_lost by server" => {
+            ada.post("/logout", Value::Null).await.is_ok();
+            rewound::lanes(site).await;
+            site.app.follow().await.unwrap();
+            rewound::healed(site).await;
+        }
         "client_created by command_line" => drop(site.client().await),
         "client_deleted by command_line" => {
             site.client().await;
@@ -195,7 +208,7 @@ async fn at_the_machine(site: &Site, case: &str, (id, ada): (&str, &Visitor)) {
 }
 
 /// Each act, and what it means for an access token that its user held before.
-const ACTS: [(&str, &str); 35] = [
+const ACTS: [(&str, &str); 36] = [
     ("register by owner", "ok"),
     ("login by owner", "ok"),
     ("login_pending by owner", "ok"),
@@ -209,6 +222,7 @@ const ACTS: [(&str, &str); 35] = [
     ("user_deleted by owner", "token_stale"),
     ("password_reset by visitor", "token_stale"),
     ("refresh_reused by visitor", "session_ended"),
+    ("refresh_ahead by visitor", "ok"),
     ("token_revoked by client", "session_ended"),
     ("user_created by admin", "ok"),
     ("user_changed by admin", "ok"),
@@ -232,10 +246,11 @@ const ACTS: [(&str, &str); 35] = [
     ("key_rotated by command_line", "token_invalid"),
     ("client_created by command_line", "ok"),
 ];
-const OF_THE_LAST: [(&str, &str); 3] = [
+const OF_THE_LAST: [(&str, &str); 4] = [
     ("limits_cleared by command_line", "ok"),
     ("client_deleted by command_line", "ok"),
     ("key_rotated by server", "ok"),
+    ("history_lost by server", "session_ended"),
 ];
 
 /// What a credential gets: `ok`, or the code of its refusal.

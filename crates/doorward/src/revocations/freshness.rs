@@ -1,0 +1,74 @@
+//! How long ago it was last known that no other process's revocation is missing.
+
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::Duration;
+
+use doorward_core::Timestamp;
+
+use crate::clock::{boot, wall};
+
+/// Measured by two clocks: one that counts while the machine sleeps, and the wall clock, which a resumed machine is
+/// given anew. The one that went further counts.
+pub(super) struct Freshness {
+    stale_after: Duration,
+    /// Tests move their own time.
+    ignores_time: bool,
+    boot: AtomicI64,
+    wall: AtomicI64,
+    /// The store's time.
+    told: AtomicI64,
+}
+
+/// When a look began, by each clock.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct LookedAt {
+    boot: Duration,
+    wall: Timestamp,
+}
+
+impl LookedAt {
+    pub(crate) fn now() -> Self {
+        Self { boot: boot(), wall: wall() }
+    }
+}
+
+impl Freshness {
+    pub(super) fn new(stale_after: Duration, ignores_time: bool) -> Self {
+        let LookedAt { boot, wall } = LookedAt::now();
+        let (boot, wall) = (AtomicI64::new(micros(boot)), AtomicI64::new(wall.as_micros()));
+        Self { stale_after, ignores_time, boot, wall, told: AtomicI64::new(0) }
+    }
+
+    /// Everything until then was read; `told` is the store's time, or 0 where there is only this machine's. Returns whether this process stood still before: for so long, by this machine's
+    /// clocks or by the store's time, that revocations may have come and gone.
+    pub(super) fn looked(&self, at: LookedAt, told: Timestamp) -> bool {
+        let stood_still = !self.ignores_time && self.since(at) >= self.stale_after;
+        let before = self.told.swap(told.as_micros(), Ordering::SeqCst);
+        self.boot.store(micros(at.boot), Ordering::SeqCst);
+        self.wall.store(at.wall.as_micros(), Ordering::SeqCst);
+        stood_still || before > 0 && told.as_micros() - before >= micros(self.stale_after)
+    }
+
+    pub(super) fn behind(&self) -> Duration {
+        self.since(LookedAt::now())
+    }
+
+    pub(super) fn is_behind(&self) -> bool {
+        self.behind() >= self.stale_after
+    }
+
+    /// Whether the last look is too old for an answer from memory.
+    pub(super) fn is_stale(&self) -> bool {
+        !self.ignores_time && self.is_behind()
+    }
+
+    fn since(&self, at: LookedAt) -> Duration {
+        let boot = micros(at.boot).saturating_sub(self.boot.load(Ordering::SeqCst));
+        let wall = at.wall.as_micros().saturating_sub(self.wall.load(Ordering::SeqCst));
+        Duration::from_micros(boot.max(wall).max(0).unsigned_abs())
+    }
+}
+
+fn micros(span: Duration) -> i64 {
+    i64::try_from(span.as_micros()).unwrap_or(i64::MAX)
+}

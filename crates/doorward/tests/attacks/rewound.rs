@@ -1,0 +1,116 @@
+//! A database that has lost commits: after a failover to a replica that lacked them, or after a restore. What a living
+//! process knows of ended sessions comes back, later ends are seen, and nobody who did not ask is signed out.
+
+use doorward::internals::store::Value as Stored;
+use doorward::testing::Site;
+use doorward_core::{Mode, SessionId};
+use serde_json::{Value, json};
+
+/// Sets the row of a session back to this generation.
+pub(crate) async fn generation(site: &Site, session: &str, generation: i64) {
+    const BACK: &str = "UPDATE sessions SET generation = $2 WHERE id = $1";
+    let session: SessionId = session.parse().unwrap();
+    let values = vec![Stored::Bytes(session.as_bytes().to_vec()), Stored::Int(generation)];
+    assert_eq!(site.app.store.execute(BACK, values).await.unwrap(), 1);
+}
+
+/// Takes all ends of sessions back, and what led to them.
+pub(crate) async fn lanes(site: &Site) {
+    for back in [
+        "UPDATE lanes SET position = 0",
+        "DELETE FROM revocations",
+        "DELETE FROM least_versions",
+        "UPDATE sessions SET ended_at = NULL, end_reason = NULL",
+    ] {
+        site.app.store.execute(back, Vec::new()).await.unwrap();
+    }
+}
+
+/// Waits until the audit log says that commits were lost; gives the number of those entries.
+pub(crate) async fn healed(site: &Site) -> i64 {
+    const NOTED: &str = "SELECT CAST(count(*) AS BIGINT) AS count FROM audit WHERE action = 'history_lost'";
+    let noted = async {
+        loop {
+            let row = site.app.store.find(NOTED, Vec::new()).await.unwrap().unwrap();
+            match row.get("count").unwrap() {
+                0 => tokio::task::yield_now().await,
+                count => return count,
+            }
+        }
+    };
+    tokio::time::timeout(std::time::Duration::from_secs(30), noted).await.expect("it is healed")
+}
+
+#[tokio::test]
+async fn r15_ends_that_the_database_lost_are_written_back_by_any_process_that_lives() {
+    for mode in [Mode::Bearer, Mode::Session] {
+        let site = Site::new().await;
+        let other = site.restarted().await;
+        let ada = site.logged_in_by("ada", mode).await;
+        let everywhere = site.logged_in_by("grace", mode).await;
+        ada.at(&other).get("/profile").await.is_ok();
+        let (copy, all) = (ada.copy(), everywhere.copy());
+        ada.post("/logout", Value::Null).await.is_ok();
+        everywhere.post("/logout/all", Value::Null).await.is_ok();
+        other.app.follow().await.unwrap();
+        lanes(&site).await;
+
+        // The process of the logouts is gone: the other one heals what it has read.
+        drop(site);
+        other.app.follow().await.unwrap();
+        assert_eq!(healed(&other).await, 1);
+        // Once is enough.
+        other.app.follow().await.unwrap();
+        let third = other.restarted().await;
+        for visitor in [&copy, &all] {
+            let refused = visitor.at(&third).get("/profile").await;
+            refused.has_status(401);
+        }
+        copy.at(&third).get("/profile").await.is_refused("session_ended");
+        assert_eq!(healed(&third).await, 1);
+    }
+}
+
+#[tokio::test]
+async fn r15_a_logout_after_the_loss_is_seen_by_a_process_that_had_read_further() {
+    let site = Site::new().await;
+    let other = site.restarted().await;
+    for n in 0..3 {
+        site.logged_in(&format!("before{n}")).await.post("/logout", Value::Null).await.is_ok();
+    }
+    other.app.follow().await.unwrap();
+    lanes(&site).await;
+    for n in 0..3 {
+        let ada = site.logged_in(&format!("after{n}")).await;
+        let copy = ada.copy();
+        copy.at(&other).get("/profile").await.is_ok();
+        ada.post("/logout", Value::Null).await.is_ok();
+        other.app.follow().await.unwrap();
+        copy.at(&other).get("/profile").await.is_refused("session_ended");
+    }
+}
+
+#[tokio::test]
+async fn r15_a_refresh_token_that_is_newer_than_its_row_is_the_current_one_and_no_theft() {
+    let site = Site::new().await;
+    let admin = site.admin("grace").await;
+    let ada = site.logged_in("ada").await;
+    let session = ada.session_id().await;
+    for _ in 0..3 {
+        ada.refresh().await.is_ok();
+    }
+    let (newest, copied) = (ada.copy(), ada.copy());
+    generation(&site, &session, 1).await;
+    ada.refresh().await.is_ok();
+    ada.get("/profile").await.is_ok();
+    // Its repeat is answered, as ever; a later copy is a theft, as ever.
+    newest.refresh().await.is_ok();
+    let log = admin.get("/admin/audit").await.is_ok();
+    let entries = log["entries"].as_array().unwrap();
+    let ahead: Vec<_> = entries.iter().filter(|entry| entry["action"] == "refresh_ahead").collect();
+    assert_eq!(ahead.len(), 1, "{log}");
+    assert_eq!(ahead[0]["session_id"], json!(session));
+    site.clock.advance(std::time::Duration::from_secs(61));
+    ada.refresh().await.is_ok();
+    copied.refresh().await.is_refused("refresh_reused");
+}
