@@ -57,8 +57,8 @@ pub(crate) fn measure(cores: Cores) -> Result<()> {
 fn fill(database: &Path) -> Result<()> {
     let mut connection = Connection::open(database)?;
     let act = connection.transaction()?;
-    let insert = "INSERT INTO revocations (session_id, user_id, reason, position, created_at, expires_at) \
-                  VALUES (?1, ?1, 'logout', ?2, 0, ?3)";
+    let insert = "INSERT INTO revocations (session_id, user_id, reason, lane, position, created_at, expires_at) \
+                  VALUES (?1, ?1, 'logout', 1, ?2, 0, ?3)";
     let mut insert = act.prepare(insert)?;
     for position in 1..=ENTRIES {
         // Scattered, like random ids.
@@ -66,7 +66,7 @@ fn fill(database: &Path) -> Result<()> {
         insert.execute(params![id.to_be_bytes(), position, END])?;
     }
     drop(insert);
-    let position = "INSERT INTO facts (name, value) VALUES ('revocation_position', ?1)";
+    let position = "INSERT INTO lanes (id, position, owner, seen_at) VALUES (1, ?1, 'the bench', 0)";
     act.execute(position, params![ENTRIES])?;
     Ok(act.commit()?)
 }

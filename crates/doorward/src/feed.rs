@@ -153,8 +153,8 @@ impl Feed {
         keys: &Arc<Keys>,
         secret: Option<&Secret>,
         followers: Followers,
-    ) -> Self {
-        Self {
+    ) -> Arc<Self> {
+        Arc::new(Self {
             revocations: revocations.clone(),
             keys: keys.clone(),
             nonce: format!("{:016x}", u64::from_be_bytes(crate::random::bytes())),
@@ -167,7 +167,7 @@ impl Feed {
                 most_of_one: followers.most_of_one,
                 taken: Mutex::default(),
             }),
-        }
+        })
     }
 
     /// Whether this is the secret of the feed.

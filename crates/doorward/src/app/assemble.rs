@@ -12,7 +12,7 @@ use super::{App, Contributions, Parts, kind};
 use crate::accounts::Accounts;
 use crate::acts::{Acts, Base};
 use crate::clients::Clients;
-use crate::clock::{Clock, Told};
+use crate::clock::Clock;
 use crate::disk::Disk;
 use crate::feed::{Feed, Followers};
 use crate::flow::{self, Flows};
@@ -82,10 +82,9 @@ impl App {
     /// Opens the store and loads what the parts keep in memory.
     pub(crate) async fn assemble(opening: Opening) -> Result<Self, OpenError> {
         let store = open_store(&opening, opening.clock.now()).await?;
-        let Opening { settings, secrets, clock, policy, hooks, algorithms, contributions, .. } = opening;
+        let (clock, now) = time(&store, opening.clock.clone()).await?;
+        let Opening { settings, secrets, policy, hooks, algorithms, contributions, .. } = opening;
         let root = Arc::new(secrets.root);
-        let clock = if store.is_shared() { clock.of_store(told(&store).await?) } else { clock };
-        let now = clock.now();
         let revocations = Arc::new(revocations(&store, &settings, &clock).await?);
         let users = Arc::new(users(&store, &contributions));
         let acts = Acts::new(store.clone(), revocations.clone(), users.clone());
@@ -106,7 +105,6 @@ impl App {
         let throttle = Arc::new(Throttle::open(&settings, &store, &root, now).await?);
         let cookies = CookieJar::new(&settings);
         let guard = guard(&settings, &keys, &cookies, memory, &revocations, clock.clone());
-        let feed = Feed::new(&revocations, &keys, secrets.feed.as_ref(), Followers::of(&settings));
         let app = Self(Arc::new(Parts {
             disk: Disk::of(&settings),
             accounts: Accounts::new(base.clone(), users.clone(), sessions.clone(), throttle.clone()),
@@ -120,7 +118,7 @@ impl App {
             otel: Otel::open(&settings, secrets.otel_headers)?,
             flows: Arc::new(Flows::new(settings.sample(), clock.is_manual())),
             clients: Clients::load(base.clone(), throttle.clone()).await?,
-            feed: Arc::new(feed),
+            feed: Feed::new(&revocations, &keys, secrets.feed.as_ref(), Followers::of(&settings)),
             draining: watch::Sender::new(false),
             deletion_clock: Mutex::new(DeletionClock::new(now, clock.ran())),
             contributions,
@@ -162,9 +160,14 @@ async fn revocations(store: &Store, settings: &Settings, clock: &Clock) -> Resul
     Revocations::open(store.clone(), clock.clone(), kept).await
 }
 
-/// The store's time.
-async fn told(store: &Store) -> Result<Told, StoreError> {
-    Ok(Look::through(&mut store.follower().await?).await?.told)
+/// The clock that counts, which is the store's if other machines use the store too; and the time.
+async fn time(store: &Store, clock: Clock) -> Result<(Clock, Timestamp), StoreError> {
+    let clock = match store.is_shared() {
+        true => clock.of_store(Look::through(&mut store.follower().await?).await?.told),
+        false => clock,
+    };
+    let now = clock.now();
+    Ok((clock, now))
 }
 
 /// The open database, if it may be used with this secret and by this kind of server. Unlike a server, a command doesn't

@@ -72,3 +72,50 @@ impl Freshness {
 fn micros(span: Duration) -> i64 {
     i64::try_from(span.as_micros()).unwrap_or(i64::MAX)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const STALE_AFTER: Duration = Duration::from_secs(120);
+
+    fn later(at: LookedAt, boot: u64, wall: u64) -> LookedAt {
+        let secs = Duration::from_secs;
+        LookedAt { boot: at.boot + secs(boot), wall: at.wall + secs(wall) }
+    }
+
+    #[test]
+    fn whoever_stood_still_by_any_clock_reads_everything_again() {
+        let told = Timestamp::from_secs(1_000_000);
+        for (boot, wall, store, stood_still) in [
+            (1, 1, 1, false),
+            (119, 119, 119, false),
+            (120, 1, 1, true),
+            (1, 120, 1, true),
+            (1, 1, 120, true),
+            // A node's clock that is set back hides nothing.
+            (120, 0, 120, true),
+        ] {
+            let freshness = Freshness::new(STALE_AFTER, false);
+            let began = LookedAt::now();
+            assert!(!freshness.looked(began, told));
+            let (at, told) = (later(began, boot, wall), told + Duration::from_secs(store));
+            assert_eq!(freshness.looked(at, told), stood_still, "{boot} {wall} {store}");
+            assert!(!freshness.looked(later(at, 1, 1), told + Duration::from_secs(1)), "once");
+        }
+    }
+
+    #[test]
+    fn without_a_look_for_long_memory_is_not_fresh() {
+        let began = LookedAt::now();
+        for (boot, wall, is_stale) in [(0, 0, false), (121, 0, true), (0, 121, true)] {
+            let freshness = Freshness::new(STALE_AFTER, false);
+            let before = LookedAt {
+                boot: began.boot.saturating_sub(Duration::from_secs(boot)),
+                wall: began.wall - Duration::from_secs(wall),
+            };
+            freshness.looked(before, Timestamp::from_secs(1));
+            assert_eq!(freshness.is_stale(), is_stale, "{boot} {wall}");
+        }
+    }
+}

@@ -159,6 +159,11 @@ impl Collector for AtThisMoment {
                 "How long ago it was last known that nothing is missing",
                 app.revocations.behind().as_secs_f64(),
             ),
+            (
+                "clock_ahead_seconds",
+                "How far this machine's clock is ahead of the store's, which counts",
+                app.clock.ahead() as f64 / 1e6,
+            ),
             ("feed_followers", "Programs that follow the revocations", app.feed.followers() as f64),
             ("feed_last", "How many revocations this process has learned", app.feed.last() as f64),
             (

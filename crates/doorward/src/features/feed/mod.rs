@@ -75,7 +75,7 @@ async fn follow(
     }
     let most = u32::try_from(PAGE).unwrap_or(u32::MAX);
     let limit = usize::try_from(query.limit(most, most)?).unwrap_or(PAGE);
-    let after = query.text("after").and_then(|id| app.feed.place(&id));
+    let after = query.text("after").and_then(|id| app.feed.place(id));
     let page = app.feed.page(after, limit).await?;
     let (position, keys) = (app.feed.id(page.to), app.feed.keys());
     Ok(Json(json!({

@@ -102,20 +102,21 @@ async fn by_the_user(site: &Site, case: &str, (name, id, ada): (&str, &str, &Vis
             thief.refresh().await.is_refused("refresh_reused");
         }
         "refresh_ahead by visitor" => {
-            ada.refresh().await.is_ok();
-            ada.refresh().await.is_ok();
-            rewound::generation(site, &ada.session_id().await, 1).await;
+            rewound::generation(site, &ada.session_id().await, -1).await;
             ada.refresh().await.is_ok();
         }
         "token_revoked by client" => {
-            let client = site.client().await;
-            let asker = site.visitor().from(HERS);
-            let request = asker.request(Method::POST, "/revoke").header(header::AUTHORIZATION, client);
-            let request = request.header(header::CONTENT_TYPE, "application/json");
-            asker.send(request, json!({ "token": ada.token().unwrap() }).to_string()).await.is_ok();
+            revoked_by_client(site, ada).await;
         }
         other => panic!("no such act: {other}"),
     }
+}
+
+async fn revoked_by_client(site: &Site, ada: &Visitor) {
+    let (client, asker) = (site.client().await, site.visitor().from(HERS));
+    let request = asker.request(Method::POST, "/revoke").header(header::AUTHORIZATION, client);
+    let request = request.header(header::CONTENT_TYPE, "application/json");
+    asker.send(request, json!({ "token": ada.token().unwrap() }).to_string()).await.is_ok();
 }
 
 async fn by_admin(root: &Visitor, case: &str, id: &str) {
