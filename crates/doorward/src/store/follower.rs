@@ -36,11 +36,6 @@ impl Store {
             }
         }
     }
-
-    /// Whether other processes may be on other machines, with clocks of their own.
-    pub(crate) fn is_shared(&self) -> bool {
-        matches!(self.0.engine, Engine::Postgres(_))
-    }
 }
 
 impl Follower<'_> {
