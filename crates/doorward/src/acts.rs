@@ -293,7 +293,10 @@ impl Acts {
         self.revocations.apply(&effects.over);
         effects.subjects.iter().for_each(|subject| self.revocations.apply_version(*subject));
         effects.all_ended.iter().for_each(|(user, all)| self.revocations.apply_all_ended(*user, *all));
-        effects.number.into_iter().for_each(|number| self.revocations.committed(number));
+        if let Some(number) = effects.number {
+            self.revocations.committed(number);
+            self.store.hint();
+        }
         effects.changed.iter().for_each(|user| self.users.read_again(*user));
         effects.gone.iter().for_each(|user| self.users.forget(*user));
     }

@@ -29,6 +29,7 @@ use crate::metrics::Metrics;
 use crate::otel::Otel;
 use crate::passwords::Passwords;
 use crate::posts::Posts;
+use crate::pulse::{Health, Pulse};
 use crate::revocations::Revocations;
 use crate::seldom;
 use crate::sessions::Sessions;
@@ -44,6 +45,9 @@ use crate::wire::page::Pages;
 pub use assemble::OpenError;
 pub(crate) use assemble::Opening;
 pub(crate) use contributions::{Boxed, Card, Contributions, Express, Inner, OpenInner, Sweep};
+
+/// How far this machine's clock may be off the store's, in microseconds, for a node that new requests are sent to.
+const MOST_AHEAD: u64 = 30_000_000;
 
 /// The application's state. Cheap to clone.
 #[derive(Clone)]
@@ -96,6 +100,7 @@ pub struct Parts {
     pub(crate) headers: Headers,
     pub(crate) origins: Origins,
     deletion_clock: Mutex<DeletionClock>,
+    pulse: Pulse,
     listening: OnceLock<SocketAddr>,
     draining: watch::Sender<bool>,
 }
@@ -158,16 +163,28 @@ impl App {
         self.clock.now()
     }
 
-    /// Whether new requests may be sent here: the store answers, and the process was not asked to stop. Keys and
-    /// revocations are loaded, or there would be no `App`.
+    /// Whether new requests may be sent here: the store answers, or did until a short time ago, and the process was not
+    /// asked to stop. Keys and revocations are loaded, or there would be no `App`. Returns whether the store takes writes.
     ///
     /// # Errors
     /// [`Error::Unavailable`] or [`Error::Overloaded`] if they may not.
-    pub(crate) async fn ready(&self) -> Result<(), Error> {
+    pub(crate) async fn ready(&self) -> Result<bool, Error> {
         if self.is_draining() {
             return Err(Error::Unavailable(Cause::default()));
         }
-        Ok(self.store.ping().await?)
+        if self.clock.ahead().unsigned_abs() > MOST_AHEAD {
+            let why = "the clock of this machine is more than 30 s off the database's";
+            return Err(Error::Unavailable(Cause::new("not ready", "", why)));
+        }
+        match self.pulse.health() {
+            Some(Health::Unfit) => {
+                let why = "the database takes no writes from this node";
+                Err(Error::Unavailable(Cause::new("not ready", "", why)))
+            }
+            Some(Health::WithoutWrites) => Ok(false),
+            Some(Health::Whole) => Ok(true),
+            None => Ok(self.store.ping().await.map(|()| true)?),
+        }
     }
 
     /// Notes that the process is about to stop.

@@ -41,6 +41,7 @@ mod open;
 mod otel;
 mod passwords;
 mod posts;
+mod pulse;
 mod random;
 mod request_id;
 mod revocations;

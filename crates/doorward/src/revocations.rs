@@ -34,9 +34,6 @@ pub(crate) use freshness::LookedAt;
 use lane::Lane;
 pub(crate) use log::{Entry, Log, Passed};
 
-/// How long a revocation is kept after the last token that it concerns has expired.
-const MARGIN: Duration = Duration::from_secs(600);
-
 /// Why a session ended, as the store and the audit log have it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum EndReason {
@@ -142,6 +139,7 @@ pub struct Revocations {
     lane: Arc<Lane>,
     /// Whether this process writes signs of life on its lane.
     beats: AtomicBool,
+    margin: Duration,
     /// In seconds. Another node may raise it.
     max_access_ttl: AtomicU64,
     /// Up to where each lane was read. One look at a time.
@@ -177,6 +175,8 @@ pub(crate) struct Kept {
     pub(crate) stale_after: Duration,
     /// The lifetime of the access tokens that may be issued from now on.
     pub(crate) access_ttl: Duration,
+    /// How long a revocation is kept after the last token that it concerns has expired.
+    pub(crate) margin: Duration,
 }
 
 impl Revocations {
@@ -196,6 +196,7 @@ impl Revocations {
             store,
             freshness: Freshness::new(kept.stale_after, clock.is_manual()),
             clock,
+            margin: kept.margin,
             lane: Arc::new(Lane::new()),
             beats: AtomicBool::new(false),
             max_access_ttl: AtomicU64::new(largest.unsigned_abs()),
@@ -250,7 +251,7 @@ impl Revocations {
 
     /// How long the end of a session is remembered, counted from when it is read.
     pub fn remembered_for(&self) -> Duration {
-        self.max_access_ttl() + MARGIN
+        self.max_access_ttl() + self.margin
     }
 
     /// Until when an entry that is read now is kept, by steady time.
@@ -330,6 +331,11 @@ impl Revocations {
     /// How long ago it was last known that nothing is missing.
     pub(crate) fn behind(&self) -> Duration {
         self.freshness.behind()
+    }
+
+    /// Whether this process may just have stood still: what it was asked before that may have been answered by others.
+    pub(crate) fn may_have_stood_still(&self) -> bool {
+        self.freshness.may_have_stood_still()
     }
 
     /// Before a check: notes if this process stood still, so that other processes' revocations may be missing.

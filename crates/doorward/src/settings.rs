@@ -223,8 +223,12 @@ settings! {
     postgres_ca: Option<PathBuf> = "postgres.tls_ca", "";
     /// How many revocations are kept in memory; beyond it a check may ask the store.
     revocations_max: usize = "revocations.max", "1000000";
+    /// How long a revocation is kept after its last token has expired: longer than `revocations.stale_after`.
+    revocations_margin: Duration = "revocations.margin", "10m";
     /// How long the database may be out of reach before checks no longer go by what memory knows of other nodes' logouts.
     revocations_stale_after: Duration = "revocations.stale_after", "2m";
+    /// How long `/readyz` says that a node is ready which can't reach its database: it still checks what it knows.
+    unreachable_after: Duration = "readyz.unreachable_after", "2m";
     /// How many programs may follow the revocations at once; a further one is answered with 503.
     feed_streams: usize = "feed.max_streams", "256";
     /// How many of them may be of one registered client.

@@ -24,6 +24,7 @@ use crate::metrics::Metrics;
 use crate::otel::Otel;
 use crate::passwords::Passwords;
 use crate::posts::Posts;
+use crate::pulse::Pulse;
 use crate::revocations::{Kept, Revocations};
 use crate::sessions::{self, Memory, Sessions};
 use crate::settings::{Secrets, Settings, SettingsError};
@@ -85,8 +86,8 @@ impl App {
         let (clock, now) = time(&store, opening.clock.clone()).await?;
         let Opening { settings, secrets, policy, hooks, algorithms, contributions, .. } = opening;
         let root = Arc::new(secrets.root);
-        let revocations = Arc::new(revocations(&store, &settings, &clock).await?);
-        let users = Arc::new(users(&store, &contributions));
+        let (revocations, users) =
+            (revocations(&store, &settings, &clock).await?, users(&store, &contributions));
         let acts = Acts::new(store.clone(), revocations.clone(), users.clone());
         let base = Base { store: store.clone(), clock: clock.clone(), roles: settings.roles.clone(), acts };
         let wanted = Wanted { algorithm: settings.access_algorithm, algorithms };
@@ -105,7 +106,7 @@ impl App {
         let throttle = Arc::new(Throttle::open(&settings, &store, &root, now).await?);
         let cookies = CookieJar::new(&settings);
         let guard = guard(&settings, &keys, &cookies, memory, &revocations, clock.clone());
-        let app = Self(Arc::new(Parts {
+        Self::caught_up(Parts {
             disk: Disk::of(&settings),
             accounts: Accounts::new(base.clone(), users.clone(), sessions.clone(), throttle.clone()),
             passwords: Passwords::new(base.clone(), users.clone(), hashing.clone(), throttle.clone(), &root),
@@ -120,6 +121,7 @@ impl App {
             clients: Clients::load(base.clone(), throttle.clone()).await?,
             feed: Feed::new(&revocations, &keys, secrets.feed.as_ref(), Followers::of(&settings)),
             draining: watch::Sender::new(false),
+            pulse: Pulse::new(settings.unreachable_after),
             deletion_clock: Mutex::new(DeletionClock::new(now, clock.ran())),
             contributions,
             acts: base.acts.clone(),
@@ -136,7 +138,13 @@ impl App {
             guard,
             cookies,
             listening: OnceLock::new(),
-        }));
+        })
+        .await
+    }
+
+    /// The application of these parts, which knows what the store has.
+    async fn caught_up(parts: Parts) -> Result<Self, OpenError> {
+        let app = Self(Arc::new(parts));
         app.follow().await?;
         Ok(app)
     }
@@ -147,17 +155,22 @@ fn pages(settings: &Settings, contributions: &Contributions) -> Pages {
     Pages::new(settings, templates, language, version)
 }
 
-fn users(store: &Store, contributions: &Contributions) -> Users {
-    Users::new(store.clone(), contributions.express.iter().map(|one| one.json).collect())
+fn users(store: &Store, contributions: &Contributions) -> Arc<Users> {
+    Arc::new(Users::new(store.clone(), contributions.express.iter().map(|one| one.json).collect()))
 }
 
-async fn revocations(store: &Store, settings: &Settings, clock: &Clock) -> Result<Revocations, StoreError> {
+async fn revocations(
+    store: &Store,
+    settings: &Settings,
+    clock: &Clock,
+) -> Result<Arc<Revocations>, StoreError> {
     let kept = Kept {
         max: settings.revocations_max,
         stale_after: settings.revocations_stale_after,
         access_ttl: settings.access_ttl,
+        margin: settings.revocations_margin,
     };
-    Revocations::open(store.clone(), clock.clone(), kept).await
+    Revocations::open(store.clone(), clock.clone(), kept).await.map(Arc::new)
 }
 
 /// The clock that counts, which is the store's if other machines use the store too; and the time.

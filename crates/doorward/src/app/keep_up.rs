@@ -17,6 +17,8 @@ use crate::{audit, keys, known_devices, posts, sweeps, throttle};
 
 /// How often the tables of revocations and of keys are checked for other processes' writes.
 const FOLLOW_EVERY: Duration = Duration::from_millis(250);
+/// How long hints are gathered before a look.
+const HINT_GAP: Duration = Duration::from_millis(3);
 /// How often this process writes that it lives.
 const BEAT_EVERY: Duration = Duration::from_secs(1);
 /// How often the recorder of flows gets its budget.
@@ -49,6 +51,7 @@ impl App {
 
     async fn follow_through(&self, follower: &mut Follower<'_>, at: LookedAt) -> Result<(), StoreError> {
         let look = Look::through(follower).await?;
+        self.pulse.answered();
         let Followed { mut users, stood_still, lost_since } =
             self.revocations.follow(&look, at, follower).await?;
         self.clock.hear(look.told);
@@ -135,6 +138,7 @@ impl App {
     /// the returned task is aborted.
     pub fn keep_up(&self) -> tokio::task::JoinHandle<()> {
         self.otel.start(&self.flows);
+        self.store.start_hints();
         let (app, feed) = (Arc::downgrade(&self.0), self.feed.clone());
         tokio::spawn(async move {
             let sweeping = async {
@@ -165,8 +169,23 @@ impl App {
             beat.tick().await;
             let Some(app) = app.upgrade().map(Self) else { break };
             if app.store.is_shared() {
-                complain(app.revocations.beat().await);
+                let beaten = app.revocations.beat().await;
+                app.pulse.beat(beaten.is_ok());
+                if !matches!(beaten, Ok(()) | Err(StoreError::Unavailable(_))) {
+                    app.pulse.answered();
+                }
+                complain(beaten);
+                app.tell_clock();
             }
+        }
+    }
+
+    /// Says that this machine's clock is off, which nothing here depends on.
+    fn tell_clock(&self) {
+        let ahead = self.clock.ahead();
+        if ahead.unsigned_abs() > 5_000_000 {
+            let seconds = ahead / 1_000_000;
+            seldom!(WARN, "this machine's clock differs from the database's, which counts", %seconds);
         }
     }
 
@@ -213,8 +232,12 @@ impl App {
     async fn keep_following(app: &Weak<Parts>) {
         let mut seen = None;
         let mut follow = tokio::time::interval(FOLLOW_EVERY);
+        let Some(hinted) = app.upgrade().map(|app| app.store.hinted()) else { return };
         loop {
-            follow.tick().await;
+            tokio::select! {
+                _ = follow.tick() => {}
+                () = hinted.notified() => tokio::time::sleep(HINT_GAP).await,
+            }
             let Some(app) = app.upgrade().map(Self) else { break };
             let silent = || Err(StoreError::Unavailable("no answer in time".into()));
             let in_time = tokio::time::timeout(FOLLOW_TIMEOUT, app.follow_where_changed(&mut seen)).await;

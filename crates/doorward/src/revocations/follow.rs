@@ -9,7 +9,7 @@ use doorward_core::{ClaimsVersion, SessionId, Timestamp, UserId};
 
 use super::freshness::LookedAt;
 use super::log::Entry;
-use super::{AllEnded, MARGIN, Revocations};
+use super::{AllEnded, Revocations};
 use crate::look::{LaneRow, Look};
 use crate::store::{Follower, Row, StoreError, values};
 
@@ -125,7 +125,7 @@ impl Revocations {
             own.highest = own.highest.max(acknowledged);
         }
         let at = |id: i64| look.lanes.iter().find(|lane| lane.id == id);
-        let silent = look.told.store - (self.max_access_ttl() + MARGIN);
+        let silent = look.told.store - self.remembered_for();
         let (mut lost_since, mut gone) = (None, Vec::new());
         for (id, mark) in &marks.lanes {
             let since = match at(*id) {

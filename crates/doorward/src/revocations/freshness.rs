@@ -7,6 +7,9 @@ use doorward_core::Timestamp;
 
 use crate::clock::{boot, wall};
 
+/// The time between two looks is never so long while the process runs and the store answers.
+const USUAL: Duration = Duration::from_secs(2);
+
 /// Measured by two clocks: one that counts while the machine sleeps, and the wall clock, which a resumed machine is
 /// given anew. The one that went further counts.
 pub(super) struct Freshness {
@@ -60,6 +63,10 @@ impl Freshness {
     /// Whether the last look is too old for an answer from memory.
     pub(super) fn is_stale(&self) -> bool {
         !self.ignores_time && self.is_behind()
+    }
+
+    pub(super) fn may_have_stood_still(&self) -> bool {
+        !self.ignores_time && self.behind() > USUAL
     }
 
     fn since(&self, at: LookedAt) -> Duration {

@@ -81,10 +81,11 @@ async fn answer(registry: &Registry, app: &App, request: &Request<Incoming>) -> 
         }
         (&Method::GET, "/healthz") => (StatusCode::OK, "text/plain", "ok\n".into()),
         (&Method::GET, "/readyz") => match app.ready().await {
-            Ok(()) if app.disk.is_low() => {
+            Ok(_) if app.disk.is_low() => {
                 (StatusCode::OK, "text/plain", "ready, without room on the disk\n".into())
             }
-            Ok(()) => (StatusCode::OK, "text/plain", "ready\n".into()),
+            Ok(false) => (StatusCode::OK, "text/plain", "ready, and the database takes no writes\n".into()),
+            Ok(true) => (StatusCode::OK, "text/plain", "ready\n".into()),
             Err(_) => (StatusCode::SERVICE_UNAVAILABLE, "text/plain", "not ready\n".into()),
         },
         _ => (StatusCode::NOT_FOUND, "text/plain", "GET /metrics, /healthz or /readyz\n".into()),

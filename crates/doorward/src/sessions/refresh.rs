@@ -10,9 +10,9 @@ use super::{Issued, Sessions};
 use crate::acts::{Act, Change, Done};
 use crate::audit::{Action, By, Entry};
 use crate::counters;
-use crate::error::{Error, Result};
+use crate::error::{Cause, Error, Result};
 use crate::flow::{Fact, Label, Step, Verb, note, tell};
-use crate::revocations::EndReason;
+use crate::revocations::{EndReason, Revocations};
 use crate::store::values;
 
 /// The compare-and-swap: of any number of requests with one token, one finds this generation. A row with a lower one was
@@ -77,11 +77,11 @@ impl Sessions {
         };
         // Before the rotation: a refusal after it would lose the successor, and the next try would look like a theft.
         allows(before.mode)?;
-        let claims = self.hooks.claims_of(before.user).await?;
-        let (now, session, presented) = (self.clock.now(), token.session, token.generation);
+        let (claims, now) = (self.hooks.claims_of(before.user).await?, self.clock.now());
+        let (session, presented) = (token.session, token.generation);
         let expires_at = self.lifetimes.idle_end(before.mode, now, before.state.absolute_expires_at);
-        let was_set_back = presented > before.generation;
-        let salt = before.salt;
+        let (salt, was_set_back, revocations) =
+            (before.salt, presented > before.generation, self.revocations.clone());
         let act = Act::ending(By::Visitor(from.ip), now);
         let this = Presented { session, generation: presented, from: from.into() };
         let change = async move |change: &mut Change<'_>| -> Result<Done<Outcome>> {
@@ -101,7 +101,7 @@ impl Sessions {
                 // Renewed since it was read: the owner holds the new one.
                 Err(Refusal::TokenStale.into())
             } else {
-                lost(change, &this, stored).await
+                lost(change, &this, stored, &revocations).await
             }
         };
         match self.acts.commit(act, change).await? {
@@ -154,7 +154,12 @@ impl Sessions {
 }
 
 /// The token was not the current one of a live session: finds out why.
-async fn lost(change: &mut Change<'_>, this: &Presented, stored: Stored) -> Result<Done<Outcome>> {
+async fn lost(
+    change: &mut Change<'_>,
+    this: &Presented,
+    stored: Stored,
+    revocations: &Revocations,
+) -> Result<Done<Outcome>> {
     let (session, at) = (this.session, change.at);
     stored.state.check(at)?;
     match judge(this.generation, stored.generation, stored.rotated_at, at) {
@@ -165,6 +170,11 @@ async fn lost(change: &mut Change<'_>, this: &Presented, stored: Stored) -> Resu
                 return Err(Refusal::SessionEnded.into());
             }
             Ok(Done::without_entry(Outcome::Go(Box::new(stored), true)))
+        }
+        Use::Reuse if revocations.may_have_stood_still() => {
+            // The request may have waited for long, while others answered what came after it.
+            let why = "this process stood still";
+            Err(Error::Unavailable(Cause::new("an old refresh token was not judged", "", why)))
         }
         Use::Reuse => {
             change.note(|| using(false, "used before: somebody copied it", this.generation));

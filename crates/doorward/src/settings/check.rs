@@ -93,6 +93,12 @@ impl Settings {
             "is plain http, and the server speaks TLS",
             "write it with https://, or leave tls.cert and tls.key out",
         )?;
+        require(
+            local || self.revocations_margin >= Duration::from_secs(60),
+            "revocations.margin",
+            "is below a minute, which is for tests on this machine",
+            "leave it at 10m",
+        )?;
         self.check_public_url()
     }
 
@@ -153,6 +159,12 @@ impl Settings {
     }
 
     fn check_lifetimes(&self) -> Result<(), SettingsError> {
+        require(
+            self.revocations_stale_after < self.revocations_margin,
+            "revocations.stale_after",
+            "is not below revocations.margin: a node that reads nothing for so long could miss an end for good",
+            "lower it, or raise revocations.margin",
+        )?;
         let second = Duration::from_secs(1);
         for (key, ttl) in [
             ("access.ttl", self.access_ttl),

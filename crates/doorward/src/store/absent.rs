@@ -44,6 +44,10 @@ impl Absent {
         match *self {}
     }
 
+    pub(super) fn hints<N>(&self, _: N, _: N) -> tokio::task::AbortHandle {
+        match *self {}
+    }
+
     pub(super) async fn reader(&self) -> Result<Self, StoreError> {
         match *self {}
     }

@@ -21,6 +21,7 @@ mod error;
 #[cfg(feature = "testing")]
 mod faults;
 mod follower;
+mod hints;
 mod migrate;
 #[cfg(feature = "postgres")]
 mod postgres;
@@ -28,6 +29,8 @@ mod postgres;
 mod postgres_connect;
 #[cfg(feature = "postgres")]
 mod postgres_error;
+#[cfg(feature = "postgres")]
+mod postgres_hints;
 #[cfg(feature = "postgres")]
 mod postgres_pipeline;
 #[cfg(feature = "postgres")]
@@ -63,6 +66,7 @@ use absent::Absent as Postgres;
 #[cfg(not(feature = "sqlite"))]
 use absent::Absent as Sqlite;
 use counts::StoreCounts;
+use hints::Hints;
 #[cfg(feature = "postgres")]
 use postgres::Postgres;
 use shares::Shares;
@@ -166,13 +170,14 @@ struct Inner {
     counts: StoreCounts,
     written: LastWrite,
     shares: Arc<Shares>,
+    hints: Hints,
     #[cfg(feature = "testing")]
     faults: Arc<Faults>,
 }
 
 enum Engine {
     Sqlite(Sqlite),
-    Postgres(Postgres),
+    Postgres(Box<Postgres>),
 }
 
 impl Store {
@@ -216,13 +221,14 @@ impl Store {
         let engine = match &settings.database {
             Database::Sqlite(file) => Engine::Sqlite(Sqlite::open(file.clone()).await?),
             Database::Memory => Engine::Sqlite(Sqlite::in_memory().await?),
-            Database::Postgres(settings) => Engine::Postgres(Postgres::open(settings).await?),
+            Database::Postgres(settings) => Engine::Postgres(Box::new(Postgres::open(settings).await?)),
         };
         Ok(Self(Arc::new(Inner {
             engine,
             counts: StoreCounts::default(),
             written: LastWrite::default(),
             shares: Arc::default(),
+            hints: Hints::default(),
             #[cfg(feature = "testing")]
             faults: Arc::default(),
         })))

@@ -9,11 +9,12 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use deadpool_postgres::{Object, Pool};
-use tokio::sync::{Semaphore, mpsc, oneshot};
-use tokio::task::LocalSet;
+use tokio::sync::{Notify, Semaphore, mpsc, oneshot};
+use tokio::task::{AbortHandle, LocalSet};
 use tokio::time::timeout;
 
-use super::postgres_connect::{self, pool_error};
+use super::postgres_connect::{self, Plan, pool_error};
+use super::postgres_hints;
 use super::postgres_query::{self as query, Way};
 use super::postgres_session::Session;
 use super::shares::Turn;
@@ -28,6 +29,7 @@ const TRIES: u32 = 10;
 const SLACK: Duration = Duration::from_secs(2);
 
 pub(super) struct Postgres {
+    plan: Plan,
     connections: Connections,
     /// One connection that follows other processes, and one that writes signs of life: neither waits for acts.
     following: Connections,
@@ -50,7 +52,8 @@ type Act = Box<dyn FnOnce() -> Pin<Box<dyn Future<Output = ()>>> + Send>;
 
 impl Postgres {
     pub(super) async fn open(settings: &PostgresSettings) -> Result<Self, StoreError> {
-        let (pool, way) = postgres_connect::pool(settings)?;
+        let plan = postgres_connect::plan(settings)?;
+        let (pool, way) = postgres_connect::pool(&plan, settings)?;
         // The first connection shows whether the settings are right.
         let first = postgres_connect::first(&pool, settings.start_timeout).await?;
         postgres_connect::require_utf8(&first).await?;
@@ -61,11 +64,12 @@ impl Postgres {
         let (room, patience) = (Arc::new(Semaphore::new(QUEUE)), settings.statement_timeout + SLACK);
         let connections = Connections { pool, way, patience };
         let alone = || -> Result<Connections, StoreError> {
-            let (pool, way) = postgres_connect::pool(&PostgresSettings { pool_size: 1, ..settings.clone() })?;
+            let settings = PostgresSettings { pool_size: 1, ..settings.clone() };
+            let (pool, way) = postgres_connect::pool(&plan, &settings)?;
             Ok(Connections { pool, way, patience })
         };
         let (following, beating) = (alone()?, alone()?);
-        Ok(Self { connections, following, beating, acts, room, thread: Mutex::new(Some(thread)) })
+        Ok(Self { plan, connections, following, beating, acts, room, thread: Mutex::new(Some(thread)) })
     }
 
     pub(super) async fn find(&self, sql: &str, values: &[Value]) -> Result<Option<Row>, StoreError> {
@@ -125,6 +129,17 @@ impl Postgres {
             attempt(Session::new(client, way.clone(), patience), &act).await
         })
         .await
+    }
+
+    /// Passes hints on; behind a pooler none arrive.
+    pub(super) fn hints(&self, given: Arc<Notify>, heard: Arc<Notify>) -> AbortHandle {
+        let plan = self.plan.clone();
+        let keeping = async move {
+            if !plan.is_pooled {
+                postgres_hints::keep(plan, given, heard).await;
+            }
+        };
+        tokio::spawn(keeping).abort_handle()
     }
 
     /// The connection that follows other processes.

@@ -35,24 +35,40 @@ const SILENCE: Duration = Duration::from_secs(20);
 /// How often to try a server that isn't up yet.
 const AGAIN: Duration = Duration::from_millis(500);
 
-/// Makes the pool; no connection is opened yet.
-pub(super) fn pool(settings: &PostgresSettings) -> Result<(Pool, Way), StoreError> {
+/// How a connection is made.
+#[derive(Clone)]
+pub(super) struct Plan {
+    pub(super) config: tokio_postgres::Config,
+    pub(super) tls: MakeRustlsConnect,
+    /// Whether a pooler may stand in between.
+    pub(super) is_pooled: bool,
+    parameters: Arc<[Parameter]>,
+}
+
+/// Reads how connections are made.
+pub(super) fn plan(settings: &PostgresSettings) -> Result<Plan, StoreError> {
     let target = Target::read(&settings.url, settings.pooler)?;
     let files = settings.tls_ca_file.iter().chain(&target.authorities);
     let tls = MakeRustlsConnect::new(tls(files.map(AsRef::as_ref))?);
     let config = completed(target.config);
+    Ok(Plan { config, tls, is_pooled: target.pooler, parameters: target.parameters.into() })
+}
+
+/// Makes the pool; no connection is opened yet.
+pub(super) fn pool(plan: &Plan, settings: &PostgresSettings) -> Result<(Pool, Way), StoreError> {
+    let Plan { config, tls, is_pooled, parameters: asked } = plan.clone();
     let mut parameters = vec![
         Parameter::new("statement_timeout", settings.statement_timeout.as_millis().max(1).to_string()),
         Parameter::new("idle_in_transaction_session_timeout", SILENCE.as_millis().to_string()),
     ];
-    parameters.extend(target.parameters);
+    parameters.extend(asked.iter().cloned());
     let connecting = config.get_connect_timeout().copied().unwrap_or(PATIENCE);
     let builder = Pool::builder(Manager::from_config(config.clone(), tls.clone(), ManagerConfig::default()))
         .max_size(settings.pool_size.max(1))
         .runtime(Runtime::Tokio1)
         .wait_timeout(Some(PATIENCE))
         .create_timeout(Some(connecting + PATIENCE));
-    let (builder, way) = if target.pooler {
+    let (builder, way) = if is_pooled {
         (builder, Way::Pooled(format!("BEGIN; {}", set(&parameters, true)).into()))
     } else {
         let set = set(&parameters, false);

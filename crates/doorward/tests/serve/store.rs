@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use doorward::testing::{Answer, PASSWORD, Site, Visitor};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::client::soon;
 
@@ -129,11 +129,48 @@ async fn d04_without_its_postgresql_server_it_refuses_what_needs_one_and_recover
     );
     admin.batch_execute(&cut).await.unwrap();
     comes_back_later(&soon(login(&site, "ada")).await);
-    comes_back_later(&soon(site.visitor().get("/readyz")).await);
+    // A restart or failover takes no node off that can still check.
+    let ready = |is_so: fn(&Value) -> bool| {
+        let site = &site;
+        soon(async move {
+            while !is_so(&site.visitor().get("/readyz").await.is_ok()) {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        })
+    };
+    ready(|body| *body == json!({ "status": "ready", "writes": false })).await;
     is_served_without_a_store(&ada).await;
     admin.batch_execute(&format!("ALTER DATABASE {name} ALLOW_CONNECTIONS true")).await.unwrap();
     login(&site, "ada").await.is_ok();
-    site.visitor().get("/readyz").await.is_ok();
+    ready(|body| *body == json!({ "status": "ready" })).await;
+
+    // A server that answers and refuses writes, as one that was replaced: others can do more.
+    let refuse = format!(
+        "ALTER DATABASE {name} SET default_transaction_read_only = on; \
+         SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}'"
+    );
+    admin.batch_execute(&refuse).await.unwrap();
+    let refused = soon(async {
+        loop {
+            let answer = site.visitor().get("/readyz").await;
+            if answer.status != 200 {
+                return answer;
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    });
+    comes_back_later(&refused.await);
+    let allow = format!(
+        "ALTER DATABASE {name} RESET default_transaction_read_only; \
+         SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}'"
+    );
+    admin.batch_execute(&allow).await.unwrap();
+    soon(async {
+        while site.visitor().get("/readyz").await.status != 200 {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    })
+    .await;
     connection.abort();
 }
 

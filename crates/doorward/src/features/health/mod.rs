@@ -1,6 +1,11 @@
 //! Health: `GET /healthz` → 200 while the process answers. `GET /readyz` → 200 while the store answers too and the
 //! process was not asked to stop, otherwise 503, so that a load balancer sends requests elsewhere. `room` is false
 //! while the disk is nearly full: most writes are refused then, and reads go on.
+//!
+//! On PostgreSQL, a node whose store can't be reached is ready for `readyz.unreachable_after`, and says `writes` false:
+//! checks go on, and a restart or failover of the store takes no node off. A node whose store answers and has refused
+//! writes for 5 seconds is not ready: it may be connected to the wrong server. Nor is one whose clock is more than 30
+//! seconds off the store's.
 
 use axum::Json;
 use axum::extract::State;
@@ -23,7 +28,11 @@ fn routes() -> Routes {
     Routes::of("Operation").get("/healthz", healthz, alive.json(200, "it does", status("ok"))).get(
         "/readyz",
         readyz,
-        ready.json(200, "it does", and_maybe(status("ready"), [("room", exactly(false))])),
+        ready.json(
+            200,
+            "it does",
+            and_maybe(status("ready"), [("room", exactly(false)), ("writes", exactly(false))]),
+        ),
     )
 }
 
@@ -32,11 +41,11 @@ async fn healthz() -> Json<Value> {
 }
 
 async fn readyz(State(app): State<App>) -> Result<Json<Value>> {
-    app.ready().await?;
-    Ok(Json(match app.disk.has_room() {
-        Ok(()) => json!({ "status": "ready" }),
-        Err(_) => json!({ "status": "ready", "room": false }),
-    }))
+    let takes_writes = app.ready().await?;
+    let lacks = |name: &str, is_there: bool| (!is_there).then(|| (name.to_owned(), json!(false)));
+    let lacking = [lacks("room", app.disk.has_room().is_ok()), lacks("writes", takes_writes)];
+    let status = [("status".to_owned(), json!("ready"))];
+    Ok(Json(status.into_iter().chain(lacking.into_iter().flatten()).collect()))
 }
 
 #[cfg(test)]

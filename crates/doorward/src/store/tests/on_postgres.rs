@@ -310,3 +310,36 @@ async fn d04_a_network_that_swallows_everything_holds_nobody_for_long_and_is_rec
     store.close().await;
     place.remove().await;
 }
+
+#[tokio::test]
+async fn a_hint_of_one_node_reaches_the_others_and_not_itself() {
+    let Some(place) = Place::postgres().await else { return };
+    let (one, other) =
+        (place.open().await, Store::open(&place.settings, Timestamp::from_secs(1)).await.unwrap());
+    let heard = async |store: &Store| {
+        let hinted = store.hinted();
+        tokio::time::timeout(Duration::from_secs(20), hinted.notified()).await.expect("a hint");
+    };
+    for store in [&one, &other] {
+        store.start_hints();
+        // The connection stands.
+        heard(store).await;
+    }
+    for _ in 0..3 {
+        one.hint();
+        heard(&other).await;
+        other.hint();
+        heard(&one).await;
+    }
+    // Its own hint was there before the other's answer, which is the only one that it hears.
+    one.hint();
+    heard(&other).await;
+    other.hint();
+    heard(&one).await;
+    let more = one.hinted();
+    assert!(tokio::time::timeout(Duration::from_millis(20), more.notified()).await.is_err());
+    for store in [one, other] {
+        store.close().await;
+    }
+    place.remove().await;
+}
