@@ -34,12 +34,73 @@ impl Answer {
         }
         let rows = serde_json::to_value(rows);
         let rows = rows.map_err(|error| Failure::new(format!("cannot be shown: {error}"), ""))?;
-        Ok(Self::text(table(rows.as_array().map_or(&[], Vec::as_slice), columns)))
+        let rows = rows.as_array().map_or(&[][..], Vec::as_slice).iter().map(|row| cells(row, columns));
+        let lines: Vec<_> = std::iter::once(heads(columns)).chain(rows).collect();
+        Ok(Self::text(table(&lines, &mut vec![0; columns.len()])))
     }
 
     /// The same with another exit code: 1 if `good` is false.
     pub(crate) fn good(self, good: bool) -> Self {
         Self { good, ..self }
+    }
+}
+
+/// Rows that are written page by page, so that a list of any length takes little memory.
+#[derive(Debug)]
+pub(crate) struct Rows {
+    columns: &'static [&'static str],
+    json: bool,
+    /// How wide the columns of the table are so far; `None` before the first page.
+    widths: Option<Vec<usize>>,
+}
+
+impl Rows {
+    /// Rows as JSON, or as a table with these of their columns.
+    pub(crate) const fn new(columns: &'static [&'static str], json: bool) -> Self {
+        Self { columns, json, widths: None }
+    }
+
+    /// Writes a page.
+    ///
+    /// # Errors
+    /// If it cannot be written.
+    pub(crate) fn page(&mut self, rows: &impl Serialize) -> Result<(), Failure> {
+        write(&self.text_of(rows)?).map_err(|error| unwritten(&error))
+    }
+
+    fn text_of(&mut self, rows: &impl Serialize) -> Result<String, Failure> {
+        let rows = serde_json::to_value(rows);
+        let rows = rows.map_err(|error| Failure::new(format!("cannot be shown: {error}"), ""))?;
+        let rows = rows.as_array().map_or(&[][..], Vec::as_slice);
+        if rows.is_empty() && self.json {
+            return Ok(String::new());
+        }
+        let is_first = self.widths.is_none();
+        Ok(match self.json {
+            true => {
+                self.widths = Some(Vec::new());
+                let page = Answer::json(&rows)?.text;
+                let page = page.trim_start_matches('[').trim_end_matches(']').trim_end();
+                format!("{}{page}", if is_first { "[" } else { "," })
+            }
+            false => {
+                let mut lines = if is_first { vec![heads(self.columns)] } else { Vec::new() };
+                lines.extend(rows.iter().map(|row| cells(row, self.columns)));
+                table(&lines, self.widths.get_or_insert_with(|| vec![0; self.columns.len()]))
+            }
+        })
+    }
+
+    /// Ends the list.
+    ///
+    /// # Errors
+    /// If it cannot be written.
+    pub(crate) fn end(self) -> Result<Answer, Failure> {
+        Ok(Answer::text(match (self.json, self.widths) {
+            (true, None) => "[]",
+            (true, Some(_)) => "\n]",
+            (false, _) => "",
+        }))
     }
 }
 
@@ -112,6 +173,13 @@ pub(crate) fn announce(lines: String) -> std::io::Result<()> {
     })
 }
 
+/// Writes on standard output.
+fn write(text: &str) -> std::io::Result<()> {
+    let mut out = std::io::stdout().lock();
+    out.write_all(text.as_bytes())?;
+    out.flush()
+}
+
 /// Writes on standard output at once.
 fn line(text: &str) -> std::io::Result<()> {
     if text.is_empty() {
@@ -140,17 +208,23 @@ pub(crate) fn fail(failure: &Failure) -> ExitCode {
     ExitCode::FAILURE
 }
 
-/// The columns of the rows, aligned under their names.
-fn table(rows: &[Value], columns: &[&str]) -> String {
-    let heads = columns.iter().map(|column| column.replace('_', " ").to_uppercase()).collect();
-    let mut lines: Vec<Vec<String>> = vec![heads];
-    lines.extend(rows.iter().map(|row| columns.iter().map(|column| cell(row.get(column))).collect()));
-    let width =
-        |at: usize| lines.iter().filter_map(|line| line.get(at)).map(|cell| cell.chars().count()).max();
-    let widths: Vec<usize> = (0..columns.len()).map(|at| width(at).unwrap_or(0)).collect();
+fn heads(columns: &[&str]) -> Vec<String> {
+    columns.iter().map(|column| column.replace('_', " ").to_uppercase()).collect()
+}
+
+fn cells(row: &Value, columns: &[&str]) -> Vec<String> {
+    columns.iter().map(|column| cell(row.get(column))).collect()
+}
+
+/// Lines of aligned cells. Columns are at least as wide as before, and `widths` says how wide they are now.
+fn table(lines: &[Vec<String>], widths: &mut [usize]) -> String {
+    for (at, width) in widths.iter_mut().enumerate() {
+        let cells = lines.iter().filter_map(|line| line.get(at)).map(|cell| cell.chars().count());
+        *width = cells.max().unwrap_or(0).max(*width);
+    }
     let mut text = String::new();
-    for line in &lines {
-        let cells = line.iter().zip(&widths).map(|(cell, width)| format!("{cell:<width$}"));
+    for line in lines {
+        let cells = line.iter().zip(&*widths).map(|(cell, width)| format!("{cell:<width$}"));
         text.push_str(cells.collect::<Vec<_>>().join("  ").trim_end());
         text.push('\n');
     }
@@ -176,5 +250,18 @@ mod tests {
         let rows = serde_json::json!([{ "id": 7, "user_agent": "curl\x1b[2J" }, { "id": "long one", "user_agent": null }]);
         let answer = Answer::rows(&rows, &["id", "user_agent"], false).unwrap();
         assert_eq!(answer.text, "ID        USER AGENT\n7         curl\u{fffd}[2J\nlong one  -\n");
+    }
+    #[test]
+    fn rows_in_pages_are_one_list() {
+        let all = serde_json::json!([{ "id": 1, "of": [2] }, { "id": "a long one" }, { "id": 3 }]);
+        let pages = [&all.as_array().unwrap()[..2], &[], &all.as_array().unwrap()[2..]];
+        let written = |json| {
+            let mut rows = Rows::new(&["id"], json);
+            let pages: String = pages.iter().map(|page| rows.text_of(page).unwrap()).collect();
+            pages + &rows.end().unwrap().text
+        };
+        assert_eq!(written(true), Answer::json(&all).unwrap().text);
+        assert_eq!(written(false), Answer::rows(&all, &["id"], false).unwrap().text);
+        assert_eq!(Rows::new(&["id"], true).end().unwrap().text, "[]");
     }
 }

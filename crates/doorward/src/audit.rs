@@ -7,7 +7,7 @@ use std::sync::atomic::AtomicBool;
 use doorward_core::{ClientId, SessionId, Timestamp, UserId};
 
 use crate::posts;
-use crate::store::{Row, Store, StoreError, Tx, values};
+use crate::store::{Row, Store, StoreError, Tx, Value, values};
 use crate::sweeps::Expired;
 use crate::users::rfc3339;
 use crate::wire::shape::shown;
@@ -169,9 +169,11 @@ impl Entry {
     }
 }
 
-const RECORD: &str = "INSERT INTO audit (id, created_at, action, actor, user_id, actor_id, session_id, ip, detail, \
+const RECORD: &str = "INSERT INTO audit (id, created_at, action, actor, user_id, actor_id, session_id, ip, detail) \
+     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)";
+const FOLD: &str = "INSERT INTO audit_folds (id, created_at, action, actor, user_id, actor_id, session_id, ip, detail, \
      fold_key) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) \
-     ON CONFLICT (fold_key) DO UPDATE SET occurrences = audit.occurrences + 1";
+     ON CONFLICT (fold_key) DO UPDATE SET occurrences = audit_folds.occurrences + 1";
 
 /// Writes an entry within its act's transaction. If that fails, also with the commit, `failure` is set.
 pub(crate) fn record(
@@ -189,8 +191,9 @@ pub(crate) fn record(
     let client = if let By::Client(client, _) = by { Some(format!("client {client}")) } else { None };
     let detail = entry.detail.clone().or(client);
     let (user, session, fold) = (entry.user, entry.session, entry.fold);
-    let values = values![id, at, action, by.as_str(), user, actor, session, ip, detail, fold];
-    tx.queue_noting(RECORD, values, failure)?;
+    let mut values = values![id, at, action, by.as_str(), user, actor, session, ip, detail];
+    values.extend(fold.map(Value::from));
+    tx.queue_noting(if fold.is_some() { FOLD } else { RECORD }, values, failure)?;
     match (form, entry.action) {
         (None, _) | (_, Action::LoginFailed | Action::RefreshReused) => Ok(()),
         (Some(form), Action::Login | Action::Register | Action::PasswordChanged) => {
@@ -208,14 +211,23 @@ pub(crate) fn forget(tx: &mut Tx, user: UserId) -> Result<(), StoreError> {
          user_id = NULL WHERE user_id = $1",
         values![user],
     )?;
-    tx.queue("UPDATE audit SET actor_id = NULL, ip = NULL WHERE actor_id = $1", values![user])
+    tx.queue(
+        "UPDATE audit_folds SET ip = CASE WHEN actor_id IS NULL THEN NULL ELSE ip END, detail = NULL, \
+         session_id = NULL, user_id = NULL WHERE user_id = $1",
+        values![user],
+    )?;
+    tx.queue("UPDATE audit SET actor_id = NULL, ip = NULL WHERE actor_id = $1", values![user])?;
+    tx.queue("UPDATE audit_folds SET actor_id = NULL, ip = NULL WHERE actor_id = $1", values![user])
 }
 
 const SWEEP: &str = "DELETE FROM audit WHERE id IN (SELECT id FROM audit WHERE id < $1 ORDER BY id LIMIT $2)";
+const SWEEP_FOLDS: &str = "DELETE FROM audit_folds WHERE fold_key IN (SELECT fold_key FROM audit_folds WHERE id < $1 \
+     ORDER BY id LIMIT $2)";
 
 /// The entries from before this time.
-pub(crate) fn expired(before: Timestamp) -> Expired {
-    Expired::of("audit", SWEEP, values![SessionId::new(before, [0; 10])])
+pub(crate) fn expired(before: Timestamp) -> [Expired; 2] {
+    let oldest = SessionId::new(before, [0; 10]);
+    [Expired::of("audit", SWEEP, values![oldest]), Expired::of("audit_folds", SWEEP_FOLDS, values![oldest])]
 }
 
 shown! {
@@ -247,7 +259,7 @@ shown! {
 
 /// The columns that [`AuditView`] is read from.
 const PAGE: &str = "SELECT id, created_at, action, actor, occurrences, user_id, actor_id, session_id, ip, detail \
-     FROM audit WHERE id < $1 ORDER BY id DESC LIMIT $2";
+     FROM audit_log WHERE id < $1 ORDER BY id DESC LIMIT $2";
 
 /// A page of entries, the newest first, older than `before`, as a scan of the user who asks.
 ///
@@ -264,7 +276,7 @@ pub async fn page(
     rows.iter().map(shown).collect()
 }
 
-const WHO: &str = "SELECT actor, actor_id, detail FROM audit WHERE user_id = $1 AND id >= $2 AND created_at = $3 \
+const WHO: &str = "SELECT actor, actor_id, detail FROM audit_log WHERE user_id = $1 AND id >= $2 AND created_at = $3 \
      AND action = $4 AND actor <> 'owner' \
      ORDER BY id LIMIT 1";
 

@@ -4,8 +4,12 @@ use clap::{Args, Subcommand};
 use doorward::internals::audit;
 
 use super::{Outcome, with_app};
-use crate::output::Answer;
+use crate::output::Rows;
 use crate::place::Place;
+
+/// How many entries one query reads.
+const PAGE: u32 = 1_000;
+const COLUMNS: [&str; 8] = ["at", "action", "actor", "occurrences", "user_id", "actor_id", "ip", "detail"];
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Audit {
@@ -27,9 +31,16 @@ impl Audit {
     pub(crate) async fn run(self, place: &Place) -> Outcome {
         let Self::List(List { limit, json }) = self;
         with_app(place, async |app| {
-            let entries = audit::page(&app.store, None, limit, None).await?;
-            let columns = ["at", "action", "actor", "occurrences", "user_id", "actor_id", "ip", "detail"];
-            Answer::rows(&entries, &columns, json)
+            let (mut after, mut left, mut rows) = (None, limit, Rows::new(&COLUMNS, json));
+            loop {
+                let page = audit::page(&app.store, after, left.min(PAGE), None).await?;
+                rows.page(&page)?;
+                left -= left.min(PAGE);
+                after = page.last().map(|entry| entry.id);
+                if left == 0 || page.len() < PAGE as usize {
+                    return rows.end();
+                }
+            }
         })
         .await
     }

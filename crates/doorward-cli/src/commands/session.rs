@@ -10,15 +10,15 @@ use serde_json::json;
 use super::user::{Who, typed_id};
 use super::{Outcome, with_app};
 use crate::failure::Failure;
-use crate::output::Answer;
+use crate::output::{Answer, Rows};
 use crate::place::Place;
 
 /// How many sessions one query reads.
-const PAGE: u32 = 100;
+const PAGE: u32 = 1_000;
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Session {
-    /// List the live sessions, of one user or of all
+    /// List the live sessions, of one user or of all, the newest first
     List(List),
     /// End one session, or all of a user: log out everywhere
     End(End),
@@ -64,20 +64,16 @@ async fn of_user(app: &App, user: &Who, json: bool) -> Outcome {
 }
 
 async fn all(app: &App, json: bool) -> Outcome {
-    let (mut after, mut sessions) = (None, Vec::new());
+    let columns = &["id", "user_id", "mode", "created_at", "last_seen_at", "expires_at", "ip"];
+    let (mut after, mut sessions) = (None, Rows::new(columns, json));
     loop {
         let (page, next) = admin_users::list_sessions(app, after, PAGE, None).await?;
-        sessions.extend(page);
+        sessions.page(&page)?;
         match next {
             Some(_) => after = next,
-            None => break,
+            None => return sessions.end(),
         }
     }
-    Answer::rows(
-        &sessions,
-        &["id", "user_id", "mode", "created_at", "last_seen_at", "expires_at", "ip"],
-        json,
-    )
 }
 
 impl End {

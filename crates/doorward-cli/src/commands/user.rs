@@ -13,18 +13,18 @@ use serde_json::json;
 use super::{Outcome, with_app, with_room};
 use crate::args::read;
 use crate::failure::Failure;
-use crate::output::{Answer, show_first};
+use crate::output::{Answer, Rows, show_first};
 use crate::password;
 use crate::place::Place;
 
 /// How many users one query reads.
-const PAGE: u32 = 100;
+const PAGE: u32 = 1_000;
 const COLUMNS: [&str; 6] = ["id", "name", "email", "role", "disabled", "created_at"];
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum User {
     Create(Create),
-    /// List the accounts, the oldest first
+    /// List the accounts, the oldest first; of a search, first those that begin with the text
     List(List),
     /// Show an account
     Show(One),
@@ -199,13 +199,13 @@ async fn create(new: Create, place: &Place) -> Outcome {
 impl List {
     async fn run(self, app: &App) -> Outcome {
         let mut search = Search { text: self.search, role: self.role, after: None };
-        let mut users = Vec::new();
+        let mut users = Rows::new(&COLUMNS, self.json);
         loop {
             let (page, next) = admin_users::list_users(app, &search, PAGE, None).await?;
-            users.extend(page);
+            users.page(&page)?;
             match next {
                 Some(_) => search.after = next,
-                None => return Answer::rows(&users, &COLUMNS, self.json),
+                None => return users.end(),
             }
         }
     }

@@ -119,12 +119,14 @@ impl App {
             known_devices::expired(now),
             posts::expired(now),
             throttle::expired(now),
-            audit::expired(now - self.settings.audit_retention),
         ];
+        let logged = now - self.settings.audit_retention;
+        all.extend(audit::expired(logged));
         all.extend(self.revocations.expired(now));
         all.extend(self.sessions.expired(now));
         all.extend(self.contributions.sweeps.iter().map(|expired| expired(now)));
-        sweeps::sweep(&self.store, all).await
+        let days = self.store.keep_days(now, Some(logged)).await;
+        sweeps::sweep(&self.store, all).await.and(days)
     }
 
     /// The time by which data is deleted. A revoked credential stays refused if the clock was far ahead and is set

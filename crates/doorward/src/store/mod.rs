@@ -17,12 +17,14 @@ mod absent;
 mod ballast;
 mod condition;
 mod counts;
+mod days;
 mod error;
 #[cfg(feature = "testing")]
 mod faults;
 mod follower;
 mod hints;
 mod migrate;
+mod order;
 #[cfg(feature = "postgres")]
 mod postgres;
 #[cfg(feature = "postgres")]
@@ -190,6 +192,8 @@ impl Store {
         let store = Self::connect(settings).await?;
         store.lacks().await?;
         migrate::run(&store, migrate::ALL, now).await?;
+        store.order_texts().await?;
+        store.partition(now).await?;
         Ok(store)
     }
 

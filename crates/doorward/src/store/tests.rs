@@ -1,5 +1,6 @@
 //! What holds on both engines; tests of one engine are below `tests/`.
 
+mod days;
 mod lint;
 mod migrations;
 mod on_postgres;

@@ -229,7 +229,7 @@ impl Tx {
     }
 
     /// Runs the statements of a migration. It waits for as long as they take.
-    pub(super) async fn migrate(&mut self, sql: &'static str) -> Result<(), StoreError> {
+    pub(super) async fn migrate(&mut self, sql: &str) -> Result<(), StoreError> {
         let outcome = match &mut self.on {
             #[cfg(feature = "sqlite")]
             On::Sqlite(connection) => sqlite::migrate(connection, sql),

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 /// How many entries the audit log has.
 async fn entries(site: &Site) -> i64 {
-    crate::reading::one(site, "SELECT CAST(COUNT(*) AS BIGINT) FROM audit", Vec::new()).await
+    crate::reading::one(site, "SELECT CAST(COUNT(*) AS BIGINT) FROM audit_log", Vec::new()).await
 }
 
 /// What every write to the database changes: SQLite's write-ahead log, PostgreSQL's row versions.

@@ -21,7 +21,7 @@ pub(crate) async fn one<T: Column>(site: &Site, sql: &'static str, values: Vec<V
 
 /// How often the audit log has this action, repetitions counted.
 pub(crate) async fn audited(site: &Site, action: &str) -> i64 {
-    let sum = "SELECT CAST(COALESCE(SUM(occurrences), 0) AS BIGINT) FROM audit WHERE action = $1";
+    let sum = "SELECT CAST(COALESCE(SUM(occurrences), 0) AS BIGINT) FROM audit_log WHERE action = $1";
     one(site, sum, vec![Value::Text(action.into())]).await
 }
 

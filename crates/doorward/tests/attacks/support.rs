@@ -142,7 +142,7 @@ pub(crate) async fn state(site: &Site) -> String {
     const MORE: [&str; 3] = [
         "SELECT id, ended_at, end_reason, expires_at, replays FROM sessions ORDER BY id",
         "SELECT session_id, user_id, reason FROM revocations ORDER BY session_id",
-        "SELECT CAST(COUNT(*) AS BIGINT) FROM audit",
+        "SELECT CAST(COUNT(*) AS BIGINT) FROM audit_log",
     ];
     let mut state = site.stolen_database().await;
     for table in MORE {

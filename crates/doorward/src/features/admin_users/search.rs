@@ -102,45 +102,60 @@ impl Shape for Place {
     }
 }
 
-/// The text of a query for users: the columns of [`users::read`] and those that are searched, and a condition.
-macro_rules! listed {
+/// The text of a query for users: the columns of [`users::read`] and those that are searched, and a condition. SQLite keeps
+/// the order of the tables in a CROSS JOIN; otherwise it may choose the other one, and read all.
+macro_rules! by_user {
     ($condition:literal) => {
         concat!(
             "SELECT u.id, u.name, e.address AS email, e.verified_by AS email_vouched_by, u.role, u.created_at, \
-             u.disabled_at, u.name_folded, e.folded FROM users u JOIN emails e ON e.user_id = u.id AND e.is_primary = 1 ",
+             u.disabled_at, u.name_folded, e.folded FROM users u CROSS JOIN emails e ",
+            $condition
+        )
+    };
+}
+/// The same for a condition that finds addresses.
+macro_rules! by_address {
+    ($condition:literal) => {
+        concat!(
+            "SELECT u.id, u.name, e.address AS email, e.verified_by AS email_vouched_by, u.role, u.created_at, \
+             u.disabled_at, u.name_folded, e.folded FROM emails e CROSS JOIN users u ",
             $condition
         )
     };
 }
 
-const ALL: &str = listed!("WHERE u.id > $1 ORDER BY u.id LIMIT $2");
-const OF_ROLE: &str = listed!("WHERE u.role = $3 AND u.id > $1 ORDER BY u.id LIMIT $2");
-const OF_ADDRESS: &str = listed!("WHERE e.address = $1");
-
-const NAMES: &str = listed!(
-    "WHERE (u.name_folded, u.id) > ($1, $2) AND (u.name_folded, u.id) <= ($3, $4) ORDER BY u.name_folded, u.id LIMIT $5"
+const ALL: &str =
+    by_user!("WHERE e.user_id = u.id AND e.is_primary = 1 AND u.id > $1 ORDER BY u.id LIMIT $2");
+const OF_ROLE: &str = by_user!(
+    "WHERE e.user_id = u.id AND e.is_primary = 1 AND u.role = $3 AND u.id > $1 ORDER BY u.id LIMIT $2"
 );
-const NAMES_OF_ROLE: &str = listed!(
-    "WHERE (u.name_folded, u.id) > ($1, $2) AND (u.name_folded, u.id) <= ($3, $4) AND u.role = $6 \
+const OF_ADDRESS: &str = by_address!("WHERE e.user_id = u.id AND e.is_primary = 1 AND e.address = $1");
+
+const NAMES: &str = by_user!(
+    "WHERE e.user_id = u.id AND e.is_primary = 1 AND (u.name_folded, u.id) > ($1, $2) AND (u.name_folded, u.id) <= ($3, $4) ORDER BY u.name_folded, u.id LIMIT $5"
+);
+/// The role is no plain column here, or its index would come before the names'.
+const NAMES_OF_ROLE: &str = by_user!(
+    "WHERE e.user_id = u.id AND e.is_primary = 1 AND (u.name_folded, u.id) > ($1, $2) AND (u.name_folded, u.id) <= ($3, $4) AND u.role || '' = $6 \
      ORDER BY u.name_folded, u.id LIMIT $5"
 );
 /// Without those whose names begin with the text, who came before.
-const ADDRESSES: &str = listed!(
-    "WHERE (e.folded, e.user_id) > ($1, $2) AND (e.folded, e.user_id) <= ($3, $4) \
+const ADDRESSES: &str = by_address!(
+    "WHERE e.user_id = u.id AND e.is_primary = 1 AND (e.folded, e.user_id) > ($1, $2) AND (e.folded, e.user_id) <= ($3, $4) \
      AND (u.name_folded < $6 OR u.name_folded >= $7) ORDER BY e.folded, e.user_id LIMIT $5"
 );
-const ADDRESSES_OF_ROLE: &str = listed!(
-    "WHERE (e.folded, e.user_id) > ($1, $2) AND (e.folded, e.user_id) <= ($3, $4) \
-     AND (u.name_folded < $6 OR u.name_folded >= $7) AND u.role = $8 ORDER BY e.folded, e.user_id LIMIT $5"
+const ADDRESSES_OF_ROLE: &str = by_address!(
+    "WHERE e.user_id = u.id AND e.is_primary = 1 AND (e.folded, e.user_id) > ($1, $2) AND (e.folded, e.user_id) <= ($3, $4) \
+     AND (u.name_folded < $6 OR u.name_folded >= $7) AND u.role || '' = $8 ORDER BY e.folded, e.user_id LIMIT $5"
 );
 /// Without those of the steps before.
-const WITHIN: &str = listed!(
-    "WHERE u.id > $1 AND u.id <= $2 AND (u.name_folded LIKE $4 ESCAPE '!' OR e.folded LIKE $4 ESCAPE '!' \
+const WITHIN: &str = by_user!(
+    "WHERE e.user_id = u.id AND e.is_primary = 1 AND u.id > $1 AND u.id <= $2 AND (u.name_folded LIKE $4 ESCAPE '!' OR e.folded LIKE $4 ESCAPE '!' \
      OR e.address LIKE $4 ESCAPE '!') AND (u.name_folded < $5 OR u.name_folded >= $6) AND (e.folded < $5 OR e.folded >= $6) \
      ORDER BY u.id LIMIT $3"
 );
-const WITHIN_ROLE: &str = listed!(
-    "WHERE u.role = $7 AND u.id > $1 AND u.id <= $2 AND (u.name_folded LIKE $4 ESCAPE '!' OR e.folded LIKE $4 ESCAPE '!' \
+const WITHIN_ROLE: &str = by_user!(
+    "WHERE e.user_id = u.id AND e.is_primary = 1 AND u.role = $7 AND u.id > $1 AND u.id <= $2 AND (u.name_folded LIKE $4 ESCAPE '!' OR e.folded LIKE $4 ESCAPE '!' \
      OR e.address LIKE $4 ESCAPE '!') AND (u.name_folded < $5 OR u.name_folded >= $6) AND (e.folded < $5 OR e.folded >= $6) \
      ORDER BY u.id LIMIT $3"
 );
@@ -240,6 +255,8 @@ impl Finder<'_> {
             let ended = match &place {
                 Place::Name(from) => self.names(from).await?,
                 Place::Address(from) => self.addresses(from).await?,
+                // Who typed a whole address looks for nobody else.
+                Place::Id(_) if self.named.is_some() => None,
                 Place::Id(from) => self.within(*from).await?,
             };
             let next = self.cut().or(ended);

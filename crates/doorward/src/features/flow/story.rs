@@ -75,7 +75,7 @@ shown! {
 
 const OWNER: &str = "SELECT user_id FROM sessions WHERE id = $1";
 /// Ids are made from the time, so they are in its order; entries of other sessions of the same user are left out.
-const BETWEEN: &str = "SELECT created_at, action, actor, actor_id, detail FROM audit WHERE user_id = $1 AND id >= $2 AND \
+const BETWEEN: &str = "SELECT created_at, action, actor, actor_id, detail FROM audit_log WHERE user_id = $1 AND id >= $2 AND \
      (session_id IS NULL OR session_id = $3) AND created_at <= $4 ORDER BY id LIMIT $5";
 
 /// The story of this session.

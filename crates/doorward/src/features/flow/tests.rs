@@ -120,7 +120,7 @@ async fn a_look_that_cannot_be_audited_is_refused() {
     let site = site().await;
     let admin = site.admin("grace").await;
     let id = last(&admin).await;
-    site.app.store.execute("ALTER TABLE audit RENAME TO audit_away", Vec::new()).await.unwrap();
+    site.app.store.execute("ALTER TABLE audit_folds RENAME TO audit_away", Vec::new()).await.unwrap();
     for path in ["/flow".to_owned(), format!("/flow/{id}.txt")] {
         admin.get(&path).await.has_status(503);
     }

@@ -23,11 +23,16 @@ impl Place {
     }
 
     pub(crate) async fn postgres() -> Option<Self> {
+        Self::postgres_in("").await
+    }
+
+    /// A database with these options, such as a locale.
+    pub(crate) async fn postgres_in(options: &str) -> Option<Self> {
         let server = postgres_or_a_loud_skip()?;
         static NUMBER: AtomicU32 = AtomicU32::new(0);
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
         let name = format!("store_test_{}_{number}", std::process::id());
-        administer(&format!("CREATE DATABASE {name}")).await;
+        administer(&format!("CREATE DATABASE {name} {options}")).await;
         let url = server.replace("/postgres?", &format!("/{name}?"));
         Some(Self { settings: postgres_at(&url), folder: None, name })
     }

@@ -20,7 +20,7 @@ async fn entries(root: &doorward::testing::Visitor, action: &str) -> Vec<Value> 
 /// Every text in the database.
 async fn everything(site: &Site) -> String {
     let mut text = site.stolen_database().await;
-    for row in rows(site, "SELECT action, actor, ip, detail FROM audit", Vec::new()).await {
+    for row in rows(site, "SELECT action, actor, ip, detail FROM audit_log", Vec::new()).await {
         for column in ["action", "actor", "ip", "detail"] {
             text += &row.get::<Option<String>>(column).unwrap().unwrap_or_default();
             text.push('\n');

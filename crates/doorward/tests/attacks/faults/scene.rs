@@ -200,11 +200,11 @@ impl Scene {
             "SELECT purpose, data, CAST(CASE WHEN used_at IS NULL THEN 0 ELSE 1 END AS TEXT) \
              FROM challenges ORDER BY purpose, data, created_at",
             "SELECT e.address FROM devices d JOIN emails e ON e.user_id = d.user_id ORDER BY e.address",
-            "SELECT action, actor, detail, CAST(occurrences AS TEXT) FROM audit ORDER BY action, actor, detail",
+            "SELECT action, actor, detail, CAST(occurrences AS TEXT) FROM audit_log ORDER BY action, actor, detail",
         ];
         let mut text = String::new();
         for table in TABLES {
-            if table.contains("FROM audit") {
+            if table.contains("FROM audit_log") {
                 text += AUDIT;
             }
             for row in self.site.app.store.list(table, Vec::new()).await.unwrap() {
