@@ -1,4 +1,5 @@
 use std::sync::Arc;
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use doorward_core::revocation::RevocationSet;
@@ -19,7 +20,6 @@ const MEMO_TOKEN: usize = 1_024;
 /// verified tokens are remembered, so only a holder of the key could fill the memory.
 pub struct Verifier {
     keys: ArcSwap<Keys>,
-    expected: Expected,
     /// The ended sessions and stale tokens that this process knows.
     pub revocations: Arc<RevocationSet>,
 }
@@ -33,23 +33,28 @@ pub struct VerificationKeys {
     pub removed: KeySet,
 }
 
-/// A key set and the tokens verified with it: dropped together, so that no token outlives its key (attack J39).
+/// A key set, the claims that tokens must have, and the tokens verified with both: dropped together, so that no token
+/// outlives its key (attack J39).
 struct Keys {
+    expected: Arc<Expected>,
     set: KeySet,
     removed: KeySet,
     memo: Cache<Box<str>, AccessToken>,
 }
 
 impl Keys {
-    fn new(VerificationKeys { current: set, removed }: VerificationKeys) -> Arc<Self> {
-        Arc::new(Self { set, removed, memo: Cache::new(MEMO) })
+    fn new(
+        VerificationKeys { current: set, removed }: VerificationKeys,
+        expected: Arc<Expected>,
+    ) -> Arc<Self> {
+        Arc::new(Self { expected, set, removed, memo: Cache::new(MEMO) })
     }
 }
 
 impl Verifier {
     /// A verifier for tokens of this issuer and audience.
     pub fn new(keys: VerificationKeys, expected: Expected, revocations: Arc<RevocationSet>) -> Self {
-        Self { keys: ArcSwap::new(Keys::new(keys)), expected, revocations }
+        Self { keys: ArcSwap::new(Keys::new(keys, Arc::new(expected))), revocations }
     }
 
     /// Verifies signature and claims of an access token (RFC 9068 section 4). It doesn't check revocations.
@@ -77,11 +82,11 @@ impl Verifier {
             return if is_live { Ok(verified) } else { Err(Refusal::TokenExpired) };
         }
         let verdict = match observer {
-            None => token::verify(token, &keys.set, &self.expected, now),
+            None => token::verify(token, &keys.set, &keys.expected, now),
             Some(observer) => {
                 let mut observe =
                     |check, passed, found: Option<String>| observer.checked(check, passed, found);
-                let verdict = token::verify_observed(token, &keys.set, &self.expected, now, &mut observe);
+                let verdict = token::verify_observed(token, &keys.set, &keys.expected, now, &mut observe);
                 observer.verified(token, verdict.as_ref().map_err(|refusal| *refusal));
                 verdict
             }
@@ -98,17 +103,18 @@ impl Verifier {
     /// [`Refusal::TokenInvalid`].
     pub fn verify_ignoring_expiry(&self, token: &str, now: Timestamp) -> Result<AccessToken, Refusal> {
         let keys = self.keys.load();
-        token::verify_ignoring_expiry(token, &keys.set, &self.expected, now)
-            .or_else(|_| token::verify_ignoring_expiry(token, &keys.removed, &self.expected, now))
+        token::verify_ignoring_expiry(token, &keys.set, &keys.expected, now)
+            .or_else(|_| token::verify_ignoring_expiry(token, &keys.removed, &keys.expected, now))
     }
 
     /// Verifies a token and reports what each check found. It doesn't check revocations.
     pub fn explain(&self, token: &str, now: Timestamp) -> Explanation {
-        token::explain(token, &self.keys.load().set, &self.expected, now)
+        let keys = self.keys.load();
+        token::explain(token, &keys.set, &keys.expected, now)
     }
 
     /// Whether a token names an unknown key.
-    pub(crate) fn lacks_the_key_of(&self, token: &str) -> bool {
+    pub fn lacks_the_key_of(&self, token: &str) -> bool {
         token::jws::names_unknown_key(token, &self.keys.load().set)
     }
 
@@ -119,7 +125,19 @@ impl Verifier {
 
     /// Replaces the keys, and forgets the tokens verified with the old ones.
     pub fn replace_keys(&self, keys: VerificationKeys) {
-        self.keys.store(Keys::new(keys));
+        let expected = self.expected();
+        self.keys.store(Keys::new(keys, expected));
+    }
+
+    /// From now on, tokens may live as long as this. The longest lifetime among all servers counts, and it may rise while
+    /// this one runs.
+    pub fn allow_ttl(&self, max_ttl: Duration) {
+        let keys = self.keys.load();
+        if keys.expected.max_ttl != max_ttl {
+            let expected = Expected { max_ttl, ..Expected::clone(&keys.expected) };
+            let (current, removed) = (keys.set.clone(), keys.removed.clone());
+            self.keys.store(Keys::new(VerificationKeys { current, removed }, Arc::new(expected)));
+        }
     }
 
     /// Forgets the verified tokens: the next request with one makes every check again.
@@ -130,7 +148,7 @@ impl Verifier {
     }
 
     /// The claims that a token must have.
-    pub fn expected(&self) -> &Expected {
-        &self.expected
+    pub fn expected(&self) -> Arc<Expected> {
+        self.keys.load().expected.clone()
     }
 }

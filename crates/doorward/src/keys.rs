@@ -1,7 +1,8 @@
 //! The signing keys: made on first start, encrypted in the store, and published before they sign. Each verifies until
 //! the last token that it signed has expired.
 
-use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
@@ -16,8 +17,9 @@ use serde::Serialize;
 use crate::acts::{Act, Acts, Base, Change, Done};
 use crate::audit::{Action, By, Entry};
 use crate::error::{Error, Result};
+use crate::next_look::NextLook;
 use crate::revocations::Revocations;
-use crate::store::{Row, Store, StoreError, values};
+use crate::store::{Row, Store, StoreError, Tx, values};
 use crate::sweeps::Expired;
 use crate::users::rfc3339;
 
@@ -49,6 +51,7 @@ pub struct KeyView {
     pub removed_at: Option<String>,
 }
 
+#[derive(Clone)]
 struct StoredKey {
     key: Arc<SigningKey>,
     created_at: Timestamp,
@@ -65,12 +68,12 @@ struct ActiveKeys {
     until: Option<Timestamp>,
 }
 
-/// What to do on loading if the settings name another algorithm than the newest key has.
+/// Whose settings they are. If they name another algorithm than the newest key has, only a server's matter.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Algorithms {
-    /// Makes the next key, with the settings' algorithm: for a server.
+    /// A server's.
     AsSet,
-    /// Nothing: for the command line, whose settings may not be the server's.
+    /// Those of the command line, which may not be the server's.
     AsStored,
 }
 
@@ -82,6 +85,11 @@ pub struct Keys {
     shared: bool,
     active: ArcSwap<ActiveKeys>,
     verifier: Arc<Verifier>,
+    /// The keys as they were read last, so that only new ones are opened.
+    read: Mutex<Vec<StoredKey>>,
+    /// The store's version of the keys when they were read last.
+    version: AtomicI64,
+    next_look: Arc<NextLook>,
 }
 
 const LIST: &str = "SELECT kid, algorithm, private_key, created_at, activates_at, retires_at, removed_at \
@@ -93,6 +101,9 @@ const INSERT: &str = "INSERT INTO signing_keys (kid, algorithm, private_key, pub
 const FIRST: &str = "INSERT INTO signing_keys (kid, algorithm, private_key, public_jwk, created_at, activates_at) \
      SELECT CAST($1 AS TEXT), CAST($2 AS TEXT), $3, CAST($4 AS TEXT), CAST($5 AS BIGINT), CAST($6 AS BIGINT) \
      WHERE NOT EXISTS (SELECT kid FROM signing_keys WHERE retires_at IS NULL)";
+/// Each change of the keys raises their version. Nodes that start at the same time wait for each other here.
+const CHANGE: &str = "INSERT INTO facts (name, value) VALUES ('keys_version', 1) \
+     ON CONFLICT (name) DO UPDATE SET value = facts.value + 1";
 const RETIRE: &str =
     "UPDATE signing_keys SET retires_at = $2, removed_at = $3 WHERE kid <> $1 AND retires_at IS NULL";
 
@@ -128,15 +139,17 @@ impl Keys {
                 }
             }
             None => {
-                prepare(&acts, &store, &root, wanted, now).await?;
-                ActiveKeys::at(&read(&store, &root).await?, now)?.0
+                prepare(&store, &root, wanted, now).await?;
+                ActiveKeys::at(&read(&store, &root, &[]).await?, now)?.0
             }
         };
         let current = KeySet::new(vec![active.signing.verifying_key()]).map_err(refused)?;
         let set = VerificationKeys { current, ..VerificationKeys::default() };
         let verifier = Arc::new(Verifier::new(set, expected, revocations.set.clone()));
         let active = ArcSwap::new(Arc::new(active));
-        let keys = Self { store, acts, root, shared: shared.is_some(), active, verifier };
+        let (read, version, next_look) = (Mutex::default(), AtomicI64::new(0), Arc::default());
+        let keys =
+            Self { store, acts, root, shared: shared.is_some(), active, verifier, read, version, next_look };
         keys.follow(now, true).await?;
         Ok(keys)
     }
@@ -152,7 +165,7 @@ impl Keys {
     /// If the cryptography library fails.
     pub fn issue(&self, claims: &Claims, app: &AppClaims) -> Result<String> {
         let (active, names) = (self.active.load(), self.verifier.expected());
-        token::issue_with(&active.signing, names, claims, app)
+        token::issue_with(&active.signing, &names, claims, app)
             .map_err(|error| Error::unavailable("an access token could not be signed", error))
     }
 
@@ -162,13 +175,20 @@ impl Keys {
         (active.signing.algorithm(), active.signing.kid().to_owned())
     }
 
+    /// The algorithm of the newest key, which signs already or soon.
+    pub fn algorithm(&self) -> Algorithm {
+        let read = self.read.lock().unwrap_or_else(PoisonError::into_inner);
+        let newest = read.iter().rfind(|stored| stored.life.retires_at.is_none());
+        newest.map_or_else(|| self.signs_with().0, |newest| newest.key.algorithm())
+    }
+
     /// Signs an assertion for the application of this audience.
     ///
     /// # Errors
     /// As for [`Keys::issue`].
     pub fn assert_identity(&self, audience: &str, claims: &Claims) -> Result<String> {
-        let issuer = &self.verifier.expected().issuer;
-        token::assert_identity(&self.active.load().signing, issuer, audience, claims)
+        let names = self.verifier.expected();
+        token::assert_identity(&self.active.load().signing, &names.issuer, audience, claims)
             .map_err(|error| Error::unavailable("an assertion could not be signed", error))
     }
 
@@ -177,9 +197,33 @@ impl Keys {
         self.active.load().jwks.clone()
     }
 
+    /// The looks that find new keys.
+    pub(crate) fn next_look(&self) -> &Arc<NextLook> {
+        &self.next_look
+    }
+
+    /// NextLook for the key of a token, if it is unknown: another node may have made it just now.
+    pub(crate) async fn look_for_the_key_of(&self, token: &str) {
+        if self.next_look.is_coming() && self.verifier.lacks_the_key_of(token) {
+            self.next_look.wait().await;
+        }
+    }
+
     /// Whether a key's state changes about now.
     pub fn are_due(&self, now: Timestamp) -> bool {
         self.active.load().until.is_some_and(|until| until <= now)
+    }
+
+    /// Applies changes that the store has by now, if its version of the keys is another, and those that come with time.
+    ///
+    /// # Errors
+    /// The store's; the keys in force stay.
+    pub(crate) async fn follow_to(&self, version: i64, now: Timestamp) -> Result<(), StoreError> {
+        if self.version.load(Ordering::SeqCst) != version || self.are_due(now) {
+            self.follow(now, false).await?;
+            self.version.store(version, Ordering::SeqCst);
+        }
+        Ok(())
     }
 
     /// Applies changes in the store and those that come with time. `all` puts keys in force even if nothing seems to
@@ -191,7 +235,10 @@ impl Keys {
         if self.shared {
             return Ok(());
         }
-        let (new, set) = ActiveKeys::at(&read(&self.store, &self.root).await?, now)?;
+        let known = self.read.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let stored = read(&self.store, &self.root, &known).await?;
+        let (new, set) = ActiveKeys::at(&stored, now)?;
+        *self.read.lock().unwrap_or_else(PoisonError::into_inner) = stored;
         let old = self.active.load();
         if all || (&new.outline, new.until) != (&old.outline, old.until) {
             // The verifying keys are replaced first, so nothing is signed that can't be verified.
@@ -262,7 +309,7 @@ impl Keys {
             retires_at: stored.life.retires_at.map(rfc3339),
             removed_at: stored.life.removed_at.map(rfc3339),
         };
-        Ok(read(&self.store, &self.root).await?.iter().map(shown).collect())
+        Ok(read(&self.store, &self.root, &[]).await?.iter().map(shown).collect())
     }
 }
 
@@ -301,31 +348,29 @@ impl ActiveKeys {
     }
 }
 
-/// Makes the first key; or, if the settings name another algorithm than the newest key has, the next one.
-async fn prepare(
-    acts: &Acts,
-    store: &Store,
-    root: &RootSecret,
-    wanted: Wanted,
-    now: Timestamp,
-) -> Result<(), StoreError> {
+/// Makes the first key. Of several nodes that start on an empty database, one makes it.
+///
+/// If a server's settings name another algorithm than the newest key has, it says so: nodes of two settings would
+/// otherwise make keys in turn.
+async fn prepare(store: &Store, root: &RootSecret, wanted: Wanted, now: Timestamp) -> Result<(), StoreError> {
     let Wanted { algorithm, algorithms } = wanted;
-    let keys = read(store, root).await?;
-    match keys.iter().rfind(|stored| stored.life.retires_at.is_none()) {
-        None => {
-            let new = NewKey::make(root, algorithm, now).await?;
-            store.execute(FIRST, new.values(now)).await.map(drop)
-        }
-        Some(newest) if newest.key.algorithm() != algorithm && algorithms == Algorithms::AsSet => {
-            let new = NewKey::make(root, algorithm, now).await?;
-            let activates_at = now + PUBLISH_BEFORE_USE;
-            let removed_at = activates_at + Duration::from_secs(86_400) + MARGIN;
-            let entry = Entry::of(Action::KeyRotated);
-            let entry = entry.detail(format!("{} for access.algorithm {algorithm}", new.kid));
-            new.succeeds(acts, Act::new(By::Server, now), activates_at, removed_at, entry).await
-        }
-        Some(_) => Ok(()),
+    let keys = read(store, root, &[]).await?;
+    let Some(newest) = keys.iter().rfind(|stored| stored.life.retires_at.is_none()) else {
+        let new = NewKey::make(root, algorithm, now).await?;
+        let first = async move |tx: &mut Tx| {
+            tx.execute(CHANGE, values![]).await?;
+            tx.execute(FIRST, new.values(now)).await.map(drop)
+        };
+        return store.transaction(first).await;
+    };
+    let in_force = newest.key.algorithm();
+    if in_force != algorithm && algorithms == Algorithms::AsSet {
+        tracing::warn!(
+            "access.algorithm is {algorithm}, and the signing key in force is one of {in_force}, which goes on: change \
+             it with `doorward key rotate --algorithm {algorithm}`"
+        );
     }
+    Ok(())
 }
 
 /// A key that was made just now, sealed.
@@ -358,6 +403,7 @@ impl NewKey {
         entry: Entry,
     ) -> Result<(), StoreError> {
         let change = async move |change: &mut Change<'_>| {
+            change.queue(CHANGE, values![])?;
             change.execute(INSERT, self.values(activates_at)).await?;
             change.execute(RETIRE, values![&self.kid, activates_at, removed_at]).await?;
             Ok(Done::new((), entry.clone()))
@@ -371,12 +417,21 @@ impl NewKey {
     }
 }
 
-async fn read(store: &Store, root: &RootSecret) -> Result<Vec<StoredKey>, StoreError> {
-    store.follow(LIST, values![]).await?.iter().map(|row| stored(row, root)).collect()
+/// The keys of the store. Those that are known already are not opened again.
+async fn read(store: &Store, root: &RootSecret, known: &[StoredKey]) -> Result<Vec<StoredKey>, StoreError> {
+    store.follow(LIST, values![]).await?.iter().map(|row| stored(row, root, known)).collect()
 }
 
-fn stored(row: &Row, root: &RootSecret) -> Result<StoredKey, StoreError> {
+fn stored(row: &Row, root: &RootSecret, known: &[StoredKey]) -> Result<StoredKey, StoreError> {
     let kid: String = row.get("kid")?;
+    let life = KeyLife {
+        activates_at: row.get("activates_at")?,
+        retires_at: row.get("retires_at")?,
+        removed_at: row.get("removed_at")?,
+    };
+    if let Some(known) = known.iter().find(|known| known.key.kid() == kid) {
+        return Ok(StoredKey { life, ..known.clone() });
+    }
     let algorithm: Algorithm = row.get::<String>("algorithm")?.parse().map_err(refused)?;
     let private = root.open(&kid, &row.get::<Vec<u8>>("private_key")?).map_err(|error| {
         StoreError::Refused(format!(
@@ -387,11 +442,7 @@ fn stored(row: &Row, root: &RootSecret) -> Result<StoredKey, StoreError> {
     Ok(StoredKey {
         key: Arc::new(SigningKey::from_pkcs8(algorithm, private.expose()).map_err(refused)?),
         created_at: row.get("created_at")?,
-        life: KeyLife {
-            activates_at: row.get("activates_at")?,
-            retires_at: row.get("retires_at")?,
-            removed_at: row.get("removed_at")?,
-        },
+        life,
     })
 }
 

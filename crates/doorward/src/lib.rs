@@ -34,6 +34,7 @@ mod keys;
 mod known_devices;
 mod look;
 mod metrics;
+mod next_look;
 #[cfg(not(feature = "otel"))]
 mod no_otel;
 mod open;

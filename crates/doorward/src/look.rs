@@ -9,6 +9,7 @@ use crate::store::{Follower, Row, StoreError, values};
 
 const LOOK: &str = "SELECT id, CAST(NULL AS TEXT) AS name, position AS value, seen_at FROM lanes \
      UNION ALL SELECT NULL, name, value, NULL FROM facts \
+     UNION ALL SELECT NULL, 'users_changed', COALESCE(max(updated_at), 0), NULL FROM users \
      UNION ALL SELECT NULL, read_only, micros, 0 FROM store_state";
 
 /// What a look found.
@@ -53,7 +54,7 @@ impl Look {
         Ok(Self { told: Told { store, asked, answered }, is_read_only, lanes, facts })
     }
 
-    /// A single number of the table `facts`.
+    /// A single number of the table `facts`; or `users_changed`, when a user was changed last.
     pub(crate) fn fact(&self, name: &str) -> Option<i64> {
         self.facts.get(name).copied()
     }

@@ -303,12 +303,16 @@ impl Throttle {
     /// # Errors
     /// The store's; the next call tries again.
     pub(crate) async fn follow(&self, store: &Store) -> Result<(), StoreError> {
-        let cleared =
-            store.follow(CLEARED, values![]).await?.first().map_or(Ok(0), |row| row.get("value"))?;
+        let row = store.find(CLEARED, values![]).await?;
+        self.follow_to(row.map_or(Ok(0), |row| row.get("value"))?);
+        Ok(())
+    }
+
+    /// The same, once it is known how often that was requested.
+    pub(crate) fn follow_to(&self, cleared: i64) {
         if let Some(Counting { buckets, .. }) = &self.counting {
             buckets.clear(cleared);
         }
-        Ok(())
     }
 
     /// Writes what only memory knows.

@@ -1,7 +1,9 @@
 //! Users: the account, and the cache that signed-in pages read it from.
 
-use std::sync::Arc;
+use std::collections::HashSet;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use axum::body::Bytes;
 use doorward_core::email::Email;
@@ -19,7 +21,7 @@ use unicode_normalization::UnicodeNormalization;
 use crate::authenticators::CredentialsVersion;
 use crate::error::{Error, Result};
 use crate::flow::{self, Fact, Label, Step, Verb, note, tell};
-use crate::store::{Row, Statement, Store, StoreError, Tx, values};
+use crate::store::{Follower, Row, Statement, Store, StoreError, Tx, values};
 use crate::wire::shape::shown;
 
 /// How many users are kept in memory for signed-in pages.
@@ -223,7 +225,24 @@ pub struct Users {
     changes: AtomicU64,
     /// Rises when every user must be read again.
     round: AtomicU64,
+    followed: Mutex<Followed>,
 }
+
+/// Other nodes' changes that are known.
+#[derive(Default)]
+struct Followed {
+    /// All until here, except those whose commit was late.
+    to: Option<Timestamp>,
+    /// Those that were read last.
+    users: HashSet<(UserId, Timestamp)>,
+}
+
+/// How late a commit may be, behind the time that its rows have.
+const LATE: Duration = Duration::from_secs(10);
+/// How many changed users are read one by one.
+const CHANGED_AT_ONCE: i64 = 1_000;
+const CHANGED_SINCE: &str =
+    "SELECT id, updated_at FROM users WHERE updated_at > $1 ORDER BY updated_at LIMIT $2";
 
 /// The round of a changed user, who must be read again at once.
 const CHANGED: u64 = u64::MAX;
@@ -241,8 +260,8 @@ pub struct Cached {
 impl Users {
     /// Users of this store; `ready` makes the answers that are kept with each user in memory.
     pub(crate) fn new(store: Store, ready: Vec<fn(&User) -> Bytes>) -> Self {
-        let (changes, round) = (AtomicU64::new(0), AtomicU64::new(0));
-        Self { store, cache: Cache::new(CACHED), ready, changes, round }
+        let (changes, round, followed) = (AtomicU64::new(0), AtomicU64::new(0), Mutex::default());
+        Self { store, cache: Cache::new(CACHED), ready, changes, round, followed }
     }
 
     /// Reads a user from the store.
@@ -349,6 +368,42 @@ impl Users {
             cached.round.store(CHANGED, Ordering::SeqCst);
         }
         Ok(Some(cached))
+    }
+
+    /// Makes the users be read again whom another node has changed: a new name shows everywhere at once.
+    ///
+    /// # Errors
+    /// The store's; the next call reads it again.
+    pub(crate) async fn follow(
+        &self,
+        changed_at: i64,
+        follower: &mut Follower<'_>,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        // On SQLite all users are read again when another process wrote.
+        let is_quiet = Timestamp::from_micros(changed_at) < now - LATE;
+        if is_quiet || !self.store.is_shared() {
+            return Ok(());
+        }
+        let followed = || self.followed.lock().unwrap_or_else(PoisonError::into_inner);
+        // The first call reads what has changed lately: there is nothing older in memory.
+        let known_to = followed().to.map_or(now, |to| to.min(now));
+        let rows = follower.list(CHANGED_SINCE, values![known_to - LATE, CHANGED_AT_ONCE]).await?;
+        let (mut to, mut users) = (known_to, HashSet::new());
+        for row in &rows {
+            let (user, at): (UserId, Timestamp) = (row.get("id")?, row.get("updated_at")?);
+            if !followed().users.contains(&(user, at)) {
+                self.read_again(user);
+            }
+            to = to.max(at);
+            users.insert((user, at));
+        }
+        if rows.len() >= CHANGED_AT_ONCE as usize {
+            self.read_all_again();
+            to = now;
+        }
+        *followed() = Followed { to: Some(to), users };
+        Ok(())
     }
 
     /// Makes every user be read again at their next use, so that other processes' changes show by then.

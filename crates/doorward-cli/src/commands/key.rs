@@ -6,6 +6,7 @@ use clap::{Args, Subcommand};
 use doorward::internals::App;
 use doorward::internals::keys::PUBLISH_BEFORE_USE;
 use doorward::internals::users::rfc3339;
+use doorward_core::token::Algorithm;
 use serde_json::json;
 
 use super::{Outcome, with_app};
@@ -36,9 +37,17 @@ pub(crate) struct Rotate {
     /// client refreshes once; a program with the old key set refuses new tokens meanwhile
     #[arg(long)]
     now: bool,
+    /// Its algorithm: ES256, EdDSA or RS256 [default: that of the key in force]
+    #[arg(long, value_name = "ALGORITHM", value_parser = algorithm)]
+    algorithm: Option<Algorithm>,
     /// Print JSON
     #[arg(long)]
     json: bool,
+}
+
+fn algorithm(text: &str) -> Result<Algorithm, String> {
+    let algorithm = text.parse().ok().filter(|algorithm| *algorithm != Algorithm::Hs256);
+    algorithm.ok_or_else(|| "must be ES256, EdDSA or RS256".to_owned())
 }
 
 impl Key {
@@ -62,7 +71,7 @@ impl Rotate {
         if !self.now {
             app.disk.has_room()?;
         }
-        let (algorithm, now) = (app.settings.access_algorithm, app.now());
+        let (algorithm, now) = (self.algorithm.unwrap_or_else(|| app.keys.algorithm()), app.now());
         let wait = if self.now { Duration::ZERO } else { self.activate_in.unwrap_or(PUBLISH_BEFORE_USE) };
         let activates_at = now + wait;
         let kid = match self.now {

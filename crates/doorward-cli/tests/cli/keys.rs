@@ -61,7 +61,7 @@ fn with_a_shared_secret_there_is_nothing_to_rotate() {
 }
 
 #[test]
-fn a_changed_algorithm_is_an_entry_of_the_audit_log() {
+fn a_start_with_another_algorithm_makes_no_key_and_a_command_changes_it() {
     let home = Home::new();
     let changes = || {
         let log = home.run(&["audit", "list", "--json"]).json();
@@ -69,11 +69,21 @@ fn a_changed_algorithm_is_an_entry_of_the_audit_log() {
         made.map(|entry| entry["detail"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
     };
     home.serve(&[]).stop();
+    for _ in 0..3 {
+        let server = home.serve(&["--set", "access.algorithm=EdDSA"]);
+        assert_eq!(published(&server).len(), 1);
+        let said = server.stop();
+        assert!(said.contains("doorward key rotate --algorithm EdDSA"), "{said}");
+    }
     assert_eq!(changes(), [""; 0]);
-    let server = home.serve(&["--set", "access.algorithm=EdDSA"]);
-    let kid = published(&server)[1].as_str().unwrap().to_owned();
-    server.stop();
-    // The same again is no change.
-    home.serve(&["--set", "access.algorithm=EdDSA"]).stop();
-    assert_eq!(changes(), [format!("{kid} for access.algorithm EdDSA")]);
+    let made = home.run(&["key", "rotate", "--algorithm", "EdDSA", "--json"]).json();
+    let keys = home.run(&["key", "list", "--json"]).json();
+    assert_eq!((&keys[0]["algorithm"], &keys[1]["algorithm"]), (&json!("ES256"), &json!("EdDSA")));
+    assert_eq!(changes(), [made["kid"].as_str().unwrap()]);
+    // From now on the next key is one of it too, whatever a command's settings say.
+    home.run(&["key", "rotate"]).ok();
+    assert_eq!(home.run(&["key", "list", "--json"]).json()[2]["algorithm"], "EdDSA");
+    for bad in ["HS256", "none", "es256"] {
+        assert_eq!(home.run(&["key", "rotate", "--algorithm", bad]).code, Some(2));
+    }
 }

@@ -94,7 +94,7 @@ impl App {
         let (expected, shared) = (expected(&settings, &revocations), secrets.jwt.as_ref());
         let keys = Keys::load(base.clone(), root.clone(), shared, wanted, expected, &revocations, now);
         let keys = Arc::new(keys.await?);
-        let memory = memory(&store, &revocations, &settings);
+        let memory = memory(&store, &revocations, &keys, &settings);
         let of_sessions = sessions::Parts {
             keys: keys.clone(),
             revocations: revocations.clone(),
@@ -200,9 +200,10 @@ async fn open_store(opening: &Opening, now: Timestamp) -> Result<Store, OpenErro
 }
 
 /// The memory of sessions, which writes their uses from now on.
-fn memory(store: &Store, revocations: &Revocations, settings: &Settings) -> Arc<Memory> {
+fn memory(store: &Store, revocations: &Revocations, keys: &Keys, settings: &Settings) -> Arc<Memory> {
     let (capacity, idle_ttl) = (settings.sessions_in_memory, settings.idle_ttl);
-    let (memory, writes) = Memory::new(store.clone(), revocations.set.clone(), capacity, idle_ttl);
+    let (memory, writes) =
+        Memory::new(store.clone(), revocations.set.clone(), keys.next_look().clone(), capacity, idle_ttl);
     tokio::spawn(writes.run());
     Arc::new(memory)
 }

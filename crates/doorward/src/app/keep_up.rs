@@ -8,7 +8,9 @@ use doorward_core::Timestamp;
 use super::{App, Parts};
 use crate::acts::{Act, Change, Done};
 use crate::audit::{Action, By, Entry};
+use crate::clock::steady;
 use crate::look::Look;
+use crate::next_look::LEAST;
 use crate::revocations::{Followed, LookedAt};
 use crate::seldom::{self, seldom};
 use crate::store::{Follower, StoreError};
@@ -63,9 +65,11 @@ impl App {
         users.sort_unstable();
         users.dedup();
         users.iter().for_each(|user| self.users.read_again(*user));
+        self.keys.verifier().allow_ttl(self.revocations.max_access_ttl());
+        self.users.follow(look.fact("users_changed").unwrap_or_default(), follower, self.clock.now()).await?;
         self.clients.follow_to(look.fact("clients_version").unwrap_or_default()).await?;
-        self.throttle.follow(&self.store).await?;
-        self.keys.follow(self.clock.now(), false).await?;
+        self.throttle.follow_to(look.fact("limits_cleared").unwrap_or_default());
+        self.keys.follow_to(look.fact("keys_version").unwrap_or_default(), self.clock.now()).await?;
         self.revocations.followed();
         if let Some(since) = lost_since {
             self.recover(look, since);
@@ -234,18 +238,28 @@ impl App {
     async fn keep_following(app: &Weak<Parts>) {
         let mut seen = None;
         let mut follow = tokio::time::interval(FOLLOW_EVERY);
-        let Some(hinted) = app.upgrade().map(|app| app.store.hinted()) else { return };
+        let parts = app.upgrade().map(|app| (app.store.hinted(), app.keys.next_look().clone()));
+        let Some((hinted, next)) = parts else { return };
+        let mut looked_at = steady();
         loop {
+            let asked = async {
+                next.wanted().await;
+                tokio::time::sleep_until(looked_at + LEAST).await;
+            };
             tokio::select! {
                 _ = follow.tick() => {}
                 () = hinted.notified() => tokio::time::sleep(HINT_GAP).await,
+                () = asked => {}
             }
             let Some(app) = app.upgrade().map(Self) else { break };
+            looked_at = steady();
+            let look = next.begin();
             let silent = || Err(StoreError::Unavailable("no answer in time".into()));
             let in_time = tokio::time::timeout(FOLLOW_TIMEOUT, app.follow_where_changed(&mut seen)).await;
             let followed = in_time.unwrap_or_else(|_| silent());
-            if followed.is_err() {
-                app.revocations.not_followed();
+            match &followed {
+                Ok(()) => next.succeeded(look),
+                Err(_) => app.revocations.not_followed(),
             }
             complain(followed);
             seldom::write_rest();

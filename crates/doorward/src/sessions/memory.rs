@@ -21,6 +21,7 @@ use super::renewal::{self, Former};
 use super::stored::{self, Stored};
 use crate::error::Cause;
 use crate::flow::{self, Fact, Label, Step, Verb, note, tell};
+use crate::next_look::NextLook;
 use crate::store::{Row, Store, StoreError};
 use writes::{Seen, Writes, write};
 
@@ -64,15 +65,23 @@ pub struct Memory {
     store: Store,
     idle_ttl: Duration,
     seen: mpsc::Sender<Seen>,
+    next_look: Arc<NextLook>,
     /// Why the last look-up of a session in the store failed. A refusal carries no text.
     failure: Mutex<Cause>,
 }
 
 impl Memory {
     /// A memory of `capacity` sessions, which end if they are not used for `idle_ttl`.
-    pub fn new(store: Store, set: Arc<RevocationSet>, capacity: usize, idle_ttl: Duration) -> (Self, Writes) {
+    pub(crate) fn new(
+        store: Store,
+        set: Arc<RevocationSet>,
+        next_look: Arc<NextLook>,
+        capacity: usize,
+        idle_ttl: Duration,
+    ) -> (Self, Writes) {
         let (seen, writes) = Writes::over(store.clone());
-        (Self { known: Cache::new(capacity), set, store, idle_ttl, seen, failure: Mutex::default() }, writes)
+        let (known, failure) = (Cache::new(capacity), Mutex::default());
+        (Self { known, set, store, idle_ttl, seen, next_look, failure }, writes)
     }
 
     /// Drops ended and outdated sessions, and has their last uses written unless a later use includes them. Call it
@@ -360,6 +369,14 @@ fn note_found(found: &Result<Identity, Refusal>, started: Option<Instant>) {
 }
 
 impl Lookup for Memory {
+    fn fetches_keys(&self) -> bool {
+        self.next_look.is_coming()
+    }
+
+    fn newer_keys(&self) -> LookupFuture<'_, bool> {
+        Box::pin(async move { Ok(self.next_look.wait().await) })
+    }
+
     fn session_in_memory(&self, hash: &[u8; 32], now: Timestamp) -> Option<Result<Identity, Refusal>> {
         let session = self.known.get(hash)?;
         match self.standing(&session) {

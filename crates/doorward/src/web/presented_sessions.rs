@@ -28,7 +28,9 @@ pub(crate) async fn by_cookies(app: &App, headers: &HeaderMap) -> Result<Vec<Ses
     let refresh = distinct(headers, &names.refresh)?.into_iter().filter_map(RefreshToken::parse);
     let (secrets, refresh): (Vec<_>, Vec<_>) = (secrets.collect(), refresh.collect());
     let mut proved = app.sessions.proved(&secrets, &refresh).await?;
-    proved.extend(tokens.into_iter().filter_map(|token| by_token(app, token)));
+    for token in tokens {
+        proved.extend(by_token(app, token).await);
+    }
     proved.sort_unstable();
     proved.dedup();
     Ok(proved)
@@ -68,7 +70,9 @@ pub(crate) async fn of_any_kind(
     proved.extend(ticket.map(|ticket| app.sessions.tickets.read(&ticket)).unwrap_or_default());
     for value in headers.get_all(AUTHORIZATION).iter().take(MOST) {
         let token = value.to_str().ok().and_then(|value| value.split_once(' ')).map(|(_, token)| token);
-        proved.extend(token.and_then(|token| by_token(app, token)));
+        if let Some(token) = token {
+            proved.extend(by_token(app, token).await);
+        }
     }
     proved.sort_unstable();
     proved.dedup();
@@ -77,7 +81,7 @@ pub(crate) async fn of_any_kind(
 
 /// The session of this token or secret, of any kind.
 pub(crate) async fn by_text(app: &App, text: &str) -> Result<Vec<SessionId>> {
-    if let Some(session) = by_token(app, text) {
+    if let Some(session) = by_token(app, text).await {
         return Ok(vec![session]);
     }
     let (secret, refresh) = (OpaqueSecret::parse(text), RefreshToken::parse(text));
@@ -98,8 +102,10 @@ pub(crate) async fn refresh_token<'a>(app: &App, headers: &'a HeaderMap) -> Resu
     let names = &app.cookies.names;
     let refresh = distinct(headers, &names.refresh)?;
     let Some(first) = refresh.first().copied() else { return Ok(RefreshCookie::None) };
-    let of_tokens = distinct(headers, &names.token)?.into_iter().filter_map(|token| by_token(app, token));
-    let of_tokens: Vec<_> = of_tokens.collect();
+    let mut of_tokens = Vec::new();
+    for token in distinct(headers, &names.token)? {
+        of_tokens.extend(by_token(app, token).await);
+    }
     let secrets = distinct(headers, &names.session)?.into_iter().filter_map(OpaqueSecret::parse);
     let secrets: Vec<_> = secrets.collect();
     let parsed: Vec<_> =
@@ -122,7 +128,8 @@ pub(crate) async fn refresh_token<'a>(app: &App, headers: &'a HeaderMap) -> Resu
     }
 }
 
-fn by_token(app: &App, token: &str) -> Option<SessionId> {
+async fn by_token(app: &App, token: &str) -> Option<SessionId> {
+    app.keys.look_for_the_key_of(token).await;
     let verified = app.keys.verifier().verify_ignoring_expiry(token, app.now()).ok()?;
     Some(verified.session)
 }

@@ -21,6 +21,7 @@ mod faults;
 mod fields;
 mod forward_auth;
 mod known_devices;
+mod nodes;
 mod outages;
 mod passwords;
 mod reading;

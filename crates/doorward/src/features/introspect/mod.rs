@@ -173,6 +173,7 @@ fn shown(app: &App, token_type: &'static str, identity: Identity) -> Alive {
 
 /// From the store, which alone knows the mode; memory refuses before it.
 async fn of_access_token(app: &App, token: &str, now: Timestamp) -> Result<Option<Identity>> {
+    app.keys.look_for_the_key_of(token).await;
     let Ok(token) = app.keys.verifier().verify(token, now) else { return Ok(None) };
     let standing = app.revocations.set.check(token.user, token.session, token.version);
     if matches!(standing, RevocationCheck::Ended | RevocationCheck::Stale) {

@@ -28,7 +28,7 @@ pub(super) struct Seen {
 }
 
 /// The uses to write; [`Writes::run`] writes them.
-pub struct Writes {
+pub(crate) struct Writes {
     store: Store,
     seen: mpsc::Receiver<Seen>,
 }
@@ -41,7 +41,7 @@ impl Writes {
     }
 
     /// Writes uses as they come, many in one transaction, until the memory is dropped.
-    pub async fn run(mut self) {
+    pub(crate) async fn run(mut self) {
         let mut uses = Vec::new();
         while self.seen.recv_many(&mut uses, 1_000).await > 0 {
             if let Err(error) = write(&self.store, std::mem::take(&mut uses)).await {

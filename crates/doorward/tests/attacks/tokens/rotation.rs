@@ -32,7 +32,7 @@ fn signed(target: &Target, key: &SigningKey, of: &Forger) -> String {
     let mut claims = Claims::new(user, session, now, now + Duration::from_secs(900), [7; 16]);
     claims.role = text("role").parse().unwrap();
     claims.version = ClaimsVersion::new(of.member("ver").parse().unwrap()).unwrap();
-    token::issue(key, target.site.app.keys.verifier().expected(), &claims).unwrap()
+    token::issue(key, target.site.app.keys.verifier().expected().as_ref(), &claims).unwrap()
 }
 
 async fn published(target: &Target) -> Vec<String> {
