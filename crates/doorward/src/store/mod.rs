@@ -83,8 +83,7 @@ pub use faults::{Fault, Faults, Outage};
 pub(crate) use follower::Follower;
 pub(crate) use reads::Reads;
 pub use tx::{Answer, Asked, Tx};
-pub(crate) use unsynced::Statement;
-pub(crate) use value::values;
+pub(crate) use value::{Statement, values};
 pub use value::{Column, Row, Value};
 use writes::LastWrite;
 

@@ -1,11 +1,4 @@
-use super::{Engine, Row, Store, StoreError, Tx, Value};
-
-/// A statement with its values.
-#[derive(Debug, Clone)]
-pub(crate) struct Statement {
-    pub(crate) sql: &'static str,
-    pub(crate) values: Vec<Value>,
-}
+use super::{Engine, Row, Statement, Store, StoreError, Tx};
 
 impl Store {
     /// Whether other servers may be on this database.

@@ -88,6 +88,13 @@ impl<T: Into<Self>> From<Option<T>> for Value {
     }
 }
 
+/// A statement with its values.
+#[derive(Debug, Clone)]
+pub(crate) struct Statement {
+    pub(crate) sql: &'static str,
+    pub(crate) values: Vec<Value>,
+}
+
 /// The names of an answer's columns in one text, which its rows share: one allocation for a query that finds something.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Names(Arc<str>);
