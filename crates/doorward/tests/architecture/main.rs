@@ -27,6 +27,8 @@ const FLOORS: [&[&str]; 6] = [
         "hooks",
         "throttle",
         "keys",
+        "look",
+        "next_look",
         "revocations",
         "audit",
         "posts",
