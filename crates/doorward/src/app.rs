@@ -134,6 +134,11 @@ impl App {
         Ok(self.throttle.follow(&self.store).await?)
     }
 
+    /// Waits for a look at the store that begins from now on; false if none succeeds soon.
+    pub async fn next_look(&self) -> bool {
+        self.keys.next_look().wait().await
+    }
+
     /// Writes the guesses that only memory has counted.
     ///
     /// # Errors

@@ -83,8 +83,8 @@ pub use faults::{Fault, Faults, Outage};
 pub(crate) use follower::Follower;
 pub(crate) use reads::Reads;
 pub use tx::{Answer, Asked, Tx};
-pub(crate) use value::{Statement, values};
 pub use value::{Column, Row, Value};
+pub(crate) use value::{Statement, values};
 use writes::LastWrite;
 
 /// Where the data is.
