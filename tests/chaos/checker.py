@@ -16,10 +16,8 @@ class End:
     """An act that ends sessions or tokens of a user."""
 
     event: Event
-
-    @property
-    def is_acknowledged(self):
-        return self.event.outcome == OK
+    # False also for a role that the user may have had already: then nothing changed.
+    is_acknowledged: bool
 
     def ends_session(self, session, begun_at):
         """Whether it ends this session, which began at this time."""
@@ -55,12 +53,16 @@ class Checker:
         self.events = sorted(history.events, key=lambda event: event.answered_at)
         self.loses = any(fault.loses for fault in history.faults)
         self.blind = [self.blindness(node) for node in range(history.nodes)]
-        self.begun_at, self.ends = {}, defaultdict(list)
+        self.begun_at, self.ends, roles = {}, defaultdict(list), defaultdict(lambda: {"user"})
         for event in self.events:
             if event.outcome == OK and event.act in ("register", "login"):
                 self.begun_at[event.session] = event.answered_at
             if event.outcome != REFUSED and event.act in ("logout", "logout_all", "password", "role"):
-                self.ends[event.user].append(End(event))
+                had = roles[event.user]
+                is_acknowledged = event.outcome == OK and (event.act != "role" or event.given not in had)
+                self.ends[event.user].append(End(event, is_acknowledged))
+                if event.act == "role":
+                    roles[event.user] = {event.given} | (had if event.outcome == UNKNOWN else set())
         self.found = []
 
     def run(self):

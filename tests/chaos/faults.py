@@ -6,7 +6,7 @@ import time
 
 from record import Fault
 from scenes import NODES, Failover, LossyFailover, Plain, Pooled
-from servers import faketime, tell
+from servers import Unready, faketime, tell, until
 
 now = time.monotonic
 
@@ -223,10 +223,11 @@ async def kill_pooler(scene, one):
 
 async def led_by(scene, one, old, killed_at):
     """Waits until the other member is the primary."""
-    while await scene.store.leader() != 1 - old:
-        if now() - killed_at > 60:
-            raise SystemExit("error: Patroni made no primary within 60 s")
-        await asyncio.sleep(0.05)
+
+    async def holds():
+        return await scene.store.leader() == 1 - old
+
+    await until(holds, 60, "Patroni made no primary", Unready)
     one.note = f"Patroni took {now() - killed_at:.1f} s"
     everywhere(one, now())
 
@@ -249,9 +250,9 @@ async def lose_primary(scene, one):
 @fault("planned change of the primary", Failover, seconds=6)
 async def switch_primary(scene, one):
     old = await scene.store.leader()
-    status, body = await scene.store.switch(old)
+    status, said = await scene.store.switch(old)
     if status != 200:
-        one.note = f"Patroni refused: {status} {body}"
+        raise Unready(f"error: Patroni refused to change the primary: {status} {said}")
     await led_by(scene, one, old, one.began_at)
 
 

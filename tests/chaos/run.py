@@ -10,6 +10,7 @@ was signed out who did not ask for it. The same seed makes the same faults in th
 
 import argparse
 import asyncio
+import collections
 import os
 import random
 import statistics
@@ -22,7 +23,7 @@ import faults
 import plants
 from record import Bounds
 from scenes import Failover, LossyFailover, Plain, Pooled
-from servers import faketime, what_is_missing
+from servers import Unready, faketime, what_is_missing
 
 SCENES = {"failover": Failover, "plain": Plain, "pooled": Pooled, "lossy": LossyFailover}
 SHORT = "failover", "plain", "pooled"
@@ -84,7 +85,9 @@ class Tally:
             print(line + (f"  ({row['notes'][-1]})" if row["notes"] else ""))
         if self.lost:
             print("lost by failovers without a synchronous standby: " + ", ".join(f"{number} {kind}" for kind, number in self.lost.items()))
-        print(f"{self.requests} requests, {len(self.violations)} violations")
+        kinds = collections.Counter(violation.kind for violation in self.violations)
+        said = ", ".join(f"{number} {kind}" for kind, number in kinds.most_common())
+        print(f"{self.requests} requests, {len(self.violations)} violations{said and f': {said}'}")
 
 
 async def play(kind, options, seconds, tally):
@@ -98,23 +101,33 @@ async def play(kind, options, seconds, tally):
         await scene.plant()
         print(f"{scene.name}: {options.users} users after {time.monotonic() - began_at:.1f} s", flush=True)
         until = time.monotonic() + seconds
-        for one in order(scene, options, until):
-            await asyncio.sleep(1)
-            done = await one.happen(scene)
-            took = max(after - since for since, after in zip(done.healed_at, done.recovered_at) if after)
-            said = f"  {time.monotonic() - began_at:6.1f} s  {scene.name}: {one.name}: well after {took:.2f} s. {done.note}"
-            print(said, flush=True)
-            await scene.settled()
+        is_whole = await happen(scene, order(scene, options, until), began_at)
         if options.plant:
             await asyncio.sleep(seconds)
         await asyncio.sleep(1)
         await scene.finish()
         found, lost = await asyncio.to_thread(checker.check, scene.history)
         tally.add(scene, found, lost)
-        if found and not options.plant:
+        if (found or not is_whole) and not options.plant:
             await asyncio.to_thread(keep, scene, options, found)
     finally:
         await scene.close()
+
+
+async def happen(scene, kinds, began_at):
+    """The faults of a scene. False if Patroni did not do its part; the scene then ends."""
+    try:
+        for one in kinds:
+            await asyncio.sleep(1)
+            done = await one.happen(scene)
+            took = max((after - since for since, after in zip(done.healed_at, done.recovered_at) if after), default=0)
+            said = f"  {time.monotonic() - began_at:6.1f} s  {scene.name}: {one.name}: well after {took:.2f} s. {done.note}"
+            print(said, flush=True)
+            await scene.settled()
+    except Unready as why:
+        print(f"  {scene.name}: {why}; it ends here")
+        return False
+    return True
 
 
 def order(scene, options, until):

@@ -148,12 +148,16 @@ def tell(pids, number):
             pass
 
 
-async def until(holds, seconds, what):
+class Unready(Exception):
+    """Patroni did not do its part in time."""
+
+
+async def until(holds, seconds, what, failure=SystemExit):
     """Waits until something holds; returns how long that took."""
     begun_at = time.monotonic()
     while not await holds():
         if time.monotonic() - begun_at > seconds:
-            raise SystemExit(f"error: {what} within {seconds} s")
+            raise failure(f"error: {what} within {seconds} s")
         await asyncio.sleep(0.05)
     return time.monotonic() - begun_at
 
@@ -167,14 +171,14 @@ async def listens(port):
         return False
 
 
-async def ask(port, path, body=None):
+async def ask(port, path, body=None, patience=2):
     """The status and the JSON of an answer over HTTP; 0 if there is none."""
 
     def asked():
         data = json.dumps(body).encode() if body is not None else None
         request = urllib.request.Request(f"http://127.0.0.1:{port}{path}", data, {"Content-Type": "application/json"})
         try:
-            with urllib.request.urlopen(request, timeout=2) as answer:
+            with urllib.request.urlopen(request, timeout=patience) as answer:
                 return answer.status, answer.read()
         except urllib.error.HTTPError as answer:
             with answer:
@@ -352,12 +356,13 @@ class Cluster:
                 return False
             _, body = await ask(self.rest[leader], "/patroni")
             states = [one.get("sync_state") for one in body.get("replication", []) if one.get("state") == "streaming"]
-            return states == ["sync" if self.synchronous else "async"]
+            _, body = await ask(self.rest[leader], "/cluster")
+            roles = sorted(one.get("role") for one in body.get("members", []))
+            # Patroni promotes a member only if it is noted as synchronous, which comes a moment later.
+            wanted = ("sync", "sync_standby") if self.synchronous else ("async", "replica")
+            return states == [wanted[0]] and roles == ["leader", wanted[1]]
 
-        try:
-            return await until(holds, 60, "Patroni's cluster did not become whole")
-        except SystemExit as why:
-            raise SystemExit("\n".join([str(why), self.place.log("patroni0"), self.place.log("patroni1")])) from None
+        return await until(holds, 60, "Patroni's cluster did not become whole", Unready)
 
     def pids(self, member, with_patroni=True):
         postgres = family(first_number(self.place.folder / f"member{member}" / "postmaster.pid"))
@@ -371,7 +376,7 @@ class Cluster:
     async def switch(self, leader):
         """A planned change of roles."""
         body = {"leader": f"member{leader}", "candidate": f"member{1 - leader}"}
-        return await ask(self.rest[leader], "/switchover", body)
+        return await ask(self.rest[leader], "/switchover", body, 20)
 
     async def query(self, sql, database="postgres"):
         return await query(self.bin, self.ports[await self.leader()], sql, database)

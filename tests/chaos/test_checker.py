@@ -78,6 +78,12 @@ class Ends(unittest.TestCase):
         self.assertEqual(kinds(registered(), role, event("use", 8, 1)), ["accepted"])
         self.assertEqual(kinds(registered(), role, event("use", 8, 1, minted=(6, 6.1))), [])
 
+    def test_a_role_that_the_user_had_already_changes_nothing(self):
+        roles = event("role", 2, given="role1"), event("role", 5, given="role1")
+        self.assertEqual(kinds(registered(), *roles, event("use", 8, 1, minted=(3, 3.1))), [])
+        unknown = event("role", 2, given="role1", outcome=UNKNOWN), event("role", 5, given="role1")
+        self.assertEqual(kinds(registered(), *unknown, event("use", 8, 1, minted=(3, 3.1))), [])
+
     def test_a_node_without_the_store_has_until_stale_after_and_no_longer(self):
         fault = felt(4, 20, blind=[1])
         used = 4 + B.stale_after
