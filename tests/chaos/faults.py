@@ -280,7 +280,7 @@ async def old_connections(scene, one):
     scene.cuts[node] = True
 
 
-@fault("primary lost with its last commits", LossyFailover, seconds=12)
+@fault("primary lost with its last commits", LossyFailover, seconds=12, short=[LossyFailover])
 async def lose_commits(scene, one):
     one.loses = True
     old = await scene.store.leader()
