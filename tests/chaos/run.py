@@ -13,6 +13,7 @@ import asyncio
 import collections
 import os
 import random
+import signal
 import statistics
 import sys
 import time
@@ -155,6 +156,8 @@ def keep(scene, options, found):
 
 
 async def main():
+    # So that nothing is left running.
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, asyncio.current_task().cancel)
     options = arguments()
     print(f"seed {options.seed}")
     kinds = [plants.PLANTS[options.plant]] if options.plant else [SCENES[name] for name in options.scene or (SCENES if options.long else SHORT)]
