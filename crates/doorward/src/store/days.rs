@@ -32,9 +32,9 @@ const AHEAD: i64 = 2;
 
 impl Store {
     /// Partitions the audit log if the engine can, once, and makes the tables of the next days.
-    pub(super) async fn partition(&self, now: Timestamp) -> Result<(), StoreError> {
+    pub(super) async fn partition(&self, now: Timestamp) {
         if !matches!(self.0.engine, Engine::Postgres(_)) {
-            return Ok(());
+            return;
         }
         let convert = async |tx: &mut Tx| {
             if !is_partitioned(tx).await? {
@@ -47,8 +47,10 @@ impl Store {
         };
         if let Err(error) = self.transaction(convert).await {
             tracing::info!(%error, "the audit log is one table: its old entries are deleted one by one");
+        } else if let Err(error) = self.keep_days(now, None).await {
+            // Entries find a place without them, and each sweep tries again.
+            tracing::warn!(%error, "the audit log's tables of the next days could not be made");
         }
-        self.keep_days(now, None).await
     }
 
     /// Makes the tables of the next days, and drops those of days that ended before this time.

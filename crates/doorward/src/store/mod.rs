@@ -192,7 +192,7 @@ impl Store {
         store.lacks().await?;
         migrate::run(&store, migrate::ALL, now).await?;
         store.order_texts().await?;
-        store.partition(now).await?;
+        store.partition(now).await;
         Ok(store)
     }
 

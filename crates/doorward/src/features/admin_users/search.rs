@@ -102,6 +102,22 @@ impl Shape for Place {
     }
 }
 
+/// The text of a query for users by id: the columns of [`users::read`], and a condition. PostgreSQL would join both tables from their beginning, so here each user's address is
+/// looked up.
+macro_rules! by_id {
+    ($condition:literal) => {
+        concat!(
+            "SELECT u.id, u.name, (SELECT address FROM emails WHERE user_id = u.id AND is_primary = 1) AS email, \
+             (SELECT verified_by FROM emails WHERE user_id = u.id AND is_primary = 1) AS email_vouched_by, u.role, \
+             u.created_at, u.disabled_at FROM users u ",
+            $condition
+        )
+    };
+}
+
+const ALL: &str = by_id!("WHERE u.id > $1 ORDER BY u.id LIMIT $2");
+const OF_ROLE: &str = by_id!("WHERE u.role = $3 AND u.id > $1 ORDER BY u.id LIMIT $2");
+
 /// The text of a query for users: the columns of [`users::read`] and those that are searched, and a condition. SQLite keeps
 /// the order of the tables in a CROSS JOIN; otherwise it may choose the other one, and read all.
 macro_rules! by_user {
@@ -124,11 +140,6 @@ macro_rules! by_address {
     };
 }
 
-const ALL: &str =
-    by_user!("WHERE e.user_id = u.id AND e.is_primary = 1 AND u.id > $1 ORDER BY u.id LIMIT $2");
-const OF_ROLE: &str = by_user!(
-    "WHERE e.user_id = u.id AND e.is_primary = 1 AND u.role = $3 AND u.id > $1 ORDER BY u.id LIMIT $2"
-);
 const OF_ADDRESS: &str = by_address!("WHERE e.user_id = u.id AND e.is_primary = 1 AND e.address = $1");
 
 const NAMES: &str = by_user!(

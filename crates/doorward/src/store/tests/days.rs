@@ -99,3 +99,21 @@ async fn names_are_found_by_ranges_whatever_the_order_of_the_servers_language() 
     store.close().await;
     place.remove().await;
 }
+
+#[tokio::test]
+async fn a_server_starts_where_it_may_not_make_the_tables_of_days() {
+    let Some(place) = Place::postgres().await else { return };
+    Store::open(&place.settings, at(NOON)).await.unwrap().close().await;
+    let owner = Store::open(&place.settings, at(NOON)).await.unwrap();
+    // As for a role that does not own them.
+    let away = async |tx: &mut Tx| {
+        tx.migrate(
+            "ALTER TABLE audit RENAME TO audit_hidden; CREATE VIEW audit AS SELECT id FROM audit_hidden",
+        )
+        .await
+    };
+    owner.transaction(away).await.unwrap();
+    Store::open(&place.settings, at(NOON + 9 * DAY)).await.unwrap().close().await;
+    owner.close().await;
+    place.remove().await;
+}
