@@ -50,6 +50,7 @@ pub(crate) enum Command {
     /// Check and print the settings
     #[command(subcommand)]
     Config(commands::config::Config),
+    Restored(commands::restored::Restored),
     Tour(commands::tour::Tour),
     Doctor(commands::doctor::Doctor),
     Completions(commands::completions::Completions),

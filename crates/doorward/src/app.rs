@@ -2,6 +2,7 @@
 
 mod assemble;
 mod contributions;
+mod history;
 mod keep_up;
 mod kind;
 
@@ -45,6 +46,7 @@ use crate::wire::page::Pages;
 pub use assemble::OpenError;
 pub(crate) use assemble::Opening;
 pub(crate) use contributions::{Boxed, Card, Contributions, Express, Inner, OpenInner, Sweep};
+pub use history::Restored;
 
 /// How far this machine's clock may be off the store's, in microseconds, for a node that new requests are sent to.
 const MOST_AHEAD: u64 = 30_000_000;
@@ -209,6 +211,9 @@ impl App {
     /// Writes what is still pending, and closes the store: later requests get 503.
     pub(crate) async fn close(&self) {
         self.drain();
+        if let Err(error) = self.note_history().await {
+            tracing::warn!(%error, "the data folder could not be brought up to date");
+        }
         if let Err(error) = self.sessions.memory.flush().await {
             tracing::warn!(%error, "the last use of sessions could not be written");
         }

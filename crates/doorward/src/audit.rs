@@ -84,6 +84,8 @@ actions! {
     ClientDeleted = "client_deleted";
     /// The database has lost what was written in a time that the detail names.
     HistoryLost = "history_lost";
+    /// The database was restored from a backup, and made safe.
+    Restored = "restored";
 }
 
 /// Who did what an entry says, and from which address.

@@ -281,6 +281,7 @@ async fn ended(
         "deleted" => "the account was deleted",
         "revoked" => "a registered client revoked its token",
         "ended_by_admin" => "an admin or the command line ended it",
+        "restored" => "the database was restored from a backup",
         "recovered" => "it had ended, and the database had lost that",
         other => other,
     };

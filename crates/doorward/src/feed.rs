@@ -7,10 +7,11 @@
 
 use std::collections::HashMap;
 use std::convert::Infallible;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use aws_lc_rs::{constant_time, digest};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -81,7 +82,9 @@ pub(crate) struct Feed {
     revocations: Arc<Revocations>,
     keys: Arc<Keys>,
     /// Names this process: places of another one are invalid here.
-    nonce: String,
+    nonce: ArcSwap<String>,
+    /// How often the database was restored.
+    turns: AtomicI64,
     /// The hash of the secret that opens the feed.
     secret: Option<[u8; 32]>,
     /// The number up to which all were informed.
@@ -157,7 +160,8 @@ impl Feed {
         Arc::new(Self {
             revocations: revocations.clone(),
             keys: keys.clone(),
-            nonce: format!("{:016x}", u64::from_be_bytes(crate::random::bytes())),
+            nonce: ArcSwap::from_pointee(nonce()),
+            turns: AtomicI64::new(0),
             secret: secret.map(|secret| hash(secret.expose())),
             at: AtomicU64::new(0),
             live: broadcast::channel(BEHIND).0,
@@ -196,6 +200,22 @@ impl Feed {
     /// How many follow.
     pub(crate) fn followers(&self) -> usize {
         self.seats.taken().all
+    }
+
+    /// The name of this process, as long as its places are good.
+    pub(crate) fn name(&self) -> Arc<String> {
+        self.nonce.load_full()
+    }
+
+    /// The database was restored so many times: if that has changed, all followers begin again. Returns whether it has.
+    pub(crate) fn begins_again(&self, turns: i64) -> bool {
+        let has_changed = self.turns.swap(turns, Ordering::SeqCst) != turns;
+        if has_changed {
+            self.nonce.store(Arc::new(nonce()));
+            let last = self.last();
+            let _ = self.live.send(News { from: last, to: last, bytes: Bytes::new() });
+        }
+        has_changed
     }
 
     /// How far the log has come.
@@ -277,7 +297,7 @@ impl Feed {
 
     /// The place that a follower says it has read up to; `None` if it is not a place of this process.
     pub(crate) fn place(&self, id: &str) -> Option<Place> {
-        let rest = id.strip_prefix(&self.nonce)?.strip_prefix('-')?;
+        let rest = id.strip_prefix(self.nonce.load().as_str())?.strip_prefix('-')?;
         let place = match rest.split_once('.') {
             Some((number, offset)) => {
                 Place::Snapshot { number: number.parse().ok()?, offset: offset.parse().ok()? }
@@ -291,8 +311,8 @@ impl Feed {
     /// A place as followers see it.
     pub(crate) fn id(&self, place: Place) -> String {
         match place {
-            Place::Snapshot { number, offset } => format!("{}-{number}.{offset}", self.nonce),
-            Place::Log(number) => format!("{}-{number}", self.nonce),
+            Place::Snapshot { number, offset } => format!("{}-{number}.{offset}", self.nonce.load()),
+            Place::Log(number) => format!("{}-{number}", self.nonce.load()),
         }
     }
 
@@ -391,6 +411,10 @@ fn revoked(entries: impl Iterator<Item = (Entry, Duration)>) -> Revoked {
         }
     }
     revoked
+}
+
+fn nonce() -> String {
+    format!("{:016x}", u64::from_be_bytes(crate::random::bytes()))
 }
 
 fn hash(bytes: &[u8]) -> [u8; 32] {

@@ -1,7 +1,7 @@
 //! What the program `doorward` and the tests use. This is no part of the contract: anything here may change in any
 //! release.
 
-pub use crate::app::{App, Parts};
+pub use crate::app::{App, Parts, Restored};
 pub use crate::clock::Clock;
 pub use crate::error::{Error, Explanation, FieldError, Pending, Result};
 pub use crate::features::{actions, admin_users};

@@ -104,8 +104,12 @@ const FIRST: &str = "INSERT INTO signing_keys (kid, algorithm, private_key, publ
 /// Each change of the keys raises their version. Nodes that start at the same time wait for each other here.
 const CHANGE: &str = "INSERT INTO facts (name, value) VALUES ('keys_version', 1) \
      ON CONFLICT (name) DO UPDATE SET value = facts.value + 1";
-const RETIRE: &str =
-    "UPDATE signing_keys SET retires_at = $2, removed_at = $3 WHERE kid <> $1 AND retires_at IS NULL";
+/// Also of keys that retire later, or are verified with until later: if the new one replaces keys that leaked, both times
+/// are now, and no other key counts.
+const RETIRE: &str = "UPDATE signing_keys SET \
+     retires_at = CASE WHEN retires_at IS NULL OR retires_at > $2 OR $2 = $3 THEN $2 ELSE retires_at END, \
+     removed_at = CASE WHEN removed_at IS NULL OR removed_at > $3 THEN $3 ELSE removed_at END \
+     WHERE kid <> $1 AND (removed_at IS NULL OR removed_at > $3)";
 
 /// What the settings want of a new key.
 pub(crate) struct Wanted {

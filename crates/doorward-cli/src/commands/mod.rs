@@ -10,6 +10,7 @@ pub(crate) mod hash;
 pub(crate) mod invite;
 pub(crate) mod key;
 pub(crate) mod limits;
+pub(crate) mod restored;
 pub(crate) mod serve;
 pub(crate) mod session;
 pub(crate) mod token;
@@ -47,6 +48,7 @@ pub(crate) fn run(cli: Cli) -> Outcome {
         Command::Limits(limits) => wait_for(limits.run(&place)),
         Command::Audit(audit) => wait_for(audit.run(&place)),
         Command::Config(config) => config.run(&place),
+        Command::Restored(restored) => wait_for(restored.run(&place)),
         Command::Tour(tour) => wait_for(tour.run()),
         Command::Doctor(doctor) => wait_for(doctor.run(place)),
         Command::Completions(completions) => completions.run(),

@@ -27,6 +27,20 @@ fn a_key_that_is_rotated_now_signs_on_the_running_server_and_the_old_one_verifie
 }
 
 #[test]
+fn a_key_that_leaked_counts_no_more_even_if_its_successor_was_waiting() {
+    let home = Home::new();
+    let server = home.serve(&[]);
+    home.run(&["key", "rotate", "--activate-in", "10m"]).ok();
+    let old = server.register("ada").token();
+    let kid = home.run(&["key", "rotate", "--now", "--json"]).json()["kid"].clone();
+    within_a_second(|| server.get("/profile", &old).status == 401);
+    let new = server.login("ada").token();
+    let header = home.run(&["token", "decode", "--json", &new]).json()["header"].clone();
+    assert_eq!(header["kid"], kid);
+    assert_eq!(published(&server), [kid]);
+}
+
+#[test]
 fn a_key_is_published_before_it_signs() {
     let home = Home::new();
     let server = home.serve(&[]);

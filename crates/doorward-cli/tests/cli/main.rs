@@ -16,6 +16,7 @@ mod log;
 mod output;
 mod pooler;
 mod postgres;
+mod restored;
 mod secrecy;
 mod secrets;
 mod settings;

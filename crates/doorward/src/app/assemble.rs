@@ -8,7 +8,7 @@ use doorward_core::{DeletionClock, Purpose, Timestamp};
 use doorward_guard::Guard;
 use tokio::sync::watch;
 
-use super::{App, Contributions, Parts, kind};
+use super::{App, Contributions, Parts, history, kind};
 use crate::accounts::Accounts;
 use crate::acts::{Acts, Base};
 use crate::clients::Clients;
@@ -193,6 +193,11 @@ async fn open_store(opening: &Opening, now: Timestamp) -> Result<Store, OpenErro
     };
     let store = Store::open(&StoreSettings { database }, now).await?;
     recognise(&store, &opening.secrets).await?;
+    if opening.algorithms == Algorithms::AsSet
+        && let Some(refusal) = history::refusal(&store, &opening.settings).await?
+    {
+        return Err(refusal.into());
+    }
     match kind::refusal(&store, opening.algorithms, opening.settings.dev).await? {
         Some(refusal) => Err(refusal.into()),
         None => Ok(store),

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use doorward_core::Timestamp;
 
-use super::{App, Parts};
+use super::{App, Parts, history};
 use crate::acts::{Act, Change, Done};
 use crate::audit::{Action, By, Entry};
 use crate::clock::steady;
@@ -62,6 +62,7 @@ impl App {
             self.sessions.memory.forget_all().await;
             self.users.read_all_again();
         }
+        self.take_over_history(look.fact(history::FACT).unwrap_or_default()).await;
         users.sort_unstable();
         users.dedup();
         users.iter().for_each(|user| self.users.read_again(*user));
@@ -153,6 +154,7 @@ impl App {
                     sweep.tick().await;
                     let Some(app) = app.upgrade().map(Self) else { break };
                     complain(app.sweep().await);
+                    complain(app.note_history().await);
                 }
             };
             tokio::select! {

@@ -42,7 +42,7 @@ pub(crate) async fn healed(site: &Site) -> i64 {
 }
 
 #[tokio::test]
-async fn r15_ends_that_the_database_lost_are_written_back_by_any_process_that_lives() {
+async fn d07_ends_that_the_database_lost_are_written_back_by_any_process_that_lives() {
     for mode in [Mode::Bearer, Mode::Session] {
         let site = Site::new().await;
         let other = site.restarted().await;
@@ -72,7 +72,7 @@ async fn r15_ends_that_the_database_lost_are_written_back_by_any_process_that_li
 }
 
 #[tokio::test]
-async fn r15_a_logout_after_the_loss_is_seen_by_a_process_that_had_read_further() {
+async fn d07_a_logout_after_the_loss_is_seen_by_a_process_that_had_read_further() {
     let site = Site::new().await;
     let other = site.restarted().await;
     for n in 0..3 {
@@ -91,7 +91,7 @@ async fn r15_a_logout_after_the_loss_is_seen_by_a_process_that_had_read_further(
 }
 
 #[tokio::test]
-async fn r15_a_refresh_token_that_is_newer_than_its_row_is_the_current_one_and_no_theft() {
+async fn d07_a_refresh_token_that_is_newer_than_its_row_is_the_current_one_and_no_theft() {
     let site = Site::new().await;
     let admin = site.admin("grace").await;
     let ada = site.logged_in("ada").await;

@@ -126,6 +126,7 @@ action-limits_cleared = Limits cleared
 action-client_created = Client created
 action-client_deleted = Client deleted
 action-history_lost = Database lost commits
+action-restored = Database restored
 action-refresh_ahead = Refresh token newer than the database
 
 # What needs the password once more.

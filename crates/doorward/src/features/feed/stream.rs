@@ -24,6 +24,8 @@ struct Follower {
     caller: Caller,
     news: Receiver<News>,
     at: At,
+    /// The name of this process when the stream began.
+    name: Arc<String>,
     /// It starts over, and `reset` was not sent yet.
     resets: bool,
     /// The id of the request that the stream answers.
@@ -46,7 +48,7 @@ pub(super) async fn open(app: &App, caller: Caller, headers: &HeaderMap) -> Resu
     if app.is_draining() {
         return Err(Error::Unavailable(Cause::default()));
     }
-    let seat = app.feed.seat(caller.client())?;
+    let (seat, name) = (app.feed.seat(caller.client())?, app.feed.name());
     // Subscribes first and reads then: what happens in between comes twice, and is not lost.
     let news = app.feed.listen();
     let last = headers.get("last-event-id").and_then(|id| id.to_str().ok());
@@ -56,7 +58,7 @@ pub(super) async fn open(app: &App, caller: Caller, headers: &HeaderMap) -> Resu
     };
     let resets = matches!(at, At::Snapshot(..));
     let request_id = request_id::current();
-    let follower = Follower { app: app.clone(), caller, news, at, resets, request_id, _seat: seat };
+    let follower = Follower { app: app.clone(), caller, news, at, name, resets, request_id, _seat: seat };
     Ok(events::stream(unfold(follower, async |mut follower| {
         let bytes = match follower.request_id {
             Some(id) => id.names(follower.next()).await?,
@@ -73,7 +75,7 @@ impl Follower {
             return Some(Bytes::from_static(RESET));
         }
         loop {
-            if self.app.is_draining() || !self.caller.stands(&self.app) {
+            if self.app.is_draining() || !self.caller.stands(&self.app) || self.name != self.app.feed.name() {
                 return None;
             }
             match &mut self.at {

@@ -192,6 +192,7 @@ async fn at_the_machine(site: &Site, case: &str, (id, ada): (&str, &Visitor)) {
             app.keys.replace(Algorithm::Es256, app.now()).await.unwrap();
         }
         "limits_cleared by command_line" => app.clear_limits().await.unwrap(),
+        "restored by command_line" => drop(app.restored(false).await.unwrap()),
         "history_lost by server" => {
             ada.post("/logout", Value::Null).await.is_ok();
             rewound::lanes(site).await;
@@ -247,10 +248,11 @@ const ACTS: [(&str, &str); 36] = [
     ("key_rotated by command_line", "token_invalid"),
     ("client_created by command_line", "ok"),
 ];
-const OF_THE_LAST: [(&str, &str); 3] = [
+const OF_THE_LAST: [(&str, &str); 4] = [
     ("limits_cleared by command_line", "ok"),
     ("client_deleted by command_line", "ok"),
     ("history_lost by server", "session_ended"),
+    ("restored by command_line", "token_invalid"),
 ];
 
 /// What a credential gets: `ok`, or the code of its refusal.
