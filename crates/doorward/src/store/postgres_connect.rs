@@ -32,6 +32,11 @@ use crate::clock::steady;
 const PATIENCE: Duration = Duration::from_secs(5);
 /// How long a server that is silent, even at the level of TCP, is believed to be alive.
 const SILENCE: Duration = Duration::from_secs(20);
+/// How long a process that stands still in the middle of a transaction holds its locks. An act waits for nothing but its
+/// own statements.
+const IDLE: Duration = Duration::from_secs(3);
+/// How long a statement waits for another act's lock, before the act is tried again.
+const LOCKED: Duration = Duration::from_secs(1);
 /// How often to try a server that isn't up yet.
 const AGAIN: Duration = Duration::from_millis(500);
 
@@ -59,7 +64,8 @@ pub(super) fn pool(plan: &Plan, settings: &PostgresSettings) -> Result<(Pool, Wa
     let Plan { config, tls, is_pooled, parameters: asked } = plan.clone();
     let mut parameters = vec![
         Parameter::new("statement_timeout", settings.statement_timeout.as_millis().max(1).to_string()),
-        Parameter::new("idle_in_transaction_session_timeout", SILENCE.as_millis().to_string()),
+        Parameter::new("idle_in_transaction_session_timeout", IDLE.as_millis().to_string()),
+        Parameter::new("lock_timeout", LOCKED.as_millis().to_string()),
     ];
     parameters.extend(asked.iter().cloned());
     let connecting = config.get_connect_timeout().copied().unwrap_or(PATIENCE);

@@ -31,9 +31,10 @@ pub(super) fn store_error(error: &tokio_postgres::Error) -> StoreError {
     };
     let text = text(error);
     match code {
-        &SqlState::T_R_SERIALIZATION_FAILURE | &SqlState::T_R_DEADLOCK_DETECTED => {
-            StoreError::Contended(text)
-        }
+        // The last: another act held a lock for long. A process that stands still loses it soon.
+        &SqlState::T_R_SERIALIZATION_FAILURE
+        | &SqlState::T_R_DEADLOCK_DETECTED
+        | &SqlState::LOCK_NOT_AVAILABLE => StoreError::Contended(text),
         // Only a statement that must change a row divides.
         &SqlState::DIVISION_BY_ZERO => StoreError::Missed,
         code if code.code().starts_with("23") => StoreError::Conflict(text),

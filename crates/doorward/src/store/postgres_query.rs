@@ -146,7 +146,7 @@ pub(super) fn typed(values: &[Value]) -> Vec<(&(dyn ToSql + Sync), Type)> {
 /// Runs the statements of a migration, however long they take.
 pub(super) async fn migrate(client: &ClientWrapper, sql: &str) -> Result<(), StoreError> {
     let run = async {
-        client.batch_execute("SET LOCAL statement_timeout = 0").await?;
+        client.batch_execute("SET LOCAL statement_timeout = 0; SET LOCAL lock_timeout = 0").await?;
         client.batch_execute(sql).await
     };
     run.await.map_err(|error| match error.code() {
