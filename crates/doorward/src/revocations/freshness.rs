@@ -10,6 +10,9 @@ use crate::clock::{boot, wall};
 /// The time between two looks is never so long while the process runs and the store answers.
 const USUAL: Duration = Duration::from_secs(2);
 
+/// How long after it stood still a process may answer what was sent to it before.
+const QUEUED: Duration = Duration::from_secs(10);
+
 /// Measured by two clocks: one that counts while the machine sleeps, and the wall clock, which a resumed machine is
 /// given anew. The one that went further counts.
 pub(super) struct Freshness {
@@ -20,6 +23,8 @@ pub(super) struct Freshness {
     wall: AtomicI64,
     /// The store's time.
     told: AtomicI64,
+    /// When a look came later than usual, by the first clock; 0 if none ever did.
+    late_at: AtomicI64,
 }
 
 /// When a look began, by each clock.
@@ -39,12 +44,15 @@ impl Freshness {
     pub(super) fn new(stale_after: Duration, ignores_time: bool) -> Self {
         let LookedAt { boot, wall } = LookedAt::now();
         let (boot, wall) = (AtomicI64::new(micros(boot)), AtomicI64::new(wall.as_micros()));
-        Self { stale_after, ignores_time, boot, wall, told: AtomicI64::new(0) }
+        Self { stale_after, ignores_time, boot, wall, told: AtomicI64::new(0), late_at: AtomicI64::new(0) }
     }
 
     /// Everything until then was read; `told` is the store's time, or 0 where there is only this machine's. Returns whether this process stood still before: for so long, by this machine's
     /// clocks or by the store's time, that revocations may have come and gone.
     pub(super) fn looked(&self, at: LookedAt, told: Timestamp) -> bool {
+        if self.since(at) > USUAL {
+            self.late_at.store(micros(at.boot), Ordering::SeqCst);
+        }
         let stood_still = !self.ignores_time && self.since(at) >= self.stale_after;
         let before = self.told.swap(told.as_micros(), Ordering::SeqCst);
         self.boot.store(micros(at.boot), Ordering::SeqCst);
@@ -66,7 +74,9 @@ impl Freshness {
     }
 
     pub(super) fn may_have_stood_still(&self) -> bool {
-        !self.ignores_time && self.behind() > USUAL
+        let late_at = self.late_at.load(Ordering::SeqCst);
+        let was_late = late_at > 0 && micros(boot()).saturating_sub(late_at) < micros(QUEUED);
+        !self.ignores_time && (self.behind() > USUAL || was_late)
     }
 
     fn since(&self, at: LookedAt) -> Duration {
@@ -109,6 +119,8 @@ mod tests {
             let (at, told) = (later(began, boot, wall), told + Duration::from_secs(store));
             assert_eq!(freshness.looked(at, told), stood_still, "{boot} {wall} {store}");
             assert!(!freshness.looked(later(at, 1, 1), told + Duration::from_secs(1)), "once");
+            // A request that waited meanwhile may be judged after the look that came late.
+            assert_eq!(freshness.may_have_stood_still(), boot > 2 || wall > 2, "{boot} {wall}");
         }
     }
 

@@ -28,6 +28,7 @@ const FLOORS: [&[&str]; 6] = [
         "throttle",
         "keys",
         "look",
+        "pulse",
         "next_look",
         "revocations",
         "audit",
