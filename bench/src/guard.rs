@@ -66,7 +66,8 @@ fn session(n: u64, kind: u8) -> SessionId {
 fn requests(now: Timestamp) -> Result<Vec<HeaderMap>> {
     let key = SigningKey::hs256(&Secret::new(JWT_SECRET))?;
     let max_ttl = Duration::from_secs(900);
-    let names = Expected { issuer: "doorward".into(), audience: "doorward".into(), max_ttl };
+    let names =
+        Expected { issuer: "doorward".into(), audience: "doorward".into(), max_ttl, former_issuer: None };
     let made = (0..TOKENS).map(|n| {
         let claims = Claims::new(UserId::new(now, [1; 10]), session(n, 0), now, now + max_ttl, [3; 16]);
         let value = HeaderValue::from_str(&format!("Bearer {}", token::issue(&key, &names, &claims)?))?;

@@ -27,6 +27,7 @@ pub(crate) fn tokens(rounds: usize) -> Result<Tokens> {
     let key = SigningKey::hs256(&secret)?;
     let keys = KeySet::new(vec![key.verifying_key()])?;
     let names = Expected {
+        former_issuer: None,
         issuer: "doorward".into(),
         audience: "doorward".into(),
         max_ttl: Duration::from_secs(900),

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::str::FromStr;
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
@@ -134,40 +135,67 @@ pub mod permission {
 }
 
 /// The roles that exist, each with its permissions. `user` has none of Doorward's own, `admin` has every one.
+///
+/// Clones share them: [`Roles::replace`] changes all.
 #[derive(Debug, Clone)]
-pub struct Roles(BTreeMap<RoleName, BTreeSet<Permission>>);
+pub struct Roles(Arc<RwLock<Granted>>);
+
+type Granted = BTreeMap<RoleName, BTreeSet<Permission>>;
 
 impl Roles {
     /// `user`, `admin`, and the further roles of the settings. An entry for `user` adds permissions to it; one for
     /// `admin` changes nothing, since an admin may do everything.
     pub fn new(further: impl IntoIterator<Item = (RoleName, BTreeSet<Permission>)>) -> Self {
-        let mut roles = BTreeMap::from([(RoleName::USER, BTreeSet::new())]);
-        roles.extend(further);
-        roles.insert(RoleName::ADMIN, BTreeSet::new());
-        Self(roles)
+        Self(Arc::new(RwLock::new(with_own(further))))
+    }
+
+    /// These further roles exist from now on, and no others.
+    pub fn replace(&self, further: impl IntoIterator<Item = (RoleName, BTreeSet<Permission>)>) {
+        *self.0.write().unwrap_or_else(PoisonError::into_inner) = with_own(further);
+    }
+
+    /// All roles, with their permissions.
+    pub fn granted(&self) -> BTreeMap<RoleName, BTreeSet<Permission>> {
+        self.read().clone()
+    }
+
+    fn read(&self) -> RwLockReadGuard<'_, Granted> {
+        self.0.read().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Whether this role exists.
     pub fn contains(&self, role: RoleName) -> bool {
-        self.0.contains_key(&role)
+        self.read().contains_key(&role)
     }
 
     /// The names of all roles.
-    pub fn names(&self) -> impl Iterator<Item = RoleName> + '_ {
-        self.0.keys().copied()
+    pub fn names(&self) -> impl Iterator<Item = RoleName> + use<> {
+        self.read().keys().copied().collect::<Vec<_>>().into_iter()
     }
 
     /// Whether `role` grants `permission`; a role that is not in the settings (any more) grants nothing.
     pub fn grants(&self, role: RoleName, permission: &str) -> bool {
-        role == RoleName::ADMIN || self.0.get(&role).is_some_and(|granted| granted.contains(permission))
+        role == RoleName::ADMIN || grants(&self.read(), role, permission)
     }
 
     /// Whether `actor` may give the role `other`, or change a user who has it: only if `other` grants nothing that
     /// `actor` lacks (attack A06).
     pub fn covers(&self, actor: RoleName, other: RoleName) -> bool {
-        let covered = |granted: &BTreeSet<Permission>| granted.iter().all(|one| self.grants(actor, one));
-        actor == RoleName::ADMIN || (other != RoleName::ADMIN && self.0.get(&other).is_none_or(covered))
+        let roles = self.read();
+        let covered = |granted: &BTreeSet<Permission>| granted.iter().all(|one| grants(&roles, actor, one));
+        actor == RoleName::ADMIN || (other != RoleName::ADMIN && roles.get(&other).is_none_or(covered))
     }
+}
+
+fn grants(roles: &Granted, role: RoleName, permission: &str) -> bool {
+    roles.get(&role).is_some_and(|granted| granted.contains(permission))
+}
+
+fn with_own(further: impl IntoIterator<Item = (RoleName, BTreeSet<Permission>)>) -> Granted {
+    let mut roles = BTreeMap::from([(RoleName::USER, BTreeSet::new())]);
+    roles.extend(further);
+    roles.insert(RoleName::ADMIN, BTreeSet::new());
+    roles
 }
 
 #[cfg(test)]

@@ -1,5 +1,6 @@
 //! The arithmetic of limits: so many at once, then one each period (the generic cell rate algorithm, ITU-T I.371).
 
+use std::fmt;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
@@ -72,6 +73,12 @@ impl Limit {
     pub fn room_until(&self, now: Timestamp) -> Timestamp {
         let before_last = self.burst.saturating_sub(1).saturating_mul(self.period);
         Timestamp::from_micros(now.as_micros().saturating_add(before_last))
+    }
+}
+
+impl fmt::Display for Limit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{:?}", self.burst, self.period())
     }
 }
 

@@ -123,6 +123,7 @@ impl Builder {
         let roles = roles(std::mem::take(&mut self.roles))?;
         let set = self.revocations.take().unwrap_or_else(|| Arc::new(RevocationSet::new(MAX_REVOCATIONS)));
         let expected = Expected {
+            former_issuer: None,
             issuer: self.issuer.take().unwrap_or_else(|| self.usual_issuer()),
             audience: self.audience.take().unwrap_or_else(|| "doorward".into()),
             max_ttl: self.max_ttl.unwrap_or(MAX_TTL),

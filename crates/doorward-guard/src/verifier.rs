@@ -1,5 +1,4 @@
 use std::sync::Arc;
-use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use doorward_core::revocation::RevocationSet;
@@ -129,12 +128,10 @@ impl Verifier {
         self.keys.store(Keys::new(keys, expected));
     }
 
-    /// From now on, tokens may live as long as this. The longest lifetime among all servers counts, and it may rise while
-    /// this one runs.
-    pub fn allow_ttl(&self, max_ttl: Duration) {
+    /// From now on, tokens must have these claims: the servers have agreed on them while this one runs.
+    pub fn expect(&self, expected: Expected) {
         let keys = self.keys.load();
-        if keys.expected.max_ttl != max_ttl {
-            let expected = Expected { max_ttl, ..Expected::clone(&keys.expected) };
+        if *keys.expected != expected {
             let (current, removed) = (keys.set.clone(), keys.removed.clone());
             self.keys.store(Keys::new(VerificationKeys { current, removed }, Arc::new(expected)));
         }

@@ -10,13 +10,16 @@ use std::net::SocketAddr;
 use std::ops::Deref;
 use std::sync::{Arc, Mutex, OnceLock};
 
+use arc_swap::ArcSwap;
 use axum::extract::FromRef;
+use doorward_core::token::Algorithm;
 use doorward_core::{DeletionClock, Timestamp};
 use doorward_guard::Guard;
 use tokio::sync::watch;
 
 use crate::accounts::Accounts;
 use crate::acts::Acts;
+use crate::agreed::{self, Agreed};
 use crate::clients::Clients;
 use crate::clock::Clock;
 use crate::disk::Disk;
@@ -90,6 +93,7 @@ pub struct Parts {
     /// The hooks of the embedding application.
     pub hooks: Hooks,
     pub(crate) acts: Acts,
+    pub(crate) agreed: ArcSwap<Agreed>,
     pub(crate) metrics: Metrics,
     pub(crate) contributions: Contributions,
     pub(crate) sign_ins: SignIns,
@@ -139,6 +143,38 @@ impl App {
     /// Waits for a look at the store that begins from now on; false if none succeeds soon.
     pub async fn next_look(&self) -> bool {
         self.keys.next_look().wait().await
+    }
+
+    /// What the servers of this database have otherwise than these settings, and what to do.
+    pub fn disagreements(&self) -> Vec<(String, String)> {
+        let mut all: Vec<_> = self
+            .agreed
+            .load()
+            .differences(&self.settings)
+            .into_iter()
+            .map(|what| {
+                (what, "give all servers the same settings, or wait for the end of the roll-out".into())
+            })
+            .collect();
+        let (names, issuer) = (self.keys.verifier().expected(), self.settings.issuer());
+        if names.issuer != issuer {
+            let what = format!("tokens are issued as {}, and these settings say {issuer}", names.issuer);
+            all.push((what, "correct public_url, or change all servers with `doorward config adopt`".into()));
+        }
+        let (in_force, set) = (self.keys.algorithm(), self.settings.access_algorithm);
+        if in_force != Algorithm::Hs256 && in_force != set {
+            let what = format!("the signing key is one of {in_force}, and access.algorithm is {set}");
+            all.push((what, format!("change it with `doorward key rotate --algorithm {set}`")));
+        }
+        all
+    }
+
+    /// Makes the issuer of these settings that of all servers, which follow.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn adopt_issuer(&self) -> Result<(), Error> {
+        Ok(agreed::adopt_issuer(&self.acts, self.settings.issuer(), self.now()).await?)
     }
 
     /// Writes the guesses that only memory has counted.

@@ -78,6 +78,8 @@ actions! {
     KeyRotated = "key_rotated";
     /// The command line cleared the limits on guesses and registrations.
     LimitsCleared = "limits_cleared";
+    /// The command line made another issuer of tokens that of all servers. `detail` is the issuer.
+    IssuerAdopted = "issuer_adopted";
     /// A client was registered.
     ClientCreated = "client_created";
     /// A client was deleted.

@@ -10,6 +10,7 @@ compile_error!("doorward needs a database: turn on the feature \"sqlite\" or \"p
 mod accounts;
 mod actors;
 mod acts;
+mod agreed;
 mod app;
 mod audit;
 mod authenticators;

@@ -161,6 +161,26 @@ impl Site {
         Self { router: crate::routes::alone(&app), canaries, app, ..self.restarted().await }
     }
 
+    /// Why a server with changed settings is refused on the same data.
+    pub async fn refused_with(&self, settings: &[(&str, &str)]) -> String {
+        let (settings, secrets, policy) = self.changed(settings);
+        let opened = App::open_with(settings, secrets, self.clock.clone(), policy, self.hooks.clone()).await;
+        opened.err().unwrap().to_string()
+    }
+
+    /// A command with changed settings makes its issuer that of all servers.
+    pub async fn adopts_issuer_of(&self, settings: &[(&str, &str)]) {
+        let (settings, secrets, _) = self.changed(settings);
+        let app = App::join(settings, secrets, self.clock.clone()).await.unwrap();
+        app.adopt_issuer().await.unwrap();
+    }
+
+    fn changed(&self, settings: &[(&str, &str)]) -> (Settings, Secrets, HashPolicy) {
+        let mut all = self.settings.clone();
+        all.extend(settings.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())));
+        read(self.folder.path(), &all, &self.environment)
+    }
+
     async fn opened(&self, settings: &[(String, String)]) -> App {
         open(self.folder.path(), &self.clock, settings, &self.environment, &self.hooks).await
     }

@@ -1,10 +1,11 @@
 //! `doorward config`: the settings, as this command and a server with the same flags see them.
 
 use clap::{Args, Subcommand};
+use doorward::internals::App;
 use doorward::internals::settings::Origin;
 use serde_json::json;
 
-use super::Outcome;
+use super::{Outcome, with_room};
 use crate::output::Answer;
 use crate::place::{Place, secrets_given};
 
@@ -14,6 +15,9 @@ pub(crate) enum Config {
     Check,
     /// Print every setting with its value and where it comes from; passwords in it are hidden
     Print(Print),
+    /// Make the issuer of these settings that of all servers on the database. They follow within a second, and still
+    /// accept tokens of the former one. Then start each with the new public_url
+    Adopt,
 }
 
 #[derive(Debug, Args)]
@@ -24,12 +28,18 @@ pub(crate) struct Print {
 }
 
 impl Config {
-    pub(crate) fn run(self, place: &Place) -> Outcome {
+    pub(crate) async fn run(self, place: &Place) -> Outcome {
         match self {
             Self::Check => check(place),
             Self::Print(Print { json }) => print(place, json),
+            Self::Adopt => with_room(place, adopt).await,
         }
     }
+}
+
+async fn adopt(app: &App) -> Outcome {
+    app.adopt_issuer().await?;
+    Ok(Answer::text(format!("All servers issue tokens as {} from now on", app.settings.issuer())))
 }
 
 fn check(place: &Place) -> Outcome {

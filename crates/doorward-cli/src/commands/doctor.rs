@@ -254,6 +254,9 @@ async fn inside(settings: Settings, secrets: Secrets, report: &mut Report) {
         Err(error) => report.fail("database: ", error.into()),
     }
     surroundings::condition(&app, report).await;
+    for (what, hint) in app.disagreements() {
+        report.say(Health::Warn, format!("servers: {what}"), hint);
+    }
     match app.keys.list(app.now()).await {
         _ if shared => report.ok("keys: access tokens are signed with JWT_SECRET (HS256)"),
         Ok(keys) => match keys.iter().find(|key| key.state == "active") {

@@ -47,7 +47,7 @@ pub(crate) fn run(cli: Cli) -> Outcome {
         Command::Client(client) => wait_for(client.run(&place)),
         Command::Limits(limits) => wait_for(limits.run(&place)),
         Command::Audit(audit) => wait_for(audit.run(&place)),
-        Command::Config(config) => config.run(&place),
+        Command::Config(config) => wait_for(config.run(&place)),
         Command::Restored(restored) => wait_for(restored.run(&place)),
         Command::Tour(tour) => wait_for(tour.run()),
         Command::Doctor(doctor) => wait_for(doctor.run(place)),

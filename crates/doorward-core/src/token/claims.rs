@@ -59,6 +59,8 @@ pub struct Expected {
     pub audience: String,
     /// The longest life of a token, from `iat` to `exp`; [`LEEWAY`](super::LEEWAY) comes on top.
     pub max_ttl: Duration,
+    /// The issuer before this one: its tokens are good too.
+    pub former_issuer: Option<String>,
 }
 
 /// A checked access token: all its claims, and nothing on the heap. [`verify`](super::verify) makes one.
@@ -197,7 +199,9 @@ impl<'a> Payload<'a> {
 
     /// RFC 7519 sections 4.1.1 and 4.1.3, compared exactly: no prefix, no case folding, no list (attacks J29, J30).
     pub(super) fn require_names<W: Watch>(&self, expected: &Expected, watch: &mut W) -> Result<(), Refusal> {
-        require(watch, Check::Issuer, self.issuer == expected.issuer, || {
+        let former = expected.former_issuer.as_ref();
+        let known = self.issuer == expected.issuer || former.is_some_and(|former| self.issuer == *former);
+        require(watch, Check::Issuer, known, || {
             format!("iss {:?}, expected {:?}", self.issuer, expected.issuer)
         })?;
         require(watch, Check::Audience, self.audience == expected.audience, || {

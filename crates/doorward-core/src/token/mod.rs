@@ -16,7 +16,7 @@
 //!
 //! let key = SigningKey::hs256(&Secret::new("T9k2vQ8xW4mZ7rB1nL6cH3yJ5dF0gS-p"))?;
 //! let keys = KeySet::new(vec![key.verifying_key()])?;
-//! let names = Expected { issuer: "doorward".into(), audience: "doorward".into(), max_ttl: Duration::from_secs(900) };
+//! let names = Expected { issuer: "doorward".into(), audience: "doorward".into(), max_ttl: Duration::from_secs(900), former_issuer: None };
 //! let now = Timestamp::from_secs(1_800_000_000);
 //! let (user, session) = (UserId::new(now, [1; 10]), SessionId::new(now, [2; 10]));
 //! let mut claims = Claims::new(user, session, now, now + names.max_ttl, [3; 16]);

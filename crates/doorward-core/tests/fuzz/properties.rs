@@ -24,7 +24,12 @@ struct Signed {
 }
 
 fn expected() -> Expected {
-    Expected { issuer: "doorward".into(), audience: "doorward".into(), max_ttl: Duration::from_secs(900) }
+    Expected {
+        issuer: "doorward".into(),
+        audience: "doorward".into(),
+        max_ttl: Duration::from_secs(900),
+        former_issuer: None,
+    }
 }
 
 static SIGNED: LazyLock<Signed> = LazyLock::new(|| {

@@ -2,6 +2,7 @@
 
 use std::sync::{Arc, Mutex, OnceLock};
 
+use arc_swap::ArcSwap;
 use doorward_core::password_hash::HashPolicy;
 use doorward_core::token::Expected;
 use doorward_core::{DeletionClock, Purpose, Timestamp};
@@ -11,6 +12,7 @@ use tokio::sync::watch;
 use super::{App, Contributions, Parts, history, kind};
 use crate::accounts::Accounts;
 use crate::acts::{Acts, Base};
+use crate::agreed::Agreed;
 use crate::clients::Clients;
 use crate::clock::Clock;
 use crate::disk::Disk;
@@ -85,13 +87,14 @@ impl App {
         let store = open_store(&opening, opening.clock.now()).await?;
         let (clock, now) = time(&store, opening.clock.clone()).await?;
         let Opening { settings, secrets, policy, hooks, algorithms, contributions, .. } = opening;
+        let agreed = agree(&store, &settings, algorithms).await?;
         let root = Arc::new(secrets.root);
         let (revocations, users) =
             (revocations(&store, &settings, &clock).await?, users(&store, &contributions));
         let acts = Acts::new(store.clone(), revocations.clone(), users.clone());
         let base = Base { store: store.clone(), clock: clock.clone(), roles: settings.roles.clone(), acts };
         let wanted = Wanted { algorithm: settings.access_algorithm, algorithms };
-        let (expected, shared) = (expected(&settings, &revocations), secrets.jwt.as_ref());
+        let (expected, shared) = (expected(&settings, &agreed, &revocations), secrets.jwt.as_ref());
         let keys = Keys::load(base.clone(), root.clone(), shared, wanted, expected, &revocations, now);
         let keys = Arc::new(keys.await?);
         let memory = memory(&store, &revocations, &keys, &settings);
@@ -125,6 +128,7 @@ impl App {
             deletion_clock: Mutex::new(DeletionClock::new(now, clock.ran())),
             contributions,
             acts: base.acts.clone(),
+            agreed: ArcSwap::from_pointee(agreed),
             settings,
             clock,
             store,
@@ -232,9 +236,25 @@ fn guard(
 }
 
 /// The claims that an access token must have.
-fn expected(settings: &Settings, revocations: &Revocations) -> Expected {
-    let (issuer, max_ttl) = (settings.issuer(), revocations.max_access_ttl());
-    Expected { issuer, audience: "doorward".into(), max_ttl }
+pub(super) fn expected(settings: &Settings, agreed: &Agreed, revocations: &Revocations) -> Expected {
+    Expected {
+        issuer: agreed.issuer().map_or_else(|| settings.issuer(), str::to_owned),
+        former_issuer: agreed.former_issuer().map(str::to_owned),
+        audience: "doorward".into(),
+        max_ttl: revocations.max_access_ttl(),
+    }
+}
+
+/// What the servers agree on. A command notes nothing of its own.
+async fn agree(store: &Store, settings: &Settings, algorithms: Algorithms) -> Result<Agreed, StoreError> {
+    match algorithms {
+        Algorithms::AsSet => Agreed::of_server(store, settings).await,
+        Algorithms::AsStored => {
+            let agreed = Agreed::read(store).await?;
+            agreed.apply_roles(settings)?;
+            Ok(agreed)
+        }
+    }
 }
 
 const FINGERPRINT: &str =

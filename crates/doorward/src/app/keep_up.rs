@@ -5,8 +5,10 @@ use std::time::Duration;
 
 use doorward_core::Timestamp;
 
+use super::assemble::expected;
 use super::{App, Parts, history};
 use crate::acts::{Act, Change, Done};
+use crate::agreed::Agreed;
 use crate::audit::{Action, By, Entry};
 use crate::clock::steady;
 use crate::look::Look;
@@ -66,7 +68,7 @@ impl App {
         users.sort_unstable();
         users.dedup();
         users.iter().for_each(|user| self.users.read_again(*user));
-        self.keys.verifier().allow_ttl(self.revocations.max_access_ttl());
+        self.agree(look.fact("agreed_version").unwrap_or_default()).await?;
         self.users.follow(look.fact("users_changed").unwrap_or_default(), follower, self.clock.now()).await?;
         self.clients.follow_to(look.fact("clients_version").unwrap_or_default()).await?;
         self.throttle.follow_to(look.fact("limits_cleared").unwrap_or_default());
@@ -75,6 +77,20 @@ impl App {
         if let Some(since) = lost_since {
             self.recover(look, since);
         }
+        Ok(())
+    }
+
+    /// Follows what the servers have agreed on.
+    async fn agree(&self, version: i64) -> Result<(), StoreError> {
+        let known = self.agreed.load();
+        if known.version != version {
+            let agreed = Agreed::read(&self.store).await?;
+            agreed.apply_roles(&self.settings)?;
+            agreed.tell(&self.settings);
+            self.agreed.store(Arc::new(agreed));
+        }
+        let expected = expected(&self.settings, &self.agreed.load(), &self.revocations);
+        self.keys.verifier().expect(expected);
         Ok(())
     }
 

@@ -26,6 +26,7 @@ const FLOORS: [&[&str]; 6] = [
         "hashing",
         "hooks",
         "throttle",
+        "agreed",
         "keys",
         "look",
         "pulse",

@@ -117,3 +117,47 @@ async fn a_new_name_and_address_show_on_the_other_node_at_its_next_look() {
         );
     }
 }
+
+#[tokio::test]
+async fn roles_are_those_of_the_node_that_started_last_on_all_nodes() {
+    let one = Site::with(&[("roles.support", "users:read")]).await;
+    one.user("sam", "support".parse().unwrap()).await;
+    let sam = one.logged_in("sam").await;
+    sam.get("/admin/audit").await.is_refused("forbidden");
+    let other = one.restarted_with(&[("roles.support", "audit:read"), ("roles.editor", "posts:write")]).await;
+    one.app.follow().await.unwrap();
+    for node in [&one, &other] {
+        sam.at(node).get("/admin/audit").await.is_ok();
+        sam.at(node).get("/admin/users").await.is_refused("forbidden");
+    }
+    one.user("edith", "editor".parse().unwrap()).await;
+}
+
+#[tokio::test]
+async fn another_issuer_is_refused_until_a_command_makes_it_that_of_all_nodes() {
+    let (one, new) = (Site::new().await, [("public_url", "https://accounts.example")]);
+    let before = one.registered("ada").await;
+    let said = one.refused_with(&new).await;
+    assert!(said.contains("issue tokens as doorward") && said.contains("config adopt"), "{said}");
+    one.adopts_issuer_of(&new).await;
+    one.app.follow().await.unwrap();
+    assert_eq!(one.app.keys.verifier().expected().issuer, "https://accounts.example");
+    let after = one.logged_in("ada").await;
+    let other = one.restarted_with(&new).await;
+    for node in [&one, &other] {
+        before.at(node).get("/profile").await.is_ok();
+        after.at(node).get("/profile").await.is_ok();
+    }
+    assert!(one.refused_with(&[]).await.contains("https://accounts.example"));
+}
+
+#[tokio::test]
+async fn limits_and_lifetimes_that_differ_among_nodes_are_told() {
+    let one = Site::new().await;
+    assert!(one.app.disagreements().is_empty());
+    let _other = one.restarted_with(&[("throttle.account", "5/30s"), ("access.ttl", "5m")]).await;
+    one.app.follow().await.unwrap();
+    let told = one.app.disagreements();
+    let told: Vec<_> = told.iter().map(|(what, _)| what.as_str()).collect();
+    assert!(told.len() == 2 && told[0].contains("account 10/30s") && told[1].contains("300s"), "{told:?}");
+}

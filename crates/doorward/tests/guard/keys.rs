@@ -17,6 +17,7 @@ const JWKS: &str = "GET /.well-known/jwks.json";
 fn foreign(now: Timestamp) -> String {
     let key = SigningKey::generate(Algorithm::Es256).unwrap();
     let names = Expected {
+        former_issuer: None,
         issuer: "doorward".into(),
         audience: "doorward".into(),
         max_ttl: std::time::Duration::from_secs(900),

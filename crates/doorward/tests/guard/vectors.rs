@@ -45,7 +45,12 @@ fn read() -> Value {
 fn made() -> Value {
     let key = SigningKey::hs256(&Secret::new(SECRET)).unwrap();
     let ttl = std::time::Duration::from_secs(900);
-    let names = Expected { issuer: "doorward".into(), audience: "doorward".into(), max_ttl: ttl };
+    let names = Expected {
+        issuer: "doorward".into(),
+        audience: "doorward".into(),
+        max_ttl: ttl,
+        former_issuer: None,
+    };
     let token = |(name, user, session, version): (&str, &str, &str, i64)| {
         let (user, session) = (user.parse().unwrap(), session.parse().unwrap());
         let mut claims = Claims::new(user, session, NOW, NOW + ttl, [1; 16]);

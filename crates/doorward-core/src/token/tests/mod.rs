@@ -41,7 +41,7 @@ pub(super) const NOW: Timestamp = Timestamp::from_secs(1_800_000_000);
 pub(super) const MAX_TTL: Duration = Duration::from_secs(900);
 
 pub(super) fn expected() -> Expected {
-    Expected { issuer: "doorward".into(), audience: "doorward".into(), max_ttl: MAX_TTL }
+    Expected { issuer: "doorward".into(), audience: "doorward".into(), max_ttl: MAX_TTL, former_issuer: None }
 }
 
 pub(super) fn claims() -> Claims {

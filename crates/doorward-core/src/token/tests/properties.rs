@@ -46,7 +46,7 @@ proptest! {
         let (user, session) = (UserId::from_bytes(user), SessionId::from_bytes(session));
         let (issued_at, ttl) = (Timestamp::from_secs(issued), Duration::from_secs(ttl));
         let (role, expires_at) = (role.parse::<RoleName>().unwrap(), issued_at + ttl);
-        let names = Expected { issuer, audience, max_ttl: ttl };
+        let names = Expected { issuer, audience, max_ttl: ttl, former_issuer: None };
         let claims = Claims { user, session, role, version, authentication, issued_at, expires_at, jti };
         let token = issue(&HS256, &names, &claims).unwrap();
         let read = verify(&token, &only(&HS256), &names, issued_at).unwrap();

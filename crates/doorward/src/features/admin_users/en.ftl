@@ -123,6 +123,7 @@ action-invitation_made = Invitation made
 action-invitation_withdrawn = Invitation withdrawn
 action-key_rotated = Key rotated
 action-limits_cleared = Limits cleared
+action-issuer_adopted = Issuer changed
 action-client_created = Client created
 action-client_deleted = Client deleted
 action-history_lost = Database lost commits

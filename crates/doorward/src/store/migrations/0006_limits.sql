@@ -9,6 +9,12 @@ CREATE TABLE buckets (
 -- Nodes look for users that others have changed. A sign-in writes a user's row without changing this time.
 CREATE INDEX users_by_change ON users (updated_at ASC);
 
+-- What the nodes agree on, or note of themselves: issuer, roles, limits, lifetimes.
+CREATE TABLE agreed (
+    name TEXT PRIMARY KEY,
+    value TEXT NOT NULL
+);
+
 -- The oldest program that can use the database after a migration, by the last migration that the program has. None for the
 -- migrations before this one.
 ALTER TABLE migrations ADD COLUMN reads_from BIGINT;

@@ -193,6 +193,7 @@ async fn at_the_machine(site: &Site, case: &str, (id, ada): (&str, &Visitor)) {
         }
         "limits_cleared by command_line" => app.clear_limits().await.unwrap(),
         "restored by command_line" => drop(app.restored(false).await.unwrap()),
+        "issuer_adopted by command_line" => app.adopt_issuer().await.unwrap(),
         "history_lost by server" => {
             ada.post("/logout", Value::Null).await.is_ok();
             rewound::lanes(site).await;
@@ -248,8 +249,9 @@ const ACTS: [(&str, &str); 36] = [
     ("key_rotated by command_line", "token_invalid"),
     ("client_created by command_line", "ok"),
 ];
-const OF_THE_LAST: [(&str, &str); 4] = [
+const OF_THE_LAST: [(&str, &str); 5] = [
     ("limits_cleared by command_line", "ok"),
+    ("issuer_adopted by command_line", "ok"),
     ("client_deleted by command_line", "ok"),
     ("history_lost by server", "session_ended"),
     ("restored by command_line", "token_invalid"),
