@@ -25,7 +25,9 @@ const CHANGE: &str = "INSERT INTO facts (name, value) VALUES ('agreed_version', 
      ON CONFLICT (name) DO UPDATE SET value = facts.value + 1";
 
 /// What each node has for itself, and the settings that it comes from.
-const OWN: [(&str, fn(&Settings) -> String); 2] = [("limits", limits), ("lifetimes", lifetimes)];
+const OWN: [(&str, Text); 2] = [("limits", limits), ("lifetimes", lifetimes)];
+
+type Text = fn(&Settings) -> String;
 
 /// What the nodes of a database have agreed on.
 #[derive(Debug, Clone, Default)]

@@ -94,16 +94,11 @@ impl App {
         let acts = Acts::new(store.clone(), revocations.clone(), users.clone());
         let base = Base { store: store.clone(), clock: clock.clone(), roles: settings.roles.clone(), acts };
         let wanted = Wanted { algorithm: settings.access_algorithm, algorithms };
-        let (expected, shared) = (expected(&settings, &agreed, &revocations), secrets.jwt.as_ref());
+        let (expected, shared) = (expected(&settings, &agreed.load(), &revocations), secrets.jwt.as_ref());
         let keys = Keys::load(base.clone(), root.clone(), shared, wanted, expected, &revocations, now);
         let keys = Arc::new(keys.await?);
         let memory = memory(&store, &revocations, &keys, &settings);
-        let of_sessions = sessions::Parts {
-            keys: keys.clone(),
-            revocations: revocations.clone(),
-            hooks: hooks.clone(),
-            memory: memory.clone(),
-        };
+        let of_sessions = of_sessions(&keys, &revocations, &hooks, &memory);
         let sessions = Arc::new(Sessions::new(base.clone(), of_sessions, &settings, &root));
         let hashing = Arc::new(Hashing::start(policy, settings.hashing_queue, settings.hashing_timeout)?);
         let throttle = Arc::new(Throttle::open(&settings, &store, &root, now).await?);
@@ -128,7 +123,7 @@ impl App {
             deletion_clock: Mutex::new(DeletionClock::new(now, clock.ran())),
             contributions,
             acts: base.acts.clone(),
-            agreed: ArcSwap::from_pointee(agreed),
+            agreed,
             settings,
             clock,
             store,
@@ -245,16 +240,29 @@ pub(super) fn expected(settings: &Settings, agreed: &Agreed, revocations: &Revoc
     }
 }
 
+fn of_sessions(
+    keys: &Arc<Keys>,
+    revocations: &Arc<Revocations>,
+    hooks: &Hooks,
+    memory: &Arc<Memory>,
+) -> sessions::Parts {
+    let (keys, revocations, hooks, memory) =
+        (keys.clone(), revocations.clone(), hooks.clone(), memory.clone());
+    sessions::Parts { keys, revocations, hooks, memory }
+}
+
 /// What the servers agree on. A command notes nothing of its own.
-async fn agree(store: &Store, settings: &Settings, algorithms: Algorithms) -> Result<Agreed, StoreError> {
-    match algorithms {
-        Algorithms::AsSet => Agreed::of_server(store, settings).await,
-        Algorithms::AsStored => {
-            let agreed = Agreed::read(store).await?;
-            agreed.apply_roles(settings)?;
-            Ok(agreed)
-        }
+async fn agree(
+    store: &Store,
+    settings: &Settings,
+    algorithms: Algorithms,
+) -> Result<ArcSwap<Agreed>, StoreError> {
+    if algorithms == Algorithms::AsSet {
+        return Agreed::of_server(store, settings).await.map(ArcSwap::from_pointee);
     }
+    let agreed = Agreed::read(store).await?;
+    agreed.apply_roles(settings)?;
+    Ok(ArcSwap::from_pointee(agreed))
 }
 
 const FINGERPRINT: &str =
