@@ -162,8 +162,9 @@ const EXPIRED: &str = "DELETE FROM revocations WHERE session_id IN \
      (SELECT session_id FROM revocations WHERE expires_at <= $1 ORDER BY expires_at LIMIT $2)";
 const EXPIRED_VERSIONS: &str = "DELETE FROM least_versions WHERE user_id IN \
      (SELECT user_id FROM least_versions WHERE expires_at <= $1 ORDER BY expires_at LIMIT $2)";
-/// Lanes whose owner has been silent for longer than their rows are kept.
-const SILENT_LANES: &str = "DELETE FROM lanes WHERE id IN (SELECT id FROM lanes WHERE seen_at < $1 \
+/// Lanes whose owner has been silent for longer than their rows are kept, by the store's own time.
+const SILENT_LANES: &str = "DELETE FROM lanes WHERE id IN (SELECT id FROM lanes \
+     WHERE seen_at < (SELECT micros - $1 FROM store_state) \
      AND NOT EXISTS (SELECT 1 FROM revocations WHERE lane = lanes.id) \
      AND NOT EXISTS (SELECT 1 FROM least_versions WHERE lane = lanes.id) ORDER BY seen_at LIMIT $2)";
 
@@ -369,7 +370,7 @@ impl Revocations {
 
     /// What no token needs any more in the tables.
     pub(crate) fn expired(&self, now: Timestamp) -> [Expired; 3] {
-        let silent = now - 2 * self.remembered_for();
+        let silent = i64::try_from((2 * self.remembered_for()).as_micros()).unwrap_or(i64::MAX);
         [
             Expired::of("revocations", EXPIRED, values![now]),
             Expired::of("least_versions", EXPIRED_VERSIONS, values![now]),

@@ -131,7 +131,9 @@ impl Revocations {
             let since = match at(*id) {
                 Some(lane) if lane.position < mark.highest => lane.seen_at,
                 Some(_) => continue,
-                None if mark.seen_at < silent && *id != self.lane.id => {
+                None if mark.seen_at < silent
+                    && (*id != self.lane.id || !self.beats.load(Ordering::Relaxed)) =>
+                {
                     gone.push(*id);
                     continue;
                 }

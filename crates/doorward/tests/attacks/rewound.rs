@@ -114,3 +114,29 @@ async fn d07_a_refresh_token_that_is_newer_than_its_row_is_the_current_one_and_n
     ada.refresh().await.is_ok();
     copied.refresh().await.is_refused("refresh_reused");
 }
+
+#[tokio::test]
+async fn d07_a_process_that_ended_nothing_for_long_has_lost_nothing() {
+    let site = Site::new().await;
+    site.logged_in("ada").await.post("/logout", Value::Null).await.is_ok();
+    site.app.follow().await.unwrap();
+    for long_ago in ["UPDATE lanes SET seen_at = 0", "DELETE FROM revocations"] {
+        site.app.store.execute(long_ago, Vec::new()).await.unwrap();
+    }
+    site.app.follow().await.unwrap();
+    // The sweep deletes its lane, and the next look misses it.
+    site.app.sweep().await.unwrap();
+    site.app.follow().await.unwrap();
+    let noted = "SELECT CAST(count(*) AS BIGINT) AS count FROM lanes";
+    let left = site.app.store.find(noted, Vec::new()).await.unwrap().unwrap();
+    assert_eq!(left.get::<i64>("count").unwrap(), 0);
+    let admin = site.admin("grace").await;
+    let log = admin.get("/admin/audit").await.is_ok().to_string();
+    assert!(!log.contains("history_lost"), "{log}");
+    let ada = site.logged_in("ada").await;
+    let copy = ada.copy();
+    let other = site.restarted().await;
+    ada.post("/logout", Value::Null).await.is_ok();
+    other.app.follow().await.unwrap();
+    copy.at(&other).get("/profile").await.is_refused("session_ended");
+}
