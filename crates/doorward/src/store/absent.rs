@@ -2,7 +2,7 @@
 //! ever runs.
 #![allow(dead_code, reason = "each engine is asked for what it alone can do")]
 
-use super::tx::Outcome;
+use super::query::Outcome;
 use super::{Row, StoreError};
 
 pub(super) enum Absent {}

@@ -43,6 +43,7 @@ mod postgres_query;
 mod postgres_session;
 #[cfg(feature = "postgres")]
 mod postgres_url;
+mod query;
 mod reads;
 mod shares;
 #[cfg(feature = "sqlite")]
@@ -81,8 +82,9 @@ pub use error::StoreError;
 #[cfg(feature = "testing")]
 pub use faults::{Fault, Faults, Outage};
 pub(crate) use follower::Follower;
+pub use query::Answer;
 pub(crate) use reads::Reads;
-pub use tx::{Answer, Asked, Tx};
+pub use tx::{Asked, Tx};
 pub use value::{Column, Row, Value};
 pub(crate) use value::{Statement, values};
 use writes::LastWrite;

@@ -17,8 +17,8 @@ use super::postgres_connect::{self, Plan, pool_error};
 use super::postgres_hints;
 use super::postgres_query::{self as query, Way};
 use super::postgres_session::Session;
+use super::query::Outcome;
 use super::shares::Turn;
-use super::tx::Outcome;
 use super::{PostgresSettings, Row, Statement, StoreError, Tx, Value};
 
 /// The most calls that are under way or wait for a connection.

@@ -15,7 +15,7 @@ use tokio_postgres::{RowStream, Statement};
 
 use super::postgres_error::{harmless, store_error, text};
 use super::postgres_query::{Way, parameters, rows, typed};
-use super::tx::{Answer, Query};
+use super::query::{Answer, Query};
 use super::{StoreError, Value};
 
 /// What is sent together.

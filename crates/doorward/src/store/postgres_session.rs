@@ -9,7 +9,7 @@ use super::StoreError;
 use super::postgres_error::{harmless, store_error};
 use super::postgres_pipeline::{self as pipeline, Failed, Flight, lost};
 use super::postgres_query::{self as query, Way};
-use super::tx::{Answer, Query};
+use super::query::{Answer, Query};
 
 /// How long a rollback may take before the connection is closed instead.
 const ROLLBACK_TIMEOUT: Duration = Duration::from_secs(2);

@@ -15,10 +15,10 @@ use rusqlite::{Connection, OpenFlags};
 use tokio::sync::oneshot;
 use tokio::time::timeout;
 
+use super::query::Outcome;
 use super::shares::Turn;
 use super::sqlite_query::{batch, find, list, store_error};
 use super::sqlite_writer::{self, Act, Message};
-use super::tx::Outcome;
 use super::{Row, StoreError, Tx, Value};
 
 /// The most transactions that wait for the writer, and reads that wait for each kind of reader.

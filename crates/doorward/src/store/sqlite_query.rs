@@ -3,7 +3,7 @@
 use rusqlite::types::{ToSqlOutput, ValueRef};
 use rusqlite::{CachedStatement, Connection, ErrorCode, ToSql};
 
-use super::tx::{Answer, Query};
+use super::query::{Answer, Query};
 use super::value::Names;
 use super::{Row, StoreError, Value};
 

@@ -12,8 +12,8 @@ use crossbeam_channel::Receiver;
 use rusqlite::Connection;
 use tokio::sync::oneshot;
 
+use super::query::Outcome;
 use super::sqlite_query::store_error;
-use super::tx::Outcome;
 use super::{StoreError, Tx};
 
 /// The most transactions that are committed at once, so that the first of them does not wait forever.

@@ -4,9 +4,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
+use crate::clock::steady;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::time::Instant;
 
 /// How long a client is silent that waits for an answer.
 const SILENCE: Duration = Duration::from_millis(25);
@@ -47,13 +47,13 @@ impl RoundTrips {
 async fn carry(mut near: TcpStream, mut far: TcpStream, counted: Arc<AtomicU32>) -> std::io::Result<()> {
     let (mut asked, mut answered) = ([0; 16_384], [0; 16_384]);
     let mut held = Vec::new();
-    let (mut spoke, mut silent_at) = (false, Instant::now());
+    let (mut spoke, mut silent_at) = (false, steady());
     loop {
         tokio::select! {
             read = near.read(&mut asked) => {
                 let read = some(read?)?;
                 far.write_all(&asked[..read]).await?;
-                (spoke, silent_at) = (true, Instant::now() + SILENCE);
+                (spoke, silent_at) = (true, steady() + SILENCE);
             }
             read = far.read(&mut answered) => held.extend_from_slice(&answered[..some(read?)?]),
             () = tokio::time::sleep_until(silent_at), if !held.is_empty() => {
