@@ -452,6 +452,8 @@ async fn server(table: &Value, settings: &[(&str, &str)]) -> Site {
         let values = vec![user.into(), least[1].as_i64().unwrap().into(), now.into(), until.into()];
         site.app.store.execute(require, values).await.unwrap();
     }
+    let lane = "INSERT INTO lanes (id, position, owner, seen_at) VALUES (0, 2, 'the table', 0)";
+    site.app.store.execute(lane, Vec::new()).await.unwrap();
     site.app.follow().await.unwrap();
     site
 }
