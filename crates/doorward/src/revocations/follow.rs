@@ -78,7 +78,7 @@ impl Revocations {
         let mut marks = self.marks.lock().await;
         let lost_since = self.losses(&mut marks, look);
         let mut users = Vec::new();
-        let over = if marks.is_loaded { Timestamp::from_micros(0) } else { look.told.store };
+        let over = if marks.is_loaded { Timestamp::from_micros(0) } else { self.clock.now() };
         for lane in &look.lanes {
             let mark = marks.lanes.entry(lane.id).or_default();
             mark.seen_at = lane.seen_at;
