@@ -84,7 +84,8 @@ class Checker:
         self.found.append(Violation(kind, event.answered_at, text, [*others, event]))
 
     def blindness(self, node):
-        """The spans in which this node could not read the endings of others; those close together are one."""
+        """The spans in which this node could not read the endings of others; those close together are one, and what
+        memory knows is as old as the last of them: before that, the node had recovered."""
         blind = list(self.history.stalls)
         for fault in self.history.faults:
             if node in fault.blind:
@@ -92,10 +93,11 @@ class Checker:
                 blind.append((fault.began_at, until or fault.began_at + self.bounds.stale_after))
         spans = []
         for began_at, until in sorted(blind):
+            last = began_at
             if spans and began_at < spans[-1][1] + self.bounds.elsewhere:
                 earlier = spans.pop()
                 began_at, until = earlier[0], max(until, earlier[1])
-            spans.append((began_at, until))
+            spans.append((began_at, until, last))
         return spans
 
     def known_at(self, node, end):
@@ -104,9 +106,9 @@ class Checker:
         if node == event.node:
             return event.answered_at
         known_at = event.answered_at + bounds.elsewhere
-        for began_at, until in self.blind[node]:
+        for began_at, until, last in self.blind[node]:
             if began_at <= known_at and until >= event.answered_at:
-                in_memory_until = began_at + bounds.stale_after + bounds.busy
+                in_memory_until = last + bounds.stale_after + bounds.busy
                 known_at = max(known_at, min(until + bounds.elsewhere, in_memory_until))
         return known_at
 
