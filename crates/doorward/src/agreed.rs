@@ -20,9 +20,8 @@ const SET: &str = "INSERT INTO agreed (name, value) VALUES ($1, $2) \
 const ALL: &str = "SELECT name, value FROM agreed";
 const FORMER: &str = "INSERT INTO agreed (name, value) SELECT 'former_issuer', value FROM agreed \
      WHERE name = 'issuer' AND value <> $1 ON CONFLICT (name) DO UPDATE SET value = excluded.value";
-const VERSION: &str = "SELECT value FROM facts WHERE name = 'agreed_version'";
-const CHANGE: &str = "INSERT INTO facts (name, value) VALUES ('agreed_version', 1) \
-     ON CONFLICT (name) DO UPDATE SET value = facts.value + 1";
+/// Rises with each change.
+pub(crate) const VERSION: &str = "agreed_version";
 
 /// What each node has for itself, and the settings that it comes from.
 const OWN: [(&str, Text); 2] = [("limits", limits), ("lifetimes", lifetimes)];
@@ -58,7 +57,7 @@ impl Agreed {
             for (name, text) in own.iter().chain([&("roles", roles.clone())]) {
                 changed += tx.execute(SET, values![*name, text]).await?;
             }
-            if changed > 0 { tx.execute(CHANGE, values![]).await.map(drop) } else { Ok(()) }
+            if changed > 0 { tx.raise_fact(VERSION) } else { Ok(()) }
         };
         store.transaction(note).await?;
         let agreed = Self::read(store).await?;
@@ -74,7 +73,7 @@ impl Agreed {
     /// # Errors
     /// The store's.
     pub(crate) async fn read(store: &Store) -> Result<Self, StoreError> {
-        let version = store.find(VERSION, values![]).await?.map_or(Ok(0), |row| row.get("value"))?;
+        let version = store.fact(VERSION).await?;
         let rows = store.list(ALL, values![]).await?;
         let all = rows.iter().map(|row| Ok((row.get("name")?, row.get("value")?)));
         Ok(Self { version, all: all.collect::<Result<_, StoreError>>()? })
@@ -131,7 +130,7 @@ pub(crate) async fn adopt_issuer(acts: &Acts, issuer: String, now: Timestamp) ->
     let change = async move |change: &mut Change<'_>| {
         change.execute(FORMER, values![&issuer]).await?;
         change.execute(SET, values!["issuer", &issuer]).await?;
-        change.execute(CHANGE, values![]).await?;
+        change.raise_fact(VERSION)?;
         Ok(Done::new((), Entry::of(Action::IssuerAdopted).detail(issuer.clone())))
     };
     acts.commit(Act::new(By::CommandLine, now), change).await

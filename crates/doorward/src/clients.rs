@@ -74,9 +74,8 @@ struct ClientHashes {
     hashes: HashMap<ClientId, [u8; 32]>,
 }
 
-const CHANGE: &str = "INSERT INTO facts (name, value) VALUES ('clients_version', 1) \
-     ON CONFLICT (name) DO UPDATE SET value = facts.value + 1";
-const VERSION: &str = "SELECT value FROM facts WHERE name = 'clients_version'";
+/// Rises with each change.
+pub(crate) const VERSION: &str = "clients_version";
 const COUNT: &str = "SELECT CAST(count(*) AS BIGINT) AS count FROM clients";
 const INSERT: &str = "INSERT INTO clients (id, name, secret_hash, created_at) VALUES ($1, $2, $3, $4)";
 const FIND: &str = "SELECT id FROM clients WHERE id = $1";
@@ -141,7 +140,7 @@ impl Clients {
         let act = asking.act();
         let change = async move |change: &mut Change<'_>| -> Result<Done<Option<ClientId>>> {
             asking.stands(change).await?.is_confirmed()?;
-            change.execute(CHANGE, values![]).await?;
+            change.raise_fact(VERSION)?;
             let mut entries = Vec::new();
             let former = posts::made(change, form, id).await?;
             if let Some(former) = former
@@ -183,7 +182,7 @@ impl Clients {
             if change.find(DELETE, values![client]).await?.is_none() {
                 return Ok(Done::without_entry(false));
             }
-            change.execute(CHANGE, values![]).await?;
+            change.raise_fact(VERSION)?;
             Ok(Done::new(true, Entry::of(Action::ClientDeleted).detail(client.to_string())))
         };
         let deleted = self.base.acts.commit(act, change).await?;
@@ -238,13 +237,12 @@ impl Clients {
         Ok(shown.collect::<Result<_, StoreError>>()?)
     }
 
-    /// Reads them anew if another process changed them.
+    /// Reads them again if another process has changed them.
     ///
     /// # Errors
     /// The store's; the next call tries again.
     pub(crate) async fn follow(&self) -> Result<(), StoreError> {
-        let row = self.base.store.find(VERSION, values![]).await?;
-        self.follow_to(row.map_or(Ok(0), |row| row.get("value"))?).await
+        self.follow_to(self.base.store.fact(VERSION).await?).await
     }
 
     /// Applies changes of other processes.

@@ -27,6 +27,12 @@ struct Carried {
     base: AtomicI64,
 }
 
+impl Carried {
+    fn at(&self, boot: Duration) -> Timestamp {
+        Timestamp::from_micros(self.base.load(Ordering::Relaxed).saturating_add(micros(boot)))
+    }
+}
+
 /// A clock that tests move.
 #[derive(Debug)]
 struct Manual {
@@ -43,6 +49,20 @@ pub(crate) struct Told {
     /// [`boot`] before the question and after the answer.
     pub(crate) asked: Duration,
     pub(crate) answered: Duration,
+}
+
+/// The time by this machine's own clocks, read once for all that a check needs.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Moment {
+    /// Counts while the machine sleeps.
+    pub(crate) boot: Duration,
+    pub(crate) wall: Timestamp,
+}
+
+impl Moment {
+    pub(crate) fn now() -> Self {
+        Self { boot: boot(), wall: wall() }
+    }
 }
 
 impl Told {
@@ -102,10 +122,17 @@ impl Clock {
     pub fn now(&self) -> Timestamp {
         match &self.0 {
             Source::System => wall(),
-            Source::Store(carried) => {
-                Timestamp::from_micros(carried.base.load(Ordering::Relaxed).saturating_add(micros(boot())))
-            }
+            Source::Store(carried) => carried.at(boot()),
             Source::Manual(manual) => Timestamp::from_micros(manual.micros.load(Ordering::SeqCst)),
+        }
+    }
+
+    /// The current time, if this machine's clocks have just been read.
+    pub(crate) fn at(&self, moment: Moment) -> Timestamp {
+        match &self.0 {
+            Source::System => moment.wall,
+            Source::Store(carried) => carried.at(moment.boot),
+            Source::Manual(_) => self.now(),
         }
     }
 
@@ -139,14 +166,14 @@ impl Clock {
     /// Sets a manual clock ahead, without monotonic time.
     pub fn turn_ahead(&self, by: Duration) {
         if let Some(manual) = self.manual_one() {
-            manual.micros.fetch_add(i64::try_from(by.as_micros()).unwrap_or(i64::MAX), Ordering::SeqCst);
+            manual.micros.fetch_add(micros(by), Ordering::SeqCst);
         }
     }
 
     /// Sets a manual clock back, as a corrected system clock would.
     pub fn turn_back(&self, by: Duration) {
         if let Some(manual) = self.manual_one() {
-            manual.micros.fetch_sub(i64::try_from(by.as_micros()).unwrap_or(i64::MAX), Ordering::SeqCst);
+            manual.micros.fetch_sub(micros(by), Ordering::SeqCst);
         }
     }
 }
@@ -173,7 +200,8 @@ pub(crate) fn boot() -> Duration {
     START.elapsed()
 }
 
-fn micros(span: Duration) -> i64 {
+/// A span in microseconds, as the store has it.
+pub(crate) fn micros(span: Duration) -> i64 {
     i64::try_from(span.as_micros()).unwrap_or(i64::MAX)
 }
 

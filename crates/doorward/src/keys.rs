@@ -102,8 +102,7 @@ const FIRST: &str = "INSERT INTO signing_keys (kid, algorithm, private_key, publ
      SELECT CAST($1 AS TEXT), CAST($2 AS TEXT), $3, CAST($4 AS TEXT), CAST($5 AS BIGINT), CAST($6 AS BIGINT) \
      WHERE NOT EXISTS (SELECT kid FROM signing_keys WHERE retires_at IS NULL)";
 /// Each change of the keys raises their version. Nodes that start at the same time wait for each other here.
-const CHANGE: &str = "INSERT INTO facts (name, value) VALUES ('keys_version', 1) \
-     ON CONFLICT (name) DO UPDATE SET value = facts.value + 1";
+pub(crate) const VERSION: &str = "keys_version";
 /// Also of keys that retire later, or are verified with until later: if the new one replaces keys that leaked, both times
 /// are now, and no other key counts.
 const RETIRE: &str = "UPDATE signing_keys SET \
@@ -362,7 +361,7 @@ async fn prepare(store: &Store, root: &RootSecret, wanted: Wanted, now: Timestam
     let Some(newest) = keys.iter().rfind(|stored| stored.life.retires_at.is_none()) else {
         let new = NewKey::make(root, algorithm, now).await?;
         let first = async move |tx: &mut Tx| {
-            tx.execute(CHANGE, values![]).await?;
+            tx.raise_fact(VERSION)?;
             tx.execute(FIRST, new.values(now)).await.map(drop)
         };
         return store.transaction(first).await;
@@ -407,7 +406,7 @@ impl NewKey {
         entry: Entry,
     ) -> Result<(), StoreError> {
         let change = async move |change: &mut Change<'_>| {
-            change.queue(CHANGE, values![])?;
+            change.raise_fact(VERSION)?;
             change.execute(INSERT, self.values(activates_at)).await?;
             change.execute(RETIRE, values![&self.kid, activates_at, removed_at]).await?;
             Ok(Done::new((), entry.clone()))

@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::time::Duration;
 
-use crate::clock::boot;
+use crate::clock::{boot, micros};
 
 /// How long the store may answer and refuse writes before this node is no good for anybody.
 const REFUSES_FOR: Duration = Duration::from_secs(5);
@@ -32,11 +32,11 @@ pub(crate) enum Health {
 impl Pulse {
     /// A store that has just taken a write.
     pub(crate) fn new(unreachable_after: Duration) -> Self {
-        let now = AtomicI64::new(micros());
+        let now = micros(boot());
         Self {
             unreachable_after,
-            written_at: now,
-            answered_at: AtomicI64::new(micros()),
+            written_at: AtomicI64::new(now),
+            answered_at: AtomicI64::new(now),
             fails: AtomicBool::new(false),
             beats: AtomicBool::new(false),
         }
@@ -47,13 +47,13 @@ impl Pulse {
         self.beats.store(true, Ordering::Relaxed);
         self.fails.store(!is_written, Ordering::Relaxed);
         if is_written {
-            self.written_at.store(micros(), Ordering::Relaxed);
+            self.written_at.store(micros(boot()), Ordering::Relaxed);
         }
     }
 
     /// The store answered something.
     pub(crate) fn answered(&self) {
-        self.answered_at.store(micros(), Ordering::Relaxed);
+        self.answered_at.store(micros(boot()), Ordering::Relaxed);
     }
 
     /// `None` if this process writes no signs of life: ask the store.
@@ -72,12 +72,8 @@ impl Pulse {
     }
 }
 
-fn micros() -> i64 {
-    i64::try_from(boot().as_micros()).unwrap_or(i64::MAX)
-}
-
 fn since(at: &AtomicI64) -> Duration {
-    Duration::from_micros(micros().saturating_sub(at.load(Ordering::Relaxed)).max(0).unsigned_abs())
+    Duration::from_micros(micros(boot()).saturating_sub(at.load(Ordering::Relaxed)).max(0).unsigned_abs())
 }
 
 #[cfg(test)]

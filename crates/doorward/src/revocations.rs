@@ -23,14 +23,13 @@ use doorward_core::revocation::{Least, RevocationSet};
 use doorward_core::{SessionId, Timestamp, UserId};
 use tokio::sync::Notify;
 
-use crate::clock::Clock;
+use crate::clock::{Clock, Moment};
 use crate::store::{Store, StoreError, Tx, values};
 use crate::sweeps::Expired;
 use crate::users::Subject;
 pub(crate) use follow::Followed;
 use follow::Marks;
 use freshness::Freshness;
-pub(crate) use freshness::LookedAt;
 use lane::Lane;
 pub(crate) use log::{Entry, Log, Passed};
 
@@ -209,8 +208,8 @@ impl Revocations {
     }
 
     /// Writes what an act revoked, within its transaction and as its last step: the row of the lane stays locked until
-    /// the commit, with which all of it is sent. Rows are written in the order of their ids, so that no two acts deadlock (attack X16). Returns the
-    /// number of the act, for [`Revocations::committed`].
+    /// the commit, with which all of it is sent. Rows are written in the order of their ids, so that no two acts deadlock
+    /// (attack X16). Returns the number of the act, for [`Revocations::committed`].
     pub(crate) fn record(&self, tx: &mut Tx, recording: Recording<'_>) -> Result<Option<i64>, StoreError> {
         let Recording { ended, raised, at, until } = recording;
         if ended.is_empty() && raised.is_empty() {
@@ -255,9 +254,14 @@ impl Revocations {
         self.max_access_ttl() + self.margin
     }
 
-    /// Until when an entry that is read now is kept, by steady time.
+    /// The time by which entries are kept: steady time, since the process started.
+    fn steady_now(&self) -> Timestamp {
+        Timestamp::from_micros(0) + self.clock.ran()
+    }
+
+    /// Until when an entry that is read now is kept.
     fn kept_until(&self) -> Timestamp {
-        Timestamp::from_micros(0) + self.clock.ran() + self.remembered_for()
+        self.steady_now() + self.remembered_for()
     }
 
     /// Refuses these sessions from now on.
@@ -312,7 +316,7 @@ impl Revocations {
 
     /// Everything in the set, and how long to keep each entry.
     pub(crate) fn entries(&self) -> Vec<(Entry, Duration)> {
-        let now = Timestamp::from_micros(0) + self.clock.ran();
+        let now = self.steady_now();
         // Whole seconds, rounded up.
         let keep = |until: Timestamp| until.since(now) + Duration::from_millis(999);
         let sessions =
@@ -324,7 +328,7 @@ impl Revocations {
     }
 
     /// No other process has written anything until then.
-    pub(crate) fn nothing_new(&self, at: LookedAt) {
+    pub(crate) fn nothing_new(&self, at: Moment) {
         self.freshness.looked(at, Timestamp::from_micros(0));
         self.followed();
     }
@@ -340,8 +344,8 @@ impl Revocations {
     }
 
     /// Before a check: notes if this process stood still, so that other processes' revocations may be missing.
-    pub(crate) fn notice(&self) {
-        if self.freshness.is_stale() && !self.set.is_behind() {
+    pub(crate) fn notice(&self, at: Moment) {
+        if self.freshness.is_stale(at) && !self.set.is_behind() {
             self.fall_behind();
         }
     }
@@ -364,17 +368,16 @@ impl Revocations {
 
     /// Drops what no token needs any more from memory.
     pub(crate) fn drop_old(&self) {
-        self.set.sweep(Timestamp::from_micros(0) + self.clock.ran());
+        self.set.sweep(self.steady_now());
         self.all_ended().retain(|user, _| self.set.least_version(*user).is_some());
     }
 
     /// What no token needs any more in the tables.
     pub(crate) fn expired(&self, now: Timestamp) -> [Expired; 3] {
-        let silent = i64::try_from((2 * self.remembered_for()).as_micros()).unwrap_or(i64::MAX);
         [
             Expired::of("revocations", EXPIRED, values![now]),
             Expired::of("least_versions", EXPIRED_VERSIONS, values![now]),
-            Expired::of("lanes", SILENT_LANES, values![silent]),
+            Expired::of("lanes", SILENT_LANES, values![2 * self.remembered_for()]),
         ]
     }
 }

@@ -136,11 +136,10 @@ impl Sessions {
     /// Sessions that ended or expired so long ago that nothing refers to them, and expired former credentials.
     pub(crate) fn expired(&self, now: Timestamp) -> [Expired; 3] {
         let kept = KEPT_FOR + 2 * self.revocations.max_access_ttl();
-        let micros = i64::try_from(kept.as_micros()).unwrap_or(i64::MAX);
         [
             Expired::of("ended sessions", SWEEP_ENDED, values![now - kept]),
             Expired::of("expired sessions", SWEEP_EXPIRED, values![now, now - kept])
-                .then(LOOK_LATER, values![now, now - kept, micros]),
+                .then(LOOK_LATER, values![now, now - kept, kept]),
             renewal::expired(now),
         ]
     }

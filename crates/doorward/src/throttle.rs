@@ -26,7 +26,7 @@ use crate::error::{Error, Result};
 use crate::flow::{Fact, Label, Step, Verb, note};
 use crate::known_devices::Seen;
 use crate::settings::Settings;
-use crate::store::{Row, Statement, Store, StoreError, Tx, values};
+use crate::store::{Row, Statement, Store, StoreError, Tx};
 use crate::wire::peer;
 use buckets::{Buckets, Key};
 pub(crate) use shared::expired;
@@ -154,9 +154,8 @@ pub(crate) enum Kind {
     Password,
 }
 
-const CLEAR: &str = "INSERT INTO facts (name, value) VALUES ('limits_cleared', 1) \
-     ON CONFLICT (name) DO UPDATE SET value = facts.value + 1";
-const CLEARED: &str = "SELECT value FROM facts WHERE name = 'limits_cleared'";
+/// How often the limits were cleared.
+pub(crate) const CLEARED: &str = "limits_cleared";
 
 /// Empties the limits of every server on this database, which each server does in its next round of following.
 ///
@@ -164,7 +163,7 @@ const CLEARED: &str = "SELECT value FROM facts WHERE name = 'limits_cleared'";
 /// The store's.
 pub(crate) async fn clear_everywhere(acts: &Acts, now: Timestamp) -> Result<(), StoreError> {
     let change = async |change: &mut Change<'_>| {
-        change.execute(CLEAR, values![]).await?;
+        change.raise_fact(CLEARED)?;
         Ok(Done::new((), Entry::of(Action::LimitsCleared)))
     };
     acts.commit(Act::new(By::CommandLine, now), change).await
@@ -303,8 +302,7 @@ impl Throttle {
     /// # Errors
     /// The store's; the next call tries again.
     pub(crate) async fn follow(&self, store: &Store) -> Result<(), StoreError> {
-        let row = store.find(CLEARED, values![]).await?;
-        self.follow_to(row.map_or(Ok(0), |row| row.get("value"))?);
+        self.follow_to(store.fact(CLEARED).await?);
         Ok(())
     }
 

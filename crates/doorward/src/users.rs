@@ -370,7 +370,7 @@ impl Users {
         Ok(Some(cached))
     }
 
-    /// Makes the users be read again whom another node has changed: a new name shows everywhere at once.
+    /// Has users read again that another node has changed: a new name shows everywhere at once.
     ///
     /// # Errors
     /// The store's; the next call reads it again.

@@ -14,7 +14,7 @@ use crate::accounts::Accounts;
 use crate::acts::{Acts, Base};
 use crate::agreed::Agreed;
 use crate::clients::Clients;
-use crate::clock::Clock;
+use crate::clock::{Clock, Moment};
 use crate::disk::Disk;
 use crate::feed::{Feed, Followers};
 use crate::flow::{self, Flows};
@@ -223,8 +223,9 @@ fn guard(
     let (verifier, roles, revocations) =
         (keys.verifier().clone(), settings.roles.clone(), revocations.clone());
     let now = move || {
-        revocations.notice();
-        clock.now()
+        let moment = Moment::now();
+        revocations.notice(moment);
+        clock.at(moment)
     };
     let guard = Guard::new(verifier, cookies.names.clone(), memory, roles, now);
     guard.observed_by(flow::observer)

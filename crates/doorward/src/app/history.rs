@@ -20,10 +20,7 @@ use crate::store::{Database, Store, StoreError, Tx, values};
 const BATCH: i64 = 1_000;
 
 /// How often the database was restored.
-pub(super) const FACT: &str = "history";
-const TURN: &str = "INSERT INTO facts (name, value) VALUES ('history', 1) \
-     ON CONFLICT (name) DO UPDATE SET value = facts.value + 1";
-const TURNS: &str = "SELECT value FROM facts WHERE name = 'history'";
+pub(super) const TURNS: &str = "history";
 const NEWEST: &str = "SELECT id, created_at FROM audit ORDER BY id DESC LIMIT 1";
 const HAS: &str = "SELECT id FROM audit WHERE id = $1";
 /// Whether any entry is so old: if not, the log may have been swept.
@@ -68,15 +65,11 @@ fn file(data: &Path) -> PathBuf {
     data.join("history")
 }
 
-async fn turns(store: &Store) -> Result<i64, StoreError> {
-    store.find(TURNS, values![]).await?.map_or(Ok(0), |row| row.get("value"))
-}
-
 /// Why this database is older than the data folder, if it is.
 pub(super) async fn refusal(store: &Store, settings: &Settings) -> Result<Option<SettingsError>, StoreError> {
     let seen = std::fs::read_to_string(file(&settings.data)).ok();
     let Some(seen) = seen.as_deref().and_then(Seen::read) else { return Ok(None) };
-    if matches!(settings.database(), Database::Memory) || turns(store).await? != seen.turns {
+    if matches!(settings.database(), Database::Memory) || store.fact(TURNS).await? != seen.turns {
         return Ok(None);
     }
     let has = store.find(HAS, values![seen.entry]).await?.is_some();
@@ -101,7 +94,7 @@ impl App {
             return Ok(());
         }
         let Some(newest) = self.store.find(NEWEST, values![]).await? else { return Ok(()) };
-        let text = format!("{} {}\n", turns(&self.store).await?, newest.get::<SessionId>("id")?);
+        let text = format!("{} {}\n", self.store.fact(TURNS).await?, newest.get::<SessionId>("id")?);
         let (path, new) = (file(&self.settings.data), file(&self.settings.data).with_extension("new"));
         let written = std::fs::write(&new, text).and_then(|()| std::fs::rename(&new, &path));
         if let Err(error) = written {
@@ -145,7 +138,7 @@ impl App {
             if keeps_sessions { "sessions kept".to_owned() } else { format!("{ended} sessions ended") };
         let entry = Entry::of(Action::Restored).detail(detail);
         let turn = async move |change: &mut Change<'_>| -> Result<_, StoreError> {
-            change.execute(TURN, values![]).await?;
+            change.raise_fact(TURNS)?;
             Ok(Done::new((), entry.clone()))
         };
         // Last, so that a call that was cut off is run again.

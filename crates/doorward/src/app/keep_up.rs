@@ -10,14 +10,14 @@ use super::{App, Parts, history};
 use crate::acts::{Act, Change, Done};
 use crate::agreed::Agreed;
 use crate::audit::{Action, By, Entry};
-use crate::clock::steady;
+use crate::clock::{Moment, steady};
 use crate::look::Look;
 use crate::next_look::LEAST;
-use crate::revocations::{Followed, LookedAt};
+use crate::revocations::Followed;
 use crate::seldom::{self, seldom};
 use crate::store::{Follower, StoreError};
 use crate::users::rfc3339;
-use crate::{audit, keys, known_devices, posts, sweeps, throttle};
+use crate::{agreed, audit, clients, keys, known_devices, posts, sweeps, throttle};
 
 /// How often the tables of revocations and of keys are checked for other processes' writes.
 const FOLLOW_EVERY: Duration = Duration::from_millis(250);
@@ -44,7 +44,7 @@ impl App {
     /// # Errors
     /// The store's; the next call tries again.
     pub async fn follow(&self) -> Result<(), StoreError> {
-        let at = LookedAt::now();
+        let at = Moment::now();
         let mut follower = self.store.follower().await?;
         let followed = self.follow_through(&mut follower, at).await;
         if followed.is_err() {
@@ -53,7 +53,7 @@ impl App {
         followed
     }
 
-    async fn follow_through(&self, follower: &mut Follower<'_>, at: LookedAt) -> Result<(), StoreError> {
+    async fn follow_through(&self, follower: &mut Follower<'_>, at: Moment) -> Result<(), StoreError> {
         let look = Look::through(follower).await?;
         self.pulse.answered();
         let Followed { mut users, stood_still, lost_since } =
@@ -64,15 +64,15 @@ impl App {
             self.sessions.memory.forget_all().await;
             self.users.read_all_again();
         }
-        self.take_over_history(look.fact(history::FACT).unwrap_or_default()).await;
+        self.take_over_history(look.fact(history::TURNS).unwrap_or_default()).await;
         users.sort_unstable();
         users.dedup();
         users.iter().for_each(|user| self.users.read_again(*user));
-        self.agree(look.fact("agreed_version").unwrap_or_default()).await?;
+        self.agree(look.fact(agreed::VERSION).unwrap_or_default()).await?;
         self.users.follow(look.fact("users_changed").unwrap_or_default(), follower, self.clock.now()).await?;
-        self.clients.follow_to(look.fact("clients_version").unwrap_or_default()).await?;
-        self.throttle.follow_to(look.fact("limits_cleared").unwrap_or_default());
-        self.keys.follow_to(look.fact("keys_version").unwrap_or_default(), self.clock.now()).await?;
+        self.clients.follow_to(look.fact(clients::VERSION).unwrap_or_default()).await?;
+        self.throttle.follow_to(look.fact(throttle::CLEARED).unwrap_or_default());
+        self.keys.follow_to(look.fact(keys::VERSION).unwrap_or_default(), self.clock.now()).await?;
         self.revocations.followed();
         if let Some(since) = lost_since {
             self.recover(look, since);
@@ -286,7 +286,7 @@ impl App {
     }
 
     async fn follow_where_changed(&self, seen: &mut Option<i64>) -> Result<(), StoreError> {
-        let at = LookedAt::now();
+        let at = Moment::now();
         // If the writer is too busy to answer, read all the same.
         let asked = tokio::time::timeout(VERSION_TIMEOUT, self.store.data_version()).await;
         let version = asked.ok().and_then(Result::ok).flatten();

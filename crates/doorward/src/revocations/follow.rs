@@ -7,9 +7,9 @@ use std::time::Duration;
 use doorward_core::revocation::Least;
 use doorward_core::{ClaimsVersion, SessionId, Timestamp, UserId};
 
-use super::freshness::LookedAt;
 use super::log::Entry;
 use super::{AllEnded, Revocations};
+use crate::clock::Moment;
 use crate::look::{LaneRow, Look};
 use crate::store::{Follower, Row, StoreError, values};
 
@@ -68,7 +68,7 @@ impl Revocations {
     pub(crate) async fn follow(
         &self,
         look: &Look,
-        at: LookedAt,
+        at: Moment,
         follower: &mut Follower<'_>,
     ) -> Result<Followed, StoreError> {
         self.believe(look)?;

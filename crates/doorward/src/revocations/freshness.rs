@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use doorward_core::Timestamp;
 
-use crate::clock::{boot, wall};
+use crate::clock::{Moment, boot, micros};
 
 /// The time between two looks is never so long while the process runs and the store answers.
 const USUAL: Duration = Duration::from_secs(2);
@@ -13,8 +13,8 @@ const USUAL: Duration = Duration::from_secs(2);
 /// How long after it stood still a process may answer what was sent to it before.
 const QUEUED: Duration = Duration::from_secs(10);
 
-/// Measured by two clocks: one that counts while the machine sleeps, and the wall clock, which a resumed machine is
-/// given anew. The one that went further counts.
+/// Measured by two clocks: one that counts while the machine sleeps, and the wall clock, which is set right when a
+/// machine resumes. The longer time counts.
 pub(super) struct Freshness {
     stale_after: Duration,
     /// Tests move their own time.
@@ -27,29 +27,16 @@ pub(super) struct Freshness {
     late_at: AtomicI64,
 }
 
-/// When a look began, by each clock.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct LookedAt {
-    boot: Duration,
-    wall: Timestamp,
-}
-
-impl LookedAt {
-    pub(crate) fn now() -> Self {
-        Self { boot: boot(), wall: wall() }
-    }
-}
-
 impl Freshness {
     pub(super) fn new(stale_after: Duration, ignores_time: bool) -> Self {
-        let LookedAt { boot, wall } = LookedAt::now();
+        let Moment { boot, wall } = Moment::now();
         let (boot, wall) = (AtomicI64::new(micros(boot)), AtomicI64::new(wall.as_micros()));
         Self { stale_after, ignores_time, boot, wall, told: AtomicI64::new(0), late_at: AtomicI64::new(0) }
     }
 
     /// Everything until then was read; `told` is the store's time, or 0 where there is only this machine's. Returns whether this process stood still before: for so long, by this machine's
     /// clocks or by the store's time, that revocations may have come and gone.
-    pub(super) fn looked(&self, at: LookedAt, told: Timestamp) -> bool {
+    pub(super) fn looked(&self, at: Moment, told: Timestamp) -> bool {
         if self.since(at) > USUAL {
             self.late_at.store(micros(at.boot), Ordering::SeqCst);
         }
@@ -61,7 +48,7 @@ impl Freshness {
     }
 
     pub(super) fn behind(&self) -> Duration {
-        self.since(LookedAt::now())
+        self.since(Moment::now())
     }
 
     pub(super) fn is_behind(&self) -> bool {
@@ -69,8 +56,8 @@ impl Freshness {
     }
 
     /// Whether the last look is too old for an answer from memory.
-    pub(super) fn is_stale(&self) -> bool {
-        !self.ignores_time && self.is_behind()
+    pub(super) fn is_stale(&self, at: Moment) -> bool {
+        !self.ignores_time && self.since(at) >= self.stale_after
     }
 
     pub(super) fn may_have_stood_still(&self) -> bool {
@@ -79,15 +66,11 @@ impl Freshness {
         !self.ignores_time && (self.behind() > USUAL || was_late)
     }
 
-    fn since(&self, at: LookedAt) -> Duration {
+    fn since(&self, at: Moment) -> Duration {
         let boot = micros(at.boot).saturating_sub(self.boot.load(Ordering::SeqCst));
         let wall = at.wall.as_micros().saturating_sub(self.wall.load(Ordering::SeqCst));
         Duration::from_micros(boot.max(wall).max(0).unsigned_abs())
     }
-}
-
-fn micros(span: Duration) -> i64 {
-    i64::try_from(span.as_micros()).unwrap_or(i64::MAX)
 }
 
 #[cfg(test)]
@@ -96,13 +79,13 @@ mod tests {
 
     const STALE_AFTER: Duration = Duration::from_secs(120);
 
-    fn later(at: LookedAt, boot: u64, wall: u64) -> LookedAt {
+    fn later(at: Moment, boot: u64, wall: u64) -> Moment {
         let secs = Duration::from_secs;
-        LookedAt { boot: at.boot + secs(boot), wall: at.wall + secs(wall) }
+        Moment { boot: at.boot + secs(boot), wall: at.wall + secs(wall) }
     }
 
     #[test]
-    fn whoever_stood_still_by_any_clock_reads_everything_again() {
+    fn a_process_that_stood_still_by_any_clock_reads_everything_again() {
         let told = Timestamp::from_secs(1_000_000);
         for (boot, wall, store, stood_still) in [
             (1, 1, 1, false),
@@ -114,7 +97,7 @@ mod tests {
             (120, 0, 120, true),
         ] {
             let freshness = Freshness::new(STALE_AFTER, false);
-            let began = LookedAt::now();
+            let began = Moment::now();
             assert!(!freshness.looked(began, told));
             let (at, told) = (later(began, boot, wall), told + Duration::from_secs(store));
             assert_eq!(freshness.looked(at, told), stood_still, "{boot} {wall} {store}");
@@ -126,15 +109,15 @@ mod tests {
 
     #[test]
     fn without_a_look_for_long_memory_is_not_fresh() {
-        let began = LookedAt::now();
+        let began = Moment::now();
         for (boot, wall, is_stale) in [(0, 0, false), (121, 0, true), (0, 121, true)] {
             let freshness = Freshness::new(STALE_AFTER, false);
-            let before = LookedAt {
+            let before = Moment {
                 boot: began.boot.saturating_sub(Duration::from_secs(boot)),
                 wall: began.wall - Duration::from_secs(wall),
             };
             freshness.looked(before, Timestamp::from_secs(1));
-            assert_eq!(freshness.is_stale(), is_stale, "{boot} {wall}");
+            assert_eq!(freshness.is_stale(Moment::now()), is_stale, "{boot} {wall}");
         }
     }
 }

@@ -19,6 +19,7 @@ mod condition;
 mod counts;
 mod days;
 mod error;
+mod facts;
 #[cfg(feature = "testing")]
 mod faults;
 mod follower;

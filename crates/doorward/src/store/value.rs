@@ -1,11 +1,13 @@
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use doorward_core::email::Email;
 use doorward_core::role::RoleName;
 use doorward_core::{ClaimsVersion, ClientId, LinkId, Mode, SessionId, Timestamp, UserId};
 
 use super::StoreError;
+use crate::clock::micros;
 
 /// A parameter of a query (`$n`), or a value of one column of its answer.
 #[derive(Clone, PartialEq, Eq)]
@@ -64,6 +66,7 @@ value_from! {
     ClientId => |id| Self::Bytes(id.as_bytes().to_vec()),
     LinkId => |id| Self::Bytes(id.as_bytes().to_vec()),
     Timestamp => |at| Self::Int(at.as_micros()),
+    Duration => |span| Self::Int(micros(span)),
     RoleName => |role| Self::Text(role.as_str().to_owned()),
     ClaimsVersion => |version| Self::Int(version.get()),
     Mode => |mode| Self::Text(mode.as_str().to_owned()),

@@ -294,7 +294,7 @@ fn take(takings: &[Taking], now: Timestamp) -> Option<Statement> {
 }
 
 fn given_back(taking: &Taking) -> Vec<Value> {
-    values![taking.key.0, i64::try_from(taking.limit.period().as_micros()).unwrap_or(i64::MAX)]
+    values![taking.key.0, taking.limit.period()]
 }
 
 fn keep((key, bucket): &(Key, Arc<Bucket>), now: Timestamp) -> Statement {

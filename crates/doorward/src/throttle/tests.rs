@@ -1,4 +1,5 @@
 use super::*;
+use crate::store::values;
 use crate::testing::Site;
 
 const NOW: Timestamp = Timestamp::from_secs(1_800_000_000);
