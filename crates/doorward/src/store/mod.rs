@@ -46,6 +46,7 @@ mod postgres_session;
 mod postgres_url;
 mod query;
 mod reads;
+mod scans;
 mod shares;
 #[cfg(feature = "sqlite")]
 mod sqlite;
@@ -62,7 +63,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use doorward_core::{Secret, Timestamp, UserId};
+use doorward_core::{Secret, Timestamp};
 
 use crate::clock::steady;
 #[cfg(not(feature = "postgres"))]
@@ -85,6 +86,7 @@ pub use faults::{Fault, Faults, Outage};
 pub(crate) use follower::Follower;
 pub use query::Answer;
 pub(crate) use reads::Reads;
+pub(crate) use scans::Scans;
 pub use tx::{Asked, Tx};
 pub use value::{Column, Row, Value};
 pub(crate) use value::{Statement, values};
@@ -278,30 +280,6 @@ impl Store {
             match &self.0.engine {
                 Engine::Sqlite(sqlite) => sqlite.follow(sql, values).await,
                 Engine::Postgres(postgres) => postgres.list(sql, &values).await,
-            }
-        })
-        .await
-    }
-
-    /// All rows of the answer, for a user's other reads: scans, whose number of rows the query limits. A user has one
-    /// at a time; `None` for a caller without a share, such as the command line.
-    ///
-    /// # Errors
-    /// [`StoreError`], as for every call; [`StoreError::Overloaded`] if too many of this user's scans wait.
-    pub async fn scan(
-        &self,
-        user: Option<UserId>,
-        sql: &'static str,
-        values: Vec<Value>,
-    ) -> Result<Vec<Row>, StoreError> {
-        self.counted("scan", async {
-            let turn = match user {
-                Some(user) => Some(self.0.shares.turn(user).await?),
-                None => None,
-            };
-            match &self.0.engine {
-                Engine::Sqlite(sqlite) => sqlite.scan(sql, values, turn).await,
-                Engine::Postgres(postgres) => postgres.scan(sql, values, turn).await,
             }
         })
         .await

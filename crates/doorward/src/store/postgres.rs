@@ -89,7 +89,7 @@ impl Postgres {
         &self,
         sql: &'static str,
         values: Vec<Value>,
-        turn: Option<Turn>,
+        turn: Option<Arc<Turn>>,
     ) -> Result<Vec<Row>, StoreError> {
         let connections = self.connections.clone();
         let scanned = tokio::spawn(async move {

@@ -6,7 +6,7 @@ use std::fs::OpenOptions;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::PathBuf;
 use std::sync::atomic::Ordering;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
@@ -49,7 +49,7 @@ enum Place {
 
 enum Read {
     First(&'static str, Vec<Value>, oneshot::Sender<Result<Option<Row>, StoreError>>),
-    All(&'static str, Vec<Value>, oneshot::Sender<Result<Vec<Row>, StoreError>>, Option<Turn>),
+    All(&'static str, Vec<Value>, oneshot::Sender<Result<Vec<Row>, StoreError>>, Option<Arc<Turn>>),
     Stop,
 }
 
@@ -118,7 +118,7 @@ impl Sqlite {
         &self,
         sql: &'static str,
         values: Vec<Value>,
-        turn: Option<Turn>,
+        turn: Option<Arc<Turn>>,
     ) -> impl Future<Output = Result<Vec<Row>, StoreError>> {
         all(&self.scans, sql, values, turn)
     }
@@ -170,7 +170,7 @@ async fn all(
     queue: &Sender<Read>,
     sql: &'static str,
     values: Vec<Value>,
-    turn: Option<Turn>,
+    turn: Option<Arc<Turn>>,
 ) -> Result<Vec<Row>, StoreError> {
     let (reply, answer) = oneshot::channel();
     offer(queue, Read::All(sql, values, reply, turn))?;

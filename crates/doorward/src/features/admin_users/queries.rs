@@ -84,12 +84,13 @@ pub async fn list_sessions(
     asked_by: Option<UserId>,
 ) -> Result<(Vec<ListedSession>, Option<SessionId>)> {
     let after = after.unwrap_or(SessionId::from_bytes([0xff; 16]));
+    let scans = app.store.scans(asked_by).await?;
     // Usually nearly all are live, and few have to be looked at.
     for looked in [2 * limit, LOOKED] {
-        let last = app.store.scan(asked_by, LAST_SESSION, values![after, looked]).await?;
+        let last = scans.list(LAST_SESSION, values![after, looked]).await?;
         let last: Option<SessionId> = last.first().map(|row| row.get("id")).transpose()?;
         let least = last.unwrap_or(SessionId::from_bytes([0; 16]));
-        let rows = app.store.scan(asked_by, SESSIONS, values![after, app.now(), limit + 1, least]).await?;
+        let rows = scans.list(SESSIONS, values![after, app.now(), limit + 1, least]).await?;
         let sessions = rows.iter().map(|row| listed(row, &app.sessions.memory));
         let mut sessions = sessions.collect::<Result<Vec<_>, _>>()?;
         let next = cut(&mut sessions, limit).map(|last| last.id);

@@ -20,7 +20,7 @@ use serde_json::json;
 use super::queries::ListedUser;
 use crate::app::App;
 use crate::error::{Error, Result};
-use crate::store::{Row, StoreError, Value, values};
+use crate::store::{Row, Scans, StoreError, Value, values};
 use crate::users::{self, folded};
 use crate::wire::shape::Shape;
 
@@ -201,7 +201,7 @@ pub async fn list_users(
     }
     let mut finder = Finder {
         app,
-        asked_by,
+        scans: app.store.scans(asked_by).await?,
         role: search.role,
         limit,
         text: text.clone().unwrap_or_default(),
@@ -226,7 +226,8 @@ struct Found {
 
 struct Finder<'a> {
     app: &'a App,
-    asked_by: Option<UserId>,
+    /// All steps have one turn of the user who asks.
+    scans: Scans<'a>,
     role: Option<RoleName>,
     limit: u32,
     /// As it is searched.
@@ -330,7 +331,7 @@ impl Finder<'_> {
         let to = self.end();
         let values = values![&*from.folded, from.user, to.folded, to.user, LOOKED];
         // The role only filters what was looked at.
-        let rows = self.app.store.scan(self.asked_by, sql, values).await?;
+        let rows = self.scans.list(sql, values).await?;
         let key = |row: &Row| Ok::<_, StoreError>(Key { folded: row.get("folded")?, user: row.get("id")? });
         Ok(rows.first().map(key).transpose()?)
     }
@@ -343,7 +344,7 @@ impl Finder<'_> {
     /// Runs a query whose last parameter is the role, if there is one.
     async fn scan(&self, sql: &'static str, mut values: Vec<Value>) -> Result<Vec<Row>> {
         values.extend(self.role.map(Value::from));
-        Ok(self.app.store.scan(self.asked_by, sql, values).await?)
+        Ok(self.scans.list(sql, values).await?)
     }
 
     /// Takes the users of a query onto the page.
