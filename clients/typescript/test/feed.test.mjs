@@ -195,6 +195,40 @@ story('a session that was good stays so while its server cannot be asked, until 
   assert.ok(guard.health().staleFor > 120)
 })
 
+story('j43_a_guard_whose_clock_is_off_accepts_good_tokens_and_refuses_expired_ones', async (use) => {
+  const server = await running(use, ['--set', 'access.ttl=3s'])
+  const { now } = Date
+  use({ stop: () => void (Date.now = now) })
+  for (const off of [86_400_000, -86_400_000]) {
+    Date.now = () => now() + off
+    const { guard, verdict } = await guarding(use, { server: server.url })
+    const { client, sends } = await signedIn(server, off > 0 ? 'ahead' : 'behind')
+    const before = sends()
+    assert.equal(await verdict(before), 'ok')
+    assert.ok(Math.abs(guard.health().clockAhead * 1000 - off) < 5_000, `${guard.health().clockAhead}`)
+    await until('the end of the token', async () => (await verdict(before)) === 'token_expired')
+    await client.refresh()
+    assert.equal(await verdict(sends()), 'ok')
+  }
+})
+
+story('a guard whose machine slept has no answer before it hears again', async (use) => {
+  const server = await running(use)
+  const line = use(await cable(server.url))
+  const { guard, verdict } = await guarding(use, { server: line.url })
+  const { sends } = await signedIn(server)
+  assert.equal(await verdict(sends()), 'ok')
+  line.cut()
+  const { now } = Date
+  use({ stop: () => void (Date.now = now) })
+  // Its steady clock stood still meanwhile.
+  Date.now = () => now() + 121_000
+  assert.equal(await verdict(sends()), 'unavailable')
+  line.mend()
+  await until('a word', async () => (await verdict(sends())) === 'ok')
+  assert.equal(guard.health().problem, undefined)
+})
+
 story('x03_of_several_sessions_one_live_one_counts_and_two_are_ambiguous', async (use) => {
   const server = await running(use)
   const { client_id: id, client_secret: secret } = JSON.parse(server.run('client', 'create', '--name', 'Shop', '--json'))

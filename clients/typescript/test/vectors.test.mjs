@@ -1,4 +1,4 @@
-// The shared table of feeds: this guard reads from each what the one in Rust reads, and refuses the same.
+// The shared tables of feeds and of times: this guard reads from each what the one in Rust reads, and refuses the same.
 
 import assert from 'node:assert/strict'
 import { once } from 'node:events'
@@ -13,12 +13,14 @@ const BEGIN = 'event: reset\ndata: {}\n\nevent: current\nid: e-0\ndata: {}\n\n'
 const { sid } = JSON.parse(Buffer.from(table.tokens.end.split('.')[1], 'base64url'))
 const END = `event: revoked\ndata: {"sessions":[["${sid}",60]]}\n\n`
 
-/** A feed that starts for the first client, and sends nothing to later ones. */
-async function feed() {
+/** A feed that says these, each on a connection of its own. It ends all but the last; later clients hear nothing. */
+async function feed(...streams) {
   const followers = []
   const server = createServer((_, outgoing) => {
-    followers.push(outgoing)
-    if (followers.length === 1) outgoing.writeHead(200, { 'content-type': 'text/event-stream' }).write(BEGIN)
+    const stream = streams[followers.push(outgoing) - 1]
+    if (stream === undefined) return
+    outgoing.writeHead(200, { 'content-type': 'text/event-stream' }).write(stream)
+    if (followers.length < streams.length) outgoing.end()
   })
   server.listen(0, '127.0.0.1')
   await once(server, 'listening')
@@ -33,7 +35,7 @@ test('the guard takes from a feed what the table says', { timeout: 120_000 }, as
   assert.ok(table.rows.length > 100)
   for (const { name, stream, verdicts, position, unreadable } of table.rows) {
     await using(async (use) => {
-      const server = use(await feed())
+      const server = use(await feed(BEGIN))
       const { secret, now } = table
       const guard = await createGuard({ server: server.url, secret, feedSecret: 'of the test', now: () => now * 1000 })
       use({ stop: () => guard.close() })
@@ -49,4 +51,28 @@ test('the guard takes from a feed what the table says', { timeout: 120_000 }, as
       assert.equal(guard.health().position ?? null, position, name)
     })
   }
+})
+
+test('the guard judges by the time that the table says', { timeout: 120_000 }, async () => {
+  const { rows, tokens, secret } = JSON.parse(readFileSync(new URL('../../../tests/verdicts/time.json', import.meta.url)))
+  assert.ok(rows.length > 25)
+  const { sid } = JSON.parse(Buffer.from(tokens.end.split('.')[1], 'base64url'))
+  const end = `event: revoked\ndata: {"sessions":[["${sid}",60]]}\n\n`
+  const check = ({ name, connections, verdicts, cut = false }) =>
+    using(async (use) => {
+      const streams = [...connections]
+      streams[0] = `event: reset\ndata: {}\n\n${streams[0]}`
+      streams.push(streams.pop() + end)
+      const server = use(await feed(...streams))
+      const guard = await createGuard({ server: server.url, secret, feedSecret: 'of the test' })
+      use({ stop: () => guard.close() })
+      if (cut) await until(`the cut by ${name}`, () => guard.health().problem !== undefined)
+      else await until(`the end of ${name}`, () => guard.health().revocations === 1)
+      const found = ['live', 'expired', 'later'].map(async (token) => {
+        const verdict = await guard.check({ headers: new Headers({ authorization: `Bearer ${tokens[token]}` }) })
+        return typeof verdict === 'string' ? verdict : 'ok'
+      })
+      assert.deepEqual([...(await Promise.all(found)), guard.health().revocations], [...verdicts, cut ? 0 : 1], name)
+    })
+  await Promise.all(rows.map(check))
 })

@@ -6,8 +6,8 @@
 //! ```
 //!
 //! A session is `[id, seconds]`, a user `[id, least version, seconds]`. `seconds` is a span: how long to keep the
-//! entry, counted from the moment it is read. No time is sent, so no reader depends on another machine's clock. Ids are
-//! opaque text of at most 1 KiB. A reader ignores what it doesn't know: kinds of events, members, further elements of
+//! entry, counted from the moment it is read. So no entry depends on another machine's clock. Ids are opaque text of at
+//! most 1 KiB. A reader ignores what it doesn't know: kinds of events, members, further elements of
 //! an entry, and ids that no token here can have. What it can't parse is an error, so that nobody counts the event as
 //! read.
 //!
@@ -19,7 +19,7 @@ use serde::{Serialize, Serializer};
 use serde_json::Value;
 
 use crate::claims_version::whole;
-use crate::{ClaimsVersion, SessionId, UserId};
+use crate::{ClaimsVersion, SessionId, Timestamp, UserId};
 
 /// The longest id, in bytes.
 pub const MAX_ID: usize = 1024;
@@ -96,15 +96,27 @@ impl Serialize for LeastVersion {
     }
 }
 
-/// The server's name for its published keys, from the data of a `current` event. Another name means other keys.
-///
-/// # Errors
-/// [`Unreadable`].
-pub fn keys_of_current(data: &str) -> Result<Option<String>, Unreadable> {
-    let data: Value = serde_json::from_str(data).map_err(|_| Unreadable)?;
-    match data.as_object().ok_or(Unreadable)?.get("keys") {
-        None => Ok(None),
-        Some(keys) => keys.as_str().map(|keys| Some(keys.to_owned())).ok_or(Unreadable),
+/// The event that nothing is missing: `{"keys": "a4RBV3RN0nLzpIPK", "now": 1800000000000}`.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Current {
+    /// The server's name for its published keys. Another name means other keys.
+    pub keys: Option<String>,
+    /// The server's time, by which it issues tokens. On the wire in milliseconds since 1970, from 0 to 2^53 - 1.
+    pub now: Option<Timestamp>,
+}
+
+impl Current {
+    /// Reads the data of a `current` event.
+    ///
+    /// # Errors
+    /// [`Unreadable`].
+    pub fn read(data: &str) -> Result<Self, Unreadable> {
+        let data: Value = serde_json::from_str(data).map_err(|_| Unreadable)?;
+        let data = data.as_object().ok_or(Unreadable)?;
+        let keys = data.get("keys").map(|keys| keys.as_str().map(str::to_owned).ok_or(Unreadable));
+        let now = data.get("now").map(|now| whole(now).ok_or(Unreadable));
+        let time = |millis: i64| Timestamp::from_micros(millis.saturating_mul(1_000));
+        Ok(Self { keys: keys.transpose()?, now: now.transpose()?.map(time) })
     }
 }
 

@@ -18,6 +18,21 @@ const MAX_TTL: Duration = Duration::from_secs(86_400);
 /// The default for how many ended sessions are remembered at most, and as many users with a least version.
 const MAX_REVOCATIONS: usize = 1_000_000;
 
+type Time = Box<dyn Fn() -> Timestamp + Send + Sync>;
+
+/// Where a guard gets what it doesn't know itself.
+struct Source {
+    lookup: Arc<dyn Lookup>,
+    now: Time,
+}
+
+impl Source {
+    /// Without a server.
+    fn alone() -> Self {
+        Self { lookup: Arc::new(MemoryAlone), now: Box::new(clock::now) }
+    }
+}
+
 /// The configuration of a [`Guard`]: at least the source of its keys, which is one of [`Builder::secret`],
 /// [`Builder::jwks`] and, with the feature `remote`, [`Builder::server`].
 #[derive(Default)]
@@ -31,7 +46,7 @@ pub struct Builder {
     roles: Vec<(String, BTreeSet<String>)>,
     max_ttl: Option<Duration>,
     revocations: Option<Arc<RevocationSet>>,
-    now: Option<Box<dyn Fn() -> Timestamp + Send + Sync>>,
+    now: Option<Time>,
     #[cfg(feature = "remote")]
     remote: remote::Settings,
 }
@@ -107,7 +122,8 @@ impl Builder {
         self
     }
 
-    /// The source of the time, for tests; the default is the system's clock.
+    /// The source of the time, for tests. The default is the server's time as the feed says it, and without a feed this
+    /// machine's clock.
     pub fn clock(mut self, now: impl Fn() -> Timestamp + Send + Sync + 'static) -> Self {
         self.now = Some(Box::new(now));
         self
@@ -131,10 +147,10 @@ impl Builder {
         let known = given.is_some();
         let verifying = VerificationKeys { current: given.unwrap_or_default(), ..Default::default() };
         let verifier = Arc::new(Verifier::new(verifying, expected, set));
-        let lookup = self.lookup(&verifier, known).await?;
+        let given = self.now.take();
+        let Source { lookup, now } = self.source(&verifier, known).await?;
         let cookies = self.cookies.unwrap_or_default();
-        let now = self.now.unwrap_or_else(|| Box::new(clock::now));
-        Ok(Guard::new(verifier, cookies, lookup, roles, now))
+        Ok(Guard::new(verifier, cookies, lookup, roles, given.unwrap_or(now)))
     }
 
     /// The keys given to the builder.
@@ -159,8 +175,8 @@ impl Builder {
     }
 
     #[cfg(not(feature = "remote"))]
-    async fn lookup(&mut self, _: &Arc<Verifier>, known: bool) -> Result<Arc<dyn Lookup>, BuildError> {
-        if known { Ok(Arc::new(MemoryAlone)) } else { Err(BuildError::NoKeys) }
+    async fn source(&mut self, _: &Arc<Verifier>, known: bool) -> Result<Source, BuildError> {
+        if known { Ok(Source::alone()) } else { Err(BuildError::NoKeys) }
     }
 }
 
@@ -223,12 +239,16 @@ impl Builder {
         self.remote.issuer().unwrap_or_else(|| "doorward".into())
     }
 
-    async fn lookup(&mut self, verifier: &Arc<Verifier>, known: bool) -> Result<Arc<dyn Lookup>, BuildError> {
+    async fn source(&mut self, verifier: &Arc<Verifier>, known: bool) -> Result<Source, BuildError> {
         let remote = std::mem::take(&mut self.remote);
         match remote.url {
-            Some(_) => Ok(Arc::new(remote::open(remote, verifier.clone(), known).await?)),
+            Some(_) => {
+                let remote = remote::open(remote, verifier.clone(), known).await?;
+                let now = Box::new(remote.time());
+                Ok(Source { lookup: Arc::new(remote), now })
+            }
             None if remote.authorization.is_some() => Err(BuildError::NoServer),
-            None if known => Ok(Arc::new(MemoryAlone)),
+            None if known => Ok(Source::alone()),
             None => Err(BuildError::NoKeys),
         }
     }

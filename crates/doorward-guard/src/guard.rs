@@ -51,6 +51,12 @@ pub trait Lookup: Send + Sync + 'static {
         })
     }
 
+    /// Whether what memory holds is recent enough to answer from it, by clocks that are read now: a process that stood
+    /// still finds out before its first answer.
+    fn is_current(&self) -> bool {
+        true
+    }
+
     /// Whether keys come from elsewhere, so that an unknown key may be a newer one.
     fn fetches_keys(&self) -> bool {
         false
@@ -244,10 +250,12 @@ impl Guard {
             observer.revocations(token.user, token.session, mode, answer);
         }
         match answer {
-            RevocationCheck::Good => MemoryAnswer::Verdict(Ok(Identity::of_token(token, mode))),
+            RevocationCheck::Good if self.0.lookup.is_current() => {
+                MemoryAnswer::Verdict(Ok(Identity::of_token(token, mode)))
+            }
             RevocationCheck::Ended => MemoryAnswer::Verdict(Err(Refusal::SessionEnded)),
             RevocationCheck::Stale => MemoryAnswer::Verdict(Err(Refusal::TokenStale)),
-            RevocationCheck::Unknown => MemoryAnswer::Token(token, mode),
+            RevocationCheck::Good | RevocationCheck::Unknown => MemoryAnswer::Token(token, mode),
         }
     }
 

@@ -19,6 +19,9 @@ pub struct Health {
     pub keys: usize,
     /// How often the guard reconnected to the feed.
     pub reconnects: u64,
+    /// How many seconds this machine's clock is ahead of the server's, which counts; negative if it is behind, and 0 if
+    /// the server's time is not known.
+    pub clock_ahead: i64,
     /// The current failure, if there is one.
     pub problem: Option<String>,
 }
@@ -33,6 +36,7 @@ impl Health {
             revocations: verifier.revocations.len(),
             keys: verifier.keys(),
             reconnects: 0,
+            clock_ahead: 0,
             problem: None,
         }
     }

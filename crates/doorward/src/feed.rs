@@ -322,13 +322,18 @@ impl Feed {
         URL_SAFE_NO_PAD.encode(digest.first_chunk::<12>().unwrap_or(&[0; 12]))
     }
 
+    /// The time by which tokens are issued and checked here, in milliseconds since 1970.
+    pub(crate) fn now(&self) -> u64 {
+        self.revocations.now().as_millis()
+    }
+
     /// The event that nothing is missing up to this number; empty if that is not known, since the store could not be
     /// read a moment ago.
     pub(crate) fn current(&self, number: u64) -> String {
         if self.revocations.behind() > FRESH {
             return String::new();
         }
-        let data = json!({ "keys": self.keys() });
+        let data = json!({ "keys": self.keys(), "now": self.now() });
         format!("event: current\nid: {}\ndata: {data}\n\n", self.id(Place::Log(number)))
     }
 

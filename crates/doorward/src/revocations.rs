@@ -254,6 +254,11 @@ impl Revocations {
         self.max_access_ttl() + self.margin
     }
 
+    /// The time that counts.
+    pub(crate) fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
     /// The time by which entries are kept: steady time, since the process started.
     fn steady_now(&self) -> Timestamp {
         Timestamp::from_micros(0) + self.clock.ran()

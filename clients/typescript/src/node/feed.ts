@@ -1,4 +1,5 @@
-import { type LeastVersions, type Revocations, batch, keysOfCurrent, merge } from './revocations.js'
+import type { ServerClock } from './clock.js'
+import { type Current, type LeastVersions, type Revocations, batch, current, merge } from './revocations.js'
 
 /** The server sends a heartbeat every 5 s; after this long in silence the connection counts as lost, in milliseconds. */
 const SILENCE = 15_000
@@ -23,6 +24,8 @@ export class Feed {
   #heard?: { monotonic: number; wall: number }
   /** The least versions of the initial snapshot, until it is complete; with the mark from before. */
   #snapshot?: { mark: number; users: LeastVersions }
+  /** When the guard connected, until the server has said its time. */
+  #askedAt?: number
   #isStopped = false
   #connection?: AbortController
   #pause?: { timer: NodeJS.Timeout; end: () => void }
@@ -33,6 +36,7 @@ export class Feed {
     private readonly url: URL,
     private readonly authorization: string,
     private readonly revocations: Revocations,
+    private readonly clock: ServerClock,
     private readonly keysAre: (fingerprint: string) => void,
   ) {}
 
@@ -97,6 +101,7 @@ export class Feed {
       const headers: Record<string, string> = { accept: 'text/event-stream', authorization: this.authorization }
       if (this.position) headers['last-event-id'] = this.position
       this.#snapshot = this.position ? undefined : this.#beginning()
+      this.#askedAt = performance.now()
       const response = await fetch(this.url, { headers, signal: connection.signal, redirect: 'error' })
       if (response.status === 401) throw new Refused('it answered 401 to the client or the feed secret')
       if (!response.ok || !response.body) throw new Error(`it answered ${response.status}`)
@@ -130,20 +135,32 @@ export class Feed {
       this.revocations.take(revoked)
       if (this.#snapshot) merge(this.#snapshot.users, revoked.users, this.revocations.max)
     }
-    if (event === 'current') this.#complete(keysOfCurrent(data))
+    const said = event === 'current' ? current(data) : undefined
+    if (said) this.#complete(said)
     // An id counts once its event is in memory.
     if (POSITION.test(id)) this.position = id
+    if (said) this.#hear(said)
   }
 
   /** The snapshot is complete. */
-  #complete(keys?: string) {
+  #complete({ keys }: Current) {
     if (this.#snapshot) this.revocations.loaded(this.#snapshot.mark, this.#snapshot.users)
     this.#snapshot = undefined
-    this.#heard = { monotonic: performance.now(), wall: Date.now() }
-    this.problem = this.revocations.isWhole ? undefined : 'more revocations than maxRevocations'
     if (keys !== undefined) this.keysAre(keys)
-    if (this.problem) this.#isRefused?.()
-    else this.#isCurrent?.()
+  }
+
+  /** Nothing is missing. */
+  #hear({ now }: Current) {
+    if (now !== undefined) {
+      const isLate = this.clock.hear(now, this.#askedAt)
+      this.#askedAt = undefined
+      if (isLate) throw new Error('the feed is late: its server said this a while ago')
+    }
+    this.#heard = { monotonic: performance.now(), wall: Date.now() }
+    const { isWhole } = this.revocations
+    this.problem = isWhole ? this.clock.problem : 'more revocations than maxRevocations'
+    if (isWhole) this.#isCurrent?.()
+    else this.#isRefused?.()
   }
 }
 

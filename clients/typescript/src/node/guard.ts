@@ -4,6 +4,7 @@ import type { JWK } from 'jose'
 
 import { express, fastify } from './adapters.js'
 import type { Refusal } from './answer.js'
+import { ServerClock } from './clock.js'
 import { type CookieNames, type Incoming, credentials, strip } from './credential.js'
 import { Feed } from './feed.js'
 import type { Identity, Needs } from './identity.js'
@@ -40,7 +41,10 @@ export interface GuardOptions {
   maxRevocations?: number
   /** Allows http: to a server that is not on this machine. */
   plainHttp?: boolean
-  /** The time, in milliseconds since 1970. */
+  /**
+   * The time, in milliseconds since 1970, for tests. The default is the server's time as the feed says it, and without a
+   * feed this machine's clock.
+   */
   now?: () => number
 }
 
@@ -53,6 +57,8 @@ export interface Health {
   /** How many seconds ago the server was last heard; 0 if the guard depends on no server. */
   staleFor: number
   reconnects: number
+  /** How many seconds this machine's clock is ahead of the server's, which counts; 0 if the server's is not known. */
+  clockAhead: number
   problem?: string
 }
 
@@ -70,6 +76,7 @@ export class Guard {
   readonly #cookies: CookieNames
   readonly #revocations: Revocations
   readonly #options: GuardOptions
+  readonly #clock: ServerClock
   #static: Keys = new Map()
   #remote?: RemoteKeys
   #feed?: Feed
@@ -84,6 +91,7 @@ export class Guard {
       if (!((options[name] ?? 1) > 0)) throw new TypeError(`${name}: a number above 0`)
     }
     this.#options = options
+    this.#clock = new ServerClock((options.staleAfter ?? 120) * 1000)
     this.#cookies = { ...COOKIES, ...options.cookies }
     this.#revocations = new Revocations(options.maxRevocations ?? 1_000_000)
     const { issuer = issuerOf(options), audience = 'doorward', maxTtl = 86_400 } = options
@@ -117,7 +125,7 @@ export class Guard {
     }
     if (authorization && !withoutRevocations) {
       const keysAre = (fingerprint: string) => void this.#keysAre(fingerprint)
-      this.#feed = new Feed(new URL('revocations', base), authorization, this.#revocations, keysAre)
+      this.#feed = new Feed(new URL('revocations', base), authorization, this.#revocations, this.#clock, keysAre)
       this.#sweeping = setInterval(() => this.#feed?.sweep(), SWEEP).unref()
       await this.#feed.start(START)
     }
@@ -174,11 +182,12 @@ export class Guard {
     const { position, reconnects = 0, problem } = this.#feed ?? {}
     const { staleFor = 0 } = this.#feed ?? this.#remote ?? {}
     const keys = (this.#remote?.keys ?? this.#static).size
-    return { keys, revocations: this.#revocations.size, position, staleFor: staleFor / 1000, reconnects, problem }
+    const [revocations, clockAhead] = [this.#revocations.size, this.#clock.ahead / 1000]
+    return { keys, revocations, position, staleFor: staleFor / 1000, reconnects, clockAhead, problem }
   }
 
   #now() {
-    return Math.floor((this.#options.now?.() ?? Date.now()) / 1000)
+    return Math.floor((this.#options.now?.() ?? this.#clock.now()) / 1000)
   }
 
   #isStale() {

@@ -42,11 +42,19 @@ export function batch(text: string): Batch {
   return read
 }
 
-/** The server's name for its published keys, from the data of a `current` event. Throws if the data can't be parsed. */
-export function keysOfCurrent(text: string): string | undefined {
-  const { keys } = object(text)
-  if (keys === undefined || typeof keys === 'string') return keys
-  throw unreadable()
+/** What a `current` event says. */
+export interface Current {
+  /** The server's name for its published keys. */
+  keys?: string
+  /** The server's time, in milliseconds since 1970. */
+  now?: number
+}
+
+/** Reads the data of a `current` event. Throws if it can't be parsed. */
+export function current(text: string): Current {
+  const { keys, now } = object(text)
+  if (keys !== undefined && typeof keys !== 'string') throw unreadable()
+  return { keys, now: now === undefined ? undefined : whole(now) }
 }
 
 function object(text: string): Record<string, unknown> {

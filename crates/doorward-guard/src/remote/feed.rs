@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use doorward_core::UserId;
-use doorward_core::feed::{Revoked, is_event_id, keys_of_current};
+use doorward_core::feed::{Current, Revoked, is_event_id};
 use doorward_core::revocation::Least;
 use http::header::CONTENT_TYPE;
 use http::{HeaderValue, Method};
@@ -18,7 +18,10 @@ use super::Shared;
 use super::http::{Failure, finished};
 use super::seldom::seldom;
 use super::sse::{Event, EventParser};
+use super::time::Word;
+use crate::clock::{Moment, boot};
 
+const LATE: Failure = Failure::Unreadable("the feed is late: its server said this a while ago");
 const UNREADABLE: Failure = Failure::Unreadable("an event of the feed can't be read");
 /// The server sends a heartbeat every 5 s; after this long without a byte the connection counts as lost.
 const SILENCE: Duration = Duration::from_secs(15);
@@ -44,6 +47,8 @@ pub(super) struct Feed {
     body: Incoming,
     parser: EventParser,
     snapshot: Option<Snapshot>,
+    /// When the guard connected, until the server has said its time.
+    asked_at: Option<Duration>,
 }
 
 impl Feed {
@@ -56,12 +61,13 @@ impl Feed {
         }
         let request = finished(request, shared.authorization.as_ref(), "text/event-stream", String::new())?;
         let snapshot = last.is_none().then(|| Snapshot::begin(shared));
+        let asked_at = Some(boot());
         let response = shared.server.open(request).await?;
         let kind = response.headers().get(CONTENT_TYPE).map_or(&[][..], HeaderValue::as_bytes);
         if !kind.starts_with(b"text/event-stream") {
             return Err(Failure::Unreadable("its feed is no stream of events"));
         }
-        Ok(Self { body: response.into_body(), parser: EventParser::default(), snapshot })
+        Ok(Self { body: response.into_body(), parser: EventParser::default(), snapshot, asked_at })
     }
 
     /// Reads until the guard knows everything that the server knows.
@@ -87,7 +93,7 @@ impl Feed {
 
     /// Handles one event. An unknown kind is ignored, and its id counts like any other.
     fn take(&mut self, event: Event, shared: &Arc<Shared>) -> Result<bool, Failure> {
-        let mut current = false;
+        let mut current = None;
         match event.name.as_str() {
             // What is known stays in force until the new snapshot is complete.
             "reset" => {
@@ -97,10 +103,10 @@ impl Feed {
             }
             "revoked" => self.revoke(&Revoked::read(&event.data).map_err(|_| UNREADABLE)?, shared),
             "current" => {
-                let keys = keys_of_current(&event.data).map_err(|_| UNREADABLE)?;
+                let said = Current::read(&event.data).map_err(|_| UNREADABLE)?;
                 self.complete(shared);
-                shared.keys_are(keys);
-                current = true;
+                shared.keys_are(said.keys);
+                current = Some(said.now);
             }
             _ => {}
         }
@@ -108,10 +114,13 @@ impl Feed {
         if let Some(id) = event.id.filter(|id| is_event_id(id)) {
             shared.position.store(Some(Arc::new(id)));
         }
-        if current {
-            shared.heard(Duration::ZERO);
+        let Some(now) = current else { return Ok(false) };
+        if let Some(now) = now {
+            let word = Word { now, asked_at: self.asked_at.take() };
+            shared.time.hear(word, Moment::now()).map_err(|_| LATE)?;
         }
-        Ok(current)
+        shared.heard(Duration::ZERO);
+        Ok(true)
     }
 
     fn revoke(&mut self, revoked: &Revoked, shared: &Shared) {

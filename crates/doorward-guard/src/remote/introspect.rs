@@ -182,7 +182,10 @@ impl Shared {
 
     fn standing(&self, identity: &Identity) -> RevocationCheck {
         let Identity { user, session, claims_version, .. } = *identity;
-        self.verifier.revocations.check(user, session, claims_version)
+        match self.verifier.revocations.check(user, session, claims_version) {
+            RevocationCheck::Good if !self.is_fresh() => RevocationCheck::Unknown,
+            standing => standing,
+        }
     }
 
     async fn introspect(&self, secrets: &[OpaqueSecret]) -> Result<Vec<Answer>, Failure> {

@@ -6,6 +6,7 @@ mod introspect;
 mod keys;
 mod seldom;
 mod sse;
+mod time;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
@@ -18,19 +19,23 @@ use base64::engine::general_purpose::STANDARD;
 use doorward_core::token::AccessToken;
 use doorward_core::{Mode, OpaqueSecret, Refusal, Timestamp};
 use tokio::task::AbortHandle;
-use tokio::time::{Instant, interval};
+use tokio::time::interval;
 
 use self::feed::Feed;
 use self::http::{Failure, Server};
 use self::introspect::IntrospectionCache;
 use self::keys::LastFetch;
-use crate::clock::{self, steady};
+use self::seldom::seldom;
+use self::time::ServerTime;
+use crate::clock::{Moment, boot, steady};
 use crate::guard::{Lookup, LookupFuture};
 use crate::verifier::Verifier;
 use crate::{BuildError, Health, Identity};
 
 /// How often the guard checks whether it is still up to date.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
+/// From how many seconds on the log says that this machine's clock is off.
+const TOLERATED: u64 = 5;
 /// How often expired revocations are dropped.
 const SWEEP_EVERY: Duration = Duration::from_secs(60);
 
@@ -120,9 +125,12 @@ struct Shared {
     position: ArcSwapOption<String>,
     /// The server's name for its current keys.
     fingerprint: ArcSwapOption<String>,
-    began_at: Instant,
-    /// Until when the data counts as fresh, in microseconds after `began_at`. Measured by the system's clock, which
-    /// goes on while a machine sleeps.
+    /// The server's time.
+    time: ServerTime,
+    /// When the guard began, by [`boot`].
+    began_at: Duration,
+    /// Until when the data counts as fresh, in microseconds after `began_at`; and by the wall clock, which is set right
+    /// when a machine resumes.
     fresh_until: AtomicU64,
     fresh_until_by_clock: AtomicI64,
     /// Whether to read all revocations again, since some did not fit.
@@ -163,7 +171,8 @@ pub(crate) async fn open(
         answers: IntrospectionCache::default(),
         position: ArcSwapOption::empty(),
         fingerprint: ArcSwapOption::empty(),
-        began_at: steady(),
+        time: ServerTime::new(settings.stale_after),
+        began_at: boot(),
         fresh_until: AtomicU64::new(0),
         fresh_until_by_clock: AtomicI64::new(0),
         anew: AtomicBool::new(false),
@@ -231,23 +240,41 @@ impl Shared {
 
     /// The server has said that nothing is missing; this holds for `kept_for`.
     fn heard(&self, kept_for: Duration) {
-        let span = kept_for.saturating_add(self.stale_after);
-        let until = self.began_at.elapsed().saturating_add(span).as_micros();
+        let (at, span) = (Moment::now(), kept_for.saturating_add(self.stale_after));
+        let until = at.boot.saturating_sub(self.began_at).saturating_add(span).as_micros();
         self.fresh_until.store(u64::try_from(until).unwrap_or(u64::MAX), Ordering::SeqCst);
-        self.fresh_until_by_clock.store((clock::now() + span).as_micros(), Ordering::SeqCst);
-        self.problem.store(None);
+        self.fresh_until_by_clock.store((at.wall + span).as_micros(), Ordering::SeqCst);
+        let problem = self.time.problem();
+        if let Some(problem) = &problem {
+            seldom!("the server's time doesn't count at the moment", problem);
+        }
+        let seconds = self.time.clock_ahead(at);
+        if seconds.unsigned_abs() > TOLERATED {
+            seldom!(
+                "this machine's clock differs from the server's, which counts, by so many seconds",
+                seconds
+            );
+        }
+        self.problem.store(problem.map(Arc::new));
         self.verifier.revocations.caught_up();
     }
 
     /// Monotonic time, by which revocations are kept and dropped: setting a clock lets no ended session in again
     /// (attack J43).
     fn ran(&self) -> Timestamp {
-        Timestamp::default() + self.began_at.elapsed()
+        Timestamp::default() + boot().saturating_sub(self.began_at)
     }
 
     fn is_fresh(&self) -> bool {
-        self.began_at.elapsed().as_micros() < u128::from(self.fresh_until.load(Ordering::SeqCst))
-            && clock::now().as_micros() < self.fresh_until_by_clock.load(Ordering::SeqCst)
+        let at = Moment::now();
+        let ran = at.boot.saturating_sub(self.began_at).as_micros();
+        ran < u128::from(self.fresh_until.load(Ordering::SeqCst))
+            && at.wall.as_micros() < self.fresh_until_by_clock.load(Ordering::SeqCst)
+    }
+
+    /// Whether memory depends on what the server says.
+    fn hears(&self) -> bool {
+        self.follows || self.fetches_keys
     }
 
     /// Whether there is room again after an overflow: then everything is read once more.
@@ -275,6 +302,14 @@ impl Shared {
                 });
             }
         }
+    }
+}
+
+impl Remote {
+    /// The time: the server's, or this machine's as long as the server has not said it.
+    pub(crate) fn time(&self) -> impl Fn() -> Timestamp + Send + Sync + use<> {
+        let shared = self.shared.clone();
+        move || shared.time.at(Moment::now())
     }
 }
 
@@ -309,6 +344,10 @@ impl Lookup for Remote {
         Box::pin(std::future::ready(answer))
     }
 
+    fn is_current(&self) -> bool {
+        !self.shared.hears() || self.shared.is_fresh()
+    }
+
     fn fetches_keys(&self) -> bool {
         self.shared.fetches_keys
     }
@@ -322,12 +361,12 @@ impl Lookup for Remote {
         let position = shared.position.load_full().map(|position| position.to_string());
         let until = Duration::from_micros(shared.fresh_until.load(Ordering::Relaxed));
         let heard_at = until.saturating_sub(shared.stale_after);
-        let hears = shared.follows || shared.fetches_keys;
-        let stale_for = shared.began_at.elapsed().saturating_sub(heard_at);
+        let stale_for = boot().saturating_sub(shared.began_at).saturating_sub(heard_at);
         Some(Health {
             position,
-            stale_for: if hears { stale_for } else { Duration::ZERO },
+            stale_for: if shared.hears() { stale_for } else { Duration::ZERO },
             reconnects: shared.reconnects.load(Ordering::Relaxed),
+            clock_ahead: shared.time.clock_ahead(Moment::now()),
             problem: shared.problem.load_full().map(|problem| problem.to_string()),
             ..Health::of(&shared.verifier)
         })

@@ -7,6 +7,7 @@ mod feed;
 mod keys;
 mod requests;
 mod secrets;
+mod times;
 mod tls;
 mod vectors;
 mod way;

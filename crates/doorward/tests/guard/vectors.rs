@@ -171,7 +171,7 @@ fn kinds() -> Vec<Value> {
         row("current without keys", "event: current\nid: e-1\ndata: {}\n\n", (GOOD, Some("e-1"))),
         row(
             "current with further members",
-            "event: current\nid: e-1\ndata: {\"now\":1,\"keys\":\"x\"}\n\n",
+            "event: current\nid: e-1\ndata: {\"at\":1,\"keys\":\"x\"}\n\n",
             (GOOD, Some("e-1")),
         ),
         row(

@@ -31,7 +31,7 @@ fn routes() -> Routes {
     let feed_doc = describe("The feed of revocations", Who::Client)
         .more("Which sessions have ended, and below which version the tokens of a user are stale, until the last token that \
             it concerns is dead. As server-sent events if `Accept` lists text/event-stream: `reset` if the follower has \
-            to start over, `revoked` with `{sessions, users}` as in JSON, and `current` with `{keys}` when nothing up to \
+            to start over, `revoked` with `{sessions, users}` as in JSON, and `current` with `{keys, now}` when nothing up to \
             its id is missing, again every 5 s. Pass over kinds of events that you don't know. `Last-Event-ID` goes on after that id. Also opened by \
             `Authorization: Bearer` and the feed's secret.")
         .query("after", json!({ "type": "string" }), "the `position` of the page before")
@@ -61,6 +61,16 @@ fn page_shape() -> Value {
         ("more", described(of::<bool>(), "Whether there is a next page.")),
         ("reset", described(of::<bool>(), "Whether `after` was unknown, so that this is the first page.")),
         ("keys", like(described(of::<&str>(), "Changes when the published keys do."), "mTqzV0ncLZgJZ2bV")),
+        (
+            "now",
+            like(
+                described(
+                    of::<u64>(),
+                    "The server's time, by which tokens are issued, in milliseconds since 1970.",
+                ),
+                1_800_000_000_000_u64,
+            ),
+        ),
     ])
 }
 
@@ -85,6 +95,7 @@ async fn follow(
         "more": page.more,
         "reset": page.begins,
         "keys": keys,
+        "now": app.feed.now(),
     }))
     .into_response())
 }
