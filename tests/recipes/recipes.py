@@ -172,7 +172,7 @@ def learns_of_logouts(command):
 
 
 def begins_anew():
-    print("\nThe recipe for python follows a restored database, whose versions are lower")
+    print("\nThe recipe for python keeps what it knows when the server starts over")
     from guard import Revocations
 
     def page(version, position, reset, more=False):
@@ -186,7 +186,7 @@ def begins_anew():
         while pages:
             revocations.ask()
             known.append(revocations.users["ada"][0])
-    check(f"keeps the old version until everything is told: {known}", known == [9, 9, 1])
+    check(f"keeps the greater version: {known}", known == [9, 9, 9])
 
 
 def takes_the_feeds_of_the_table():

@@ -5,7 +5,6 @@
 //! none of the keys. An entry is kept until the last token that it concerns has expired. Entries may come twice and in
 //! any order: of two versions for one user the greater counts, and of two ends the later.
 
-use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use foldhash::fast::RandomState;
@@ -130,15 +129,6 @@ impl RevocationSet {
     /// The users in the set, and the least version of each.
     pub fn versions(&self) -> Vec<(UserId, Least)> {
         self.users.pin().iter().map(|(user, least)| (*user, *least)).collect()
-    }
-
-    /// Replaces all least versions with these, which come from another store: the old ones mean nothing beside them.
-    pub fn replace_versions(&self, least: &HashMap<UserId, Least>) {
-        let users = self.users.pin();
-        for (user, least) in least {
-            users.insert(*user, *least);
-        }
-        users.retain(|user, _| least.contains_key(user));
     }
 
     /// Drops the entries whose last token has expired, and returns how many there were. A grown table also gets more
@@ -276,16 +266,6 @@ mod tests {
             other.reverse();
             prop_assert_eq!(of(&entries), of(&other));
         }
-    }
-
-    #[test]
-    fn the_versions_of_another_store_take_the_place_of_all_before() {
-        let set = RevocationSet::new(10);
-        let grace = UserId::from_bytes([2; 16]);
-        set.require_version(ADA, least(9, LATER));
-        set.require_version(grace, least(1, LATER));
-        set.replace_versions(&HashMap::from([(ADA, least(1, LATER))]));
-        assert_eq!((set.least_version(ADA), set.least_version(grace)), (Some(version(1)), None));
     }
 
     #[test]

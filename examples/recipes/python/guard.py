@@ -61,7 +61,6 @@ class Revocations:
     def __init__(self, url, feed_secret, every=1.0, stale_after=120.0):
         self.url, self.secret, self.every, self.stale_after = url, feed_secret, every, stale_after
         self.sessions, self.users, self.position, self.current_at = {}, {}, "", -1000.0
-        self.snapshot = None  # the users of a new snapshot, until it is complete
 
     def follow(self):
         """Polls forever; run it in a thread: threading.Thread(target=it.follow, daemon=True).start()"""
@@ -86,16 +85,11 @@ class Revocations:
         now = time.monotonic()
         for session, seconds, *_ in page["sessions"]:
             self.sessions[session] = max(self.sessions.get(session, 0.0), now + seconds)
-        if page["reset"]:
-            self.snapshot = {}
-        for users in (self.users, self.snapshot):
-            for user, version, seconds, *_ in page["users"] if users is not None else []:
-                known = users.get(user, (0, 0.0))
-                users[user] = max(known[0], version), max(known[1], now + seconds)
+        for user, version, seconds, *_ in page["users"]:
+            known = self.users.get(user, (0, 0.0))
+            self.users[user] = max(known[0], version), max(known[1], now + seconds)
         self.position = page["position"]
         if not page["more"]:
-            if self.snapshot is not None:  # perhaps a restored database, whose versions replace the old ones
-                self.users, self.snapshot = self.snapshot, None
             self.current_at = now
             self.sessions = {session: until for session, until in self.sessions.items() if until > now}
             self.users = {user: least for user, least in self.users.items() if least[1] > now}

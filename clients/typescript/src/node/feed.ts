@@ -1,5 +1,5 @@
 import type { ServerClock } from './clock.js'
-import { type Current, type LeastVersions, type Revocations, batch, current, merge } from './revocations.js'
+import { type Current, type Revocations, batch, current } from './revocations.js'
 
 /** The server sends a heartbeat every 5 s; after this long in silence the connection counts as lost, in milliseconds. */
 const SILENCE = 15_000
@@ -22,8 +22,8 @@ export class Feed {
    * can't be set.
    */
   #heard?: { monotonic: number; wall: number }
-  /** The least versions of the initial snapshot, until it is complete; with the mark from before. */
-  #snapshot?: { mark: number; users: LeastVersions }
+  /** While everything is read: the mark from before. */
+  #snapshot?: number
   /** When the guard connected, until the server has said its time. */
   #askedAt?: number
   #isStopped = false
@@ -100,7 +100,7 @@ export class Feed {
     try {
       const headers: Record<string, string> = { accept: 'text/event-stream', authorization: this.authorization }
       if (this.position) headers['last-event-id'] = this.position
-      this.#snapshot = this.position ? undefined : this.#beginning()
+      this.#snapshot = this.position ? undefined : this.revocations.mark()
       this.#askedAt = performance.now()
       const response = await fetch(this.url, { headers, signal: connection.signal, redirect: 'error' })
       if (response.status === 401) throw new Refused('it answered 401 to the client or the feed secret')
@@ -118,23 +118,15 @@ export class Feed {
     }
   }
 
-  #beginning() {
-    return { mark: this.revocations.mark(), users: new Map() }
-  }
-
   /** Handles one event. An unknown kind is ignored, and its id counts like any other. */
   #take({ event, id, data }: Event) {
     // What is known stays in force until the new snapshot is complete.
     if (event === 'reset') {
-      this.#snapshot = this.#beginning()
+      this.#snapshot = this.revocations.mark()
       this.position = undefined
       return
     }
-    if (event === 'revoked') {
-      const revoked = batch(data)
-      this.revocations.take(revoked)
-      if (this.#snapshot) merge(this.#snapshot.users, revoked.users, this.revocations.max)
-    }
+    if (event === 'revoked') this.revocations.take(batch(data))
     const said = event === 'current' ? current(data) : undefined
     if (said) this.#complete(said)
     // An id counts once its event is in memory.
@@ -142,9 +134,12 @@ export class Feed {
     if (said) this.#hear(said)
   }
 
-  /** The snapshot is complete. */
+  /**
+   * The snapshot is complete. What was known before and is not in it stays: versions never go back, not even in a
+   * restored database.
+   */
   #complete({ keys }: Current) {
-    if (this.#snapshot) this.revocations.loaded(this.#snapshot.mark, this.#snapshot.users)
+    if (this.#snapshot !== undefined) this.revocations.loaded(this.#snapshot)
     this.#snapshot = undefined
     if (keys !== undefined) this.keysAre(keys)
   }

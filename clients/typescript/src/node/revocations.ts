@@ -11,7 +11,7 @@ interface Least {
   until: number
 }
 
-export type LeastVersions = Map<string, Least>
+type LeastVersions = Map<string, Least>
 
 /** The content of one event of the feed: until when to keep each session, and the least version of each user. */
 export interface Batch {
@@ -92,20 +92,10 @@ function raise(users: LeastVersions, id: string, { version, until }: Least) {
   users.set(id, { version: Math.max(known.version, version), until: Math.max(known.until, until) })
 }
 
-/** Adds the entries that fit; returns how many did not. */
-export function merge(users: LeastVersions, more: LeastVersions, max: number): number {
-  let left = 0
-  for (const [id, least] of more) {
-    if (users.size < max || users.has(id)) raise(users, id, least)
-    else left += 1
-  }
-  return left
-}
-
 /** The ended sessions and the least versions of users, until the last token that they concern has expired. */
 export class Revocations {
-  #sessions = new Map<string, number>()
-  #users: LeastVersions = new Map()
+  readonly #sessions = new Map<string, number>()
+  readonly #users: LeastVersions = new Map()
   #overflows = 0
   #wholeAt = 0
 
@@ -132,7 +122,10 @@ export class Revocations {
       if (this.#sessions.size < this.max || this.#sessions.has(session)) later(this.#sessions, session, until)
       else this.#overflows += 1
     }
-    this.#overflows += merge(this.#users, users, this.max)
+    for (const [user, least] of users) {
+      if (this.#users.size < this.max || this.#users.has(user)) raise(this.#users, user, least)
+      else this.#overflows += 1
+    }
   }
 
   /** A mark for `loaded`. Take it before everything is read again. */
@@ -140,12 +133,8 @@ export class Revocations {
     return this.#overflows
   }
 
-  /**
-   * Everything since `mark` was read. The new least versions replace the old ones: they may come from a restored
-   * database, whose versions can't be compared with those.
-   */
-  loaded(mark: number, users: LeastVersions): void {
-    this.#users = users
+  /** Everything since `mark` was read. */
+  loaded(mark: number): void {
     this.#wholeAt = mark
   }
 

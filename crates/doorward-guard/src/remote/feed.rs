@@ -1,11 +1,9 @@
 //! The server's revocations: all of them first, then each as it happens.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use doorward_core::UserId;
 use doorward_core::feed::{Current, Revoked, is_event_id};
 use doorward_core::revocation::Least;
 use http::header::CONTENT_TYPE;
@@ -29,24 +27,12 @@ const SILENCE: Duration = Duration::from_secs(15);
 const FIRST_WAIT: Duration = Duration::from_millis(100);
 const LAST_WAIT: Duration = Duration::from_secs(5);
 
-/// The initial snapshot of a connection, until it is complete.
-struct Snapshot {
-    /// The set's mark from before the snapshot.
-    mark: u64,
-    least_versions: HashMap<UserId, Least>,
-}
-
-impl Snapshot {
-    fn begin(shared: &Shared) -> Self {
-        Self { mark: shared.verifier.revocations.mark(), least_versions: HashMap::new() }
-    }
-}
-
 /// A connection to the feed.
 pub(super) struct Feed {
     body: Incoming,
     parser: EventParser,
-    snapshot: Option<Snapshot>,
+    /// While everything is read: the set's mark from before.
+    snapshot: Option<u64>,
     /// When the guard connected, until the server has said its time.
     asked_at: Option<Duration>,
 }
@@ -60,7 +46,7 @@ impl Feed {
             request = request.header("last-event-id", value);
         }
         let request = finished(request, shared.authorization.as_ref(), "text/event-stream", String::new())?;
-        let snapshot = last.is_none().then(|| Snapshot::begin(shared));
+        let snapshot = last.is_none().then(|| shared.verifier.revocations.mark());
         let asked_at = Some(boot());
         let response = shared.server.open(request).await?;
         let kind = response.headers().get(CONTENT_TYPE).map_or(&[][..], HeaderValue::as_bytes);
@@ -97,11 +83,11 @@ impl Feed {
         match event.name.as_str() {
             // What is known stays in force until the new snapshot is complete.
             "reset" => {
-                self.snapshot = Some(Snapshot::begin(shared));
+                self.snapshot = Some(shared.verifier.revocations.mark());
                 shared.position.store(None);
                 return Ok(false);
             }
-            "revoked" => self.revoke(&Revoked::read(&event.data).map_err(|_| UNREADABLE)?, shared),
+            "revoked" => Self::revoke(&Revoked::read(&event.data).map_err(|_| UNREADABLE)?, shared),
             "current" => {
                 let said = Current::read(&event.data).map_err(|_| UNREADABLE)?;
                 self.complete(shared);
@@ -123,7 +109,7 @@ impl Feed {
         Ok(true)
     }
 
-    fn revoke(&mut self, revoked: &Revoked, shared: &Shared) {
+    fn revoke(revoked: &Revoked, shared: &Shared) {
         let (set, now) = (&shared.verifier.revocations, shared.ran());
         for ended in &revoked.sessions {
             set.end_session(ended.session, now + ended.keep);
@@ -131,19 +117,13 @@ impl Feed {
         for one in &revoked.users {
             let least = Least { version: one.version, expires_at: now + one.keep };
             set.require_version(one.user, least);
-            let Some(snapshot) = &mut self.snapshot else { continue };
-            let told = &mut snapshot.least_versions;
-            if told.len() < set.max() || told.contains_key(&one.user) {
-                told.entry(one.user).and_modify(|known| *known = known.and(least)).or_insert(least);
-            }
         }
     }
 
-    /// The feed is complete. A feed from the beginning may be that of a restored database, whose versions can't be
-    /// compared with the old ones: its versions replace them.
+    /// The feed is complete. What was known before and is not in it stays: versions never go back, not even in a restored
+    /// database.
     fn complete(&mut self, shared: &Shared) {
-        if let Some(Snapshot { mark, least_versions }) = self.snapshot.take() {
-            shared.verifier.revocations.replace_versions(&least_versions);
+        if let Some(mark) = self.snapshot.take() {
             shared.verifier.revocations.loaded(mark);
         }
     }

@@ -182,7 +182,7 @@ fn kinds() -> Vec<Value> {
                 session("60"),
                 ada("6")
             ),
-            ([E, O, O], Some("e-1")),
+            ([E, S, O], Some("e-1")),
         ),
         row(
             "a reset that is not complete",
@@ -192,7 +192,7 @@ fn kinds() -> Vec<Value> {
         row(
             "a reset after which nothing comes",
             format!("{}event: reset\n\nevent: current\nid: e-1\ndata: {{}}\n\n", ada("8")),
-            (GOOD, Some("e-1")),
+            ([S, S, O], Some("e-1")),
         ),
     ]
 }
@@ -388,7 +388,7 @@ async fn the_guard_takes_from_a_feed_what_the_table_says() {
     }
 }
 
-/// The set is the one that the server itself uses; what a reset replaces is the guard's.
+/// The set is the one that the server itself uses, which knows no reset.
 #[test]
 fn the_set_of_the_server_takes_from_each_event_what_the_table_says() {
     let table = read();
