@@ -20,7 +20,7 @@ use crate::flow::{self, Fact, Label, Recording, Step, Verb, note};
 use crate::posts;
 use crate::revocations::{self, AllEnded, EndReason, Raised, Revocations, Revoked};
 use crate::seldom::seldom;
-use crate::store::{Store, StoreError, Tx};
+use crate::store::{Row, Store, StoreError, Tx, Value};
 use crate::users::{Subject, Users};
 
 /// The circumstances of a change.
@@ -229,6 +229,26 @@ impl Acts {
         }
         let outcome = kept.lock().unwrap_or_else(PoisonError::into_inner).take();
         outcome.unwrap_or_else(|| Err(StoreError::Corrupt("a change came to nothing".into()).into()))
+    }
+
+    /// Runs a change of one statement, which has no entry and ends nothing: a transaction of its own. What `step` says of
+    /// its row is recorded before the commit.
+    ///
+    /// # Errors
+    /// The store's.
+    pub(crate) async fn commit_one(
+        &self,
+        sql: &'static str,
+        values: Vec<Value>,
+        step: impl FnOnce() -> Step,
+    ) -> Result<Option<Row>, StoreError> {
+        let started = flow::started();
+        let row = self.store.change(sql, values).await?.into_first();
+        if row.is_some() {
+            note(step);
+            note(|| committed(Some(&Effects::default())).since(started));
+        }
+        Ok(row)
     }
 
     async fn commit_untyped(&self, act: Act, change: Untyped) -> Result<(), Stop> {

@@ -44,19 +44,13 @@ pub(crate) async fn set_password(
     new: &PasswordChange,
     at: Timestamp,
 ) -> Result<bool, StoreError> {
-    if tx.execute(RAISE, values![new.user, at, new.confirmed_by]).await? == 0 {
-        return Ok(false);
-    }
-    add_password(tx, new.user, &new.hash, at).await?;
-    Ok(true)
+    let raised = tx.ask(RAISE, values![new.user, at, new.confirmed_by])?;
+    // Without such a user the act is refused, which undoes it.
+    add_password(tx, new.user, &new.hash, at)?;
+    Ok(tx.answer(raised).await?.changed == 1)
 }
 
 /// Sets the password of a user who has just been made, within the same transaction.
-pub(crate) async fn add_password(
-    tx: &mut Tx,
-    user: UserId,
-    hash: &str,
-    at: Timestamp,
-) -> Result<(), StoreError> {
-    tx.execute(SET, values![user, hash, at]).await.map(drop)
+pub(crate) fn add_password(tx: &mut Tx, user: UserId, hash: &str, at: Timestamp) -> Result<(), StoreError> {
+    tx.queue(SET, values![user, hash, at])
 }

@@ -143,7 +143,7 @@ impl NewChallenge {
 /// voids the first. None survives a new address or password (attack P11), or the end of its maker (attack X05).
 pub(crate) async fn make(tx: &mut Tx, new: &NewChallenge) -> Result<(), StoreError> {
     if let Some(user) = new.user {
-        void_of_user(tx, user, new.purpose).await?;
+        void_of_user(tx, user, new.purpose)?;
     }
     if let Some(former) = posts::made(tx, new.form, new.id).await? {
         withdraw(tx, former).await?;
@@ -154,32 +154,28 @@ pub(crate) async fn make(tx: &mut Tx, new: &NewChallenge) -> Result<(), StoreErr
     let code = new.code_mac.clone();
     let values =
         values![hash, new.id, purpose, new.user, maker, session, code, data, new.now, new.expires_at];
-    tx.execute(MAKE, values).await.map(drop)
+    tx.queue(MAKE, values)
 }
 
 /// Deletes the challenges that were made in this session, within the transaction that ends it.
-pub(crate) async fn void_of_session(tx: &mut Tx, session: SessionId) -> Result<(), StoreError> {
-    tx.execute(VOID_OF_SESSION, values![session]).await.map(drop)
+pub(crate) fn void_of_session(tx: &mut Tx, session: SessionId) -> Result<(), StoreError> {
+    tx.queue(VOID_OF_SESSION, values![session])
 }
 
 /// Deletes the challenges that this user made, except in the session `keep`, within the transaction of the act against them.
-pub(crate) async fn void_of_maker(
-    tx: &mut Tx,
-    maker: UserId,
-    keep: Option<SessionId>,
-) -> Result<(), StoreError> {
+pub(crate) fn void_of_maker(tx: &mut Tx, maker: UserId, keep: Option<SessionId>) -> Result<(), StoreError> {
     let keep = keep.unwrap_or(SessionId::from_bytes([0; 16]));
-    tx.execute(VOID_OF_MAKER, values![maker, keep]).await.map(drop)
+    tx.queue(VOID_OF_MAKER, values![maker, keep])
 }
 
 /// Deletes the challenges of this user and purpose, within the transaction of the act that makes them void.
-async fn void_of_user(tx: &mut Tx, user: UserId, purpose: Purpose) -> Result<(), StoreError> {
-    tx.execute(VOID_OF_USER, values![user, purpose.as_str()]).await.map(drop)
+fn void_of_user(tx: &mut Tx, user: UserId, purpose: Purpose) -> Result<(), StoreError> {
+    tx.queue(VOID_OF_USER, values![user, purpose.as_str()])
 }
 
 /// Deletes every challenge of this user, within the transaction of an act that changes what they were made for.
-pub(crate) async fn void_all_of_user(tx: &mut Tx, user: UserId) -> Result<(), StoreError> {
-    tx.execute(VOID_ALL_OF_USER, values![user]).await.map(drop)
+pub(crate) fn void_all_of_user(tx: &mut Tx, user: UserId) -> Result<(), StoreError> {
+    tx.queue(VOID_ALL_OF_USER, values![user])
 }
 
 /// Deletes a challenge within its act's transaction; `false` if it was used in the meantime.
@@ -287,12 +283,15 @@ pub(crate) async fn use_up(
 ) -> Result<Option<Found>, StoreError> {
     let Some(seen) = find(&mut *tx, roles, presented).await? else { return Ok(None) };
     for user in [seen.maker, seen.user].into_iter().flatten() {
-        tx.execute(users::LOCK, values![user]).await?;
+        tx.queue(users::LOCK, values![user])?;
     }
-    let Some(found) = find(&mut *tx, roles, presented).await? else { return Ok(None) };
     let Presented { hash, purpose, now } = presented;
-    let used = tx.execute(USE, values![hash, purpose.as_str(), now]).await? == 1;
-    Ok(used.then_some(found))
+    let found = tx.ask(FIND, values![hash, purpose.as_str(), now])?;
+    let used = tx.ask(USE, values![hash, purpose.as_str(), now])?;
+    let found = tx.answer(found).await?.into_first().map(|row| Found::read(&row)).transpose()?;
+    let used = tx.answer(used).await?.changed == 1;
+    // Without a challenge the act is refused, which undoes the use.
+    Ok(found.filter(|found| used && found.stands(roles)))
 }
 
 /// Expired challenges.

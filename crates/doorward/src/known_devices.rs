@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use doorward_core::{OpaqueSecret, Timestamp, UserId};
 
-use crate::store::{Store, StoreError, Tx, Value, values};
+use crate::store::{Asked, Store, StoreError, Tx, Value, values};
 use crate::sweeps::Expired;
 use crate::wire::device::{ACCOUNTS, Device};
 
@@ -34,8 +34,7 @@ pub(crate) struct Presented {
 
 const SEEN: &str = "SELECT hash FROM devices WHERE hash IN ($1, $2, $3, $4, $5) ORDER BY hash LIMIT 1";
 const KNOWN: &str = "SELECT hash FROM devices WHERE hash IN ($1, $2, $3, $4, $5) AND user_id = $6 LIMIT 1";
-const USE: &str =
-    "UPDATE devices SET used_at = $7 WHERE hash IN ($1, $2, $3, $4, $5) AND user_id = $6 RETURNING hash";
+const USE: &str = "UPDATE devices SET used_at = $3 WHERE hash = $1 AND user_id = $2";
 const INSERT: &str = "INSERT INTO devices (hash, user_id, used_at) VALUES ($1, $2, $3)";
 const KEEP_TEN: &str = "DELETE FROM devices WHERE user_id = $1 AND hash IN (SELECT hash FROM devices \
      WHERE user_id = $1 AND hash <> $2 ORDER BY used_at DESC, hash LIMIT 1000 OFFSET 9)";
@@ -71,23 +70,36 @@ pub(crate) async fn find(
     Ok(Some(Seen { device: row.get("hash")?, known: known.map(|row| row.get("hash")).transpose()? }))
 }
 
-/// Records the device of a sign-in within its transaction, and returns what the device presents from now on.
+/// Asks within a sign-in's transaction which of the device's secrets the account knows, for [`note`].
+pub(crate) fn ask_known(
+    tx: &mut Tx,
+    user: UserId,
+    presented: &Presented,
+) -> Result<Option<Asked>, StoreError> {
+    let Some(hashes) = hashes(&presented.device) else { return Ok(None) };
+    tx.ask(KNOWN, [hashes, values![user]].concat()).map(Some)
+}
+
+/// Records the device of a sign-in within its transaction, and returns what the device presents from now on. `known` is
+/// the answer to [`ask_known`].
 pub(crate) async fn note(
     tx: &mut Tx,
     user: UserId,
     presented: &Presented,
+    known: Option<Asked>,
     now: Timestamp,
 ) -> Result<Device, StoreError> {
-    if let Some(hashes) = hashes(&presented.device)
-        && let Some(row) = tx.find(USE, [hashes, values![user, now]].concat()).await?
+    if let Some(known) = known
+        && let Some(row) = tx.answer(known).await?.into_first()
     {
         let hash: [u8; 32] = row.get("hash")?;
+        tx.queue(USE, values![hash, user, now])?;
         let known = presented.device.secrets().iter().find(|secret| secret.hash() == hash);
         return Ok(presented.device.with_first(known.unwrap_or(&presented.fresh).clone()));
     }
     let hash = presented.fresh.hash();
-    tx.execute(INSERT, values![hash, user, now]).await?;
-    tx.execute(KEEP_TEN, values![user, hash]).await?;
+    tx.queue(INSERT, values![hash, user, now])?;
+    tx.queue(KEEP_TEN, values![user, hash])?;
     Ok(presented.device.with_first(presented.fresh.clone()))
 }
 
@@ -97,8 +109,8 @@ pub(crate) async fn has_any(store: &Store, user: UserId) -> Result<bool, StoreEr
 }
 
 /// Makes the account forget all devices, within its act's transaction.
-pub(crate) async fn void(tx: &mut Tx, user: UserId) -> Result<(), StoreError> {
-    tx.execute(VOID, values![user]).await.map(drop)
+pub(crate) fn void(tx: &mut Tx, user: UserId) -> Result<(), StoreError> {
+    tx.queue(VOID, values![user])
 }
 
 /// Devices whose last sign-in is so old that no browser has their cookie any more.

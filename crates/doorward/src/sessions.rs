@@ -34,12 +34,13 @@ use crate::sweeps::Expired;
 use crate::users;
 
 pub(crate) use again::Repeat;
-pub(crate) use begin::{Beginner, Beginning, Begun, Origin, begin};
+pub(crate) use begin::{Beginner, Beginning, Begun, Look, Origin, begin};
 pub(crate) use issued::{Content, Issued};
 pub(crate) use list::SessionView;
 pub(crate) use memory::LastUse;
 pub use memory::Memory;
 pub(crate) use peer::CurrentPeer;
+pub(crate) use presented::Proved;
 pub use stored::Stored;
 
 /// All parts of sessions.

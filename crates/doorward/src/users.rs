@@ -21,7 +21,7 @@ use unicode_normalization::UnicodeNormalization;
 use crate::authenticators::CredentialsVersion;
 use crate::error::{Error, Result};
 use crate::flow::{self, Fact, Label, Step, Verb, note, tell};
-use crate::store::{Follower, Row, Statement, Store, StoreError, Tx, values};
+use crate::store::{Asked, Follower, Row, Statement, Store, StoreError, Tx, values};
 use crate::wire::shape::shown;
 
 /// How many users are kept in memory for signed-in pages.
@@ -125,6 +125,22 @@ pub(crate) struct Enabled {
     pub(crate) enrolled: Enrolled,
 }
 
+/// Asks for what [`enabled`] tells, and locks the row of the user.
+pub(crate) fn ask_enabled(
+    tx: &mut Tx,
+    user: UserId,
+    proved_at: Option<CredentialsVersion>,
+) -> Result<Asked, StoreError> {
+    tx.ask(LOCK_ENABLED, values![user, proved_at])
+}
+
+/// The answer to [`ask_enabled`].
+pub(crate) async fn enabled(tx: &mut Tx, user: UserId, asked: Asked) -> Result<Option<Enabled>, StoreError> {
+    let Some(row) = tx.answer(asked).await?.into_first() else { return Ok(None) };
+    let kinds = row.get::<Option<String>>("kinds")?.unwrap_or_default();
+    Ok(Some(Enabled { subject: Subject::of(user, &row)?, enrolled: Enrolled::of_kinds(&kinds) }))
+}
+
 /// Locks the row of a user within an act's transaction; `None` if there is no such user, they are disabled, or an
 /// authenticator of theirs changed since the version at which they proved their identity.
 pub(crate) async fn lock_enabled(
@@ -132,9 +148,8 @@ pub(crate) async fn lock_enabled(
     user: UserId,
     proved_at: Option<CredentialsVersion>,
 ) -> Result<Option<Enabled>, StoreError> {
-    let Some(row) = tx.find(LOCK_ENABLED, values![user, proved_at]).await? else { return Ok(None) };
-    let kinds = row.get::<Option<String>>("kinds")?.unwrap_or_default();
-    Ok(Some(Enabled { subject: Subject::of(user, &row)?, enrolled: Enrolled::of_kinds(&kinds) }))
+    let asked = ask_enabled(tx, user, proved_at)?;
+    enabled(tx, user, asked).await
 }
 
 /// The next version is the greater of the old one plus one and the store's time. So none is given twice, even if a

@@ -185,26 +185,26 @@ async fn apply(
     let has_new_role = new.role != old.role;
     let name = new.name.as_str();
     let values = values![id, name, folded(name), new.role, new.disabled_at, now];
-    change.execute(UPDATE, values).await?;
+    change.queue(UPDATE, values)?;
     if new.email != old.email || new.email_vouched_by != old.email_vouched_by {
         let (verified_at, verified_by) = verified(new.email_vouched_by, now);
         let searched = folded(&new.email.searched());
-        change.execute(UPDATE_EMAIL, values![id, &new.email, searched, verified_at, verified_by]).await?;
+        change.queue(UPDATE_EMAIL, values![id, &new.email, searched, verified_at, verified_by])?;
     }
     if has_new_role && new.role == RoleName::ADMIN {
         let ttl = i64::try_from(admin_ttl.as_micros()).unwrap_or(i64::MAX / 2);
-        change.execute(SHORTEN, values![id, ttl]).await?;
+        change.queue(SHORTEN, values![id, ttl])?;
     }
     let disabled = old.disabled_at.is_none() && new.disabled_at.is_some();
     // A reset link that somebody kept is good for the account as it was, never for one that may do more by now (attack
     // A06).
     if new.email != old.email || has_new_role || disabled {
-        challenges::void_all_of_user(change, id).await?;
+        challenges::void_all_of_user(change, id)?;
     }
     // The links that they made are deleted if they lose any right; disabling ends their sessions, and the links with
     // them.
     if has_new_role && !asking.roles.covers(new.role, old.role) {
-        challenges::void_of_maker(change, id, None).await?;
+        challenges::void_of_maker(change, id, None)?;
     }
     // Even if another act did it already: its writes may not have reached the sets in memory yet.
     match (wanted.disabled, wanted.role) {

@@ -34,8 +34,8 @@ impl Accounts {
                 return Err(Error::LastAdmin);
             }
             end_every(change, id, None, EndReason::Deleted).await?;
-            keep_over(change, id).await?;
-            change.execute(DELETE, values![id]).await?;
+            keep_over(change, id)?;
+            change.queue(DELETE, values![id])?;
             change.user_deleted(id);
             let entry = Entry::of(Action::UserDeleted);
             // An owner's own entry is about them: nothing that names them stays in it.
@@ -59,7 +59,7 @@ impl Accounts {
         let act = asking.ending();
         let change = async move |change: &mut Change<'_>| -> Result<Done<Ended>> {
             locked(change, id, &asking, false).await?;
-            known_devices::void(change, id).await?;
+            known_devices::void(change, id)?;
             let ended = end_every(change, id, None, EndReason::EndedByAdmin).await?;
             Ok(Done::new(ended, Entry::of(Action::SessionsEnded).user(id)))
         };

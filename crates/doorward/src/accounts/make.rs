@@ -85,15 +85,17 @@ pub(crate) async fn insert(
     now: Timestamp,
 ) -> Result<Option<Inserted>, StoreError> {
     let (name, email) = (new.name.as_str(), &new.email);
-    let row = tx.find(INSERT, values![id, name, folded(name), new.role, now]).await?.ok_or_else(gone)?;
+    let made = tx.ask(INSERT, values![id, name, folded(name), new.role, now])?;
     let (verified_at, verified_by) = verified(email_vouched_by, now);
     let searched = folded(&email.searched());
     let values = values![email, id, searched, verified_at, verified_by];
-    if tx.execute(INSERT_EMAIL, values).await? == 0 {
+    let is_free = tx.execute(INSERT_EMAIL, values).await? == 1;
+    let row = tx.answer(made).await?.into_first().ok_or_else(gone)?;
+    if !is_free {
         return Ok(None);
     }
     if let Some(hash) = &new.password_hash {
-        authenticators::add_password(tx, id, hash, now).await?;
+        authenticators::add_password(tx, id, hash, now)?;
     }
     let user = User {
         id,

@@ -56,10 +56,12 @@ impl Accounts {
         self.throttle.act(Kind::Password, new.user, act.at)?;
         let change = async move |change: &mut Change<'_>| -> Result<Done<(Ended, Renewed)>> {
             let (user, at) = (new.user, change.at);
-            if change.execute(users::LOCK, values![user]).await? == 0 {
+            let locked = change.ask(users::LOCK, values![user])?;
+            let is_set = authenticators::set_password(change, &new, at).await?;
+            if change.answer(locked).await?.changed == 0 {
                 return Err(Refusal::SessionEnded.into());
             }
-            if !authenticators::set_password(change, &new, at).await? {
+            if !is_set {
                 return Err(Error::WrongPassword);
             }
             let renewed = renew(change, &renewal).await?.ok_or(Refusal::SessionEnded)?;
@@ -106,10 +108,10 @@ async fn after_new_password(
     id: UserId,
     keep: Option<SessionId>,
 ) -> Result<Ended, StoreError> {
-    challenges::void_all_of_user(change, id).await?;
-    change.execute(UNCONFIRM, values![id]).await?;
+    challenges::void_all_of_user(change, id)?;
+    change.queue(UNCONFIRM, values![id])?;
     if keep.is_none() {
-        known_devices::void(change, id).await?;
+        known_devices::void(change, id)?;
     }
     end_every(change, id, keep, EndReason::PasswordChanged).await
 }

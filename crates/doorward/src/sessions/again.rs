@@ -4,12 +4,12 @@ use doorward_core::sign_in::{Judgement, judge};
 use doorward_core::{Mode, SessionId, Timestamp, UserId};
 
 use super::stored::authentication;
-use super::{Beginner, Begun, Issued, Origin, Sessions, begin};
+use super::{Beginner, Begun, Issued, Origin, Proved, Sessions, begin};
 use crate::acts::{Change, Done};
 use crate::audit::Action;
 use crate::error::Result;
 use crate::store::values;
-use crate::users::{Enabled, lock_enabled};
+use crate::users::{Enabled, ask_enabled, enabled};
 
 /// A repeated sign-in.
 #[derive(Debug, Clone, Copy)]
@@ -34,7 +34,7 @@ impl Sessions {
         &self,
         repeat: Repeat,
         from: Origin,
-        mut replaced: Vec<SessionId>,
+        mut replaced: Vec<Proved>,
     ) -> Result<Option<Issued>> {
         let Repeat { first, done_at } = repeat;
         let Some(row) = self.store.find(FIRST, values![first]).await? else { return Ok(None) };
@@ -44,24 +44,26 @@ impl Sessions {
         if secret.is_some_and(|hash| self.memory.session_of(&hash).is_some()) {
             return Ok(None);
         }
-        replaced.push(first);
-        replaced.sort_unstable();
-        replaced.dedup();
+        replaced.push(Proved { session: first, user: Some(user) });
+        let replaced = Proved::each_once(replaced);
         let authentication = authentication(&row)?;
         let beginner = Beginner { user, mode, authentication, action: Action::Login };
         let beginning = self.prepare(beginner, from, replaced).await?;
         let (session, now) = (beginning.clone(), self.clock.now());
         let change = async move |change: &mut Change<'_>| -> Result<Done<Option<Begun>>> {
             let nothing = || Ok(Done::without_entry(None));
-            let Some(Enabled { subject, enrolled }) = lock_enabled(change, user, None).await? else {
+            let lock = ask_enabled(change, user, None)?;
+            let unused = change.ask(UNUSED, values![first, now, done_at])?;
+            let look = session.look(change, user)?;
+            let Some(Enabled { subject, enrolled }) = enabled(change, user, lock).await? else {
                 return nothing();
             };
             // A factor that was enrolled since the first sign-in is needed for this one.
             let Judgement::Done(enough) = judge(authentication.methods, enrolled) else { return nothing() };
-            if change.execute(UNUSED, values![first, now, done_at]).await? == 0 {
+            if change.answer(unused).await?.changed == 0 {
                 return nothing();
             }
-            Ok(begin(change, subject, enough, &session).await?.map(Some))
+            Ok(begin(change, subject, enough, &session, look).await?.map(Some))
         };
         let begun = self.acts.commit(beginning.act(), change).await?;
         begun.map(|begun| self.issue(&beginning, &begun)).transpose()

@@ -1,6 +1,6 @@
 //! Beginning a session.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::time::Duration;
 
@@ -8,16 +8,16 @@ use doorward_core::sign_in::{Authentication, Enough};
 use doorward_core::token::AppClaims;
 use doorward_core::{Lifetimes, Mode, OpaqueSecret, SessionId, Timestamp, UserId};
 
-use super::end::{End, end_each};
+use super::end::{Over, end_beside};
 use super::issued::OfSession;
-use super::{Content, Issued, Sessions};
+use super::{Content, Issued, Proved, Sessions};
 use crate::acts::{Act, Change, Done};
 use crate::audit::{Action, By, Entry};
 use crate::error::Result;
 use crate::flow::{Fact, Label, Step, Verb, note, tell};
 use crate::known_devices::{self, Presented};
 use crate::revocations::EndReason;
-use crate::store::{StoreError, values};
+use crate::store::{Asked, StoreError, values};
 use crate::users::Subject;
 use crate::wire::device::Device;
 
@@ -42,7 +42,7 @@ pub struct Beginning {
     device: Presented,
     secret: Option<OpaqueSecret>,
     salt: [u8; 16],
-    replaced: Vec<SessionId>,
+    replaced: Vec<Proved>,
     per_user: u32,
     lifetimes: Lifetimes,
     action: Action,
@@ -52,7 +52,7 @@ pub struct Beginning {
 
 /// The user who begins a session, and how they signed in.
 #[derive(Debug, Clone, Copy)]
-pub struct Beginner {
+pub(crate) struct Beginner {
     /// The user.
     pub user: UserId,
     /// How the client will hold its credential.
@@ -80,10 +80,32 @@ const SWEPT_AFTER: Duration = Duration::from_secs(25 * 3_600);
 const LIVE: &str = "SELECT id FROM sessions WHERE user_id = $1 AND ended_at IS NULL AND expires_at > $2 \
      ORDER BY last_seen_at DESC, id DESC LIMIT $3";
 
+/// What a beginning must know of its user. It is asked for right after the lock of the user's row, so it takes no round
+/// trip of its own.
+#[derive(Debug)]
+pub(crate) struct Look {
+    live: Option<Asked>,
+    device: Option<Asked>,
+}
+
+impl Look {
+    /// For a user whom the same act makes: there is nothing to know.
+    pub(crate) fn at_new_user() -> Self {
+        Self { live: None, device: None }
+    }
+}
+
 impl Beginning {
     /// The act that begins it.
     pub(crate) fn act(&self) -> Act {
         Act::new(By::Owner(self.from.ip), self.now)
+    }
+
+    /// Asks for what [`begin`] must know. The change must have handed over the lock of the user's row before.
+    pub(crate) fn look(&self, change: &mut Change<'_>, user: UserId) -> Result<Look, StoreError> {
+        let live = change.ask(LIVE, values![user, self.now, i64::from(self.per_user) + 1_000])?;
+        let device = known_devices::ask_known(change, user, &self.device)?;
+        Ok(Look { live: Some(live), device })
     }
 }
 
@@ -94,9 +116,10 @@ pub(crate) async fn begin(
     subject: Subject,
     _: Enough,
     new: &Beginning,
+    look: Look,
 ) -> Result<Done<Begun>, StoreError> {
     let user = subject.user;
-    end_replaced_and_surplus(change, user, new).await?;
+    end_replaced_and_surplus(change, user, new, look.live).await?;
     let absolute_end = new.lifetimes.absolute_end(subject.role, new.now);
     let expires_at = new.lifetimes.idle_end(new.mode, new.now, absolute_end);
     let (ip, hash) = (new.from.ip.to_string(), new.secret.as_ref().map(OpaqueSecret::hash));
@@ -105,14 +128,14 @@ pub(crate) async fn begin(
     let mut values =
         values![new.id, user, new.mode, new.now, expires_at, absolute_end, ip, agent, hash, new.salt];
     values.extend(values![at, methods.to_string(), expires_at + SWEPT_AFTER]);
-    change.execute(INSERT, values).await?;
+    change.queue(INSERT, values)?;
     change.note(|| {
         let step = Step::of(Verb::BeginSession).fact(Fact::session(new.id)).fact(Fact::user(user));
         let step = step.fact(Fact::mode(new.mode)).fact(Fact::seen(Label::Role, subject.role.as_str()));
         step.fact(Fact::seen(Label::Methods, &methods.to_string()))
             .fact(Fact::At { label: Label::EndsAt, at: absolute_end })
     });
-    let device = known_devices::note(change, user, &new.device, new.now).await?;
+    let device = known_devices::note(change, user, &new.device, look.device, new.now).await?;
     let entry = Entry::of(new.action).user(user).session(new.id);
     Ok(Done::new(Begun { subject, absolute_end, device }, entry))
 }
@@ -123,19 +146,24 @@ async fn end_replaced_and_surplus(
     change: &mut Change<'_>,
     user: UserId,
     new: &Beginning,
+    live: Option<Asked>,
 ) -> Result<(), StoreError> {
-    let replaced: BTreeSet<_> = new.replaced.iter().copied().collect();
+    let replaced: BTreeMap<_, _> = new.replaced.iter().map(|proved| (proved.session, proved.user)).collect();
     let mut others = Vec::new();
-    for row in change.list(LIVE, values![user, new.now, i64::from(new.per_user) + 1_000]).await? {
-        let session = row.get("id")?;
-        if !replaced.contains(&session) {
-            others.push(session);
+    if let Some(live) = live {
+        for row in change.answer(live).await?.rows {
+            let session = row.get("id")?;
+            if !replaced.contains_key(&session) {
+                others.push(session);
+            }
         }
     }
     let surplus = others.into_iter().skip(new.per_user.saturating_sub(1) as usize);
-    let replaced = replaced.into_iter().map(|session| End { session, reason: EndReason::Replaced });
-    let surplus = surplus.map(|session| End { session, reason: EndReason::TooMany });
-    end_each(change, replaced.chain(surplus).collect()).await.map(drop)
+    let reason = EndReason::Replaced;
+    let replaced = replaced.into_iter().map(|(session, owner)| Over { session, reason, owner });
+    let (reason, owner) = (EndReason::TooMany, Some(user));
+    let surplus = surplus.map(|session| Over { session, reason, owner });
+    end_beside(change, replaced.chain(surplus).collect()).await
 }
 
 impl Sessions {
@@ -143,11 +171,11 @@ impl Sessions {
     ///
     /// # Errors
     /// The application's, when it is asked for its claims.
-    pub async fn prepare(
+    pub(crate) async fn prepare(
         &self,
         beginner: Beginner,
         from: Origin,
-        replaced: Vec<SessionId>,
+        replaced: Vec<Proved>,
     ) -> Result<Beginning> {
         let Beginner { user, mode, authentication, action } = beginner;
         let claims = if mode.has_tokens() { self.hooks.claims_of(user).await? } else { AppClaims::none() };

@@ -1,19 +1,24 @@
 //! Ending sessions: one, several, or all of a user.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use doorward_core::{Refusal, SessionId, Timestamp, UserId};
 
-use super::Sessions;
+use super::{Proved, Sessions};
 use crate::acts::{Act, Change, Done};
 use crate::audit::{Action, By, Entry};
 use crate::challenges;
 use crate::error::Result;
 use crate::flow::{Fact, Label, Step, Verb, tell};
 use crate::revocations::EndReason;
-use crate::store::{Reads, StoreError, values};
+use crate::store::{Asked, Reads, StoreError, values};
 use crate::users::{self, Subject};
 
 const END_ONE: &str =
     "UPDATE sessions SET ended_at = $2, end_reason = $3 WHERE id = $1 AND ended_at IS NULL RETURNING user_id";
+const END_KNOWN: &str =
+    "UPDATE sessions SET ended_at = $2, end_reason = $3 WHERE id = $1 AND user_id = $4 AND ended_at IS NULL";
 const END_ALL: &str = "UPDATE sessions SET ended_at = $2, end_reason = $3 \
      WHERE user_id = $1 AND ended_at IS NULL AND id <> $4 RETURNING expires_at";
 const OVER: &str = "SELECT id FROM sessions WHERE user_id = $1 AND ended_at > $2 AND id <> $3";
@@ -38,10 +43,25 @@ pub(crate) async fn end_each(
     mut ends: Vec<End>,
 ) -> Result<Vec<(SessionId, UserId)>, StoreError> {
     ends.sort_unstable_by_key(|end| end.session);
-    let mut ended = Vec::new();
+    let mut asked = Vec::new();
     for End { session, reason } in ends {
-        let at = change.at;
-        if let Some(row) = change.find(END_ONE, values![session, at, reason.as_str()]).await? {
+        let values = values![session, change.at, reason.as_str()];
+        asked.push((session, reason, change.ask(END_ONE, values)?));
+        if reason.is_for_cause() {
+            challenges::void_of_session(change, session)?;
+        }
+    }
+    ended_of(change, asked).await
+}
+
+/// Those of these sessions that had not ended already.
+async fn ended_of(
+    change: &mut Change<'_>,
+    asked: Vec<(SessionId, EndReason, Asked)>,
+) -> Result<Vec<(SessionId, UserId)>, StoreError> {
+    let mut ended = Vec::new();
+    for (session, reason, asked) in asked {
+        if let Some(row) = change.answer(asked).await?.into_first() {
             let user = row.get("user_id")?;
             change.ended(session, user, reason);
             change.note(|| ending(reason).fact(Fact::session(session)));
@@ -49,11 +69,40 @@ pub(crate) async fn end_each(
         } else {
             change.ended_before(session);
         }
-        if reason.is_for_cause() {
-            challenges::void_of_session(change, session).await?;
-        }
     }
     Ok(ended)
+}
+
+/// The end of one session beside what an act is about, with its user if it is alive as far as is known.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Over {
+    pub(super) session: SessionId,
+    pub(super) reason: EndReason,
+    pub(super) owner: Option<UserId>,
+}
+
+/// Ends these sessions within a change, for no cause. One whose user is known needs no answer: should another act have
+/// ended it a moment ago, its revocation is written twice, which changes nothing.
+pub(super) async fn end_beside(change: &mut Change<'_>, mut ends: Vec<Over>) -> Result<(), StoreError> {
+    ends.sort_unstable_by_key(|end| end.session);
+    let mut asked = Vec::new();
+    for Over { session, reason, owner } in ends {
+        let mut values = values![session, change.at, reason.as_str()];
+        if let Some(user) = owner {
+            values.extend(values![user]);
+            change.queue(END_KNOWN, values)?;
+            change.ended(session, user, reason);
+            change.note(|| ending(reason).fact(Fact::session(session)));
+        } else {
+            asked.push((session, reason, change.ask(END_ONE, values)?));
+        }
+    }
+    ended_of(change, asked).await.map(drop)
+}
+
+/// What the audit log says of the sessions that ended.
+fn entries(action: Action, ended: &[(SessionId, UserId)]) -> Vec<Entry> {
+    ended.iter().map(|(session, user)| Entry::of(action).user(*user).session(*session)).collect()
 }
 
 fn ending(reason: EndReason) -> Step {
@@ -78,16 +127,16 @@ pub(crate) async fn end_all(
     reason: EndReason,
 ) -> Result<Option<Ended>, StoreError> {
     let at = change.at;
-    let rows = change.list(END_ALL, values![user, at, reason.as_str(), none_or(keep)]).await?;
+    let ended = change.ask(END_ALL, values![user, at, reason.as_str(), none_or(keep)])?;
     if reason.is_for_cause() {
-        challenges::void_of_maker(change, user, keep).await?;
+        challenges::void_of_maker(change, user, keep)?;
     }
+    let raised = raise_version(change, user).await?;
     let mut live = 0;
-    for row in rows {
+    for row in change.answer(ended).await?.rows {
         live += u32::from(row.get::<Timestamp>("expires_at")? > at);
     }
     change.note(|| ending(reason).fact(Fact::count(Label::Ended, live as usize)).fact(Fact::user(user)));
-    let raised = raise_version(change, user).await?;
     change.ended_all(user, keep);
     Ok(raised.map(|subject| Ended { live, subject }))
 }
@@ -134,26 +183,31 @@ impl Sessions {
     ///
     /// # Errors
     /// The store's; then none was ended (attack R06).
-    pub async fn end(
+    pub(crate) async fn end(
         &self,
-        sessions: Vec<SessionId>,
+        sessions: Vec<Proved>,
         reason: EndReason,
         action: Action,
         by: By,
     ) -> Result<u32> {
         let at = self.clock.now();
-        if !self.is_any_left(&sessions, reason).await? {
-            self.revocations.apply(&sessions);
-            return Ok(0);
-        }
-        let change = async move |change: &mut Change<'_>| -> Result<Done<Vec<_>>> {
-            let ends = sessions.iter().map(|session| End { session: *session, reason }).collect();
-            let ended = end_each(change, ends).await?;
-            let entry = |(session, user): &(_, _)| Entry::of(action).user(*user).session(*session);
-            let entries = ended.iter().map(entry).collect();
-            Ok(Done::with_entries(ended, entries))
+        let ended = match self.end_known(&sessions, reason, action, Act::ending(by, at)).await? {
+            Some(ended) => ended,
+            None => {
+                let sessions: Vec<_> = sessions.iter().map(|proved| proved.session).collect();
+                if !self.is_any_left(&sessions, reason).await? {
+                    self.revocations.apply(&sessions);
+                    return Ok(0);
+                }
+                let change = async move |change: &mut Change<'_>| -> Result<Done<Vec<_>>> {
+                    let ends = sessions.iter().map(|session| End { session: *session, reason }).collect();
+                    let ended = end_each(change, ends).await?;
+                    let entries = entries(action, &ended);
+                    Ok(Done::with_entries(ended, entries))
+                };
+                self.acts.commit(Act::ending(by, at), change).await?
+            }
         };
-        let ended: Vec<(SessionId, UserId)> = self.acts.commit(Act::ending(by, at), change).await?;
         // A logout is part of the story of the session that it ends; no guard has said whose it is.
         if let [(session, user), ..] = ended[..] {
             tell(|story| {
@@ -162,6 +216,43 @@ impl Sessions {
             });
         }
         Ok(u32::try_from(ended.len()).unwrap_or(u32::MAX))
+    }
+
+    /// Ends these sessions, as nearly always: their users are known, and memory knows of no end. Then no answer is needed
+    /// before the commit. `None` if something is unknown, or one has ended all the same: nothing was done.
+    async fn end_known(
+        &self,
+        sessions: &[Proved],
+        reason: EndReason,
+        action: Action,
+        act: Act,
+    ) -> Result<Option<Vec<(SessionId, UserId)>>, StoreError> {
+        let is_over = |session| self.revocations.set.has_ended(session);
+        let alive =
+            |proved: &Proved| Some((proved.session, proved.user.filter(|_| !is_over(proved.session))?));
+        let alive: Option<Vec<_>> = sessions.iter().map(alive).collect();
+        let Some(mut alive) = alive.filter(|alive| !alive.is_empty()) else { return Ok(None) };
+        // In the order of their ids, so that acts that end the same sessions never deadlock (attack X16).
+        alive.sort_unstable_by_key(|(session, _)| *session);
+        let (ends, has_missed) = (alive.clone(), Arc::new(AtomicBool::new(false)));
+        let missed = has_missed.clone();
+        let change = async move |change: &mut Change<'_>| -> Result<Done<()>, StoreError> {
+            for (session, user) in &ends {
+                let values = values![*session, change.at, reason.as_str(), *user];
+                change.queue_hit_noting(END_KNOWN, values, &missed)?;
+                change.ended(*session, *user, reason);
+                change.note(|| ending(reason).fact(Fact::session(*session)));
+                if reason.is_for_cause() {
+                    challenges::void_of_session(change, *session)?;
+                }
+            }
+            Ok(Done::with_entries((), entries(action, &ends)))
+        };
+        match self.acts.commit(act, change).await {
+            Ok(()) => Ok(Some(alive)),
+            Err(StoreError::Missed) if has_missed.load(Ordering::Relaxed) => Ok(None),
+            Err(error) => Err(error),
+        }
     }
 
     /// Ends all sessions of a user, except `keep`; `session` is that of the request.
@@ -185,9 +276,7 @@ impl Sessions {
         let entry = Entry::of(Action::LogoutAll).user(user).session(session);
         let entry = if keep.is_some() { entry.detail("others") } else { entry };
         let change = async move |change: &mut Change<'_>| -> Result<Done<Ended>> {
-            if change.execute(users::LOCK, values![user]).await? == 0 {
-                return Err(Refusal::SessionEnded.into());
-            }
+            change.queue(users::LOCK, values![user])?;
             let ended = end_all(change, user, keep, EndReason::EndedByUser).await?;
             Ok(Done::new(ended.ok_or(Refusal::SessionEnded)?, entry.clone()))
         };

@@ -1,7 +1,7 @@
 //! Which sessions a request proves to be its own, by the credentials in it.
 
 use doorward_core::refresh::RefreshToken;
-use doorward_core::{OpaqueSecret, Refusal, SessionId};
+use doorward_core::{OpaqueSecret, Refusal, SessionId, UserId};
 use doorward_guard::internals::MOST_COOKIES;
 
 use super::{Sessions, renewal, stored};
@@ -15,6 +15,28 @@ pub(crate) struct Live {
     pub(crate) newest: Option<RefreshToken>,
 }
 
+/// A session that a request proves to be its own.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Proved {
+    pub(crate) session: SessionId,
+    /// Its user, if it is alive as far as is known already: then it can be ended without asking first.
+    pub(crate) user: Option<UserId>,
+}
+
+impl Proved {
+    /// One of which nothing is known.
+    pub(crate) fn unknown(session: SessionId) -> Self {
+        Self { session, user: None }
+    }
+
+    /// Each session once, in the order of their ids.
+    pub(crate) fn each_once(mut proved: Vec<Self>) -> Vec<Self> {
+        proved.sort_unstable_by_key(|one| (one.session, one.user.is_none()));
+        proved.dedup_by_key(|one| one.session);
+        proved
+    }
+}
+
 impl Sessions {
     /// The sessions of these secrets and of these correctly signed refresh tokens, live or ended, including those that
     /// only memory still knows: for a logout.
@@ -25,20 +47,22 @@ impl Sessions {
         &self,
         secrets: &[OpaqueSecret],
         tokens: &[RefreshToken],
-    ) -> Result<Vec<SessionId>> {
+    ) -> Result<Vec<Proved>> {
         let hashes: Vec<_> = secrets.iter().map(OpaqueSecret::hash).collect();
         let ids: Vec<_> = tokens.iter().map(|token| token.session).collect();
         let found = stored::several(&self.store, &hashes, &ids).await?;
-        let mut proved: Vec<_> = hashes.iter().filter_map(|hash| self.memory.session_of(hash)).collect();
+        let in_memory = hashes.iter().filter_map(|hash| self.memory.session_of(hash));
+        let mut proved: Vec<_> = in_memory.map(Proved::unknown).collect();
         // A logout may be in flight while the session is renewed: it still ends the session.
         let former = renewal::by_secrets(&self.store, &hashes, self.clock.now()).await?;
-        proved.extend(former.iter().map(|former| former.session));
+        proved.extend(former.iter().map(|former| Proved::unknown(former.session)));
         for one in &found {
             let by_secret = one.secret_hash.is_some_and(|hash| hashes.contains(&hash));
             let by_token =
                 tokens.iter().any(|it| it.session == one.id && self.refresh_key.verify(it, &one.salt));
             if by_secret || by_token {
-                proved.push(one.id);
+                let user = one.state.ended_at.is_none().then_some(one.user);
+                proved.push(Proved { session: one.id, user });
             }
         }
         Ok(proved)

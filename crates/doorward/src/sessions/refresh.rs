@@ -1,11 +1,13 @@
+use std::net::IpAddr;
+
 use doorward_core::refresh::{RefreshToken, Use, judge};
-use doorward_core::{Mode, Refusal, SessionId};
+use doorward_core::{Mode, Refusal, SessionId, Timestamp};
 use doorward_guard::Identity;
 
 use super::end::{End, end_each};
 use super::issued::OfSession;
 use super::peer::UsedFrom;
-use super::stored::{Stored, by_id};
+use super::stored::{BY_ID, Stored, by_id};
 use super::{Issued, Sessions};
 use crate::acts::{Act, Change, Done};
 use crate::audit::{Action, By, Entry};
@@ -13,11 +15,19 @@ use crate::counters;
 use crate::error::{Cause, Error, Result};
 use crate::flow::{Fact, Label, Step, Verb, note, tell};
 use crate::revocations::{EndReason, Revocations};
-use crate::store::values;
+use crate::store::{Value, values};
 
+/// The usual case, as a statement alone: it is this generation. The user's columns are of one moment, so that no version
+/// comes with another version's role.
+const ROTATE: &str = "UPDATE sessions SET generation = generation + 1, rotated_at = $3, last_seen_at = $3, \
+     ip = $6, user_agent = $7, expires_at = CASE WHEN absolute_expires_at < $4 THEN absolute_expires_at ELSE $4 END \
+     WHERE id = $1 AND generation = $2 AND salt = $5 AND ended_at IS NULL AND expires_at > $3 \
+     RETURNING generation, expires_at, absolute_expires_at, (SELECT role FROM users WHERE id = sessions.user_id) AS role, \
+     (SELECT claims_version FROM users WHERE id = sessions.user_id) AS claims_version, \
+     (SELECT disabled_at FROM users WHERE id = sessions.user_id) AS disabled_at";
 /// The compare-and-swap: of any number of requests with one token, one finds this generation. A row with a lower one was
 /// set back, when the database lost commits: the token proves what the generation was.
-const ROTATE: &str = "UPDATE sessions SET generation = $2 + 1, rotated_at = $3, last_seen_at = $3, \
+const RAISE: &str = "UPDATE sessions SET generation = $2 + 1, rotated_at = $3, last_seen_at = $3, \
      ip = $6, user_agent = $7, expires_at = CASE WHEN absolute_expires_at < $4 THEN absolute_expires_at ELSE $4 END \
      WHERE id = $1 AND generation <= $2 AND salt = $5 AND ended_at IS NULL AND expires_at > $3";
 const REPEAT: &str = "UPDATE sessions SET replays = replays + 1, last_seen_at = $2, ip = $3, user_agent = $4 \
@@ -28,6 +38,22 @@ struct Presented {
     session: SessionId,
     generation: u64,
     from: UsedFrom,
+}
+
+/// Its use, if it is the current one of a live session.
+struct Rotation {
+    this: Presented,
+    salt: Vec<u8>,
+    now: Timestamp,
+    expires_at: Timestamp,
+}
+
+impl Rotation {
+    fn values(&self) -> Vec<Value> {
+        let Presented { session, generation, from: UsedFrom { ip, user_agent } } = &self.this;
+        let known = i64::try_from(*generation).unwrap_or(i64::MAX);
+        values![*session, known, self.now, self.expires_at, &*self.salt, ip, user_agent.clone()]
+    }
 }
 
 /// The result of a refresh, within the transaction.
@@ -77,58 +103,62 @@ impl Sessions {
         };
         // Before the rotation: a refusal after it would lose the successor, and the next try would look like a theft.
         allows(before.mode)?;
-        let (claims, now) = (self.hooks.claims_of(before.user).await?, self.clock.now());
-        let (session, presented) = (token.session, token.generation);
+        let claims = self.hooks.claims_of(before.user).await?;
+        let (now, ip) = (self.clock.now(), from.ip);
         let expires_at = self.lifetimes.idle_end(before.mode, now, before.state.absolute_expires_at);
-        let (salt, was_set_back, revocations) =
-            (before.salt, presented > before.generation, self.revocations.clone());
-        let act = Act::ending(By::Visitor(from.ip), now);
-        let this = Presented { session, generation: presented, from: from.into() };
+        let this = Presented { session: token.session, generation: token.generation, from: from.into() };
+        let this = Rotation { this, salt: before.salt.clone(), now, expires_at };
+        let seen = before.generation;
+        // Nearly always it is the current token of a live session: one statement, and no act around it.
+        let row = match seen == token.generation {
+            true => self.acts.commit_one(ROTATE, this.values(), || current(&this.this)).await?,
+            false => None,
+        };
+        let outcome = match row {
+            Some(row) => Outcome::Go(Box::new(before.rotated(&row)?), false),
+            None => self.use_other(this, token.generation > seen, ip).await?,
+        };
+        let Outcome::Go(stored, again) = outcome else { return Err(Error::RefreshReused) };
+        stored.state.check_not_ended()?;
+        let ends_at = stored.state.expires_at;
+        let of = OfSession {
+            subject: stored.subject(),
+            session: stored.id,
+            authentication: stored.authentication,
+            generation: stored.generation,
+            salt: &stored.salt,
+            expires_at: ends_at,
+            absolute_expires_at: stored.state.absolute_expires_at,
+        };
+        let content = self.tokens(&of, now, &claims)?;
+        let (mode, session, user) = (stored.mode, stored.id, stored.user);
+        Ok(Issued { mode, session, user, now, again, ends_at, content, device: None })
+    }
+
+    /// The token was not the current one of a live session when the statement looked: finds out, in one act.
+    async fn use_other(&self, this: Rotation, was_set_back: bool, from: IpAddr) -> Result<Outcome> {
+        let (act, revocations) = (Act::ending(By::Visitor(from), this.now), self.revocations.clone());
         let change = async move |change: &mut Change<'_>| -> Result<Done<Outcome>> {
-            let known = i64::try_from(presented).unwrap_or(i64::MAX);
-            let UsedFrom { ip, user_agent } = this.from.clone();
-            let rotate = values![session, known, now, expires_at, &*salt, ip, user_agent];
-            let rotated = change.execute(ROTATE, rotate).await? == 1;
+            let rotated = change.ask(RAISE, this.values())?;
+            let stored = change.ask(BY_ID, values![this.this.session])?;
+            let rotated = change.answer(rotated).await?.changed == 1;
             // It existed just now: its user was deleted.
-            let stored = by_id(&mut **change, session).await?.ok_or(Refusal::SessionEnded)?;
+            let stored = change.answer(stored).await?.into_first().ok_or(Refusal::SessionEnded)?;
+            let stored = Stored::read(&stored)?;
             if rotated {
-                change.note(|| using(true, "the current one", this.generation));
+                change.note(|| current(&this.this));
                 stored.state.check_not_ended()?;
-                let entry = Entry::of(Action::RefreshAhead).user(stored.user).session(session);
+                let entry = Entry::of(Action::RefreshAhead).user(stored.user).session(stored.id);
                 let entries = if was_set_back { vec![entry] } else { Vec::new() };
                 Ok(Done::with_entries(Outcome::Go(Box::new(stored), false), entries))
-            } else if stored.salt != salt && stored.state.ended_at.is_none() {
+            } else if stored.salt != this.salt && stored.state.ended_at.is_none() {
                 // Renewed since it was read: the owner holds the new one.
                 Err(Refusal::TokenStale.into())
             } else {
-                lost(change, &this, stored, &revocations).await
+                lost(change, &this.this, stored, &revocations).await
             }
         };
-        match self.acts.commit(act, change).await? {
-            Outcome::Go(stored, again) => {
-                let of = OfSession {
-                    subject: stored.subject(),
-                    session,
-                    authentication: stored.authentication,
-                    generation: stored.generation,
-                    salt: &stored.salt,
-                    expires_at: stored.state.expires_at,
-                    absolute_expires_at: stored.state.absolute_expires_at,
-                };
-                let content = self.tokens(&of, now, &claims)?;
-                Ok(Issued {
-                    mode: stored.mode,
-                    session,
-                    user: stored.user,
-                    now,
-                    again,
-                    ends_at: stored.state.expires_at,
-                    content,
-                    device: None,
-                })
-            }
-            Outcome::Reused => Err(Error::RefreshReused),
-        }
+        self.acts.commit(act, change).await
     }
 
     /// The holder of this refresh token, if it could be exchanged now. This doesn't use it.
@@ -207,6 +237,11 @@ fn note_read(token: &RefreshToken, before: Option<&Stored>) {
             story.generation = Some(token.generation);
         });
     }
+}
+
+/// The use of the current refresh token, as a step.
+fn current(this: &Presented) -> Step {
+    using(true, "the current one", this.generation)
 }
 
 /// The use of a refresh token, as a step.

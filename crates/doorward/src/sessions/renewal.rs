@@ -92,14 +92,14 @@ impl Former {
 }
 
 /// Keeps what is known of the sessions of a user who is about to be deleted, within its act's transaction.
-pub(crate) async fn keep_over(tx: &mut Tx, user: UserId) -> Result<(), StoreError> {
-    tx.execute(KEEP_OVER, values![user]).await.map(drop)
+pub(crate) fn keep_over(tx: &mut Tx, user: UserId) -> Result<(), StoreError> {
+    tx.queue(KEEP_OVER, values![user])
 }
 
 /// Renews the session within its act's transaction, which must first write the user's row; `None` if it has ended
 /// meanwhile.
 pub(crate) async fn renew(tx: &mut Tx, new: &Renewal) -> Result<Option<Renewed>, StoreError> {
-    tx.execute(KEEP_FORMER, values![new.session, new.user, new.now + SUPERSEDED_TTL]).await?;
+    tx.queue(KEEP_FORMER, values![new.session, new.user, new.now + SUPERSEDED_TTL])?;
     let hash = (new.mode == Mode::Session).then(|| new.secret.hash());
     let UsedFrom { ip, user_agent } = new.from.clone();
     let values = values![new.session, new.user, hash, new.salt, new.now, new.expires_at, ip, user_agent];

@@ -23,7 +23,8 @@ macro_rules! with_user {
     };
 }
 
-const BY_ID: &str = with_user!("WHERE s.id = $1");
+/// One session.
+pub(super) const BY_ID: &str = with_user!("WHERE s.id = $1");
 const BY_SECRET: &str = with_user!("WHERE s.secret_hash = $1");
 /// Written out, so that it is one text for both engines; unfilled parameters match nothing.
 const SEVERAL: &str = with_user!(
@@ -75,7 +76,7 @@ pub struct Stored {
 }
 
 impl Stored {
-    fn read(row: &Row) -> Result<Self, StoreError> {
+    pub(super) fn read(row: &Row) -> Result<Self, StoreError> {
         Ok(Self {
             id: row.get("id")?,
             user: row.get("user_id")?,
@@ -98,6 +99,24 @@ impl Stored {
             salt: row.get::<Option<Vec<u8>>>("salt")?.unwrap_or_default(),
             generation: row.get::<i64>("generation")?.unsigned_abs(),
             rotated_at: row.get("rotated_at")?,
+        })
+    }
+
+    /// The same after its refresh token was exchanged, from a row with what that changed, and with its user as they are
+    /// now.
+    pub(super) fn rotated(self, row: &Row) -> Result<Self, StoreError> {
+        let state = SessionState {
+            disabled_at: row.get("disabled_at")?,
+            expires_at: row.get("expires_at")?,
+            absolute_expires_at: row.get("absolute_expires_at")?,
+            ..self.state
+        };
+        Ok(Self {
+            role: row.get("role")?,
+            claims_version: row.get("claims_version")?,
+            generation: row.get::<i64>("generation")?.unsigned_abs(),
+            state,
+            ..self
         })
     }
 

@@ -2,7 +2,7 @@
 //! ever runs.
 #![allow(dead_code, reason = "each engine is asked for what it alone can do")]
 
-use super::query::Outcome;
+use super::query::{Answer, Outcome};
 use super::{Row, StoreError};
 
 pub(super) enum Absent {}
@@ -32,7 +32,7 @@ impl Absent {
         match *self {}
     }
 
-    pub(super) async fn execute<V>(&self, _: &str, _: V) -> Result<u64, StoreError> {
+    pub(super) async fn change<V>(&self, _: &str, _: V) -> Result<Answer, StoreError> {
         match *self {}
     }
 

@@ -290,12 +290,24 @@ impl Store {
     /// # Errors
     /// [`StoreError`]; the statement changed nothing then.
     pub async fn execute(&self, sql: &'static str, values: Vec<Value>) -> Result<u64, StoreError> {
+        Ok(self.change(sql, values).await?.changed)
+    }
+
+    /// The same, with the rows of its `RETURNING`.
+    ///
+    /// # Errors
+    /// As [`Store::execute`].
+    pub async fn change(&self, sql: &'static str, values: Vec<Value>) -> Result<Answer, StoreError> {
         self.counted("write", async {
             match &self.0.engine {
                 Engine::Sqlite(sqlite) => {
-                    sqlite.transaction(async move |tx: &mut Tx| tx.execute(sql, values.clone()).await).await?
+                    let change = async move |tx: &mut Tx| {
+                        let asked = tx.ask(sql, values.clone())?;
+                        tx.answer(asked).await
+                    };
+                    sqlite.transaction(change).await?
                 }
-                Engine::Postgres(postgres) => postgres.execute(sql, values).await,
+                Engine::Postgres(postgres) => postgres.change(sql, values).await,
             }
         })
         .await

@@ -15,9 +15,10 @@ use tokio::time::timeout;
 
 use super::postgres_connect::{self, Plan, pool_error};
 use super::postgres_hints;
+use super::postgres_pipeline::{self as pipeline, Failed};
 use super::postgres_query::{self as query, Way};
 use super::postgres_session::Session;
-use super::query::Outcome;
+use super::query::{Answer, Outcome};
 use super::shares::Turn;
 use super::{PostgresSettings, Row, Statement, StoreError, Tx, Value};
 
@@ -101,11 +102,11 @@ impl Postgres {
     }
 
     /// One statement needs no BEGIN and COMMIT around it.
-    pub(super) async fn execute(&self, sql: &'static str, values: Vec<Value>) -> Result<u64, StoreError> {
+    pub(super) async fn change(&self, sql: &'static str, values: Vec<Value>) -> Result<Answer, StoreError> {
         let Connections { pool, way, patience } = self.connections.clone();
         let act = async move || {
             let client = pool.get().await.map_err(pool_error)?;
-            match timeout(patience, query::execute_alone(&client, &way, sql, &values)).await {
+            match timeout(patience, query::change(&client, &way, sql, &values)).await {
                 Ok(changed) => changed,
                 Err(_) => Err(silent(client)),
             }
@@ -153,7 +154,7 @@ impl Postgres {
     pub(super) async fn beat(&self, sql: &str, values: &[Value]) -> Result<(), StoreError> {
         let Connections { pool, way, patience } = &self.beating;
         let client = pool.get().await.map_err(pool_error)?;
-        let beaten = timeout(*patience, query::execute_alone(&client, way, sql, values)).await;
+        let beaten = timeout(*patience, query::change(&client, way, sql, values)).await;
         match beaten {
             Ok(Ok(_)) => Ok(()),
             Ok(Err(error)) => {
@@ -254,8 +255,14 @@ impl Connections {
 
     async fn unsynced_once(&self, queries: &[Statement]) -> Result<Vec<Vec<Row>>, StoreError> {
         let client = self.pool.get().await.map_err(pool_error)?;
-        match timeout(self.patience, query::unsynced(&client, &self.way, queries)).await {
-            Ok(answers) => answers,
+        match timeout(self.patience, pipeline::unsynced(&client, &self.way, queries)).await {
+            Ok(Ok(answers)) => Ok(answers),
+            Ok(Err(Failed { error, is_over: true })) => Err(error),
+            // The connection was cut: it may have been done, and is done again.
+            Ok(Err(Failed { error, .. })) => {
+                drop(Object::take(client));
+                Err(StoreError::Contended(error.to_string()))
+            }
             Err(_) => Err(silent(client)),
         }
     }

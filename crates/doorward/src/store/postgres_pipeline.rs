@@ -5,23 +5,22 @@
 
 use std::borrow::Cow;
 use std::future::poll_fn;
-use std::pin::{Pin, pin};
+use std::pin::Pin;
 use std::task::Poll;
 
 use deadpool_postgres::ClientWrapper;
-use futures_util::TryStreamExt;
 use futures_util::future::try_join_all;
-use tokio_postgres::{RowStream, Statement};
+use tokio_postgres::Statement;
 
+use super::{Row, StoreError};
 use super::postgres_error::{harmless, store_error, text};
-use super::postgres_query::{Way, parameters, rows, typed};
+use super::postgres_query::{Raw, Way, prepared, rows, unnamed};
 use super::query::{Answer, Query};
-use super::{StoreError, Value};
 
 /// What is sent together.
 pub(super) struct Flight<'a> {
-    /// Whether the transaction begins with it.
-    pub(super) begins: bool,
+    /// The statements that begin the transaction, if it begins with this flight.
+    pub(super) begin: Option<&'a str>,
     pub(super) queries: &'a [Query],
     /// Whether the transaction ends with it.
     pub(super) commits: bool,
@@ -71,18 +70,17 @@ pub(super) async fn prepare(
     try_join_all(ready).await
 }
 
-type Raw = (Vec<tokio_postgres::Row>, u64);
 type Raws = Vec<Option<Result<Raw, tokio_postgres::Error>>>;
-type Running<'a> = Pin<Box<dyn Future<Output = Result<Raw, tokio_postgres::Error>> + 'a>>;
+type Running<'a> = Pin<Box<dyn Future<Output = Result<Raw, tokio_postgres::Error>> + Send + 'a>>;
 
 /// Sends a flight and waits for its answers, of which those to its queries are returned.
 pub(super) async fn send(
     client: &ClientWrapper,
-    way: &Way,
     flight: Flight<'_>,
     ready: &[Ready],
 ) -> Result<Vec<Answer>, Failed> {
-    let Flight { begins, queries, commits } = flight;
+    let Flight { begin, queries, commits } = flight;
+    let begins = begin.is_some();
     let simple = |sql| -> Running<'_> { Box::pin(simple(client, sql)) };
     let statements = queries.iter().zip(ready).map(|(query, ready)| -> Running<'_> {
         match ready {
@@ -90,7 +88,7 @@ pub(super) async fn send(
             Ready::Text(text) => Box::pin(unnamed(client, text, &query.values)),
         }
     });
-    let running = begins.then(|| simple(way.begin())).into_iter().chain(statements);
+    let running = begin.map(simple).into_iter().chain(statements);
     let mut raws = together(running.chain(commits.then(|| simple("COMMIT"))).collect()).await;
     if let Some(at) = raws.iter().position(|raw| matches!(raw, Some(Err(_)))) {
         let commit_was_sent = commits && raws.last().is_some_and(Option::is_some);
@@ -110,6 +108,21 @@ pub(super) async fn send(
     let of_queries = raws.into_iter().skip(usize::from(begins)).take(queries.len()).flatten().flatten();
     let answers = of_queries.map(|(found, changed)| Ok(Answer { rows: rows(&found)?, changed }));
     answers.collect::<Result<_, _>>().map_err(|error| Failed { error, is_over: commits })
+}
+
+/// Runs these statements as one transaction, all sent at once, whose commit doesn't wait for the disk.
+pub(super) async fn unsynced(
+    client: &ClientWrapper,
+    way: &Way,
+    statements: &[super::Statement],
+) -> Result<Vec<Vec<Row>>, Failed> {
+    let queries: Vec<_> = statements.iter().map(|one| Query::new(one.sql, one.values.clone())).collect();
+    let ready = prepare(client, way, &queries).await;
+    let ready = ready.map_err(|error| Failed { error: harmless(&error), is_over: true })?;
+    let begin = format!("{}; SET LOCAL synchronous_commit = off", way.begin());
+    let flight = Flight { begin: Some(&begin), queries: &queries, commits: true };
+    let answers = send(client, flight, &ready).await?;
+    Ok(answers.into_iter().map(|answer| answer.rows).collect())
 }
 
 /// The commit was refused, or its answer was lost.
@@ -164,25 +177,4 @@ async fn together(mut running: Vec<Running<'_>>) -> Raws {
 
 async fn simple(client: &ClientWrapper, sql: &str) -> Result<Raw, tokio_postgres::Error> {
     client.batch_execute(sql).await.map(|()| (Vec::new(), 0))
-}
-
-async fn prepared(
-    client: &ClientWrapper,
-    statement: &Statement,
-    values: &[Value],
-) -> Result<Raw, tokio_postgres::Error> {
-    collected(client.query_raw(statement, parameters(values)).await?).await
-}
-
-async fn unnamed(client: &ClientWrapper, sql: &str, values: &[Value]) -> Result<Raw, tokio_postgres::Error> {
-    collected(client.query_typed_raw(sql, typed(values)).await?).await
-}
-
-async fn collected(stream: RowStream) -> Result<Raw, tokio_postgres::Error> {
-    let mut stream = pin!(stream);
-    let mut found = Vec::new();
-    while let Some(row) = stream.try_next().await? {
-        found.push(row);
-    }
-    Ok((found, stream.rows_affected().unwrap_or_default()))
 }

@@ -1,17 +1,20 @@
 //! Statements, values and errors, to PostgreSQL and back.
 
 use std::error::Error;
+use std::pin::pin;
 use std::sync::Arc;
 
 use deadpool_postgres::ClientWrapper;
-use futures_util::future::join_all;
+use futures_util::TryStreamExt;
 use tokio_postgres::error::SqlState;
 use tokio_postgres::types::private::BytesMut;
 use tokio_postgres::types::{IsNull, ToSql, Type, to_sql_checked};
+use tokio_postgres::{RowStream, Statement};
 
 use super::postgres_error::{harmless, store_error, text};
+use super::tx::Answer;
 use super::value::Names;
-use super::{Row, Statement, StoreError, Value};
+use super::{Row, StoreError, Value};
 
 /// How statements go to the server.
 #[derive(Debug, Clone)]
@@ -31,34 +34,17 @@ impl Way {
             Self::Pooled(begin) => begin,
         }
     }
-
-    /// Runs one statement; behind a pooler in a transaction of its own, sent as one message.
-    async fn alone<T>(
-        &self,
-        client: &ClientWrapper,
-        statement: impl Future<Output = Result<T, tokio_postgres::Error>>,
-    ) -> Result<T, tokio_postgres::Error> {
-        let Self::Pooled(begin) = self else { return statement.await };
-        let (begun, outcome, committed) = tokio::join!(
-            biased;
-            client.batch_execute(begin),
-            statement,
-            client.batch_execute("COMMIT"),
-        );
-        begun?;
-        let outcome = outcome?;
-        committed.map(|()| outcome)
-    }
 }
 
-/// Runs a statement that is a transaction of its own.
-pub(super) async fn execute_alone(
+/// Runs a change that is a transaction of its own.
+pub(super) async fn change(
     client: &ClientWrapper,
     way: &Way,
     sql: &str,
     values: &[Value],
-) -> Result<u64, StoreError> {
-    way.alone(client, change(client, way, sql, values)).await.map_err(|error| store_error(&error))
+) -> Result<Answer, StoreError> {
+    let (found, changed) = alone(client, way, sql, values).await.map_err(|error| store_error(&error))?;
+    Ok(Answer { rows: rows(&found)?, changed })
 }
 
 /// Runs a read that is a transaction of its own, and can be repeated.
@@ -68,72 +54,66 @@ pub(super) async fn read(
     sql: &str,
     values: &[Value],
 ) -> Result<Vec<Row>, StoreError> {
-    let found = way.alone(client, query(client, way, sql, values)).await;
-    rows(&found.map_err(|error| harmless(&error))?)
+    let (found, _) = alone(client, way, sql, values).await.map_err(|error| harmless(&error))?;
+    rows(&found)
 }
 
-/// Runs these statements as one transaction, all sent at once, whose commit doesn't wait for the disk.
-pub(super) async fn unsynced(
+/// The rows of an answer, and how many the statement changed or returned.
+pub(super) type Raw = (Vec<tokio_postgres::Row>, u64);
+
+/// Runs one statement; behind a pooler in a transaction of its own, sent as one message.
+async fn alone(
     client: &ClientWrapper,
     way: &Way,
-    queries: &[Statement],
-) -> Result<Vec<Vec<Row>>, StoreError> {
-    if let Way::Own = way {
-        // Prepared first: otherwise the commit would be sent while one of them is still being prepared.
-        for query in queries {
-            client.prepare_cached(query.sql).await.map_err(|error| harmless(&error))?;
-        }
-    }
-    let begin = format!("{}; SET LOCAL synchronous_commit = off", way.begin());
-    let statements = join_all(queries.iter().map(|one| query(client, way, one.sql, &one.values)));
-    let (begun, answers, committed) = tokio::join!(
+    sql: &str,
+    values: &[Value],
+) -> Result<Raw, tokio_postgres::Error> {
+    let Way::Pooled(begin) = way else {
+        let statement = client.prepare_cached(sql).await?;
+        return prepared(client, &statement, values).await;
+    };
+    let (begun, outcome, committed) = tokio::join!(
         biased;
-        client.batch_execute(&begin),
-        statements,
+        client.batch_execute(begin),
+        unnamed(client, sql, values),
         client.batch_execute("COMMIT"),
     );
-    begun.map_err(|error| harmless(&error))?;
-    let answers = answers.into_iter().map(|answer| rows(&answer.map_err(|error| harmless(&error))?));
-    let answers = answers.collect::<Result<_, _>>()?;
-    committed.map(|()| answers).map_err(|error| harmless(&error))
+    begun?;
+    let outcome = outcome?;
+    committed.map(|()| outcome)
 }
 
-async fn change(
+pub(super) async fn prepared(
     client: &ClientWrapper,
-    way: &Way,
+    statement: &Statement,
+    values: &[Value],
+) -> Result<Raw, tokio_postgres::Error> {
+    collected(client.query_raw(statement, parameters(values)).await?).await
+}
+
+pub(super) async fn unnamed(
+    client: &ClientWrapper,
     sql: &str,
     values: &[Value],
-) -> Result<u64, tokio_postgres::Error> {
-    match way {
-        Way::Own => {
-            let statement = client.prepare_cached(sql).await?;
-            client.execute(&statement, &parameters(values)).await
-        }
-        Way::Pooled(_) => client.execute_typed(sql, &typed(values)).await,
-    }
+) -> Result<Raw, tokio_postgres::Error> {
+    collected(client.query_typed_raw(sql, typed(values)).await?).await
 }
 
-async fn query(
-    client: &ClientWrapper,
-    way: &Way,
-    sql: &str,
-    values: &[Value],
-) -> Result<Vec<tokio_postgres::Row>, tokio_postgres::Error> {
-    match way {
-        Way::Own => {
-            let statement = client.prepare_cached(sql).await?;
-            client.query(&statement, &parameters(values)).await
-        }
-        Way::Pooled(_) => client.query_typed(sql, &typed(values)).await,
+async fn collected(stream: RowStream) -> Result<Raw, tokio_postgres::Error> {
+    let mut stream = pin!(stream);
+    let mut found = Vec::new();
+    while let Some(row) = stream.try_next().await? {
+        found.push(row);
     }
+    Ok((found, stream.rows_affected().unwrap_or_default()))
 }
 
-pub(super) fn parameters(values: &[Value]) -> Vec<&(dyn ToSql + Sync)> {
+fn parameters(values: &[Value]) -> Vec<&(dyn ToSql + Sync)> {
     values.iter().map(|value| value as &(dyn ToSql + Sync)).collect()
 }
 
 /// The values with their types, so that the server need not be asked for them.
-pub(super) fn typed(values: &[Value]) -> Vec<(&(dyn ToSql + Sync), Type)> {
+fn typed(values: &[Value]) -> Vec<(&(dyn ToSql + Sync), Type)> {
     let kind = |value: &Value| match value {
         Value::Null => Type::UNKNOWN,
         Value::Int(_) => Type::INT8,

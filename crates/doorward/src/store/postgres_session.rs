@@ -61,7 +61,8 @@ impl Session {
                 error: if begins { harmless(&error) } else { store_error(&error) },
                 is_over: begins,
             })?;
-            pipeline::send(client, &self.way, Flight { begins, queries: &queries, commits }, &ready).await
+            let begin = begins.then(|| self.way.begin());
+            pipeline::send(client, Flight { begin, queries: &queries, commits }, &ready).await
         };
         let silent = "the server did not answer in time";
         let silent = || if commits { lost(silent) } else { StoreError::Unavailable(silent.to_owned()) };

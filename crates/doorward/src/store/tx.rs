@@ -110,6 +110,20 @@ impl Tx {
         self.hand_over(Query { must_change: true, ..Query::new(sql, values) }).map(drop)
     }
 
+    /// As [`Tx::queue_hit`]. If the transaction fails because of this statement, `failure` is set.
+    ///
+    /// # Errors
+    /// As [`Tx::queue`].
+    pub(crate) fn queue_hit_noting(
+        &mut self,
+        sql: &'static str,
+        values: Vec<Value>,
+        failure: &Arc<AtomicBool>,
+    ) -> Result<(), StoreError> {
+        let failure = Some(failure.clone());
+        self.hand_over(Query { must_change: true, failure, ..Query::new(sql, values) }).map(drop)
+    }
+
     /// As [`Tx::queue`]. If the transaction fails because of this statement, `failure` is set.
     ///
     /// # Errors

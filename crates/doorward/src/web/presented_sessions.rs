@@ -11,6 +11,7 @@ use zeroize::Zeroizing;
 use super::body::asked;
 use crate::app::App;
 use crate::error::Result;
+use crate::sessions::Proved;
 
 /// How many `Authorization` headers are read.
 const MOST: usize = 4;
@@ -21,7 +22,7 @@ const MOST: usize = 4;
 /// # Errors
 /// [`Refusal::TooManyCookies`](doorward_core::Refusal::TooManyCookies), since it is then unknown what they prove
 /// (attack X04).
-pub(crate) async fn by_cookies(app: &App, headers: &HeaderMap) -> Result<Vec<SessionId>> {
+pub(crate) async fn by_cookies(app: &App, headers: &HeaderMap) -> Result<Vec<Proved>> {
     let names = &app.cookies.names;
     let tokens = distinct(headers, &names.token)?;
     let secrets = distinct(headers, &names.session)?.into_iter().filter_map(OpaqueSecret::parse);
@@ -31,9 +32,7 @@ pub(crate) async fn by_cookies(app: &App, headers: &HeaderMap) -> Result<Vec<Ses
     for token in tokens {
         proved.extend(by_token(app, token).await);
     }
-    proved.sort_unstable();
-    proved.dedup();
-    Ok(proved)
+    Ok(Proved::each_once(proved))
 }
 
 /// Whether a cookie is this live session's latest credential. An access token isn't, since its copies outlive a
@@ -57,30 +56,25 @@ asked! {
 }
 
 /// Those of the cookies, of `Authorization`, and of the body.
-pub(crate) async fn of_any_kind(
-    app: &App,
-    headers: &HeaderMap,
-    body: Option<InBody>,
-) -> Result<Vec<SessionId>> {
+pub(crate) async fn of_any_kind(app: &App, headers: &HeaderMap, body: Option<InBody>) -> Result<Vec<Proved>> {
     let (refresh, ticket) = body.map_or((None, None), |body| (body.refresh_token, body.ticket));
     let mut proved = by_cookies(app, headers).await?;
     if let Some(token) = refresh.and_then(|token| RefreshToken::parse(&token)) {
         proved.extend(app.sessions.proved(&[], &[token]).await?);
     }
-    proved.extend(ticket.map(|ticket| app.sessions.tickets.read(&ticket)).unwrap_or_default());
+    let of_ticket = ticket.map(|ticket| app.sessions.tickets.read(&ticket)).unwrap_or_default();
+    proved.extend(of_ticket.into_iter().map(Proved::unknown));
     for value in headers.get_all(AUTHORIZATION).iter().take(MOST) {
         let token = value.to_str().ok().and_then(|value| value.split_once(' ')).map(|(_, token)| token);
         if let Some(token) = token {
             proved.extend(by_token(app, token).await);
         }
     }
-    proved.sort_unstable();
-    proved.dedup();
-    Ok(proved)
+    Ok(Proved::each_once(proved))
 }
 
 /// The session of this token or secret, of any kind.
-pub(crate) async fn by_text(app: &App, text: &str) -> Result<Vec<SessionId>> {
+pub(crate) async fn by_text(app: &App, text: &str) -> Result<Vec<Proved>> {
     if let Some(session) = by_token(app, text).await {
         return Ok(vec![session]);
     }
@@ -104,7 +98,7 @@ pub(crate) async fn refresh_token<'a>(app: &App, headers: &'a HeaderMap) -> Resu
     let Some(first) = refresh.first().copied() else { return Ok(RefreshCookie::None) };
     let mut of_tokens = Vec::new();
     for token in distinct(headers, &names.token)? {
-        of_tokens.extend(by_token(app, token).await);
+        of_tokens.extend(by_token(app, token).await.map(|proved| proved.session));
     }
     let secrets = distinct(headers, &names.session)?.into_iter().filter_map(OpaqueSecret::parse);
     let secrets: Vec<_> = secrets.collect();
@@ -128,8 +122,11 @@ pub(crate) async fn refresh_token<'a>(app: &App, headers: &'a HeaderMap) -> Resu
     }
 }
 
-async fn by_token(app: &App, token: &str) -> Option<SessionId> {
+/// The session of a correctly signed access token. Its end is in memory for as long as the token is good.
+async fn by_token(app: &App, token: &str) -> Option<Proved> {
     app.keys.look_for_the_key_of(token).await;
-    let verified = app.keys.verifier().verify_ignoring_expiry(token, app.now()).ok()?;
-    Some(verified.session)
+    let now = app.now();
+    let verified = app.keys.verifier().verify_ignoring_expiry(token, now).ok()?;
+    let user = (now < verified.expires_at).then_some(verified.user);
+    Some(Proved { session: verified.session, user })
 }

@@ -14,7 +14,7 @@ use crate::challenges::{self, Data, NewChallenge, Purpose};
 use crate::error::{Error, Pending, Result};
 use crate::flow::{self, Fact, Label, Verb};
 use crate::hooks::SigningIn;
-use crate::sessions::{self, Beginner, Beginning, Begun, Issued};
+use crate::sessions::{self, Beginner, Beginning, Begun, Issued, Look};
 use crate::throttle::{Guess, Kind};
 use crate::users::{Subject, User};
 
@@ -54,6 +54,8 @@ pub(crate) struct Opened {
     pub(crate) user: User,
     pub(crate) subject: Subject,
     pub(crate) enrolled: Enrolled,
+    /// What the session must know of the user: asked for together with the lock of their row.
+    pub(crate) look: Look,
 }
 
 /// The result of a sign-in.
@@ -104,7 +106,7 @@ pub(crate) async fn sign_in<F>(
     open: F,
 ) -> Result<(User, Step)>
 where
-    F: AsyncFn(&mut Change<'_>) -> Result<Opened> + Send + Sync + 'static,
+    F: AsyncFn(&mut Change<'_>, &Beginning) -> Result<Opened> + Send + Sync + 'static,
 {
     let (who, way, guess) = (proved.who.clone(), proved.way, proved.guess.clone());
     let Committed { user, began, beginning, handle } = match commit(app, headers, proved, open).await {
@@ -134,7 +136,7 @@ where
 
 async fn commit<F>(app: &App, headers: &HeaderMap, proved: Proved, open: F) -> Result<Committed>
 where
-    F: AsyncFn(&mut Change<'_>) -> Result<Opened> + Send + Sync + 'static,
+    F: AsyncFn(&mut Change<'_>, &Beginning) -> Result<Opened> + Send + Sync + 'static,
 {
     let Proved { who, methods, way, client, guess } = proved;
     if way == Way::Login {
@@ -150,7 +152,7 @@ where
     let handle = challenge.secret.clone();
     let session = beginning.clone();
     let change = async move |change: &mut Change<'_>| -> Result<Done<(User, Began)>> {
-        let Opened { user, subject, enrolled } = open(change).await?;
+        let Opened { user, subject, enrolled, look } = open(change, &session).await?;
         let judgement = judge(authentication.methods, enrolled);
         change.note(|| {
             let step = flow::Step::check(Verb::JudgeProof, matches!(judgement, Judgement::Done(_)));
@@ -158,7 +160,7 @@ where
         });
         let done = match judgement {
             Judgement::Done(enough) => {
-                let begun = sessions::begin(change, subject, enough, &session).await?;
+                let begun = sessions::begin(change, subject, enough, &session, look).await?;
                 begun.map(|begun| (user, Began::Session(begun)))
             }
             Judgement::Next(factors) => {

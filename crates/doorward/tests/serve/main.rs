@@ -10,6 +10,7 @@ mod form;
 mod memory;
 mod metrics;
 mod places;
+mod round_trips;
 mod scans;
 mod size;
 mod store;

@@ -94,7 +94,8 @@ async fn end(
         return Err(if is_live { Error::NotFound } else { Refusal::SessionEnded.into() });
     }
     let reason = if id == identity.session { EndReason::Logout } else { EndReason::EndedByUser };
-    app.sessions.end(vec![id], reason, Action::Logout, By::Owner(client.ip)).await?;
+    let this = sessions::Proved::unknown(id);
+    app.sessions.end(vec![this], reason, Action::Logout, By::Owner(client.ip)).await?;
     Ok(go_or_tell(&app, kind, &DEVICE_SIGNED_OUT.at("/dashboard"), ack("Session ended")))
 }
 

@@ -23,7 +23,7 @@ use crate::acts::Change;
 use crate::app::App;
 use crate::error::{Error, Pending, Result};
 use crate::hooks::SigningIn;
-use crate::sessions::Issued;
+use crate::sessions::{Beginning, Issued};
 use crate::sign_ins::{Outcome, SignIn};
 use crate::users::{self, Enabled, User};
 use crate::web::api::{Routes, Who, describe};
@@ -177,11 +177,13 @@ async fn sign_in_by_password(
         guess: proof.guess.clone(),
     };
     let (user, credentials) = (proof.user.clone(), proof.credentials);
-    let open = async move |change: &mut Change<'_>| -> Result<Opened> {
+    let open = async move |change: &mut Change<'_>, session: &Beginning| -> Result<Opened> {
         // If the password was changed or the account disabled since the comparison, the sign-in is refused.
-        let enabled = users::lock_enabled(change, user.id, Some(credentials)).await?;
+        let lock = users::ask_enabled(change, user.id, Some(credentials))?;
+        let look = session.look(change, user.id)?;
+        let enabled = users::enabled(change, user.id, lock).await?;
         let Enabled { subject, enrolled } = enabled.ok_or(Error::InvalidCredentials)?;
-        Ok(Opened { user: user.clone(), subject, enrolled })
+        Ok(Opened { user: user.clone(), subject, enrolled, look })
     };
     let (user, step) = sign_in(app, headers, proved, open).await?;
     app.passwords.upgrade(&proof, password, network).await;

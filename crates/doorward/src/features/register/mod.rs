@@ -31,7 +31,7 @@ use crate::challenges;
 use crate::error::{Error, Result};
 use crate::hooks::SigningIn;
 use crate::invitations;
-use crate::sessions::Issued;
+use crate::sessions::{Beginning, Issued, Look};
 use crate::settings::Registration;
 use crate::sign_ins::SignIn;
 use crate::throttle::Guess;
@@ -189,7 +189,7 @@ async fn make(
     let account = NewUser { name: new.name, email: new.email, role: RoleName::USER, password_hash };
     let roles = app.settings.roles.clone();
     let password = Methods::of(Method::Password);
-    let open = async move |change: &mut Change<'_>| -> Result<Opened> {
+    let open = async move |change: &mut Change<'_>, _: &Beginning| -> Result<Opened> {
         let (mut account, mut vouched) = (account.clone(), None);
         if let Some(hash) = invite {
             let invitation = invitations::use_up(change, &roles, hash, now).await?;
@@ -200,7 +200,8 @@ async fn make(
         }
         let made = accounts::insert(change, id, &account, vouched, now).await?.ok_or(Error::EmailTaken)?;
         let enrolled = Enrolled { methods: password, has_unknown: false };
-        Ok(Opened { user: made.user, subject: made.subject, enrolled })
+        let look = Look::at_new_user();
+        Ok(Opened { user: made.user, subject: made.subject, enrolled, look })
     };
     let proved = Proved { who, methods: password, way: Way::Register, client, guess: Guess::default() };
     let (user, step) = sign_in(app, headers, proved, open).await?;
