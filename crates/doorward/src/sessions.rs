@@ -40,7 +40,7 @@ pub(crate) use list::SessionView;
 pub(crate) use memory::LastUse;
 pub use memory::Memory;
 pub(crate) use peer::CurrentPeer;
-pub(crate) use presented::Proved;
+pub use presented::Proved;
 pub use stored::Stored;
 
 /// All parts of sessions.

@@ -183,13 +183,7 @@ impl Sessions {
     ///
     /// # Errors
     /// The store's; then none was ended (attack R06).
-    pub(crate) async fn end(
-        &self,
-        sessions: Vec<Proved>,
-        reason: EndReason,
-        action: Action,
-        by: By,
-    ) -> Result<u32> {
+    pub async fn end(&self, sessions: Vec<Proved>, reason: EndReason, action: Action, by: By) -> Result<u32> {
         let at = self.clock.now();
         let ended = match self.end_known(&sessions, reason, action, Act::ending(by, at)).await? {
             Some(ended) => ended,

@@ -17,15 +17,16 @@ pub(crate) struct Live {
 
 /// A session that a request proves to be its own.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Proved {
-    pub(crate) session: SessionId,
+pub struct Proved {
+    /// Its id.
+    pub session: SessionId,
     /// Its user, if it is alive as far as is known already: then it can be ended without asking first.
-    pub(crate) user: Option<UserId>,
+    pub user: Option<UserId>,
 }
 
 impl Proved {
     /// One of which nothing is known.
-    pub(crate) fn unknown(session: SessionId) -> Self {
+    pub fn unknown(session: SessionId) -> Self {
         Self { session, user: None }
     }
 

@@ -37,6 +37,8 @@ mod postgres_hints;
 #[cfg(feature = "postgres")]
 mod postgres_pipeline;
 #[cfg(feature = "postgres")]
+mod postgres_pool;
+#[cfg(feature = "postgres")]
 mod postgres_proof;
 #[cfg(feature = "postgres")]
 mod postgres_query;

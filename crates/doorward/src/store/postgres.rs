@@ -8,14 +8,15 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use deadpool_postgres::{Object, Pool};
-use tokio::sync::{Notify, Semaphore, mpsc, oneshot};
+use deadpool_postgres::Object;
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 use tokio::task::{AbortHandle, LocalSet};
 use tokio::time::timeout;
 
-use super::postgres_connect::{self, Plan, pool_error};
+use super::postgres_connect::{self, Plan};
 use super::postgres_hints;
 use super::postgres_pipeline::{self as pipeline, Failed};
+use super::postgres_pool::{Seated, Seats};
 use super::postgres_query::{self as query, Way};
 use super::postgres_session::Session;
 use super::query::{Answer, Outcome};
@@ -44,7 +45,7 @@ pub(super) struct Postgres {
 /// Where statements run, how they are sent, and how long the server may take to answer one.
 #[derive(Clone)]
 struct Connections {
-    pool: Pool,
+    seats: Seats,
     way: Way,
     patience: Duration,
 }
@@ -63,11 +64,11 @@ impl Postgres {
         let thread = start(queue)
             .map_err(|error| StoreError::Unavailable(format!("no thread for the database: {error}")))?;
         let (room, patience) = (Arc::new(Semaphore::new(QUEUE)), settings.statement_timeout + SLACK);
-        let connections = Connections { pool, way, patience };
+        let connections = Connections { seats: Seats::new(pool), way, patience };
         let alone = || -> Result<Connections, StoreError> {
             let settings = PostgresSettings { pool_size: 1, ..settings.clone() };
             let (pool, way) = postgres_connect::pool(&plan, &settings)?;
-            Ok(Connections { pool, way, patience })
+            Ok(Connections { seats: Seats::new(pool), way, patience })
         };
         let (following, beating) = (alone()?, alone()?);
         Ok(Self { plan, connections, following, beating, acts, room, thread: Mutex::new(Some(thread)) })
@@ -103,9 +104,9 @@ impl Postgres {
 
     /// One statement needs no BEGIN and COMMIT around it.
     pub(super) async fn change(&self, sql: &'static str, values: Vec<Value>) -> Result<Answer, StoreError> {
-        let Connections { pool, way, patience } = self.connections.clone();
+        let Connections { seats, way, patience } = self.connections.clone();
         let act = async move || {
-            let client = pool.get().await.map_err(pool_error)?;
+            let Seated { client, seat: _seat } = seats.get().await?;
             match timeout(patience, query::change(&client, &way, sql, &values)).await {
                 Ok(changed) => changed,
                 Err(_) => Err(silent(client)),
@@ -124,9 +125,9 @@ impl Postgres {
         T: Send + 'static,
         E: Send + 'static,
     {
-        let Connections { pool, way, patience } = self.connections.clone();
+        let Connections { seats, way, patience } = self.connections.clone();
         self.apart(async move || {
-            let client = pool.get().await.map_err(pool_error)?;
+            let Seated { client, seat: _seat } = seats.get().await?;
             attempt(Session::new(client, way.clone(), patience), &act).await
         })
         .await
@@ -145,15 +146,15 @@ impl Postgres {
 
     /// The connection that follows other processes.
     pub(super) async fn reader(&self) -> Result<Reader, StoreError> {
-        let Connections { pool, way, patience } = self.following.clone();
-        let client = pool.get().await.map_err(pool_error)?;
-        Ok(Reader { client: Some(client), way, patience })
+        let Connections { seats, way, patience } = self.following.clone();
+        let Seated { client, seat } = seats.get().await?;
+        Ok(Reader { client: Some(client), _seat: seat, way, patience })
     }
 
     /// One statement on the connection for signs of life, which is closed if it fails.
     pub(super) async fn beat(&self, sql: &str, values: &[Value]) -> Result<(), StoreError> {
-        let Connections { pool, way, patience } = &self.beating;
-        let client = pool.get().await.map_err(pool_error)?;
+        let Connections { seats, way, patience } = &self.beating;
+        let Seated { client, seat: _seat } = seats.get().await?;
         let beaten = timeout(*patience, query::change(&client, way, sql, values)).await;
         match beaten {
             Ok(Ok(_)) => Ok(()),
@@ -195,7 +196,7 @@ impl Postgres {
             drop(tokio::task::spawn_blocking(move || drop(thread.join())).await);
         }
         for connections in [&self.connections, &self.following, &self.beating] {
-            connections.pool.close();
+            connections.seats.close();
         }
     }
 }
@@ -203,6 +204,7 @@ impl Postgres {
 /// A connection that reads; after a failure it is closed.
 pub(super) struct Reader {
     client: Option<Object>,
+    _seat: OwnedSemaphorePermit,
     way: Way,
     patience: Duration,
 }
@@ -254,7 +256,7 @@ impl Connections {
     }
 
     async fn unsynced_once(&self, queries: &[Statement]) -> Result<Vec<Vec<Row>>, StoreError> {
-        let client = self.pool.get().await.map_err(pool_error)?;
+        let Seated { client, seat: _seat } = self.seats.get().await?;
         match timeout(self.patience, pipeline::unsynced(&client, &self.way, queries)).await {
             Ok(Ok(answers)) => Ok(answers),
             Ok(Err(Failed { error, is_over: true })) => Err(error),
@@ -268,7 +270,7 @@ impl Connections {
     }
 
     async fn list_once(&self, sql: &str, values: &[Value]) -> Result<Vec<Row>, StoreError> {
-        let client = self.pool.get().await.map_err(pool_error)?;
+        let Seated { client, seat: _seat } = self.seats.get().await?;
         match timeout(self.patience, query::read(&client, &self.way, sql, values)).await {
             Ok(rows) => rows,
             Err(_) => Err(silent(client)),

@@ -29,7 +29,7 @@ use super::{PostgresSettings, StoreError};
 use crate::clock::steady;
 
 /// How long connecting may take, and how long a call waits for a free connection.
-const PATIENCE: Duration = Duration::from_secs(5);
+pub(super) const PATIENCE: Duration = Duration::from_secs(5);
 /// How long a server that is silent, even at the level of TCP, is believed to be alive.
 const SILENCE: Duration = Duration::from_secs(20);
 /// How long a process that stands still in the middle of a transaction holds its locks. An act waits for nothing but its

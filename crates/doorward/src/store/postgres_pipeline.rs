@@ -12,10 +12,10 @@ use deadpool_postgres::ClientWrapper;
 use futures_util::future::try_join_all;
 use tokio_postgres::Statement;
 
-use super::{Row, StoreError};
 use super::postgres_error::{harmless, store_error, text};
 use super::postgres_query::{Raw, Way, prepared, rows, unnamed};
 use super::query::{Answer, Query};
+use super::{Row, StoreError};
 
 /// What is sent together.
 pub(super) struct Flight<'a> {

@@ -12,7 +12,7 @@ use tokio_postgres::types::{IsNull, ToSql, Type, to_sql_checked};
 use tokio_postgres::{RowStream, Statement};
 
 use super::postgres_error::{harmless, store_error, text};
-use super::tx::Answer;
+use super::query::Answer;
 use super::value::Names;
 use super::{Row, StoreError, Value};
 

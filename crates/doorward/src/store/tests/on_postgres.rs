@@ -343,3 +343,45 @@ async fn a_hint_of_one_node_reaches_the_others_and_not_itself() {
     }
     place.remove().await;
 }
+
+/// The same place for a user of its own, who may have this many connections at once.
+async fn limited(place: &Place, connections: u32) -> StoreSettings {
+    let Database::Postgres(PostgresSettings { url, .. }) = &place.settings.database else { panic!() };
+    let mut url = url::Url::parse(str::from_utf8(url.expose()).unwrap()).unwrap();
+    let (client, connection) = tokio_postgres::connect(url.as_str(), tokio_postgres::NoTls).await.unwrap();
+    tokio::spawn(connection);
+    let name = url.path().trim_start_matches('/').to_owned();
+    let role = format!(
+        "CREATE ROLE {name} LOGIN PASSWORD 'x' CONNECTION LIMIT {connections}; ALTER DATABASE {name} OWNER TO {name}; \
+         GRANT ALL ON SCHEMA public TO {name}"
+    );
+    client.batch_execute(&role).await.unwrap();
+    url.set_username(&name).unwrap();
+    url.set_password(Some("x")).unwrap();
+    postgres_at(url.as_str())
+}
+
+#[tokio::test]
+async fn d04_where_the_server_has_no_room_for_another_connection_acts_wait_for_the_pools_own() {
+    let Some(place) = Place::postgres().await else { return };
+    let mut settings = limited(&place, 3).await;
+    if let Database::Postgres(postgres) = &mut settings.database {
+        postgres.pool_size = 8;
+    }
+    let store = Store::open(&settings, Timestamp::from_secs(1)).await.unwrap();
+    store.transaction(async |tx| tx.migrate(NUMBERS).await).await.unwrap();
+    for _ in 0..3 {
+        let acts = (0..32).map(|_| {
+            store.transaction(async |tx| tx.execute("UPDATE numbers SET value = value + 1", values![]).await)
+        });
+        let (acts, reads) = tokio::join!(
+            futures_util::future::join_all(acts),
+            futures_util::future::join_all((0..32).map(|_| store.ping()))
+        );
+        assert_eq!(acts, vec![Ok(2); 32]);
+        assert_eq!(reads, vec![Ok(()); 32]);
+    }
+    assert_eq!(value_of(&store, "first").await, Some(96));
+    store.close().await;
+    place.remove().await;
+}

@@ -7,6 +7,7 @@ use doorward::internals::accounts::{Actor, UserChange};
 use doorward::internals::admin_users;
 use doorward::internals::audit::{Action, By};
 use doorward::internals::revocations::EndReason;
+use doorward::internals::sessions::Proved;
 use doorward::testing::{PASSWORD, Site, Visitor};
 use doorward_core::Mode;
 use doorward_core::password::Password;
@@ -178,7 +179,7 @@ async fn r11_an_ended_session_stays_over_until_its_last_token_is_dead() {
     let id = doorward_core::SessionId::from_bytes(id.try_into().unwrap());
     site.app
         .sessions
-        .end(vec![id], EndReason::EndedByAdmin, Action::SessionsEnded, By::CommandLine)
+        .end(vec![Proved::unknown(id)], EndReason::EndedByAdmin, Action::SessionsEnded, By::CommandLine)
         .await
         .unwrap();
     for _ in 0..15 {
