@@ -13,7 +13,7 @@ use crate::authenticators::CredentialsVersion;
 use crate::challenges::Maker;
 use crate::error::{Error, Result};
 use crate::flow::{Step, Verb, note};
-use crate::store::{Reads, Store, values};
+use crate::store::{Reads, Row, Statement, Store, StoreError, values};
 use crate::users::{self, VouchedBy};
 
 /// The actor, and the address: each act requires both, so that the audit log always has them.
@@ -69,8 +69,10 @@ pub enum Confirmation {
 /// How long a session counts as confirmed.
 pub(crate) const CONFIRMED_FOR: Duration = Duration::from_secs(600);
 
-const ROLE: &str = "SELECT role, credentials_version FROM users WHERE id = $1 AND disabled_at IS NULL";
-const LIVE: &str = "SELECT confirmed_at FROM sessions WHERE id = $1 AND ended_at IS NULL";
+/// The user who acts, with their session if it is alive.
+const ADMIN: &str = "SELECT u.role, u.credentials_version, s.id AS session, s.confirmed_at FROM users u \
+     LEFT JOIN sessions s ON s.id = $2 AND s.ended_at IS NULL WHERE u.id = $1 AND u.disabled_at IS NULL";
+const LIVE: &str = "SELECT id FROM sessions WHERE id = $1 AND ended_at IS NULL";
 /// Writes the session's row without changing it, as [`users::LOCK`] does the user's.
 const HOLD: &str = "UPDATE sessions SET ended_at = ended_at WHERE id = $1 AND ended_at IS NULL";
 
@@ -110,21 +112,12 @@ impl Actor {
         }
     }
 
-    /// Whether the actor may still act. Only reads.
-    async fn stands(
-        &self,
-        mut reads: impl Reads,
-        roles: &Roles,
-        permission: &str,
-        now: Timestamp,
-    ) -> Result<Standing> {
+    /// The read that shows whether the actor may still act; none for the command line.
+    fn read(&self) -> Option<Statement> {
         match self {
-            Self::CommandLine => Ok(Standing::Trusted),
-            Self::Owner(owner) => match reads.find(LIVE, values![owner.session]).await? {
-                Some(_) => Ok(Standing::Trusted),
-                None => Err(Refusal::SessionEnded.into()),
-            },
-            Self::Admin(admin) => admin.stands(reads, roles, permission, now).await,
+            Self::CommandLine => None,
+            Self::Owner(owner) => Some(Statement { sql: LIVE, values: values![owner.session] }),
+            Self::Admin(admin) => Some(Statement { sql: ADMIN, values: values![admin.user, admin.session] }),
         }
     }
 }
@@ -151,50 +144,84 @@ impl Asking {
 
     /// The actor as the store has them now, within the change: enabled, in a live session, with a role that grants the
     /// permission. An actor who was disabled, demoted or logged out while their request was on its way can no longer
-    /// act. It first writes the rows of an acting admin and of their session, so that acts against either don't overlap
-    /// with this one.
+    /// act.
     pub(crate) async fn stands(&self, change: &mut Change<'_>) -> Result<Standing> {
-        if let Actor::Admin(admin) = &self.actor {
-            change.execute(users::LOCK, values![admin.user]).await?;
-            if let Some(session) = admin.session {
-                change.execute(HOLD, values![session]).await?;
-            }
-        }
-        self.actor.stands(&mut **change, &self.roles, self.permission, self.at).await
+        self.hold(change, None)?;
+        Ok(self.look(&mut **change, Vec::new()).await?.standing)
     }
 
-    /// The same without these writes, before the transaction: an act that is refused or changes nothing begins none.
+    /// The same without a write, before the transaction: an act that is refused or changes nothing begins none.
     pub(crate) async fn standing_unlocked(&self, store: &Store) -> Result<Standing> {
-        self.actor.stands(store, &self.roles, self.permission, self.at).await
+        Ok(self.look(store, Vec::new()).await?.standing)
+    }
+
+    /// Writes the rows of an acting admin and of their session within the change, so that acts against either don't
+    /// overlap with this one, and that of the user whom the act concerns. Those of users come first, in the order of
+    /// their ids, so that two admins who act on each other at once never deadlock.
+    pub(crate) fn hold(&self, change: &mut Change<'_>, concerns: Option<UserId>) -> Result<(), StoreError> {
+        let (mut users, mut session) = (Vec::from_iter(concerns), None);
+        if let Actor::Admin(admin) = &self.actor {
+            users.push(admin.user);
+            session = admin.session;
+        }
+        users.sort_unstable();
+        users.dedup();
+        for user in users {
+            change.queue(users::LOCK, values![user])?;
+        }
+        session.map_or(Ok(()), |session| change.queue(HOLD, values![session]))
+    }
+
+    /// Whether the actor may still act, and what else is read in the same round trip. Only reads.
+    pub(crate) async fn look(&self, mut reads: impl Reads, also: Vec<Statement>) -> Result<Looked> {
+        let own = self.actor.read();
+        let is_read = own.is_some();
+        let mut rows = reads.each(own.into_iter().chain(also).collect()).await?.into_iter();
+        let own = if is_read { rows.next().and_then(|rows| rows.into_iter().next()) } else { None };
+        Ok(Looked { standing: self.standing(own)?, rows })
+    }
+
+    /// What the actor may do, by the row that was read of them.
+    fn standing(&self, row: Option<Row>) -> Result<Standing> {
+        match &self.actor {
+            Actor::CommandLine => Ok(Standing::Trusted),
+            Actor::Owner(_) => row.map(|_| Standing::Trusted).ok_or_else(|| Refusal::SessionEnded.into()),
+            Actor::Admin(admin) => {
+                let row = row.ok_or(Refusal::SessionEnded)?;
+                let role: RoleName = row.get("role")?;
+                if !self.roles.grants(role, self.permission) {
+                    return Err(Error::Forbidden);
+                }
+                Ok(Standing::Admin { role, is_confirmed: admin.is_confirmed(&row, self.at)? })
+            }
+        }
     }
 }
 
+/// What [`Asking::look`] found.
+pub(crate) struct Looked {
+    pub(crate) standing: Standing,
+    /// The rows of each of the other reads.
+    pub(crate) rows: std::vec::IntoIter<Vec<Row>>,
+}
+
 impl Admin {
-    async fn stands(
-        &self,
-        mut reads: impl Reads,
-        roles: &Roles,
-        permission: &str,
-        now: Timestamp,
-    ) -> Result<Standing> {
-        let row = reads.find(ROLE, values![self.user]).await?.ok_or(Refusal::SessionEnded)?;
-        let (role, credentials): (_, CredentialsVersion) =
-            (row.get("role")?, row.get("credentials_version")?);
-        if !roles.grants(role, permission) {
-            return Err(Error::Forbidden);
+    /// Whether the request shows that its sender knows the admin's password.
+    fn is_confirmed(&self, row: &Row, now: Timestamp) -> Result<bool> {
+        let (session, credentials): (Option<SessionId>, CredentialsVersion) =
+            (row.get("session")?, row.get("credentials_version")?);
+        if session != self.session {
+            return Err(Refusal::SessionEnded.into());
         }
-        let mut confirmed_at: Option<Timestamp> = None;
-        if let Some(session) = self.session {
-            let row = reads.find(LIVE, values![session]).await?.ok_or(Refusal::SessionEnded)?;
-            confirmed_at = row.get("confirmed_at")?;
+        match &self.confirmation {
+            Confirmation::None => Ok(false),
+            Confirmation::Session => {
+                let confirmed_at: Option<Timestamp> = row.get("confirmed_at")?;
+                Ok(confirmed_at.is_some_and(|at| is_recent(at, now)))
+            }
+            Confirmation::Proved(at) if credentials == *at => Ok(true),
+            Confirmation::Proved(_) => Err(Error::WrongPassword),
         }
-        let is_confirmed = match &self.confirmation {
-            Confirmation::None => false,
-            Confirmation::Session => confirmed_at.is_some_and(|at| is_recent(at, now)),
-            Confirmation::Proved(at) if credentials == *at => true,
-            Confirmation::Proved(_) => return Err(Error::WrongPassword),
-        };
-        Ok(Standing::Admin { role, is_confirmed })
     }
 }
 

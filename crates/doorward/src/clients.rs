@@ -20,7 +20,7 @@ use crate::acts::{Base, Change, Done};
 use crate::audit::{Action, Entry};
 use crate::error::{Error, Result};
 use crate::posts;
-use crate::store::{StoreError, values};
+use crate::store::{Statement, StoreError, values};
 use crate::throttle::{Kind, Throttle};
 use crate::users::rfc3339;
 use crate::wire::shape::shown;
@@ -139,8 +139,9 @@ impl Clients {
         }
         let act = asking.act();
         let change = async move |change: &mut Change<'_>| -> Result<Done<Option<ClientId>>> {
-            asking.stands(change).await?.is_confirmed()?;
+            asking.hold(change, None)?;
             change.raise_fact(VERSION)?;
+            asking.look(&mut **change, Vec::new()).await?.standing.is_confirmed()?;
             let mut entries = Vec::new();
             let former = posts::made(change, form, id).await?;
             if let Some(former) = former
@@ -152,7 +153,7 @@ impl Clients {
             if count >= MOST {
                 return Err(Error::field("name", Message::new("clients-full").with("most", MOST as u64)));
             }
-            change.execute(INSERT, values![id, &name, hash, now]).await?;
+            change.queue(INSERT, values![id, &name, hash, now])?;
             entries.push(Entry::of(Action::ClientCreated).detail(id.to_string()));
             Ok(Done::with_entries(former, entries))
         };
@@ -171,15 +172,18 @@ impl Clients {
     /// [`Error::Forbidden`]; the store's.
     pub async fn delete(&self, client: ClientId, actor: &Actor) -> Result<bool> {
         let asking = self.asking(actor);
-        asking.standing_unlocked(&self.base.store).await?;
-        if self.base.store.find(FIND, values![client]).await?.is_none() {
+        let find = Statement { sql: FIND, values: values![client] };
+        let found = asking.look(&self.base.store, vec![find]).await?.rows.next();
+        if found.is_none_or(|rows| rows.is_empty()) {
             self.take_over(|hashes| _ = hashes.remove(&client)).await;
             return Ok(false);
         }
         let act = asking.act();
         let change = async move |change: &mut Change<'_>| -> Result<Done<bool>> {
-            asking.stands(change).await?;
-            if change.find(DELETE, values![client]).await?.is_none() {
+            asking.hold(change, None)?;
+            let deleted = change.ask(DELETE, values![client])?;
+            asking.look(&mut **change, Vec::new()).await?;
+            if change.answer(deleted).await?.into_first().is_none() {
                 return Ok(Done::without_entry(false));
             }
             change.raise_fact(VERSION)?;

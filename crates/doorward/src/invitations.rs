@@ -5,7 +5,7 @@ use doorward_core::role::{RoleName, Roles};
 use doorward_core::{LinkId, OpaqueSecret, Timestamp, UserId};
 
 use crate::challenges::{self, Data, Found, Maker, NewChallenge, Presented, Purpose};
-use crate::store::{Reads, Row, Store, StoreError, Tx, values};
+use crate::store::{Row, Statement, Store, StoreError, Tx, values};
 use crate::users::rfc3339;
 use crate::wire::shape::shown;
 
@@ -77,13 +77,14 @@ pub(crate) async fn use_up(
 }
 
 /// The role of an unused invitation.
-pub(crate) async fn role(
-    mut reads: impl Reads,
-    id: LinkId,
-    now: Timestamp,
-) -> Result<Option<RoleName>, StoreError> {
-    let row = reads.find(BY_ID, values![id, now]).await?;
+pub(crate) fn role(rows: Vec<Row>) -> Result<Option<RoleName>, StoreError> {
+    let row = rows.into_iter().next();
     row.map(|row| Ok(Invitation::from(Data::of(&row)?).role)).transpose()
+}
+
+/// The read of an unused invitation, for [`role`].
+pub(crate) fn by_id(id: LinkId, now: Timestamp) -> Statement {
+    Statement { sql: BY_ID, values: values![id, now] }
 }
 
 shown! {

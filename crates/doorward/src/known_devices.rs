@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use doorward_core::{OpaqueSecret, Timestamp, UserId};
 
-use crate::store::{Asked, Store, StoreError, Tx, Value, values};
+use crate::store::{Asked, Statement, Store, StoreError, Tx, Value, values};
 use crate::sweeps::Expired;
 use crate::wire::device::{ACCOUNTS, Device};
 
@@ -103,9 +103,9 @@ pub(crate) async fn note(
     Ok(presented.device.with_first(presented.fresh.clone()))
 }
 
-/// Whether the account knows any device.
-pub(crate) async fn has_any(store: &Store, user: UserId) -> Result<bool, StoreError> {
-    Ok(store.find(ANY, values![user]).await?.is_some())
+/// The read of whether the account knows any device: a row if it does.
+pub(crate) fn any(user: UserId) -> Statement {
+    Statement { sql: ANY, values: values![user] }
 }
 
 /// Makes the account forget all devices, within its act's transaction.

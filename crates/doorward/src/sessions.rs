@@ -35,12 +35,12 @@ use crate::users;
 
 pub(crate) use again::Repeat;
 pub(crate) use begin::{Beginner, Beginning, Begun, Look, Origin, begin};
+pub use end::Proved;
 pub(crate) use issued::{Content, Issued};
 pub(crate) use list::SessionView;
 pub(crate) use memory::LastUse;
 pub use memory::Memory;
 pub(crate) use peer::CurrentPeer;
-pub use presented::Proved;
 pub use stored::Stored;
 
 /// All parts of sessions.

@@ -7,7 +7,7 @@ use doorward_core::name::DisplayName;
 use doorward_core::role::{RoleName, Roles, permission};
 use doorward_core::{Timestamp, UserId};
 
-use super::found::{Found, end_every, gone, is_last_admin, locked, unlocked};
+use super::found::{Found, end_every, gone, locked, locked_unless_last_admin, unlocked};
 use super::make::verified;
 use super::{Accounts, Actor};
 use crate::actors::{Asking, Standing};
@@ -16,8 +16,8 @@ use crate::audit::{Action, Entry};
 use crate::challenges;
 use crate::error::{Error, Result};
 use crate::revocations::EndReason;
-use crate::sessions::end::{left_to_end, raise_version};
-use crate::store::values;
+use crate::sessions::end::{Left, left_to_end, raise_version};
+use crate::store::{Statement, values};
 use crate::users::{Subject, User, VouchedBy, folded};
 
 const UPDATE: &str = "UPDATE users SET name = $2, name_folded = $3, role = $4, disabled_at = $5, updated_at = $6 WHERE id = $1";
@@ -81,7 +81,13 @@ impl UserChange {
 
     /// Whether it could leave fewer admins than before.
     fn may_remove_admin(&self) -> bool {
-        self.role.is_some() || self.disabled == Some(true)
+        self.role.is_some_and(|role| role != RoleName::ADMIN) || self.disabled == Some(true)
+    }
+
+    /// Who has the address that is wanted.
+    fn has_email(&self, id: UserId) -> Vec<Statement> {
+        let has = |email| Statement { sql: OTHER_WITH_EMAIL, values: values![email, id] };
+        self.email.iter().map(has).collect()
     }
 
     /// Whether this actor may make it to this user. It may not give more than they have. A confirmation is needed for a
@@ -127,13 +133,11 @@ impl Accounts {
         };
         let entry = entry.user(id).detail(wanted.summary());
         let asking = self.asking(actor, permission::USERS_WRITE);
-        let seen = unlocked(&self.base.store, id, &asking).await?;
+        let left = (wanted.disabled == Some(true)).then(|| left_to_end(id, None));
+        let mut seen = unlocked(&self.base.store, id, &asking, Vec::from_iter(left)).await?;
         wanted.may_be_made(&seen.user, seen.standing, &asking.roles)?;
-        let left = match wanted.disabled {
-            Some(true) => left_to_end(&self.base.store, id, None).await?.map_or(0, |left| left.rows),
-            _ => 0,
-        };
-        if left == 0 && wanted.is_in(&seen.user, asking.actor.vouches()) {
+        let left = seen.also.next().map(|rows| Left::read(id, rows)).transpose()?.flatten();
+        if left.is_none_or(|left| left.rows == 0) && wanted.is_in(&seen.user, asking.actor.vouches()) {
             return self.changed_already(seen, &wanted, asking.at).await;
         }
         let is_end = wanted.only_disables();
@@ -143,7 +147,11 @@ impl Accounts {
         let act = if is_end { asking.ending() } else { asking.act() };
         let admin_ttl = self.sessions.admin_absolute_ttl();
         let change = async move |change: &mut Change<'_>| {
-            let found = locked(change, id, &asking, wanted.may_remove_admin()).await?;
+            let also = wanted.has_email(id);
+            let found = match wanted.may_remove_admin() {
+                true => locked_unless_last_admin(change, id, &asking, also).await?,
+                false => locked(change, id, &asking, also).await?,
+            };
             wanted.may_be_made(&found.user, found.standing, &asking.roles)?;
             let user = apply(change, found, &wanted, &asking, admin_ttl).await?;
             Ok(Done::new(user, entry.clone()))
@@ -169,17 +177,13 @@ impl Accounts {
 /// Writes the changes of the user that was found; `admin_ttl` is how long a session of an admin lives.
 async fn apply(
     change: &mut Change<'_>,
-    Found { user: old, version, .. }: Found,
+    Found { user: old, version, also: mut has_email, .. }: Found,
     wanted: &UserChange,
     asking: &Asking,
     admin_ttl: Duration,
 ) -> Result<User> {
     let (id, now, new) = (old.id, change.at, wanted.applied_to(&old, asking.actor.vouches(), change.at));
-    let stays_admin = new.role == RoleName::ADMIN && new.disabled_at.is_none();
-    if !stays_admin && is_last_admin(change, &old).await? {
-        return Err(Error::LastAdmin);
-    }
-    if new.email != old.email && change.find(OTHER_WITH_EMAIL, values![&new.email, id]).await?.is_some() {
+    if new.email != old.email && has_email.next().is_some_and(|rows| !rows.is_empty()) {
         return Err(Error::EmailTaken);
     }
     let has_new_role = new.role != old.role;

@@ -3,14 +3,14 @@
 use doorward_core::role::permission;
 use doorward_core::{SessionId, UserId};
 
-use super::found::{Found, end_every, is_last_admin, locked, unlocked};
+use super::found::{Found, end_every, locked, locked_unless_last_admin, unlocked};
 use super::{Accounts, Actor};
 use crate::acts::{Change, Done};
 use crate::audit::{Action, Entry};
 use crate::error::{Error, Result};
 use crate::known_devices;
 use crate::revocations::EndReason;
-use crate::sessions::end::{End, Ended, end_each, left_to_end};
+use crate::sessions::end::{End, Ended, Left, end_each, left_to_end};
 use crate::sessions::renewal::keep_over;
 use crate::store::values;
 
@@ -24,15 +24,13 @@ impl Accounts {
     /// [`Error::WrongPassword`].
     pub async fn delete(&self, id: UserId, actor: Actor) -> Result<()> {
         let asking = self.asking(actor, permission::USERS_WRITE);
-        let Found { user, standing, .. } = unlocked(&self.base.store, id, &asking).await?;
+        let Found { user, standing, .. } = unlocked(&self.base.store, id, &asking, Vec::new()).await?;
         standing.is_confirmed_for(&asking.roles, &[user.role])?;
         let act = asking.act();
         let change = async move |change: &mut Change<'_>| -> Result<Done<()>> {
-            let Found { user, standing, .. } = locked(change, id, &asking, true).await?;
+            let Found { user, standing, .. } =
+                locked_unless_last_admin(change, id, &asking, Vec::new()).await?;
             standing.is_confirmed_for(&asking.roles, &[user.role])?;
-            if is_last_admin(change, &user).await? {
-                return Err(Error::LastAdmin);
-            }
             end_every(change, id, None, EndReason::Deleted).await?;
             keep_over(change, id)?;
             change.queue(DELETE, values![id])?;
@@ -50,15 +48,17 @@ impl Accounts {
     /// [`Error::NotFound`], [`Error::Forbidden`].
     pub async fn end_sessions(&self, id: UserId, actor: Actor) -> Result<u32> {
         let asking = self.asking(actor, permission::SESSIONS_END);
-        unlocked(&self.base.store, id, &asking).await?;
-        let left = left_to_end(&self.base.store, id, None).await?.ok_or(Error::NotFound)?;
-        if left.rows == 0 && !known_devices::has_any(&self.base.store, id).await? {
+        let also = vec![left_to_end(id, None), known_devices::any(id)];
+        let mut seen = unlocked(&self.base.store, id, &asking, also).await?;
+        let left = Left::read(id, seen.also.next().unwrap_or_default())?.ok_or(Error::NotFound)?;
+        let knows_devices = seen.also.next().is_some_and(|devices| !devices.is_empty());
+        if left.rows == 0 && !knows_devices {
             self.sessions.apply_ended_elsewhere(left.subject, None, asking.at).await?;
             return Ok(0);
         }
         let act = asking.ending();
         let change = async move |change: &mut Change<'_>| -> Result<Done<Ended>> {
-            locked(change, id, &asking, false).await?;
+            locked(change, id, &asking, Vec::new()).await?;
             known_devices::void(change, id)?;
             let ended = end_every(change, id, None, EndReason::EndedByAdmin).await?;
             Ok(Done::new(ended, Entry::of(Action::SessionsEnded).user(id)))
@@ -73,10 +73,10 @@ impl Accounts {
     pub async fn end_session(&self, session: SessionId, actor: Actor) -> Result<u32> {
         let Some(user) = self.sessions.owner(session).await? else { return Ok(0) };
         let asking = self.asking(actor, permission::SESSIONS_END);
-        unlocked(&self.base.store, user, &asking).await?;
+        unlocked(&self.base.store, user, &asking, Vec::new()).await?;
         let act = asking.ending();
         let change = async move |change: &mut Change<'_>| -> Result<Done<u32>> {
-            locked(change, user, &asking, false).await?;
+            locked(change, user, &asking, Vec::new()).await?;
             let end = End { session, reason: EndReason::EndedByAdmin };
             if end_each(change, vec![end]).await?.is_empty() {
                 return Ok(Done::without_entry(0));

@@ -5,12 +5,13 @@ use doorward_core::{LinkId, OpaqueSecret, Timestamp, UserId};
 
 use super::found::{locked, unlocked};
 use super::{Accounts, Actor};
-use crate::actors::Standing;
+use crate::actors::{Asking, Looked, Standing};
 use crate::acts::{Change, Done};
 use crate::audit::{Action, Entry};
 use crate::challenges::{self, NewChallenge, Purpose};
 use crate::error::{Error, Result};
 use crate::invitations::{self, Invitation};
+use crate::store::Reads;
 
 impl Accounts {
     /// Makes a reset link for a user; older ones are void from then on.
@@ -35,11 +36,11 @@ impl Accounts {
     /// As [`Accounts::reset_link`].
     pub(crate) async fn make_reset(&self, link: NewChallenge, id: UserId, actor: Actor) -> Result<()> {
         let asking = self.asking(actor, permission::USERS_WRITE);
-        unlocked(&self.base.store, id, &asking).await?.standing.is_confirmed()?;
+        unlocked(&self.base.store, id, &asking, Vec::new()).await?.standing.is_confirmed()?;
         self.count(&asking)?;
         let act = asking.act();
         let change = async move |change: &mut Change<'_>| -> Result<Done<()>> {
-            locked(change, id, &asking, false).await?.standing.is_confirmed()?;
+            locked(change, id, &asking, Vec::new()).await?.standing.is_confirmed()?;
             challenges::make(change, &link).await?;
             Ok(Done::new((), Entry::of(Action::ResetLinkMade).user(id)))
         };
@@ -99,15 +100,11 @@ impl Accounts {
     /// [`Error::NotFound`], or [`Error::Forbidden`] for one to a role that the actor may not give.
     pub async fn withdraw(&self, invitation: LinkId, actor: Actor) -> Result<()> {
         let asking = self.asking(actor, permission::USERS_WRITE);
-        let standing = asking.standing_unlocked(&self.base.store).await?;
-        let role = invitations::role(&self.base.store, invitation, asking.at).await?;
-        standing.covers(&asking.roles, role.ok_or(Error::NotFound)?)?;
+        invited(&self.base.store, invitation, &asking).await?;
         let act = asking.act();
         let change = async move |change: &mut Change<'_>| -> Result<Done<()>> {
-            let standing = asking.stands(change).await?;
-            let role = invitations::role(&mut **change, invitation, asking.at).await?;
-            let role = role.ok_or(Error::NotFound)?;
-            standing.covers(&asking.roles, role)?;
+            asking.hold(change, None)?;
+            let role = invited(&mut **change, invitation, &asking).await?;
             if !challenges::withdraw(change, invitation).await? {
                 return Err(Error::NotFound);
             }
@@ -115,4 +112,13 @@ impl Accounts {
         };
         self.base.acts.commit(act, change).await
     }
+}
+
+/// The role that an invitation gives, if the actor may give it, too.
+async fn invited(reads: impl Reads, invitation: LinkId, asking: &Asking) -> Result<RoleName> {
+    let Looked { standing, mut rows } =
+        asking.look(reads, vec![invitations::by_id(invitation, asking.at)]).await?;
+    let role = invitations::role(rows.next().unwrap_or_default())?.ok_or(Error::NotFound)?;
+    standing.covers(&asking.roles, role)?;
+    Ok(role)
 }

@@ -5,14 +5,14 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use doorward_core::{Refusal, SessionId, Timestamp, UserId};
 
-use super::{Proved, Sessions};
+use super::Sessions;
 use crate::acts::{Act, Change, Done};
 use crate::audit::{Action, By, Entry};
 use crate::challenges;
 use crate::error::Result;
 use crate::flow::{Fact, Label, Step, Verb, tell};
 use crate::revocations::EndReason;
-use crate::store::{Asked, Reads, StoreError, values};
+use crate::store::{Asked, Row, Statement, StoreError, values};
 use crate::users::{self, Subject};
 
 const END_ONE: &str =
@@ -28,6 +28,29 @@ const IS_LEFT_WITH_LINKS: &str = "SELECT id FROM sessions WHERE id = $1 AND (end
 const LEFT: &str = "SELECT role, claims_version, CAST((SELECT COUNT(*) FROM sessions \
      WHERE user_id = $1 AND ended_at IS NULL AND id <> $2) + (SELECT COUNT(*) FROM challenges \
      WHERE made_by = $1 AND (made_in IS NULL OR made_in <> $2)) AS BIGINT) AS count FROM users WHERE id = $1";
+
+/// A session that a request proves to be its own.
+#[derive(Debug, Clone, Copy)]
+pub struct Proved {
+    /// Its id.
+    pub session: SessionId,
+    /// Its user, if it is alive as far as is known already: then it can be ended without asking first.
+    pub user: Option<UserId>,
+}
+
+impl Proved {
+    /// One of which nothing is known.
+    pub fn unknown(session: SessionId) -> Self {
+        Self { session, user: None }
+    }
+
+    /// Each session once, in the order of their ids.
+    pub(crate) fn each_once(mut proved: Vec<Self>) -> Vec<Self> {
+        proved.sort_unstable_by_key(|one| (one.session, one.user.is_none()));
+        proved.dedup_by_key(|one| one.session);
+        proved
+    }
+}
 
 /// The end of one session.
 #[derive(Debug, Clone, Copy)]
@@ -162,14 +185,17 @@ pub(crate) struct Left {
     pub(crate) subject: Subject,
 }
 
-/// What ending all sessions of a user except `keep` would find; `None` if there is no such user.
-pub(crate) async fn left_to_end(
-    mut reads: impl Reads,
-    user: UserId,
-    keep: Option<SessionId>,
-) -> Result<Option<Left>, StoreError> {
-    let row = reads.find(LEFT, values![user, none_or(keep)]).await?;
-    row.map(|row| Ok(Left { rows: row.get("count")?, subject: Subject::of(user, &row)? })).transpose()
+impl Left {
+    /// The answer to [`left_to_end`]; `None` if there is no such user.
+    pub(crate) fn read(user: UserId, rows: Vec<Row>) -> Result<Option<Self>, StoreError> {
+        let row = rows.into_iter().next();
+        row.map(|row| Ok(Self { rows: row.get("count")?, subject: Subject::of(user, &row)? })).transpose()
+    }
+}
+
+/// The read of what ending all sessions of a user except `keep` would find.
+pub(crate) fn left_to_end(user: UserId, keep: Option<SessionId>) -> Statement {
+    Statement { sql: LEFT, values: values![user, none_or(keep)] }
 }
 
 /// An id that no session has.
@@ -261,7 +287,8 @@ impl Sessions {
         by: By,
     ) -> Result<u32> {
         // Deleted while the request was in flight: nothing names them any more.
-        let left = left_to_end(&self.store, user, keep).await?.ok_or(Refusal::SessionEnded)?;
+        let Statement { sql, values } = left_to_end(user, keep);
+        let left = Left::read(user, self.store.list(sql, values).await?)?.ok_or(Refusal::SessionEnded)?;
         let at = self.clock.now();
         if left.rows == 0 {
             self.apply_ended_elsewhere(left.subject, keep, at).await?;

@@ -1,11 +1,14 @@
 //! Which sessions a request proves to be its own, by the credentials in it.
 
 use doorward_core::refresh::RefreshToken;
-use doorward_core::{OpaqueSecret, Refusal, SessionId, UserId};
+use doorward_core::{OpaqueSecret, Refusal, SessionId};
 use doorward_guard::internals::MOST_COOKIES;
 
+use super::end::Proved;
+use super::renewal::Former;
 use super::{Sessions, renewal, stored};
 use crate::error::Result;
+use crate::store::Reads;
 
 /// A live session that a request proves.
 #[derive(Debug)]
@@ -13,29 +16,6 @@ pub(crate) struct Live {
     pub(crate) id: SessionId,
     /// The newest of the sent refresh tokens that are correctly signed.
     pub(crate) newest: Option<RefreshToken>,
-}
-
-/// A session that a request proves to be its own.
-#[derive(Debug, Clone, Copy)]
-pub struct Proved {
-    /// Its id.
-    pub session: SessionId,
-    /// Its user, if it is alive as far as is known already: then it can be ended without asking first.
-    pub user: Option<UserId>,
-}
-
-impl Proved {
-    /// One of which nothing is known.
-    pub fn unknown(session: SessionId) -> Self {
-        Self { session, user: None }
-    }
-
-    /// Each session once, in the order of their ids.
-    pub(crate) fn each_once(mut proved: Vec<Self>) -> Vec<Self> {
-        proved.sort_unstable_by_key(|one| (one.session, one.user.is_none()));
-        proved.dedup_by_key(|one| one.session);
-        proved
-    }
 }
 
 impl Sessions {
@@ -51,11 +31,17 @@ impl Sessions {
     ) -> Result<Vec<Proved>> {
         let hashes: Vec<_> = secrets.iter().map(OpaqueSecret::hash).collect();
         let ids: Vec<_> = tokens.iter().map(|token| token.session).collect();
-        let found = stored::several(&self.store, &hashes, &ids).await?;
+        if hashes.is_empty() && ids.is_empty() {
+            return Ok(Vec::new());
+        }
+        // A logout may be in flight while the session is renewed: it still ends the session.
+        let former = renewal::read_by_secrets(&hashes, self.clock.now());
+        let reads = std::iter::once(stored::read_several(&hashes, &ids)).chain(former).collect();
+        let mut rows = (&self.store).each(reads).await?.into_iter();
+        let found = stored::read_all(&rows.next().unwrap_or_default())?;
+        let former = Former::read_all(&rows.next().unwrap_or_default())?;
         let in_memory = hashes.iter().filter_map(|hash| self.memory.session_of(hash));
         let mut proved: Vec<_> = in_memory.map(Proved::unknown).collect();
-        // A logout may be in flight while the session is renewed: it still ends the session.
-        let former = renewal::by_secrets(&self.store, &hashes, self.clock.now()).await?;
         proved.extend(former.iter().map(|former| Proved::unknown(former.session)));
         for one in &found {
             let by_secret = one.secret_hash.is_some_and(|hash| hashes.contains(&hash));

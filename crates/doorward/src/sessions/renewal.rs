@@ -14,7 +14,7 @@ use super::peer::UsedFrom;
 use super::stored::authentication;
 use super::{Content, Issued, Sessions};
 use crate::error::Result;
-use crate::store::{Row, Store, StoreError, Tx, Value, values};
+use crate::store::{Row, Statement, Store, StoreError, Tx, Value, values};
 use crate::sweeps::Expired;
 use crate::users::Subject;
 
@@ -81,6 +81,11 @@ impl Former {
         Ok(Self { session: row.get("session_id")?, secret_hash, salt, is_over: over != 0 })
     }
 
+    /// Those of these rows.
+    pub(super) fn read_all(rows: &[Row]) -> Result<Vec<Self>, StoreError> {
+        rows.iter().map(Self::of).collect()
+    }
+
     /// Why it is refused.
     pub(super) fn refusal(&self) -> Refusal {
         if self.is_over { Refusal::SessionEnded } else { Refusal::TokenStale }
@@ -122,19 +127,25 @@ pub(super) async fn by_secret(
     store.find(BY_SECRET, values![hash, now]).await?.map(|row| Former::of(&row)).transpose()
 }
 
-/// The former credentials with these hashes of secrets, in one statement.
+/// The read of the former credentials with these hashes of secrets, if there are any.
+pub(super) fn read_by_secrets(hashes: &[[u8; 32]], now: Timestamp) -> Option<Statement> {
+    if hashes.is_empty() {
+        return None;
+    }
+    let mut values: Vec<_> = hashes.iter().take(MOST_COOKIES).map(|hash| Value::from(*hash)).collect();
+    values.resize(MOST_COOKIES, Value::Null);
+    values.push(now.into());
+    Some(Statement { sql: BY_SECRETS, values })
+}
+
+/// The former credentials with these hashes of secrets.
 pub(super) async fn by_secrets(
     store: &Store,
     hashes: &[[u8; 32]],
     now: Timestamp,
 ) -> Result<Vec<Former>, StoreError> {
-    if hashes.is_empty() {
-        return Ok(Vec::new());
-    }
-    let mut values: Vec<_> = hashes.iter().take(MOST_COOKIES).map(|hash| Value::from(*hash)).collect();
-    values.resize(MOST_COOKIES, Value::Null);
-    values.push(now.into());
-    store.list(BY_SECRETS, values).await?.iter().map(Former::of).collect()
+    let Some(Statement { sql, values }) = read_by_secrets(hashes, now) else { return Ok(Vec::new()) };
+    Former::read_all(&store.list(sql, values).await?)
 }
 
 impl Sessions {

@@ -7,7 +7,7 @@ use doorward_core::{ClaimsVersion, Mode, SessionId, Timestamp, UserId};
 use doorward_guard::internals::MOST_COOKIES;
 
 use super::Sessions;
-use crate::store::{Reads, Row, Store, StoreError, Value, values};
+use crate::store::{Reads, Row, Statement, Store, StoreError, Value, values};
 use crate::users::Subject;
 
 /// The text of a query for sessions with their users: the columns of [`Stored`], and a condition.
@@ -152,7 +152,19 @@ pub(super) async fn by_secret(store: &Store, hash: [u8; 32]) -> Result<Option<St
     store.find(BY_SECRET, values![hash]).await?.as_ref().map(Stored::read).transpose()
 }
 
-/// The sessions with these hashes of secrets, and with these ids; more than [`MOST_COOKIES`] of either are ignored.
+/// The read of the sessions with these hashes of secrets, and with these ids; more than [`MOST_COOKIES`] of either are ignored.
+pub(super) fn read_several(hashes: &[[u8; 32]], ids: &[SessionId]) -> Statement {
+    let hashes = hashes.iter().map(|hash| Value::from(*hash));
+    let ids = ids.iter().map(|id| Value::from(*id));
+    let filled = |values: &mut dyn Iterator<Item = Value>| {
+        let mut values: Vec<_> = values.take(MOST_COOKIES).collect();
+        values.resize(MOST_COOKIES, Value::Null);
+        values
+    };
+    Statement { sql: SEVERAL, values: [filled(&mut { hashes }), filled(&mut { ids })].concat() }
+}
+
+/// The sessions with these hashes of secrets, and with these ids.
 pub(super) async fn several(
     store: &Store,
     hashes: &[[u8; 32]],
@@ -161,13 +173,11 @@ pub(super) async fn several(
     if hashes.is_empty() && ids.is_empty() {
         return Ok(Vec::new());
     }
-    let hashes = hashes.iter().map(|hash| Value::from(*hash));
-    let ids = ids.iter().map(|id| Value::from(*id));
-    let filled = |values: &mut dyn Iterator<Item = Value>| {
-        let mut values: Vec<_> = values.take(MOST_COOKIES).collect();
-        values.resize(MOST_COOKIES, Value::Null);
-        values
-    };
-    let values = [filled(&mut { hashes }), filled(&mut { ids })].concat();
-    store.list(SEVERAL, values).await?.iter().map(Stored::read).collect()
+    let Statement { sql, values } = read_several(hashes, ids);
+    read_all(&store.list(sql, values).await?)
+}
+
+/// The sessions of these rows.
+pub(super) fn read_all(rows: &[Row]) -> Result<Vec<Stored>, StoreError> {
+    rows.iter().map(Stored::read).collect()
 }

@@ -24,6 +24,10 @@ impl Absent {
         match *self {}
     }
 
+    pub(super) async fn each<Q>(&self, _: Q) -> Result<Vec<Vec<Row>>, StoreError> {
+        match *self {}
+    }
+
     pub(super) async fn follow<V>(&self, _: &str, _: V) -> Result<Vec<Row>, StoreError> {
         match *self {}
     }

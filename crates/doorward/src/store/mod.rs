@@ -252,7 +252,7 @@ impl Store {
         self.counted("read", async {
             match &self.0.engine {
                 Engine::Sqlite(sqlite) => sqlite.find(sql, values).await,
-                Engine::Postgres(postgres) => postgres.find(sql, &values).await,
+                Engine::Postgres(postgres) => postgres.find(sql, values).await,
             }
         })
         .await
@@ -266,7 +266,7 @@ impl Store {
         self.counted("read", async {
             match &self.0.engine {
                 Engine::Sqlite(sqlite) => sqlite.list(sql, values).await,
-                Engine::Postgres(postgres) => postgres.list(sql, &values).await,
+                Engine::Postgres(postgres) => postgres.list(sql, values).await,
             }
         })
         .await
@@ -281,7 +281,7 @@ impl Store {
         self.counted("read", async {
             match &self.0.engine {
                 Engine::Sqlite(sqlite) => sqlite.follow(sql, values).await,
-                Engine::Postgres(postgres) => postgres.list(sql, &values).await,
+                Engine::Postgres(postgres) => postgres.list(sql, values).await,
             }
         })
         .await

@@ -9,6 +9,7 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use deadpool_postgres::Object;
+use futures_util::future::try_join_all;
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 use tokio::task::{AbortHandle, LocalSet};
 use tokio::time::timeout;
@@ -74,16 +75,21 @@ impl Postgres {
         Ok(Self { plan, connections, following, beating, acts, room, thread: Mutex::new(Some(thread)) })
     }
 
-    pub(super) async fn find(&self, sql: &str, values: &[Value]) -> Result<Option<Row>, StoreError> {
-        Ok(self.connections.list(sql, values).await?.into_iter().next())
+    pub(super) async fn find(
+        &self,
+        sql: &'static str,
+        values: Vec<Value>,
+    ) -> Result<Option<Row>, StoreError> {
+        Ok(self.list(sql, values).await?.into_iter().next())
     }
 
-    pub(super) fn list(
-        &self,
-        sql: &str,
-        values: &[Value],
-    ) -> impl Future<Output = Result<Vec<Row>, StoreError>> {
-        self.connections.list(sql, values)
+    pub(super) async fn list(&self, sql: &'static str, values: Vec<Value>) -> Result<Vec<Row>, StoreError> {
+        self.connections.list(Statement { sql, values }).await
+    }
+
+    /// Reads in one round trip.
+    pub(super) async fn each(&self, reads: Vec<Statement>) -> Result<Vec<Vec<Row>>, StoreError> {
+        self.connections.each(&reads).await
     }
 
     /// In a task of its own: if the caller is dropped, the server goes on with the statement, which keeps its turn.
@@ -95,7 +101,7 @@ impl Postgres {
     ) -> Result<Vec<Row>, StoreError> {
         let connections = self.connections.clone();
         let scanned = tokio::spawn(async move {
-            let rows = connections.list(sql, &values).await;
+            let rows = connections.list(Statement { sql, values }).await;
             drop(turn);
             rows
         });
@@ -234,15 +240,19 @@ impl Reader {
 }
 
 impl Connections {
-    async fn list(&self, sql: &str, values: &[Value]) -> Result<Vec<Row>, StoreError> {
+    async fn list(&self, read: Statement) -> Result<Vec<Row>, StoreError> {
+        Ok(self.each(&[read]).await?.pop().unwrap_or_default())
+    }
+
+    async fn each(&self, reads: &[Statement]) -> Result<Vec<Vec<Row>>, StoreError> {
         // A loop instead of `retried`: the compiler can't prove that a closure which borrows is `Send`.
         for tried in 1..TRIES {
-            match self.list_once(sql, values).await {
+            match self.each_once(reads).await {
                 Err(StoreError::Contended(_)) => tokio::time::sleep(pause(tried)).await,
                 outcome => return outcome,
             }
         }
-        self.list_once(sql, values).await
+        self.each_once(reads).await
     }
 
     async fn unsynced(&self, queries: &[Statement]) -> Result<Vec<Vec<Row>>, StoreError> {
@@ -269,9 +279,10 @@ impl Connections {
         }
     }
 
-    async fn list_once(&self, sql: &str, values: &[Value]) -> Result<Vec<Row>, StoreError> {
+    async fn each_once(&self, reads: &[Statement]) -> Result<Vec<Vec<Row>>, StoreError> {
         let Seated { client, seat: _seat } = self.seats.get().await?;
-        match timeout(self.patience, query::read(&client, &self.way, sql, values)).await {
+        let each = reads.iter().map(|read| query::read(&client, &self.way, read.sql, &read.values));
+        match timeout(self.patience, try_join_all(each)).await {
             Ok(rows) => rows,
             Err(_) => Err(silent(client)),
         }
