@@ -196,13 +196,16 @@ async fn f15_a_node_waits_for_the_one_that_migrates_for_as_long_as_that_works() 
     let url = str::from_utf8(postgres.url.expose()).unwrap().to_owned();
     let (client, connection) = tokio_postgres::connect(&url, tokio_postgres::NoTls).await.unwrap();
     tokio::spawn(connection);
+    // Within its transaction, the other one would see what was under way at its first look.
+    let (watching, connection) = tokio_postgres::connect(&url, tokio_postgres::NoTls).await.unwrap();
+    tokio::spawn(connection);
     let next = migrate::ALL[4].version;
     let claim = format!("BEGIN; INSERT INTO migrations VALUES ({next}, '', 0); SELECT 1 FROM pg_sleep(0)");
     client.batch_execute(&claim).await.unwrap();
     let starting = tokio::spawn(async move { Store::open(&settings, Timestamp::from_secs(9)).await });
     let waits = "SELECT count(*) FROM pg_locks WHERE NOT granted AND pid IN (SELECT pid FROM pg_stat_activity \
          WHERE query LIKE 'INSERT INTO migrations%')";
-    while client.query_one(waits, &[]).await.unwrap().get::<_, i64>(0) == 0 {
+    while watching.query_one(waits, &[]).await.unwrap().get::<_, i64>(0) == 0 {
         assert!(!starting.is_finished());
     }
     client.batch_execute("SELECT pg_sleep(0.2); ROLLBACK").await.unwrap();
