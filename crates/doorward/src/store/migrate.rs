@@ -9,6 +9,7 @@
 use aws_lc_rs::digest;
 use doorward_core::Timestamp;
 
+use super::migration_turn::{self, LOOK_EVERY, SILENT_AFTER, Seen, Turn};
 use super::{Store, StoreError, Tx, values};
 
 /// One numbered file.
@@ -37,7 +38,7 @@ const LEDGER: &str = "CREATE TABLE IF NOT EXISTS migrations (
     applied_at BIGINT NOT NULL
 )";
 const APPLIED: &str = "SELECT version, checksum FROM migrations ORDER BY version";
-/// The row is the lock: a second node waits here for the first, and then finds the row.
+/// Where changes of the schema are part of the transaction, the row is a second lock.
 const CLAIM: &str = "INSERT INTO migrations (version, checksum, applied_at) VALUES ($1, $2, $3)
     ON CONFLICT DO NOTHING RETURNING version";
 
@@ -54,11 +55,41 @@ pub(super) async fn run(store: &Store, all: &'static [Migration], now: Timestamp
     if store.is_empty().await? {
         store.transaction(async |tx: &mut Tx| tx.migrate(LEDGER).await).await?;
     }
+    match store.is_shared() {
+        true => run_in_turn(store, all, now).await,
+        false => run_in_file(store, all, now).await,
+    }
+}
+
+async fn run_in_turn(store: &Store, all: &'static [Migration], now: Timestamp) -> Result<(), StoreError> {
+    if missing(store, all).await?.is_empty() {
+        return Ok(());
+    }
+    migration_turn::prepare(store).await?;
+    let mut seen = Seen::default();
+    while !missing(store, all).await?.is_empty() {
+        let Some(turn) = Turn::take(store, &mut seen, SILENT_AFTER).await? else {
+            tokio::time::sleep(LOOK_EVERY).await;
+            continue;
+        };
+        turn.during(store, run_all(store, all, now)).await?;
+    }
+    Ok(())
+}
+
+async fn run_all(store: &Store, all: &'static [Migration], now: Timestamp) -> Result<(), StoreError> {
+    for next in missing(store, all).await? {
+        store.transaction(async move |tx: &mut Tx| claim_and_run(tx, next, now).await).await?;
+    }
+    Ok(())
+}
+
+/// The file has one writer, which is the turn.
+async fn run_in_file(store: &Store, all: &'static [Migration], now: Timestamp) -> Result<(), StoreError> {
     let mut waits = 0;
     while let Some(next) = missing(store, all).await?.into_iter().next() {
         match store.transaction(async move |tx: &mut Tx| claim_and_run(tx, next, now).await).await {
-            // PostgreSQL waits by itself.
-            Err(StoreError::Unavailable(_)) if !store.is_shared() && waits < WAITS => waits += 1,
+            Err(StoreError::Unavailable(_)) if waits < WAITS => waits += 1,
             outcome => outcome?,
         }
     }

@@ -25,6 +25,7 @@ mod faults;
 mod follower;
 mod hints;
 mod migrate;
+mod migration_turn;
 mod order;
 #[cfg(feature = "postgres")]
 mod postgres;

@@ -270,6 +270,7 @@ async fn every_sql_text_prepares_on_sqlite() {
     let place = Place::sqlite();
     place.open().await.close().await;
     let connection = rusqlite::Connection::open(place.file()).unwrap();
+    connection.execute(super::super::migration_turn::TABLE, []).unwrap();
     for Statement { file, sql } in statements() {
         let statement = connection.prepare(&sql);
         let statement = statement.unwrap_or_else(|error| panic!("{}: {error}: {sql}", file.display()));

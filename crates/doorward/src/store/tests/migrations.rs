@@ -1,5 +1,6 @@
 use super::*;
 use crate::store::migrate::{self, Migration};
+use crate::store::migration_turn::{Seen, Turn};
 
 const ONE: Migration = Migration { version: 1, reads_from: 1, sql: THINGS };
 const TWO: Migration = Migration { version: 2, reads_from: 2, sql: "INSERT INTO things (id) VALUES (1);" };
@@ -192,7 +193,7 @@ async fn f15_a_node_waits_for_the_one_that_migrates_for_as_long_as_that_works() 
     open(&place, before).await.unwrap().close().await;
     let mut settings = place.settings.clone();
     let Database::Postgres(postgres) = &mut settings.database else { panic!() };
-    postgres.statement_timeout = Duration::from_millis(20);
+    postgres.statement_timeout = Duration::from_millis(100);
     let url = str::from_utf8(postgres.url.expose()).unwrap().to_owned();
     let (client, connection) = tokio_postgres::connect(&url, tokio_postgres::NoTls).await.unwrap();
     tokio::spawn(connection);
@@ -208,7 +209,63 @@ async fn f15_a_node_waits_for_the_one_that_migrates_for_as_long_as_that_works() 
     while watching.query_one(waits, &[]).await.unwrap().get::<_, i64>(0) == 0 {
         assert!(!starting.is_finished());
     }
-    client.batch_execute("SELECT pg_sleep(0.2); ROLLBACK").await.unwrap();
+    client.batch_execute("SELECT pg_sleep(0.5); ROLLBACK").await.unwrap();
     starting.await.unwrap().unwrap().close().await;
+    place.remove().await;
+}
+
+const HOLD: &str = "INSERT INTO migration_turns (id, sign) VALUES (1, 1)";
+
+/// Some engines commit each change of the schema by itself: there a transaction keeps no other process off.
+#[tokio::test]
+async fn f15_nobody_migrates_while_another_process_shows_that_it_does() {
+    let Some(place) = Place::postgres().await else { return };
+    open(&place, &migrate::ALL[..4]).await.unwrap().close().await;
+    let other = Store::connect(&place.settings).await.unwrap();
+    other.execute(HOLD, values![]).await.unwrap();
+    let settings = place.settings.clone();
+    let starting = tokio::spawn(async move { Store::open(&settings, Timestamp::from_secs(9)).await });
+    let reads = "SELECT CAST(sum(seq_scan + idx_scan) AS BIGINT) AS times FROM pg_stat_all_tables \
+         WHERE relname = 'migration_turns'";
+    let looks = async || {
+        let row = other.find(reads, values![]).await.unwrap().unwrap();
+        row.get::<Option<i64>>("times").unwrap().unwrap_or_default()
+    };
+    let before = looks().await;
+    while looks().await < before + 6 {
+        assert!(!starting.is_finished());
+    }
+    let noted = other.list("SELECT version FROM migrations", values![]).await.unwrap();
+    assert_eq!(noted.len(), 4);
+    other.execute("DELETE FROM migration_turns", values![]).await.unwrap();
+    starting.await.unwrap().unwrap().close().await;
+    assert!(migrate::missing(&other, migrate::ALL).await.unwrap().is_empty());
+    let left = other.find("SELECT sign FROM migration_turns", values![]).await.unwrap();
+    assert_eq!(left, None);
+    other.close().await;
+    place.remove().await;
+}
+
+#[tokio::test]
+async fn f15_the_turn_of_a_process_that_died_is_taken_over_and_that_of_a_living_one_is_not() {
+    let Some(place) = Place::postgres().await else { return };
+    let store = place.open().await;
+    let mut seen = Seen::default();
+    let mut take = async |silent_after| Turn::take(&store, &mut seen, silent_after).await.unwrap();
+    store.execute(HOLD, values![]).await.unwrap();
+    assert!(take(Duration::from_secs(3_600)).await.is_none());
+    let turn = take(Duration::ZERO).await.unwrap();
+    let sign = async || {
+        let row = store.find("SELECT sign FROM migration_turns", values![]).await.unwrap();
+        row.unwrap().get::<i64>("sign").unwrap()
+    };
+    let first = sign().await;
+    let work = async {
+        while sign().await == first {}
+        Ok(())
+    };
+    turn.during(&store, work).await.unwrap();
+    assert_eq!(store.find("SELECT sign FROM migration_turns", values![]).await.unwrap(), None);
+    store.close().await;
     place.remove().await;
 }
