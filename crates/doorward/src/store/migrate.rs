@@ -9,7 +9,7 @@
 use aws_lc_rs::digest;
 use doorward_core::Timestamp;
 
-use super::migration_turn::{self, LOOK_EVERY, SILENT_AFTER, Seen, Turn};
+use super::migration_turn::{self, LOOK_EVERY, SILENT_AFTER, Turn};
 use super::{Store, StoreError, Tx, values};
 
 /// One numbered file.
@@ -66,13 +66,12 @@ async fn run_in_turn(store: &Store, all: &'static [Migration], now: Timestamp) -
         return Ok(());
     }
     migration_turn::prepare(store).await?;
-    let mut seen = Seen::default();
+    let mut turn = Turn::new();
     while !missing(store, all).await?.is_empty() {
-        let Some(turn) = Turn::take(store, &mut seen, SILENT_AFTER).await? else {
-            tokio::time::sleep(LOOK_EVERY).await;
-            continue;
-        };
-        turn.during(store, run_all(store, all, now)).await?;
+        match turn.take(store, SILENT_AFTER).await? {
+            true => turn.during(store, run_all(store, all, now)).await?,
+            false => tokio::time::sleep(LOOK_EVERY).await,
+        }
     }
     Ok(())
 }

@@ -1,6 +1,6 @@
 use super::*;
 use crate::store::migrate::{self, Migration};
-use crate::store::migration_turn::{Seen, Turn};
+use crate::store::migration_turn::Turn;
 
 const ONE: Migration = Migration { version: 1, reads_from: 1, sql: THINGS };
 const TWO: Migration = Migration { version: 2, reads_from: 2, sql: "INSERT INTO things (id) VALUES (1);" };
@@ -214,7 +214,7 @@ async fn f15_a_node_waits_for_the_one_that_migrates_for_as_long_as_that_works() 
     place.remove().await;
 }
 
-const HOLD: &str = "INSERT INTO migration_turns (id, sign) VALUES (1, 1)";
+const HOLD: &str = "INSERT INTO migration_turns (id, holder, beats) VALUES (1, 1, 0)";
 
 /// Some engines commit each change of the schema by itself: there a transaction keeps no other process off.
 #[tokio::test]
@@ -240,7 +240,7 @@ async fn f15_nobody_migrates_while_another_process_shows_that_it_does() {
     other.execute("DELETE FROM migration_turns", values![]).await.unwrap();
     starting.await.unwrap().unwrap().close().await;
     assert!(migrate::missing(&other, migrate::ALL).await.unwrap().is_empty());
-    let left = other.find("SELECT sign FROM migration_turns", values![]).await.unwrap();
+    let left = other.find("SELECT beats FROM migration_turns", values![]).await.unwrap();
     assert_eq!(left, None);
     other.close().await;
     place.remove().await;
@@ -250,22 +250,23 @@ async fn f15_nobody_migrates_while_another_process_shows_that_it_does() {
 async fn f15_the_turn_of_a_process_that_died_is_taken_over_and_that_of_a_living_one_is_not() {
     let Some(place) = Place::postgres().await else { return };
     let store = place.open().await;
-    let mut seen = Seen::default();
-    let mut take = async |silent_after| Turn::take(&store, &mut seen, silent_after).await.unwrap();
+    let mut turn = Turn::new();
     store.execute(HOLD, values![]).await.unwrap();
-    assert!(take(Duration::from_secs(3_600)).await.is_none());
-    let turn = take(Duration::ZERO).await.unwrap();
-    let sign = async || {
-        let row = store.find("SELECT sign FROM migration_turns", values![]).await.unwrap();
-        row.unwrap().get::<i64>("sign").unwrap()
+    assert!(!turn.take(&store, Duration::from_secs(3_600)).await.unwrap());
+    assert!(turn.take(&store, Duration::ZERO).await.unwrap());
+    let mut other = Turn::new();
+    assert!(!other.take(&store, Duration::from_secs(3_600)).await.unwrap());
+    let beats = async || {
+        let row = store.find("SELECT beats FROM migration_turns", values![]).await.unwrap();
+        row.unwrap().get::<i64>("beats").unwrap()
     };
-    let first = sign().await;
+    let first = beats().await;
     let work = async {
-        while sign().await == first {}
+        while beats().await == first {}
         Ok(())
     };
     turn.during(&store, work).await.unwrap();
-    assert_eq!(store.find("SELECT sign FROM migration_turns", values![]).await.unwrap(), None);
+    assert_eq!(store.find("SELECT beats FROM migration_turns", values![]).await.unwrap(), None);
     store.close().await;
     place.remove().await;
 }
