@@ -20,6 +20,7 @@ mod requests;
 mod server;
 mod table;
 mod users;
+mod writes;
 
 use std::process::ExitCode;
 use std::time::Duration;
@@ -54,10 +55,14 @@ fn main() -> ExitCode {
             table::title();
             flows::measure(cores, FULL)
         }),
+        ["--writes"] => Cores::take().and_then(|cores| writes::measure(cores, None)),
+        ["--writes", "--before", program] => {
+            Cores::take().and_then(|cores| writes::measure(cores, Some(program.into())))
+        }
         ["--logouts"] => Cores::take().and_then(logouts::measure),
         _ => {
             eprintln!(
-                "error: unknown arguments\nhint: doorward-bench [--quick | --hostile | --logouts | --feed | --flows]"
+                "error: unknown arguments\nhint: doorward-bench [--quick | --hostile | --logouts | --feed | --flows | --writes [--before PROGRAM]]"
             );
             return ExitCode::from(2);
         }

@@ -4,7 +4,7 @@ use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::io::{self, BufRead, BufReader};
 use std::net::{SocketAddr, TcpStream};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,6 +16,9 @@ use crate::Result;
 
 /// A secret for HS256, 32 bytes like a real one.
 pub(crate) const JWT_SECRET: &str = "T9k2vQ8xW4mZ7rB1nL6cH3yJ5dF0gS-p";
+
+/// The root secret of all nodes of a run.
+const ROOT_SECRET: &str = "root T9k2vQ8xW4mZ7rB1nL6cH3yJ5dF0";
 
 /// The secret of the feed of revocations.
 pub(crate) const FEED_SECRET: &str = "feed T9k2vQ8xW4mZ7rB1nL6cH3yJ5dF0";
@@ -101,6 +104,23 @@ impl Server {
         Self::start(cores, command, data)
     }
 
+    /// Starts a node of this program with these variables, in an empty folder; all nodes have the same secrets.
+    pub(crate) fn node(cores: Cores, program: &Path, variables: &[(&str, &str)]) -> Result<Self> {
+        Self::node_over(cores, program, variables, Arc::new(TempDir::new()?))
+    }
+
+    /// The same in this folder.
+    pub(crate) fn node_over(
+        cores: Cores,
+        program: &Path,
+        variables: &[(&str, &str)],
+        data: Arc<TempDir>,
+    ) -> Result<Self> {
+        let mut command = Self::command_of(program, Signing::Hs256, &data);
+        command.env("DOORWARD_SECRET", ROOT_SECRET).envs(variables.iter().copied());
+        Self::start(cores, command, data)
+    }
+
     /// Starts Doorward with this setting `flow.sample`, in an empty folder.
     pub(crate) fn doorward_sampling(cores: Cores, signing: Signing, sample: &str) -> Result<Self> {
         let data = Arc::new(TempDir::new()?);
@@ -111,7 +131,11 @@ impl Server {
 
     /// As people run it, but for limits and plain http: a development server would also show each request.
     fn command(signing: Signing, data: &TempDir) -> Result<Command> {
-        let mut command = Command::new(program("doorward")?);
+        Ok(Self::command_of(&program("doorward")?, signing, data))
+    }
+
+    fn command_of(program: &Path, signing: Signing, data: &TempDir) -> Command {
+        let mut command = Command::new(program);
         command.args(["serve", "--listen", "127.0.0.1:0", "--no-throttle", "--data"]).arg(data.path());
         for (name, _) in std::env::vars_os() {
             if name == "JWT_SECRET" || name == "RUST_LOG" || name.as_encoded_bytes().starts_with(b"DOORWARD_")
@@ -123,7 +147,7 @@ impl Server {
         if signing == Signing::Hs256 {
             command.env("JWT_SECRET", JWT_SECRET);
         }
-        Ok(command)
+        command
     }
 
     /// Starts nginx as one process on this port.
@@ -186,11 +210,18 @@ impl Server {
     }
 }
 
-impl Drop for Server {
-    fn drop(&mut self) {
+impl Server {
+    /// Ends it.
+    pub(crate) fn stop(&mut self) {
         // A process that has ended already needs no end.
         let _ = self.child.kill();
         let _ = self.child.wait();
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.stop();
     }
 }
 

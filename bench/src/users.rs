@@ -1,6 +1,8 @@
 //! Users of a server under test, registered over HTTP.
 
-use serde_json::json;
+use std::net::SocketAddr;
+
+use serde_json::{Value, json};
 
 use crate::Result;
 use crate::http::{Answer, Connection, post};
@@ -27,9 +29,8 @@ pub(crate) fn register(server: &Server, number: usize, mode: Mode) -> Result<Str
         Mode::Cookie => "cookie",
         Mode::Session => "session",
     };
-    let body = json!({ "name": "Ada", "email": email(number), "password": PASSWORD, "mode": name });
     let mut connection = Connection::open(server.address)?;
-    let answer = connection.exchange(&post("/register", &body))?;
+    let answer = connection.exchange(&registration(number, name))?;
     let credential = match mode {
         _ if answer.status != "201" => None,
         Mode::Bearer => bearer(&answer),
@@ -37,6 +38,20 @@ pub(crate) fn register(server: &Server, number: usize, mode: Mode) -> Result<Str
         Mode::Session => cookie(&answer, "sessionId="),
     };
     credential.ok_or_else(|| format!("/register in {name} mode: {} {}", answer.status, answer.body).into())
+}
+
+/// Registers user `number` in bearer mode and gives the answer.
+pub(crate) fn registered(address: SocketAddr, number: usize) -> Result<Value> {
+    let mut connection = Connection::open(address)?;
+    let answer = connection.exchange(&registration(number, "bearer"))?;
+    match answer.status {
+        "201" => Ok(serde_json::from_str(answer.body)?),
+        _ => Err(format!("/register: {} {}", answer.status, answer.body).into()),
+    }
+}
+
+fn registration(number: usize, mode: &str) -> Vec<u8> {
+    post("/register", &json!({ "name": "Ada", "email": email(number), "password": PASSWORD, "mode": mode }))
 }
 
 /// The request by which user `number` signs in.
