@@ -216,7 +216,7 @@ settings! {
     /// How long a start waits for a PostgreSQL server that isn't up yet.
     postgres_start_timeout: Duration = "postgres.start_timeout", "30s";
     /// How many connections to PostgreSQL are kept; for a moment there is one more while one is opened.
-    postgres_pool: usize = "postgres.pool_size", "8";
+    postgres_pool: usize = "postgres.pool_size", "16";
     /// How long PostgreSQL may take for one statement.
     postgres_timeout: Duration = "postgres.statement_timeout", "5s";
     /// A PEM file with further certificate authorities for PostgreSQL.
