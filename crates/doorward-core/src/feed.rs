@@ -5,6 +5,9 @@
 //!  "users": [["01979a3c-8f4e-7b21-9c55-0d7f6a2b41e8", 1773480413000, 1500]]}
 //! ```
 //!
+//! `missing` is there if the sender lacks entries that count for so many seconds more: it had no room for them. Until
+//! then, whoever reads can't accept a token that dies by then and that no entry concerns.
+//!
 //! A session is `[id, seconds]`, a user `[id, least version, seconds]`. `seconds` is a span: how long to keep the
 //! entry, counted from the moment it is read. So no entry depends on another machine's clock. Ids are opaque text of at
 //! most 1 KiB. A reader ignores what it doesn't know: kinds of events, members, further elements of
@@ -31,6 +34,9 @@ pub struct Revoked {
     pub sessions: Vec<EndedSession>,
     /// Users whose older tokens are stale.
     pub users: Vec<LeastVersion>,
+    /// For how many whole seconds an entry counts that the sender lacks; zero if it has all.
+    #[serde(skip_serializing_if = "Duration::is_zero", serialize_with = "whole_seconds")]
+    pub missing: Duration,
 }
 
 /// A session that has ended.
@@ -75,12 +81,15 @@ impl Revoked {
             let version = ClaimsVersion::new(number(entry, 1)?).ok_or(Unreadable)?;
             revoked.users.extend(id.parse().ok().map(|user| LeastVersion { user, version, keep }));
         }
+        if let Some(missing) = data.get("missing") {
+            revoked.missing = Duration::from_secs(whole(missing).ok_or(Unreadable)?.unsigned_abs());
+        }
         Ok(revoked)
     }
 
-    /// Whether it has no entries.
+    /// Whether it says nothing.
     pub fn is_empty(&self) -> bool {
-        self.sessions.is_empty() && self.users.is_empty()
+        self.sessions.is_empty() && self.users.is_empty() && self.missing.is_zero()
     }
 }
 
@@ -94,6 +103,10 @@ impl Serialize for LeastVersion {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         (self.user, self.version, self.keep.as_secs()).serialize(serializer)
     }
+}
+
+fn whole_seconds<S: Serializer>(span: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_u64(span.as_secs())
 }
 
 /// The event that nothing is missing: `{"keys": "a4RBV3RN0nLzpIPK", "now": 1800000000000}`.
@@ -158,6 +171,7 @@ mod tests {
         fn what_is_written_is_read(
             sessions in prop::collection::vec((any::<[u8; 16]>(), 0..1_000_000_u64), 0..9),
             users in prop::collection::vec((any::<[u8; 16]>(), 0..=ClaimsVersion::MAX.get(), 0..1_000_000_u64), 0..9),
+            missing in 0..9_u64,
         ) {
             let (id, secs) = (SessionId::from_bytes, Duration::from_secs);
             let written = Revoked {
@@ -165,6 +179,7 @@ mod tests {
                 users: users.into_iter().map(|(user, version, keep)| LeastVersion {
                     user: UserId::from_bytes(user), version: ClaimsVersion::new(version).unwrap(), keep: secs(keep),
                 }).collect(),
+                missing: secs(missing),
             };
             prop_assert_eq!(Revoked::read(&serde_json::to_string(&written).unwrap()), Ok(written));
         }

@@ -16,7 +16,7 @@ use crate::{BuildError, CookieNames, Guard, Identity, clock};
 /// The default for the longest life of a token: above it, a Doorward server warns.
 const MAX_TTL: Duration = Duration::from_secs(86_400);
 /// The default for how many ended sessions are remembered at most, and as many users with a least version.
-const MAX_REVOCATIONS: usize = 1_000_000;
+const MAX_REVOCATIONS: usize = 4_000_000;
 
 type Time = Box<dyn Fn() -> Timestamp + Send + Sync>;
 
@@ -110,8 +110,9 @@ impl Builder {
         self
     }
 
-    /// How many ended sessions are remembered, and as many users with a least version; the default is a million, about
-    /// 100 bytes each. Above this limit the guard counts as stale.
+    /// How many ended sessions are remembered, and as many users with a least version; the default is 4 million, about
+    /// 30 bytes each. Above this limit the newest stay, and a token that may be older than those is refused as
+    /// `unavailable`, whatever [`Builder::when_stale`] says.
     pub fn max_revocations(self, max: usize) -> Self {
         self.revocations(Arc::new(RevocationSet::new(max)))
     }

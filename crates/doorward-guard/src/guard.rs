@@ -194,7 +194,7 @@ impl Guard {
         };
         let observer = observing.as_mut().map(|observer| &mut **observer as &mut dyn Observer);
         match self.0.verifier.verify_observed(token, now, observer) {
-            Ok(verified) => self.standing(verified, mode, observing),
+            Ok(verified) => self.standing(verified, mode, now, observing),
             Err(Refusal::TokenInvalid) if self.may_be_of_a_newer_key(token) => MemoryAnswer::Key(token, mode),
             Err(refusal) => MemoryAnswer::Verdict(Err(refusal)),
         }
@@ -244,8 +244,14 @@ impl Guard {
         known.map_or(MemoryAnswer::Secret(secret), MemoryAnswer::Verdict)
     }
 
-    fn standing(&self, token: AccessToken, mode: Mode, observing: &mut Observing) -> MemoryAnswer<'static> {
-        let answer = self.0.verifier.revocations.check(token.user, token.session, token.version);
+    fn standing(
+        &self,
+        token: AccessToken,
+        mode: Mode,
+        now: Timestamp,
+        observing: &mut Observing,
+    ) -> MemoryAnswer<'static> {
+        let answer = self.0.verifier.standing(&token, now);
         if let Some(observer) = observing {
             observer.revocations(token.user, token.session, mode, answer);
         }
@@ -263,7 +269,7 @@ impl Guard {
         if let MemoryAnswer::Key(token, mode) = open
             && self.0.lookup.newer_keys().await?
         {
-            open = self.standing(self.0.verifier.verify(token, now)?, mode, &mut self.observer());
+            open = self.standing(self.0.verifier.verify(token, now)?, mode, now, &mut self.observer());
         }
         match open {
             MemoryAnswer::Verdict(verdict) => verdict,
@@ -282,7 +288,7 @@ impl Guard {
                     let verified = self.0.verifier.verify(token, now);
                     *one = verified.map_or_else(
                         |refusal| MemoryAnswer::Verdict(Err(refusal)),
-                        |it| self.standing(it, mode, &mut None),
+                        |it| self.standing(it, mode, now, &mut None),
                     );
                 }
             }

@@ -10,8 +10,9 @@ pub struct Health {
     pub position: Option<String>,
     /// How long ago the data was last known to be complete; zero if nothing comes from elsewhere.
     pub stale_for: Duration,
-    /// Whether that is longer than [`Builder::stale_after`](crate::Builder::stale_after), or there were more
-    /// revocations than fit: [`WhenStale`](crate::WhenStale) applies.
+    /// Whether that is longer than [`Builder::stale_after`](crate::Builder::stale_after), so that
+    /// [`WhenStale`](crate::WhenStale) applies; or there were more revocations than fit, here or at the server, so that
+    /// older tokens are refused.
     pub is_stale: bool,
     /// How many revocations are remembered.
     pub revocations: usize,

@@ -5,10 +5,10 @@
 //! falls behind reads the log from its own place on; if that place was dropped, it begins again. So no follower misses
 //! anything, and a slow one costs no memory.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::convert::Infallible;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
@@ -17,13 +17,13 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use bytes::Bytes;
 use doorward_core::feed::{EndedSession, LeastVersion, Revoked};
-use doorward_core::{ClientId, Secret};
+use doorward_core::{ClientId, Secret, Timestamp, revocation};
 use serde_json::json;
 use tokio::sync::broadcast;
 use tokio::time::interval;
 
 use crate::clock::boot;
-use crate::error::{Cause, Error};
+use crate::error::Error;
 use crate::keys::Keys;
 use crate::revocations::{Entry, Passed, Revocations};
 use crate::settings::Settings;
@@ -39,6 +39,8 @@ const FRESH: Duration = Duration::from_secs(2);
 /// How long a snapshot serves those who begin, and how long it is kept for those who are reading it.
 const SERVES_FOR: Duration = Duration::from_secs(10);
 const KEPT_FOR: Duration = Duration::from_secs(60);
+/// How many events of a snapshot are kept for the next follower that reads it.
+const TEXTS: usize = 64;
 /// How much may have happened since a snapshot for it to serve those who begin.
 const SERVES_BEHIND: u64 = 10_000;
 
@@ -54,15 +56,26 @@ pub(crate) struct News {
 pub(crate) struct Snapshot {
     pub(crate) number: u64,
     made_at: Duration,
-    entries: Vec<(Entry, Duration)>,
-    /// The events, each written for the first follower that needs it.
-    pages: Vec<OnceLock<Bytes>>,
+    revocations: Arc<Revocations>,
+    kept: revocation::Snapshot,
+    /// Until when something counts that the set had dropped for lack of room.
+    missing_until: Option<Timestamp>,
+    /// The last events, each written for the first follower that needed it.
+    texts: Mutex<VecDeque<Text>>,
+}
+
+/// An event of a snapshot: where in the set it begins, and where the next one does.
+#[derive(Clone)]
+struct Text {
+    from: usize,
+    to: usize,
+    bytes: Bytes,
 }
 
 /// The place of a follower.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Place {
-    /// So many entries into the snapshot of this number.
+    /// The snapshot of this number was read up to this place of the set.
     Snapshot { number: u64, offset: usize },
     /// Everything of the log up to this number was read.
     Log(u64),
@@ -239,9 +252,7 @@ impl Feed {
             return Ok(snapshot.clone());
         }
         let revocations = self.revocations.clone();
-        // A million entries take a while.
-        let made = tokio::task::spawn_blocking(move || Snapshot::of(&revocations)).await;
-        let made = Arc::new(made.map_err(|error| Error::Unavailable(Cause::new("no snapshot", "", error)))?);
+        let made = Arc::new(Snapshot::of(revocations));
         *kept = Some(made.clone());
         Ok(made)
     }
@@ -288,11 +299,9 @@ impl Feed {
             Some(from) => from,
             None => (self.snapshot().await?, 0),
         };
-        let revoked = revoked(snapshot.entries.iter().skip(offset).take(most).copied());
-        let (number, offset) = (snapshot.number, offset.saturating_add(most));
-        let is_whole = offset >= snapshot.entries.len();
-        let to = if is_whole { Place::Log(number) } else { Place::Snapshot { number, offset } };
-        Ok(Page { revoked, to, more: !is_whole || self.last() > number, begins })
+        let (number, (revoked, next)) = (snapshot.number, snapshot.page(offset, most));
+        let to = next.map_or(Place::Log(number), |offset| Place::Snapshot { number, offset });
+        Ok(Page { revoked, to, more: next.is_some() || self.last() > number, begins })
     }
 
     /// The place that a follower says it has read up to; `None` if it is not a place of this process.
@@ -389,21 +398,46 @@ impl Feed {
 }
 
 impl Snapshot {
-    fn of(revocations: &Revocations) -> Self {
-        // First the number: what comes in between is in both.
+    fn of(revocations: Arc<Revocations>) -> Self {
+        // First the number: what comes in between is in both. What is missing comes last, for the same reason.
         let number = revocations.log.last();
-        let entries = revocations.entries();
-        let pages = entries.chunks(PAGE).map(|_| OnceLock::new()).collect();
-        Self { number, made_at: boot(), entries, pages }
+        let kept = revocations.set.snapshot();
+        let missing_until = revocations.set.missing_until();
+        Self { number, made_at: boot(), revocations, kept, missing_until, texts: Mutex::default() }
     }
 
-    /// The event of this page, without an id: a follower that is cut off begins again. `None` after the last one.
-    pub(crate) fn event(&self, page: usize) -> Option<Bytes> {
-        let write = || {
-            let entries = self.entries.chunks(PAGE).nth(page).unwrap_or_default();
-            format!("event: revoked\ndata: {}\n\n", json!(revoked(entries.iter().copied()))).into()
-        };
-        Some(self.pages.get(page)?.get_or_init(write).clone())
+    /// So many entries from a place on, and the place of the next one.
+    fn page(&self, from: usize, most: usize) -> (Revoked, Option<usize>) {
+        let mut entries = self.kept.entries(from).peekable();
+        let (mut page, mut to) = (Vec::new(), from);
+        for (next, kept) in entries.by_ref().take(most) {
+            to = next;
+            page.push((kept.revocation, self.revocations.keep(kept.expires_at)));
+        }
+        let more = entries.peek().is_some().then_some(to);
+        let missing = self.missing_until.map(|until| self.revocations.keep(until)).unwrap_or_default();
+        (Revoked { missing, ..revoked(page.into_iter()) }, more)
+    }
+
+    /// The event from this place on, without an id: a follower that is cut off begins again; and the place of the next
+    /// one. `None` after the last one.
+    pub(crate) fn event(&self, from: usize) -> Option<(Bytes, usize)> {
+        let texts = || self.texts.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(text) = texts().iter().find(|text| text.from == from) {
+            return Some((text.bytes.clone(), text.to));
+        }
+        let (revoked, next) = self.page(from, PAGE);
+        if revoked.sessions.is_empty() && revoked.users.is_empty() && (from > 0 || revoked.is_empty()) {
+            return None;
+        }
+        let bytes = Bytes::from(format!("event: revoked\ndata: {}\n\n", json!(revoked)));
+        let text = Text { from, to: next.unwrap_or(usize::MAX), bytes };
+        let mut texts = texts();
+        texts.push_back(text.clone());
+        if texts.len() > TEXTS {
+            texts.pop_front();
+        }
+        Some((text.bytes, text.to))
     }
 }
 

@@ -141,6 +141,8 @@ pub struct Revocations {
     margin: Duration,
     /// In seconds. Another node may raise it.
     max_access_ttl: AtomicU64,
+    /// Whether the lanes are read. If not, each check would ask the store.
+    loads: bool,
     /// Up to where each lane was read. One look at a time.
     marks: tokio::sync::Mutex<Marks>,
     freshness: Freshness,
@@ -167,10 +169,25 @@ const SILENT_LANES: &str = "DELETE FROM lanes WHERE id IN (SELECT id FROM lanes 
      AND NOT EXISTS (SELECT 1 FROM revocations WHERE lane = lanes.id) \
      AND NOT EXISTS (SELECT 1 FROM least_versions WHERE lane = lanes.id) ORDER BY seen_at LIMIT $2)";
 
+/// How many times as many sessions the set holds as it is known of users that all their sessions ended.
+const ALL_ENDED: usize = 8;
+
+/// Drops the sixteenth that ended first, which the store has lost least likely.
+fn drop_first(known: &mut HashMap<UserId, AllEnded>) {
+    let mut ends: Vec<_> = known.values().map(|all| all.until).collect();
+    let place = ends.len() / 16;
+    if place < ends.len() {
+        let last = *ends.select_nth_unstable(place).1;
+        known.retain(|_, all| all.until > last);
+    }
+}
+
 /// What the set and its followers need to know.
 pub(crate) struct Kept {
     /// How many sessions, and how many users, the set holds at most.
     pub(crate) max: usize,
+    /// Whether what was revoked before is read. A command doesn't: it checks no credential.
+    pub(crate) loads: bool,
     /// How long other processes' revocations may go unread.
     pub(crate) stale_after: Duration,
     /// The lifetime of the access tokens that may be issued from now on.
@@ -190,8 +207,13 @@ impl Revocations {
             .transaction(async move |tx: &mut Tx| tx.find(LARGEST_TTL, values![wanted]).await)
             .await?
             .map_or(Ok(wanted), |row| row.get::<i64>("value"))?;
+        let set = RevocationSet::new(kept.max);
+        if !kept.loads {
+            set.fall_behind();
+        }
         Ok(Self {
-            set: Arc::new(RevocationSet::new(kept.max)),
+            set: Arc::new(set),
+            loads: kept.loads,
             log: Log::new(),
             store,
             freshness: Freshness::new(kept.stale_after, clock.is_manual()),
@@ -311,25 +333,18 @@ impl Revocations {
     /// All sessions of this user have ended.
     pub(crate) fn apply_all_ended(&self, user: UserId, all: AllEnded) {
         let mut known = self.all_ended();
-        if known.len() < self.set.max() || known.contains_key(&user) {
-            let latest = known.entry(user).or_insert(all);
-            if latest.until < all.until {
-                *latest = all;
-            }
+        if known.len() >= self.set.max().div_ceil(ALL_ENDED) && !known.contains_key(&user) {
+            drop_first(&mut known);
+        }
+        let latest = known.entry(user).or_insert(all);
+        if latest.until < all.until {
+            *latest = all;
         }
     }
 
-    /// Everything in the set, and how long to keep each entry.
-    pub(crate) fn entries(&self) -> Vec<(Entry, Duration)> {
-        let now = self.steady_now();
-        // Whole seconds, rounded up.
-        let keep = |until: Timestamp| until.since(now) + Duration::from_millis(999);
-        let sessions =
-            self.set.sessions().into_iter().map(|(session, until)| (Entry::Session(session), keep(until)));
-        let versions = self.set.versions().into_iter();
-        let versions =
-            versions.map(|(user, least)| (Entry::User(user, least.version), keep(least.expires_at)));
-        sessions.chain(versions).collect()
+    /// How long something is kept from now on that is kept until then: whole seconds, rounded up.
+    pub(crate) fn keep(&self, until: Timestamp) -> Duration {
+        until.since(self.steady_now()) + Duration::from_millis(999)
     }
 
     /// No other process has written anything until then.
@@ -371,10 +386,13 @@ impl Revocations {
         );
     }
 
-    /// Drops what no token needs any more from memory.
+    /// Drops what no token needs any more from memory. It takes a while in a large set.
     pub(crate) fn drop_old(&self) {
         self.set.sweep(self.steady_now());
-        self.all_ended().retain(|user, _| self.set.least_version(*user).is_some());
+        let mut known = self.all_ended();
+        known.retain(|user, _| self.set.least_version(*user).is_some());
+        let room = 2 * known.len();
+        known.shrink_to(room);
     }
 
     /// What no token needs any more in the tables.

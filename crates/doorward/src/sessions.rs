@@ -39,7 +39,7 @@ pub use end::Proved;
 pub(crate) use issued::{Content, Issued};
 pub(crate) use list::SessionView;
 pub(crate) use memory::LastUse;
-pub use memory::Memory;
+pub use memory::{Memory, MemoryParts};
 pub(crate) use peer::CurrentPeer;
 pub use stored::Stored;
 

@@ -221,8 +221,9 @@ settings! {
     postgres_timeout: Duration = "postgres.statement_timeout", "5s";
     /// A PEM file with further certificate authorities for PostgreSQL.
     postgres_ca: Option<PathBuf> = "postgres.tls_ca", "";
-    /// How many revocations are kept in memory; beyond it a check may ask the store.
-    revocations_max: usize = "revocations.max", "1000000";
+    /// How many ended sessions are kept in memory, and as many users with stale tokens: about 30 bytes each. Beyond it the
+    /// newest stay, and a check of an older credential asks the store.
+    revocations_max: usize = "revocations.max", "4000000";
     /// How long a revocation is kept after its last token has expired: longer than `revocations.stale_after`.
     revocations_margin: Duration = "revocations.margin", "10m";
     /// How long the database may be out of reach before checks no longer go by what memory knows of other nodes' logouts.

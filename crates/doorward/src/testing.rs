@@ -168,6 +168,12 @@ impl Site {
         opened.err().unwrap().to_string()
     }
 
+    /// The application as a command opens it beside the server.
+    pub async fn command(&self) -> App {
+        let (settings, secrets, _) = self.changed(&[]);
+        App::join(settings, secrets, self.clock.clone()).await.unwrap()
+    }
+
     /// A command with changed settings makes its issuer that of all servers.
     pub async fn adopts_issuer_of(&self, settings: &[(&str, &str)]) {
         let (settings, secrets, _) = self.changed(settings);

@@ -31,8 +31,6 @@ const LAST_WAIT: Duration = Duration::from_secs(5);
 pub(super) struct Feed {
     body: Incoming,
     parser: EventParser,
-    /// While everything is read: the set's mark from before.
-    snapshot: Option<u64>,
     /// When the guard connected, until the server has said its time.
     asked_at: Option<Duration>,
 }
@@ -46,14 +44,13 @@ impl Feed {
             request = request.header("last-event-id", value);
         }
         let request = finished(request, shared.authorization.as_ref(), "text/event-stream", String::new())?;
-        let snapshot = last.is_none().then(|| shared.verifier.revocations.mark());
         let asked_at = Some(boot());
         let response = shared.server.open(request).await?;
         let kind = response.headers().get(CONTENT_TYPE).map_or(&[][..], HeaderValue::as_bytes);
         if !kind.starts_with(b"text/event-stream") {
             return Err(Failure::Unreadable("its feed is no stream of events"));
         }
-        Ok(Self { body: response.into_body(), parser: EventParser::default(), snapshot, asked_at })
+        Ok(Self { body: response.into_body(), parser: EventParser::default(), asked_at })
     }
 
     /// Reads until the guard knows everything that the server knows.
@@ -81,16 +78,14 @@ impl Feed {
     fn take(&mut self, event: Event, shared: &Arc<Shared>) -> Result<bool, Failure> {
         let mut current = None;
         match event.name.as_str() {
-            // What is known stays in force until the new snapshot is complete.
+            // What is known stays in force: versions never go back, not even in a restored database.
             "reset" => {
-                self.snapshot = Some(shared.verifier.revocations.mark());
                 shared.position.store(None);
                 return Ok(false);
             }
             "revoked" => Self::revoke(&Revoked::read(&event.data).map_err(|_| UNREADABLE)?, shared),
             "current" => {
                 let said = Current::read(&event.data).map_err(|_| UNREADABLE)?;
-                self.complete(shared);
                 shared.keys_are(said.keys);
                 current = Some(said.now);
             }
@@ -111,20 +106,14 @@ impl Feed {
 
     fn revoke(revoked: &Revoked, shared: &Shared) {
         let (set, now) = (&shared.verifier.revocations, shared.ran());
+        if !revoked.missing.is_zero() {
+            set.lacks(now + revoked.missing);
+        }
         for ended in &revoked.sessions {
             set.end_session(ended.session, now + ended.keep);
         }
         for one in &revoked.users {
-            let least = Least { version: one.version, expires_at: now + one.keep };
-            set.require_version(one.user, least);
-        }
-    }
-
-    /// The feed is complete. What was known before and is not in it stays: versions never go back, not even in a restored
-    /// database.
-    fn complete(&mut self, shared: &Shared) {
-        if let Some(mark) = self.snapshot.take() {
-            shared.verifier.revocations.loaded(mark);
+            set.require_version(one.user, Least { version: one.version, expires_at: now + one.keep });
         }
     }
 }
@@ -158,9 +147,6 @@ async fn follow_one(mut feed: Feed, shared: &Arc<Shared>, wait: &mut Duration) -
             Ok(true) => *wait = FIRST_WAIT,
             Ok(false) => {}
             Err(failure) => return failure,
-        }
-        if shared.must_begin_anew() {
-            return Failure::Unreadable("there is room again for all revocations");
         }
     }
 }

@@ -9,7 +9,7 @@ mod sse;
 mod time;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::Duration;
 
 use ::http::HeaderValue;
@@ -133,8 +133,6 @@ struct Shared {
     /// when a machine resumes.
     fresh_until: AtomicU64,
     fresh_until_by_clock: AtomicI64,
-    /// Whether to read all revocations again, since some did not fit.
-    anew: AtomicBool,
     reconnects: AtomicU64,
     problem: ArcSwapOption<String>,
 }
@@ -175,7 +173,6 @@ pub(crate) async fn open(
         began_at: boot(),
         fresh_until: AtomicU64::new(0),
         fresh_until_by_clock: AtomicI64::new(0),
-        anew: AtomicBool::new(false),
         reconnects: AtomicU64::new(0),
         problem: ArcSwapOption::empty(),
     });
@@ -217,8 +214,9 @@ async fn watch(shared: Arc<Shared>) {
         }
         if swept_at.elapsed() >= SWEEP_EVERY {
             swept_at = steady();
-            let freed = set.sweep(shared.ran());
-            shared.anew.store(freed > 0 && set.has_overflowed(), Ordering::Relaxed);
+            let (shared, now) = (shared.clone(), shared.ran());
+            // A large set takes a while. A panic there is logged, and the next sweep comes.
+            let _ = tokio::task::spawn_blocking(move || shared.verifier.revocations.sweep(now)).await;
         }
     }
 }
@@ -277,15 +275,6 @@ impl Shared {
         self.follows || self.fetches_keys
     }
 
-    /// Whether there is room again after an overflow: then everything is read once more.
-    fn must_begin_anew(&self) -> bool {
-        let anew = self.anew.swap(false, Ordering::Relaxed);
-        if anew {
-            self.position.store(None);
-        }
-        anew
-    }
-
     /// The server names its keys. If they changed, a task fetches them, so that revocations don't wait for them.
     fn keys_are(self: &Arc<Self>, fingerprint: Option<String>) {
         let Some(new) = fingerprint.filter(|_| self.fetches_keys).map(Arc::new) else { return };
@@ -337,9 +326,11 @@ impl Lookup for Remote {
     }
 
     fn token(&self, token: AccessToken, mode: Mode, _: Timestamp) -> LookupFuture<'_> {
+        // The policy is for a silent server, not for a set that is too small.
+        let has_overflowed = self.shared.verifier.revocations.has_overflowed();
         let answer = match self.shared.when_stale {
-            WhenStale::Refuse => Err(Refusal::Unavailable),
-            WhenStale::AcceptUntilExpiry => Ok(Identity::of_token(token, mode)),
+            WhenStale::AcceptUntilExpiry if !has_overflowed => Ok(Identity::of_token(token, mode)),
+            WhenStale::AcceptUntilExpiry | WhenStale::Refuse => Err(Refusal::Unavailable),
         };
         Box::pin(std::future::ready(answer))
     }

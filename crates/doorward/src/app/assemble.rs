@@ -28,7 +28,7 @@ use crate::passwords::Passwords;
 use crate::posts::Posts;
 use crate::pulse::Pulse;
 use crate::revocations::{Kept, Revocations};
-use crate::sessions::{self, Memory, Sessions};
+use crate::sessions::{self, Memory, MemoryParts, Sessions};
 use crate::settings::{Secrets, Settings, SettingsError};
 use crate::sign_ins::SignIns;
 use crate::store::{Database, Store, StoreError, StoreSettings, Tx, values};
@@ -90,7 +90,7 @@ impl App {
         let agreed = agree(&store, &settings, algorithms).await?;
         let root = Arc::new(secrets.root);
         let (revocations, users) =
-            (revocations(&store, &settings, &clock).await?, users(&store, &contributions));
+            (revocations(&store, &settings, &clock, algorithms).await?, users(&store, &contributions));
         let acts = Acts::new(store.clone(), revocations.clone(), users.clone());
         let base = Base { store: store.clone(), clock: clock.clone(), roles: settings.roles.clone(), acts };
         let wanted = Wanted { algorithm: settings.access_algorithm, algorithms };
@@ -162,9 +162,11 @@ async fn revocations(
     store: &Store,
     settings: &Settings,
     clock: &Clock,
+    algorithms: Algorithms,
 ) -> Result<Arc<Revocations>, StoreError> {
     let kept = Kept {
         max: settings.revocations_max,
+        loads: algorithms == Algorithms::AsSet,
         stale_after: settings.revocations_stale_after,
         access_ttl: settings.access_ttl,
         margin: settings.revocations_margin,
@@ -205,9 +207,14 @@ async fn open_store(opening: &Opening, now: Timestamp) -> Result<Store, OpenErro
 
 /// The memory of sessions, which writes their uses from now on.
 fn memory(store: &Store, revocations: &Revocations, keys: &Keys, settings: &Settings) -> Arc<Memory> {
-    let (capacity, idle_ttl) = (settings.sessions_in_memory, settings.idle_ttl);
-    let (memory, writes) =
-        Memory::new(store.clone(), revocations.set.clone(), keys.next_look().clone(), capacity, idle_ttl);
+    let parts = MemoryParts {
+        store: store.clone(),
+        set: revocations.set.clone(),
+        next_look: keys.next_look().clone(),
+        idle_ttl: settings.idle_ttl,
+        access_ttl: settings.access_ttl,
+    };
+    let (memory, writes) = Memory::new(parts, settings.sessions_in_memory);
     tokio::spawn(writes.run());
     Arc::new(memory)
 }

@@ -134,7 +134,9 @@ impl App {
         self.users.read_all_again();
         // Drops the sessions from memory before the revocations that would refuse them.
         self.sessions.memory.sweep(now);
-        self.revocations.drop_old();
+        let revocations = self.revocations.clone();
+        // A large set takes a while. A panic there is logged, and the next sweep comes.
+        let _ = tokio::task::spawn_blocking(move || revocations.drop_old()).await;
         let mut all = vec![
             keys::expired(now - self.settings.absolute_ttl),
             known_devices::expired(now),

@@ -19,14 +19,15 @@ const PAGE: i64 = 10_000;
 /// another server than the writes.
 const OLDEST_BEAT: Duration = Duration::from_secs(5);
 
-/// What comes after a position of a lane, in order. `$4` leaves out what has expired, when all of it is loaded. Each
-/// table reads its first rows by its index; otherwise PostgreSQL would sort all later rows.
-const SINCE: &str = "SELECT id, user_id, version, position, ended_until, kept FROM \
-     (SELECT session_id AS id, user_id, CAST(NULL AS BIGINT) AS version, position, \
-     CAST(NULL AS BIGINT) AS ended_until, session_id AS kept FROM revocations WHERE lane = $1 AND position > $2 AND expires_at > $4 ORDER BY position LIMIT $3) AS ended \
-     UNION ALL SELECT id, user_id, version, position, ended_until, kept FROM \
-     (SELECT user_id AS id, user_id, version, position, ended_until, kept FROM least_versions \
-     WHERE lane = $1 AND position > $2 AND expires_at > $4 ORDER BY position LIMIT $3) AS required \
+/// What comes after a position of a lane, in order. Each table reads its first rows by its index; otherwise PostgreSQL
+/// would sort all later rows. No row is passed over here, so that each page takes the same time.
+const SINCE: &str = "SELECT id, user_id, version, position, expires_at, ended_until, kept FROM \
+     (SELECT session_id AS id, user_id, CAST(NULL AS BIGINT) AS version, position, expires_at, \
+     CAST(NULL AS BIGINT) AS ended_until, session_id AS kept FROM revocations \
+     WHERE lane = $1 AND position > $2 ORDER BY position LIMIT $3) AS ended \
+     UNION ALL SELECT id, user_id, version, position, expires_at, ended_until, kept FROM \
+     (SELECT user_id AS id, user_id, version, position, expires_at, ended_until, kept FROM least_versions \
+     WHERE lane = $1 AND position > $2 ORDER BY position LIMIT $3) AS required \
      ORDER BY position LIMIT $3";
 
 /// The lanes that were read.
@@ -47,6 +48,15 @@ struct Mark {
     highest: i64,
     /// When the owner of the lane wrote last.
     seen_at: Timestamp,
+}
+
+/// What is read of a lane.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Reading {
+    /// Everything that still counts, at the start. The time is the one that rows are dated by.
+    All { now: Timestamp },
+    /// What is new, however it is dated.
+    News,
 }
 
 /// What following brought.
@@ -78,12 +88,12 @@ impl Revocations {
         let mut marks = self.marks.lock().await;
         let lost_since = self.losses(&mut marks, look);
         let mut users = Vec::new();
-        let over = if marks.is_loaded { Timestamp::from_micros(0) } else { self.clock.now() };
-        for lane in &look.lanes {
+        let reading = if marks.is_loaded { Reading::News } else { Reading::All { now: self.clock.now() } };
+        for lane in look.lanes.iter().filter(|_| self.loads) {
             let mark = marks.lanes.entry(lane.id).or_default();
             mark.seen_at = lane.seen_at;
             if lane.position != mark.seen {
-                self.read_lane(follower, *lane, over, mark, &mut users).await?;
+                self.read_lane(follower, *lane, reading, mark, &mut users).await?;
             }
         }
         marks.is_loaded = true;
@@ -93,7 +103,7 @@ impl Revocations {
 
     /// Everything that was read is in force: memory answers again.
     pub(crate) fn followed(&self) {
-        if self.set.is_behind() {
+        if self.loads && self.set.is_behind() {
             self.set.caught_up();
             tracing::info!("the revocations of other processes can be read again");
         }
@@ -161,13 +171,13 @@ impl Revocations {
         &self,
         follower: &mut Follower<'_>,
         lane: LaneRow,
-        over: Timestamp,
+        reading: Reading,
         mark: &mut Mark,
         users: &mut Vec<UserId>,
     ) -> Result<(), StoreError> {
         let mut limit = PAGE;
         loop {
-            let rows = follower.list(SINCE, values![lane.id, mark.read, limit, over]).await?;
+            let rows = follower.list(SINCE, values![lane.id, mark.read, limit]).await?;
             let is_whole = rows.len() < usize::try_from(limit).unwrap_or(usize::MAX);
             // The rows of an act share a position, and a page ends with a whole act.
             let last = rows.last().map_or(Ok(mark.read), |row| row.get("position"))?;
@@ -177,8 +187,12 @@ impl Revocations {
                 let position: i64 = row.get("position")?;
                 if is_whole || position < last {
                     to = position;
-                    users.push(row.get("user_id")?);
-                    new.extend(self.take(row)?);
+                    let entry = self.take(row, reading)?;
+                    // Nobody has read anything before all of it is loaded.
+                    if reading == Reading::News {
+                        users.push(row.get("user_id")?);
+                        new.extend(entry);
+                    }
                 }
             }
             mark.read = to;
@@ -196,9 +210,17 @@ impl Revocations {
         }
     }
 
+    /// Until when a row is kept that was read now; `None` if it is over. A row that is read with all others is not new:
+    /// how long it still counts is for the store's clock to say, as for rows that are swept.
+    fn kept_of(&self, row: &Row, reading: Reading) -> Result<Option<Timestamp>, StoreError> {
+        let Reading::All { now } = reading else { return Ok(Some(self.kept_until())) };
+        let left = row.get::<Timestamp>("expires_at")?.since(now);
+        Ok((!left.is_zero()).then(|| self.steady_now() + left.min(self.remembered_for())))
+    }
+
     /// Puts a row in force; the entry, if the set did not have it.
-    fn take(&self, row: &Row) -> Result<Option<Entry>, StoreError> {
-        let until = self.kept_until();
+    fn take(&self, row: &Row, reading: Reading) -> Result<Option<Entry>, StoreError> {
+        let Some(until) = self.kept_of(row, reading)? else { return Ok(None) };
         match row.get::<Option<ClaimsVersion>>("version")? {
             None => {
                 let session: SessionId = row.get("id")?;

@@ -1,19 +1,25 @@
 //! Writing back what the store has lost: a failover that lost commits, or a restore, takes ends of sessions back.
 //!
 //! Every process holds each end in memory for as long as a token of it lives. So what any living process knows is
-//! written back: ended sessions, and claims versions where they are higher. The rest of the lost span is gone.
+//! written back: ended sessions, and claims versions where they are higher. What was learned last comes first, since that is
+//! what the store may lack. The rest of the lost span is gone.
 
 use std::sync::atomic::Ordering;
 
-use doorward_core::revocation::Least;
+use std::ops::Range;
+use std::time::Duration;
+
 use doorward_core::{ClaimsVersion, SessionId, Timestamp, UserId};
 
-use super::{AllEnded, EndReason, Revocations};
+use super::{AllEnded, EndReason, Entry, Revocations};
 use crate::look::Look;
 use crate::store::{StoreError, Tx, values};
 
 /// How many entries are written in one transaction.
 const BATCH: usize = 500;
+/// What was learned within these times is written back first, one after the other, and then all the rest.
+const FIRST: [Duration; 4] =
+    [Duration::from_secs(15), Duration::from_secs(60), Duration::from_secs(300), Duration::from_secs(1_200)];
 
 const END: &str = "UPDATE sessions SET ended_at = $2, end_reason = $3 WHERE id = $1 AND ended_at IS NULL";
 const REVOKE: &str = "INSERT INTO revocations (session_id, user_id, reason, lane, position, created_at, expires_at) \
@@ -55,24 +61,47 @@ impl Revocations {
     }
 
     async fn write_back(&self, now: Timestamp) -> Result<u64, StoreError> {
-        let mut lacked = 0;
-        let mut sessions: Vec<SessionId> = self.set.sessions().into_iter().map(|(id, _)| id).collect();
-        // In the order of their ids, like every act (attack X16); the newest first.
-        sessions.sort_unstable();
-        for batch in sessions.rchunks(BATCH) {
-            lacked += self.write_sessions(batch.to_vec(), now).await?;
-        }
-        let all_ended = self.all_ended().clone();
-        let stale = |(user, least): (UserId, Least)| {
-            let (version, all_ended) = (least.version, all_ended.get(&user).copied());
-            Stale { user, version, all_ended }
-        };
-        let mut users: Vec<_> = self.set.versions().into_iter().map(stale).collect();
-        users.sort_unstable_by_key(|stale| stale.user);
-        for batch in users.chunks(BATCH) {
-            lacked += self.write_versions(batch.to_vec(), now).await?;
+        let latest = self.kept_until() + Duration::from_secs(1);
+        let (mut lacked, mut end) = (0, Timestamp::from_micros(i64::MAX));
+        for begin in FIRST.map(|span| latest - span).into_iter().chain([Timestamp::from_micros(0)]) {
+            lacked += self.write_span(begin..end, now).await?;
+            end = begin;
         }
         Ok(lacked)
+    }
+
+    /// Writes back the entries that are kept until a time in this span.
+    async fn write_span(&self, span: Range<Timestamp>, now: Timestamp) -> Result<u64, StoreError> {
+        let snapshot = self.set.snapshot();
+        let kept = snapshot.entries(0).map(|(_, kept)| kept);
+        let mut entries = kept.filter(|kept| span.contains(&kept.expires_at)).map(|kept| kept.revocation);
+        let mut lacked = 0;
+        loop {
+            let batch: Vec<Entry> = entries.by_ref().take(BATCH).collect();
+            if batch.is_empty() {
+                return Ok(lacked);
+            }
+            let (mut sessions, mut users) = (Vec::new(), Vec::new());
+            for entry in batch {
+                match entry {
+                    Entry::Session(session) => sessions.push(session),
+                    Entry::User(user, version) => users.push(self.stale(user, version)),
+                }
+            }
+            // In the order of their ids, like every act (attack X16).
+            sessions.sort_unstable();
+            users.sort_unstable_by_key(|stale| stale.user);
+            if !sessions.is_empty() {
+                lacked += self.write_sessions(sessions, now).await?;
+            }
+            if !users.is_empty() {
+                lacked += self.write_versions(users, now).await?;
+            }
+        }
+    }
+
+    fn stale(&self, user: UserId, version: ClaimsVersion) -> Stale {
+        Stale { user, version, all_ended: self.all_ended().get(&user).copied() }
     }
 
     async fn write_sessions(&self, batch: Vec<SessionId>, now: Timestamp) -> Result<u64, StoreError> {

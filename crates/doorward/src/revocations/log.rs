@@ -3,19 +3,10 @@
 use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use doorward_core::{ClaimsVersion, SessionId, UserId};
+pub(crate) use doorward_core::revocation::Revocation as Entry;
 
 /// How many entries are kept for followers that come back, or are slow.
 const KEPT: usize = 65_536;
-
-/// One revocation.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Entry {
-    /// The session has ended.
-    Session(SessionId),
-    /// Tokens of a lower version are stale.
-    User(UserId, ClaimsVersion),
-}
 
 /// The entries, each with a number of this process alone: the first one has the number 1.
 pub(crate) struct Log(Mutex<Kept>);
@@ -75,6 +66,8 @@ impl Log {
 
 #[cfg(test)]
 mod tests {
+    use doorward_core::SessionId;
+
     use super::*;
 
     fn session(number: usize) -> Entry {

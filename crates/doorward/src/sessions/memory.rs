@@ -40,6 +40,8 @@ struct Remembered {
     authentication: Authentication,
     began_at: Timestamp,
     absolute_end: Timestamp,
+    /// When its row was read, or shortly before.
+    read_at: Timestamp,
     last_seen: AtomicI64,
     written: AtomicI64,
     /// The fingerprint of its last user.
@@ -64,28 +66,35 @@ pub struct Memory {
     set: Arc<RevocationSet>,
     store: Store,
     idle_ttl: Duration,
+    access_ttl: Duration,
     seen: mpsc::Sender<Seen>,
     next_look: Arc<NextLook>,
     /// Why the last look-up of a session in the store failed. A refusal carries no text.
     failure: Mutex<Cause>,
 }
 
+/// What the memory of sessions works with.
+pub struct MemoryParts {
+    pub(crate) store: Store,
+    pub(crate) set: Arc<RevocationSet>,
+    pub(crate) next_look: Arc<NextLook>,
+    /// Sessions end if they are not used for so long.
+    pub(crate) idle_ttl: Duration,
+    /// How long access tokens live.
+    pub(crate) access_ttl: Duration,
+}
+
 impl Memory {
-    /// A memory of `capacity` sessions, which end if they are not used for `idle_ttl`.
-    pub(crate) fn new(
-        store: Store,
-        set: Arc<RevocationSet>,
-        next_look: Arc<NextLook>,
-        capacity: usize,
-        idle_ttl: Duration,
-    ) -> (Self, Writes) {
+    /// A memory of `capacity` sessions.
+    pub(crate) fn new(parts: MemoryParts, capacity: usize) -> (Self, Writes) {
+        let MemoryParts { store, set, next_look, idle_ttl, access_ttl } = parts;
         let (seen, writes) = Writes::over(store.clone());
         let (known, failure) = (Cache::new(capacity), Mutex::default());
-        (Self { known, set, store, idle_ttl, seen, next_look, failure }, writes)
+        (Self { known, set, store, idle_ttl, access_ttl, seen, next_look, failure }, writes)
     }
 
     /// Drops ended and outdated sessions, and has their last uses written unless a later use includes them. Call it
-    /// before the revocations that say so are dropped.
+    /// before the revocations that say so are dropped. While revocations are missing it drops all.
     pub fn sweep(&self, now: Timestamp) {
         self.known.retain(|_, session| {
             let is_kept = self.standing(session) == RevocationCheck::Good && !self.is_over(session, now);
@@ -127,6 +136,13 @@ impl Memory {
     /// may have ended, the role may have changed, and the session may have been renewed with another secret.
     fn standing(&self, session: &Remembered) -> RevocationCheck {
         self.set.check(session.user, session.id, session.version)
+    }
+
+    /// Whether no missing revocation concerns the session: it counts as long as a token that was made when its row was
+    /// read.
+    fn is_covered(&self, session: &Remembered, now: Timestamp) -> bool {
+        let left = (session.read_at + self.access_ttl).since(now);
+        self.set.covers(left.min(self.access_ttl))
     }
 
     /// How many it knows.
@@ -269,7 +285,7 @@ impl Memory {
     /// Remembers a stored session, and answers for it; `None` if it must be read again.
     fn take(&self, hash: [u8; 32], stored: &Stored, now: Timestamp) -> Result<Option<Identity>, Refusal> {
         stored.state.check_not_ended()?;
-        let session = Arc::new(Remembered::of(stored));
+        let session = Arc::new(Remembered::of(stored, now));
         // Remember first, check after: a session that ends in between is refused here, and from memory too.
         self.known.insert(hash, session.clone());
         match self.standing(&session) {
@@ -313,7 +329,7 @@ fn judge(token: &AccessToken, mode: Mode, stored: Option<&Stored>) -> Result<Ide
 }
 
 impl Remembered {
-    fn of(stored: &Stored) -> Self {
+    fn of(stored: &Stored, read_at: Timestamp) -> Self {
         let last_seen = stored.last_seen_at.as_micros();
         let ip: Option<IpAddr> = stored.ip.as_ref().and_then(|ip| ip.parse().ok());
         Self {
@@ -324,6 +340,7 @@ impl Remembered {
             authentication: stored.authentication,
             began_at: stored.created_at,
             absolute_end: stored.state.absolute_expires_at,
+            read_at,
             last_seen: AtomicI64::new(last_seen),
             written: AtomicI64::new(last_seen),
             peer: AtomicU64::new(ip.map_or(0, |ip| fingerprint(ip, stored.user_agent.as_deref()))),
@@ -381,6 +398,7 @@ impl Lookup for Memory {
         let session = self.known.get(hash)?;
         match self.standing(&session) {
             RevocationCheck::Good => Some(self.answer(&session, now)),
+            RevocationCheck::Unknown if self.is_covered(&session, now) => Some(self.answer(&session, now)),
             RevocationCheck::Ended => Some(Err(Refusal::SessionEnded)),
             RevocationCheck::Stale | RevocationCheck::Unknown => None,
         }

@@ -19,6 +19,7 @@ mod development;
 mod enumeration;
 mod faults;
 mod fields;
+mod forgotten;
 mod forward_auth;
 mod known_devices;
 mod nodes;

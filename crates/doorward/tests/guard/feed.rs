@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
-use doorward::testing::Visitor;
+use doorward::testing::{Site, Visitor};
 use doorward_core::role::RoleName;
 use doorward_guard::WhenStale;
 use serde_json::json;
 
 use crate::way::Way;
-use crate::{eventually, following, server, told, verdict_on};
+use crate::{FEED_SECRET, eventually, following, server, told, verdict_on};
 
 #[tokio::test]
 async fn a_logout_at_the_server_is_refused_by_a_guard_elsewhere() {
@@ -131,14 +131,55 @@ async fn a_guard_that_hears_nothing_refuses_with_503_until_it_hears_again() {
 #[tokio::test]
 async fn more_revocations_than_fit_refuse_rather_than_let_in() {
     let (site, address) = server().await;
-    let guard = following(&site, address).max_revocations(2).build().await.unwrap();
+    let of_two = || following(&site, address).max_revocations(2);
+    let guard = of_two().build().await.unwrap();
+    let lenient = of_two().when_stale(WhenStale::AcceptUntilExpiry).build().await.unwrap();
     let ada = site.logged_in("ada").await;
+    let mut gone = Vec::new();
     for n in 0..3 {
-        site.logged_in(&format!("person{n}")).await.post("/logout", json!({})).await.is_ok();
+        let visitor = site.logged_in(&format!("person{n}")).await;
+        gone.push(visitor.copy());
+        visitor.post("/logout", json!({})).await.is_ok();
     }
-    eventually("it is full", async || verdict_on(&guard, &ada).await == "unavailable").await;
-    let health = guard.health();
-    assert_eq!((health.revocations, health.is_stale), (2, true));
+    for guard in [&guard, &lenient] {
+        eventually("it is full", async || verdict_on(guard, &ada).await == "unavailable").await;
+        let health = guard.health();
+        assert_eq!((health.revocations, health.is_stale), (2, true));
+        for visitor in &gone {
+            assert_ne!(verdict_on(guard, visitor).await, "ok");
+        }
+        assert_eq!(verdict_on(guard, &gone[2]).await, "session_ended");
+    }
+}
+
+#[tokio::test]
+async fn a_guard_that_begins_at_a_server_which_lacks_revocations_knows_that() {
+    let settings =
+        [("DOORWARD_FEED_SECRET", FEED_SECRET), ("throttle.enabled", "false"), ("revocations.max", "2")];
+    let site = Site::with(&settings).await;
+    let address = site.listen().await;
+    let mut gone = Vec::new();
+    for n in 0..4 {
+        let visitor = site.logged_in(&format!("person{n}")).await;
+        gone.push(visitor.copy());
+        visitor.post("/logout", json!({})).await.is_ok();
+        site.app.follow().await.unwrap();
+        site.clock.advance(Duration::from_secs(1));
+    }
+    // Older than the last logout, but younger than the tokens that the server forgot.
+    site.later(Duration::from_secs(660)).await;
+    let young = site.logged_in("young").await;
+    let lenient = following(&site, address).when_stale(WhenStale::AcceptUntilExpiry);
+    for guard in [following(&site, address).build().await.unwrap(), lenient.build().await.unwrap()] {
+        let verdicts = [
+            verdict_on(&guard, &gone[0]).await,
+            verdict_on(&guard, &gone[1]).await,
+            verdict_on(&guard, &gone[2]).await,
+            verdict_on(&guard, &gone[3]).await,
+            verdict_on(&guard, &young).await,
+        ];
+        assert_eq!(verdicts, ["unavailable", "unavailable", "session_ended", "session_ended", "ok"]);
+    }
 }
 
 #[tokio::test]

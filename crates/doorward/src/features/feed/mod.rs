@@ -57,6 +57,13 @@ fn page_shape() -> Value {
                 json!([user, 1_773_480_413_000_i64, 1_500]),
             ),
         ),
+        (
+            "missing",
+            described(
+                of::<u64>(),
+                "For how many seconds an entry counts that the server lacks, since there were too many; otherwise 0.",
+            ),
+        ),
         ("position", like(of::<&str>(), "8d1f0c27a4b3e596-4711")),
         ("more", described(of::<bool>(), "Whether there is a next page.")),
         ("reset", described(of::<bool>(), "Whether `after` was unknown, so that this is the first page.")),
@@ -91,6 +98,7 @@ async fn follow(
     Ok(Json(json!({
         "sessions": page.revoked.sessions,
         "users": page.revoked.users,
+        "missing": page.revoked.missing.as_secs(),
         "position": position,
         "more": page.more,
         "reset": page.begins,

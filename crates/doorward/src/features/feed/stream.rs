@@ -35,7 +35,7 @@ struct Follower {
 
 /// What was sent.
 enum At {
-    /// So many pages of a snapshot.
+    /// A snapshot up to this place.
     Snapshot(Arc<Snapshot>, usize),
     /// The log up to this number, which has more.
     Behind(u64),
@@ -79,9 +79,9 @@ impl Follower {
                 return None;
             }
             match &mut self.at {
-                At::Snapshot(snapshot, page) => match snapshot.event(*page) {
-                    Some(event) => {
-                        *page += 1;
+                At::Snapshot(snapshot, place) => match snapshot.event(*place) {
+                    Some((event, next)) => {
+                        *place = next;
                         return Some(event);
                     }
                     None => self.at = At::Behind(snapshot.number),
