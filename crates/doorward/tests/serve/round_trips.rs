@@ -1,7 +1,5 @@
 //! How many round trips to PostgreSQL a request takes: with a database over a network they are what it waits for.
 
-use std::fmt::Write;
-
 use doorward::testing::{PASSWORD, RoundTrips, Site, Visitor};
 use doorward_core::Mode;
 use serde_json::{Value, json};
@@ -33,13 +31,32 @@ async fn login(site: &Site, name: &str) -> Visitor {
 /// Counts what each act took.
 struct Table<'t> {
     trips: &'t RoundTrips,
-    text: String,
+    rows: Vec<Row>,
+}
+
+struct Row {
+    act: String,
+    trips: u32,
 }
 
 impl Table<'_> {
     fn row(&mut self, act: &str) {
-        writeln!(self.text, "{act}: {}", self.trips.count()).unwrap();
+        self.rows.push(Row { act: act.to_owned(), trips: self.trips.count() });
     }
+}
+
+/// Of each act the fewest round trips that it took in a round.
+fn fewest(former: Vec<Row>, rows: Vec<Row>) -> Vec<Row> {
+    if former.is_empty() {
+        return rows;
+    }
+    assert_eq!(former.len(), rows.len());
+    let fewer = |(a, b): (Row, Row)| if a.trips < b.trips { a } else { b };
+    former.into_iter().zip(rows).map(fewer).collect()
+}
+
+fn text(rows: &[Row]) -> String {
+    rows.iter().map(|Row { act, trips }| format!("{act}: {trips}\n")).collect()
 }
 
 /// What people do: of each act the round trips.
@@ -129,45 +146,52 @@ async fn admins(site: &Site, table: &mut Table<'_>, root: &Visitor, name: &str) 
     table.row("delete a user");
 }
 
+const FEWEST: &str = "\
+register: 3
+login: 3
+refresh: 2
+refresh again: 4
+logout: 1
+logout again: 1
+logout everywhere: 3
+logout in cookie mode: 2
+logout in session mode: 2
+end an own session: 4
+end the other own sessions, again: 2
+change the own name: 5
+change the own password: 9
+delete the own account: 8
+rename a user: 4
+disable a user: 5
+enable a user: 4
+another role: 8
+the old role: 8
+reset link: 7
+sign a user out: 5
+end a session: 6
+invite: 4
+withdraw an invitation: 5
+register a client: 8
+delete a client: 4
+delete a user: 8
+";
+
 #[tokio::test]
 async fn what_people_do_takes_few_round_trips_to_the_database() {
     let Some((site, trips)) = counted().await else { return };
-    let mut table = Table { trips: &trips, text: String::new() };
     let root = site.admin("root").await;
-    // The first round prepares the statements on the connection.
-    for round in ["first", "second"] {
-        table.text.clear();
+    let mut rows = Vec::new();
+    // The first round prepares the statements on the connection. A busy machine can interrupt a client in the middle of
+    // what it sends, which then counts twice, so there are further rounds.
+    for round in 1..=5 {
+        let mut table = Table { trips: &trips, rows: Vec::new() };
         trips.count();
-        people(&site, &mut table, &format!("{round}-ada")).await;
-        admins(&site, &mut table, &root, &format!("{round}-ben")).await;
+        people(&site, &mut table, &format!("ada{round}")).await;
+        admins(&site, &mut table, &root, &format!("ben{round}")).await;
+        rows = fewest(rows, table.rows);
+        if text(&rows) == FEWEST {
+            break;
+        }
     }
-    insta::assert_snapshot!(table.text, @r"
-    register: 3
-    login: 3
-    refresh: 2
-    refresh again: 4
-    logout: 1
-    logout again: 1
-    logout everywhere: 3
-    logout in cookie mode: 2
-    logout in session mode: 2
-    end an own session: 4
-    end the other own sessions, again: 2
-    change the own name: 5
-    change the own password: 9
-    delete the own account: 8
-    rename a user: 5
-    disable a user: 5
-    enable a user: 4
-    another role: 8
-    the old role: 8
-    reset link: 7
-    sign a user out: 5
-    end a session: 6
-    invite: 4
-    withdraw an invitation: 5
-    register a client: 8
-    delete a client: 4
-    delete a user: 8
-    ");
+    assert_eq!(text(&rows), FEWEST);
 }
