@@ -1,6 +1,6 @@
 use std::os::unix::fs::PermissionsExt;
 
-use crate::support::Home;
+use crate::support::{Home, administer};
 
 #[test]
 fn a_sound_installation_is_found_sound_and_left_as_it_is() {
@@ -95,6 +95,49 @@ fn what_it_stands_on_is_looked_at_too() {
         text.contains("warn  clock: a file in data is 3") && text.contains("hint: set this machine's clock"),
         "{text}"
     );
+}
+
+#[test]
+fn a_clock_that_is_off_the_databases_is_noticed_and_is_a_failure_where_a_server_would_not_be_ready() {
+    let home = Home::new();
+    let database = home.variable("DOORWARD_DATABASE");
+    if database.is_empty() {
+        return;
+    }
+    home.create("grace", "admin");
+    for (apart, health, way) in [
+        (0, "ok", ""),
+        (8, "warn", "behind"),
+        (-8, "warn", "ahead of"),
+        (40, "fail", "behind"),
+        (-86_400, "fail", "ahead of"),
+    ] {
+        let sql = format!(
+            "CREATE OR REPLACE VIEW store_state AS SELECT \
+             CAST(extract(epoch FROM clock_timestamp()) * 1000000 AS BIGINT) + {apart} * 1000000::BIGINT AS micros, \
+             current_setting('transaction_read_only') AS read_only"
+        );
+        administer(&database, &sql);
+        let run = home.run(&["doctor"]);
+        // When the database's clock is behind, its key isn't active yet.
+        assert!(health != "fail" || run.code == Some(1), "{apart}: {run:?}");
+        let line =
+            run.out.lines().find(|line| line.contains("clock: ") && line.contains("database server's"));
+        let line = line.unwrap_or_default();
+        assert!(line.starts_with(health) && line.contains(way), "{apart}: {line}");
+    }
+}
+
+#[test]
+fn limits_that_differ_from_another_servers_are_noticed() {
+    let home = Home::new();
+    home.serve(&["--set", "throttle.account=5/30s", "--set", "access.ttl=7m"]).stop();
+    let same = home.run(&["doctor", "--set", "throttle.account=5/30s", "--set", "access.ttl=7m"]).out;
+    assert!(!same.contains("servers: "), "{same}");
+    let other = home.run(&["doctor"]).ok();
+    for what in ["warn  servers: limits differ", "warn  servers: lifetimes differ"] {
+        assert!(other.contains(what), "{other}");
+    }
 }
 
 #[test]

@@ -21,7 +21,7 @@ pub struct Condition {
 const OF_POSTGRES: &str = "SELECT current_setting('server_version') AS version, \
      CAST(current_setting('server_version_num') AS BIGINT) AS version_number, \
      current_setting('synchronous_commit') AS synchronous_commit, \
-     current_setting('fsync') AS fsync, CAST(extract(epoch FROM clock_timestamp()) * 1000000 AS BIGINT) AS now, \
+     current_setting('fsync') AS fsync, (SELECT micros FROM store_state) AS now, \
      CAST(inet_server_addr() AS TEXT) AS address";
 const IS_ENCRYPTED: &str = "SELECT CAST(ssl AS TEXT) AS ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()";
 

@@ -15,6 +15,8 @@ use crate::place::Place;
 const NEARLY_FULL: u64 = 1024 * 1024 * 1024;
 /// How far apart two clocks may be.
 const DRIFT: Duration = Duration::from_secs(5);
+/// Further apart, a server isn't ready.
+const UNREADY: Duration = Duration::from_secs(30);
 /// Most tools renew a certificate 30 days before its end.
 const RENEWAL: Duration = Duration::from_secs(14 * 86_400);
 
@@ -109,6 +111,7 @@ pub(super) fn clock_of_files(folder: &Path, report: &mut Report) {
 
 /// What the database reports about itself.
 pub(super) async fn condition(app: &App, report: &mut Report) {
+    let asked_at = Clock::system().now();
     let condition = match app.store.condition().await {
         Ok(condition) => condition,
         Err(error) => return report.say(Health::Fail, format!("database: {error}"), ""),
@@ -118,11 +121,14 @@ pub(super) async fn condition(app: &App, report: &mut Report) {
         report.say(Health::Warn, format!("database: {what}"), hint);
     }
     let Some(theirs) = condition.now else { return };
-    let ours = app.now();
-    let apart = theirs.since(ours).max(ours.since(theirs));
-    if apart > DRIFT {
-        let what = format!("clock: {} s apart from the database server's", apart.as_secs());
-        report.say(Health::Warn, what, "set both clocks by NTP");
+    let (ahead, behind) = (asked_at.since(theirs), theirs.since(Clock::system().now()));
+    let (apart, way) = if ahead > behind { (ahead, "ahead of") } else { (behind, "behind") };
+    let what =
+        format!("clock: this machine's is {} s {way} the database server's, which counts", apart.as_secs());
+    if apart > UNREADY {
+        report.say(Health::Fail, what, "set it by NTP: until then /readyz answers 503 here");
+    } else if apart > DRIFT {
+        report.say(Health::Warn, what, "set it by NTP: over 30 s, /readyz would answer 503 here");
     } else {
         report.ok("clock: the same as the database server's");
     }
