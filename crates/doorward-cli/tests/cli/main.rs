@@ -16,6 +16,7 @@ mod log;
 mod output;
 mod pooler;
 mod postgres;
+mod restore_guide;
 mod restored;
 mod secrecy;
 mod secrets;

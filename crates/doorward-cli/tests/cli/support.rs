@@ -208,6 +208,13 @@ impl Home {
     }
 }
 
+/// The folder of PostgreSQL's newest programs.
+pub(crate) fn programs_of_postgres() -> PathBuf {
+    let mut all: Vec<_> = std::fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten().collect();
+    all.sort_by_key(std::fs::DirEntry::file_name);
+    all.pop().map(|newest| newest.path().join("bin")).unwrap_or_default()
+}
+
 pub(crate) fn administer(server: &str, sql: &str) {
     drop(asked(server, sql));
 }
@@ -275,7 +282,7 @@ pub(crate) struct Server {
 
 impl Server {
     #[track_caller]
-    fn of(mut child: Child) -> Self {
+    pub(crate) fn of(mut child: Child) -> Self {
         let out = lines(child.stdout.take().unwrap());
         let log = child.stderr.take().map_or_else(|| lines(std::io::empty()), lines);
         Self { child, address: String::new(), out, log }
