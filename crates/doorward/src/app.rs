@@ -49,6 +49,7 @@ use crate::wire::page::Pages;
 pub use assemble::OpenError;
 pub(crate) use assemble::Opening;
 pub(crate) use contributions::{Boxed, Card, Contributions, Express, Inner, OpenInner, Sweep};
+pub(crate) use history::History;
 pub use history::Restored;
 
 /// How far this machine's clock may be off the store's, in microseconds, for a node that new requests are sent to.
@@ -109,6 +110,7 @@ pub struct Parts {
     pulse: Pulse,
     listening: OnceLock<SocketAddr>,
     draining: watch::Sender<bool>,
+    history: History,
 }
 
 impl Deref for App {
@@ -214,6 +216,10 @@ impl App {
     pub(crate) async fn ready(&self) -> Result<bool, Error> {
         if self.is_draining() {
             return Err(Error::Unavailable(Cause::default()));
+        }
+        if self.is_set_back() {
+            let why = "the database was set back: `doorward restored` has to run";
+            return Err(Error::Unavailable(Cause::new("not ready", "", why)));
         }
         if self.clock.ahead().unsigned_abs() > MOST_AHEAD {
             let why = "the clock of this machine is more than 30 s off the database's";

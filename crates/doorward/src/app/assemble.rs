@@ -9,7 +9,7 @@ use doorward_core::{DeletionClock, Purpose, Timestamp};
 use doorward_guard::Guard;
 use tokio::sync::watch;
 
-use super::{App, Contributions, Parts, history, kind};
+use super::{App, Contributions, History, Parts, history, kind};
 use crate::accounts::Accounts;
 use crate::acts::{Acts, Base};
 use crate::agreed::Agreed;
@@ -119,6 +119,7 @@ impl App {
             clients: Clients::load(base.clone(), throttle.clone()).await?,
             feed: Feed::new(&revocations, &keys, secrets.feed.as_ref(), Followers::of(&settings)),
             draining: watch::Sender::new(false),
+            history: History::default(),
             pulse: Pulse::new(settings.unreachable_after),
             deletion_clock: Mutex::new(DeletionClock::new(now, clock.ran())),
             contributions,

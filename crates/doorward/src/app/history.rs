@@ -3,15 +3,25 @@
 //! The data folder keeps the id of the newest entry of the audit log, as it was a moment ago. A database that lacks that
 //! entry is older than the folder. A failover that lost the last commits looks the same: there a living node writes back
 //! what it knows and says so in the log, and that is enough.
+//!
+//! It is not enough if the database was set back further than memory holds: then sessions are live again of whose end no
+//! node knows any more. A living node sees that, since each minute it notes the newest entry. It notes it in the database,
+//! and then no server answers or starts before `doorward restored` has run.
 
+use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use doorward_core::token::Algorithm;
 use doorward_core::{SessionId, Timestamp};
 
 use super::App;
+use super::keep_up::SWEEP_EVERY;
 use crate::acts::{Act, Change, Done};
 use crate::audit::{Action, By, Entry};
+use crate::clock::micros;
 use crate::error::Result;
 use crate::settings::{Settings, SettingsError};
 use crate::store::{Database, Store, StoreError, Tx, values};
@@ -21,6 +31,9 @@ const BATCH: i64 = 1_000;
 
 /// How often the database was restored.
 pub(super) const TURNS: &str = "history";
+/// Not 0 if the database was set back further than memory holds.
+pub(super) const SET_BACK: &str = "set_back";
+const ACCEPT: &str = "UPDATE facts SET value = 0 WHERE name = 'set_back'";
 const NEWEST: &str = "SELECT id, created_at FROM audit ORDER BY id DESC LIMIT 1";
 const HAS: &str = "SELECT id FROM audit WHERE id = $1";
 /// Whether any entry is so old: if not, the log may have been swept.
@@ -61,12 +74,55 @@ impl Seen {
     }
 }
 
+/// What this process has seen of the history of its database.
+#[derive(Debug, Default)]
+pub(crate) struct History {
+    /// The newest entries of the audit log, each as it was found; the latest find is the last one.
+    found: Mutex<VecDeque<Found>>,
+    /// When the database was whole for the last time, by [`Clock::ran`](crate::clock::Clock::ran) in microseconds.
+    whole_at: AtomicI64,
+    is_set_back: AtomicBool,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Found {
+    entry: SessionId,
+    /// By [`Clock::ran`](crate::clock::Clock::ran).
+    at: Duration,
+}
+
+impl History {
+    fn found(&self) -> MutexGuard<'_, VecDeque<Found>> {
+        self.found.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Notes the newest entry that the database has. What is older than `span` is forgotten, but for one. Returns whether
+    /// the database has not been set back since the last time.
+    fn note(&self, new: Found, span: Duration) -> bool {
+        let mut found = self.found();
+        if found.back().is_some_and(|last| new.entry < last.entry) {
+            return false;
+        }
+        found.push_back(new);
+        while found.get(1).is_some_and(|second| new.at.saturating_sub(second.at) > span) {
+            found.pop_front();
+        }
+        true
+    }
+}
+
+const REFUSAL: &str = "the database was set back further than its servers remember";
+const HINT: &str = "if it was restored, run `doorward restored`, which ends every session";
+
 fn file(data: &Path) -> PathBuf {
     data.join("history")
 }
 
 /// Why this database is older than the data folder, if it is.
 pub(super) async fn refusal(store: &Store, settings: &Settings) -> Result<Option<SettingsError>, StoreError> {
+    if store.fact(SET_BACK).await? > 0 {
+        return Ok(Some(SettingsError::new(REFUSAL, HINT)));
+    }
     let seen = std::fs::read_to_string(file(&settings.data)).ok();
     let Some(seen) = seen.as_deref().and_then(Seen::read) else { return Ok(None) };
     if matches!(settings.database(), Database::Memory) || store.fact(TURNS).await? != seen.turns {
@@ -94,7 +150,11 @@ impl App {
             return Ok(());
         }
         let Some(newest) = self.store.find(NEWEST, values![]).await? else { return Ok(()) };
-        let text = format!("{} {}\n", self.store.fact(TURNS).await?, newest.get::<SessionId>("id")?);
+        let entry = newest.get::<SessionId>("id")?;
+        if !self.history.note(Found { entry, at: self.clock.ran() }, self.revocations.remembered_for()) {
+            return Ok(());
+        }
+        let text = format!("{} {entry}\n", self.store.fact(TURNS).await?);
         let (path, new) = (file(&self.settings.data), file(&self.settings.data).with_extension("new"));
         let written = std::fs::write(&new, text).and_then(|()| std::fs::rename(&new, &path));
         if let Err(error) = written {
@@ -106,9 +166,59 @@ impl App {
     /// Takes over that the database was restored: memory from before counts no more, and followers begin again.
     pub(super) async fn take_over_history(&self, turns: i64) {
         if self.feed.begins_again(turns) {
+            self.history.found().clear();
             self.sessions.memory.forget_all().await;
             self.users.read_all_again();
         }
+    }
+
+    /// Whether no request may be answered: the database was set back further than memory holds.
+    pub(crate) fn is_set_back(&self) -> bool {
+        self.history.is_set_back.load(Ordering::Relaxed)
+    }
+
+    /// Takes over whether the database was set back so far, as some server noted in it.
+    pub(super) fn take_over_set_back(&self, is_set_back: bool) {
+        self.history.is_set_back.store(is_set_back, Ordering::Relaxed);
+    }
+
+    /// Says, each time that it is called, that nothing is answered.
+    pub(super) fn tell_set_back(&self) {
+        if self.is_set_back() {
+            tracing::error!("{REFUSAL}, so nothing is answered: {HINT}");
+        }
+    }
+
+    /// The database has lost nothing so far.
+    pub(super) fn note_whole(&self) {
+        self.history.whole_at.store(micros(self.clock.ran()), Ordering::Relaxed);
+    }
+
+    /// The database has lost commits. If they reach further back than memory holds, nothing is answered any more.
+    ///
+    /// # Errors
+    /// The store's.
+    pub(super) async fn judge_loss(&self) -> Result<(), StoreError> {
+        let found = self.history.found().clone();
+        if found.is_empty() {
+            return Ok(());
+        }
+        let (whole_at, span) =
+            (self.history.whole_at.load(Ordering::Relaxed), micros(self.revocations.remembered_for()));
+        // While the database is away nothing is lost; but what memory holds is swept once a minute.
+        let was_away_for = micros(self.clock.ran()).saturating_sub(whole_at);
+        let is_remembered = was_away_for <= span.saturating_add(micros(SWEEP_EVERY));
+        for Found { entry, at } in found.into_iter().rev() {
+            if self.store.find(HAS, values![entry]).await?.is_some() {
+                if is_remembered && whole_at.saturating_sub(micros(at)) <= span {
+                    return Ok(());
+                }
+                break;
+            }
+        }
+        self.take_over_set_back(true);
+        self.tell_set_back();
+        self.store.transaction(async move |tx: &mut Tx| tx.raise_fact(SET_BACK)).await
     }
 
     /// Makes a restored database safe: what was ended, changed or made since the backup is unknown. So every session
@@ -140,6 +250,7 @@ impl App {
         let entry = Entry::of(Action::Restored).detail(detail);
         let turn = async move |change: &mut Change<'_>| -> Result<_, StoreError> {
             change.raise_fact(TURNS)?;
+            change.execute(ACCEPT, values![]).await?;
             Ok(Done::new((), entry.clone()))
         };
         // Last, so that a call that was cut off is run again.

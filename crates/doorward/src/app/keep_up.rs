@@ -32,7 +32,7 @@ const WRITE_EVERY: Duration = Duration::from_secs(1);
 /// How often the room on the disk is checked.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// How often expired data is dropped.
-const SWEEP_EVERY: Duration = Duration::from_secs(60);
+pub(super) const SWEEP_EVERY: Duration = Duration::from_secs(60);
 /// How long the writer may take to say whether another process wrote; after that, assume it did.
 const VERSION_TIMEOUT: Duration = Duration::from_secs(1);
 /// How long one round of following may take. The next round starts over.
@@ -65,6 +65,7 @@ impl App {
             self.users.read_all_again();
         }
         self.take_over_history(look.fact(history::TURNS).unwrap_or_default()).await;
+        self.take_over_set_back(look.fact(history::SET_BACK).unwrap_or_default() > 0);
         users.sort_unstable();
         users.dedup();
         users.iter().for_each(|user| self.users.read_again(*user));
@@ -74,8 +75,9 @@ impl App {
         self.throttle.follow_to(look.fact(throttle::CLEARED).unwrap_or_default());
         self.keys.follow_to(look.fact(keys::VERSION).unwrap_or_default(), self.clock.now()).await?;
         self.revocations.followed();
-        if let Some(since) = lost_since {
-            self.recover(look, since);
+        match lost_since {
+            Some(since) => self.recover(look, since),
+            None => self.note_whole(),
         }
         Ok(())
     }
@@ -99,6 +101,10 @@ impl App {
         let app = self.clone();
         tokio::spawn(async move {
             let now = app.clock.now();
+            // Before losses are accepted: if it fails, the next look tries again.
+            if let Err(error) = app.judge_loss().await {
+                return complain(Err(error));
+            }
             match app.revocations.heal(&look, now).await {
                 Ok(Some(lacked)) => {
                     let (from, to) = (rfc3339(since), rfc3339(now));
@@ -172,7 +178,6 @@ impl App {
                     sweep.tick().await;
                     let Some(app) = app.upgrade().map(Self) else { break };
                     complain(app.sweep().await);
-                    complain(app.note_history().await);
                 }
             };
             tokio::select! {
@@ -181,6 +186,7 @@ impl App {
                 () = Self::keep_looking(&app) => {}
                 () = Self::keep_recording(&app) => {}
                 () = Self::keep_limits(&app) => {}
+                () = Self::keep_noting(&app) => {}
                 () = sweeping => {}
                 never = feed.run() => match never {},
             }
@@ -232,6 +238,19 @@ impl App {
             tick.tick().await;
             let Some(app) = app.upgrade().map(Self) else { break };
             complain(app.write_limits().await);
+        }
+    }
+
+    /// Notes what the database has, several times in the span that memory holds.
+    async fn keep_noting(app: &Weak<Parts>) {
+        let Some(span) = app.upgrade().map(|app| app.revocations.remembered_for()) else { return };
+        let mut note = tokio::time::interval((span / 8).clamp(Duration::from_secs(1), SWEEP_EVERY));
+        note.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        loop {
+            note.tick().await;
+            let Some(app) = app.upgrade().map(Self) else { break };
+            complain(app.note_history().await);
+            app.tell_set_back();
         }
     }
 

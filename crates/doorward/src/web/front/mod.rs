@@ -35,7 +35,7 @@ use super::peer::{traced, user_of_session};
 use super::renew_redirect::from_elsewhere;
 use crate::app::App;
 use crate::clock::steady;
-use crate::error::Error;
+use crate::error::{Cause, Error};
 use crate::flow::{Recording, Step, Traced, recorded, recorded_at_once};
 use crate::metrics::Route;
 use crate::request_id::RequestId;
@@ -174,7 +174,16 @@ impl<S: RequestService> Front<S> {
         if self.app.settings.dev && !dev::names_this_machine(request) {
             return Some(Error::WrongHost.into_response());
         }
+        if self.app.is_set_back() && !self.is_probe(request.uri()) {
+            return Some(Error::Unavailable(Cause::default()).into_response());
+        }
         self.app.origins.preflight(sender, request)
+    }
+
+    /// Whether it is a question about the process itself.
+    fn is_probe(&self, uri: &Uri) -> bool {
+        let path = uri.path().strip_prefix(self.app.settings.base_path.as_str());
+        matches!(path, Some("/healthz" | "/readyz"))
     }
 
     /// Who sent it. For a wrong host, and for what development mode opens, no origin is listed.
