@@ -76,3 +76,19 @@ test('the guard judges by the time that the table says', { timeout: 120_000 }, a
     })
   await Promise.all(rows.map(check))
 })
+
+test('a guard whose server lacks revocations accepts only tokens that none of them concerns', { timeout: 60_000 }, async () => {
+  const { secret, now, tokens } = table
+  for (const [missing, verdict] of [[60, 'ok'], [100_000, 'unavailable']]) {
+    await using(async (use) => {
+      const server = use(await feed(BEGIN))
+      const guard = await createGuard({ server: server.url, secret, feedSecret: 'of the test', now: () => now * 1000 })
+      use({ stop: () => guard.close() })
+      server.say(`event: revoked\ndata: {"missing":${missing}}\n\n${END}`)
+      const ask = (token) => guard.check({ headers: new Headers({ authorization: `Bearer ${tokens[token]}` }) })
+      await until('the end', async () => (await ask('end')) === 'session_ended')
+      const found = await ask('ada_5')
+      assert.equal(typeof found === 'string' ? found : 'ok', verdict)
+    })
+  }
+})

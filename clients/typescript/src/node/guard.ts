@@ -190,11 +190,12 @@ export class Guard {
     return Math.floor((this.#options.now?.() ?? this.#clock.now()) / 1000)
   }
 
-  #isStale() {
+  /** Whether memory can't answer for a token that lives for so many seconds more. */
+  #isStale(left = 0) {
     const after = (this.#options.staleAfter ?? 120) * 1000
     // Without a feed, the keys at least must be current.
     const { staleFor = 0 } = this.#feed ?? this.#remote ?? {}
-    return !this.#revocations.isWhole || staleFor > after
+    return !this.#revocations.covers(left * 1000) || staleFor > after
   }
 
   async #ofToken(token: string, mode: 'bearer' | 'cookie'): Promise<Identity | Refusal> {
@@ -202,7 +203,7 @@ export class Guard {
     if (typeof verified === 'string') return verified
     const standing = this.#revocations.check(verified.user, verified.session, verified.claimsVersion)
     if (standing !== 'good') return standing
-    if (this.#isStale() && this.#options.whenStale !== 'accept-until-expiry') return 'unavailable'
+    if (this.#isStale(verified.expiresAt - this.#now()) && this.#options.whenStale !== 'accept-until-expiry') return 'unavailable'
     return { ...verified, mode }
   }
 

@@ -17,6 +17,8 @@ type LeastVersions = Map<string, Least>
 export interface Batch {
   sessions: Map<string, number>
   users: LeastVersions
+  /** Until when entries count that the sender lacks. */
+  missingUntil: number
 }
 
 /** The longest id, in bytes. */
@@ -30,7 +32,8 @@ const MAX_ID = 1024
 export function batch(text: string): Batch {
   const now = performance.now()
   const data = object(text)
-  const read: Batch = { sessions: new Map(), users: new Map() }
+  const missingUntil = data['missing'] === undefined ? 0 : now + whole(data['missing']) * 1000
+  const read: Batch = { sessions: new Map(), users: new Map(), missingUntil }
   for (const [id, keep] of entries(data['sessions'])) {
     const until = now + whole(keep) * 1000
     if (isOurs(id)) later(read.sessions, id, until)
@@ -98,6 +101,7 @@ export class Revocations {
   readonly #users: LeastVersions = new Map()
   #overflows = 0
   #wholeAt = 0
+  #missingUntil = 0
 
   /** `max` sessions and as many users. */
   constructor(readonly max: number) {}
@@ -117,7 +121,16 @@ export class Revocations {
     return version < (this.#users.get(user)?.version ?? 0) ? 'token_stale' : 'good'
   }
 
-  take({ sessions, users }: Batch): void {
+  /**
+   * Whether no missing entry concerns a token that lives for so many milliseconds more. An entry is kept for longer than
+   * any token that it concerns lives, so a token that outlives all that is missing is younger than that.
+   */
+  covers(left: number): boolean {
+    return this.isWhole && performance.now() + left >= this.#missingUntil
+  }
+
+  take({ sessions, users, missingUntil }: Batch): void {
+    this.#missingUntil = Math.max(this.#missingUntil, missingUntil)
     for (const [session, until] of sessions) {
       if (this.#sessions.size < this.max || this.#sessions.has(session)) later(this.#sessions, session, until)
       else this.#overflows += 1
