@@ -20,13 +20,18 @@ class End:
     is_acknowledged: bool
 
     def ends_session(self, session, begun_at):
-        """Whether it ends this session, which began at this time."""
-        event = self.event
-        if event.act == "logout":
-            return event.session == session
-        if event.act == "role" or begun_at > event.sent_at:
-            return False
-        return event.act == "logout_all" or event.session != session
+        """Whether it ends this session, which had begun at this time."""
+        return self.is_meant_for(session) and (self.event.act == "logout" or begun_at <= self.event.sent_at)
+
+    def may_end_session(self, session, begins_at):
+        """Whether it can have ended this session, which began at this time or later."""
+        done_at = self.event.answered_at + (LATE if self.event.outcome == UNKNOWN else 0)
+        return self.is_meant_for(session) and (self.event.act == "logout" or begins_at <= done_at)
+
+    def is_meant_for(self, session):
+        """Whether it ends this session if that is there."""
+        act, own = self.event.act, self.event.session == session
+        return own if act == "logout" else act == "logout_all" or act == "password" and not own
 
     def ends_token(self, minted):
         """Whether it ends an access token by raising the claims version of its user."""
@@ -53,10 +58,11 @@ class Checker:
         self.events = sorted(history.events, key=lambda event: event.answered_at)
         self.loses = any(fault.loses for fault in history.faults)
         self.blind = [self.blindness(node) for node in range(history.nodes)]
-        self.begun_at, self.ends, roles = {}, defaultdict(list), defaultdict(lambda: {"user"})
+        self.begins_at, self.begun_at = {}, {}
+        self.ends, roles = defaultdict(list), defaultdict(lambda: {"user"})
         for event in self.events:
             if event.outcome == OK and event.act in ("register", "login"):
-                self.begun_at[event.session] = event.answered_at
+                self.begins_at[event.session], self.begun_at[event.session] = event.sent_at, event.answered_at
             if event.outcome != REFUSED and event.act in ("logout", "logout_all", "password", "role"):
                 had = roles[event.user]
                 is_acknowledged = event.outcome == OK and (event.act != "role" or event.given not in had)
@@ -157,9 +163,9 @@ class Checker:
             self.report("signed out", event, "nobody asked for that")
 
     def was_ended(self, event):
-        begun_at = self.begun_at.get(event.session, 0)
+        begins_at = self.begins_at.get(event.session, 0)
         ends = (end for end in self.ends[event.user] if end.event.sent_at < event.answered_at)
-        return any(end.ends_session(event.session, begun_at) for end in ends)
+        return any(end.may_end_session(event.session, begins_at) for end in ends)
 
     def is_stale(self, event):
         if event.minted is None:

@@ -105,6 +105,13 @@ class SignedOut(unittest.TestCase):
         other = event("logout", 4, session="t")
         self.assertEqual(kinds(registered(), other, event("use", 5, **ENDED)), ["signed out"])
 
+    def test_an_act_that_was_not_acknowledged_may_end_a_session_that_began_afterwards(self):
+        used = event("use", 12, session="t", minted=None, **ENDED)
+        for act, word in ("password", "two"), ("logout_all", "one"):
+            hung, done = event(act, 3, outcome=UNKNOWN, given="two"), event(act, 3, given="two")
+            self.assertEqual(kinds(registered(), hung, event("login", 4, session="t", given="one"), used), [])
+            self.assertEqual(kinds(registered(), done, event("login", 4, session="t", given=word), used), ["signed out"])
+
     def test_a_token_is_stale_only_if_something_changed(self):
         stale = event("use", 5, outcome=REFUSED, code="token_stale")
         self.assertEqual(kinds(registered(), stale), ["signed out"])
