@@ -13,6 +13,7 @@ mod freshness;
 mod heal;
 mod lane;
 mod log;
+mod signs;
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -32,6 +33,7 @@ use follow::Marks;
 use freshness::Freshness;
 use lane::Lane;
 pub(crate) use log::{Entry, Log, Passed};
+pub(crate) use signs::Signs;
 
 /// Why a session ended, as the store and the audit log have it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -136,8 +138,8 @@ pub struct Revocations {
     store: Store,
     clock: Clock,
     lane: Arc<Lane>,
-    /// Whether this process writes signs of life on its lane.
-    beats: AtomicBool,
+    /// This process's signs of life, on its lane.
+    pub(crate) signs: Arc<Signs>,
     margin: Duration,
     /// In seconds. Another node may raise it.
     max_access_ttl: AtomicU64,
@@ -220,7 +222,7 @@ impl Revocations {
             clock,
             margin: kept.margin,
             lane: Arc::new(Lane::new()),
-            beats: AtomicBool::new(false),
+            signs: Arc::default(),
             max_access_ttl: AtomicU64::new(largest.unsigned_abs()),
             marks: tokio::sync::Mutex::default(),
             all_ended: Mutex::default(),
@@ -262,7 +264,7 @@ impl Revocations {
     /// The store's.
     pub(crate) async fn beat(&self) -> Result<(), StoreError> {
         self.store.beat(lane::BEAT, values![self.lane.id, self.lane.owner.clone()]).await?;
-        self.beats.store(true, Ordering::Relaxed);
+        self.signs.taken();
         Ok(())
     }
 

@@ -211,6 +211,7 @@ fn memory(store: &Store, revocations: &Revocations, keys: &Keys, settings: &Sett
     let parts = MemoryParts {
         store: store.clone(),
         set: revocations.set.clone(),
+        signs: revocations.signs.clone(),
         next_look: keys.next_look().clone(),
         idle_ttl: settings.idle_ttl,
         access_ttl: settings.access_ttl,

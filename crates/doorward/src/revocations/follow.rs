@@ -2,12 +2,12 @@
 
 use std::collections::HashMap;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
 
 use doorward_core::revocation::Least;
 use doorward_core::{ClaimsVersion, SessionId, Timestamp, UserId};
 
 use super::log::Entry;
+use super::signs::OLDEST;
 use super::{AllEnded, Revocations};
 use crate::clock::Moment;
 use crate::look::{LaneRow, Look};
@@ -15,10 +15,6 @@ use crate::store::{Follower, Row, StoreError, values};
 
 /// How many rows are read at once.
 const PAGE: i64 = 10_000;
-/// How old this process's last sign of life may be in a look that counts. An older one shows that the look went to
-/// another server than the writes.
-const OLDEST_BEAT: Duration = Duration::from_secs(5);
-
 /// What comes after a position of a lane, in order. Each table reads its first rows by its index; otherwise PostgreSQL
 /// would sort all later rows. No row is passed over here, so that each page takes the same time.
 const SINCE: &str = "SELECT id, user_id, version, position, expires_at, ended_until, kept FROM \
@@ -81,7 +77,7 @@ impl Revocations {
         at: Moment,
         follower: &mut Follower<'_>,
     ) -> Result<Followed, StoreError> {
-        self.believe(look)?;
+        self.believe(look).inspect_err(|_| self.store.connect_anew())?;
         if let Some(ttl) = look.fact("max_access_ttl") {
             self.max_access_ttl.fetch_max(ttl.unsigned_abs(), Ordering::AcqRel);
         }
@@ -116,12 +112,12 @@ impl Revocations {
                 "the server takes no writes: another one has taken over".into(),
             ));
         }
-        if !self.beats.load(Ordering::Relaxed) {
+        if !self.signs.are_written() {
             return Ok(());
         }
         let own = look.lanes.iter().find(|lane| lane.id == self.lane.id);
         match own {
-            Some(lane) if look.told.store.since(lane.seen_at) <= OLDEST_BEAT => Ok(()),
+            Some(lane) if look.told.store.since(lane.seen_at) <= OLDEST => Ok(()),
             _ => Err(StoreError::Unavailable("the server lacks what this process wrote a moment ago".into())),
         }
     }
@@ -141,9 +137,7 @@ impl Revocations {
             let since = match at(*id) {
                 Some(lane) if lane.position < mark.highest => lane.seen_at,
                 Some(_) => continue,
-                None if mark.seen_at < silent
-                    && (*id != self.lane.id || !self.beats.load(Ordering::Relaxed)) =>
-                {
+                None if mark.seen_at < silent && (*id != self.lane.id || !self.signs.are_written()) => {
                     gone.push(*id);
                     continue;
                 }

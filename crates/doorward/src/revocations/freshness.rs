@@ -85,7 +85,7 @@ mod tests {
     }
 
     #[test]
-    fn a_process_that_stood_still_by_any_clock_reads_everything_again() {
+    fn x17_a_process_that_stood_still_by_any_clock_reads_everything_again() {
         let told = Timestamp::from_secs(1_000_000);
         for (boot, wall, store, stood_still) in [
             (1, 1, 1, false),

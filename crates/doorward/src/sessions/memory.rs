@@ -22,6 +22,7 @@ use super::stored::{self, Stored};
 use crate::error::Cause;
 use crate::flow::{self, Fact, Label, Step, Verb, note, tell};
 use crate::next_look::NextLook;
+use crate::revocations::Signs;
 use crate::store::{Row, Store, StoreError};
 use writes::{Seen, Writes, write};
 
@@ -64,6 +65,7 @@ pub(crate) struct LastUse {
 pub struct Memory {
     known: Cache<[u8; 32], Arc<Remembered>>,
     set: Arc<RevocationSet>,
+    signs: Arc<Signs>,
     store: Store,
     idle_ttl: Duration,
     access_ttl: Duration,
@@ -77,6 +79,7 @@ pub struct Memory {
 pub struct MemoryParts {
     pub(crate) store: Store,
     pub(crate) set: Arc<RevocationSet>,
+    pub(crate) signs: Arc<Signs>,
     pub(crate) next_look: Arc<NextLook>,
     /// Sessions end if they are not used for so long.
     pub(crate) idle_ttl: Duration,
@@ -87,10 +90,10 @@ pub struct MemoryParts {
 impl Memory {
     /// A memory of `capacity` sessions.
     pub(crate) fn new(parts: MemoryParts, capacity: usize) -> (Self, Writes) {
-        let MemoryParts { store, set, next_look, idle_ttl, access_ttl } = parts;
+        let MemoryParts { store, set, signs, next_look, idle_ttl, access_ttl } = parts;
         let (seen, writes) = Writes::over(store.clone());
         let (known, failure) = (Cache::new(capacity), Mutex::default());
-        (Self { known, set, store, idle_ttl, access_ttl, seen, next_look, failure }, writes)
+        (Self { known, set, signs, store, idle_ttl, access_ttl, seen, next_look, failure }, writes)
     }
 
     /// Drops ended and outdated sessions, and has their last uses written unless a later use includes them. Call it
@@ -143,6 +146,12 @@ impl Memory {
     fn is_covered(&self, session: &Remembered, now: Timestamp) -> bool {
         let left = (session.read_at + self.access_ttl).since(now);
         self.set.covers(left.min(self.access_ttl))
+    }
+
+    /// Before the store is asked: if memory doesn't know every ending, the store must.
+    fn trust_store(&self) -> Result<(), Refusal> {
+        let trusted = if self.set.is_behind() { self.signs.require_fresh() } else { Ok(()) };
+        trusted.map_err(|error| self.unavailable(error))
     }
 
     /// How many it knows.
@@ -230,6 +239,7 @@ impl Memory {
     }
 
     async fn load(&self, hash: [u8; 32], now: Timestamp) -> Result<Identity, Refusal> {
+        self.trust_store()?;
         for _ in 0..TRIES {
             let found =
                 stored::by_secret(&self.store, hash).await.map_err(|error| self.unavailable(error))?;
@@ -251,6 +261,7 @@ impl Memory {
         hashes: Vec<[u8; 32]>,
         now: Timestamp,
     ) -> Result<Vec<Result<Identity, Refusal>>, Refusal> {
+        self.trust_store()?;
         for _ in 0..TRIES {
             let found =
                 stored::several(&self.store, &hashes, &[]).await.map_err(|error| self.unavailable(error))?;
@@ -301,6 +312,7 @@ impl Memory {
     /// # Errors
     /// [`Refusal::SessionEnded`], [`Refusal::TokenStale`], or an internal failure.
     pub async fn confirm(&self, token: AccessToken, mode: Mode) -> Result<Identity, Refusal> {
+        self.trust_store()?;
         let stored = stored::by_id(&self.store, token.session).await;
         judge(&token, mode, stored.map_err(|error| self.unavailable(error))?.as_ref())
     }
@@ -311,6 +323,7 @@ impl Memory {
         tokens: &[AccessToken],
         mode: Mode,
     ) -> Result<Vec<Result<Identity, Refusal>>, Refusal> {
+        self.trust_store()?;
         let ids: Vec<_> = tokens.iter().map(|token| token.session).collect();
         let found = stored::several(&self.store, &[], &ids).await.map_err(|error| self.unavailable(error))?;
         let stored_of = |token: &AccessToken| found.iter().find(|stored| stored.id == token.session);

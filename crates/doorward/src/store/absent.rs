@@ -60,6 +60,10 @@ impl Absent {
         match *self {}
     }
 
+    pub(super) fn connect_anew(&self) {
+        match *self {}
+    }
+
     pub(super) async fn data_version(&self) -> Result<i64, StoreError> {
         match *self {}
     }

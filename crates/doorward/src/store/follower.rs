@@ -36,6 +36,13 @@ impl Store {
             }
         }
     }
+
+    /// Acts go on with new connections: behind those that nothing uses now, another server has taken over.
+    pub(crate) fn connect_anew(&self) {
+        if let Engine::Postgres(postgres) = &self.0.engine {
+            postgres.connect_anew();
+        }
+    }
 }
 
 impl Follower<'_> {

@@ -157,6 +157,10 @@ impl Postgres {
         Ok(Reader { client: Some(client), _seat: seat, way, patience })
     }
 
+    pub(super) fn connect_anew(&self) {
+        self.connections.seats.close_unused();
+    }
+
     /// One statement on the connection for signs of life, which is closed if it fails.
     pub(super) async fn beat(&self, sql: &str, values: &[Value]) -> Result<(), StoreError> {
         let Connections { seats, way, patience } = &self.beating;

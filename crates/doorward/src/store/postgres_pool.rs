@@ -46,6 +46,11 @@ impl Seats {
         Self { pool, free: Arc::new(Semaphore::new(all)), taken_away, all }
     }
 
+    /// Closes the connections that nothing uses: they may lead to a server that another has replaced.
+    pub(super) fn close_unused(&self) {
+        self.pool.retain(|_, _| false);
+    }
+
     /// A connection.
     ///
     /// # Errors

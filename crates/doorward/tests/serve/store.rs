@@ -181,7 +181,7 @@ async fn a_node_that_cannot_read_revocations_for_long_asks_the_store_and_refuses
     let _keeping_up = site.app.keep_up();
     let ada = site.logged_in("ada").await;
     let other = site.restarted().await;
-    for hide in ["ALTER TABLE lanes RENAME TO away", "ALTER TABLE sessions RENAME TO away_too"] {
+    for hide in ["ALTER TABLE facts RENAME TO away", "ALTER TABLE sessions RENAME TO away_too"] {
         other.app.store.execute(hide, Vec::new()).await.unwrap();
     }
     ada.get("/profile").await.is_ok();
@@ -197,7 +197,7 @@ async fn a_node_that_cannot_read_revocations_for_long_asks_the_store_and_refuses
     comes_back_later(&refused.await);
     other.app.store.execute("ALTER TABLE away_too RENAME TO sessions", Vec::new()).await.unwrap();
     ada.get("/profile").await.is_ok();
-    other.app.store.execute("ALTER TABLE away RENAME TO lanes", Vec::new()).await.unwrap();
+    other.app.store.execute("ALTER TABLE away RENAME TO facts", Vec::new()).await.unwrap();
     soon(async {
         while site.app.revocations.set.is_behind() {
             tokio::time::sleep(Duration::from_millis(20)).await;
