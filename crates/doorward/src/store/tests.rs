@@ -7,6 +7,7 @@ mod on_postgres;
 mod on_sqlite;
 mod pipeline;
 mod place;
+mod plans;
 
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::mpsc;

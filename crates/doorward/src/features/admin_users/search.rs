@@ -129,6 +129,26 @@ macro_rules! by_user {
         )
     };
 }
+const NAMES: &str = by_user!(
+    "WHERE e.user_id = u.id AND e.is_primary = 1 AND (u.name_folded, u.id) > ($1, $2) AND (u.name_folded, u.id) <= ($3, $4) ORDER BY u.name_folded, u.id LIMIT $5"
+);
+/// The role is no plain column here, or its index would come before the names'.
+const NAMES_OF_ROLE: &str = by_user!(
+    "WHERE e.user_id = u.id AND e.is_primary = 1 AND (u.name_folded, u.id) > ($1, $2) AND (u.name_folded, u.id) <= ($3, $4) AND u.role || '' = $6 \
+     ORDER BY u.name_folded, u.id LIMIT $5"
+);
+/// Without those of the steps before.
+const WITHIN: &str = by_user!(
+    "WHERE e.user_id = u.id AND e.is_primary = 1 AND u.id > $1 AND u.id <= $2 AND (u.name_folded LIKE $4 ESCAPE '!' OR e.folded LIKE $4 ESCAPE '!' \
+     OR e.address LIKE $4 ESCAPE '!') AND (u.name_folded < $5 OR u.name_folded >= $6) AND (e.folded < $5 OR e.folded >= $6) \
+     ORDER BY u.id LIMIT $3"
+);
+const WITHIN_ROLE: &str = by_user!(
+    "WHERE e.user_id = u.id AND e.is_primary = 1 AND u.role = $7 AND u.id > $1 AND u.id <= $2 AND (u.name_folded LIKE $4 ESCAPE '!' OR e.folded LIKE $4 ESCAPE '!' \
+     OR e.address LIKE $4 ESCAPE '!') AND (u.name_folded < $5 OR u.name_folded >= $6) AND (e.folded < $5 OR e.folded >= $6) \
+     ORDER BY u.id LIMIT $3"
+);
+
 /// The same for a condition that finds addresses.
 macro_rules! by_address {
     ($condition:literal) => {
@@ -142,14 +162,6 @@ macro_rules! by_address {
 
 const OF_ADDRESS: &str = by_address!("WHERE e.user_id = u.id AND e.is_primary = 1 AND e.address = $1");
 
-const NAMES: &str = by_user!(
-    "WHERE e.user_id = u.id AND e.is_primary = 1 AND (u.name_folded, u.id) > ($1, $2) AND (u.name_folded, u.id) <= ($3, $4) ORDER BY u.name_folded, u.id LIMIT $5"
-);
-/// The role is no plain column here, or its index would come before the names'.
-const NAMES_OF_ROLE: &str = by_user!(
-    "WHERE e.user_id = u.id AND e.is_primary = 1 AND (u.name_folded, u.id) > ($1, $2) AND (u.name_folded, u.id) <= ($3, $4) AND u.role || '' = $6 \
-     ORDER BY u.name_folded, u.id LIMIT $5"
-);
 /// Without those whose names begin with the text, who came before.
 const ADDRESSES: &str = by_address!(
     "WHERE e.user_id = u.id AND e.is_primary = 1 AND (e.folded, e.user_id) > ($1, $2) AND (e.folded, e.user_id) <= ($3, $4) \
@@ -158,17 +170,6 @@ const ADDRESSES: &str = by_address!(
 const ADDRESSES_OF_ROLE: &str = by_address!(
     "WHERE e.user_id = u.id AND e.is_primary = 1 AND (e.folded, e.user_id) > ($1, $2) AND (e.folded, e.user_id) <= ($3, $4) \
      AND (u.name_folded < $6 OR u.name_folded >= $7) AND u.role || '' = $8 ORDER BY e.folded, e.user_id LIMIT $5"
-);
-/// Without those of the steps before.
-const WITHIN: &str = by_user!(
-    "WHERE e.user_id = u.id AND e.is_primary = 1 AND u.id > $1 AND u.id <= $2 AND (u.name_folded LIKE $4 ESCAPE '!' OR e.folded LIKE $4 ESCAPE '!' \
-     OR e.address LIKE $4 ESCAPE '!') AND (u.name_folded < $5 OR u.name_folded >= $6) AND (e.folded < $5 OR e.folded >= $6) \
-     ORDER BY u.id LIMIT $3"
-);
-const WITHIN_ROLE: &str = by_user!(
-    "WHERE e.user_id = u.id AND e.is_primary = 1 AND u.role = $7 AND u.id > $1 AND u.id <= $2 AND (u.name_folded LIKE $4 ESCAPE '!' OR e.folded LIKE $4 ESCAPE '!' \
-     OR e.address LIKE $4 ESCAPE '!') AND (u.name_folded < $5 OR u.name_folded >= $6) AND (e.folded < $5 OR e.folded >= $6) \
-     ORDER BY u.id LIMIT $3"
 );
 
 /// How many users that may not match a page looks at, in each step: the next one after so many ends the page.

@@ -6,12 +6,12 @@ use super::place::postgres_or_a_loud_skip;
 use super::*;
 
 /// A string literal of a source file that is a whole SQL statement.
-struct Statement {
-    file: PathBuf,
-    sql: String,
+pub(super) struct Statement {
+    pub(super) file: PathBuf,
+    pub(super) sql: String,
 }
 
-fn statements() -> Vec<Statement> {
+pub(super) fn statements() -> Vec<Statement> {
     let sources = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
     let mut found = Vec::new();
     let mut folders = vec![sources];
