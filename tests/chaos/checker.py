@@ -58,6 +58,9 @@ class Checker:
         self.events = sorted(history.events, key=lambda event: event.answered_at)
         self.loses = any(fault.loses for fault in history.faults)
         self.blind = [self.blindness(node) for node in range(history.nodes)]
+        for fault in self.history.faults:
+            if fault.apart is not None:
+                self.doubt(fault)
         self.begins_at, self.begun_at = {}, {}
         self.ends, roles = defaultdict(list), defaultdict(lambda: {"user"})
         for event in self.events:
@@ -70,6 +73,17 @@ class Checker:
                 if event.act == "role":
                     roles[event.user] = {event.given} | (had if event.outcome == UNKNOWN else set())
         self.found = []
+
+    def doubt(self, fault):
+        """Takes for unknown what a node refused while it may have asked a store that another has replaced: who began a
+        session at the new one is nobody there, and has nothing to end. It must be over soon."""
+        recovered_at = fault.recovered_at[fault.apart]
+        until = float("inf") if recovered_at is None else recovered_at + self.bounds.busy
+        for event in self.events:
+            is_meanwhile = event.answered_at > fault.blind_since and event.sent_at < until
+            if event.node == fault.apart and is_meanwhile:
+                if event.outcome == REFUSED or event.outcome == OK and event.act in ("logout", "logout_all"):
+                    event.outcome = UNKNOWN
 
     def run(self):
         by_user = defaultdict(list)
@@ -96,7 +110,8 @@ class Checker:
         for fault in self.history.faults:
             if node in fault.blind:
                 until = fault.recovered_at[node] if fault.recovered_at else None
-                blind.append((fault.began_at, until or fault.began_at + self.bounds.stale_after))
+                began_at = fault.blind_since or fault.began_at
+                blind.append((began_at, until or began_at + self.bounds.stale_after))
         spans = []
         for began_at, until in sorted(blind):
             last = began_at
@@ -105,6 +120,10 @@ class Checker:
                 began_at, until = earlier[0], max(until, earlier[1])
             spans.append((began_at, until, last))
         return spans
+
+    def is_blind(self, node, at):
+        """Whether this node may read a store that another has replaced."""
+        return any(began_at <= at <= until for began_at, until, _ in self.blind[node])
 
     def known_at(self, node, end):
         """When this node must know of an acknowledged end."""
@@ -210,6 +229,8 @@ class Checker:
             elif event.act == "role" and event.outcome == UNKNOWN:
                 possible.append(event)
             elif event.act == "read_role" and event.outcome == OK and last and event.sent_at > last.answered_at:
+                if self.is_blind(event.node, event.sent_at):
+                    continue
                 if event.got not in {last.given, *(one.given for one in possible)}:
                     self.report("lost", event, f"the role {last.given} was acknowledged", last)
 

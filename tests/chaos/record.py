@@ -81,6 +81,10 @@ class Fault:
     recovered_at: list[float | None] = field(default_factory=list)
     # The nodes that could not reach the store, or stood still, for a while.
     blind: list[int] = field(default_factory=list)
+    # Since when they could not, if that is later than the fault.
+    blind_since: float | None = None
+    # The node that still asks a store which another has replaced.
+    apart: int | None = None
     # Acts that the store acknowledged may be lost.
     loses: bool = False
     # What else is to be printed, such as the time that Patroni took.

@@ -1,6 +1,6 @@
 """Faults under load, and a checker that holds every answer against what Doorward promises.
 
-Usage: run.py [--seconds N] [--long] [--seed N] [--users N] [--scene NAME]… [--fault WORDS] [--plant NAME]
+Usage: run.py [--seconds N] [--long] [--seed N] [--users N] [--busy N] [--scene NAME]… [--fault WORDS] [--plant NAME]
 
 Three nodes serve virtual users over HTTP while servers are killed, stopped, cut off and replaced. Every request is
 recorded with its answer. Afterwards a checker proves over the record: every acknowledged registration, password and role
@@ -39,6 +39,7 @@ def arguments():
     parser.add_argument("--seconds", type=int, default=3600, help="how long with --long: an hour, if nothing else is said")
     parser.add_argument("--seed", type=int, default=None, help="as a former run printed it")
     parser.add_argument("--users", type=int, default=None, help="how many virtual users")
+    parser.add_argument("--busy", type=float, default=Bounds.busy, help="seconds that a busy machine may add to each step")
     parser.add_argument("--scene", action="append", choices=SCENES, help="only this one")
     parser.add_argument("--fault", default="", help="only faults whose name has these words")
     parser.add_argument("--plant", choices=plants.PLANTS, help="plants a fault that the checker has to find")
@@ -94,7 +95,7 @@ class Tally:
 async def play(kind, options, seconds, tally):
     """One scene: faults one after the other until its time is over."""
     began_at = time.monotonic()
-    scene = kind(options, Bounds())
+    scene = kind(options, Bounds(busy=options.busy))
     try:
         await scene.open()
         scene.begin()

@@ -397,7 +397,7 @@ class Node:
 
     def start(self, clock=None):
         """`clock` is an offset for libfaketime, such as `+40m`, or the path of a file with one."""
-        env = {"DOORWARD_SECRET": SECRET}
+        self.clock, env = clock, {"DOORWARD_SECRET": SECRET}
         if clock:
             file = str(clock).startswith("/")
             env |= {"LD_PRELOAD": str(faketime()), "FAKETIME_DONT_FAKE_MONOTONIC": "1"}
@@ -415,9 +415,14 @@ class Node:
             raise SystemExit(f"error: doorward {command[0]} failed: {output.decode()}")
 
     async def ready(self):
+        begun_at = time.monotonic()
+
         async def holds():
             if self.process.poll() is not None:
-                raise SystemExit(f"error: {self.name} ended by itself:\n{self.place.log(self.name)}")
+                # As a supervisor does: a start that the database keeps waiting for too long ends.
+                if time.monotonic() - begun_at > 30:
+                    raise SystemExit(f"error: {self.name} ended by itself:\n{self.place.log(self.name)}")
+                self.start(self.clock)
             return await listens(self.port)
 
         return await until(holds, 60, f"{self.name} did not start")

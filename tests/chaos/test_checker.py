@@ -91,6 +91,15 @@ class Ends(unittest.TestCase):
         self.assertEqual(kinds(registered(), event("logout", 5), event("use", used + 2, 1), faults=[fault]), ["accepted"])
         self.assertEqual(kinds(registered(), event("logout", 5), event("use", used, 2), faults=[fault]), ["accepted"])
 
+    def test_a_node_that_asks_a_replaced_store_is_bound_in_what_it_accepts_and_not_in_what_it_refuses(self):
+        fault = felt(4, 20, blind=[1], blind_since=8, apart=1)
+        refused = event("use", 10, 1, outcome=REFUSED, code="token_invalid")
+        self.assertEqual(kinds(registered(), refused, faults=[fault]), [])
+        self.assertEqual(kinds(registered(), event("logout", 10, 1), event("use", 18), faults=[fault]), [])
+        used = 8 + B.stale_after + B.busy
+        self.assertEqual(kinds(registered(), event("logout", 9), event("use", used, 1), faults=[fault]), [])
+        self.assertEqual(kinds(registered(), event("logout", 9), event("use", used + 1, 1), faults=[fault]), ["accepted"])
+
     def test_a_node_that_has_the_store_again_knows_after_the_bound(self):
         fault = felt(4, 6, blind=[1])
         used = event("use", 6 + LATE, 1)
