@@ -70,7 +70,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn only_a_look_that_began_later_counts_and_only_so_many_wait() {
+    async fn x21_only_a_look_that_began_later_counts_and_only_so_many_wait() {
         let looks = Arc::new(NextLook::default());
         let under_way = looks.begin();
         let waiting: Vec<_> = (0..WAITING)

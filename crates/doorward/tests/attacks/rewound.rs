@@ -42,7 +42,7 @@ pub(crate) async fn healed(site: &Site) -> i64 {
 }
 
 #[tokio::test]
-async fn d07_ends_that_the_database_lost_are_written_back_by_any_process_that_lives() {
+async fn d07_x18_ends_that_the_database_lost_are_written_back_by_any_process_that_lives() {
     for mode in [Mode::Bearer, Mode::Session] {
         let site = Site::new().await;
         let other = site.restarted().await;

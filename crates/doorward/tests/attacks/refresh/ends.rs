@@ -153,7 +153,7 @@ async fn r11_every_end_is_in_force_at_once_in_every_mode_and_process() {
 }
 
 #[tokio::test]
-async fn r04_a_second_process_follows_although_the_clock_was_set_back() {
+async fn r04_x15_a_second_process_follows_although_the_clock_was_set_back() {
     let site = Site::new().await;
     // The signing key is older than the jump.
     site.clock.advance(Duration::from_secs(3_600));
