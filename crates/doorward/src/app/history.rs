@@ -18,7 +18,6 @@ use doorward_core::token::Algorithm;
 use doorward_core::{SessionId, Timestamp};
 
 use super::App;
-use super::keep_up::SWEEP_EVERY;
 use crate::acts::{Act, Change, Done};
 use crate::audit::{Action, By, Entry};
 use crate::clock::micros;
@@ -194,20 +193,21 @@ impl App {
         self.history.whole_at.store(micros(self.clock.ran()), Ordering::Relaxed);
     }
 
-    /// The database has lost commits. If they reach further back than memory holds, nothing is answered any more.
+    /// The database has lost commits. If they reach further back than memory holds, nothing is answered any more. Memory is
+    /// swept once in `swept_every`.
     ///
     /// # Errors
     /// The store's.
-    pub(super) async fn judge_loss(&self) -> Result<(), StoreError> {
+    pub(super) async fn judge_loss(&self, swept_every: Duration) -> Result<(), StoreError> {
         let found = self.history.found().clone();
         if found.is_empty() {
             return Ok(());
         }
         let (whole_at, span) =
             (self.history.whole_at.load(Ordering::Relaxed), micros(self.revocations.remembered_for()));
-        // While the database is away nothing is lost; but what memory holds is swept once a minute.
+        // While the database is away nothing is lost; but memory is swept.
         let was_away_for = micros(self.clock.ran()).saturating_sub(whole_at);
-        let is_remembered = was_away_for <= span.saturating_add(micros(SWEEP_EVERY));
+        let is_remembered = was_away_for <= span.saturating_add(micros(swept_every));
         for Found { entry, at } in found.into_iter().rev() {
             if self.store.find(HAS, values![entry]).await?.is_some() {
                 if is_remembered && whole_at.saturating_sub(micros(at)) <= span {

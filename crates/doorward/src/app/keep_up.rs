@@ -32,7 +32,7 @@ const WRITE_EVERY: Duration = Duration::from_secs(1);
 /// How often the room on the disk is checked.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// How often expired data is dropped.
-pub(super) const SWEEP_EVERY: Duration = Duration::from_secs(60);
+const SWEEP_EVERY: Duration = Duration::from_secs(60);
 /// How long the writer may take to say whether another process wrote; after that, assume it did.
 const VERSION_TIMEOUT: Duration = Duration::from_secs(1);
 /// How long one round of following may take. The next round starts over.
@@ -102,7 +102,7 @@ impl App {
         tokio::spawn(async move {
             let now = app.clock.now();
             // Before losses are accepted: if it fails, the next look tries again.
-            if let Err(error) = app.judge_loss().await {
+            if let Err(error) = app.judge_loss(SWEEP_EVERY).await {
                 return complain(Err(error));
             }
             match app.revocations.heal(&look, now).await {
