@@ -35,6 +35,14 @@ pub(crate) enum Command {
     /// See and rotate the keys that sign access tokens
     #[command(subcommand)]
     Key(commands::key::Key),
+    /// Change the root secret, without signing anybody out
+    #[command(subcommand)]
+    Secret(commands::secret::Secret),
+    /// Move everything to another database
+    #[command(subcommand)]
+    Store(commands::store::Store),
+    Backup(commands::backup::Backup),
+    Healthcheck(commands::healthcheck::Healthcheck),
     /// Invite somebody to register
     #[command(subcommand)]
     Invite(commands::invite::Invite),

@@ -2,6 +2,7 @@ use doorward::OpenError;
 use doorward::internals::Error;
 use doorward::internals::settings::SettingsError;
 use doorward::internals::store::StoreError;
+use doorward::internals::transfer::TransferError;
 
 /// Why a command failed, and what to do about it.
 #[derive(Debug)]
@@ -25,6 +26,12 @@ impl From<SettingsError> for Failure {
 
 impl From<OpenError> for Failure {
     fn from(error: OpenError) -> Self {
+        Self::new(error.problem, error.hint)
+    }
+}
+
+impl From<TransferError> for Failure {
+    fn from(error: TransferError) -> Self {
         Self::new(error.problem, error.hint)
     }
 }

@@ -60,17 +60,7 @@ impl Place {
     /// Opens an existing installation, and makes nothing if there is none.
     pub(crate) async fn open(&self) -> Result<App, Failure> {
         let settings = self.settings()?;
-        if let Database::Sqlite(file) = settings.database() {
-            let found = file.try_exists().map_err(|error| {
-                let problem = format!("cannot look into {}: {error}", settings.data.display());
-                Failure::new(problem, "run the command as the user that the server runs as")
-            });
-            if !found? {
-                let problem = format!("there is no Doorward database in {}", settings.data.display());
-                let hint = "name its folder with --data; `doorward serve` makes a new one";
-                return Err(Failure::new(problem, hint));
-            }
-        }
+        existing(&settings)?;
         open(settings).await
     }
 
@@ -93,6 +83,22 @@ impl Place {
             }
         }
     }
+}
+
+/// Checks that there is an installation.
+pub(crate) fn existing(settings: &Settings) -> Result<(), Failure> {
+    if let Database::Sqlite(file) = settings.database() {
+        let found = file.try_exists().map_err(|error| {
+            let problem = format!("cannot look into {}: {error}", settings.data.display());
+            Failure::new(problem, "run the command as the user that the server runs as")
+        });
+        if !found? {
+            let problem = format!("there is no Doorward database in {}", settings.data.display());
+            let hint = "name its folder with --data; `doorward serve` makes a new one";
+            return Err(Failure::new(problem, hint));
+        }
+    }
+    Ok(())
 }
 
 async fn open(settings: Settings) -> Result<App, Failure> {

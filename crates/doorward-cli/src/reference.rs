@@ -219,11 +219,12 @@ Secrets come from variables or files, never from `doorward.toml` or a flag.
 | variable | what it is |
 |---|---|
 | `DOORWARD_SECRET`, `DOORWARD_SECRET_FILE` | The root secret: 32 bytes or more. Keys for what is stored encrypted, for refresh tokens and links are derived from it. Not given, it is `secret.key` in the data folder, made at the first start. PostgreSQL needs it given. |
+| `DOORWARD_SECRET_OTHER`, `DOORWARD_SECRET_OTHER_FILE` | A second root secret, while that is being changed by `doorward secret rotate`. What was made under either is valid. |
 | `JWT_SECRET`, `JWT_SECRET_FILE` | Signs access tokens (HS256) in place of the key pair: 32 bytes or more. Who has it can make tokens. |
 | `DOORWARD_FEED_SECRET`, `DOORWARD_FEED_SECRET_FILE` | Opens `GET /revocations`, beside registered clients: 32 bytes or more. Who has it learns which sessions end, and nothing else. |
 | `DOORWARD_OTEL_HEADERS`, `DOORWARD_OTEL_HEADERS_FILE` | Headers for `otel.endpoint`, such as the token of the collector: `name=value` with commas between, and `%XX` in a value. |
 
-`openssl rand -base64 32` makes the first three. A secret that is short, uniform, well known or the same as another is refused. So is a
+`openssl rand -base64 32` makes the first four. A secret that is short, uniform, well known or the same as another is refused. So is a
 file that others can read; one of root's may be read by a group. Below `/run/secrets`, and on a mount that can't be
 written, that is a warning.
 "#;

@@ -24,6 +24,8 @@ pub enum Purpose {
     TypedCodes,
     /// Hides what limits count.
     Limits,
+    /// Shows that the file of an export was not altered.
+    Exports,
 }
 
 impl Purpose {
@@ -37,6 +39,7 @@ impl Purpose {
             Self::FormPosts => b"doorward 1 form posts",
             Self::TypedCodes => b"doorward 1 typed codes",
             Self::Limits => b"doorward 1 limits",
+            Self::Exports => b"doorward 1 exports",
         }
     }
 }
@@ -65,6 +68,12 @@ impl RootSecret {
             Ok(()) => Secret::new(key),
             Err(_) => std::process::abort(),
         }
+    }
+
+    /// A number that recognises the secret, and says nothing of it.
+    pub fn fingerprint(&self) -> i64 {
+        let key = self.derive(Purpose::Fingerprint);
+        key.expose().first_chunk::<8>().map_or(0, |bytes| i64::from_be_bytes(*bytes))
     }
 
     /// Encrypts `plain` with AES-256-GCM under a fresh random `nonce`, bound to `context`; returns nonce and

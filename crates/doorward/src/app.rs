@@ -35,6 +35,8 @@ use crate::passwords::Passwords;
 use crate::posts::Posts;
 use crate::pulse::{Health, Pulse};
 use crate::revocations::Revocations;
+use crate::root_rotation::{self, Stage};
+use crate::roots::Roots;
 use crate::seldom;
 use crate::sessions::Sessions;
 use crate::settings::Settings;
@@ -95,6 +97,7 @@ pub struct Parts {
     pub hooks: Hooks,
     pub(crate) acts: Acts,
     pub(crate) agreed: ArcSwap<Agreed>,
+    pub(crate) roots: Arc<Roots>,
     pub(crate) metrics: Metrics,
     pub(crate) contributions: Contributions,
     pub(crate) sign_ins: SignIns,
@@ -185,6 +188,22 @@ impl App {
     /// The store's; the next call tries again.
     pub async fn write_limits(&self) -> Result<(), StoreError> {
         self.throttle.write(self.now()).await
+    }
+
+    /// How far a change of the root secret is.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn stage_of_root_rotation(&self) -> Result<Stage, Error> {
+        Ok(root_rotation::stage(&self.store, &self.roots).await?)
+    }
+
+    /// Puts the other root secret in force.
+    ///
+    /// # Errors
+    /// The store's; or this process knows one secret only.
+    pub async fn rotate_root(&self) -> Result<(), StoreError> {
+        root_rotation::change(&self.acts, &self.store, &self.roots, self.now()).await
     }
 
     /// The start of links.

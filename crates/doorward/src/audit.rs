@@ -76,6 +76,8 @@ actions! {
     InvitationWithdrawn = "invitation_withdrawn";
     /// A signing key was made.
     KeyRotated = "key_rotated";
+    /// The root secret was changed.
+    SecretRotated = "secret_rotated";
     /// The command line cleared the limits on guesses and registrations.
     LimitsCleared = "limits_cleared";
     /// The command line made another issuer of tokens that of all servers. `detail` is the issuer.

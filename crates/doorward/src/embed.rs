@@ -141,6 +141,11 @@ impl Builder {
         self.keep("DOORWARD_SECRET", secret.into())
     }
 
+    /// A second root secret while the first one is being changed, as `DOORWARD_SECRET_OTHER` gives it to the server.
+    pub fn other_secret(self, secret: impl Into<String>) -> Self {
+        self.keep("DOORWARD_SECRET_OTHER", secret.into())
+    }
+
     /// Signs access tokens with a shared secret (HS256), as `JWT_SECRET` does. A program that has it can mint tokens.
     pub fn jwt_secret(self, secret: impl Into<String>) -> Self {
         self.keep("JWT_SECRET", secret.into())

@@ -10,7 +10,7 @@ pub use crate::open::play;
 pub use crate::request_id::current as current_request_id;
 pub use crate::routes::{openapi, router};
 #[cfg(feature = "serve")]
-pub use crate::serve::{Certificate, Listening, serve};
+pub use crate::serve::{Certificate, Health, Listening, serve};
 pub use crate::texts::english;
 
 macro_rules! whole {
@@ -23,4 +23,4 @@ macro_rules! whole {
         )+
     };
 }
-whole!(accounts audit explain flow hashing keys revocations sessions settings store tour users);
+whole!(accounts audit explain flow hashing keys revocations root_rotation roots sessions settings store tour transfer users);

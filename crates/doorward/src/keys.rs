@@ -9,7 +9,7 @@ use arc_swap::ArcSwap;
 use doorward_core::token::{
     self, Algorithm, AppClaims, Claims, Expected, KeyLife, KeySet, KeyState, SigningKey, VerifyingKey,
 };
-use doorward_core::{RootSecret, Secret, Timestamp};
+use doorward_core::{Secret, Timestamp};
 use doorward_guard::internals::VerificationKeys;
 use doorward_guard::internals::Verifier;
 use serde::Serialize;
@@ -19,6 +19,7 @@ use crate::audit::{Action, By, Entry};
 use crate::error::{Error, Result};
 use crate::next_look::NextLook;
 use crate::revocations::Revocations;
+use crate::roots::Roots;
 use crate::store::{Row, Store, StoreError, Tx, values};
 use crate::sweeps::Expired;
 use crate::users::rfc3339;
@@ -81,7 +82,7 @@ pub enum Algorithms {
 pub struct Keys {
     store: Store,
     acts: Acts,
-    root: Arc<RootSecret>,
+    roots: Arc<Roots>,
     shared: bool,
     active: ArcSwap<ActiveKeys>,
     verifier: Arc<Verifier>,
@@ -123,7 +124,7 @@ impl Keys {
     /// The store fails, or holds keys that were sealed under another root secret.
     pub(crate) async fn load(
         base: Base,
-        root: Arc<RootSecret>,
+        roots: Arc<Roots>,
         shared: Option<&Secret>,
         wanted: Wanted,
         expected: Expected,
@@ -142,8 +143,8 @@ impl Keys {
                 }
             }
             None => {
-                prepare(&store, &root, wanted, now).await?;
-                ActiveKeys::at(&read(&store, &root, &[]).await?, now)?.0
+                prepare(&store, &roots, wanted, now).await?;
+                ActiveKeys::at(&read(&store, &roots, &[]).await?, now)?.0
             }
         };
         let current = KeySet::new(vec![active.signing.verifying_key()]).map_err(refused)?;
@@ -152,7 +153,7 @@ impl Keys {
         let active = ArcSwap::new(Arc::new(active));
         let (read, version, next_look) = (Mutex::default(), AtomicI64::new(0), Arc::default());
         let keys =
-            Self { store, acts, root, shared: shared.is_some(), active, verifier, read, version, next_look };
+            Self { store, acts, roots, shared: shared.is_some(), active, verifier, read, version, next_look };
         keys.follow(now, true).await?;
         Ok(keys)
     }
@@ -239,7 +240,7 @@ impl Keys {
             return Ok(());
         }
         let known = self.read.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        let stored = read(&self.store, &self.root, &known).await?;
+        let stored = read(&self.store, &self.roots, &known).await?;
         let (new, set) = ActiveKeys::at(&stored, now)?;
         *self.read.lock().unwrap_or_else(PoisonError::into_inner) = stored;
         let old = self.active.load();
@@ -290,7 +291,7 @@ impl Keys {
             let refusal = format!("there are {published} keys already: wait until the oldest is removed");
             return Err(StoreError::Refused(refusal));
         }
-        let new = NewKey::make(&self.root, algorithm, now).await?;
+        let new = NewKey::make(&self.roots, algorithm, now).await?;
         let kid = new.kid.clone();
         let entry = Entry::of(Action::KeyRotated).detail(kid.clone());
         new.succeeds(&self.acts, Act::new(By::CommandLine, now), activates_at, removed_at, entry).await?;
@@ -312,7 +313,7 @@ impl Keys {
             retires_at: stored.life.retires_at.map(rfc3339),
             removed_at: stored.life.removed_at.map(rfc3339),
         };
-        Ok(read(&self.store, &self.root, &[]).await?.iter().map(shown).collect())
+        Ok(read(&self.store, &self.roots, &[]).await?.iter().map(shown).collect())
     }
 }
 
@@ -355,11 +356,11 @@ impl ActiveKeys {
 ///
 /// If a server's settings name another algorithm than the newest key has, it says so: nodes of two settings would
 /// otherwise make keys in turn.
-async fn prepare(store: &Store, root: &RootSecret, wanted: Wanted, now: Timestamp) -> Result<(), StoreError> {
+async fn prepare(store: &Store, roots: &Roots, wanted: Wanted, now: Timestamp) -> Result<(), StoreError> {
     let Wanted { algorithm, algorithms } = wanted;
-    let keys = read(store, root, &[]).await?;
+    let keys = read(store, roots, &[]).await?;
     let Some(newest) = keys.iter().rfind(|stored| stored.life.retires_at.is_none()) else {
-        let new = NewKey::make(root, algorithm, now).await?;
+        let new = NewKey::make(roots, algorithm, now).await?;
         let first = async move |tx: &mut Tx| {
             tx.raise_fact(VERSION)?;
             tx.execute(FIRST, new.values(now)).await.map(drop)
@@ -381,19 +382,22 @@ struct NewKey {
     kid: String,
     algorithm: Algorithm,
     sealed: Vec<u8>,
+    /// The fingerprint of the root secret.
+    sealed_under: i64,
     jwk: String,
     created_at: Timestamp,
 }
 
 impl NewKey {
     /// Generating an RSA key takes long: do it off the threads that answer requests.
-    async fn make(root: &RootSecret, algorithm: Algorithm, now: Timestamp) -> Result<Self, StoreError> {
+    async fn make(roots: &Roots, algorithm: Algorithm, now: Timestamp) -> Result<Self, StoreError> {
         let made = tokio::task::spawn_blocking(move || SigningKey::generate(algorithm)).await;
         let key = made.map_err(refused)?.map_err(refused)?;
         let private = key.to_pkcs8().ok_or_else(|| refused("the key has no private part"))?;
-        let sealed = root.seal(crate::random::bytes(), key.kid(), &private).map_err(refused)?;
+        let sealed_under = roots.current().fingerprint();
+        let sealed = roots.seal(key.kid(), &private).map_err(refused)?;
         let jwk = key.verifying_key().to_jwk().unwrap_or_default().to_owned();
-        Ok(Self { kid: key.kid().to_owned(), algorithm, sealed, jwk, created_at: now })
+        Ok(Self { kid: key.kid().to_owned(), algorithm, sealed, sealed_under, jwk, created_at: now })
     }
 
     /// Stores it in one transaction: it signs from `activates_at` on, when the others retire.
@@ -406,6 +410,9 @@ impl NewKey {
         entry: Entry,
     ) -> Result<(), StoreError> {
         let change = async move |change: &mut Change<'_>| {
+            if !Roots::keep(change, self.sealed_under).await? {
+                return Err(StoreError::Refused("the root secret was changed just now: run it again".into()));
+            }
             change.raise_fact(VERSION)?;
             change.execute(INSERT, self.values(activates_at)).await?;
             change.execute(RETIRE, values![&self.kid, activates_at, removed_at]).await?;
@@ -421,11 +428,11 @@ impl NewKey {
 }
 
 /// The keys of the store. Those that are known already are not opened again.
-async fn read(store: &Store, root: &RootSecret, known: &[StoredKey]) -> Result<Vec<StoredKey>, StoreError> {
-    store.follow(LIST, values![]).await?.iter().map(|row| stored(row, root, known)).collect()
+async fn read(store: &Store, roots: &Roots, known: &[StoredKey]) -> Result<Vec<StoredKey>, StoreError> {
+    store.follow(LIST, values![]).await?.iter().map(|row| stored(row, roots, known)).collect()
 }
 
-fn stored(row: &Row, root: &RootSecret, known: &[StoredKey]) -> Result<StoredKey, StoreError> {
+fn stored(row: &Row, roots: &Roots, known: &[StoredKey]) -> Result<StoredKey, StoreError> {
     let kid: String = row.get("kid")?;
     let life = KeyLife {
         activates_at: row.get("activates_at")?,
@@ -436,7 +443,7 @@ fn stored(row: &Row, root: &RootSecret, known: &[StoredKey]) -> Result<StoredKey
         return Ok(StoredKey { life, ..known.clone() });
     }
     let algorithm: Algorithm = row.get::<String>("algorithm")?.parse().map_err(refused)?;
-    let private = root.open(&kid, &row.get::<Vec<u8>>("private_key")?).map_err(|error| {
+    let private = roots.open(&kid, &row.get::<Vec<u8>>("private_key")?).map_err(|error| {
         StoreError::Refused(format!(
             "the signing key {kid} cannot be opened: {error}; start with the DOORWARD_SECRET or secret.key that this \
              database was made with"

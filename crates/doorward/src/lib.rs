@@ -47,6 +47,8 @@ mod pulse;
 mod random;
 mod request_id;
 mod revocations;
+mod root_rotation;
+mod roots;
 mod routes;
 mod seldom;
 #[cfg(feature = "serve")]
@@ -62,6 +64,7 @@ pub mod testing;
 mod texts;
 mod throttle;
 mod tour;
+mod transfer;
 mod users;
 mod web;
 mod wire;

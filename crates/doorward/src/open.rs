@@ -92,6 +92,7 @@ async fn open_inner(clock: Clock, policy: HashPolicy) -> Result<App, OpenError> 
         database: Database::Memory,
         secrets: Secrets {
             root,
+            other_root: None,
             root_source,
             jwt: None,
             feed: None,

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use aws_lc_rs::hmac;
 use doorward_core::email::Email;
 use doorward_core::password::Password;
-use doorward_core::{Purpose, RootSecret, Timestamp, UserId, password_hash};
+use doorward_core::{Purpose, Timestamp, UserId, password_hash};
 
 use crate::acts::{Act, Acts, Base, Change, Done};
 use crate::audit::{Action, By, Entry};
@@ -18,6 +18,7 @@ use crate::error::{Error, Result};
 use crate::flow::{Step, Verb, note, tell};
 use crate::hashing::Hashing;
 use crate::known_devices;
+use crate::roots::Roots;
 use crate::store::{Store, StoreError, values};
 use crate::throttle::{Counted, Failed, Guess, Refused, Throttle};
 use crate::users::{Account, User, Users};
@@ -56,9 +57,9 @@ impl Passwords {
         users: Arc<Users>,
         hashing: Arc<Hashing>,
         throttle: Arc<Throttle>,
-        root: &RootSecret,
+        roots: &Roots,
     ) -> Self {
-        let key = root.derive(Purpose::AuditedAddresses);
+        let key = roots.first().derive(Purpose::AuditedAddresses);
         let addresses = hmac::Key::new(hmac::HMAC_SHA256, key.expose());
         let Base { store, clock, acts, .. } = base;
         Self { store, clock, acts, users, hashing, throttle, addresses }

@@ -10,11 +10,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use aws_lc_rs::hmac;
-use doorward_core::{Purpose, RootSecret, SessionId, Timestamp};
+use doorward_core::{Purpose, SessionId, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use crate::clock::Clock;
 use crate::error::{Error, FieldError};
+use crate::roots::Roots;
 use crate::store::{Column, Row, Store, StoreError, Tx, Value, values};
 use crate::sweeps::Expired;
 
@@ -178,8 +179,8 @@ pub(crate) struct Posts {
 }
 
 impl Posts {
-    pub(crate) fn new(store: Store, clock: Clock, root: &RootSecret) -> Self {
-        let key = hmac::Key::new(hmac::HMAC_SHA256, root.derive(Purpose::FormPosts).expose());
+    pub(crate) fn new(store: Store, clock: Clock, roots: &Roots) -> Self {
+        let key = hmac::Key::new(hmac::HMAC_SHA256, roots.first().derive(Purpose::FormPosts).expose());
         Self { store, clock, key }
     }
 

@@ -5,6 +5,7 @@
 //! `http.body_timeout`, which the reader of bodies enforces. Each piece of the answer must be accepted within
 //! `http.write_timeout`. HTTP/1.1 only, also over TLS.
 
+mod health;
 mod metrics;
 mod places;
 mod process;
@@ -35,6 +36,7 @@ use crate::routes::Served;
 use crate::seldom::seldom;
 use crate::settings::Settings;
 use crate::web::front::RequestService;
+pub use health::Health;
 use places::Addresses;
 use stream::{ClientStream, Turn};
 pub use tls::Certificate;

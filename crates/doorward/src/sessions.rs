@@ -16,9 +16,9 @@ mod stored;
 use std::sync::Arc;
 use std::time::Duration;
 
-use doorward_core::refresh::RefreshKey;
+use doorward_core::refresh::{RefreshKey, RefreshToken};
 use doorward_core::ticket::TicketKey;
-use doorward_core::{Lifetimes, Purpose, Refusal, RootSecret, SessionId, Timestamp, UserId};
+use doorward_core::{Lifetimes, Purpose, Refusal, SessionId, Timestamp, UserId};
 
 use crate::acts::{Acts, Base};
 use crate::authenticators::CredentialsVersion;
@@ -28,6 +28,7 @@ use crate::error::{Error, Result};
 use crate::hooks::Hooks;
 use crate::keys::Keys;
 use crate::revocations::Revocations;
+use crate::roots::{Derived, Roots};
 use crate::settings::Settings;
 use crate::store::{Store, Tx, values};
 use crate::sweeps::Expired;
@@ -51,9 +52,10 @@ pub struct Sessions {
     keys: Arc<Keys>,
     pub(crate) revocations: Arc<Revocations>,
     hooks: Hooks,
-    refresh_key: RefreshKey,
+    refresh_keys: Derived<RefreshKey>,
     /// Signs the tickets that a page sends back to end sessions that its request proved.
-    pub(crate) tickets: TicketKey,
+    tickets: Derived<TicketKey>,
+    roots: Arc<Roots>,
     lifetimes: Lifetimes,
     /// The most live sessions of one user.
     per_user: u32,
@@ -88,7 +90,7 @@ pub(crate) struct Parts {
 
 impl Sessions {
     /// Sessions over these parts.
-    pub(crate) fn new(base: Base, parts: Parts, settings: &Settings, root: &RootSecret) -> Self {
+    pub(crate) fn new(base: Base, parts: Parts, settings: &Settings, roots: &Arc<Roots>) -> Self {
         let Base { store, clock, acts, .. } = base;
         let Parts { keys, revocations, hooks, memory } = parts;
         Self {
@@ -98,13 +100,30 @@ impl Sessions {
             keys,
             revocations,
             hooks,
-            refresh_key: RefreshKey::new(&root.derive(Purpose::RefreshTokens)),
-            tickets: TicketKey::new(&root.derive(Purpose::Tickets)),
+            refresh_keys: Derived::new(roots, Purpose::RefreshTokens, RefreshKey::new),
+            tickets: Derived::new(roots, Purpose::Tickets, TicketKey::new),
+            roots: roots.clone(),
             lifetimes: settings.lifetimes(),
             per_user: settings.sessions_per_user,
             memory,
             refreshes: Counts::default(),
         }
+    }
+
+    /// A ticket to end these sessions.
+    pub(crate) fn ticket(&self, sessions: &[SessionId]) -> String {
+        self.tickets.current().issue(sessions)
+    }
+
+    /// The sessions that a ticket ends; none if its signature is wrong.
+    pub(crate) fn of_ticket(&self, ticket: &str) -> Vec<SessionId> {
+        let read = |key: &TicketKey| key.read(ticket);
+        self.tickets.find(|key| Some(read(key)).filter(|sessions| !sessions.is_empty())).unwrap_or_default()
+    }
+
+    /// True if we signed the refresh token, for a session with this salt.
+    fn has_signed(&self, token: &RefreshToken, salt: &[u8]) -> bool {
+        self.refresh_keys.find(|key| key.verify(token, salt).then_some(())).is_some()
     }
 
     /// How long a session of an admin lives.

@@ -32,11 +32,11 @@ use crate::flow::Sample;
 use crate::store::{Database, PostgresSettings};
 pub(crate) use contributed::{Contributed, Own};
 pub use error::SettingsError;
-pub(crate) use files::SecretFile;
+pub(crate) use files::{SecretFile, check_private};
 pub use parse::{
     DatabaseUrl, InvalidTokenStatus, LogFormat, LogLevel, PasswordAlgorithm, Percent, Registration, SameSite,
 };
-pub use secrets::{RootSource, Secrets};
+pub use secrets::{RootSource, Secrets, drop_former_root, make_other_root};
 pub use sources::{Noticed, Origin, Values};
 
 /// One setting, as the reference page shows it.

@@ -137,12 +137,15 @@ impl Site {
 
     /// The same data under changed settings, opened again as by a new process.
     pub async fn restarted_with(&self, settings: &[(&str, &str)]) -> Self {
-        let mut all = self.settings.clone();
-        all.extend(settings.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())));
-        let app = self.opened(&all).await;
+        let (mut all, mut environment) = (self.settings.clone(), self.environment.clone());
+        for (key, value) in settings {
+            let is_variable = key.chars().all(|c| c.is_ascii_uppercase() || c == '_');
+            let list = if is_variable { &mut environment } else { &mut all };
+            list.push(((*key).to_owned(), (*value).to_owned()));
+        }
+        let app = open(self.folder.path(), &self.clock, &all, &environment, &self.hooks).await;
         let (router, api) = (crate::routes::alone(&app), Arc::new(Api::of(&app.settings)));
-        let (clock, folder, environment) =
-            (self.clock.clone(), self.folder.clone(), self.environment.clone());
+        let (clock, folder) = (self.clock.clone(), self.folder.clone());
         let (canaries, hooks) = (Canaries::of(&app), self.hooks.clone());
         Self { app, clock, router, api, canaries, folder, settings: all, environment, hooks }
     }

@@ -1,18 +1,22 @@
 //! The commands: one file each, with its arguments and its action.
 
 pub(crate) mod audit;
+pub(crate) mod backup;
 pub(crate) mod calibrate;
 pub(crate) mod client;
 pub(crate) mod completions;
 pub(crate) mod config;
 pub(crate) mod doctor;
 pub(crate) mod hash;
+pub(crate) mod healthcheck;
 pub(crate) mod invite;
 pub(crate) mod key;
 pub(crate) mod limits;
 pub(crate) mod restored;
+pub(crate) mod secret;
 pub(crate) mod serve;
 pub(crate) mod session;
+pub(crate) mod store;
 pub(crate) mod token;
 mod token_explain;
 pub(crate) mod tour;
@@ -43,6 +47,10 @@ pub(crate) fn run(cli: Cli) -> Outcome {
         Command::VerifyHash(verify) => verify.run(),
         Command::Calibrate(calibrate) => calibrate.run(),
         Command::Key(key) => wait_for(key.run(&place)),
+        Command::Secret(secret) => wait_for(secret.run(&place)),
+        Command::Store(store) => wait_for(store.run(&place)),
+        Command::Backup(backup) => wait_for(backup.run(&place)),
+        Command::Healthcheck(healthcheck) => wait_for(healthcheck.run(&place)),
         Command::Invite(invite) => wait_for(invite.run(&place)),
         Command::Client(client) => wait_for(client.run(&place)),
         Command::Limits(limits) => wait_for(limits.run(&place)),

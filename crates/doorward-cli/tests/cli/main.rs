@@ -4,20 +4,28 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 mod accounts;
+#[cfg(feature = "sqlite")]
+mod backup;
 mod beside;
 mod development;
 mod disk;
 mod doctor;
 #[cfg(feature = "sqlite")]
 mod drawings;
+#[cfg(feature = "sqlite")]
+mod hostile_exports;
 mod keys;
 mod kill;
 mod log;
+#[cfg(feature = "sqlite")]
+mod moving;
 mod output;
 mod pooler;
 mod postgres;
 mod restore_guide;
 mod restored;
+#[cfg(feature = "sqlite")]
+mod root_secret;
 mod secrecy;
 mod secrets;
 mod settings;

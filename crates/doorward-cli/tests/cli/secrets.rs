@@ -192,8 +192,8 @@ fn headers_for_a_collector_are_a_secret_and_none_that_the_client_sets() {
 #[test]
 fn the_secrets_must_differ() {
     let same = "T9k2vQ8xW4mZ7rB1nL6cH3yJ5dF0gS-p";
-    let names = ["DOORWARD_SECRET", "JWT_SECRET", "DOORWARD_FEED_SECRET"];
-    for (one, other) in [(0, 1), (0, 2), (1, 2)] {
+    let names = ["DOORWARD_SECRET", "DOORWARD_SECRET_OTHER", "JWT_SECRET", "DOORWARD_FEED_SECRET"];
+    for (one, other) in [(0, 1), (0, 2), (1, 2), (0, 3), (1, 3), (2, 3)] {
         let home = Home::sqlite().with(names[one], same).with(names[other], same);
         for command in [&["serve"][..], &["config", "check"], &["config", "print"]] {
             home.run(command).fails("are the same: who has one has the other", "make each with");

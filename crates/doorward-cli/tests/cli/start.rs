@@ -1,7 +1,9 @@
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
+use std::process::Stdio;
+use std::time::Duration;
 
-use crate::support::Home;
+use crate::support::{Home, within};
 
 fn mode(path: &Path) -> u32 {
     std::fs::metadata(path).unwrap().permissions().mode() & 0o777
@@ -76,4 +78,30 @@ fn a_base_path_moves_the_routes_and_the_printed_url() {
     let server = home.serve(&["--base-path", "/auth"]);
     assert_eq!(server.get("/auth/healthz", "").status, 200);
     assert_eq!(server.get("/healthz", "").status, 404);
+}
+
+#[test]
+fn a_health_check_asks_the_server_of_its_settings_also_over_tls() {
+    let home = Home::sqlite();
+    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
+    let home = home.with("DOORWARD_LISTEN", &free);
+    home.run(&["healthcheck"]).fails("no answer at 127.0.0.1", "the same settings");
+    let mut server = home.command(&["serve"]).stderr(Stdio::null()).spawn().unwrap();
+    let asked = |arguments: &[&str]| home.run(arguments).code == Some(0);
+    within(Duration::from_secs(60), || asked(&["healthcheck"]));
+    assert_eq!(home.run(&["healthcheck", "--ready"]).ok(), "ok\n");
+    home.run(&["healthcheck", "--set", "base_path=/auth"])
+        .fails("/healthz at 127.0.0.1", "the same settings");
+    server.kill().unwrap();
+    server.wait().unwrap();
+
+    let made = rcgen::generate_simple_self_signed(vec!["accounts.example".to_owned()]).unwrap();
+    std::fs::write(home.path().join("cert.pem"), made.cert.pem()).unwrap();
+    std::fs::write(home.path().join("key.pem"), made.signing_key.serialize_pem()).unwrap();
+    std::fs::set_permissions(home.path().join("key.pem"), std::fs::Permissions::from_mode(0o600)).unwrap();
+    let home = home.with("DOORWARD_TLS_CERT", "cert.pem").with("DOORWARD_TLS_KEY", "key.pem");
+    let mut server = home.command(&["serve"]).stderr(Stdio::null()).spawn().unwrap();
+    within(Duration::from_secs(60), || home.run(&["healthcheck"]).code == Some(0));
+    server.kill().unwrap();
+    server.wait().unwrap();
 }

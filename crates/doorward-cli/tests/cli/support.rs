@@ -50,6 +50,12 @@ impl Home {
         self
     }
 
+    /// With this variable unset.
+    pub(crate) fn without(mut self, name: &str) -> Self {
+        self.environment.retain(|(set, _)| set != name);
+        self
+    }
+
     /// The value of a variable; the last one counts.
     pub(crate) fn variable(&self, name: &str) -> String {
         self.environment

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, OnceLock};
 use arc_swap::ArcSwap;
 use doorward_core::password_hash::HashPolicy;
 use doorward_core::token::Expected;
-use doorward_core::{DeletionClock, Purpose, Timestamp};
+use doorward_core::{DeletionClock, RootSecret, Timestamp};
 use doorward_guard::Guard;
 use tokio::sync::watch;
 
@@ -28,11 +28,13 @@ use crate::passwords::Passwords;
 use crate::posts::Posts;
 use crate::pulse::Pulse;
 use crate::revocations::{Kept, Revocations};
+use crate::roots::Roots;
 use crate::sessions::{self, Memory, MemoryParts, Sessions};
 use crate::settings::{Secrets, Settings, SettingsError};
 use crate::sign_ins::SignIns;
-use crate::store::{Database, Store, StoreError, StoreSettings, Tx, values};
+use crate::store::{Database, Store, StoreError, StoreSettings};
 use crate::throttle::Throttle;
+use crate::transfer::{self, TransferError};
 use crate::users::Users;
 use crate::wire::cookies::CookieJar;
 use crate::wire::headers::Headers;
@@ -62,6 +64,12 @@ impl From<SettingsError> for OpenError {
     }
 }
 
+impl From<TransferError> for OpenError {
+    fn from(TransferError { problem, hint }: TransferError) -> Self {
+        Self { problem, hint }
+    }
+}
+
 impl From<std::io::Error> for OpenError {
     fn from(error: std::io::Error) -> Self {
         Self { problem: error.to_string(), hint: String::new() }
@@ -87,29 +95,29 @@ impl App {
         let store = open_store(&opening, opening.clock.now()).await?;
         let (clock, now) = time(&store, opening.clock.clone()).await?;
         let Opening { settings, secrets, policy, hooks, algorithms, contributions, .. } = opening;
+        let roots = roots(&store, &settings, secrets.root, secrets.other_root, algorithms).await?;
         let agreed = agree(&store, &settings, algorithms).await?;
-        let root = Arc::new(secrets.root);
         let (revocations, users) =
             (revocations(&store, &settings, &clock, algorithms).await?, users(&store, &contributions));
         let acts = Acts::new(store.clone(), revocations.clone(), users.clone());
         let base = Base { store: store.clone(), clock: clock.clone(), roles: settings.roles.clone(), acts };
         let wanted = Wanted { algorithm: settings.access_algorithm, algorithms };
         let (expected, shared) = (expected(&settings, &agreed.load(), &revocations), secrets.jwt.as_ref());
-        let keys = Keys::load(base.clone(), root.clone(), shared, wanted, expected, &revocations, now);
+        let keys = Keys::load(base.clone(), roots.clone(), shared, wanted, expected, &revocations, now);
         let keys = Arc::new(keys.await?);
         let memory = memory(&store, &revocations, &keys, &settings);
         let of_sessions = of_sessions(&keys, &revocations, &hooks, &memory);
-        let sessions = Arc::new(Sessions::new(base.clone(), of_sessions, &settings, &root));
+        let sessions = Arc::new(Sessions::new(base.clone(), of_sessions, &settings, &roots));
         let hashing = Arc::new(Hashing::start(policy, settings.hashing_queue, settings.hashing_timeout)?);
-        let throttle = Arc::new(Throttle::open(&settings, &store, &root, now).await?);
+        let throttle = Arc::new(Throttle::open(&settings, &store, roots.first(), now).await?);
         let cookies = CookieJar::new(&settings);
         let guard = guard(&settings, &keys, &cookies, memory, &revocations, clock.clone());
         Self::caught_up(Parts {
             disk: Disk::of(&settings),
             accounts: Accounts::new(base.clone(), users.clone(), sessions.clone(), throttle.clone()),
-            passwords: Passwords::new(base.clone(), users.clone(), hashing.clone(), throttle.clone(), &root),
+            passwords: Passwords::new(base.clone(), users.clone(), hashing.clone(), throttle.clone(), &roots),
             pages: pages(&settings, &contributions),
-            posts: Posts::new(store.clone(), clock.clone(), &root),
+            posts: Posts::new(store.clone(), clock.clone(), &roots),
             headers: Headers::new(&settings),
             origins: Origins::new(&settings),
             metrics: Metrics::new(&settings.base_path, &contributions.paths),
@@ -125,6 +133,7 @@ impl App {
             contributions,
             acts: base.acts.clone(),
             agreed,
+            roots,
             settings,
             clock,
             store,
@@ -185,8 +194,8 @@ async fn time(store: &Store, clock: Clock) -> Result<(Clock, Timestamp), StoreEr
     Ok((clock, now))
 }
 
-/// The open database, if it may be used with this secret and by this kind of server. Unlike a server, a command doesn't
-/// wait for a database that isn't up, since a person waits for the command.
+/// The open database. Unlike a server, a command doesn't wait for one that isn't up, since a person waits for the
+/// command.
 async fn open_store(opening: &Opening, now: Timestamp) -> Result<Store, OpenError> {
     let database = opening.database.clone();
     let database = match opening.algorithms {
@@ -194,16 +203,41 @@ async fn open_store(opening: &Opening, now: Timestamp) -> Result<Store, OpenErro
         Algorithms::AsStored => database.at_once(),
     };
     let store = Store::open(&StoreSettings { database }, now).await?;
-    recognise(&store, &opening.secrets).await?;
-    if opening.algorithms == Algorithms::AsSet
-        && let Some(refusal) = history::refusal(&store, &opening.settings).await?
+    require_open(&store).await?;
+    Ok(store)
+}
+
+/// Refuses a database that was exported, or is being imported.
+async fn require_open(store: &Store) -> Result<(), OpenError> {
+    transfer::refusal(store).await?.map_or(Ok(()), |refusal| Err(refusal.into()))
+}
+
+/// The root secrets, if the database was made under one of them, and may be used by this kind of server.
+async fn roots(
+    store: &Store,
+    settings: &Settings,
+    first: RootSecret,
+    second: Option<RootSecret>,
+    algorithms: Algorithms,
+) -> Result<Arc<Roots>, OpenError> {
+    let roots = Roots::recognise(store, first, second).await?;
+    // Once more: an import that began meanwhile has written the fingerprint before this.
+    require_open(store).await?;
+    if algorithms == Algorithms::AsSet
+        && let Some(refusal) = history::refusal(store, settings).await?
     {
         return Err(refusal.into());
     }
-    match kind::refusal(&store, opening.algorithms, opening.settings.dev).await? {
-        Some(refusal) => Err(refusal.into()),
-        None => Ok(store),
+    if let Some(refusal) = kind::refusal(store, algorithms, settings.dev).await? {
+        return Err(refusal.into());
     }
+    if algorithms == Algorithms::AsSet {
+        roots.announce(store).await?;
+    }
+    if algorithms == Algorithms::AsSet {
+        roots.announce(store).await?;
+    }
+    Ok(Arc::new(roots))
 }
 
 /// The memory of sessions, which writes their uses from now on.
@@ -273,26 +307,4 @@ async fn agree(
     let agreed = Agreed::read(store).await?;
     agreed.apply_roles(settings)?;
     Ok(ArcSwap::from_pointee(agreed))
-}
-
-const FINGERPRINT: &str =
-    "INSERT INTO facts (name, value) VALUES ('root_fingerprint', $1) ON CONFLICT (name) DO NOTHING";
-const FINGERPRINT_IS: &str = "SELECT value FROM facts WHERE name = 'root_fingerprint'";
-
-/// Refuses a database that was made under another root secret: its keys and refresh tokens would all be useless.
-async fn recognise(store: &Store, secrets: &Secrets) -> Result<(), StoreError> {
-    let key = secrets.root.derive(Purpose::Fingerprint);
-    let ours = key.expose().first_chunk::<8>().map_or(0, |bytes| i64::from_be_bytes(*bytes));
-    let known = store
-        .transaction(async move |tx: &mut Tx| {
-            tx.execute(FINGERPRINT, values![ours]).await?;
-            tx.find(FINGERPRINT_IS, values![]).await
-        })
-        .await?;
-    match known.map(|row| row.get::<i64>("value")).transpose()? {
-        Some(theirs) if theirs == ours => Ok(()),
-        _ => Err(StoreError::Refused(
-            "this database was made under another root secret: start with its DOORWARD_SECRET or its secret.key".into(),
-        )),
-    }
 }

@@ -9,6 +9,7 @@
 //! and then no server answers or starts before `doorward restored` has run.
 
 use std::collections::VecDeque;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -157,7 +158,11 @@ impl App {
         let (path, new) = (file(&self.settings.data), file(&self.settings.data).with_extension("new"));
         let written = std::fs::write(&new, text).and_then(|()| std::fs::rename(&new, &path));
         if let Err(error) = written {
-            tracing::warn!(%error, "the data folder could not be written");
+            // A server on PostgreSQL needs no data folder.
+            let is_absent = matches!(error.kind(), ErrorKind::NotFound | ErrorKind::ReadOnlyFilesystem);
+            if !is_absent || self.settings.database.is_none() {
+                tracing::warn!(%error, "the data folder could not be written");
+            }
         }
         Ok(())
     }

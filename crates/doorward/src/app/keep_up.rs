@@ -17,7 +17,7 @@ use crate::revocations::Followed;
 use crate::seldom::{self, seldom};
 use crate::store::{Follower, StoreError};
 use crate::users::rfc3339;
-use crate::{agreed, audit, clients, keys, known_devices, posts, sweeps, throttle};
+use crate::{agreed, audit, clients, keys, known_devices, posts, roots, sweeps, throttle};
 
 /// How often the tables of revocations and of keys are checked for other processes' writes.
 const FOLLOW_EVERY: Duration = Duration::from_millis(250);
@@ -73,6 +73,7 @@ impl App {
         self.users.follow(look.fact("users_changed").unwrap_or_default(), follower, self.clock.now()).await?;
         self.clients.follow_to(look.fact(clients::VERSION).unwrap_or_default()).await?;
         self.throttle.follow_to(look.fact(throttle::CLEARED).unwrap_or_default());
+        self.roots.put_in_force(look.fact(roots::FINGERPRINT));
         self.keys.follow_to(look.fact(keys::VERSION).unwrap_or_default(), self.clock.now()).await?;
         self.revocations.followed();
         match lost_since {

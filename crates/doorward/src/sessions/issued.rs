@@ -81,7 +81,8 @@ impl Sessions {
             story.generation = Some(generation);
         });
         let access = (token, expires_at);
-        let refresh = Zeroizing::new(self.refresh_key.issue(user, session, of.generation, of.salt));
+        let refresh =
+            Zeroizing::new(self.refresh_keys.current().issue(user, session, of.generation, of.salt));
         Ok(Content::Tokens { access, refresh: (refresh, of.expires_at) })
     }
     /// The claims of a token that was signed.

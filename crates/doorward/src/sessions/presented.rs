@@ -45,8 +45,7 @@ impl Sessions {
         proved.extend(former.iter().map(|former| Proved::unknown(former.session)));
         for one in &found {
             let by_secret = one.secret_hash.is_some_and(|hash| hashes.contains(&hash));
-            let by_token =
-                tokens.iter().any(|it| it.session == one.id && self.refresh_key.verify(it, &one.salt));
+            let by_token = tokens.iter().any(|it| it.session == one.id && self.has_signed(it, &one.salt));
             if by_secret || by_token {
                 let user = one.state.ended_at.is_none().then_some(one.user);
                 proved.push(Proved { session: one.id, user });
@@ -77,8 +76,7 @@ impl Sessions {
         let mut live = Vec::new();
         for one in stored::several(&self.store, &hashes, &ids).await? {
             let by_secret = one.secret_hash.is_some_and(|hash| hashes.contains(&hash));
-            let signed =
-                tokens.iter().filter(|it| it.session == one.id && self.refresh_key.verify(it, &one.salt));
+            let signed = tokens.iter().filter(|it| it.session == one.id && self.has_signed(it, &one.salt));
             let newest = signed.copied().max_by_key(|token| token.generation);
             let is_proved = by_secret || newest.is_some() || verified.contains(&one.id);
             if is_proved && one.state.is_alive(now) {

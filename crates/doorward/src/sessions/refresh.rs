@@ -76,6 +76,8 @@ impl Sessions {
         from: super::Origin,
         allows: impl Fn(Mode) -> Result<()>,
     ) -> Result<Issued> {
+        // Signed under a secret that is unknown here, it would look like a forged one, and sign its owner out.
+        self.roots.require()?;
         let refreshed = self.use_token(text, from, allows).await;
         let outcome = match &refreshed {
             Ok(issued) if issued.again => "repeated",
@@ -95,7 +97,7 @@ impl Sessions {
     ) -> Result<Issued> {
         let token = parse(text)?;
         let before = by_id(&self.store, token.session).await?;
-        let before = before.filter(|before| self.refresh_key.verify(&token, &before.salt));
+        let before = before.filter(|before| self.has_signed(&token, &before.salt));
         note_read(&token, before.as_ref());
         let Some(before) = before else {
             // Renewed meanwhile, or its user was deleted: not a reuse, which would end the owner's session.
@@ -169,7 +171,7 @@ impl Sessions {
         let Some(token) = RefreshToken::parse(text) else { return Ok(None) };
         let Some(stored) = by_id(&self.store, token.session).await? else { return Ok(None) };
         let now = self.clock.now();
-        let alive = self.refresh_key.verify(&token, &stored.salt)
+        let alive = self.has_signed(&token, &stored.salt)
             && stored.state.is_alive(now)
             && judge(token.generation, stored.generation, stored.rotated_at, now) != Use::Reuse;
         Ok(alive.then(|| {

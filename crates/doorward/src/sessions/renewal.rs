@@ -208,7 +208,7 @@ impl Sessions {
         let rows = self.store.list(BY_SESSION, values![token.session, self.clock.now()]).await?;
         for row in &rows {
             let former = Former::of(row)?;
-            if self.refresh_key.verify(token, &former.salt) {
+            if self.has_signed(token, &former.salt) {
                 return Ok(Some(former.refusal()));
             }
         }

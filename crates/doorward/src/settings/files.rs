@@ -54,6 +54,15 @@ impl SecretFile {
     }
 }
 
+/// Checks that nobody else may read a file with accounts or secrets in it.
+///
+/// # Errors
+/// If others may read or write it.
+pub(crate) fn check_private(file: &File, path: &Path) -> Result<(), SettingsError> {
+    let found = file.metadata().map_err(|error| unusable(path, &error))?;
+    judge(path, file, &found).map(drop)
+}
+
 fn judge(path: &Path, file: &File, found: &Metadata) -> Result<Option<String>, SettingsError> {
     let (mode, me) = (found.permissions().mode() & 0o777, rustix::process::geteuid().as_raw());
     let allowed = if found.uid() == 0 && me != 0 { 0o740 } else { 0o700 };

@@ -20,6 +20,8 @@ use crate::store::Database;
 pub struct Secrets {
     /// The secret that keys for stored private keys, refresh tokens and reset links are derived from.
     pub root: RootSecret,
+    /// A second one, while the root secret is being changed. The database says which of them is in force.
+    pub other_root: Option<RootSecret>,
     /// Where the root secret came from.
     pub root_source: RootSource,
     /// The shared secret of HS256 access tokens, if there is one. A program that has it can mint tokens.
@@ -33,9 +35,14 @@ pub struct Secrets {
 }
 
 const ROOT: &str = "DOORWARD_SECRET";
+const OTHER_ROOT: &str = "DOORWARD_SECRET_OTHER";
 const JWT: &str = "JWT_SECRET";
 const FEED: &str = "DOORWARD_FEED_SECRET";
 const OTEL_HEADERS: &str = "DOORWARD_OTEL_HEADERS";
+
+/// The file of the root secret in the data folder, and that of a second one.
+const KEY_FILE: &str = "secret.key";
+const OTHER_KEY_FILE: &str = "secret.other.key";
 
 /// Where the root secret came from.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -49,6 +56,11 @@ pub enum RootSource {
 }
 
 impl Secrets {
+    /// The root secrets: one, or two.
+    pub fn roots(self) -> Vec<RootSecret> {
+        [self.root].into_iter().chain(self.other_root).collect()
+    }
+
     /// Reads the secrets, and makes the root secret of a new data folder. `variable` looks up an environment variable.
     ///
     /// # Errors
@@ -61,7 +73,7 @@ impl Secrets {
         if let Some(secrets) = Self::find(settings, &variable)? {
             return Ok(secrets);
         }
-        let path = settings.data.join("secret.key");
+        let path = settings.data.join(KEY_FILE);
         let secret = make_key_file(&path)?;
         Given::read(settings, &variable)?.with_root(&secret, RootSource::Made(path))
     }
@@ -78,8 +90,11 @@ impl Secrets {
         if let Some(secret) = configured(ROOT, &variable, &mut given.warnings)? {
             return given.with_root(&secret, RootSource::Variable).map(Some);
         }
-        let path = settings.data.join("secret.key");
+        let path = settings.data.join(KEY_FILE);
         if let Some(secret) = read_key_file(&path)? {
+            if given.other_root.is_none() {
+                given.other_root = read_key_file(&settings.data.join(OTHER_KEY_FILE))?;
+            }
             return given.with_root(&secret, RootSource::File(path)).map(Some);
         }
         match settings.database() {
@@ -97,8 +112,29 @@ impl Secrets {
     }
 }
 
+/// Makes a second root secret beside the file of the first one; returns its path.
+///
+/// # Errors
+/// If it can't be written.
+pub fn make_other_root(settings: &Settings) -> Result<PathBuf, SettingsError> {
+    let path = settings.data.join(OTHER_KEY_FILE);
+    make_key_file(&path).map(|_| path)
+}
+
+/// Puts the second root secret in the place of the first one, which is gone then.
+///
+/// # Errors
+/// If it can't be written.
+pub fn drop_former_root(settings: &Settings) -> Result<(), SettingsError> {
+    let (path, other) = (settings.data.join(KEY_FILE), settings.data.join(OTHER_KEY_FILE));
+    let renamed =
+        std::fs::rename(&other, &path).and_then(|()| std::fs::File::open(&settings.data)?.sync_all());
+    renamed.map_err(|error| unusable(&other, &error))
+}
+
 /// The secrets given besides the root secret.
 struct Given {
+    other_root: Option<Secret>,
     jwt: Option<Secret>,
     feed: Option<Secret>,
     otel_headers: HeaderMap,
@@ -111,20 +147,26 @@ impl Given {
         if settings.database.is_none() || settings.data.join("secret.key").exists() {
             warnings.extend(check_data(&settings.data)?);
         }
+        let other_root = configured(OTHER_ROOT, &variable, &mut warnings)?;
         let jwt = configured(JWT, &variable, &mut warnings)?;
         let feed = configured(FEED, &variable, &mut warnings)?;
         let otel_headers = match given(OTEL_HEADERS, &variable, &mut warnings)? {
             Some(text) => headers(&text)?,
             None => HeaderMap::new(),
         };
-        Ok(Self { jwt, feed, otel_headers, warnings })
+        Ok(Self { other_root, jwt, feed, otel_headers, warnings })
     }
 
     /// All secrets, if no two are equal. A program that has one of them, such as one that checks tokens or follows the
     /// feed, would have the other.
     fn with_root(self, root: &Secret, root_source: RootSource) -> Result<Secrets, SettingsError> {
-        let Self { jwt, feed, otel_headers, warnings } = self;
-        let all = [(ROOT, Some(root)), (JWT, jwt.as_ref()), (FEED, feed.as_ref())];
+        let Self { other_root, jwt, feed, otel_headers, warnings } = self;
+        let all = [
+            (ROOT, Some(root)),
+            (OTHER_ROOT, other_root.as_ref()),
+            (JWT, jwt.as_ref()),
+            (FEED, feed.as_ref()),
+        ];
         let given: Vec<_> = all.into_iter().filter_map(|(name, secret)| Some((name, secret?))).collect();
         for (at, (name, secret)) in given.iter().enumerate() {
             let same = given.iter().take(at).find(|(_, other)| other.expose() == secret.expose());
@@ -133,7 +175,16 @@ impl Given {
                 return Err(SettingsError::new(problem, "make each with `openssl rand -base64 32`"));
             }
         }
-        Ok(Secrets { root: RootSecret::new(root), root_source, jwt, feed, otel_headers, warnings })
+        let other_root = other_root.as_ref().map(RootSecret::new);
+        Ok(Secrets {
+            root: RootSecret::new(root),
+            other_root,
+            root_source,
+            jwt,
+            feed,
+            otel_headers,
+            warnings,
+        })
     }
 }
 

@@ -143,8 +143,8 @@ impl Values {
                 (
                     None
                     | Some(
-                        "SECRET" | "SECRET_FILE" | "FEED_SECRET" | "FEED_SECRET_FILE" | "OTEL_HEADERS"
-                        | "OTEL_HEADERS_FILE" | "CONFIG",
+                        "SECRET" | "SECRET_FILE" | "SECRET_OTHER" | "SECRET_OTHER_FILE" | "FEED_SECRET"
+                        | "FEED_SECRET_FILE" | "OTEL_HEADERS" | "OTEL_HEADERS_FILE" | "CONFIG",
                     ),
                     ..,
                 ) => {}

@@ -14,7 +14,9 @@
 
 #[cfg(not(all(feature = "sqlite", feature = "postgres")))]
 mod absent;
+mod backup;
 mod ballast;
+mod closing;
 mod condition;
 mod counts;
 mod days;
@@ -54,6 +56,8 @@ mod shares;
 #[cfg(feature = "sqlite")]
 mod sqlite;
 #[cfg(feature = "sqlite")]
+mod sqlite_backup;
+#[cfg(feature = "sqlite")]
 mod sqlite_query;
 #[cfg(feature = "sqlite")]
 mod sqlite_writer;
@@ -82,6 +86,7 @@ use shares::Shares;
 use sqlite::Sqlite;
 
 pub(crate) use ballast::BALLAST;
+pub(crate) use closing::{Tables, change_schema, statement};
 pub use condition::Condition;
 pub use error::StoreError;
 #[cfg(feature = "testing")]

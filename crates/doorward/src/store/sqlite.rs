@@ -41,7 +41,7 @@ pub(super) struct Sqlite {
 }
 
 /// Where the database is.
-enum Place {
+pub(super) enum Place {
     File(PathBuf),
     /// In memory, by this URI.
     Memory(String),
@@ -246,7 +246,7 @@ fn write_ahead(connection: &Connection) -> Result<String, StoreError> {
     }
 }
 
-fn connect(place: &Place, access: OpenFlags) -> Result<Connection, StoreError> {
+pub(super) fn connect(place: &Place, access: OpenFlags) -> Result<Connection, StoreError> {
     let flags = access | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let open = || {
         let mut connection = match place {

@@ -149,6 +149,8 @@ pub(super) fn store_error(error: &rusqlite::Error) -> StoreError {
         Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => {
             StoreError::Unavailable("another process has kept the database file locked for 5 s".to_owned())
         }
+        // Of a table that is closed to writes.
+        Some(ErrorCode::ConstraintViolation) if is_of_trigger(error) => StoreError::Unavailable(text),
         Some(ErrorCode::ConstraintViolation) => StoreError::Conflict(text),
         Some(ErrorCode::DiskFull) => StoreError::Full(text),
         Some(
@@ -163,4 +165,8 @@ pub(super) fn store_error(error: &rusqlite::Error) -> StoreError {
         ) => StoreError::Unavailable(text),
         _ => StoreError::Corrupt(text),
     }
+}
+
+fn is_of_trigger(error: &rusqlite::Error) -> bool {
+    error.sqlite_error().is_some_and(|error| error.extended_code == rusqlite::ffi::SQLITE_CONSTRAINT_TRIGGER)
 }

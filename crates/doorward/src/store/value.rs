@@ -123,6 +123,11 @@ pub struct Row {
 }
 
 impl Row {
+    /// All values, in the order of the columns.
+    pub(crate) fn into_values(self) -> Vec<Value> {
+        self.values
+    }
+
     /// The column with this name; `Option<T>` for one that may be NULL.
     ///
     /// # Errors

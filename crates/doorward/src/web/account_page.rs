@@ -30,7 +30,7 @@ pub(crate) fn may_see(app: &App, caller: &Identity) -> Value {
     let sees = |permission| app.settings.roles.grants(caller.role, permission);
     context! {
         account => caller.user.to_string(),
-        sign_out => app.sessions.tickets.issue(&[caller.session]),
+        sign_out => app.sessions.ticket(&[caller.session]),
         see_users => sees(permission::USERS_READ), see_sessions => sees(permission::SESSIONS_READ),
         see_clients => sees(permission::CLIENTS_READ), see_audit => sees(permission::AUDIT_READ),
         see_flows => sees(permission::FLOW_READ),

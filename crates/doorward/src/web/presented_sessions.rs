@@ -62,7 +62,7 @@ pub(crate) async fn of_any_kind(app: &App, headers: &HeaderMap, body: Option<InB
     if let Some(token) = refresh.and_then(|token| RefreshToken::parse(&token)) {
         proved.extend(app.sessions.proved(&[], &[token]).await?);
     }
-    let of_ticket = ticket.map(|ticket| app.sessions.tickets.read(&ticket)).unwrap_or_default();
+    let of_ticket = ticket.map(|ticket| app.sessions.of_ticket(&ticket)).unwrap_or_default();
     proved.extend(of_ticket.into_iter().map(Proved::unknown));
     for value in headers.get_all(AUTHORIZATION).iter().take(MOST) {
         let token = value.to_str().ok().and_then(|value| value.split_once(' ')).map(|(_, token)| token);

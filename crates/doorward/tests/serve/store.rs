@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::process::Command;
 use std::time::Duration;
 
+use doorward::internals::store::{Database, Store, StoreSettings};
 use doorward::testing::{Answer, PASSWORD, Site, Visitor};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use serde_json::{Value, json};
@@ -207,7 +208,7 @@ async fn a_node_that_cannot_read_revocations_for_long_asks_the_store_and_refuses
     ada.get("/profile").await.is_ok();
 }
 
-/// As the guide says: `VACUUM INTO` while the server runs, and the secret.
+/// As the guide says: `doorward backup` while the server runs, and the secret.
 #[tokio::test]
 async fn d07_a_backup_made_under_load_is_one_moment_and_whole() {
     let site = Site::with(&[("throttle.enabled", "false")]).await;
@@ -218,9 +219,9 @@ async fn d07_a_backup_made_under_load_is_one_moment_and_whole() {
     let folder = tempfile::tempdir().unwrap();
     let copy = folder.path().join("doorward.db");
     let (source, target) = (database(&site), copy.clone());
-    let backup = tokio::task::spawn_blocking(move || {
-        let beside = rusqlite::Connection::open(source).unwrap();
-        beside.execute("VACUUM INTO ?1", [target.to_str().unwrap()]).unwrap();
+    let backup = tokio::spawn(async move {
+        let settings = StoreSettings { database: Database::Sqlite(source) };
+        Store::back_up(&settings, &target).await.unwrap();
     });
     let mut registered = 0;
     while !backup.is_finished() || registered < 5 {

@@ -122,6 +122,7 @@ action-reset_link_made = Reset link made
 action-invitation_made = Invitation made
 action-invitation_withdrawn = Invitation withdrawn
 action-key_rotated = Key rotated
+action-secret_rotated = Root secret changed
 action-limits_cleared = Limits cleared
 action-issuer_adopted = Issuer changed
 action-client_created = Client created

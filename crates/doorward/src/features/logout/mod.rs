@@ -106,7 +106,7 @@ async fn logout_all(
     IfReadable(body): IfReadable<LogoutAll>,
 ) -> Result<Response> {
     let ticket = body.and_then(|body| body.ticket);
-    let shown = ticket.and_then(|ticket| app.sessions.tickets.read(&ticket).first().copied());
+    let shown = ticket.and_then(|ticket| app.sessions.of_ticket(&ticket).first().copied());
     let shown = match shown {
         Some(session) => app.sessions.owner(session).await?.map(|user| (user, session)),
         None => None,

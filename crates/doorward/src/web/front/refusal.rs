@@ -159,7 +159,7 @@ fn page(
         Error::Refused(Refusal::AmbiguousCookies) => {
             let proved = extensions.remove::<Proved>().map(|Proved(sessions)| sessions);
             let proved = proved.unwrap_or_else(|| app.guard.live_in_memory(&context.cookies));
-            let ticket = app.sessions.tickets.issue(&proved);
+            let ticket = app.sessions.ticket(&proved);
             app.pages.two_sign_ins(error, status, &ticket, asked)
         }
         Error::Refused(Refusal::Unavailable | Refusal::TooManyCookies) => {

@@ -194,6 +194,9 @@ async fn at_the_machine(site: &Site, case: &str, (id, ada): (&str, &Visitor)) {
         "limits_cleared by command_line" => app.clear_limits().await.unwrap(),
         "restored by command_line" => drop(app.restored(false).await.unwrap()),
         "issuer_adopted by command_line" => app.adopt_issuer().await.unwrap(),
+        "secret_rotated by command_line" => {
+            app.rotate_root().await.unwrap();
+        }
         "history_lost by server" => {
             ada.post("/logout", Value::Null).await.is_ok();
             rewound::lanes(site).await;
@@ -249,12 +252,13 @@ const ACTS: [(&str, &str); 36] = [
     ("key_rotated by command_line", "token_invalid"),
     ("client_created by command_line", "ok"),
 ];
-const OF_THE_LAST: [(&str, &str); 5] = [
+const OF_THE_LAST: [(&str, &str); 6] = [
     ("limits_cleared by command_line", "ok"),
     ("issuer_adopted by command_line", "ok"),
     ("client_deleted by command_line", "ok"),
     ("history_lost by server", "session_ended"),
     ("restored by command_line", "token_invalid"),
+    ("secret_rotated by command_line", "ok"),
 ];
 
 /// What a credential gets: `ok`, or the code of its refusal.
@@ -265,7 +269,7 @@ async fn standing(visitor: &Visitor) -> String {
 
 #[tokio::test]
 async fn every_act_says_in_the_audit_log_who_did_it_and_from_where_and_is_in_force_at_once() {
-    let site = Site::new().await;
+    let site = Site::with(&[("DOORWARD_SECRET_OTHER", "another root secret: 0123456789abcdef")]).await;
     let root = site.user("root", RoleName::ADMIN).await;
     let mut seen = BTreeSet::new();
     let other = site.restarted().await;

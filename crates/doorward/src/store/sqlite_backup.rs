@@ -1,0 +1,73 @@
+//! A copy of the database file, by SQLite itself.
+
+use std::fs::{File, OpenOptions};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+
+use rusqlite::{Connection, OpenFlags};
+
+use super::StoreError;
+use super::sqlite::{Place, connect};
+use super::sqlite_query::store_error;
+
+/// Copies what is committed at the beginning: into a file beside the wanted one, which gets its name once it is whole.
+pub(super) fn back_up(database: PathBuf, to: &Path) -> Result<u64, StoreError> {
+    let cannot = |error: std::io::Error| {
+        StoreError::Refused(format!("the backup {} can't be written: {error}", to.display()))
+    };
+    if to.exists() {
+        return Err(StoreError::Refused(format!("there is a {} already: name a new file", to.display())));
+    }
+    let mut beside = to.as_os_str().to_owned();
+    beside.push(".part");
+    let beside = PathBuf::from(beside);
+    let file = OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(&beside);
+    let file = file.map_err(cannot)?;
+    rustix::fs::flock(&file, rustix::fs::FlockOperation::NonBlockingLockExclusive)
+        .map_err(|_| StoreError::Refused(format!("another backup is writing {}", beside.display())))?;
+    // What a backup that was killed has left.
+    file.set_len(0).map_err(cannot)?;
+    rustix::fs::fchmod(&file, rustix::fs::Mode::RUSR | rustix::fs::Mode::WUSR)
+        .map_err(|error| cannot(error.into()))?;
+    let done = copy(database, &beside).and_then(|()| check(&beside)).and_then(|()| {
+        file.sync_all().map_err(cannot)?;
+        std::fs::hard_link(&beside, to).map_err(cannot)?;
+        sync_folder(to).map_err(cannot)?;
+        Ok(file.metadata().map_err(cannot)?.len())
+    });
+    // It has its name now, or is of no use.
+    let _ = std::fs::remove_file(&beside);
+    done
+}
+
+/// `VACUUM INTO` reads from one snapshot, and needs no turn among the writers.
+fn copy(database: PathBuf, to: &Path) -> Result<(), StoreError> {
+    let connection = connect(&Place::File(database), OpenFlags::SQLITE_OPEN_READ_ONLY)?;
+    let Some(to) = to.to_str() else {
+        return Err(StoreError::Refused(format!("the name {} is not UTF-8", to.display())));
+    };
+    connection.execute("VACUUM INTO ?1", [to]).map(drop).map_err(|error| store_error(&error))
+}
+
+fn check(copy: &Path) -> Result<(), StoreError> {
+    let looked = || -> rusqlite::Result<(String, i64, i64)> {
+        let connection = Connection::open_with_flags(copy, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
+        let found = connection.query_row("PRAGMA integrity_check(1)", [], |row| row.get(0))?;
+        let lost = "SELECT COUNT(*) FROM pragma_foreign_key_check";
+        let lost = connection.query_row(lost, [], |row| row.get(0))?;
+        let migrations = connection.query_row("SELECT COUNT(*) FROM migrations", [], |row| row.get(0))?;
+        Ok((found, lost, migrations))
+    };
+    match looked().map_err(|error| store_error(&error))? {
+        (found, 0, 1..) if found == "ok" => Ok(()),
+        (found, lost, _) => Err(StoreError::Corrupt(format!(
+            "the copy is not whole: {found}; {lost} rows refer to nothing. See whether the database itself is: sqlite3 \
+             doorward.db 'PRAGMA integrity_check'"
+        ))),
+    }
+}
+
+fn sync_folder(path: &Path) -> std::io::Result<()> {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    File::open(folder)?.sync_all()
+}
