@@ -75,3 +75,14 @@ fn x10_on_a_disk_that_is_really_full_endings_refreshes_and_new_passwords_go_on()
     assert_eq!(server.login("ada").status, 200);
     server.stop();
 }
+
+#[test]
+fn nothing_but_the_data_folder_must_be_writable() {
+    let home = Home::sqlite();
+    std::fs::create_dir(home.data()).unwrap();
+    let prepared = "for place in / /tmp /var/tmp; do mount --rbind $place $place; mount -o remount,bind,ro $place; done; \
+                    cd \"$PWD\"; mount -t tmpfs -o mode=0700 none data; ! touch written 2>/dev/null";
+    let make = ["user", "create", "--email", "ada@example.org", "--name", "Ada"];
+    let Some(run) = home.run_mounted(prepared, "A=b", &make) else { return };
+    assert!(run.ok().contains("ada@example.org"));
+}

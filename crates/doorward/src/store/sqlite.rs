@@ -256,9 +256,21 @@ pub(super) fn connect(place: &Place, access: OpenFlags) -> Result<Connection, St
         connection.busy_handler(Some(wait_while_busy))?;
         connection.set_prepared_statement_cache_capacity(STATEMENTS);
         connection.execute_batch("PRAGMA foreign_keys = ON")?;
+        if !has_temporary_folder() {
+            connection.execute_batch("PRAGMA temp_store = MEMORY")?;
+        }
         Ok(connection)
     };
     open().map_err(|error| store_error(&error))
+}
+
+/// Whether SQLite finds a place for temporary files: it looks here, and fails at a large statement if nothing of it can
+/// be written, as in a container whose tree is read-only.
+fn has_temporary_folder() -> bool {
+    use rustix::fs::{Access, access};
+    let named = ["SQLITE_TMPDIR", "TMPDIR"].into_iter().filter_map(std::env::var_os).map(PathBuf::from);
+    let usual = ["/var/tmp", "/usr/tmp", "/tmp", "."].map(PathBuf::from);
+    named.chain(usual).any(|folder| access(folder, Access::WRITE_OK | Access::EXEC_OK).is_ok())
 }
 
 /// Waits a millisecond for another process's lock, for 5 s in all. SQLite's own `busy_timeout` ends up looking only
