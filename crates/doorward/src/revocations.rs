@@ -213,6 +213,7 @@ impl Revocations {
         if !kept.loads {
             set.fall_behind();
         }
+        let signs = Arc::<Signs>::default();
         Ok(Self {
             set: Arc::new(set),
             loads: kept.loads,
@@ -221,8 +222,8 @@ impl Revocations {
             freshness: Freshness::new(kept.stale_after, clock.is_manual()),
             clock,
             margin: kept.margin,
-            lane: Arc::new(Lane::new()),
-            signs: Arc::default(),
+            lane: Arc::new(Lane::new(signs.clone())),
+            signs,
             max_access_ttl: AtomicU64::new(largest.unsigned_abs()),
             marks: tokio::sync::Mutex::default(),
             all_ended: Mutex::default(),

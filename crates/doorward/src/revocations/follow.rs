@@ -8,7 +8,7 @@ use doorward_core::{ClaimsVersion, SessionId, Timestamp, UserId};
 
 use super::log::Entry;
 use super::signs::OLDEST;
-use super::{AllEnded, Revocations};
+use super::{AllEnded, Revocations, lane};
 use crate::clock::Moment;
 use crate::look::{LaneRow, Look};
 use crate::store::{Follower, Row, StoreError, values};
@@ -82,14 +82,18 @@ impl Revocations {
             self.max_access_ttl.fetch_max(ttl.unsigned_abs(), Ordering::AcqRel);
         }
         let mut marks = self.marks.lock().await;
-        let lost_since = self.losses(&mut marks, look);
+        let mut lost_since = self.losses(&mut marks, look);
         let mut users = Vec::new();
         let reading = if marks.is_loaded { Reading::News } else { Reading::All { now: self.clock.now() } };
         for lane in look.lanes.iter().filter(|_| self.loads) {
             let mark = marks.lanes.entry(lane.id).or_default();
-            mark.seen_at = lane.seen_at;
+            let before = std::mem::replace(&mut mark.seen_at, lane.seen_at);
             if lane.position != mark.seen {
-                self.read_lane(follower, *lane, reading, mark, &mut users).await?;
+                let was_known = mark.highest > 0;
+                let was_set_back = self.read_lane(follower, *lane, reading, mark, &mut users).await?;
+                if was_known && was_set_back {
+                    lost_since = Some(lost_since.map_or(before, |other| other.min(before)));
+                }
             }
         }
         marks.is_loaded = true;
@@ -160,7 +164,7 @@ impl Revocations {
         }
     }
 
-    /// Reads a lane to its end, page by page.
+    /// Reads a lane to its end, page by page. Returns whether an act on it found it set back.
     async fn read_lane(
         &self,
         follower: &mut Follower<'_>,
@@ -168,8 +172,8 @@ impl Revocations {
         reading: Reading,
         mark: &mut Mark,
         users: &mut Vec<UserId>,
-    ) -> Result<(), StoreError> {
-        let mut limit = PAGE;
+    ) -> Result<bool, StoreError> {
+        let (mut limit, mut was_set_back) = (PAGE, lane::found_set_back(lane.position));
         loop {
             let rows = follower.list(SINCE, values![lane.id, mark.read, limit]).await?;
             let is_whole = rows.len() < usize::try_from(limit).unwrap_or(usize::MAX);
@@ -181,6 +185,7 @@ impl Revocations {
                 let position: i64 = row.get("position")?;
                 if is_whole || position < last {
                     to = position;
+                    was_set_back |= lane::found_set_back(position);
                     let entry = self.take(row, reading)?;
                     // Nobody has read anything before all of it is loaded.
                     if reading == Reading::News {
@@ -196,7 +201,7 @@ impl Revocations {
             if is_whole {
                 mark.seen = lane.position;
                 mark.highest = mark.highest.max(lane.position).max(mark.read);
-                return Ok(());
+                return Ok(was_set_back);
             }
             if to == before {
                 limit = limit.saturating_mul(4);

@@ -90,6 +90,35 @@ async fn d07_a_logout_after_the_loss_is_seen_by_a_process_that_had_read_further(
     }
 }
 
+/// The next act of the process that lost commits comes before anybody looks. It lifts the lane over everybody's mark.
+#[tokio::test]
+async fn d07_a_loss_is_noticed_though_the_next_act_comes_before_anybody_looks() {
+    for owner_lives in [true, false] {
+        let site = Site::new().await;
+        let other = site.restarted().await;
+        let ada = site.logged_in_by("ada", Mode::Session).await;
+        let grace = site.logged_in_by("grace", Mode::Session).await;
+        let copy = ada.copy();
+        ada.post("/logout", Value::Null).await.is_ok();
+        other.app.follow().await.unwrap();
+        lanes(&site).await;
+        grace.post("/logout", Value::Null).await.is_ok();
+
+        let healer = if owner_lives { &site } else { &other };
+        healer.app.follow().await.unwrap();
+        assert_eq!(healed(healer).await, 1);
+        let third = healer.restarted().await;
+        copy.at(&third).get("/profile").await.is_refused("session_ended");
+        // It is over: later acts and looks find nothing lost.
+        let ben = healer.logged_in("ben").await;
+        ben.post("/logout", Value::Null).await.is_ok();
+        for _ in 0..3 {
+            healer.app.follow().await.unwrap();
+        }
+        assert!(healed(healer).await <= 2);
+    }
+}
+
 #[tokio::test]
 async fn d07_a_refresh_token_that_is_newer_than_its_row_is_the_current_one_and_no_theft() {
     let site = Site::new().await;
