@@ -23,7 +23,6 @@ const BATCH: usize = 1_000;
 
 const FINGERPRINT: &str =
     "INSERT INTO facts (name, value) VALUES ('root_fingerprint', $1) ON CONFLICT (name) DO NOTHING";
-const BEGIN: &str = "INSERT INTO facts (name, value) VALUES ('importing', $1), ('imported_rows', 0)";
 /// Makes the lanes that the moved rows are on. Servers read a lane only if it has a row; and what writes to these has ended.
 const LANES: &str = "INSERT INTO lanes (id, position, owner, seen_at) \
      SELECT lane, max(position), 'before the import', (SELECT micros FROM store_state) FROM \
@@ -174,7 +173,8 @@ async fn claim(store: &Store, fingerprint: i64, header: &Header) -> Result<u64, 
             is_new = is_new && tx.find(sql, values![]).await?.is_none();
         }
         if is_new {
-            tx.execute(BEGIN, values![id]).await?;
+            tx.execute(SET, values![IMPORTING, id]).await?;
+            tx.execute(SET, values![IMPORTED_ROWS, 0_i64]).await?;
             return Ok(());
         }
         // Nothing is kept: the database isn't taken.
