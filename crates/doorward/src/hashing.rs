@@ -2,6 +2,11 @@
 //!
 //! A hash takes 50 ms of a core, by design. On the threads that answer requests it would block everybody. Here a burst
 //! of sign-ins waits or gets 503, and protected requests are not delayed.
+//!
+//! bcrypt mostly waits for its own look-ups, so a thread hashes several passwords side by side: what waits joins those
+//! under way, and each is answered as soon as it is done. Nothing waits for another to join.
+
+mod lanes;
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -10,27 +15,49 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use crossbeam_channel::{Receiver, Sender, TrySendError};
+use bcrypt_lanes::Digest;
+use crossbeam_channel::{Sender, TrySendError};
 use doorward_core::password::Password;
-use doorward_core::password_hash::{self, HashError, HashPolicy, Scratch};
+use doorward_core::password_hash::{self, HashError, HashPolicy, Scratch, SideBySide};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::histogram::Histogram;
 use tokio::sync::oneshot;
 
+use self::lanes::{Lanes, Queued, Thread};
 use crate::clock::steady;
 use crate::counters;
 use crate::error::{Error, Result};
 use crate::flow::{self, Fact, Label, Step, Verb, note};
 use crate::seldom::seldom;
+use crate::settings::Settings;
 
 /// How many hashes of one network may wait once the queue is half full, so that one network can't fill it.
 const PER_NETWORK: usize = 4;
 
-type Job = Box<dyn FnOnce(&mut Scratch) + Send>;
+/// What waits, and how it is worked off.
+#[derive(Debug, Clone, Copy)]
+pub struct Queue {
+    /// How many hashes may wait.
+    pub places: usize,
+    /// How long each may wait.
+    pub timeout: Duration,
+    /// How many a thread hashes side by side; without it, as many as this machine does quickest, which is measured
+    /// meanwhile.
+    pub lanes: Option<usize>,
+}
+
+impl Queue {
+    /// As the settings say.
+    pub fn of(settings: &Settings) -> Self {
+        let Settings { hashing_queue: places, hashing_timeout: timeout, hashing_lanes: lanes, .. } = *settings;
+        Self { places, timeout, lanes }
+    }
+}
 
 /// Hashes and verifies passwords.
 pub struct Hashing {
-    queue: Sender<Job>,
+    queue: Sender<Queued>,
+    lanes: Lanes,
     waiting: Arc<Mutex<HashMap<IpAddr, usize>>>,
     policy: HashPolicy,
     dummy: String,
@@ -44,20 +71,23 @@ pub struct Hashing {
 }
 
 impl Hashing {
-    /// Starts the threads. `queue` hashes may wait, each no longer than `timeout`.
+    /// Starts the threads.
     ///
     /// # Errors
     /// If the system can't start a thread.
-    pub fn start(policy: HashPolicy, queue: usize, timeout: Duration) -> std::io::Result<Self> {
+    pub fn start(policy: HashPolicy, queue: Queue) -> std::io::Result<Self> {
+        let Queue { places, timeout, lanes } = queue;
         let threads = std::thread::available_parallelism()?.get();
-        let (sender, jobs) = crossbeam_channel::bounded(queue);
+        let (sender, jobs) = crossbeam_channel::bounded(places);
+        let lanes = Lanes::start(lanes)?;
         for _ in 0..threads {
-            let jobs = jobs.clone();
-            std::thread::Builder::new().name("hashing".into()).spawn(move || work(&jobs))?;
+            let thread = Thread::new(jobs.clone(), lanes.clone());
+            std::thread::Builder::new().name("hashing".into()).spawn(move || thread.run())?;
         }
         let dummy = password_hash::dummy_hash(&policy);
         Ok(Self {
             queue: sender,
+            lanes,
             waiting: Arc::default(),
             policy,
             dummy,
@@ -87,8 +117,7 @@ impl Hashing {
         #[cfg(feature = "testing")]
         self.note_job("hash".into());
         let (policy, salt, started) = (self.policy, crate::random::bytes(), flow::started());
-        let hashed =
-            self.run(from, move |scratch| password_hash::hash(&password, &policy, salt, scratch)).await;
+        let hashed = self.run(from, self.hash_work(password, policy, salt)).await;
         let stored = hashed.as_ref().ok().and_then(|ran| ran.value.as_ref().ok());
         let step =
             || Step::check(Verb::HashPassword, stored.is_some()).since(started).maybe(stored.and_then(cost));
@@ -115,7 +144,7 @@ impl Hashing {
         );
         let (guess, started, kind) =
             (password.clone(), flow::started(), flow::started().and_then(|_| cost(&stored)));
-        let ran = self.run(from, move |scratch| password_hash::verify(&guess, &stored, scratch)).await;
+        let ran = self.run(from, self.verify_work(guess, stored)).await;
         note(|| {
             let matches = matches!(ran, Ok(Ran { value: Ok(true), .. }));
             let verb = match known {
@@ -132,19 +161,38 @@ impl Hashing {
             Err(error) => {
                 seldom!(WARN, "a stored password hash cannot be verified: its user needs a reset link", %error);
                 // The same work for an unknown address, so that the time reveals nothing (attack E01).
-                let dummy = self.dummy.clone();
-                let _ =
-                    self.run(from, move |scratch| password_hash::verify(&password, &dummy, scratch)).await;
+                let _ = self.run(from, self.verify_work(password, self.dummy.clone())).await;
                 Ok(false)
             }
         }
     }
 
-    async fn run<T: Send + 'static>(
+    fn hash_work(
         &self,
-        from: IpAddr,
-        work: impl FnOnce(&mut Scratch) -> T + Send + 'static,
-    ) -> Result<Ran<T>> {
+        password: Arc<Password>,
+        policy: HashPolicy,
+        salt: [u8; 16],
+    ) -> Work<std::result::Result<String, HashError>> {
+        let beside = self.lanes.are_used().then(|| SideBySide::hash(&password, &policy, salt)).flatten();
+        match beside {
+            Some((job, of)) => Work::Beside(job, Box::new(move |digest| Ok(of.hashed(digest)))),
+            None => Work::alone(move |scratch| password_hash::hash(&password, &policy, salt, scratch)),
+        }
+    }
+
+    fn verify_work(
+        &self,
+        password: Arc<Password>,
+        stored: String,
+    ) -> Work<std::result::Result<bool, HashError>> {
+        let of_usual_cost = || SideBySide::verify(&password, &stored, &self.policy);
+        match self.lanes.are_used().then(of_usual_cost).flatten() {
+            Some((job, of)) => Work::Beside(job, Box::new(move |digest| Ok(of.matches(&digest)))),
+            None => Work::alone(move |scratch| password_hash::verify(&password, &stored, scratch)),
+        }
+    }
+
+    async fn run<T: Send + 'static>(&self, from: IpAddr, work: Work<T>) -> Result<Ran<T>> {
         let done = self.run_in_time(from, work).await;
         if matches!(done, Err(Error::Overloaded)) {
             self.refused.inc();
@@ -152,27 +200,31 @@ impl Hashing {
         done
     }
 
-    async fn run_in_time<T: Send + 'static>(
-        &self,
-        from: IpAddr,
-        work: impl FnOnce(&mut Scratch) -> T + Send + 'static,
-    ) -> Result<Ran<T>> {
+    async fn run_in_time<T: Send + 'static>(&self, from: IpAddr, work: Work<T>) -> Result<Ran<T>> {
         let place = self.place(from)?;
         let (reply, mut answer) = oneshot::channel();
         let (waited, since) = (self.waited.clone(), steady());
         let taken = Arc::new(AtomicBool::new(false));
         let begins = taken.clone();
-        let job: Job = Box::new(move |scratch| {
+        let begin = move || {
             drop(place);
-            let (waiting, begun) = (since.elapsed(), steady());
-            waited.observe(waiting.as_secs_f64());
+            let reply = Reply { to: reply, waited: since.elapsed(), begun: steady() };
+            waited.observe(reply.waited.as_secs_f64());
             // Cancelled after the deadline, or the client is gone.
-            if !begins.swap(true, Ordering::SeqCst) && !reply.is_closed() {
-                let value = work(scratch);
-                let times = Times { waited: waiting, worked: begun.elapsed() };
-                let _ = reply.send(Ran { value, times });
-            }
-        });
+            let is_wanted = !begins.swap(true, Ordering::SeqCst) && !reply.to.is_closed();
+            is_wanted.then_some(reply)
+        };
+        let job = match work {
+            Work::Alone(work) => Queued::Alone(Box::new(move |scratch| {
+                if let Some(reply) = begin() {
+                    reply.send(work(scratch));
+                }
+            })),
+            Work::Beside(job, finish) => Queued::Beside(Box::new(move || {
+                let reply = begin()?;
+                Some((job, Box::new(move |digest| reply.send(finish(digest)))))
+            })),
+        };
         self.queue.try_send(job).map_err(|error| match error {
             TrySendError::Full(_) => Error::Overloaded,
             TrySendError::Disconnected(_) => {
@@ -197,6 +249,34 @@ impl Hashing {
         }
         *count += 1;
         Ok(Place { network, waiting: self.waiting.clone() })
+    }
+}
+
+/// What is to be done for a password.
+enum Work<T> {
+    /// Work that has a thread for itself.
+    Alone(Box<dyn FnOnce(&mut Scratch) -> T + Send>),
+    /// bcrypt of the usual cost, and what follows from the digest.
+    Beside(bcrypt_lanes::Job, Box<dyn FnOnce(Digest) -> T + Send>),
+}
+
+impl<T> Work<T> {
+    fn alone(work: impl FnOnce(&mut Scratch) -> T + Send + 'static) -> Self {
+        Self::Alone(Box::new(work))
+    }
+}
+
+/// Where the result of work that has begun goes.
+struct Reply<T> {
+    to: oneshot::Sender<Ran<T>>,
+    waited: Duration,
+    begun: tokio::time::Instant,
+}
+
+impl<T> Reply<T> {
+    fn send(self, value: T) {
+        let times = Times { waited: self.waited, worked: self.begun.elapsed() };
+        let _ = self.to.send(Ran { value, times });
     }
 }
 
@@ -258,17 +338,6 @@ impl Drop for Place {
     }
 }
 
-fn work(jobs: &Receiver<Job>) {
-    // Lowest priority, so that requests go first even on one core. If that isn't permitted, run without.
-    let _ = rustix::process::setpriority_process(Some(rustix::thread::gettid()), 19);
-    let mut scratch = Scratch::default();
-    for job in jobs {
-        if catch_unwind(AssertUnwindSafe(|| job(&mut scratch))).is_err() {
-            scratch = Scratch::default();
-        }
-    }
-}
-
 fn unusable(error: HashError) -> Error {
     seldom!(ERROR, "a password could not be hashed", %error);
     Error::Overloaded
@@ -285,7 +354,7 @@ mod tests {
     const HOME: IpAddr = IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
 
     fn pool(queue: usize, timeout: Duration) -> Hashing {
-        Hashing::start(HashPolicy::for_tests(HashAlgorithm::Bcrypt), queue, timeout).unwrap()
+        Hashing::start(HashPolicy::for_tests(HashAlgorithm::Bcrypt), Queue { places: queue, timeout, lanes: Some(4) }).unwrap()
     }
 
     /// Keeps every thread of the pool busy until the returned sender is dropped.
@@ -295,11 +364,11 @@ mod tests {
             .map(|_| {
                 let (release, held) = mpsc::channel();
                 let (begun, has_begun) = mpsc::channel();
-                let job: Job = Box::new(move |_| {
+                let job = Box::new(move |_: &mut Scratch| {
                     begun.send(()).unwrap();
                     let _ = held.recv();
                 });
-                pool.queue.send(job).unwrap();
+                pool.queue.send(Queued::Alone(job)).unwrap();
                 has_begun.recv().unwrap();
                 release
             })
@@ -312,10 +381,10 @@ mod tests {
         let busy = occupy(&pool);
         for n in 0..8 {
             let from = IpAddr::from([192, 0, 2, n]);
-            assert_eq!(pool.run(from, |_| ()).await, Err(Error::Overloaded));
+            assert_eq!(pool.run(from, Work::alone(|_| ())).await, Err(Error::Overloaded));
         }
         assert_eq!(pool.queue.len(), 8);
-        assert_eq!(pool.run([192, 0, 2, 9].into(), |_| ()).await, Err(Error::Overloaded));
+        assert_eq!(pool.run([192, 0, 2, 9].into(), Work::alone(|_| ())).await, Err(Error::Overloaded));
         drop(busy);
     }
 
@@ -324,10 +393,10 @@ mod tests {
         let pool = pool(100, Duration::from_millis(1));
         let busy = occupy(&pool);
         for _ in 0..200 {
-            let _ = pool.run(HOME, |_| ()).await;
+            let _ = pool.run(HOME, Work::alone(|_| ())).await;
         }
         assert_eq!(pool.queue.len(), 50);
-        let _ = pool.run([192, 0, 2, 1].into(), |_| ()).await;
+        let _ = pool.run([192, 0, 2, 1].into(), Work::alone(|_| ())).await;
         assert_eq!(pool.queue.len(), 51);
         drop(busy);
     }
@@ -337,11 +406,11 @@ mod tests {
         let pool = pool(100, Duration::from_secs(60));
         for _ in 0..8 {
             assert_eq!(
-                pool.run(HOME, |_| panic!("planted")).await,
+                pool.run(HOME, Work::alone(|_| panic!("planted"))).await,
                 Err::<Ran<()>, _>(Error::unavailable("", ""))
             );
         }
-        assert_eq!(pool.run(HOME, |_| 42).await.map(|ran| ran.value), Ok(42));
+        assert_eq!(pool.run(HOME, Work::alone(|_| 42)).await.map(|ran| ran.value), Ok(42));
     }
 
     #[tokio::test]

@@ -165,6 +165,9 @@ settings! {
     hashing_queue: usize = "hashing.queue", "128";
     /// How long a password may wait to be hashed; then it is answered with 503.
     hashing_timeout: Duration = "hashing.timeout", "10s";
+    /// How many passwords each core hashes side by side with bcrypt, 1 to 4. Empty for the quickest number, which is
+    /// measured at the start. With 1 the library for one password at a time is used.
+    hashing_lanes: Option<usize> = "hashing.lanes", "";
     /// Whether guesses and registrations are limited. Off only on a loopback address, for load tests.
     throttle: bool = "throttle.enabled", "true";
     /// Failures at one account from one network: this many at once, then one in each span.

@@ -4,7 +4,7 @@ use std::net::Ipv4Addr;
 use std::sync::Arc;
 
 use clap::Args;
-use doorward::internals::hashing::Hashing;
+use doorward::internals::hashing::{Hashing, Queue};
 use serde_json::json;
 
 use super::Outcome;
@@ -26,7 +26,7 @@ impl Hash {
     pub(crate) async fn run(self, place: &Place) -> Outcome {
         let settings = place.settings()?;
         let password = Arc::new(password::any()?);
-        let hashing = Hashing::start(settings.hash_policy()?, 1, settings.hashing_timeout)?;
+        let hashing = Hashing::start(settings.hash_policy()?, Queue::of(&settings))?;
         let hash = hashing.hash(password, Ipv4Addr::LOCALHOST.into()).await?;
         if self.json { Answer::json(&json!({ "hash": hash })) } else { Ok(Answer::text(hash)) }
     }

@@ -9,6 +9,7 @@
 
 mod policy;
 mod scratch;
+mod side;
 mod stored;
 #[cfg(test)]
 mod tests;
@@ -21,6 +22,7 @@ use zeroize::Zeroizing;
 
 pub use policy::{Argon2Params, HashAlgorithm, HashPolicy, PolicyError};
 pub use scratch::Scratch;
+pub use side::SideBySide;
 use stored::{Argon2Hash, BcryptHash, Stored};
 
 use crate::password::Password;

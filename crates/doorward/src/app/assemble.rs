@@ -108,7 +108,7 @@ impl App {
         let memory = memory(&store, &revocations, &keys, &settings);
         let of_sessions = of_sessions(&keys, &revocations, &hooks, &memory);
         let sessions = Arc::new(Sessions::new(base.clone(), of_sessions, &settings, &roots));
-        let hashing = Arc::new(Hashing::start(policy, settings.hashing_queue, settings.hashing_timeout)?);
+        let hashing = Arc::new(Hashing::start(policy, Queue::of(&settings))?);
         let throttle = Arc::new(Throttle::open(&settings, &store, roots.first(), now).await?);
         let cookies = CookieJar::new(&settings);
         let guard = guard(&settings, &keys, &cookies, memory, &revocations, clock.clone());

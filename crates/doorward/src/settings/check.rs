@@ -231,7 +231,13 @@ impl Settings {
         ] {
             require(size >= least, key, &format!("is less than {least}"), "leave it out for the default")?;
         }
-        Ok(())
+        let lanes = self.hashing_lanes.unwrap_or(1);
+        require(
+            (1..=MOST_LANES).contains(&lanes),
+            "hashing.lanes",
+            "is not within 1 to 4",
+            "leave it out for the quickest number",
+        )
     }
 }
 
