@@ -10,7 +10,6 @@ mod lanes;
 
 use std::collections::HashMap;
 use std::net::IpAddr;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -49,7 +48,8 @@ pub struct Queue {
 impl Queue {
     /// As the settings say.
     pub fn of(settings: &Settings) -> Self {
-        let Settings { hashing_queue: places, hashing_timeout: timeout, hashing_lanes: lanes, .. } = *settings;
+        let Settings { hashing_queue: places, hashing_timeout: timeout, hashing_lanes: lanes, .. } =
+            *settings;
         Self { places, timeout, lanes }
     }
 }
@@ -354,7 +354,11 @@ mod tests {
     const HOME: IpAddr = IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
 
     fn pool(queue: usize, timeout: Duration) -> Hashing {
-        Hashing::start(HashPolicy::for_tests(HashAlgorithm::Bcrypt), Queue { places: queue, timeout, lanes: Some(4) }).unwrap()
+        Hashing::start(
+            HashPolicy::for_tests(HashAlgorithm::Bcrypt),
+            Queue { places: queue, timeout, lanes: Some(4) },
+        )
+        .unwrap()
     }
 
     /// Keeps every thread of the pool busy until the returned sender is dropped.
@@ -420,5 +424,33 @@ mod tests {
         assert_eq!(pool.verify(password.clone(), None, HOME).await, Ok(false));
         let stored = pool.hash(password.clone(), HOME).await.unwrap();
         assert_eq!(pool.verify(password, Some(stored), HOME).await, Ok(true));
+    }
+
+    #[tokio::test]
+    async fn passwords_that_wait_are_hashed_side_by_side_and_each_answer_is_its_own() {
+        let pool = Arc::new(pool(100, Duration::from_secs(60)));
+        let password = |n: usize| Arc::new(Password::new(format!("{n} correct horses")).unwrap());
+        let too_long = |n: usize| Arc::new(Password::new("horse".repeat(20 + n)).unwrap());
+        let mut stored = Vec::new();
+        for n in 0..6 {
+            stored.push(pool.hash(password(n), HOME).await.unwrap());
+            stored.push(pool.hash(too_long(n), HOME).await.unwrap());
+        }
+        let busy = occupy(&pool);
+        let answers: Vec<_> = (0..12)
+            .flat_map(|n| [(n, n), (n, (n + 2) % 12)])
+            .map(|(hash, tried)| {
+                let tried = if tried % 2 == 0 { password(tried / 2) } else { too_long(tried / 2) };
+                let (pool, stored) = (pool.clone(), stored[hash].clone());
+                tokio::spawn(async move { pool.verify(tried, Some(stored), HOME).await })
+            })
+            .collect();
+        while pool.waiting() < answers.len() {
+            tokio::task::yield_now().await;
+        }
+        drop(busy);
+        for (n, answer) in answers.into_iter().enumerate() {
+            assert_eq!(answer.await.unwrap(), Ok(n % 2 == 0), "{n}");
+        }
     }
 }

@@ -47,6 +47,12 @@ fn display_names() {
 }
 
 #[test]
+fn passwords_side_by_side() {
+    let seeds = ["one\ntwo\nthree\nfour\nfive".into(), "0123456789abcdef".repeat(6), "\0\n\0\0".into()];
+    fuzz(seeds.to_vec(), properties::bcrypt_beside);
+}
+
+#[test]
 fn password_hashes() {
     let seeds = [
         "$2b$10$N9qo8uLOickgx2ZMRZoMyeIjZAgcfl7p92ldGxad68LJZdL17lhWy",

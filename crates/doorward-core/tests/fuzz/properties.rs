@@ -151,6 +151,34 @@ pub(crate) fn password_hash(bytes: &[u8]) {
     }
 }
 
+/// Passwords on one line each, hashed side by side, have the hashes that another library gives them.
+pub(crate) fn bcrypt_beside(bytes: &[u8]) {
+    let mut batch = bcrypt_lanes::Batch::new();
+    for (n, line) in (0..).zip(bytes.split(|byte| *byte == b'\n')).take(2 * bcrypt_lanes::MOST_LANES) {
+        let (salt, password): ([u8; 16], _) = match line.split_first_chunk() {
+            Some((salt, password)) => (*salt, password),
+            None => ([n; 16], line),
+        };
+        let mut key: Vec<u8> = password.iter().copied().take(72).collect();
+        key.push(0);
+        key.truncate(72);
+        let expected = bcrypt::bcrypt(4, salt, &key);
+        let job = bcrypt_lanes::Job::new(password, salt, 4).unwrap();
+        while batch.len() == bcrypt_lanes::MOST_LANES {
+            compare(batch.turn());
+        }
+        batch.add(job, expected).ok().unwrap();
+    }
+    while !batch.is_empty() {
+        compare(batch.turn());
+    }
+    fn compare(done: Option<([u8; 24], bcrypt_lanes::Digest)>) {
+        if let Some((expected, digest)) = done {
+            assert_eq!(digest, expected[..23]);
+        }
+    }
+}
+
 /// A password, a name and an address on one line each: the password that is set is neither of the two, ignoring case.
 pub(crate) fn password_policy(bytes: &[u8]) {
     let text = text(bytes);

@@ -18,7 +18,7 @@ use crate::clock::{Clock, Moment};
 use crate::disk::Disk;
 use crate::feed::{Feed, Followers};
 use crate::flow::{self, Flows};
-use crate::hashing::Hashing;
+use crate::hashing::{Hashing, Queue};
 use crate::hooks::Hooks;
 use crate::keys::{Algorithms, Keys, Wanted};
 use crate::look::Look;

@@ -154,3 +154,69 @@ impl Thread {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{Mutex, mpsc};
+
+    use super::*;
+
+    /// Runs this work on one thread, and returns the names in the order in which it was done.
+    fn done_in_order(lanes: usize, work: Vec<(&'static str, Option<u32>)>) -> Vec<&'static str> {
+        let done = Arc::new(Mutex::new(Vec::new()));
+        let (sender, jobs) = crossbeam_channel::unbounded();
+        for (name, cost) in work {
+            let done = done.clone();
+            let note = move || done.lock().unwrap().push(name);
+            let job = match cost {
+                Some(cost) => Queued::Beside(Box::new(move || {
+                    let finish: Finish = Box::new(move |_| match name {
+                        "panics" => panic!("planted"),
+                        _ => note(),
+                    });
+                    Some((Job::new(b"a password", [0; 16], cost).ok()?, finish))
+                })),
+                None => Queued::Alone(Box::new(move |_| note())),
+            };
+            sender.send(job).unwrap();
+        }
+        drop(sender);
+        Thread::new(jobs, Lanes::start(Some(lanes)).unwrap()).run();
+        Arc::into_inner(done).unwrap().into_inner().unwrap()
+    }
+
+    #[test]
+    fn what_waits_joins_those_under_way_and_is_answered_as_soon_as_it_is_done() {
+        let work = vec![("long", Some(8)), ("short", Some(4)), ("middle", Some(6)), ("other", Some(5))];
+        assert_eq!(done_in_order(4, work.clone()), ["short", "other", "middle", "long"]);
+        assert_eq!(done_in_order(2, work.clone()), ["short", "middle", "other", "long"]);
+        assert_eq!(done_in_order(1, work), ["long", "short", "middle", "other"]);
+    }
+
+    #[test]
+    fn work_that_needs_a_thread_for_itself_keeps_its_place_and_holds_up_none_before_it() {
+        let work = vec![("long", Some(8)), ("alone", None), ("later", Some(4)), ("last", None)];
+        assert_eq!(done_in_order(4, work), ["long", "alone", "later", "last"]);
+    }
+
+    #[test]
+    fn h12_a_panic_costs_one_answer_and_none_of_those_beside_it() {
+        let work = vec![("long", Some(6)), ("panics", Some(4)), ("middle", Some(5))];
+        assert_eq!(done_in_order(4, work), ["middle", "long"]);
+    }
+
+    #[test]
+    fn nobody_who_is_gone_is_hashed_for() {
+        let (sender, jobs) = crossbeam_channel::unbounded();
+        let (begun, has_begun) = mpsc::channel();
+        sender.send(Queued::Beside(Box::new(move || begun.send(()).ok().and(None)))).unwrap();
+        drop(sender);
+        Thread::new(jobs, Lanes::start(Some(4)).unwrap()).run();
+        assert_eq!(has_begun.iter().count(), 1);
+    }
+
+    #[test]
+    fn the_quickest_number_of_lanes_is_one_that_a_batch_has() {
+        assert!((1..=MOST_LANES).contains(&quickest()));
+    }
+}

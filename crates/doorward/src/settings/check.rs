@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use bcrypt_lanes::MOST_LANES;
 use doorward_core::Mode;
 use doorward_core::token::Algorithm;
 use url::Url;
