@@ -11,10 +11,13 @@ use doorward_core::password_hash::Scratch;
 
 use crate::clock::steady;
 
+/// Work that has a thread for itself.
+pub(super) type Alone = Box<dyn FnOnce(&mut Scratch) + Send>;
+
 /// What waits for a thread.
 pub(super) enum Queued {
     /// Work that has a thread for itself.
-    Alone(Box<dyn FnOnce(&mut Scratch) + Send>),
+    Alone(Alone),
     /// bcrypt of the usual cost: begins it, unless nobody wants it any more.
     Beside(Box<dyn FnOnce() -> Option<(Job, Finish)> + Send>),
 }
@@ -90,7 +93,7 @@ pub(super) struct Thread {
     lanes: Lanes,
     batch: Batch<Finish>,
     /// What came while others were under way that it can't run beside. Nothing is taken until it had its turn.
-    next: Option<Box<dyn FnOnce(&mut Scratch) + Send>>,
+    next: Option<Alone>,
     scratch: Scratch,
 }
 
@@ -148,7 +151,7 @@ impl Thread {
         }
     }
 
-    fn run_alone(&mut self, work: Box<dyn FnOnce(&mut Scratch) + Send>) {
+    fn run_alone(&mut self, work: Alone) {
         if catch_unwind(AssertUnwindSafe(|| work(&mut self.scratch))).is_err() {
             self.scratch = Scratch::default();
         }
