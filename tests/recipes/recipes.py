@@ -43,6 +43,7 @@ def main():
     if language == "python":
         learns_of_logouts(command)
         begins_anew()
+        refuses_what_the_server_may_lack()
         takes_the_feeds_of_the_table()
         keeps_keys_for_a_while()
     print(f"\n{sum(verdicts)} passed, {len(verdicts) - sum(verdicts)} failed")
@@ -187,6 +188,21 @@ def begins_anew():
             revocations.ask()
             known.append(revocations.users["ada"][0])
     check(f"keeps the greater version: {known}", known == [9, 9, 9])
+
+
+def refuses_what_the_server_may_lack():
+    print("\nThe recipe for python refuses what the server lacks entries for, and nothing else")
+    from guard import Revocations, Unavailable
+
+    revocations = Revocations("", "")
+    revocations.take({"sessions": [["ended", 60]], "users": [], "missing": 60, "position": "a", "more": False})
+    for session, left, expected in ("other", 30, Unavailable), ("other", 90, None), ("ended", 30, jwt.InvalidTokenError):
+        found = None
+        try:
+            revocations.check({"sid": session, "sub": "ada", "exp": time.time() + left})
+        except (Unavailable, jwt.InvalidTokenError) as error:
+            found = type(error)
+        check(f"a token of {session} with {left} s left: {found}", found == expected)
 
 
 def takes_the_feeds_of_the_table():

@@ -60,7 +60,7 @@ class Revocations:
 
     def __init__(self, url, feed_secret, every=1.0, stale_after=120.0):
         self.url, self.secret, self.every, self.stale_after = url, feed_secret, every, stale_after
-        self.sessions, self.users, self.position, self.current_at = {}, {}, "", -1000.0
+        self.sessions, self.users, self.position, self.current_at, self.missing_until = {}, {}, "", -1000.0, 0.0
 
     def follow(self):
         """Polls forever; run it in a thread: threading.Thread(target=it.follow, daemon=True).start()"""
@@ -88,6 +88,7 @@ class Revocations:
         for user, version, seconds, *_ in page["users"]:
             known = self.users.get(user, (0, 0.0))
             self.users[user] = max(known[0], version), max(known[1], now + seconds)
+        self.missing_until = max(self.missing_until, now + page.get("missing", 0))
         self.position = page["position"]
         if not page["more"]:
             self.current_at = now
@@ -103,6 +104,8 @@ class Revocations:
             raise jwt.InvalidTokenError("session ended")
         if claims.get("ver", 0) < self.users.get(claims["sub"], (0,))[0]:
             raise jwt.InvalidTokenError("token stale: refresh it")
+        if time.monotonic() + claims["exp"] - time.time() < self.missing_until:
+            raise Unavailable("the server lacks entries that may concern this token")
 
 
 class Unavailable(Exception):
