@@ -46,6 +46,9 @@ fn a_backup_of_a_server_that_writes_is_whole_private_and_of_one_moment() {
     let other = Home::sqlite();
     share_secret(&home, &other);
     std::fs::copy(&file, other.data().join("doorward.db")).unwrap();
+    // But what people have done since is not in it: sessions that they ended would be live again.
+    other.run(&["serve"]).fails("the database is a backup", "run `doorward restored`");
+    other.run(&["restored"]).ok();
     assert_eq!(other.serve(&[]).login("user11").status, 200);
 }
 

@@ -31,7 +31,7 @@ const BATCH: i64 = 1_000;
 
 /// How often the database was restored.
 pub(super) const TURNS: &str = "history";
-/// Not 0 if the database was set back further than memory holds.
+/// Not 0 if the database is a backup, or was set back further than memory holds.
 pub(super) const SET_BACK: &str = "set_back";
 const ACCEPT: &str = "UPDATE facts SET value = 0 WHERE name = 'set_back'";
 const NEWEST: &str = "SELECT id, created_at FROM audit ORDER BY id DESC LIMIT 1";
@@ -39,13 +39,27 @@ const HAS: &str = "SELECT id FROM audit WHERE id = $1";
 /// Whether any entry is so old: if not, the log may have been swept.
 const OLDEST: &str = "SELECT created_at FROM audit ORDER BY id LIMIT 1";
 const HEALED: &str = "SELECT id FROM audit WHERE id > $1 AND action = 'history_lost' ORDER BY id LIMIT 1";
-const END_SOME: &str = "UPDATE sessions SET ended_at = $1, end_reason = 'restored' \
-     WHERE id IN (SELECT id FROM sessions WHERE ended_at IS NULL ORDER BY id LIMIT $2)";
-const RAISE_SOME: &str = "UPDATE users SET claims_version = $1 \
-     WHERE id IN (SELECT id FROM users WHERE claims_version < $1 ORDER BY id LIMIT $2)";
+/// Batches go on by id: each would otherwise pass over the rows of all before it.
+const LIVE: Batches = Batches {
+    last: "SELECT id FROM sessions WHERE ended_at IS NULL AND id > $1 ORDER BY id LIMIT 1 OFFSET $2",
+    update: "UPDATE sessions SET ended_at = $1, end_reason = 'restored' \
+         WHERE ended_at IS NULL AND id > $2 AND id <= $3",
+};
+const ALL_USERS: Batches = Batches {
+    last: "SELECT id FROM users WHERE id > $1 ORDER BY id LIMIT 1 OFFSET $2",
+    update: "UPDATE users SET claims_version = $1 WHERE id > $2 AND id <= $3 AND claims_version < $1",
+};
 const VOID: &str = "DELETE FROM challenges";
 const FORMER: &str = "DELETE FROM former_credentials";
 const USERS: &str = "SELECT CAST(count(*) AS BIGINT) AS count FROM users";
+
+/// A change of a whole table, a batch at a time.
+struct Batches {
+    /// Finds the id that ends the batch after an id.
+    last: &'static str,
+    /// Changes the rows after an id, up to another.
+    update: &'static str,
+}
 
 /// What `doorward restored` did.
 #[derive(Debug, Clone)]
@@ -111,7 +125,7 @@ impl History {
     }
 }
 
-const REFUSAL: &str = "the database was set back further than its servers remember";
+const SET_BACK_FAR: &str = "was set back further than its servers remember";
 const HINT: &str = "if it was restored, run `doorward restored`, which ends every session";
 
 fn file(data: &Path) -> PathBuf {
@@ -121,7 +135,8 @@ fn file(data: &Path) -> PathBuf {
 /// Why this database is older than the data folder, if it is.
 pub(super) async fn refusal(store: &Store, settings: &Settings) -> Result<Option<SettingsError>, StoreError> {
     if store.fact(SET_BACK).await? > 0 {
-        return Ok(Some(SettingsError::new(REFUSAL, HINT)));
+        let refusal = format!("the database is a backup, or {SET_BACK_FAR}");
+        return Ok(Some(SettingsError::new(refusal, HINT)));
     }
     let seen = std::fs::read_to_string(file(&settings.data)).ok();
     let Some(seen) = seen.as_deref().and_then(Seen::read) else { return Ok(None) };
@@ -189,7 +204,7 @@ impl App {
     /// Says, each time that it is called, that nothing is answered.
     pub(super) fn tell_set_back(&self) {
         if self.is_set_back() {
-            tracing::error!("{REFUSAL}, so nothing is answered: {HINT}");
+            tracing::error!("the database {SET_BACK_FAR}, so nothing is answered: {HINT}");
         }
     }
 
@@ -239,9 +254,9 @@ impl App {
         let (mut ended, mut kid) = (0, None);
         // Above all that were given: guards may know some that this database has forgotten, and new tokens must be good
         // there.
-        self.in_batches(RAISE_SOME, now.as_micros() / 1_000).await?;
+        self.in_batches(ALL_USERS, now.as_micros() / 1_000).await?;
         if !keeps_sessions {
-            ended = self.in_batches(END_SOME, now.as_micros()).await?;
+            ended = self.in_batches(LIVE, now.as_micros()).await?;
             for void in [VOID, FORMER] {
                 self.store.execute(void, values![]).await?;
             }
@@ -265,15 +280,15 @@ impl App {
         Ok(Restored { last_act, users, ended, kid })
     }
 
-    async fn in_batches(&self, sql: &'static str, value: i64) -> Result<u64, StoreError> {
-        let mut all = 0;
+    async fn in_batches(&self, batches: Batches, value: i64) -> Result<u64, StoreError> {
+        let (mut all, mut after) = (0, [0; 16]);
         loop {
-            let change = async move |tx: &mut Tx| tx.execute(sql, values![value, BATCH]).await;
-            let changed = self.store.transaction(change).await?;
-            all += changed;
-            if changed < BATCH.unsigned_abs() {
-                return Ok(all);
-            }
+            let last = self.store.find(batches.last, values![after, BATCH]).await?;
+            let last = last.map(|row| row.get::<[u8; 16]>("id")).transpose()?;
+            let until = last.unwrap_or([0xff; 16]);
+            all += self.store.execute(batches.update, values![value, after, until]).await?;
+            let Some(id) = last else { return Ok(all) };
+            after = id;
         }
     }
 }

@@ -10,6 +10,9 @@ use super::StoreError;
 use super::sqlite::{Place, connect};
 use super::sqlite_query::store_error;
 
+const MARK: &str =
+    "INSERT INTO facts (name, value) VALUES ('set_back', 1) ON CONFLICT (name) DO UPDATE SET value = 1";
+
 /// Copies what is committed at the beginning: into a file beside the wanted one, which gets its name once it is whole.
 pub(super) fn back_up(database: PathBuf, to: &Path) -> Result<u64, StoreError> {
     let cannot = |error: std::io::Error| {
@@ -29,12 +32,13 @@ pub(super) fn back_up(database: PathBuf, to: &Path) -> Result<u64, StoreError> {
     file.set_len(0).map_err(cannot)?;
     rustix::fs::fchmod(&file, rustix::fs::Mode::RUSR | rustix::fs::Mode::WUSR)
         .map_err(|error| cannot(error.into()))?;
-    let done = copy(database, &beside).and_then(|()| check(&beside)).and_then(|()| {
-        file.sync_all().map_err(cannot)?;
-        std::fs::hard_link(&beside, to).map_err(cannot)?;
-        sync_folder(to).map_err(cannot)?;
-        Ok(file.metadata().map_err(cannot)?.len())
-    });
+    let done =
+        copy(database, &beside).and_then(|()| check(&beside)).and_then(|()| mark(&beside)).and_then(|()| {
+            file.sync_all().map_err(cannot)?;
+            std::fs::hard_link(&beside, to).map_err(cannot)?;
+            sync_folder(to).map_err(cannot)?;
+            Ok(file.metadata().map_err(cannot)?.len())
+        });
     // It has its name now, or is of no use.
     let _ = std::fs::remove_file(&beside);
     done
@@ -47,6 +51,12 @@ fn copy(database: PathBuf, to: &Path) -> Result<(), StoreError> {
         return Err(StoreError::Refused(format!("the name {} is not UTF-8", to.display())));
     };
     connection.execute("VACUUM INTO ?1", [to]).map(drop).map_err(|error| store_error(&error))
+}
+
+/// Notes that it is older than what people have done since: no server starts on it before `doorward restored` has run.
+fn mark(copy: &Path) -> Result<(), StoreError> {
+    let connection = Connection::open(copy).map_err(|error| store_error(&error))?;
+    connection.execute(MARK, []).map(drop).map_err(|error| store_error(&error))
 }
 
 fn check(copy: &Path) -> Result<(), StoreError> {

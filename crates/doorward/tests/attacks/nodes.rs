@@ -161,3 +161,29 @@ async fn limits_and_lifetimes_that_differ_among_nodes_are_told() {
     let told: Vec<_> = told.iter().map(|(what, _)| what.as_str()).collect();
     assert!(told.len() == 2 && told[0].contains("account 10/30s") && told[1].contains("300s"), "{told:?}");
 }
+
+/// It holds the row of its own lane, as one that was frozen between its last statement and its commit.
+#[tokio::test]
+async fn x19_a_process_that_stands_still_in_mid_logout_stops_only_itself() {
+    let site = Site::new().await;
+    let Some(url) = site.app.settings.database.as_ref().map(|url| url.expose().to_owned()) else { return };
+    let other = site.restarted().await;
+    let third = site.restarted().await;
+    site.logged_in("ada").await.post("/logout", json!({})).await.is_ok();
+    let (frozen, connection) = tokio_postgres::connect(&url, tokio_postgres::NoTls).await.unwrap();
+    tokio::spawn(connection);
+    frozen.batch_execute("BEGIN; UPDATE lanes SET position = position").await.unwrap();
+
+    for mode in [Mode::Bearer, Mode::Cookie, Mode::Session] {
+        let ben = other.logged_in_by(&format!("ben{}", mode.as_str()), mode).await;
+        let copy = ben.copy();
+        copy.at(&third).get("/profile").await.is_ok();
+        ben.post("/logout", json!({})).await.is_ok();
+        third.app.follow().await.unwrap();
+        copy.at(&third).get("/profile").await.is_refused("session_ended");
+    }
+    let grace = site.logged_in("grace").await;
+    grace.post("/logout", json!({})).await.has_status(503);
+    frozen.batch_execute("ROLLBACK").await.unwrap();
+    grace.post("/logout", json!({})).await.is_ok();
+}
