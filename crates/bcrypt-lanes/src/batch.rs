@@ -102,15 +102,7 @@ impl<T> Batch<T> {
         if let Some(done) = used.iter().position(|lane| lane.left == 0) {
             return self.take(done);
         }
-        if let Some(lanes) = used.first_chunk_mut::<4>() {
-            state::round(lanes);
-        } else if let Some(lanes) = used.first_chunk_mut::<3>() {
-            state::round(lanes);
-        } else if let Some(lanes) = used.first_chunk_mut::<2>() {
-            state::round(lanes);
-        } else if let Some(lanes) = used.first_chunk_mut::<1>() {
-            state::round(lanes);
-        }
+        state::round_of_each(used);
         None
     }
 

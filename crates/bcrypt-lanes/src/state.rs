@@ -69,8 +69,21 @@ impl Lane {
     }
 }
 
+/// One round of each of these lanes, at most four. Not generic, so that it is compiled in this crate, as its profile says.
+pub(crate) fn round_of_each(lanes: &mut [Lane]) {
+    if let Some(lanes) = lanes.first_chunk_mut::<4>() {
+        round(lanes);
+    } else if let Some(lanes) = lanes.first_chunk_mut::<3>() {
+        round(lanes);
+    } else if let Some(lanes) = lanes.first_chunk_mut::<2>() {
+        round(lanes);
+    } else if let Some(lanes) = lanes.first_chunk_mut::<1>() {
+        round(lanes);
+    }
+}
+
 /// One round of each of these lanes: its state is mixed with the key, and then with the salt.
-pub(crate) fn round<const N: usize>(lanes: &mut [Lane; N]) {
+fn round<const N: usize>(lanes: &mut [Lane; N]) {
     for lane in &mut *lanes {
         for (p, word) in lane.p.iter_mut().zip(&lane.key) {
             *p ^= word;
