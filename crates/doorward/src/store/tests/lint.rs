@@ -20,7 +20,7 @@ pub(super) fn statements() -> Vec<Statement> {
             let path = entry.unwrap().path();
             // And those that query the engine itself.
             let ours = path.components().any(|part| part.as_os_str() == "tests")
-                || path.ends_with("store/tests.rs")
+                || path.ends_with("tests.rs")
                 || [
                     "closing.rs",
                     "condition.rs",
