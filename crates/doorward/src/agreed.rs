@@ -73,8 +73,8 @@ impl Agreed {
     /// # Errors
     /// The store's.
     pub(crate) async fn read(store: &Store) -> Result<Self, StoreError> {
-        let version = store.fact(VERSION).await?;
-        let rows = store.list(ALL, values![]).await?;
+        let version = store.follow_fact(VERSION).await?;
+        let rows = store.follow(ALL, values![]).await?;
         let all = rows.iter().map(|row| Ok((row.get("name")?, row.get("value")?)));
         Ok(Self { version, all: all.collect::<Result<_, StoreError>>()? })
     }

@@ -256,7 +256,7 @@ impl Clients {
     pub(crate) async fn follow_to(&self, version: i64) -> Result<(), StoreError> {
         let _one = self.reading.lock().await;
         if version != self.known.load().version {
-            let rows = self.base.store.list(HASHES, values![]).await?;
+            let rows = self.base.store.follow(HASHES, values![]).await?;
             let hashes = rows.iter().map(|row| Ok((row.get("id")?, row.get("secret_hash")?)));
             let hashes = hashes.collect::<Result<_, StoreError>>()?;
             self.known.store(ClientHashes { version, hashes }.into());

@@ -15,6 +15,14 @@ impl Store {
     pub(crate) async fn fact(&self, name: &'static str) -> Result<i64, StoreError> {
         self.find(IS, values![name]).await?.map_or(Ok(0), |row| row.get("value"))
     }
+
+    /// The same for what follows other processes: on SQLite by the follower's reader, which no other read keeps busy.
+    ///
+    /// # Errors
+    /// [`StoreError`], as for every call.
+    pub(crate) async fn follow_fact(&self, name: &'static str) -> Result<i64, StoreError> {
+        self.follow(IS, values![name]).await?.first().map_or(Ok(0), |row| row.get("value"))
+    }
 }
 
 impl Tx {
