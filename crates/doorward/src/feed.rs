@@ -54,6 +54,8 @@ pub(crate) struct News {
 
 /// Everything that the set held when the log was at a number.
 pub(crate) struct Snapshot {
+    /// Which snapshot of this process it is: places in another one are of another order.
+    serial: u64,
     pub(crate) number: u64,
     made_at: Duration,
     revocations: Arc<Revocations>,
@@ -75,8 +77,8 @@ struct Text {
 /// The place of a follower.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Place {
-    /// The snapshot of this number was read up to this place of the set.
-    Snapshot { number: u64, offset: usize },
+    /// The snapshot with this serial was read up to this place of the set.
+    Snapshot { serial: u64, offset: usize },
     /// Everything of the log up to this number was read.
     Log(u64),
 }
@@ -96,7 +98,7 @@ pub(crate) struct Feed {
     keys: Arc<Keys>,
     /// Names this process: places of another one are invalid here.
     nonce: ArcSwap<String>,
-    /// How often the database was restored.
+    /// When the database was restored last.
     turns: AtomicI64,
     /// The hash of the secret that opens the feed.
     secret: Option<[u8; 32]>,
@@ -104,6 +106,8 @@ pub(crate) struct Feed {
     at: AtomicU64,
     live: broadcast::Sender<News>,
     snapshot: tokio::sync::Mutex<Option<Arc<Snapshot>>>,
+    /// How many were made.
+    snapshots: AtomicU64,
     seats: Arc<Seats>,
 }
 
@@ -179,6 +183,7 @@ impl Feed {
             at: AtomicU64::new(0),
             live: broadcast::channel(BEHIND).0,
             snapshot: tokio::sync::Mutex::default(),
+            snapshots: AtomicU64::new(0),
             seats: Arc::new(Seats {
                 most: followers.most,
                 most_of_one: followers.most_of_one,
@@ -231,6 +236,11 @@ impl Feed {
         has_changed
     }
 
+    /// When the database was restored last, as far as is known here.
+    pub(crate) fn turns(&self) -> i64 {
+        self.turns.load(Ordering::SeqCst)
+    }
+
     /// How far the log has come.
     pub(crate) fn last(&self) -> u64 {
         self.revocations.log.last()
@@ -252,7 +262,8 @@ impl Feed {
             return Ok(snapshot.clone());
         }
         let revocations = self.revocations.clone();
-        let made = Arc::new(Snapshot::of(revocations));
+        let serial = self.snapshots.fetch_add(1, Ordering::Relaxed);
+        let made = Arc::new(Snapshot::of(revocations, serial));
         *kept = Some(made.clone());
         Ok(made)
     }
@@ -288,9 +299,9 @@ impl Feed {
                 }
                 None
             }
-            Some(Place::Snapshot { number, offset }) => {
+            Some(Place::Snapshot { serial, offset }) => {
                 let kept = self.snapshot.lock().await.clone();
-                kept.filter(|snapshot| snapshot.number == number).map(|snapshot| (snapshot, offset))
+                kept.filter(|snapshot| snapshot.serial == serial).map(|snapshot| (snapshot, offset))
             }
             None => None,
         };
@@ -300,7 +311,8 @@ impl Feed {
             None => (self.snapshot().await?, 0),
         };
         let (number, (revoked, next)) = (snapshot.number, snapshot.page(offset, most));
-        let to = next.map_or(Place::Log(number), |offset| Place::Snapshot { number, offset });
+        let to =
+            next.map_or(Place::Log(number), |offset| Place::Snapshot { serial: snapshot.serial, offset });
         Ok(Page { revoked, to, more: next.is_some() || self.last() > number, begins })
     }
 
@@ -308,8 +320,8 @@ impl Feed {
     pub(crate) fn place(&self, id: &str) -> Option<Place> {
         let rest = id.strip_prefix(self.nonce.load().as_str())?.strip_prefix('-')?;
         let place = match rest.split_once('.') {
-            Some((number, offset)) => {
-                Place::Snapshot { number: number.parse().ok()?, offset: offset.parse().ok()? }
+            Some((serial, offset)) => {
+                Place::Snapshot { serial: serial.parse().ok()?, offset: offset.parse().ok()? }
             }
             None => Place::Log(rest.parse().ok()?),
         };
@@ -320,7 +332,7 @@ impl Feed {
     /// A place as followers see it.
     pub(crate) fn id(&self, place: Place) -> String {
         match place {
-            Place::Snapshot { number, offset } => format!("{}-{number}.{offset}", self.nonce.load()),
+            Place::Snapshot { serial, offset } => format!("{}-{serial}.{offset}", self.nonce.load()),
             Place::Log(number) => format!("{}-{number}", self.nonce.load()),
         }
     }
@@ -398,12 +410,12 @@ impl Feed {
 }
 
 impl Snapshot {
-    fn of(revocations: Arc<Revocations>) -> Self {
+    fn of(revocations: Arc<Revocations>, serial: u64) -> Self {
         // First the number: what comes in between is in both. What is missing comes last, for the same reason.
         let number = revocations.log.last();
         let kept = revocations.set.snapshot();
         let missing_until = revocations.set.missing_until();
-        Self { number, made_at: boot(), revocations, kept, missing_until, texts: Mutex::default() }
+        Self { serial, number, made_at: boot(), revocations, kept, missing_until, texts: Mutex::default() }
     }
 
     /// So many entries from a place on, and the place of the next one.

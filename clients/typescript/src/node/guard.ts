@@ -190,12 +190,17 @@ export class Guard {
     return Math.floor((this.#options.now?.() ?? this.#clock.now()) / 1000)
   }
 
-  /** Whether memory can't answer for a token that lives for so many seconds more. */
-  #isStale(left = 0) {
+  /** Whether the server was last heard too long ago. */
+  #isSilent() {
     const after = (this.#options.staleAfter ?? 120) * 1000
     // Without a feed, the keys at least must be current.
     const { staleFor = 0 } = this.#feed ?? this.#remote ?? {}
-    return !this.#revocations.covers(left * 1000) || staleFor > after
+    return staleFor > after
+  }
+
+  /** Whether memory can't answer for a token that lives for so many seconds more. */
+  #isStale(left = 0) {
+    return !this.#revocations.covers(left * 1000) || this.#isSilent()
   }
 
   async #ofToken(token: string, mode: 'bearer' | 'cookie'): Promise<Identity | Refusal> {
@@ -203,7 +208,9 @@ export class Guard {
     if (typeof verified === 'string') return verified
     const standing = this.#revocations.check(verified.user, verified.session, verified.claimsVersion)
     if (standing !== 'good') return standing
-    if (this.#isStale(verified.expiresAt - this.#now()) && this.#options.whenStale !== 'accept-until-expiry') return 'unavailable'
+    // A server that says that entries are missing isn't silent: that is never accepted.
+    if (!this.#revocations.covers((verified.expiresAt - this.#now()) * 1000)) return 'unavailable'
+    if (this.#isSilent() && this.#options.whenStale !== 'accept-until-expiry') return 'unavailable'
     return { ...verified, mode }
   }
 

@@ -49,6 +49,13 @@ fn a_restored_database_is_opened_only_after_every_session_in_it_was_ended() {
     assert!(audit.contains("\"restored\""), "{audit}");
     server.stop();
     home.serve(&[]).stop();
+
+    // The same backup once more is older than what `restored` did.
+    copy(backup.path(), &home.data());
+    home.run(&["serve"])
+        .fails("the database is older than this server's data folder", "run `doorward restored`");
+    home.run(&["restored"]).ok();
+    assert_eq!(home.serve(&[]).refresh(&ada).status, 401);
 }
 
 #[test]

@@ -29,10 +29,12 @@ use crate::store::{Database, Store, StoreError, Tx, values};
 /// How many rows are changed in one transaction.
 const BATCH: i64 = 1_000;
 
-/// How often the database was restored.
+/// When the database was restored last, in milliseconds: it rises with each time, also if an older backup is restored.
 pub(super) const TURNS: &str = "history";
 /// Not 0 if the database is a backup, or was set back further than memory holds.
 pub(super) const SET_BACK: &str = "set_back";
+const TURN: &str = "INSERT INTO facts (name, value) VALUES ('history', $1) ON CONFLICT (name) DO UPDATE SET \
+     value = CASE WHEN facts.value < excluded.value THEN excluded.value ELSE facts.value + 1 END";
 const ACCEPT: &str = "UPDATE facts SET value = 0 WHERE name = 'set_back'";
 const NEWEST: &str = "SELECT id, created_at FROM audit ORDER BY id DESC LIMIT 1";
 const HAS: &str = "SELECT id FROM audit WHERE id = $1";
@@ -74,7 +76,7 @@ pub struct Restored {
     pub kid: Option<String>,
 }
 
-/// The newest entry of the audit log that a data folder has seen, and how often the database had been restored.
+/// The newest entry of the audit log that a data folder has seen, and when the database had been restored last.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Seen {
     turns: i64,
@@ -96,6 +98,8 @@ pub(crate) struct History {
     /// When the database was whole for the last time, by [`Clock::ran`](crate::clock::Clock::ran) in microseconds.
     whole_at: AtomicI64,
     is_set_back: AtomicBool,
+    /// Whether this process was away for longer than lanes are kept, and has not judged the database since.
+    was_away: AtomicBool,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -140,22 +144,31 @@ pub(super) async fn refusal(store: &Store, settings: &Settings) -> Result<Option
     }
     let seen = std::fs::read_to_string(file(&settings.data)).ok();
     let Some(seen) = seen.as_deref().and_then(Seen::read) else { return Ok(None) };
-    if matches!(settings.database(), Database::Memory) || store.fact(TURNS).await? != seen.turns {
+    let turns = store.fact(TURNS).await?;
+    if matches!(settings.database(), Database::Memory) || turns > seen.turns {
         return Ok(None);
     }
-    let has = store.find(HAS, values![seen.entry]).await?.is_some();
-    let oldest = store.find(OLDEST, values![]).await?;
-    let was_swept = match oldest {
-        Some(row) => SessionId::new(row.get("created_at")?, [0; 10]) > seen.entry,
-        None => false,
-    };
-    if has || was_swept || store.find(HEALED, values![seen.entry]).await?.is_some() {
+    // A backup from before the last `doorward restored` has a lower number.
+    if turns == seen.turns
+        && (has(store, seen.entry).await? || store.find(HEALED, values![seen.entry]).await?.is_some())
+    {
         return Ok(None);
     }
     Ok(Some(SettingsError::new(
         "the database is older than this server's data folder: it was restored, or another one is named",
         "if it was restored, run `doorward restored`, which ends every session; if not, name the right database",
     )))
+}
+
+/// Whether the database has this entry of the audit log, or has swept all entries of its time.
+async fn has(store: &Store, entry: SessionId) -> Result<bool, StoreError> {
+    if store.find(HAS, values![entry]).await?.is_some() {
+        return Ok(true);
+    }
+    match store.find(OLDEST, values![]).await? {
+        Some(row) => Ok(SessionId::new(row.get("created_at")?, [0; 10]) > entry),
+        None => Ok(false),
+    }
 }
 
 impl App {
@@ -182,13 +195,51 @@ impl App {
         Ok(())
     }
 
-    /// Takes over that the database was restored: memory from before counts no more, and followers begin again.
-    pub(super) async fn take_over_history(&self, turns: i64) {
+    /// Takes over that the database was restored: memory from before counts no more, and followers begin again. If it was
+    /// restored earlier than is known here, it is a backup from before that.
+    ///
+    /// # Errors
+    /// The store's; the next look tries again.
+    pub(super) async fn take_over_history(&self, turns: i64) -> Result<(), StoreError> {
+        if turns < self.feed.turns() {
+            self.note_set_back().await?;
+        }
         if self.feed.begins_again(turns) {
             self.history.found().clear();
+            self.note_whole();
             self.sessions.memory.forget_all().await;
             self.users.read_all_again();
         }
+        Ok(())
+    }
+
+    /// This process was away for longer than lanes are kept: they tell nothing about lost commits.
+    pub(super) fn note_absence(&self) {
+        self.history.was_away.store(true, Ordering::Relaxed);
+    }
+
+    /// After an absence: the newest entry that was seen before says whether the database was set back meanwhile.
+    ///
+    /// # Errors
+    /// The store's; the next look tries again.
+    pub(super) async fn judge_absence(&self) -> Result<(), StoreError> {
+        if !self.history.was_away.load(Ordering::Relaxed) {
+            return Ok(());
+        }
+        let newest = self.history.found().back().copied();
+        match newest {
+            Some(Found { entry, .. }) if !has(&self.store, entry).await? => self.note_set_back().await?,
+            _ => self.note_whole(),
+        }
+        self.history.was_away.store(false, Ordering::Relaxed);
+        Ok(())
+    }
+
+    /// Notes in the database that no server may answer or start.
+    async fn note_set_back(&self) -> Result<(), StoreError> {
+        self.take_over_set_back(true);
+        self.tell_set_back();
+        self.store.transaction(async move |tx: &mut Tx| tx.raise_fact(SET_BACK)).await
     }
 
     /// Whether no request may be answered: the database was set back further than memory holds.
@@ -229,16 +280,14 @@ impl App {
         let was_away_for = micros(self.clock.ran()).saturating_sub(whole_at);
         let is_remembered = was_away_for <= span.saturating_add(micros(swept_every));
         for Found { entry, at } in found.into_iter().rev() {
-            if self.store.find(HAS, values![entry]).await?.is_some() {
+            if has(&self.store, entry).await? {
                 if is_remembered && whole_at.saturating_sub(micros(at)) <= span {
                     return Ok(());
                 }
                 break;
             }
         }
-        self.take_over_set_back(true);
-        self.tell_set_back();
-        self.store.transaction(async move |tx: &mut Tx| tx.raise_fact(SET_BACK)).await
+        self.note_set_back().await
     }
 
     /// Makes a restored database safe: what was ended, changed or made since the backup is unknown. So every session
@@ -269,7 +318,7 @@ impl App {
             if keeps_sessions { "sessions kept".to_owned() } else { format!("{ended} sessions ended") };
         let entry = Entry::of(Action::Restored).detail(detail);
         let turn = async move |change: &mut Change<'_>| -> Result<_, StoreError> {
-            change.raise_fact(TURNS)?;
+            change.queue(TURN, values![now.as_micros() / 1_000])?;
             change.execute(ACCEPT, values![]).await?;
             Ok(Done::new((), entry.clone()))
         };

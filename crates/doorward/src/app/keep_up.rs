@@ -56,7 +56,7 @@ impl App {
     async fn follow_through(&self, follower: &mut Follower<'_>, at: Moment) -> Result<(), StoreError> {
         let look = Look::through(follower).await?;
         self.pulse.answered();
-        let Followed { mut users, stood_still, lost_since } =
+        let Followed { mut users, stood_still, was_away, lost_since } =
             self.revocations.follow(&look, at, follower).await?;
         self.clock.hear(look.told);
         if stood_still {
@@ -64,7 +64,10 @@ impl App {
             self.sessions.memory.forget_all().await;
             self.users.read_all_again();
         }
-        self.take_over_history(look.fact(history::TURNS).unwrap_or_default()).await;
+        if was_away {
+            self.note_absence();
+        }
+        self.take_over_history(look.fact(history::TURNS).unwrap_or_default()).await?;
         self.take_over_set_back(look.fact(history::SET_BACK).unwrap_or_default() > 0);
         users.sort_unstable();
         users.dedup();
@@ -75,6 +78,7 @@ impl App {
         self.throttle.follow_to(look.fact(throttle::CLEARED).unwrap_or_default());
         self.roots.put_in_force(look.fact(roots::FINGERPRINT));
         self.keys.follow_to(look.fact(keys::VERSION).unwrap_or_default(), self.clock.now()).await?;
+        self.judge_absence().await?;
         self.revocations.followed();
         match lost_since {
             Some(since) => self.recover(look, since),

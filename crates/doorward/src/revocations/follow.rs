@@ -44,6 +44,15 @@ struct Mark {
     highest: i64,
     /// When the owner of the lane wrote last.
     seen_at: Timestamp,
+    /// An act that found the lane set back, until what was lost is written back.
+    set_back: Option<SetBack>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct SetBack {
+    position: i64,
+    /// When the owner had written last before that.
+    since: Timestamp,
 }
 
 /// What is read of a lane.
@@ -62,6 +71,8 @@ pub(crate) struct Followed {
     pub(crate) users: Vec<UserId>,
     /// This process stood still for long: what memory holds of sessions must be read again.
     pub(crate) stood_still: bool,
+    /// This process has not looked for so long that other lanes and its own may have been swept.
+    pub(crate) was_away: bool,
     /// The store has lost commits: since when, by its own time.
     pub(crate) lost_since: Option<Timestamp>,
 }
@@ -82,23 +93,27 @@ impl Revocations {
             self.max_access_ttl.fetch_max(ttl.unsigned_abs(), Ordering::AcqRel);
         }
         let mut marks = self.marks.lock().await;
-        let mut lost_since = self.losses(&mut marks, look);
+        let was_away = self.freshness.was_away(at, look.told.store) >= self.remembered_for();
+        if was_away {
+            // Lanes may have been swept meanwhile, its own too, and made again: they are read from the beginning.
+            self.lane.forget();
+            marks.lanes.clear();
+        }
+        let lost_since = self.losses(&mut marks, look);
         let mut users = Vec::new();
         let reading = if marks.is_loaded { Reading::News } else { Reading::All { now: self.clock.now() } };
         for lane in look.lanes.iter().filter(|_| self.loads) {
             let mark = marks.lanes.entry(lane.id).or_default();
-            let before = std::mem::replace(&mut mark.seen_at, lane.seen_at);
             if lane.position != mark.seen {
-                let was_known = mark.highest > 0;
-                let was_set_back = self.read_lane(follower, *lane, reading, mark, &mut users).await?;
-                if was_known && was_set_back {
-                    lost_since = Some(lost_since.map_or(before, |other| other.min(before)));
-                }
+                self.read_lane(follower, *lane, reading, mark, &mut users).await?;
             }
+            mark.seen_at = lane.seen_at;
         }
         marks.is_loaded = true;
         let stood_still = self.freshness.looked(at, look.told.store);
-        Ok(Followed { users, stood_still, lost_since })
+        let found_set_back = marks.lanes.values().filter_map(|mark| mark.set_back.map(|found| found.since));
+        let lost_since = found_set_back.chain(lost_since).min();
+        Ok(Followed { users, stood_still, was_away, lost_since })
     }
 
     /// Everything that was read is in force: memory answers again.
@@ -160,11 +175,13 @@ impl Revocations {
         for lane in &look.lanes {
             if let Some(mark) = marks.lanes.get_mut(&lane.id) {
                 mark.highest = mark.highest.min(lane.position);
+                // One that came later is not written back yet.
+                mark.set_back = mark.set_back.filter(|found| found.position > lane.position);
             }
         }
     }
 
-    /// Reads a lane to its end, page by page. Returns whether an act on it found it set back.
+    /// Reads a lane to its end, page by page.
     async fn read_lane(
         &self,
         follower: &mut Follower<'_>,
@@ -172,8 +189,14 @@ impl Revocations {
         reading: Reading,
         mark: &mut Mark,
         users: &mut Vec<UserId>,
-    ) -> Result<bool, StoreError> {
-        let (mut limit, mut was_set_back) = (PAGE, lane::found_set_back(lane.position));
+    ) -> Result<(), StoreError> {
+        let (mut limit, was_known) = (PAGE, mark.highest > 0);
+        let found = |mark: &mut Mark, position: i64| {
+            if was_known && lane::found_set_back(position) && position > mark.read {
+                mark.set_back = Some(SetBack { position, since: mark.seen_at });
+            }
+        };
+        found(mark, lane.position);
         loop {
             let rows = follower.list(SINCE, values![lane.id, mark.read, limit]).await?;
             let is_whole = rows.len() < usize::try_from(limit).unwrap_or(usize::MAX);
@@ -185,7 +208,7 @@ impl Revocations {
                 let position: i64 = row.get("position")?;
                 if is_whole || position < last {
                     to = position;
-                    was_set_back |= lane::found_set_back(position);
+                    found(mark, position);
                     let entry = self.take(row, reading)?;
                     // Nobody has read anything before all of it is loaded.
                     if reading == Reading::News {
@@ -201,7 +224,7 @@ impl Revocations {
             if is_whole {
                 mark.seen = lane.position;
                 mark.highest = mark.highest.max(lane.position).max(mark.read);
-                return Ok(was_set_back);
+                return Ok(());
             }
             if to == before {
                 limit = limit.saturating_mul(4);

@@ -47,6 +47,14 @@ impl Freshness {
         stood_still || before > 0 && told.as_micros() - before >= micros(self.stale_after)
     }
 
+    /// How long ago the last look was, by this machine's clocks or by the store's time.
+    pub(super) fn was_away(&self, at: Moment, told: Timestamp) -> Duration {
+        let before = self.told.load(Ordering::SeqCst);
+        let by_store = if before > 0 { told.as_micros().saturating_sub(before).max(0) } else { 0 };
+        let by_clocks = if self.ignores_time { Duration::ZERO } else { self.since(at) };
+        by_clocks.max(Duration::from_micros(by_store.unsigned_abs()))
+    }
+
     pub(super) fn behind(&self) -> Duration {
         self.since(Moment::now())
     }

@@ -67,6 +67,10 @@ impl Revocations {
             lacked += self.write_span(begin..end, now).await?;
             end = begin;
         }
+        // Lifts the own lane over what was acknowledged on it, also if nothing was written on it.
+        let lane = self.lane.clone();
+        let number = self.store.transaction(async move |tx: &mut Tx| lane.next(tx)).await?;
+        self.committed(number);
         Ok(lacked)
     }
 

@@ -68,6 +68,11 @@ impl Lane {
         self.acknowledged.fetch_max(number, Ordering::SeqCst);
     }
 
+    /// Its row may have been swept.
+    pub(super) fn forget(&self) {
+        self.acknowledged.store(0, Ordering::SeqCst);
+    }
+
     /// The database has at least this position, unless it has lost commits.
     pub(super) fn acknowledged(&self) -> i64 {
         self.acknowledged.load(Ordering::SeqCst)

@@ -167,6 +167,9 @@ async fn limits_and_lifetimes_that_differ_among_nodes_are_told() {
 async fn x19_a_process_that_stands_still_in_mid_logout_stops_only_itself() {
     let site = Site::new().await;
     let Some(url) = site.app.settings.database.as_ref().map(|url| url.expose().to_owned()) else { return };
+    if url.contains("pgbouncer") {
+        return; // A pooler takes no options of this driver.
+    }
     let other = site.restarted().await;
     let third = site.restarted().await;
     site.logged_in("ada").await.post("/logout", json!({})).await.is_ok();

@@ -119,6 +119,45 @@ async fn d07_a_loss_is_noticed_though_the_next_act_comes_before_anybody_looks() 
     }
 }
 
+/// The look that finds the loss fails afterwards, as looks do right after a failover.
+#[tokio::test]
+async fn d07_a_loss_is_not_forgotten_when_the_look_that_found_it_fails() {
+    let site = Site::new().await;
+    let ada = site.logged_in_by("ada", Mode::Session).await;
+    let grace = site.logged_in_by("grace", Mode::Session).await;
+    let copy = ada.copy();
+    ada.post("/logout", Value::Null).await.is_ok();
+    site.app.follow().await.unwrap();
+    lanes(&site).await;
+    grace.post("/logout", Value::Null).await.is_ok();
+
+    let run = async |sql: &'static str| site.app.store.execute(sql, Vec::new()).await.unwrap();
+    run("UPDATE agreed SET value = 'no roles' WHERE name = 'roles'").await;
+    run("UPDATE facts SET value = value + 1 WHERE name = 'agreed_version'").await;
+    site.app.follow().await.unwrap_err();
+    run("DELETE FROM agreed WHERE name = 'roles'").await;
+    site.app.follow().await.unwrap();
+    assert_eq!(healed(&site).await, 1);
+    let third = site.restarted().await;
+    copy.at(&third).get("/profile").await.is_refused("session_ended");
+}
+
+/// Nothing is left in memory to write back, and nothing is ended afterwards.
+#[tokio::test]
+async fn d07_a_loss_that_leaves_nothing_to_write_back_is_told_once() {
+    let site = Site::new().await;
+    site.logged_in("ada").await.post("/logout", Value::Null).await.is_ok();
+    site.app.follow().await.unwrap();
+    site.clock.advance(std::time::Duration::from_secs(3_600));
+    site.app.sweep().await.unwrap();
+    lanes(&site).await;
+    for _ in 0..5 {
+        site.app.follow().await.unwrap();
+        tokio::time::timeout(std::time::Duration::from_secs(1), healed(&site)).await.ok();
+    }
+    assert!(healed(&site).await <= 2, "{}", healed(&site).await);
+}
+
 #[tokio::test]
 async fn d07_a_refresh_token_that_is_newer_than_its_row_is_the_current_one_and_no_theft() {
     let site = Site::new().await;
