@@ -5,8 +5,8 @@
 //!  "users": [["01979a3c-8f4e-7b21-9c55-0d7f6a2b41e8", 1773480413000, 1500]]}
 //! ```
 //!
-//! `missing` is there if the sender lacks entries that count for so many seconds more: it had no room for them. Until
-//! then, whoever reads can't accept a token that dies by then and that no entry concerns.
+//! `missing` is there if the sender lacks entries that count for so many seconds more: it had no room for them. A reader
+//! can't accept a token that expires within them, even if no entry concerns it.
 //!
 //! A session is `[id, seconds]`, a user `[id, least version, seconds]`. `seconds` is a span: how long to keep the
 //! entry, counted from the moment it is read. So no entry depends on another machine's clock. Ids are opaque text of at

@@ -155,9 +155,9 @@ impl Asking {
         Ok(self.look(store, Vec::new()).await?.standing)
     }
 
-    /// Writes the rows of an acting admin and of their session within the change, so that acts against either don't
-    /// overlap with this one, and that of the user whom the act concerns. Those of users come first, in the order of
-    /// their ids, so that two admins who act on each other at once never deadlock.
+    /// Writes three rows within the change: those of the acting admin, of their session, and of the user that the act is
+    /// about. So acts against any of them don't overlap with this one. Users come first, in the order of their ids: two
+    /// admins who act on each other at once never deadlock.
     pub(crate) fn hold(&self, change: &mut Change<'_>, concerns: Option<UserId>) -> Result<(), StoreError> {
         let (mut users, mut session) = (Vec::from_iter(concerns), None);
         if let Actor::Admin(admin) = &self.actor {

@@ -10,9 +10,6 @@ use crate::store::{Store, StoreError, values};
 
 const KEYS: &str = "SELECT kid, private_key FROM signing_keys ORDER BY kid";
 const SEAL: &str = "UPDATE signing_keys SET private_key = $2 WHERE kid = $1";
-const SET: &str = "INSERT INTO facts (name, value) VALUES ($1, $2) \
-     ON CONFLICT (name) DO UPDATE SET value = excluded.value";
-const FACT: &str = "SELECT value FROM facts WHERE name = $1";
 /// The fingerprint of the secret that was in force before.
 const FORMER: &str = "root_former";
 const CHANGED_AT: &str = "root_changed_at";
@@ -36,17 +33,13 @@ pub enum Stage {
 /// The store's.
 pub(crate) async fn stage(store: &Store, roots: &Roots) -> Result<Stage, StoreError> {
     let Some(other) = roots.other() else { return Ok(Stage::One) };
-    Ok(if fact(store, FORMER).await? == Some(other.fingerprint()) {
-        Stage::Changed(Timestamp::from_micros(fact(store, CHANGED_AT).await?.unwrap_or_default()))
+    Ok(if store.find_fact(FORMER).await? == Some(other.fingerprint()) {
+        Stage::Changed(Timestamp::from_micros(store.fact(CHANGED_AT).await?))
     } else if Roots::is_announced(store, other).await? {
         Stage::Ready
     } else {
         Stage::Unannounced
     })
-}
-
-async fn fact(store: &Store, name: &'static str) -> Result<Option<i64>, StoreError> {
-    store.find(FACT, values![name]).await?.map(|row| row.get("value")).transpose()
 }
 
 /// Puts the other secret in force, and seals the private keys under it, in one transaction.
@@ -84,8 +77,8 @@ pub(crate) async fn change(
         for (kid, private) in &sealed {
             change.execute(SEAL, values![kid, private.clone()]).await?;
         }
-        change.execute(SET, values![FORMER, before]).await?;
-        change.execute(SET, values![CHANGED_AT, now]).await?;
+        change.set_fact(FORMER, before)?;
+        change.set_fact(CHANGED_AT, now.as_micros())?;
         Ok(Done::new((), Entry::of(Action::SecretRotated)))
     };
     acts.commit(Act::new(By::CommandLine, now), change).await?;

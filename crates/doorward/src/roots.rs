@@ -12,16 +12,11 @@ use crate::store::{Store, StoreError, Tx, values};
 
 /// The name of the number that says which one is in force.
 pub(crate) const FINGERPRINT: &str = "root_fingerprint";
-const BEGIN: &str =
-    "INSERT INTO facts (name, value) VALUES ('root_fingerprint', $1) ON CONFLICT (name) DO NOTHING";
-const IN_FORCE: &str = "SELECT value FROM facts WHERE name = 'root_fingerprint'";
 /// Keeps the one in force for the rest of a transaction.
 const KEEP: &str = "UPDATE facts SET value = value WHERE name = 'root_fingerprint' AND value = $1";
 const REPLACE: &str = "UPDATE facts SET value = $2 WHERE name = 'root_fingerprint' AND value = $1";
-const ANNOUNCED: &str = "root_announced";
 /// Set by a server that knows a second secret, with that one's fingerprint.
-const ANNOUNCE: &str = "INSERT INTO facts (name, value) VALUES ('root_announced', $1) \
-     ON CONFLICT (name) DO UPDATE SET value = excluded.value";
+const ANNOUNCED: &str = "root_announced";
 
 const FIRST: u8 = 0;
 const SECOND: u8 = 1;
@@ -47,7 +42,7 @@ impl Roots {
         second: Option<RootSecret>,
     ) -> Result<Self, StoreError> {
         let fingerprint = first.fingerprint();
-        store.transaction(async move |tx: &mut Tx| tx.execute(BEGIN, values![fingerprint]).await).await?;
+        store.transaction(async move |tx: &mut Tx| tx.begin_fact(FINGERPRINT, fingerprint).await).await?;
         let roots = Self { first, second, in_force: AtomicU8::new(NEITHER) };
         roots.follow(store).await?;
         roots.require()?;
@@ -59,8 +54,7 @@ impl Roots {
     /// # Errors
     /// The store's.
     pub(crate) async fn follow(&self, store: &Store) -> Result<(), StoreError> {
-        let row = store.find(IN_FORCE, values![]).await?;
-        self.put_in_force(row.map(|row| row.get("value")).transpose()?);
+        self.put_in_force(store.find_fact(FINGERPRINT).await?);
         Ok(())
     }
 
@@ -134,7 +128,7 @@ impl Roots {
     /// The store's.
     pub(crate) async fn announce(&self, store: &Store) -> Result<(), StoreError> {
         let Some(other) = self.other().map(RootSecret::fingerprint) else { return Ok(()) };
-        store.execute(ANNOUNCE, values![other]).await.map(drop)
+        store.set_fact(ANNOUNCED, other).await
     }
 
     /// Whether a server has noted that it knows this secret.

@@ -69,7 +69,7 @@ pub struct Progress {
     pub total: u64,
 }
 
-/// Is told after each step how far it is.
+/// Called after each step.
 pub type Tell<'a> = &'a mut dyn FnMut(Progress);
 
 /// Set in a database that was exported and is closed to writes: what tells the export from others.
@@ -82,9 +82,8 @@ const IMPORTED_ROWS: &str = "imported_rows";
 const IMPORTED: &str = "imported";
 
 const STATE: &str = "SELECT name, value FROM facts WHERE name IN ('closed_by_export', 'importing', 'imported_rows', 'imported')";
-const FORGET: &str = "DELETE FROM facts WHERE name = $1";
-const SET: &str = "INSERT INTO facts (name, value) VALUES ($1, $2) \
-     ON CONFLICT (name) DO UPDATE SET value = excluded.value";
+/// The numbers that are moved: all others.
+const MOVED_FACTS: &str = "name NOT IN ('closed_by_export', 'importing', 'imported_rows', 'imported')";
 
 /// What exports and imports have noted in a database.
 #[derive(Debug, Default)]
@@ -151,7 +150,7 @@ async fn open_again(store: &Store) -> Result<bool, StoreError> {
     store
         .transaction(async move |tx: &mut Tx| {
             change_schema(tx, &statements).await?;
-            tx.execute(FORGET, values![CLOSED]).await
+            tx.drop_fact(CLOSED)
         })
         .await?;
     Ok(true)
@@ -176,6 +175,11 @@ fn columns_moved(tables: &Tables) -> Result<Vec<(&'static str, Vec<String>)>, St
     moved.collect()
 }
 
+/// Which rows of a table are moved, as a condition.
+fn rows_moved(table: &str) -> &'static str {
+    if table == tables::FACTS { MOVED_FACTS } else { "1 = 1" }
+}
+
 /// The statements that read a table from its first row on, and from any row on.
 struct Pages {
     first: &'static str,
@@ -194,11 +198,7 @@ impl Pages {
         let (list, order) = (columns.join(", "), key.join(", "));
         let given: Vec<String> = (1..=key.len()).map(|number| format!("${number}")).collect();
         let begin = format!("SELECT {list} FROM {table}");
-        let mine = if table == tables::FACTS {
-            "name NOT IN ('closed_by_export', 'importing', 'imported_rows', 'imported')"
-        } else {
-            "1 = 1"
-        };
+        let mine = rows_moved(table);
         let end = format!("ORDER BY {order} LIMIT {PAGE}");
         Self {
             first: statement(format!("{begin} WHERE {mine} {end}")),

@@ -198,9 +198,9 @@ export class Guard {
     return staleFor > after
   }
 
-  /** Whether memory can't answer for a token that lives for so many seconds more. */
-  #isStale(left = 0) {
-    return !this.#revocations.covers(left * 1000) || this.#isSilent()
+  /** Whether memory can't answer. */
+  #isStale() {
+    return !this.#revocations.covers(0) || this.#isSilent()
   }
 
   async #ofToken(token: string, mode: 'bearer' | 'cookie'): Promise<Identity | Refusal> {

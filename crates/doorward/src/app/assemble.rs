@@ -234,9 +234,6 @@ async fn roots(
     if algorithms == Algorithms::AsSet {
         roots.announce(store).await?;
     }
-    if algorithms == Algorithms::AsSet {
-        roots.announce(store).await?;
-    }
     Ok(Arc::new(roots))
 }
 

@@ -4,9 +4,9 @@
 //! entry is older than the folder. A failover that lost the last commits looks the same: there a living node writes back
 //! what it knows and says so in the log, and that is enough.
 //!
-//! It is not enough if the database was set back further than memory holds: then sessions are live again of whose end no
-//! node knows any more. A living node sees that, since each minute it notes the newest entry. It notes it in the database,
-//! and then no server answers or starts before `doorward restored` has run.
+//! It is not enough if the database was set back further than memory holds: then sessions are live again, and no node
+//! knows any more that they had ended. A living node sees that, since it notes the newest entry again and again. It writes
+//! `set_back` into the database, and then no server answers or starts before `doorward restored` has run.
 
 use std::collections::VecDeque;
 use std::io::ErrorKind;
@@ -35,7 +35,6 @@ pub(super) const TURNS: &str = "history";
 pub(super) const SET_BACK: &str = "set_back";
 const TURN: &str = "INSERT INTO facts (name, value) VALUES ('history', $1) ON CONFLICT (name) DO UPDATE SET \
      value = CASE WHEN facts.value < excluded.value THEN excluded.value ELSE facts.value + 1 END";
-const ACCEPT: &str = "UPDATE facts SET value = 0 WHERE name = 'set_back'";
 const NEWEST: &str = "SELECT id, created_at FROM audit ORDER BY id DESC LIMIT 1";
 const HAS: &str = "SELECT id FROM audit WHERE id = $1";
 /// Whether any entry is so old: if not, the log may have been swept.
@@ -319,7 +318,7 @@ impl App {
         let entry = Entry::of(Action::Restored).detail(detail);
         let turn = async move |change: &mut Change<'_>| -> Result<_, StoreError> {
             change.queue(TURN, values![now.as_micros() / 1_000])?;
-            change.execute(ACCEPT, values![]).await?;
+            change.set_fact(SET_BACK, 0)?;
             Ok(Done::new((), entry.clone()))
         };
         // Last, so that a call that was cut off is run again.

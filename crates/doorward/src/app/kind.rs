@@ -6,7 +6,7 @@
 use super::App;
 use crate::keys::Algorithms;
 use crate::settings::SettingsError;
-use crate::store::{Row, Store, StoreError, Tx, values};
+use crate::store::{Store, StoreError, Tx, values};
 
 /// Only commands have used it.
 const UNDECIDED: i64 = 0;
@@ -18,7 +18,7 @@ const BEGIN: &str = "INSERT INTO facts (name, value) \
      SELECT 'server_kind', CASE WHEN EXISTS (SELECT 1 FROM users) OR EXISTS (SELECT 1 FROM audit) \
      THEN 2 ELSE 0 END WHERE 1 = 1 ON CONFLICT (name) DO NOTHING";
 const CLAIM: &str = "UPDATE facts SET value = $1 WHERE name = 'server_kind' AND value = 0";
-const KIND: &str = "SELECT value FROM facts WHERE name = 'server_kind'";
+const KIND: &str = "server_kind";
 
 /// Notes the kind of a server at its first start on this database, and returns why it refuses the other kind later.
 /// `Algorithms` tells a server from a command.
@@ -31,7 +31,7 @@ pub(super) async fn refusal(
         Algorithms::AsStored => None,
         Algorithms::AsSet => Some(kind(is_dev)),
     };
-    let noted = stored(store.find(KIND, values![]).await?)?;
+    let noted = store.fact(KIND).await?;
     let kind = if noted == UNDECIDED { note(store, own).await? } else { noted };
     Ok(own.filter(|own| *own != kind).map(refused))
 }
@@ -43,7 +43,7 @@ async fn note(store: &Store, own: Option<i64>) -> Result<i64, StoreError> {
         if let Some(own) = own {
             tx.execute(CLAIM, values![own]).await?;
         }
-        stored(tx.find(KIND, values![]).await?)
+        tx.fact(KIND).await
     };
     store.transaction(work).await
 }
@@ -54,17 +54,13 @@ impl App {
     /// # Errors
     /// If the database can't be read.
     pub async fn refusal_of_kind(&self) -> Result<Option<SettingsError>, StoreError> {
-        let (own, stored) = (kind(self.settings.dev), stored(self.store.find(KIND, values![]).await?)?);
+        let (own, stored) = (kind(self.settings.dev), self.store.fact(KIND).await?);
         Ok((stored != UNDECIDED && stored != own).then(|| refused(own)))
     }
 }
 
 fn kind(is_dev: bool) -> i64 {
     if is_dev { DEVELOPMENT } else { PRODUCTION }
-}
-
-fn stored(row: Option<Row>) -> Result<i64, StoreError> {
-    row.map_or(Ok(UNDECIDED), |row| row.get("value"))
 }
 
 fn refused(own: i64) -> SettingsError {

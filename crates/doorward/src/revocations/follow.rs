@@ -48,6 +48,15 @@ struct Mark {
     set_back: Option<SetBack>,
 }
 
+impl Mark {
+    /// Notes an act at this position of a lane that was read before, if it found the lane set back.
+    fn notice(&mut self, position: i64) {
+        if self.highest > 0 && position > self.read && lane::found_set_back(position) {
+            self.set_back = Some(SetBack { position, since: self.seen_at });
+        }
+    }
+}
+
 #[derive(Debug, Clone, Copy)]
 struct SetBack {
     position: i64,
@@ -190,13 +199,8 @@ impl Revocations {
         mark: &mut Mark,
         users: &mut Vec<UserId>,
     ) -> Result<(), StoreError> {
-        let (mut limit, was_known) = (PAGE, mark.highest > 0);
-        let found = |mark: &mut Mark, position: i64| {
-            if was_known && lane::found_set_back(position) && position > mark.read {
-                mark.set_back = Some(SetBack { position, since: mark.seen_at });
-            }
-        };
-        found(mark, lane.position);
+        let mut limit = PAGE;
+        mark.notice(lane.position);
         loop {
             let rows = follower.list(SINCE, values![lane.id, mark.read, limit]).await?;
             let is_whole = rows.len() < usize::try_from(limit).unwrap_or(usize::MAX);
@@ -208,7 +212,7 @@ impl Revocations {
                 let position: i64 = row.get("position")?;
                 if is_whole || position < last {
                     to = position;
-                    found(mark, position);
+                    mark.notice(position);
                     let entry = self.take(row, reading)?;
                     // Nobody has read anything before all of it is loaded.
                     if reading == Reading::News {

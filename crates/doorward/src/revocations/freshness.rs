@@ -34,17 +34,17 @@ impl Freshness {
         Self { stale_after, ignores_time, boot, wall, told: AtomicI64::new(0), late_at: AtomicI64::new(0) }
     }
 
-    /// Everything until then was read; `told` is the store's time, or 0 where there is only this machine's. Returns whether this process stood still before: for so long, by this machine's
-    /// clocks or by the store's time, that revocations may have come and gone.
+    /// Everything until then was read; `told` is the store's time, or 0 where there is only this machine's. Returns whether
+    /// this process stood still before, for so long that revocations may have come and gone.
     pub(super) fn looked(&self, at: Moment, told: Timestamp) -> bool {
         if self.since(at) > USUAL {
             self.late_at.store(micros(at.boot), Ordering::SeqCst);
         }
-        let stood_still = !self.ignores_time && self.since(at) >= self.stale_after;
-        let before = self.told.swap(told.as_micros(), Ordering::SeqCst);
+        let stood_still = self.was_away(at, told) >= self.stale_after;
+        self.told.store(told.as_micros(), Ordering::SeqCst);
         self.boot.store(micros(at.boot), Ordering::SeqCst);
         self.wall.store(at.wall.as_micros(), Ordering::SeqCst);
-        stood_still || before > 0 && told.as_micros() - before >= micros(self.stale_after)
+        stood_still
     }
 
     /// How long ago the last look was, by this machine's clocks or by the store's time.

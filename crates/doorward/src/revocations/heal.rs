@@ -4,9 +4,8 @@
 //! written back: ended sessions, and claims versions where they are higher. What was learned last comes first, since that is
 //! what the store may lack. The rest of the lost span is gone.
 
-use std::sync::atomic::Ordering;
-
 use std::ops::Range;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use doorward_core::{ClaimsVersion, SessionId, Timestamp, UserId};

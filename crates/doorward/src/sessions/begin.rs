@@ -89,7 +89,7 @@ pub(crate) struct Look {
 }
 
 impl Look {
-    /// For a user whom the same act makes: there is nothing to know.
+    /// For a user who is made in the same act: there is nothing to know.
     pub(crate) fn at_new_user() -> Self {
         Self { live: None, device: None }
     }

@@ -144,7 +144,7 @@ struct Given {
 impl Given {
     fn read(settings: &Settings, variable: impl Fn(&str) -> Option<String>) -> Result<Self, SettingsError> {
         let mut warnings = Vec::new();
-        if settings.database.is_none() || settings.data.join("secret.key").exists() {
+        if settings.database.is_none() || settings.data.join(KEY_FILE).exists() {
             warnings.extend(check_data(&settings.data)?);
         }
         let other_root = configured(OTHER_ROOT, &variable, &mut warnings)?;

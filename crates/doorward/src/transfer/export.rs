@@ -9,7 +9,10 @@ use aws_lc_rs::hmac;
 use doorward_core::RootSecret;
 
 use super::file::{self, Contents, Header, Next, Reader};
-use super::{CLOSED, Moved, Pages, Progress, State, Tell, TransferError, columns_moved, open_again};
+use super::{
+    CLOSED, Moved, Pages, Progress, State, Tell, TransferError, columns_moved, open_again, rows_moved,
+};
+use crate::roots::FINGERPRINT;
 use crate::store::{Store, StoreError, StoreSettings, Tx, Value, change_schema, statement, values};
 
 /// What an export does.
@@ -68,9 +71,7 @@ async fn root_of<'a>(store: &Store, roots: &'a [RootSecret]) -> Result<&'a RootS
             "run the same `doorward store import` again, then export",
         ));
     }
-    let sql = "SELECT value FROM facts WHERE name = 'root_fingerprint'";
-    let row = store.find(sql, values![]).await?;
-    let theirs = row.map(|row| row.get::<i64>("value")).transpose()?;
+    let theirs = store.find_fact(FINGERPRINT).await?;
     roots.iter().find(|root| Some(root.fingerprint()) == theirs).ok_or_else(|| {
         let problem = "this database was made under another root secret";
         TransferError::new(problem, "run it with its DOORWARD_SECRET or its secret.key")
@@ -109,8 +110,7 @@ async fn close(store: &Store) -> Result<i64, StoreError> {
     store
         .transaction(async move |tx: &mut Tx| {
             // Two exports at once: one of them finds the other's number.
-            let first = "INSERT INTO facts (name, value) VALUES ($1, $2) ON CONFLICT (name) DO NOTHING";
-            if tx.execute(first, values![CLOSED, id]).await? == 1 {
+            if tx.begin_fact(CLOSED, id).await? {
                 change_schema(tx, &statements).await?;
             }
             Ok(())
@@ -135,12 +135,8 @@ async fn header(
 
 /// How many rows of a table are moved.
 pub(super) async fn count(store: &Store, table: &str) -> Result<u64, StoreError> {
-    let own = if table == super::tables::FACTS {
-        " WHERE name NOT IN ('closed_by_export', 'importing', 'imported_rows', 'imported')"
-    } else {
-        ""
-    };
-    let sql = statement(format!("SELECT CAST(COUNT(*) AS BIGINT) AS number FROM {table}{own}"));
+    let mine = rows_moved(table);
+    let sql = statement(format!("SELECT CAST(COUNT(*) AS BIGINT) AS number FROM {table} WHERE {mine}"));
     let row = store.list(sql, values![]).await?.pop();
     let number: i64 = row.map_or(Ok(0), |row| row.get("number"))?;
     Ok(number.unsigned_abs())

@@ -10,9 +10,9 @@ use super::export::count;
 use super::file::{self, Contents, Digest, Header, Next, Reader};
 use super::tables::{FACTS, key_of};
 use super::{
-    FORGET, IMPORTED, IMPORTED_ROWS, IMPORTING, Moved, Pages, Progress, SET, State, Tell, TransferError,
-    columns_moved,
+    IMPORTED, IMPORTED_ROWS, IMPORTING, Moved, Pages, Progress, State, Tell, TransferError, columns_moved,
 };
+use crate::roots::FINGERPRINT;
 use crate::settings::check_private;
 use crate::store::{Store, StoreError, StoreSettings, Tx, Value, statement, values};
 
@@ -21,8 +21,6 @@ const AT_ONCE: usize = 100;
 /// How many rows one transaction writes.
 const BATCH: usize = 1_000;
 
-const FINGERPRINT: &str =
-    "INSERT INTO facts (name, value) VALUES ('root_fingerprint', $1) ON CONFLICT (name) DO NOTHING";
 /// Makes the lanes that the moved rows are on. Servers read a lane only if it has a row; and what writes to these has ended.
 const LANES: &str = "INSERT INTO lanes (id, position, owner, seen_at) \
      SELECT lane, max(position), 'before the import', (SELECT micros FROM store_state) FROM \
@@ -132,9 +130,9 @@ async fn import_into(
         store
             .transaction(async move |tx: &mut Tx| {
                 tx.execute(LANES, values![]).await?;
-                tx.execute(SET, values![IMPORTED, id]).await?;
-                tx.execute(FORGET, values![IMPORTED_ROWS]).await?;
-                tx.execute(FORGET, values![IMPORTING]).await
+                tx.set_fact(IMPORTED, id)?;
+                tx.drop_fact(IMPORTED_ROWS)?;
+                tx.drop_fact(IMPORTING)
             })
             .await?;
     }
@@ -168,13 +166,13 @@ async fn claim(store: &Store, fingerprint: i64, header: &Header) -> Result<u64, 
     let any: Vec<_> =
         names.map(|name| statement(format!("SELECT CAST(1 AS BIGINT) AS one FROM {name} LIMIT 1"))).collect();
     let claimed = store.transaction(async move |tx: &mut Tx| {
-        let mut is_new = tx.execute(FINGERPRINT, values![fingerprint]).await? == 1;
+        let mut is_new = tx.begin_fact(FINGERPRINT, fingerprint).await?;
         for sql in &any {
             is_new = is_new && tx.find(sql, values![]).await?.is_none();
         }
         if is_new {
-            tx.execute(SET, values![IMPORTING, id]).await?;
-            tx.execute(SET, values![IMPORTED_ROWS, 0_i64]).await?;
+            tx.set_fact(IMPORTING, id)?;
+            tx.set_fact(IMPORTED_ROWS, 0)?;
             return Ok(());
         }
         // Nothing is kept: the database isn't taken.
@@ -215,7 +213,7 @@ async fn write(store: &Store, reader: &mut Reader, done: u64, tell: Tell<'_>) ->
         };
         let is_over = at.is_none_or(|at| at != table) || batch.len() >= BATCH;
         if is_over && !batch.is_empty() {
-            // The row that was just read is none of this batch.
+            // Without the row that was just read, which begins the next batch.
             let before = reader.rows - u64::from(row.is_some());
             put(store, inserts.get(table), std::mem::take(&mut batch), before).await?;
             tell(Progress { step: "importing", done: before, total });

@@ -39,7 +39,7 @@ pub(crate) const TABLES: &[(&str, Verdict)] = &[
     ("migrations", Left("the new database has run its own, the same ones")),
     ("migration_turns", Own("whose turn it is to run migrations, on PostgreSQL")),
     ("ballast", Own("room on the disk, and nothing else")),
-    ("lanes", Own("those of the moved rows are made anew, and each process takes one of its own")),
+    ("lanes", Own("an import makes those that its rows are on, and each process takes one of its own")),
     (FACTS, Moved(&["name"])),
 ];
 

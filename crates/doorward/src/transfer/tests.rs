@@ -67,7 +67,7 @@ async fn a_database_that_is_closed_or_half_imported_is_refused_with_what_to_do()
         store.execute(sql, values![name]).await.unwrap();
         let refused = refusal(store).await.unwrap().unwrap();
         assert!(refused.hint.contains(word), "{refused:?}");
-        store.execute(super::FORGET, values![name]).await.unwrap();
+        store.transaction(async move |tx: &mut super::Tx| tx.drop_fact(name)).await.unwrap();
     }
     assert!(State::of(store).await.unwrap().closed.is_none());
 }

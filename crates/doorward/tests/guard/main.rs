@@ -7,6 +7,7 @@ mod feed;
 mod keys;
 mod requests;
 mod secrets;
+mod table;
 mod times;
 mod tls;
 mod vectors;

@@ -5,7 +5,6 @@
 //! the guard the time, and its own clock is decades off. `cut` is a row whose last connection the guard gives up.
 
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -18,6 +17,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 use tokio::sync::Notify;
 
+use crate::table::Table;
 use crate::way::Way;
 use crate::{FEED_SECRET, eventually, server, verdict, verdict_on};
 
@@ -36,13 +36,7 @@ const I: &str = "token_invalid";
 /// The verdicts at [`NOW`] on the first three tokens.
 const USUAL: [&str; 3] = [O, E, I];
 
-fn path() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/verdicts/time.json")
-}
-
-fn read() -> Value {
-    serde_json::from_str(&std::fs::read_to_string(path()).unwrap()).unwrap()
-}
+const TABLE: Table = Table("time.json");
 
 fn session(n: usize) -> SessionId {
     SessionId::from_bytes([u8::try_from(n).unwrap() + 1; 16])
@@ -64,15 +58,6 @@ fn made() -> Value {
     }
     let rows = [good(), bounded(), unreadable()].concat();
     json!({ "secret": SECRET, "tokens": tokens, "rows": rows })
-}
-
-/// One row on each line, so that a diff shows what changed.
-fn text(table: &Value) -> String {
-    let mut table = table.clone();
-    let rows = table.as_object_mut().unwrap().remove("rows").unwrap();
-    let rows: Vec<_> = rows.as_array().unwrap().iter().map(Value::to_string).collect();
-    let head = table.to_string();
-    format!("{},\n\"rows\": [\n{}\n]}}\n", head.trim_end_matches('}').to_owned() + "}", rows.join(",\n"))
 }
 
 /// That nothing is missing, with this text as the time.
@@ -144,11 +129,7 @@ fn unreadable() -> Vec<Value> {
 
 #[test]
 fn the_table_of_times_is_what_its_generator_writes() {
-    let made = made();
-    if std::env::var_os("UPDATE").is_some() {
-        std::fs::write(path(), text(&made)).unwrap();
-    }
-    assert_eq!(read(), made, "UPDATE=1 cargo test -p doorward --test guard the_table");
+    TABLE.is_what_its_generator_writes(&made());
 }
 
 /// A feed that says these on one connection after the other, and on the first one only the first word before `begun`. It
@@ -187,7 +168,7 @@ async fn feed(connections: Vec<String>, begun: Arc<Notify>) -> SocketAddr {
 
 #[tokio::test]
 async fn the_guard_judges_by_the_time_that_the_table_says() {
-    let table = read();
+    let table = TABLE.read();
     let token = |name: &str| table["tokens"][name].as_str().unwrap().to_owned();
     let rows = table["rows"].as_array().unwrap().clone();
     let checks = rows.into_iter().map(async |row| {

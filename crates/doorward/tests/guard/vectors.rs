@@ -7,7 +7,6 @@
 //! connects again.
 
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
 
 use doorward_core::feed::{MAX_ID, Revoked};
 use doorward_core::revocation::{Least, RevocationCheck, RevocationSet};
@@ -19,6 +18,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::oneshot;
 
+use crate::table::Table;
 use crate::{eventually, verdict};
 
 const NOW: Timestamp = Timestamp::from_secs(1_800_000_000);
@@ -34,13 +34,7 @@ const TOKENS: [(&str, &str, &str, i64); 4] = [
     ("end", CAROL, "01890a5d-ac96-774b-bcce-b302099a8064", 0),
 ];
 
-fn path() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/verdicts/feed.json")
-}
-
-fn read() -> Value {
-    serde_json::from_str(&std::fs::read_to_string(path()).unwrap()).unwrap()
-}
+const TABLE: Table = Table("feed.json");
 
 fn made() -> Value {
     let key = SigningKey::hs256(&Secret::new(SECRET)).unwrap();
@@ -61,15 +55,6 @@ fn made() -> Value {
     let rows: Vec<_> =
         [versions(), spans_and_members(), kinds(), ids(), framing(), numbers(), unreadable()].concat();
     json!({ "now": NOW.as_secs(), "secret": SECRET, "tokens": tokens, "rows": rows })
-}
-
-/// One row on each line, so that a diff shows what changed.
-fn text(table: &Value) -> String {
-    let mut table = table.clone();
-    let rows = table.as_object_mut().unwrap().remove("rows").unwrap();
-    let rows: Vec<_> = rows.as_array().unwrap().iter().map(Value::to_string).collect();
-    let head = table.to_string();
-    format!("{},\n\"rows\": [\n{}\n]}}\n", head.trim_end_matches('}').to_owned() + "}", rows.join(",\n"))
 }
 
 /// The verdicts on `ada_5`, `ada_7` and `carol_0`, and the id to continue from.
@@ -331,11 +316,7 @@ fn unreadable() -> Vec<Value> {
 
 #[test]
 fn the_table_of_feeds_is_what_its_generator_writes() {
-    let made = made();
-    if std::env::var_os("UPDATE").is_some() {
-        std::fs::write(path(), text(&made)).unwrap();
-    }
-    assert_eq!(read(), made, "UPDATE=1 cargo test -p doorward --test guard the_table");
+    TABLE.is_what_its_generator_writes(&made());
 }
 
 /// A feed that starts for the first client, sends more when the test says so, and sends nothing to later clients.
@@ -364,7 +345,7 @@ fn end() -> String {
 
 #[tokio::test]
 async fn the_guard_takes_from_a_feed_what_the_table_says() {
-    let table = read();
+    let table = TABLE.read();
     let token = |name: &str| table["tokens"][name].as_str().unwrap().to_owned();
     for row in table["rows"].as_array().unwrap() {
         let name = &row["name"];
@@ -391,7 +372,7 @@ async fn the_guard_takes_from_a_feed_what_the_table_says() {
 /// The set is the one that the server itself uses, which knows no reset.
 #[test]
 fn the_set_of_the_server_takes_from_each_event_what_the_table_says() {
-    let table = read();
+    let table = TABLE.read();
     let rows = table["rows"].as_array().unwrap().iter();
     let plain = rows.filter(|row| !row["stream"].as_str().unwrap().contains("event: reset"));
     let mut seen = 0;
