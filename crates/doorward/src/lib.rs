@@ -43,6 +43,7 @@ mod open;
 mod otel;
 mod passwords;
 mod posts;
+mod private_file;
 mod pulse;
 mod random;
 mod request_id;

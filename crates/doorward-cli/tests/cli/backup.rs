@@ -52,6 +52,25 @@ fn a_backup_of_a_server_that_writes_is_whole_private_and_of_one_moment() {
     assert_eq!(other.serve(&[]).login("user11").status, 200);
 }
 
+/// In a folder that others can write to, one of them could have prepared the file.
+#[test]
+fn a_backup_writes_through_no_link_and_into_no_file_with_another_name() {
+    let home = Home::sqlite();
+    home.create("ada", "user");
+    let (file, part) = (home.path().join("backup.db"), home.path().join("backup.db.part"));
+    let other = home.path().join("diary");
+    for link in [std::os::unix::fs::symlink::<_, &std::path::Path> as fn(_, _) -> _, std::fs::hard_link] {
+        std::fs::write(&other, "dear diary").unwrap();
+        link(other.as_path(), part.as_path()).unwrap();
+        home.run(&["backup", &place(&file)]).fails("backup.db.part", "");
+        assert_eq!(std::fs::read_to_string(&other).unwrap(), "dear diary");
+        assert!(!file.exists());
+        std::fs::remove_file(&part).unwrap();
+        std::fs::remove_file(&other).unwrap();
+    }
+    home.run(&["backup", &place(&file)]).ok();
+}
+
 #[test]
 fn what_a_killed_backup_has_left_is_no_backup_and_stops_none() {
     let home = Home::sqlite();

@@ -12,6 +12,7 @@ use zeroize::Zeroizing;
 
 use super::files::{SecretFile, check_data, unusable};
 use super::{Settings, SettingsError};
+use crate::private_file::sync_folder;
 use crate::store::Database;
 
 /// The secrets of the process. They come from variables or files. `doorward.toml` and flags can't hold them, since one
@@ -127,8 +128,7 @@ pub fn make_other_root(settings: &Settings) -> Result<PathBuf, SettingsError> {
 /// If it can't be written.
 pub fn drop_former_root(settings: &Settings) -> Result<(), SettingsError> {
     let (path, other) = (settings.data.join(KEY_FILE), settings.data.join(OTHER_KEY_FILE));
-    let renamed =
-        std::fs::rename(&other, &path).and_then(|()| std::fs::File::open(&settings.data)?.sync_all());
+    let renamed = std::fs::rename(&other, &path).and_then(|()| sync_folder(&path));
     renamed.map_err(|error| unusable(&other, &error))
 }
 
@@ -292,7 +292,7 @@ fn make_key_file(path: &Path) -> Result<Secret, SettingsError> {
         file.write_all(secret.expose())?;
         file.sync_all()?;
         std::fs::hard_link(&beside, path)?;
-        path.parent().map_or(Ok(()), |folder| std::fs::File::open(folder)?.sync_all())
+        sync_folder(path)
     };
     let written = write();
     let _ = std::fs::remove_file(&beside);

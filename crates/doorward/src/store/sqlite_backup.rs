@@ -1,7 +1,5 @@
 //! A copy of the database file, by SQLite itself.
 
-use std::fs::{File, OpenOptions};
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use rusqlite::{Connection, OpenFlags};
@@ -9,6 +7,7 @@ use rusqlite::{Connection, OpenFlags};
 use super::StoreError;
 use super::sqlite::{Place, connect};
 use super::sqlite_query::store_error;
+use crate::private_file::{self, NotWritable};
 
 const MARK: &str =
     "INSERT INTO facts (name, value) VALUES ('set_back', 1) ON CONFLICT (name) DO UPDATE SET value = 1";
@@ -24,19 +23,23 @@ pub(super) fn back_up(database: PathBuf, to: &Path) -> Result<u64, StoreError> {
     let mut beside = to.as_os_str().to_owned();
     beside.push(".part");
     let beside = PathBuf::from(beside);
-    let file = OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(&beside);
-    let file = file.map_err(cannot)?;
-    rustix::fs::flock(&file, rustix::fs::FlockOperation::NonBlockingLockExclusive)
-        .map_err(|_| StoreError::Refused(format!("another backup is writing {}", beside.display())))?;
+    let file = private_file::open(&beside).map_err(|error| match error {
+        NotWritable::Failed(error) => {
+            StoreError::Refused(format!("{} can't be written: {error}", beside.display()))
+        }
+        NotWritable::NotOurs => {
+            StoreError::Refused(format!("{} is not a file of this user alone: remove it", beside.display()))
+        }
+        NotWritable::Busy => StoreError::Refused(format!("another backup is writing {}", beside.display())),
+    })?;
     // What a backup that was killed has left.
     file.set_len(0).map_err(cannot)?;
-    rustix::fs::fchmod(&file, rustix::fs::Mode::RUSR | rustix::fs::Mode::WUSR)
-        .map_err(|error| cannot(error.into()))?;
+    private_file::make_private(&file).map_err(cannot)?;
     let done =
         copy(database, &beside).and_then(|()| check(&beside)).and_then(|()| mark(&beside)).and_then(|()| {
             file.sync_all().map_err(cannot)?;
             std::fs::hard_link(&beside, to).map_err(cannot)?;
-            sync_folder(to).map_err(cannot)?;
+            private_file::sync_folder(to).map_err(cannot)?;
             Ok(file.metadata().map_err(cannot)?.len())
         });
     // It has its name now, or is of no use.
@@ -75,9 +78,4 @@ fn check(copy: &Path) -> Result<(), StoreError> {
              doorward.db 'PRAGMA integrity_check'"
         ))),
     }
-}
-
-fn sync_folder(path: &Path) -> std::io::Result<()> {
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    File::open(folder)?.sync_all()
 }

@@ -1,8 +1,7 @@
 //! The export: closes the database, and writes what is in it to a file.
 
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io::{BufWriter, Read, Seek, SeekFrom, Write};
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::Path;
 
 use aws_lc_rs::hmac;
@@ -12,6 +11,7 @@ use super::file::{self, Contents, Header, Next, Reader};
 use super::{
     CLOSED, Moved, Pages, Progress, State, Tell, TransferError, columns_moved, open_again, rows_moved,
 };
+use crate::private_file::{self, NotWritable};
 use crate::roots::FINGERPRINT;
 use crate::store::{Store, StoreError, StoreSettings, Tx, Value, change_schema, statement, values};
 
@@ -56,7 +56,7 @@ async fn export_from(
     if let Some(place) = begin(file, header.clone(), &file::key(root))? {
         write(store, &header, place, tell).await?;
     }
-    sync_folder(path)?;
+    private_file::sync_folder(path)?;
     if reopen {
         open_again(store).await?;
     }
@@ -78,25 +78,18 @@ async fn root_of<'a>(store: &Store, roots: &'a [RootSecret]) -> Result<&'a RootS
     })
 }
 
-/// The file, only for its owner, and for this process alone.
+/// The file, for this process alone.
 fn open(path: &Path) -> Result<File, TransferError> {
-    let cannot = |error: std::io::Error| {
-        TransferError::new(format!("cannot write {}: {error}", path.display()), "name another file")
-    };
-    // A link could lead into somebody else's file, and a pipe to somebody who reads.
-    let flags = (rustix::fs::OFlags::NOFOLLOW | rustix::fs::OFlags::NONBLOCK).bits().cast_signed();
-    let mut options = OpenOptions::new();
-    options.read(true).write(true).create(true).truncate(false).mode(0o600).custom_flags(flags);
-    let file = options.open(path).map_err(cannot)?;
-    let found = file.metadata()?;
-    if !found.is_file() || found.uid() != rustix::process::geteuid().as_raw() || found.nlink() != 1 {
-        let problem = format!("{} is not a file of this user alone", path.display());
-        return Err(TransferError::new(problem, "name a new file"));
-    }
-    rustix::fs::flock(&file, rustix::fs::FlockOperation::NonBlockingLockExclusive).map_err(|_| {
-        TransferError::new(format!("another export is writing {}", path.display()), "wait for it")
-    })?;
-    Ok(file)
+    let shown = path.display();
+    private_file::open(path).map_err(|error| match error {
+        NotWritable::Failed(error) => {
+            TransferError::new(format!("cannot write {shown}: {error}"), "name another file")
+        }
+        NotWritable::NotOurs => {
+            TransferError::new(format!("{shown} is not a file of this user alone"), "name a new file")
+        }
+        NotWritable::Busy => TransferError::new(format!("another export is writing {shown}"), "wait for it"),
+    })
 }
 
 /// Lets the tables refuse writes, and returns what tells this export from others. Closed already, it is the same
@@ -162,7 +155,7 @@ fn begin(mut file: File, header: Header, key: &hmac::Key) -> Result<Option<Place
         if !line.as_bytes().starts_with(&begun) {
             return Err(file::not_ours());
         }
-        make_private(&file)?;
+        private_file::make_private(&file)?;
         file.set_len(0)?;
         file.seek(SeekFrom::Start(0))?;
         file.write_all(line.as_bytes())?;
@@ -173,7 +166,7 @@ fn begin(mut file: File, header: Header, key: &hmac::Key) -> Result<Option<Place
     if reader.header != header {
         return Err(TransferError::new("the file holds another export", "name a new file"));
     }
-    make_private(&file)?;
+    private_file::make_private(&file)?;
     let mut last: Option<(usize, u64, Vec<Value>)> = None;
     loop {
         match reader.next()? {
@@ -188,11 +181,6 @@ fn begin(mut file: File, header: Header, key: &hmac::Key) -> Result<Option<Place
     file.set_len(reader.length)?;
     file.seek(SeekFrom::Start(reader.length))?;
     Ok(Some(Place { file, mac: reader.mac, rows: reader.rows, last }))
-}
-
-/// A file that was there already may be open to others.
-fn make_private(file: &File) -> std::io::Result<()> {
-    Ok(rustix::fs::fchmod(file, rustix::fs::Mode::RUSR | rustix::fs::Mode::WUSR)?)
 }
 
 async fn write(store: &Store, header: &Header, place: Place, tell: Tell<'_>) -> Result<(), TransferError> {
@@ -228,10 +216,4 @@ async fn write(store: &Store, header: &Header, place: Place, tell: Tell<'_>) -> 
     out.write_all(file::end_line(rows, mac).as_bytes())?;
     out.flush()?;
     Ok(out.get_ref().sync_all()?)
-}
-
-/// The file's name must survive a power cut, too.
-fn sync_folder(path: &Path) -> std::io::Result<()> {
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    File::open(folder)?.sync_all()
 }

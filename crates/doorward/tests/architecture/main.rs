@@ -56,6 +56,7 @@ const FLOORS: [&[&str]; 6] = [
         "settings",
         "clock",
         "random",
+        "private_file",
         "counters",
         "metrics",
         "seldom",
