@@ -35,7 +35,7 @@ impl App {
         let (hooks, algorithms, contributions) = (Hooks::new(), Algorithms::AsStored, contributions());
         let opening =
             Opening { settings, database, secrets, clock, policy, hooks, algorithms, contributions };
-        Self::assemble(opening).await
+        Box::pin(Self::assemble(opening)).await
     }
 
     /// The same with the caller's policy and hooks.
@@ -56,7 +56,7 @@ impl App {
         let contributions = Contributions { inner: Some(inner), ..contributions() };
         let opening =
             Opening { settings, database, secrets, clock, policy, hooks, algorithms, contributions };
-        Self::assemble(opening).await
+        Box::pin(Self::assemble(opening)).await
     }
 }
 
@@ -104,7 +104,7 @@ async fn open_inner(clock: Clock, policy: HashPolicy) -> Result<App, OpenError> 
         algorithms: Algorithms::AsSet,
         contributions: contributions(),
     };
-    App::assemble(opening).await
+    Box::pin(App::assemble(opening)).await
 }
 
 /// Plays a script of the tour against a server of its own.

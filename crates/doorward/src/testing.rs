@@ -159,7 +159,7 @@ impl Site {
         let database = settings.database();
         let opening =
             Opening { settings, database, secrets, clock, policy, hooks, algorithms, contributions };
-        let app = App::assemble(opening).await.unwrap();
+        let app = Box::pin(App::assemble(opening)).await.unwrap();
         let canaries = Canaries::of(&app);
         Self { router: crate::routes::alone(&app), canaries, app, ..self.restarted().await }
     }

@@ -56,8 +56,8 @@ pub(super) async fn run(store: &Store, all: &'static [Migration], now: Timestamp
         store.transaction(async |tx: &mut Tx| tx.migrate(LEDGER).await).await?;
     }
     match store.is_shared() {
-        true => run_in_turn(store, all, now).await,
-        false => run_in_file(store, all, now).await,
+        true => Box::pin(run_in_turn(store, all, now)).await,
+        false => Box::pin(run_in_file(store, all, now)).await,
     }
 }
 
@@ -69,7 +69,7 @@ async fn run_in_turn(store: &Store, all: &'static [Migration], now: Timestamp) -
     let mut turn = Turn::new();
     while !missing(store, all).await?.is_empty() {
         match turn.take(store, SILENT_AFTER).await? {
-            true => turn.during(store, run_all(store, all, now)).await?,
+            true => turn.during(store, Box::pin(run_all(store, all, now))).await?,
             false => tokio::time::sleep(LOOK_EVERY).await,
         }
     }

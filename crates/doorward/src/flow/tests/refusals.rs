@@ -202,7 +202,7 @@ async fn of_requests(causes: &mut Causes) {
 #[tokio::test]
 async fn each_code_has_a_flow_that_ends_in_it() {
     let mut causes = Causes::default();
-    of_credentials(&mut causes).await;
+    Box::pin(of_credentials(&mut causes)).await;
     of_sign_ins(&mut causes).await;
     of_acts(&mut causes).await;
     of_requests(&mut causes).await;

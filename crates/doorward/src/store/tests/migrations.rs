@@ -265,7 +265,7 @@ async fn f15_the_turn_of_a_process_that_died_is_taken_over_and_that_of_a_living_
         while beats().await == first {}
         Ok(())
     };
-    turn.during(&store, work).await.unwrap();
+    turn.during(&store, Box::pin(work)).await.unwrap();
     assert_eq!(store.find("SELECT beats FROM migration_turns", values![]).await.unwrap(), None);
     store.close().await;
     place.remove().await;

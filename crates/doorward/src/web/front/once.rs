@@ -105,7 +105,7 @@ async fn turn(app: &App, hash: Hash, headers: &HeaderMap, client: Peer) -> Turn 
             Ok(Known::Ended(ended)) => {
                 let (came_at, session) = (ended.created_at, ended.session);
                 // The session that it begins instead is the form's too.
-                match answering(hash, None, again(app, ended, headers, &client)).await.0 {
+                match answering(hash, None, Box::pin(again(app, ended, headers, &client))).await.0 {
                     Ok(Some(turn)) => return turn,
                     Ok(None) => {
                         // Another repeat may have begun the next session meanwhile: that one is checked then.
