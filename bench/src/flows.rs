@@ -11,7 +11,7 @@ use crate::{Effort, Result};
 /// Measures a server whose requests are watched, within the recorder's budget, and one that keeps every refusal.
 pub(crate) fn measure(cores: Cores, effort: Effort) -> Result<()> {
     let start = |sample: &str| -> Result<_> {
-        let server = Server::doorward_sampling(cores, Signing::Hs256, sample)?;
+        let server = Server::doorward_setting(cores, Signing::Hs256, "DOORWARD_FLOW_SAMPLE", sample)?;
         let request = get("/profile", &register(&server, 0, Mode::Bearer)?);
         Ok((server, request))
     };

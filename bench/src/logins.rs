@@ -9,13 +9,15 @@ use crate::server::Server;
 use crate::users;
 
 /// How many of the users with the lowest numbers sign in.
-pub(crate) const USERS: usize = 8;
+pub(crate) const USERS: usize = 16;
 
 /// The result of hammering.
 #[derive(Default)]
 pub(crate) struct Hammered {
     /// When each sign-in succeeded, in order.
     succeeded: Vec<Instant>,
+    /// How long each of them took, from the shortest to the longest.
+    took: Vec<Duration>,
     /// How many were refused, with 503 or 429.
     pub(crate) turned_away: usize,
 }
@@ -24,6 +26,12 @@ impl Hammered {
     /// How many sign-ins succeeded.
     pub(crate) fn count(&self) -> usize {
         self.succeeded.len()
+    }
+
+    /// This many of a hundred sign-ins took no longer.
+    pub(crate) fn percentile(&self, percent: usize) -> Duration {
+        let last = self.took.len().saturating_sub(1);
+        self.took.get((self.took.len() * percent / 100).min(last)).copied().unwrap_or_default()
     }
 
     /// Successes a second, from the first to the last: exact even if there are few.
@@ -63,9 +71,11 @@ pub(crate) fn beside<T>(
         for client in clients {
             let one = client.join().map_err(|_| "a thread panicked")??;
             all.succeeded.extend(one.succeeded);
+            all.took.extend(one.took);
             all.turned_away += one.turned_away;
         }
         all.succeeded.sort_unstable();
+        all.took.sort_unstable();
         Ok((done?, all))
     })
 }
@@ -74,9 +84,13 @@ fn client(server: &Server, user: usize, over: &AtomicBool) -> Result<Hammered> {
     let (mut connection, request) = (Connection::open(server.address)?, users::login(user));
     let mut hammered = Hammered::default();
     while !over.load(Ordering::Relaxed) {
+        let began = Instant::now();
         let answer = connection.exchange(&request)?;
         match answer.status {
-            "200" => hammered.succeeded.push(Instant::now()),
+            "200" => {
+                hammered.succeeded.push(Instant::now());
+                hammered.took.push(began.elapsed());
+            }
             "503" | "429" => hammered.turned_away += 1,
             _ => return Err(format!("/login: {} {}", answer.status, answer.body).into()),
         }

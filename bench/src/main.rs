@@ -1,4 +1,4 @@
-//! Measures Doorward against the goals of its first release, each figure a ratio within this one run.
+//! Measures Doorward against its goals, each figure a ratio within this one run.
 //!
 //! `bench/run` builds and starts it; `bench/README.md` says how to read what it prints.
 
@@ -18,6 +18,7 @@ mod proxies;
 mod relay;
 mod requests;
 mod server;
+mod sign_ins;
 mod table;
 mod users;
 mod writes;
@@ -59,10 +60,14 @@ fn main() -> ExitCode {
         ["--writes", "--before", program] => {
             Cores::take().and_then(|cores| writes::measure(cores, Some(program.into())))
         }
+        ["--sign-ins"] => Cores::take().and_then(|cores| {
+            table::title();
+            sign_ins::measure(cores, QUICK)
+        }),
         ["--logouts"] => Cores::take().and_then(logouts::measure),
         _ => {
             eprintln!(
-                "error: unknown arguments\nhint: doorward-bench [--quick | --hostile | --logouts | --feed | --flows | --writes [--before PROGRAM]]"
+                "error: unknown arguments\nhint: doorward-bench [--quick | --hostile | --logouts | --feed | --flows | --sign-ins | --writes [--before PROGRAM]]"
             );
             return ExitCode::from(2);
         }
@@ -95,5 +100,5 @@ fn measure(effort: Effort) -> Result<()> {
     proxies::measure(cores, effort)?;
     guard::route(cores, effort)?;
     phases::logins(cores, effort)?;
-    phases::storm(cores, effort)
+    sign_ins::storm(cores, effort)
 }

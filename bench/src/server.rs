@@ -30,6 +30,8 @@ pub(crate) struct Cores {
     pub(crate) servers: usize,
     /// The load generator's.
     pub(crate) load: usize,
+    /// Whether servers have both.
+    are_shared: bool,
 }
 
 impl Cores {
@@ -40,22 +42,37 @@ impl Cores {
         let (Some(servers), Some(load)) = (cores.next(), cores.next()) else {
             return Err("two cores are needed, one for the servers and one for the load".into());
         };
-        pin(load)?;
-        Ok(Self { servers, load })
+        pin(&[load])?;
+        Ok(Self { servers, load, are_shared: false })
+    }
+
+    /// Starts a program on the servers' cores, where it stays.
+    fn of_servers<T: Send>(self, start: impl FnOnce() -> Result<T> + Send) -> Result<T> {
+        if self.are_shared { on(&[self.servers, self.load], start) } else { self.on_servers(start) }
+    }
+
+    /// The same with servers on both cores, beside the load.
+    pub(crate) fn both(self) -> Self {
+        Self { are_shared: true, ..self }
     }
 
     /// Does some work on the servers' core. A process that it starts stays there.
     pub(crate) fn on_servers<T: Send>(self, work: impl FnOnce() -> Result<T> + Send) -> Result<T> {
-        std::thread::scope(|scope| {
-            let thread = scope.spawn(|| pin(self.servers).and_then(|()| work()));
-            thread.join().map_err(|_| "a thread panicked")?
-        })
+        on(&[self.servers], work)
     }
 }
 
-fn pin(core: usize) -> Result<()> {
+/// Does some work on these cores.
+fn on<T: Send>(cores: &[usize], work: impl FnOnce() -> Result<T> + Send) -> Result<T> {
+    std::thread::scope(|scope| {
+        let thread = scope.spawn(|| pin(cores).and_then(|()| work()));
+        thread.join().map_err(|_| "a thread panicked")?
+    })
+}
+
+fn pin(cores: &[usize]) -> Result<()> {
     let mut set = CpuSet::new();
-    set.set(core);
+    cores.iter().for_each(|core| set.set(*core));
     Ok(sched_setaffinity(None, &set)?)
 }
 
@@ -121,11 +138,11 @@ impl Server {
         Self::start(cores, command, data)
     }
 
-    /// Starts Doorward with this setting `flow.sample`, in an empty folder.
-    pub(crate) fn doorward_sampling(cores: Cores, signing: Signing, sample: &str) -> Result<Self> {
+    /// Starts Doorward with this variable, in an empty folder.
+    pub(crate) fn doorward_setting(cores: Cores, signing: Signing, name: &str, value: &str) -> Result<Self> {
         let data = Arc::new(TempDir::new()?);
         let mut command = Self::command(signing, &data)?;
-        command.env("DOORWARD_FLOW_SAMPLE", sample);
+        command.env(name, value);
         Self::start(cores, command, data)
     }
 
@@ -187,7 +204,7 @@ impl Server {
     fn start(cores: Cores, mut command: Command, data: Arc<TempDir>) -> Result<Self> {
         let errors = data.path().with_extension("stderr");
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(File::create(&errors)?);
-        let child = cores.on_servers(|| Ok(command.spawn()?));
+        let child = cores.of_servers(|| Ok(command.spawn()?));
         let said = Said(errors);
         let mut child = child.map_err(|error| format!("{}: {error}", command.get_program().display()))?;
         let address = first_url(&mut child);

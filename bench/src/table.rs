@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-/// A goal of the first release.
+/// A goal.
 #[derive(Clone, Copy)]
 pub(crate) enum Goal {
     /// This or more.
@@ -35,7 +35,7 @@ impl fmt::Display for Goal {
 
 /// Prints the title row.
 pub(crate) fn title() {
-    println!("{:50} {:>9} {:>13}  {:8} from", "what", "measured", "first release", "met");
+    println!("{:50} {:>9} {:>13}  {:8} from", "what", "measured", "goal", "met");
 }
 
 /// Prints one row, `from` telling what the value was made of.
