@@ -42,6 +42,7 @@ pub(crate) use list::SessionView;
 pub(crate) use memory::LastUse;
 pub use memory::{Memory, MemoryParts};
 pub(crate) use peer::CurrentPeer;
+pub(crate) use refresh::Exchanged;
 pub use stored::Stored;
 
 /// All parts of sessions.

@@ -4,6 +4,7 @@
 //! A value comes from the first of these that has it: a flag, a `DOORWARD_…` variable (`access.ttl` is
 //! `DOORWARD_ACCESS_TTL`), `doorward.toml`, the default. An unknown key is refused with the nearest known one.
 
+mod apps;
 mod check;
 mod check_hosts;
 mod contributed;
@@ -30,6 +31,7 @@ use url::Url;
 
 use crate::flow::Sample;
 use crate::store::{Database, PostgresSettings};
+pub use apps::ListedApp;
 pub(crate) use contributed::{Contributed, Own};
 pub use error::SettingsError;
 pub(crate) use files::{SecretFile, check_private};
@@ -65,6 +67,8 @@ macro_rules! settings {
             $($(#[doc = $doc])+ pub $field: $type,)+
             /// The roles that exist: `user`, `admin`, and those of `[roles]`.
             pub roles: Roles,
+            /// The applications of `apps` and `[apps.NAME]`.
+            pub apps: Vec<ListedApp>,
             /// Warnings from reading them.
             pub noticed: Noticed,
             /// The values of the features' own settings, by key.
@@ -82,8 +86,8 @@ macro_rules! settings {
             /// The first invalid setting, with where it came from and what to do.
             pub fn read(values: &Values) -> Result<Self, SettingsError> {
                 let (roles, noticed) = (values.roles()?, values.noticed.clone());
-                let contributed = values.contributed()?;
-                let settings = Self { $($field: values.parse($key)?,)+ roles, noticed, contributed };
+                let (contributed, apps) = (values.contributed()?, values.apps()?);
+                let settings = Self { $($field: values.parse($key)?,)+ roles, apps, noticed, contributed };
                 settings.check()?;
                 Ok(settings)
             }
@@ -104,6 +108,8 @@ settings! {
     base_path: String = "base_path", "";
     /// Other origins whose pages may call Doorward (CORS) and send unsafe requests (CSRF), exactly as browsers send them. Apps with a scheme of their own, such as `capacitor://localhost`, may use bearer mode only.
     origins: Vec<String> = "origins", "";
+    /// Origins of applications on Doorward's site that send people to the hosted login and get them back. They count among `origins` too. In the file, `[apps.shop]` with `origin` and `name` also gives one the name that pages show.
+    app_origins: Vec<String> = "apps", "";
     /// Networks of proxies whose `X-Forwarded-…` is believed, and that speak https for Doorward.
     trusted_proxies: Vec<IpNet> = "trusted_proxies", "";
     /// Development mode, on a loopback address and a database of its own: what each request does is shown to everybody on
@@ -139,6 +145,8 @@ settings! {
     absolute_ttl: Duration = "session.absolute_ttl", "90d";
     /// How long a session of an admin lives from its sign-in.
     admin_absolute_ttl: Duration = "session.admin_absolute_ttl", "12h";
+    /// Whether `POST /refresh` gives an access token for the cookie of session mode, for requests to APIs on other hosts. Every page of Doorward's own origin, of `origins` and of `apps` may then read access tokens of whoever is signed in. Empty for yes, unless `cookie.domain` is set.
+    session_tokens: Option<bool> = "session.tokens", "";
     /// How many live sessions a user may have; a further sign-in ends the one longest unused.
     sessions_per_user: u32 = "session.max_per_user", "100";
     /// How many sessions in session mode are kept in memory.

@@ -5,6 +5,7 @@ pub mod admin_users;
 pub(crate) mod confirm;
 pub(crate) mod dashboard;
 mod devices;
+mod discovery;
 mod docs;
 mod feed;
 mod flow;
@@ -48,6 +49,7 @@ const FEATURES: &[&Feature] = &[
     &password_reset::FEATURE,
     &admin_users::FEATURE,
     &jwks::FEATURE,
+    &discovery::FEATURE,
     &forward_auth::FEATURE,
     &feed::FEATURE,
     &introspect::FEATURE,

@@ -138,7 +138,7 @@ fn every_template_renders_and_escapes() {
                 invite => HOSTILE, user => hostile(), typed => hostile(), query => hostile(), may => hostile(),
                 link => hostile(), sessions => lists.clone(), cards => cards.clone(), users => lists.clone(), entries => lists.clone(),
                 kinds => lists.clone(), flows => lists.clone(), invitations => lists.clone(), clients => lists.clone(), made => hostile(), write => true, later => true, current => HOSTILE, next => HOSTILE,
-                roles => [HOSTILE], all_roles => [HOSTILE], has_password => true, own => false, on => HOSTILE, purpose => "confirm-user-new", action => HOSTILE, back => HOSTILE, fields => [hostile()], notice => "signed-out", trouble, now, is_found => true, why => hostile(), place => HOSTILE, tour => true, flow => true, open_from_here => HOSTILE,
+                roles => [HOSTILE], all_roles => [HOSTILE], has_password => true, own => false, on => HOSTILE, purpose => "confirm-user-new", action => HOSTILE, back => HOSTILE, fields => [hostile()], notice => "signed-out", trouble, now, is_found => true, why => hostile(), place => HOSTILE, tour => true, flow => true, open_from_here => HOSTILE, goes_to => hostile(),
             };
             let page = pages.engine.get_template(name).unwrap().render(context).unwrap();
             assert!(!page.contains("<script>") && !page.contains("1)</script>\"'"), "{name}: {page}");

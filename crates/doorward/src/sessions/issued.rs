@@ -64,12 +64,8 @@ pub(super) struct OfSession<'a> {
 impl Sessions {
     /// Signs the tokens of a session.
     pub(super) fn tokens(&self, of: &OfSession<'_>, now: Timestamp, app: &AppClaims) -> Result<Content> {
-        let expires_at = self.lifetimes.access_end(now, of.absolute_expires_at);
-        let (Subject { user, role, version }, session) = (of.subject, of.session);
-        let mut claims = Claims::new(user, session, now, expires_at, crate::random::bytes());
-        (claims.role, claims.version, claims.authentication) = (role, version, of.authentication);
-        let (started, token) = (flow::started(), self.keys.issue(&claims, app)?);
-        note(|| Step::of(Verb::SignToken).since(started).fact(Fact::Claims(Box::new(self.fact(&claims)))));
+        let access = self.access_token(of, now, app)?;
+        let (Subject { user, .. }, session) = (of.subject, of.session);
         let generation = of.generation;
         note(|| {
             let step = Step::of(Verb::MakeRefreshToken)
@@ -80,11 +76,27 @@ impl Sessions {
             (story.user, story.session) = (Some(user), Some(session));
             story.generation = Some(generation);
         });
-        let access = (token, expires_at);
         let refresh =
             Zeroizing::new(self.refresh_keys.current().issue(user, session, of.generation, of.salt));
         Ok(Content::Tokens { access, refresh: (refresh, of.expires_at) })
     }
+
+    /// Signs an access token of a session; returns it with its end.
+    pub(super) fn access_token(
+        &self,
+        of: &OfSession<'_>,
+        now: Timestamp,
+        app: &AppClaims,
+    ) -> Result<(String, Timestamp)> {
+        let expires_at = self.lifetimes.access_end(now, of.absolute_expires_at);
+        let Subject { user, role, version } = of.subject;
+        let mut claims = Claims::new(user, of.session, now, expires_at, crate::random::bytes());
+        (claims.role, claims.version, claims.authentication) = (role, version, of.authentication);
+        let (started, token) = (flow::started(), self.keys.issue(&claims, app)?);
+        note(|| Step::of(Verb::SignToken).since(started).fact(Fact::Claims(Box::new(self.fact(&claims)))));
+        Ok((token, expires_at))
+    }
+
     /// The claims of a token that was signed.
     fn fact(&self, claims: &Claims) -> ClaimsFact {
         let (algorithm, key) = self.keys.signs_with();

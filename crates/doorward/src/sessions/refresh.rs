@@ -89,6 +89,22 @@ impl Sessions {
         refreshed
     }
 
+    /// An access token for the session of a checked cookie, by its row as it is now. Nothing of the session changes.
+    ///
+    /// # Errors
+    /// The session's own end; the store's; the application's, when it is asked for its claims.
+    pub(crate) async fn exchange(&self, identity: &Identity) -> Result<Exchanged> {
+        let stored = by_id(&self.store, identity.session).await?;
+        let stored = stored.ok_or(Error::Refused(Refusal::SessionEnded))?;
+        let now = self.clock.now();
+        stored.state.check(now)?;
+        let claims = self.hooks.claims_of(stored.user).await?;
+        let (token, expires_at) = self.access_token(&of_stored(&stored), now, &claims)?;
+        counters::count(&self.refreshes, "outcome", "exchanged");
+        tell(|story| (story.user, story.session) = (Some(stored.user), Some(stored.id)));
+        Ok(Exchanged { token, expires_in: expires_at.since(now).as_secs() })
+    }
+
     async fn use_token(
         &self,
         text: &str,
@@ -123,16 +139,7 @@ impl Sessions {
         let Outcome::Go(stored, again) = outcome else { return Err(Error::RefreshReused) };
         stored.state.check_not_ended()?;
         let ends_at = stored.state.expires_at;
-        let of = OfSession {
-            subject: stored.subject(),
-            session: stored.id,
-            authentication: stored.authentication,
-            generation: stored.generation,
-            salt: &stored.salt,
-            expires_at: ends_at,
-            absolute_expires_at: stored.state.absolute_expires_at,
-        };
-        let content = self.tokens(&of, now, &claims)?;
+        let content = self.tokens(&of_stored(&stored), now, &claims)?;
         let (mode, session, user) = (stored.mode, stored.id, stored.user);
         Ok(Issued { mode, session, user, now, again, ends_at, content, device: None })
     }
@@ -182,6 +189,26 @@ impl Sessions {
             identity.authentication = stored.authentication;
             identity
         }))
+    }
+}
+
+/// An access token for a session cookie.
+pub(crate) struct Exchanged {
+    pub(crate) token: String,
+    /// In seconds.
+    pub(crate) expires_in: u64,
+}
+
+/// What the tokens of a session say, by its row.
+fn of_stored(stored: &Stored) -> OfSession<'_> {
+    OfSession {
+        subject: stored.subject(),
+        session: stored.id,
+        authentication: stored.authentication,
+        generation: stored.generation,
+        salt: &stored.salt,
+        expires_at: stored.state.expires_at,
+        absolute_expires_at: stored.state.absolute_expires_at,
     }
 }
 

@@ -47,6 +47,7 @@ impl Settings {
         let distinct = names.iter().collect::<BTreeSet<_>>().len() == names.len();
         require(distinct, "cookie", "two cookies have the same name", "give each its own")?;
         self.check_hosts()?;
+        self.check_apps()?;
         self.check_otel()?;
         self.database().check().map_err(|error| SettingsError::new(error.to_string(), ""))
     }
@@ -156,7 +157,7 @@ impl Settings {
             path.is_empty() || (path.starts_with('/') && !path.ends_with('/') && !path.contains("//"));
         let safe = path.bytes().all(|b| b.is_ascii_alphanumeric() || b"/-_".contains(&b));
         require(clean && safe, "base_path", "must begin with / and not end with it", "such as /auth")?;
-        self.origins.iter().try_for_each(|origin| check_origin(origin))
+        self.origins.iter().try_for_each(|origin| check_origin("origins", origin))
     }
 
     fn check_lifetimes(&self) -> Result<(), SettingsError> {
@@ -252,8 +253,7 @@ fn is_hsts(text: &str) -> bool {
 }
 
 /// Checks that an origin is written exactly as a browser sends it: scheme, host, port unless it is the default.
-fn check_origin(origin: &str) -> Result<(), SettingsError> {
-    let key = "origins";
+pub(super) fn check_origin(key: &str, origin: &str) -> Result<(), SettingsError> {
     require(
         !origin.contains('*'),
         key,
@@ -269,7 +269,7 @@ fn check_origin(origin: &str) -> Result<(), SettingsError> {
     if let Some((scheme, host)) = origin.split_once("://")
         && !matches!(scheme, "http" | "https")
     {
-        return check_app_origin(origin, scheme, host);
+        return check_app_origin(key, origin, scheme, host);
     }
     let exact = Url::parse(origin).ok().map(|url| url.origin().ascii_serialization());
     let hint =
@@ -282,14 +282,14 @@ const NO_PAGES: [&str; 10] =
     ["about", "blob", "data", "file", "filesystem", "ftp", "javascript", "view-source", "ws", "wss"];
 
 /// An app with a scheme of its own: `capacitor://localhost`, or an extension.
-fn check_app_origin(origin: &str, scheme: &str, host: &str) -> Result<(), SettingsError> {
+fn check_app_origin(key: &str, origin: &str, scheme: &str, host: &str) -> Result<(), SettingsError> {
     let of_scheme = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"+-.".contains(&byte);
     let is_scheme = scheme.starts_with(|c: char| c.is_ascii_lowercase()) && scheme.bytes().all(of_scheme);
     let of_host = |byte: u8| byte.is_ascii_alphanumeric() || b".-_:".contains(&byte);
     let is_host = host.starts_with(|c: char| c.is_ascii_alphanumeric()) && host.bytes().all(of_host);
     require(
         is_scheme && is_host && !NO_PAGES.contains(&scheme),
-        "origins",
+        key,
         &format!("{origin:?} is not an origin"),
         "write it as the app sends it in Origin: scheme, host and no path, such as capacitor://localhost",
     )

@@ -81,7 +81,8 @@ impl Values {
     /// # Errors
     /// There is no such setting; the hint names the nearest one.
     pub fn set(&mut self, key: &str, text: impl Into<String>, origin: Origin) -> Result<(), SettingsError> {
-        if !key.starts_with("roles.") && !self.rows().iter().any(|setting| setting.key == key) {
+        let is_named = key.starts_with("roles.") || super::apps::is_key(key);
+        if !is_named && !self.rows().iter().any(|setting| setting.key == key) {
             return Err(SettingsError::new(
                 format!("{origin}: there is no setting {key:?}"),
                 self.nearest(key),
@@ -154,14 +155,8 @@ impl Values {
                     let content = self.file_of(setting, &name, &text)?;
                     self.set(setting.key, content.trim_end(), Origin::Variable(name))?;
                 }
-                (Some(rest), ..) => match rest.strip_prefix("ROLES_") {
-                    Some(role) => {
-                        self.set(
-                            &format!("roles.{}", role.to_lowercase()),
-                            text,
-                            Origin::Variable(name.clone()),
-                        )?;
-                    }
+                (Some(rest), ..) => match named_key(rest) {
+                    Some(key) => self.set(&key, text, Origin::Variable(name.clone()))?,
                     None => {
                         let key = rest.to_lowercase().replacen('_', ".", 1);
                         let problem = format!("{name}: there is no such setting");
@@ -256,9 +251,14 @@ impl Values {
         }
     }
 
+    /// The values whose keys begin so.
+    pub(super) fn dynamic(&self, start: &str) -> impl Iterator<Item = (&String, &(String, Origin))> {
+        self.all.range(start.to_owned()..).take_while(move |(key, _)| key.starts_with(start))
+    }
+
     pub(super) fn roles(&self) -> Result<Roles, SettingsError> {
         let mut roles = Vec::new();
-        for (key, (text, origin)) in self.all.range("roles.".to_owned().."roles/".to_owned()) {
+        for (key, (text, origin)) in self.dynamic("roles.") {
             let name = key.trim_start_matches("roles.");
             let wrong = |problem: &str| {
                 SettingsError::new(
@@ -283,6 +283,12 @@ impl Values {
         }
         Ok(Roles::new(roles))
     }
+}
+
+/// The key of a variable, without `DOORWARD_`, for a role or an application.
+fn named_key(rest: &str) -> Option<String> {
+    let role = rest.strip_prefix("ROLES_").map(|role| format!("roles.{}", role.to_lowercase()));
+    role.or_else(|| super::apps::key_of_variable(rest))
 }
 
 fn line_of(text: &str, span: Option<std::ops::Range<usize>>) -> String {

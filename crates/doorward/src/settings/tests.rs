@@ -161,6 +161,50 @@ fn an_application_that_gets_no_cookie_of_ours_is_refused_with_the_reason() {
 }
 
 #[test]
+fn applications_are_listed_with_or_without_a_name_and_only_of_the_same_site() {
+    let with = |url: &str, more: &str| read(&format!("public_url = \"{url}\"\n{more}"), &[]);
+    let shop = "[apps.shop]\norigin = \"https://shop.example.com\"\nname = \"The Shop\"\n[apps.wiki]\n\
+                origin = \"https://wiki.example.com:8443\"";
+    let settings = with("https://accounts.example.com", shop).unwrap();
+    let apps: Vec<_> = settings.apps.iter().map(|app| (app.name.as_str(), app.host())).collect();
+    assert_eq!(apps, [("The Shop", "shop.example.com"), ("", "wiki.example.com:8443")]);
+    let variables = [
+        ("DOORWARD_PUBLIC_URL", "https://example.co.uk"),
+        ("DOORWARD_APPS", "https://a.example.co.uk,https://b.example.co.uk"),
+        ("DOORWARD_APPS_SHOP_ORIGIN", "https://example.co.uk"),
+        ("DOORWARD_APPS_SHOP_NAME", "Shop"),
+    ];
+    assert_eq!(read("", &variables).unwrap().apps.len(), 3);
+    read("dev = true\napps = [\"http://127.0.0.1:5173\"]", &[]).unwrap();
+    with("http://localhost:8080", "apps = [\"http://localhost:5173\"]").unwrap();
+    for (url, more, problem) in [
+        ("https://accounts.example.com", "apps = [\"https://shop.example.org\"]", "another site"),
+        ("https://accounts.example.com", "apps = [\"http://shop.example.com\"]", "another site"),
+        ("https://accounts.example.co.uk", "apps = [\"https://evil.co.uk\"]", "another site"),
+        ("https://accounts.vercel.app", "apps = [\"https://shop.vercel.app\"]", "another site"),
+        ("https://ada.github.io", "apps = [\"https://eve.github.io\"]", "another site"),
+        ("https://10.0.0.1", "apps = [\"https://10.0.0.2\"]", "another site"),
+        ("http://localhost:8080", "apps = [\"http://127.0.0.1:5173\"]", "another site"),
+        ("https://accounts.example.com", "apps = [\"https://shop.example.com/\"]", "not an origin"),
+        ("https://accounts.example.com", "apps = [\"https://*.example.com\"]", "wildcard"),
+        ("https://accounts.example.com", "apps = [\"https://a@shop.example.com\"]", "not an origin"),
+        ("https://accounts.example.com", "[apps.shop]\nname = \"Shop\"", "no origin"),
+        ("https://accounts.example.com", "[apps.shop]\nlogo = \"x\"", "no setting"),
+        ("https://example.com", "[apps.a]\norigin = \"https://a.example.com\"\nname = \"a\\nb\"", "no name"),
+        ("https://example.com", "[apps.a]\norigin = \"https://a.example.com\"\nname = \"\"", "no name"),
+        ("https://example.com", "apps = [\"https://a.example.com\", \"https://a.example.com\"]", "twice"),
+        (
+            "https://example.com",
+            "[session]\ntokens = true\n[cookie]\ndomain = \"example.com\"",
+            "session.tokens",
+        ),
+    ] {
+        let error = with(url, more).unwrap_err();
+        assert!(error.problem.contains(problem) && !error.hint.is_empty(), "{url} {more}: {error:?}");
+    }
+}
+
+#[test]
 fn roles_of_the_settings_have_their_permissions() {
     let settings = read("[roles]\nsupport = [\"users:read\", \"posts:write\"]\n", &[]).unwrap();
     let support = "support".parse().unwrap();

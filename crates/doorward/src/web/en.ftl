@@ -3,6 +3,9 @@
 home-welcome = Welcome { $name }!
 home-signed-in = Signed in as { $email } { $role }
 
+goes-to = Continue to { $name }, { $host }
+goes-to-host = Continue to { $host }
+
 confirm-title = Confirm it’s you
 confirm-why = { $purpose } needs your password, since it can open or close an account. You won’t be asked again for ten minutes.
 confirm-password = Your password

@@ -52,6 +52,8 @@ asked! {
         refresh_token: Option<Zeroizing<String>>,
         /// The ticket of a page.
         ticket in forms: Option<Zeroizing<String>>,
+        /// The URL of a listed application to redirect to.
+        return_to in forms: Option<String>,
     }
 }
 

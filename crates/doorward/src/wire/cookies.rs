@@ -11,6 +11,9 @@ use http::header::SET_COOKIE;
 
 use crate::settings::{self, Settings};
 
+/// How long it is noticed that an application sends its browser back, in seconds.
+const MOMENT: i64 = 10;
+
 /// The names and attributes of our cookies: one list, from which they are set, cleared and named.
 #[derive(Debug, Clone)]
 pub(crate) struct CookieJar {
@@ -19,6 +22,8 @@ pub(crate) struct CookieJar {
     ours: Vec<Ours>,
     /// What binds forms to a browser.
     form: Ours,
+    /// What says that the browser was sent on to an application a moment ago.
+    went: Ours,
     /// The former name of the refresh token's cookie, before it was bound to the host.
     former: Ours,
     /// A browser's proof of earlier sign-ins, for its next one. Not a credential: it is neither cleared nor picked with
@@ -63,8 +68,10 @@ impl CookieJar {
             ..ours(&prefixed("__Secure-", &settings.cookie_refresh), None)
         };
         let form = ours(&prefixed("__Host-", "doorward-form"), None);
+        let went = ours(&prefixed("__Host-", "doorward-went"), None);
         Self {
             form,
+            went,
             ours: vec![ours(&names.token, None), ours(&names.session, domain), ours(&names.refresh, None)],
             device: ours(&names.device, None),
             names,
@@ -124,6 +131,17 @@ impl CookieJar {
     pub(crate) fn new_form(&self) -> SetCookies {
         let value = format!("{:032x}", u128::from_be_bytes(crate::random::bytes()));
         SetCookies::of([self.cookie(&self.form, &value)])
+    }
+
+    /// The name of the cookie that says that the browser was sent on to an application a moment ago.
+    pub(crate) fn went(&self) -> &str {
+        &self.went.name
+    }
+
+    /// A new one.
+    pub(crate) fn set_went(&self) -> SetCookies {
+        let cookie = self.cookie(&self.went, "1").max_age(cookie::time::Duration::seconds(MOMENT));
+        SetCookies::of([cookie])
     }
 
     /// Whether a `Set-Cookie` line is about a credential.

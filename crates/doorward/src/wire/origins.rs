@@ -94,7 +94,7 @@ impl Origins {
         Self {
             public_url: settings.public_url.clone(),
             scheme: settings.scheme(),
-            listed: settings.origins.iter().filter_map(listed).collect(),
+            listed: settings.page_origins().filter_map(listed).collect(),
             strangers: Mutex::default(),
         }
     }

@@ -318,7 +318,8 @@ impl Pages {
 fn policy(settings: &Settings, more: &str) -> HeaderValue {
     let scheme = settings.public_scheme();
     let hosts = settings.forward_auth_hosts.iter().map(|host| format!(" {scheme}://{host}"));
-    let policy = format!("{POLICY}{}{more}", hosts.collect::<String>());
+    let apps = settings.apps.iter().map(|app| format!(" {}", app.origin));
+    let policy = format!("{POLICY}{}{more}", hosts.chain(apps).collect::<String>());
     HeaderValue::try_from(policy).unwrap_or(HeaderValue::from_static(POLICY))
 }
 

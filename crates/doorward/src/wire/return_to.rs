@@ -1,9 +1,10 @@
-//! Where a sign-in may redirect to: a path of Doorward, or a listed application behind forward-auth, and nothing else.
+//! Where a sign-in may redirect to: a path of Doorward, a listed application, or one behind forward-auth, and nothing else.
 
 use doorward_core::Mode;
 use url::Url;
 
-use crate::settings::Settings;
+use crate::settings::{ListedApp, Settings};
+use crate::wire::page::{Value, context};
 
 /// The longest accepted place, in bytes.
 const MOST: usize = 2_048;
@@ -14,22 +15,61 @@ pub(crate) const RETURN_TO: &str =
 
 /// Parses a `return_to`: a [`path_of_ours`], or the URL of a listed application. `None` for everything else.
 pub(crate) fn return_to<'a>(settings: &Settings, text: &'a str) -> Option<&'a str> {
-    path_of_ours(text).or_else(|| listed(settings, text).is_some().then_some(text))
+    let is_listed = || listed(settings, text).is_some() || is_in_app(settings, text);
+    path_of_ours(text).or_else(|| is_listed().then_some(text))
 }
 
-/// Whether a browser that is signed in in this mode sends its credential there: cookies with tokens are only for our
-/// host.
+/// Whether a browser that is signed in in this mode is of use there: cookies with tokens are only for our host. The page
+/// of a listed application asks Doorward itself.
 pub(crate) fn reaches(settings: &Settings, mode: Mode, place: &str) -> bool {
-    listed(settings, place).is_none_or(|host| settings.cookie_reaches(mode, host))
+    is_in_app(settings, place)
+        || listed(settings, place).is_none_or(|host| settings.cookie_reaches(mode, host))
+}
+
+/// Whether this is the URL of a listed application, or of one beside Doorward on its own origin.
+pub(crate) fn is_in_app(settings: &Settings, text: &str) -> bool {
+    let of_origin = |public: &Url| of_app(settings, text).is_some_and(|url| url.origin() == public.origin());
+    app_of(settings, text).is_some() || settings.public_url.as_ref().is_some_and(of_origin)
+}
+
+/// The listed application of a URL.
+fn app_of<'a>(settings: &'a Settings, text: &str) -> Option<&'a ListedApp> {
+    settings.app_at(&of_app(settings, text)?)
+}
+
+/// A URL as an application's may be, in its one spelling. A fragment is the page's own. On Doorward's host it leads to
+/// neither /logout nor /refresh.
+fn of_app(settings: &Settings, text: &str) -> Option<Url> {
+    let url = in_one_spelling(text)?;
+    let is_ours = url.host_str() == Some(settings.public_host().as_str());
+    let is_page = !is_ours || path_of_ours(url.path()).is_some();
+    let is_plain = url.username().is_empty() && url.password().is_none();
+    // The origin of a blob is that of the URL in it.
+    let is_web = matches!(url.scheme(), "http" | "https");
+    (is_page && is_plain && is_web).then_some(url)
+}
+
+/// What pages show of the application that the browser goes to afterwards.
+pub(crate) fn shown_app(settings: &Settings, place: Option<&str>) -> Value {
+    match place.and_then(|place| app_of(settings, place)) {
+        Some(app) => context! { name => app.name.as_str(), host => app.host() },
+        None => Value::from(()),
+    }
+}
+
+/// A URL that two parsers can't read in two ways.
+fn in_one_spelling(text: &str) -> Option<Url> {
+    let url = Url::parse(text).ok()?;
+    let is_plain = url.as_str() == text && text.len() <= MOST && text.bytes().all(|b| b.is_ascii_graphic());
+    is_plain.then_some(url)
 }
 
 /// The listed host of a URL in its one spelling; a URL that two parsers could read in two ways is refused (attack O02).
 fn listed<'a>(settings: &'a Settings, text: &str) -> Option<&'a str> {
-    let url = Url::parse(text).ok()?;
-    let plain = url.as_str() == text && text.len() <= MOST && text.bytes().all(|b| b.is_ascii_graphic());
+    let url = in_one_spelling(text)?;
     let ours = url.host_str() == Some(settings.public_host().as_str());
     let is_page = !ours || path_of_ours(url.path()).is_some();
-    if plain && is_page { application(settings, &url) } else { None }
+    if is_page { application(settings, &url) } else { None }
 }
 
 /// The listed host, with its port, that a URL is on.
@@ -104,6 +144,55 @@ mod tests {
             "javascript://app.example.com/%0aalert(1)",
             "data:,x",
             &format!("https://app.example.com/{}", "a".repeat(2_048)),
+        ] {
+            assert_eq!(return_to(&settings, bad), None, "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn o02_o03_only_pages_of_listed_applications_and_of_our_own_origin_are_gone_on_to() {
+        let mut values = Values::default();
+        for (key, value) in [
+            ("public_url", "https://example.com"),
+            ("base_path", "/auth"),
+            ("apps.shop.origin", "https://shop.example.com"),
+            ("apps", "https://wiki.example.com:8443"),
+        ] {
+            values.set(key, value, Origin::Flag("test".into())).unwrap();
+        }
+        let settings = Settings::read(&values).unwrap();
+        for good in [
+            "https://shop.example.com/",
+            "https://shop.example.com/a?b=c#/d",
+            "https://shop.example.com/logout",
+            "https://wiki.example.com:8443/",
+            "https://example.com/page",
+        ] {
+            assert_eq!(return_to(&settings, good), Some(good));
+        }
+        for bad in [
+            "https://shop.example.com",
+            "http://shop.example.com/",
+            "https://shop.example.com:8443/",
+            "https://wiki.example.com/",
+            "https://other.example.com/",
+            "https://shop.example.com.evil/",
+            "https://shop.example.com@evil/",
+            "https://evil@shop.example.com/",
+            "https://:x@shop.example.com/",
+            "https://shop.example.com./",
+            "https://SHOP.example.com/",
+            "https://shop.example.com\\@evil/",
+            "https://shop\u{3002}example.com/",
+            "https:shop.example.com/",
+            "//shop.example.com/",
+            "https://shop.example.com/a\r\nSet-Cookie: x",
+            "blob:https://shop.example.com/1",
+            "https://example.com/auth/logout",
+            "https://example.com/auth/refresh?return_to=/",
+            "https://example.com/auth/REFRESH/",
+            "http://example.com/page",
+            &format!("https://shop.example.com/{}", "a".repeat(2_048)),
         ] {
             assert_eq!(return_to(&settings, bad), None, "{bad:?}");
         }

@@ -16,6 +16,7 @@ use doorward_core::email::Email;
 use doorward_core::password::Password;
 use doorward_core::sign_in::{Method, Methods};
 use doorward_core::{Mode, Refusal};
+use doorward_guard::internals::distinct;
 use http::{HeaderMap, StatusCode};
 use zeroize::Zeroizing;
 
@@ -38,7 +39,7 @@ use crate::web::sign_in::{Opened, Proved, Way, sign_in};
 use crate::wire::client_kind::ClientKind;
 use crate::wire::page::{Value, context};
 use crate::wire::query::Query;
-use crate::wire::return_to::{RETURN_TO, reaches, return_to};
+use crate::wire::return_to::{RETURN_TO, is_in_app, reaches, return_to, shown_app};
 use crate::wire::shape::of;
 
 pub(crate) const FEATURE: Feature =
@@ -94,14 +95,25 @@ async fn form(
                 // The page may have redirected here, since this request's cookie isn't sent there: another host of the
                 // domain planted it for this path. Redirecting back would loop (attack X02).
                 let renewed = query.text(RENEWED).is_some();
-                if back.is_none() || renewed || app.cookies.is_bound_to_host(identity.mode) {
-                    return credential::go(&app, home);
+                match is_in_app(&app.settings, home) {
+                    // A page that sends the browser back at once would do so forever.
+                    true if has_just_gone(&app, &headers) => said = Some(CAME_BACK),
+                    true => return (app.cookies.set_went(), credential::go(&app, home)).into_response(),
+                    false if back.is_none() || renewed || app.cookies.is_bound_to_host(identity.mode) => {
+                        return credential::go(&app, home);
+                    }
+                    false => said = Some(SIGNED_IN),
                 }
-                (said, on) = (Some(SIGNED_IN), Some(home));
+                on = Some(home);
             }
             // With a `return_to` the browser was redirected here, and a redirect back would loop. The exception is an
             // application that another site opened, so that our cookies were withheld.
             Err(Refusal::AmbiguousCookies) => said = Some(TWO),
+            Err(refusal) if is_in_app(&app.settings, home) && !has_just_gone(&app, &headers) => {
+                if let Some(way) = renew_redirect(&app, refusal, elsewhere, home) {
+                    return (app.cookies.set_went(), way).into_response();
+                }
+            }
             Err(refusal)
                 if query.text("return_to").is_none()
                     || refusal == Refusal::TokenMissing && !home.starts_with('/') =>
@@ -114,7 +126,7 @@ async fn form(
         }
     }
     let on = on.map(|place| credential::place(&app, place));
-    let context = context! { notice => said, on, ..shown(back, "") };
+    let context = context! { notice => said, on, ..shown(&app, back, "") };
     app.pages.show("login.html", StatusCode::OK, context)
 }
 
@@ -124,8 +136,17 @@ const TWO: &str = "login-two";
 /// The notice for a visitor who was sent to sign in although they are signed in.
 const SIGNED_IN: &str = "login-already";
 
-fn shown(back: Option<&str>, email: &str) -> Value {
-    context! { return_to => back.unwrap_or_default(), on => (), email }
+/// The notice for a visitor whom an application has sent back here at once.
+const CAME_BACK: &str = "login-came-back";
+
+/// Whether this browser was sent on to an application a moment ago.
+fn has_just_gone(app: &App, headers: &HeaderMap) -> bool {
+    distinct(headers, app.cookies.went()).map_or(true, |went| !went.is_empty())
+}
+
+fn shown(app: &App, back: Option<&str>, email: &str) -> Value {
+    let goes_to = shown_app(&app.settings, back);
+    context! { return_to => back.unwrap_or_default(), goes_to, on => (), email }
 }
 
 async fn login(
@@ -155,7 +176,7 @@ async fn login(
             (credential::leftovers(&app, &issued, &headers), answer)
         })
         .goes(|(_, issued)| credential::hand_out_and_go(&app, &issued, back.unwrap_or("/dashboard")))
-        .again("login.html", "login", async || Ok(shown(back, sent.typed("email"))));
+        .again("login.html", "login", async || Ok(shown(&app, back, sent.typed("email"))));
     (line.map(Extension), answer.await).into_response()
 }
 

@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 use doorward_core::Mode;
 use serde_json::{Value, json};
 
@@ -265,4 +267,57 @@ async fn a_form_with_too_many_attempts_comes_back_and_says_how_long_to_wait() {
             && page.contains("value=\"ada@example.org\"")
     );
     assert_eq!(answer.header("retry-after"), Some("30"));
+}
+
+const APPS: [(&str, &str); 3] = [
+    ("public_url", "https://accounts.example.com"),
+    ("apps.shop.origin", "https://app.example.com"),
+    ("apps.shop.name", "<Shop>"),
+];
+const IN_APP: &str = "/login?return_to=https%3A%2F%2Fapp.example.com%2Fcart%3Fa%3Db%23c";
+
+#[tokio::test]
+async fn a_listed_application_sends_people_to_the_login_and_gets_them_back() {
+    let site = Site::with(&APPS).await;
+    site.registered("ada").await;
+    let browser = site.visitor();
+    let page = browser.page(IN_APP).await;
+    assert!(page.text().contains("Continue to &lt;Shop&gt;, app.example.com"), "{}", page.text());
+    assert!(
+        page.header("content-security-policy")
+            .unwrap()
+            .contains("form-action 'self' https://app.example.com")
+    );
+    let back = ("return_to", "https://app.example.com/cart?a=b#c");
+    let wrong = browser.form("/login", &[FORM[0], ("password", "wrong password"), back]).await;
+    assert!(wrong.has_status(401).text().contains("app.example.com"), "{}", wrong.text());
+    browser.form("/login", &[FORM[0], FORM[1], back]).await.goes_to(back.1);
+    // The other application finds them signed in, and in the same session.
+    let session = browser.session_id().await;
+    browser.page(IN_APP).await.goes_to(back.1);
+    assert_eq!(browser.session_id().await, session);
+}
+
+#[tokio::test]
+async fn an_application_that_sends_the_browser_back_at_once_makes_no_circle() {
+    for mode in [Mode::Session, Mode::Cookie] {
+        let site = Site::with(&APPS).await;
+        let browser = site.logged_in_by("ada", mode).await;
+        browser.page(IN_APP).await.goes_to("https://app.example.com/cart?a=b#c");
+        let page = browser.page(IN_APP).await;
+        assert!(page.has_status(200).text().contains("sent you back at once"), "{}", page.text());
+        assert!(page.text().contains("https:&#x2f;&#x2f;app.example.com&#x2f;cart"), "{}", page.text());
+    }
+}
+
+#[tokio::test]
+async fn an_expired_token_is_renewed_on_the_way_to_an_application_once() {
+    let site = Site::with(&APPS).await;
+    let browser = site.logged_in_by("ada", Mode::Cookie).await;
+    site.later(Duration::from_secs(1_000)).await;
+    let renews = "/refresh?return_to=https%3A%2F%2Fapp.example.com%2Fcart%3Fa%3Db%23c";
+    browser.page(IN_APP).await.goes_to(renews);
+    browser.copy().page(renews).await.goes_to("https://app.example.com/cart?a=b#c");
+    // Without the cookies of that answer it comes back, and stays.
+    browser.page(IN_APP).await.has_status(200);
 }

@@ -31,6 +31,11 @@ use crate::wire::ack::{Ack, ack};
 use crate::wire::client_kind::ClientKind;
 use crate::wire::flash::Flash;
 use crate::wire::page::context;
+use crate::wire::query::Query;
+use crate::wire::return_to::{is_in_app, shown_app};
+use crate::wire::shape::of;
+
+const APP: &str = "The URL of a listed application to go to afterwards.";
 
 const SIGNED_OUT: Flash = Flash::new("signed-out");
 const SIGNED_OUT_EVERYWHERE: Flash = Flash::new("signed-out-everywhere");
@@ -49,7 +54,7 @@ fn routes() -> Routes {
         .whatever_the_body()
         .without_room()
         .json(200, "signed out", Ack::shape("Logged out"))
-        .goes("after a form, to /login")
+        .goes("after a form, to `return_to` or /login")
         .sets_cookies()
         .refuses([Error::Refused(Refusal::TooManyCookies)]);
     let all_doc = describe("Sign out everywhere", Who::SignedIn)
@@ -60,7 +65,9 @@ fn routes() -> Routes {
         .goes("after a form, to /login")
         .sets_cookies()
         .refuses([Error::Refused(Refusal::TooManyCookies)]);
-    let form_doc = describe("The form to sign out", Who::Browser).page(200, "the form");
+    let form_doc = describe("The form to sign out", Who::Browser)
+        .query("return_to", of::<&str>(), APP)
+        .page(200, "the form");
     Routes::of("Signing in").get("/logout", form, form_doc).post("/logout", logout, logout_doc).post(
         "/logout/all",
         logout_all,
@@ -75,9 +82,12 @@ asked! {
     }
 }
 
-async fn form(State(app): State<App>, kind: ClientKind) -> Response {
+async fn form(State(app): State<App>, kind: ClientKind, query: Query) -> Response {
     if kind.is_browser() {
-        app.pages.show("logout.html", StatusCode::OK, context! {})
+        let back = query.text("return_to").filter(|text| is_in_app(&app.settings, text));
+        let goes_to = shown_app(&app.settings, back);
+        let context = context! { return_to => back.unwrap_or_default(), goes_to };
+        app.pages.show("logout.html", StatusCode::OK, context)
     } else {
         Error::MethodNotAllowed("POST").into_response()
     }
@@ -90,10 +100,13 @@ async fn logout(
     headers: HeaderMap,
     IfReadable(body): IfReadable<InBody>,
 ) -> Result<Response> {
+    let back = body.as_ref().and_then(|body| body.return_to.clone());
+    let back = back.filter(|text| is_in_app(&app.settings, text));
     let sessions = presented_sessions::of_any_kind(&app, &headers, body).await?;
     app.sessions.end(sessions, EndReason::Logout, Action::Logout, By::Owner(client.ip)).await?;
     let cleared = app.cookies.sign_out();
-    let answer = go_or_tell(&app, kind, &SIGNED_OUT.at("/login"), ack("Logged out"));
+    let place = back.unwrap_or_else(|| SIGNED_OUT.at("/login"));
+    let answer = go_or_tell(&app, kind, &place, ack("Logged out"));
     Ok((cleared, answer).into_response())
 }
 

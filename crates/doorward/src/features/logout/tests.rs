@@ -247,3 +247,19 @@ async fn r11_a_role_that_another_process_changed_counts_for_whoever_gives_it_her
         ada.get("/profile").await.is_refused("token_stale");
     }
 }
+
+#[tokio::test]
+async fn a_form_goes_back_to_a_listed_application_and_nowhere_else() {
+    let site =
+        Site::with(&[("public_url", "https://accounts.example.com"), ("apps", "https://app.example.com")])
+            .await;
+    let back = "https://app.example.com/bye";
+    let browser = site.logged_in_by("ada", Mode::Session).await;
+    let page = browser.page("/logout?return_to=https%3A%2F%2Fapp.example.com%2Fbye").await;
+    assert!(page.text().contains("Continue to app.example.com"), "{}", page.text());
+    browser.form("/logout", &[("return_to", back)]).await.goes_to(back);
+    browser.get("/profile").await.is_refused("token_missing");
+    for bad in ["https://evil.example/", "/dashboard", "https://app.example.com.evil/", "javascript:x"] {
+        browser.form("/logout", &[("return_to", bad)]).await.goes_to("/login?done=signed-out");
+    }
+}

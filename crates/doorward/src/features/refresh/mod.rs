@@ -3,21 +3,28 @@
 //! `POST /refresh` {refresh_token} or the cookie → 200 with the credential. The predecessor is answered with the same
 //! successor for 60 s; a copy that comes later ends the session (401 `refresh_reused`). `Authorization` is ignored.
 //!
+//! With the cookie of session mode alone the answer is {token, token_type, expires_in}: an access token for requests to
+//! APIs on other hosts, which a page keeps in its memory. The session's secret is in no body.
+//!
 //! `GET /refresh?return_to=` is for a browser that opens a page, with the cookie alone: it renews and redirects (303),
 //! or redirects to the login. Scripts, frames and programs get a 405. `POST /refresh?return_to=` does the same for a
 //! form that came with an expired access token: the browser sends it here and back with everything that was typed
 //! (307).
 
+use axum::Json;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use doorward_core::message::Message;
-use doorward_core::{Refusal, SessionId};
+use doorward_core::{Mode, Refusal, SessionId};
+use doorward_guard::internals::distinct;
+use http::header::AUTHORIZATION;
 use http::{HeaderMap, Method, StatusCode};
+use serde_json::json;
 use zeroize::Zeroizing;
 
 use crate::app::App;
 use crate::error::{Error, Result};
-use crate::sessions::{self, Issued};
+use crate::sessions::{self, Exchanged, Issued};
 use crate::web::api::{Routes, Who, describe};
 use crate::web::body::{Asked, asked};
 use crate::web::credential::{self, cookies, go_as};
@@ -37,7 +44,7 @@ pub(crate) const FEATURE: Feature = Feature::new("refresh", routes);
 fn routes() -> Routes {
     let refresh_doc = describe("Renew the credential", Who::RefreshToken)
         .without_room()
-        .more("The refresh token is in the body or in the cookie, and so is its successor.")
+        .more("The refresh token is in the body or in the cookie, and so is its successor. With the cookie of session mode alone, the answer has an access token in its body, and nothing is renewed (`session.tokens`).")
         .body::<Refresh>()
         .json(200, "renewed", credential::shape(None))
         .query("return_to", of::<&str>(), "For a form on its way to another URL: that URL.")
@@ -85,7 +92,8 @@ async fn refresh(
     let token = match (&in_body, in_cookie) {
         (Some(token), None) => token.as_str(),
         (None, Some(token)) => token,
-        (None, None) => return Err(Error::RefreshInvalid),
+        (None, None) if sent.is_form => return Err(Error::RefreshInvalid),
+        (None, None) => return exchange(&app, &headers).await,
         // Two credentials of one kind: it is unclear which was meant (attack K01).
         _ => return Err(Error::Malformed(Message::new("refresh-one-token"))),
     };
@@ -138,6 +146,24 @@ async fn onward(
         Err(Error::InvalidInput(_)) => Ok(to_login(app, page)),
         Err(error) => Err(error),
     }
+}
+
+/// An access token for the cookie of session mode: nothing rotates, so nothing is lost with an answer. `Authorization`
+/// is ignored, as it is by every refresh.
+async fn exchange(app: &App, headers: &HeaderMap) -> Result<Response> {
+    let has_secret = !distinct(headers, &app.cookies.names.session)?.is_empty();
+    if !has_secret || !app.settings.gives_tokens_for_sessions() {
+        return Err(Error::RefreshInvalid);
+    }
+    let mut cookies = headers.clone();
+    cookies.remove(AUTHORIZATION);
+    let identity = app.guard.check(&cookies).await?;
+    if identity.mode != Mode::Session {
+        return Err(Error::RefreshInvalid);
+    }
+    let Exchanged { token, expires_in } = app.sessions.exchange(&identity).await?;
+    Ok(Json(json!({ "success": true, "token": token, "token_type": "Bearer", "expires_in": expires_in }))
+        .into_response())
 }
 
 /// The page can end the sessions that were found, even if their cookies aren't sent to /logout.

@@ -42,15 +42,6 @@ async fn in_cookie_mode_the_cookies_have_them_and_the_body_has_not() {
 }
 
 #[tokio::test]
-async fn session_mode_has_nothing_to_refresh() {
-    let site = Site::new().await;
-    let ada = site.logged_in_by("ada", Mode::Session).await;
-    let answer = ada.refresh().await;
-    answer.has_status(401).is_refused("refresh_invalid");
-    ada.get("/profile").await.is_ok();
-}
-
-#[tokio::test]
 async fn a_token_in_both_places_is_refused_and_ends_nothing() {
     let site = Site::new().await;
     let ada = site.logged_in_by("ada", Mode::Cookie).await;
@@ -353,4 +344,85 @@ async fn a_form_whose_token_has_run_out_is_sent_again_after_the_renewal() {
     assert!(answer.has_status(403).set_cookies().is_empty());
     // The target is required only for forms.
     ada.post("/refresh?return_to=%2Fprofile", Value::Null).await.is_ok();
+}
+
+#[tokio::test]
+async fn the_cookie_of_session_mode_gets_an_access_token_and_nothing_is_renewed() {
+    let site =
+        Site::with(&[("public_url", "https://accounts.example.com"), ("origins", "https://app.example.com")])
+            .await;
+    let ada = site.logged_in_by("ada", Mode::Session).await;
+    let secret = ada.cookie("__Host-sessionId");
+    let from = |origin: &'static str| {
+        let request = ada.request(Method::POST, "/refresh").header("origin", origin);
+        let request =
+            request.header("sec-fetch-site", "same-site").header("content-type", "application/json");
+        ada.send(request, "{}")
+    };
+    let mut tokens = Vec::new();
+    for _ in 0..2 {
+        let answer = from("https://app.example.com").await;
+        let body = answer.is_ok();
+        assert_eq!((&body["expires_in"], &body["token_type"]), (&900.into(), &"Bearer".into()));
+        assert!(body.get("refresh_token").is_none() && answer.set_cookies().is_empty(), "{body}");
+        assert!(!answer.text().contains(secret.as_deref().unwrap()));
+        tokens.push(body["token"].as_str().unwrap().to_owned());
+    }
+    assert_eq!(ada.cookie("__Host-sessionId"), secret);
+    from("https://evil.example.com").await.is_refused("cross_site_request");
+
+    let api = site.visitor();
+    api.hold(Some(&tokens[0]), None);
+    assert_eq!(api.get("/profile").await.is_ok()["user"]["name"], "ada");
+    // A logout in the browser is one of its tokens too.
+    ada.post("/logout", Value::Null).await.is_ok();
+    for token in &tokens {
+        api.hold(Some(token), None);
+        api.get("/profile").await.is_refused("session_ended");
+    }
+    from("https://app.example.com").await.is_refused("refresh_invalid");
+}
+
+#[tokio::test]
+async fn a_session_cookie_is_exchanged_as_the_settings_say_and_for_nobody_else() {
+    for (settings, is_given) in [
+        (&[][..], true),
+        (&[("session.tokens", "false")], false),
+        (&[("public_url", "https://accounts.example.com"), ("cookie.domain", "example.com")], false),
+    ] {
+        let site = Site::with(settings).await;
+        let ada = site.logged_in_by("ada", Mode::Session).await;
+        let answer = ada.post("/refresh", Value::Null).await;
+        if is_given { drop(answer.is_ok()) } else { drop(answer.is_refused("refresh_invalid")) }
+    }
+    let site = Site::new().await;
+    let ada = site.logged_in_by("ada", Mode::Session).await;
+    ada.page("/refresh").await.goes_to("/dashboard");
+    ada.form("/refresh", &[]).await.has_status(401);
+    // A token in `Authorization` neither helps nor hurts.
+    let eve = site.registered("eve").await;
+    let eves = eve.token();
+    ada.hold(eves.as_deref(), None);
+    let given = ada.post("/refresh", Value::Null).await.is_ok()["token"].as_str().unwrap().to_owned();
+    ada.hold(Some(&given), None);
+    assert_eq!(ada.get("/profile").await.is_ok()["user"]["name"], "ada");
+    let ended = site.logged_in_by("ada", Mode::Session).await;
+    site.later(Duration::from_secs(8 * 86_400)).await;
+    ended.post("/refresh", Value::Null).await.is_refused("session_expired");
+}
+
+#[tokio::test]
+async fn a_token_of_a_session_cookie_says_the_role_of_now() {
+    let site = Site::new().await;
+    let admin = site.admin("root").await;
+    let ada = site.logged_in_by("ada", Mode::Session).await;
+    let api = site.visitor();
+    let token =
+        async || ada.post("/refresh", Value::Null).await.is_ok()["token"].as_str().unwrap().to_owned();
+    api.hold(Some(&token().await), None);
+    let user = format!("/admin/users/{}", ada.user_id().await);
+    admin.patch(&user, json!({ "role": "admin" })).await.is_ok();
+    api.get("/profile").await.is_refused("token_stale");
+    api.hold(Some(&token().await), None);
+    api.get("/admin/users").await.is_ok();
 }
