@@ -37,7 +37,7 @@ export function storyWithAndWithoutScripts(name, flags, body) {
   }
 }
 
-export async function tell(flags, body) {
+export async function tell(flags, body, { isStrict = true } = {}) {
   const server = await serve(flags)
   const contexts = []
   const complaints = []
@@ -47,7 +47,7 @@ export async function tell(flags, body) {
     contexts.push(context)
     context.setDefaultTimeout(20_000)
     const page = await context.newPage()
-    listen(page, complaints)
+    if (isStrict) listen(page, complaints)
     return page
   }
   try {

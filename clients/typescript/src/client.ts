@@ -1,4 +1,5 @@
 import { DoorwardError, codeOf, isAway, isUndecided, read, unreachable } from './error.js'
+import type { Exchange } from './exchange.js'
 import { type Held, type Issued, KnownDevice, memory } from './kept.js'
 import { Origins, isAboutToken } from './origins.js'
 import type { Credentials, Device, Mode, Options, Registration, Store, User } from './types.js'
@@ -10,21 +11,22 @@ const GRACE = 60_000
 /** How long a refresh may take, and how long to wait for one of another tab. */
 const ANSWER = 10_000
 const COURTESY = 2_000
-/** The delays before asking for the successor of a credential, whose answer may be on its way, in milliseconds. */
-const SUCCESSOR = [0, 250, 500, 1_000, 2_000]
-
 const sleep = (time: number) => new Promise((wake) => setTimeout(wake, time))
 
 /** Signs in and out, and sends requests with the credential. */
 export class Client {
   readonly mode: Mode
   #url: URL
+  /** The same, as browsers reach it. */
+  #publicUrl: URL
   /** The URL that changes the password. */
   #password: string
   #origins: Origins
   #send: typeof fetch
   #store: Store
   #device: KnownDevice
+  /** In session mode: tokens for requests to other hosts than Doorward's. */
+  #tokens?: Exchange
   /** Whether other tabs hold the same sign-in. */
   #shared: boolean
   #tabs?: BroadcastChannel
@@ -41,10 +43,11 @@ export class Client {
   /** Until when to wait for another tab's refresh, or for a password change. */
   #elsewhere = 0
 
-  constructor({ url, mode = 'bearer', apis = [], store, device, fetch }: Options) {
+  constructor({ url, publicUrl, mode = 'bearer', apis = [], store, device, fetch }: Options) {
     const page = globalThis.location?.href
     if (!url && !page) throw new TypeError('Outside of a page, createClient needs the url of Doorward')
     this.#url = new URL((url ?? '/').replace(/\/*$/, '/'), page)
+    this.#publicUrl = publicUrl ? new URL(publicUrl.replace(/\/*$/, '/')) : this.#url
     this.#origins = new Origins([this.#url.href, page ?? this.#url.href, ...apis.map((api) => new URL(api, page).href)])
     this.mode = mode
     this.#password = new URL('profile/password', this.#url).href
@@ -130,9 +133,29 @@ export class Client {
     await this.#ask(`sessions/${encodeURIComponent(id)}`, 'DELETE')
   }
 
-  /** The page that renews the cookies of a browser and redirects it to a path of Doorward's site. */
+  /** The page that renews the cookies of a browser and redirects it: to a listed application, or beside Doorward. */
   refreshUrl(returnTo: string): string {
-    return `${new URL('refresh', this.#url)}?return_to=${encodeURIComponent(returnTo)}`
+    return this.#pageUrl('refresh', returnTo)
+  }
+
+  /** The hosted login, which comes back to this URL. */
+  signInUrl(returnTo: string): string {
+    return this.#pageUrl('login', returnTo)
+  }
+
+  /** Goes to the hosted login, which comes back to this page, or to another URL of a listed application. */
+  async signIn(returnTo: string = location.href): Promise<void> {
+    if (this.mode === 'bearer') throw new TypeError('signIn() needs the mode session or cookie')
+    ;(await import('./hosted.js')).go(this.signInUrl(returnTo))
+  }
+
+  /** Ends the sign-in of this browser, for all applications. */
+  signOut(): Promise<void> {
+    return this.logout()
+  }
+
+  #pageUrl(page: string, returnTo: string): string {
+    return `${new URL(page, this.#publicUrl)}?return_to=${encodeURIComponent(new URL(returnTo, this.#publicUrl).href)}`
   }
 
   /**
@@ -144,6 +167,10 @@ export class Client {
     const request = () => new Request(input instanceof Request ? input.clone() : url, init)
     if (!this.#origins.trusts(url.origin)) return this.#send(request())
     const isStream = init?.body instanceof ReadableStream
+    if (this.mode === 'session' && url.origin !== this.#url.origin) {
+      const tokens = await this.#exchanging()
+      if (await tokens.helps(url)) return tokens.fetch(request, isStream)
+    }
     if (url.href !== this.#password) return this.#request(request, url, isStream)
 
     // The answer has a new credential: no answer to a refresh, of any tab, may come later and replace that.
@@ -171,7 +198,7 @@ export class Client {
     const { origin } = new URL(response.url || url)
     const code = isOurs && this.#origins.trusts(origin) ? await codeOf(response) : ''
     if (code.startsWith('session_')) await this.#over(version)
-    if (code === 'token_stale' && this.mode === 'session' && !isStream) return this.#again(request, response)
+    if (code === 'token_stale' && this.mode === 'session' && !isStream) return (await import('./exchange.js')).again((one) => this.#as(one as Request), request, response)
     if (!this.#mayHelp(code, version, origin)) return response
     const refused = await this.#renew(version)
     if (refused && !isUndecided(refused.status)) this.#learn(code, origin)
@@ -188,19 +215,12 @@ export class Client {
     return repeated
   }
 
-  /**
-   * Repeats the request with the current cookie: a password change has replaced the earlier one, and its answer may be
-   * on its way.
-   */
-  async #again(request: () => Request, refused: Response): Promise<Response> {
-    let response = refused
-    for (const wait of SUCCESSOR) {
-      await response.body?.cancel()
-      await sleep(wait)
-      response = await this.#as(request())
-      if ((await codeOf(response)) !== 'token_stale') break
-    }
-    return response
+  /** The tokens of session mode for other hosts. */
+  async #exchanging(): Promise<Exchange> {
+    const { Exchange } = await import('./exchange.js')
+    const over = () => ((version) => () => this.#over(version))(this.#version)
+    const ask = () => this.#plain('refresh', {})
+    return (this.#tokens ??= new Exchange(this.#url, this.#send, ask, () => this.#user === null, over))
   }
 
   /** A password change returns a new credential. */
@@ -371,6 +391,7 @@ export class Client {
   #take(held: Held | undefined): undefined {
     this.#version += 1
     this.#held = held
+    this.#tokens?.forget()
   }
 
   #is(user: User | null | undefined) {

@@ -46,6 +46,8 @@ export interface Store {
 export interface Options {
   /** The URL of Doorward, with its base path; in a browser the default is the page's own origin. */
   url?: string
+  /** Doorward's URL as browsers reach it, if a server reaches it by another `url`. */
+  publicUrl?: string
   /** The default is `bearer`. */
   mode?: Mode
   /** Further origins that get the credential; all others get a plain request. */

@@ -28,8 +28,15 @@ pub(crate) fn reaches(settings: &Settings, mode: Mode, place: &str) -> bool {
 
 /// Whether this is the URL of a listed application, or of one beside Doorward on its own origin.
 pub(crate) fn is_in_app(settings: &Settings, text: &str) -> bool {
-    let of_origin = |public: &Url| of_app(settings, text).is_some_and(|url| url.origin() == public.origin());
-    app_of(settings, text).is_some() || settings.public_url.as_ref().is_some_and(of_origin)
+    app_of(settings, text).is_some() || is_beside(settings, text)
+}
+
+/// Whether this is the URL of a page beside Doorward: of the same origin, outside `base_path`.
+fn is_beside(settings: &Settings, text: &str) -> bool {
+    let (Some(public), Some(url)) = (&settings.public_url, of_app(settings, text)) else { return false };
+    let rest = url.path().strip_prefix(&settings.base_path);
+    let is_outside = !rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
+    url.origin() == public.origin() && is_outside
 }
 
 /// The listed application of a URL.
@@ -188,6 +195,8 @@ mod tests {
             "//shop.example.com/",
             "https://shop.example.com/a\r\nSet-Cookie: x",
             "blob:https://shop.example.com/1",
+            "https://example.com/auth/dashboard",
+            "https://example.com/auth",
             "https://example.com/auth/logout",
             "https://example.com/auth/refresh?return_to=/",
             "https://example.com/auth/REFRESH/",

@@ -17,7 +17,7 @@ use axum::response::{IntoResponse, Response};
 use doorward_core::message::Message;
 use doorward_core::{Mode, Refusal, SessionId};
 use doorward_guard::internals::distinct;
-use http::header::AUTHORIZATION;
+use http::header::{AUTHORIZATION, ORIGIN};
 use http::{HeaderMap, Method, StatusCode};
 use serde_json::json;
 use zeroize::Zeroizing;
@@ -148,16 +148,24 @@ async fn onward(
     }
 }
 
-/// An access token for the cookie of session mode: nothing rotates, so nothing is lost with an answer. `Authorization`
-/// is ignored, as it is by every refresh.
+/// An access token for the cookie of session mode, for a page of our own or a listed origin: nothing rotates, so nothing
+/// is lost with an answer. `Authorization` is ignored, as it is by every refresh.
 async fn exchange(app: &App, headers: &HeaderMap) -> Result<Response> {
     let has_secret = !distinct(headers, &app.cookies.names.session)?.is_empty();
-    if !has_secret || !app.settings.gives_tokens_for_sessions() {
+    // Whoever is neither was refused before.
+    let is_page = headers.contains_key(ORIGIN)
+        || headers.get("sec-fetch-site").is_some_and(|site| site == "same-origin");
+    if !has_secret || !is_page || !app.settings.gives_tokens_for_sessions() {
         return Err(Error::RefreshInvalid);
     }
     let mut cookies = headers.clone();
     cookies.remove(AUTHORIZATION);
-    let identity = app.guard.check(&cookies).await?;
+    let identity = match app.guard.check(&cookies).await {
+        Err(Refusal::TokenMissing | Refusal::TokenInvalid | Refusal::TokenExpired) => {
+            return Err(Error::RefreshInvalid);
+        }
+        checked => checked?,
+    };
     if identity.mode != Mode::Session {
         return Err(Error::RefreshInvalid);
     }

@@ -383,6 +383,12 @@ async fn the_cookie_of_session_mode_gets_an_access_token_and_nothing_is_renewed(
     from("https://app.example.com").await.is_refused("refresh_invalid");
 }
 
+/// Asks for a token as a page of our own does.
+async fn exchanged(visitor: &Visitor) -> Answer {
+    let request = visitor.request(Method::POST, "/refresh").header("sec-fetch-site", "same-origin");
+    visitor.send(request.header("content-type", "application/json"), "{}").await
+}
+
 #[tokio::test]
 async fn a_session_cookie_is_exchanged_as_the_settings_say_and_for_nobody_else() {
     for (settings, is_given) in [
@@ -392,23 +398,25 @@ async fn a_session_cookie_is_exchanged_as_the_settings_say_and_for_nobody_else()
     ] {
         let site = Site::with(settings).await;
         let ada = site.logged_in_by("ada", Mode::Session).await;
-        let answer = ada.post("/refresh", Value::Null).await;
+        let answer = exchanged(&ada).await;
         if is_given { drop(answer.is_ok()) } else { drop(answer.is_refused("refresh_invalid")) }
     }
     let site = Site::new().await;
     let ada = site.logged_in_by("ada", Mode::Session).await;
     ada.page("/refresh").await.goes_to("/dashboard");
     ada.form("/refresh", &[]).await.has_status(401);
+    // No page sent this.
+    ada.post("/refresh", Value::Null).await.is_refused("refresh_invalid");
     // A token in `Authorization` neither helps nor hurts.
     let eve = site.registered("eve").await;
     let eves = eve.token();
     ada.hold(eves.as_deref(), None);
-    let given = ada.post("/refresh", Value::Null).await.is_ok()["token"].as_str().unwrap().to_owned();
+    let given = exchanged(&ada).await.is_ok()["token"].as_str().unwrap().to_owned();
     ada.hold(Some(&given), None);
     assert_eq!(ada.get("/profile").await.is_ok()["user"]["name"], "ada");
     let ended = site.logged_in_by("ada", Mode::Session).await;
     site.later(Duration::from_secs(8 * 86_400)).await;
-    ended.post("/refresh", Value::Null).await.is_refused("session_expired");
+    exchanged(&ended).await.is_refused("session_expired");
 }
 
 #[tokio::test]
@@ -417,8 +425,7 @@ async fn a_token_of_a_session_cookie_says_the_role_of_now() {
     let admin = site.admin("root").await;
     let ada = site.logged_in_by("ada", Mode::Session).await;
     let api = site.visitor();
-    let token =
-        async || ada.post("/refresh", Value::Null).await.is_ok()["token"].as_str().unwrap().to_owned();
+    let token = async || exchanged(&ada).await.is_ok()["token"].as_str().unwrap().to_owned();
     api.hold(Some(&token().await), None);
     let user = format!("/admin/users/{}", ada.user_id().await);
     admin.patch(&user, json!({ "role": "admin" })).await.is_ok();

@@ -11,6 +11,7 @@ use doorward::testing::Site;
 pub(crate) const ROUTES: &str = "
 GET    /                                anybody
 GET    /.well-known/change-password     anybody
+GET    /.well-known/doorward            anybody
 GET    /.well-known/jwks.json           anybody
 GET    /admin/audit                     audit:read
 GET    /admin/clients                   clients:read
