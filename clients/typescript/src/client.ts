@@ -198,6 +198,11 @@ export class Client {
     const { origin } = new URL(response.url || url)
     const code = isOurs && this.#origins.trusts(origin) ? await codeOf(response) : ''
     if (code.startsWith('session_')) await this.#over(version)
+    // An API that shares the cookie may not say why: Doorward does.
+    if (this.mode === 'session' && isAboutToken(code) && origin !== this.#url.origin && this.#origins.mayHelp(origin)) {
+      await this.profile().catch(() => {})
+      if (this.#user) this.#learn(code, origin)
+    }
     if (code === 'token_stale' && this.mode === 'session' && !isStream) return (await import('./exchange.js')).again((one) => this.#as(one as Request), request, response)
     if (!this.#mayHelp(code, version, origin)) return response
     const refused = await this.#renew(version)

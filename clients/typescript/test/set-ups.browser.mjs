@@ -9,7 +9,7 @@ import { buffer } from 'node:stream/consumers'
 import { after, test } from 'node:test'
 import { createLocalJWKSet, jwtVerify } from 'jose'
 import { BROWSER, TLS, cert, key } from '../../../tests/browser/domains.mjs'
-import { close, email, freePort, signIn, tell } from '../../../tests/browser/support.mjs'
+import { PASSWORD, close, email, fill, freePort, tell } from '../../../tests/browser/support.mjs'
 import { until } from './support.mjs'
 
 after(close)
@@ -89,12 +89,12 @@ async function byLibrary(doorward, authorization) {
   return jwtVerify(token, createLocalJWKSet(keys), { issuer: new URL(doorward).origin }).then(() => 'plain', () => undefined)
 }
 
-const TTLS = ['--access-ttl', `${TTL}s`, '--no-throttle']
+const TTLS = ['--access-ttl', `${TTL}s`]
 
 /** Each set-up: Doorward's flags, and where page and API stand, by the ports. */
 const SET_UPS = {
   a: (port, web) => ({
-    flags: ['--set', `public_url=https://app.example.test:${web}`, '--base-path', '/auth', '--set', 'trusted_proxies=127.0.0.1/32'],
+    flags: ['--set', `public_url=https://app.example.test:${web}`, '--base-path', '/auth', '--set', 'trusted_proxies=127.0.0.1/32', '--set', 'mode_form=cookie'],
     doorward: `https://app.example.test:${web}/auth`,
     page: `https://app.example.test:${web}/`,
     options: { url: '/auth', mode: 'cookie', apis: [] },
@@ -164,12 +164,13 @@ async function reloaded(page) {
 /** Signs Ada in as people do there: by the hosted login, or by the page's own form. */
 async function enter(page, { page: home, options }) {
   if (options.mode === 'bearer') {
-    await page.evaluate((ada) => client.login(ada), { email: email('Ada'), password: 'a door is a promise' })
+    await page.evaluate((ada) => client.login(ada), { email: email('Ada'), password: PASSWORD })
   } else {
     await page.evaluate(() => void client.signIn())
     await page.waitForURL('**/login?return_to=*')
     assert.ok((await page.locator('body').innerText()).includes('app.example.test') || options.url === '/auth')
-    await signIn(page, 'Ada')
+    await fill(page, { Email: email('Ada'), Password: PASSWORD })
+    await page.getByRole('button', { name: 'Sign in', exact: true }).click()
     await page.waitForURL(home)
     await page.waitForFunction(() => window.isReady)
   }
