@@ -155,7 +155,7 @@ export class Client {
   }
 
   #pageUrl(page: string, returnTo: string): string {
-    return `${new URL(page, this.#publicUrl)}?return_to=${encodeURIComponent(new URL(returnTo, this.#publicUrl).href)}`
+    return `${new URL(page, this.#publicUrl)}?return_to=${encodeURIComponent(returnTo)}`
   }
 
   /**

@@ -90,17 +90,6 @@ export async function codeOf(response: Response): Promise<string> {
   const challenges = headers.get('www-authenticate')
   // A page can read this header of another origin only if that origin exposes it.
   if (challenges === null) return type === 'cors' ? 'hidden' : ''
+  const { refusesToken } = await import('./challenge.js')
   return refusesToken(challenges) ? 'token_invalid' : ''
-}
-
-/** A scheme or the name of a parameter, and the parameter's value (RFC 9110 section 11). */
-const PART = /([\w!#$%&'*+.^`|~/-]+)(?:\s*=\s*("(?:[^"\\]|\\.)*"|[^\s,"]*))?/g
-
-function refusesToken(challenges: string): boolean {
-  let scheme = ''
-  for (const [, name = '', value] of challenges.matchAll(PART)) {
-    if (value === undefined) scheme = name.toLowerCase()
-    else if (scheme === 'bearer' && name.toLowerCase() === 'error' && /^"?invalid_token"?$/.test(value)) return true
-  }
-  return false
 }

@@ -11,11 +11,15 @@ import type { Options } from './types.js'
  * Another host of the domain could have planted the others. With `lax`, for a server with `cookie.same_site = "lax"`,
  * those of a link are forwarded too.
  *
+ * With `address`, the visitor's own, Doorward's limits and devices are each visitor's, and not this server's. Doorward
+ * believes it if this server is among its `trusted_proxies`. `publicUrl` is Doorward's URL for browsers, if `url` is an
+ * inner one: `signInUrl` and `refreshUrl` begin with it.
+ *
  * @param headers the request's headers, as one of Node's servers has them, or as `fetch` does
  * @param setCookie takes each `Set-Cookie` that belongs into the answer
  */
 export function forRequest(
-  options: Options & { url: string; lax?: boolean },
+  options: Options & { url: string; lax?: boolean; address?: string },
   headers: Headers | Record<string, string | string[] | undefined>,
   setCookie: (header: string) => void,
 ): Client {
@@ -36,6 +40,7 @@ export function forRequest(
       const isServer = new URL(request.url).origin === origin
       const sent = trusted ? pairs.filter((pair) => isServer || !FOR_THE_SERVER.test(nameOf(pair))) : []
       if (sent.length) request.headers.set('cookie', sent.join('; '))
+      if (isServer && options.address) request.headers.set('x-forwarded-for', options.address)
       const response = await send(request)
       for (const header of trusted ? response.headers.getSetCookie() : []) {
         const pair = trimmed(header.split(';', 1)[0] ?? '')

@@ -97,11 +97,17 @@ story('the credential goes to Doorward and to the listed origins, and to nobody 
   assert.match(api.seen[0].authorization, /^Bearer ey/)
   assert.equal(stranger.seen[0].authorization, undefined)
 
-  const forwarding = forRequest({ url: server.url, apis: [api.url] }, { cookie: 'token=secret; other=one' }, () => {})
+  const options = { url: server.url, apis: [api.url], address: '192.0.2.7' }
+  const forwarding = forRequest(options, { cookie: 'token=secret; other=one' }, () => {})
   await forwarding.fetch(`${api.url}/things`)
   await forwarding.fetch(`${stranger.url}/things`)
   assert.equal(api.seen[1].cookie, 'token=secret; other=one')
   assert.equal(stranger.seen[1].cookie, undefined)
+  // Doorward alone is told who the visitor is.
+  const line = use(await wire(server.url))
+  await forRequest({ ...options, url: line.url }, {}, () => {}).profile().catch(() => {})
+  assert.equal(line.seen[0].headers['x-forwarded-for'], '192.0.2.7')
+  assert.equal(api.seen[1]['x-forwarded-for'], undefined)
 })
 
 story('50 requests at the moment of expiry are one rotation and 50 successes', async (use) => {
@@ -165,6 +171,9 @@ story('50 renders with the cookies of one visitor hand on what renews them', asy
   const withoutRefresh = forRequest({ url: server.url }, { cookie: cookie.replace(/; refresh_token=.*/, '') }, () => {})
   await assert.rejects(withoutRefresh.profile(), { code: 'token_stale' })
   assert.equal(withoutRefresh.refreshUrl('/a?b'), `${server.url}/refresh?return_to=%2Fa%3Fb`)
+  const inside = forRequest({ url: server.url, publicUrl: 'https://example.com/auth' }, {}, () => {})
+  assert.equal(inside.refreshUrl('https://example.com/a'), 'https://example.com/auth/refresh?return_to=https%3A%2F%2Fexample.com%2Fa')
+  assert.equal(inside.signInUrl('https://example.com/a'), 'https://example.com/auth/login?return_to=https%3A%2F%2Fexample.com%2Fa')
 })
 
 story('a lost answer to a refresh signs nobody out', async (use) => {
