@@ -60,6 +60,10 @@ fn main() -> ExitCode {
         ["--writes", "--before", program] => {
             Cores::take().and_then(|cores| writes::measure(cores, Some(program.into())))
         }
+        ["--forward-auth"] => Cores::take().and_then(|cores| {
+            table::title();
+            proxies::measure(cores, QUICK)
+        }),
         ["--sign-ins"] => Cores::take().and_then(|cores| {
             table::title();
             sign_ins::measure(cores, QUICK)
@@ -67,7 +71,7 @@ fn main() -> ExitCode {
         ["--logouts"] => Cores::take().and_then(logouts::measure),
         _ => {
             eprintln!(
-                "error: unknown arguments\nhint: doorward-bench [--quick | --hostile | --logouts | --feed | --flows | --sign-ins | --writes [--before PROGRAM]]"
+                "error: unknown arguments\nhint: doorward-bench [--quick | --hostile | --logouts | --feed | --flows | --forward-auth | --sign-ins | --writes [--before PROGRAM]]"
             );
             return ExitCode::from(2);
         }

@@ -1,4 +1,5 @@
-//! An application behind nginx that asks `/forward-auth` about each request, beside the same nginx that asks nobody.
+//! An application behind nginx that asks `/forward-auth` about each request, beside the same nginx that asks a server
+//! which lets everything through; and `/forward-auth` itself beside `/profile`.
 
 use std::net::TcpListener;
 use std::process::{Command, Stdio};
@@ -28,17 +29,33 @@ pub(crate) fn measure(cores: Cores, effort: Effort) -> Result<()> {
         [("bearer", Mode::Bearer), ("session", Mode::Session)].into_iter().enumerate()
     {
         let header = register(&doorward, number, mode)?;
-        let mut rps = Pairs::default();
+        let (mut alone, mut bare, mut cpu) = (Pairs::default(), Pairs::default(), Pairs::default());
+        let asks = get("/forward-auth", &format!("{header}\r\n{}", forwarded(&host)));
         for _ in 0..effort.rounds {
-            let alone = saturate(&nginx, &get("/alone", &header), effort.span)?.rps;
-            rps.push(saturate(&nginx, &get("/", &header), effort.span)?.rps, alone);
+            let of = |path| saturate(&nginx, &get(path, &header), effort.span).map(|load| load.rps);
+            let asked = of("/")?;
+            alone.push(asked, of("/alone")?);
+            bare.push(asked, of("/bare")?);
+            let judged = saturate(&doorward, &asks, effort.span)?.cpu;
+            cpu.push(judged, saturate(&doorward, &get("/profile", &header), effort.span)?.cpu);
         }
-        let what = format!("/forward-auth {name}, rps / nginx alone");
-        let from =
-            format!("{:.1} / {:.1} k/s, medians; all on one core", rps.ours() / 1e3, rps.yardstick() / 1e3);
-        row(&what, rps.ratio(), Goal::None, &from);
+        let from = |rps: &Pairs| {
+            format!("{:.1} / {:.1} k/s, medians; all on one core", rps.ours() / 1e3, rps.yardstick() / 1e3)
+        };
+        let what = |what: &str| format!("/forward-auth {name}, {what}");
+        row(&what("rps / nginx alone"), alone.ratio(), Goal::None, &from(&alone));
+        row(&what("rps / asking a bare server"), bare.ratio(), Goal::AtLeast(0.8), &from(&bare));
+        let from = format!("{:.1} / {:.1} µs a request, medians", cpu.ours(), cpu.yardstick());
+        row(&what("CPU / /profile"), cpu.ratio(), Goal::AtMost(1.3), &from);
     }
     Ok(())
+}
+
+/// What nginx sends with its question.
+fn forwarded(host: &str) -> String {
+    format!(
+        "X-Forwarded-Proto: http\r\nX-Forwarded-Host: {host}\r\nX-Forwarded-Uri: /\r\nX-Forwarded-Method: GET"
+    )
 }
 
 /// nginx's settings: as in `examples/nginx`, without TLS.
@@ -53,6 +70,22 @@ fn http(host: &str, doorward: &Server, hello: &Server) -> String {
              proxy_http_version 1.1;
              proxy_set_header Connection '';
              location = /alone {{ proxy_pass http://application/; }}
+             location = /bare {{
+                 auth_request /asked;
+                 auth_request_set $user $upstream_http_remote_user;
+                 auth_request_set $identity $upstream_http_doorward_identity;
+                 proxy_set_header Connection '';
+                 proxy_set_header Remote-User $user;
+                 proxy_set_header Doorward-Identity $identity;
+                 proxy_pass http://application/;
+             }}
+             location = /asked {{
+                 internal;
+                 proxy_pass http://application/;
+                 proxy_pass_request_body off;
+                 proxy_set_header Connection '';
+                 proxy_set_header Content-Length '';
+             }}
              location / {{
                  auth_request /check;
                  auth_request_set $user $upstream_http_remote_user;

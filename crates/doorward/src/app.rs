@@ -20,6 +20,7 @@ use tokio::sync::watch;
 use crate::accounts::Accounts;
 use crate::acts::Acts;
 use crate::agreed::{self, Agreed};
+use crate::assertions::Assertions;
 use crate::clients::Clients;
 use crate::clock::Clock;
 use crate::disk::Disk;
@@ -107,6 +108,7 @@ pub struct Parts {
     pub(crate) cookies: CookieJar,
     pub(crate) pages: Pages,
     pub(crate) posts: Posts,
+    pub(crate) assertions: Assertions,
     pub(crate) headers: Headers,
     pub(crate) origins: Origins,
     deletion_clock: Mutex<DeletionClock>,

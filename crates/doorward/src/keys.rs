@@ -186,6 +186,11 @@ impl Keys {
         newest.map_or_else(|| self.signs_with().0, |newest| newest.key.algorithm())
     }
 
+    /// The key that signs now.
+    pub(crate) fn signing(&self) -> Arc<SigningKey> {
+        self.active.load().signing.clone()
+    }
+
     /// Signs an assertion for the application of this audience.
     ///
     /// # Errors

@@ -12,6 +12,7 @@ mod actors;
 mod acts;
 mod agreed;
 mod app;
+mod assertions;
 mod audit;
 mod authenticators;
 mod challenges;

@@ -13,6 +13,7 @@ use super::{App, Contributions, History, Parts, history, kind};
 use crate::accounts::Accounts;
 use crate::acts::{Acts, Base};
 use crate::agreed::Agreed;
+use crate::assertions::Assertions;
 use crate::clients::Clients;
 use crate::clock::{Clock, Moment};
 use crate::disk::Disk;
@@ -122,6 +123,7 @@ impl App {
             origins: Origins::new(&settings),
             metrics: Metrics::new(&settings.base_path, &contributions.paths),
             sign_ins: SignIns::default(),
+            assertions: Assertions::default(),
             otel: Otel::open(&settings, secrets.otel_headers)?,
             flows: Arc::new(Flows::new(settings.sample(), clock.is_manual())),
             clients: Clients::load(base.clone(), throttle.clone()).await?,

@@ -28,6 +28,7 @@ const FLOORS: [&[&str]; 6] = [
         "throttle",
         "agreed",
         "keys",
+        "assertions",
         "look",
         "pulse",
         "next_look",

@@ -13,6 +13,9 @@
 //! Only `trusted_proxies` get an answer, about hosts in `forward_auth.hosts`. Nothing is decided by the path. So a rule
 //! that the proxy and the application read differently lets nobody in without an identity (attack F04).
 //!
+//! The assertion of a session at an application serves for a second, so its `jti` repeats within that second. Each
+//! request is checked all the same, and a changed role, name, address or key makes another one at once.
+//!
 //! `role` may name several, separated by commas: one of them is enough. No check asks the store for what memory has.
 
 mod original;
@@ -30,6 +33,7 @@ use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 
 use crate::app::App;
+use crate::assertions::About;
 use crate::counters;
 use crate::error::{Cause, Error, Result};
 use crate::settings::Own;
@@ -156,8 +160,14 @@ async fn identify(app: &App, parts: &Parts) -> Result<HeaderMap, Denial> {
     let unread = |error| Denial::Shut("the user cannot be read", Error::from(error).into_cause());
     let user = app.users.cached(identity.user).await.map_err(unread)?;
     let user = user.ok_or_else(|| not_there(Refusal::SessionEnded))?;
-    headers(app, original.host, &identity, &user.user)
-        .map_err(|error| Denial::Shut("an assertion cannot be made", error.into_cause()))
+    let (now, about) = (app.now(), About::of(&identity, user.clone(), original.index, &app.keys));
+    if let Some(headers) = app.assertions.get(&about, now) {
+        return Ok(headers);
+    }
+    let headers = headers(app, original.host, &identity, &user.user, now)
+        .map_err(|error| Denial::Shut("an assertion cannot be made", error.into_cause()))?;
+    app.assertions.keep(about, now, &headers);
+    Ok(headers)
 }
 
 /// Where a browser that opens a page should sign in.
@@ -171,8 +181,7 @@ fn way(
     original.is_opened.then(|| (status, from_application(app, refusal, &original.place)))
 }
 
-fn headers(app: &App, host: &str, identity: &Identity, user: &User) -> Result<HeaderMap> {
-    let now = app.now();
+fn headers(app: &App, host: &str, identity: &Identity, user: &User, now: Timestamp) -> Result<HeaderMap> {
     let issued_at = Timestamp::from_secs(now.as_secs());
     let (expires_at, jti) = (issued_at + ASSERTION_TTL, crate::random::bytes());
     let mut claims = Claims::new(identity.user, identity.session, issued_at, expires_at, jti);

@@ -17,6 +17,8 @@ use crate::wire::return_to::{application, return_to};
 pub(super) struct Original<'a> {
     /// The application's host, with its port, as the settings list it.
     pub(super) host: &'a str,
+    /// Its place in the settings.
+    pub(super) index: usize,
     /// Where a browser returns to after a sign-in.
     pub(super) place: String,
     /// Whether a browser opens it as a page: no script, no form, no program.
@@ -46,12 +48,13 @@ impl<'a> Original<'a> {
         let host = application(settings, &url).ok_or(
             "the original address is of no host in forward_auth.hosts, or of another scheme than public_url",
         )?;
+        let index = settings.forward_auth_hosts.iter().position(|listed| listed == host).unwrap_or_default();
         let place = return_to(settings, url.as_str()).map(str::to_owned);
         let place = place.unwrap_or_else(|| format!("{}://{host}/", url.scheme()));
         let is_opened = matches!(method, "GET" | "HEAD") && is_opened(headers);
         let says = |name| matches!(one(headers, name), Ok(Some(text)) if !text.is_empty());
         let is_preflight = method == "OPTIONS" && says("origin") && says("access-control-request-method");
-        Ok(Self { host, place, is_opened, is_preflight })
+        Ok(Self { host, index, place, is_opened, is_preflight })
     }
 }
 

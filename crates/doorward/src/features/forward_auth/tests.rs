@@ -461,3 +461,58 @@ async fn a_browser_that_lacks_the_role_sees_a_page_that_leads_to_doorward() {
         }
     }
 }
+
+/// The assertion in an answer that names somebody.
+fn assertion(answer: &Answer) -> String {
+    answer.has_status(200).header("doorward-identity").unwrap().to_owned()
+}
+
+#[tokio::test]
+async fn an_assertion_serves_a_session_at_one_application_for_a_second() {
+    let site = site().await;
+    for mode in Mode::ALL {
+        let visitor = site.logged_in_by("grace", mode).await;
+        let here = async |visitor: &Visitor| assertion(&ask(visitor, "", &[]).await);
+        let first = here(&visitor).await;
+        assert_eq!(here(&visitor).await, first);
+        let there = [("x-forwarded-host", "accounts.example.com")];
+        let elsewhere = assertion(&ask(&visitor, "", &there).await);
+        assert_eq!(claims(&site, &elsewhere).await["aud"], "accounts.example.com");
+        assert_eq!(assertion(&ask(&visitor, "", &there).await), elsewhere);
+        let other = site.logged_in_by("grace", mode).await;
+        assert_ne!(claims(&site, &here(&other).await).await["sid"], claims(&site, &first).await["sid"]);
+        site.later(Duration::from_secs(1)).await;
+        let next = here(&visitor).await;
+        assert_ne!(next, first);
+        assert!(claims(&site, &next).await["iat"].as_i64() > claims(&site, &first).await["iat"].as_i64());
+    }
+}
+
+#[tokio::test]
+async fn within_that_second_whatever_changes_makes_another_assertion_or_none() {
+    let site = site().await;
+    let admin = site.admin("root").await;
+    let visitor = site.logged_in_by("grace", Mode::Session).await;
+    let user = visitor.user_id().await;
+    let ask = async || ask(&visitor, "", &[]).await;
+    let mut before = assertion(&ask().await);
+    visitor.patch("/profile", json!({ "name": "Grace Hopper" })).await.is_ok();
+    let answer = ask().await;
+    assert_eq!(answer.header("remote-name"), Some("Grace Hopper"));
+    assert_ne!(assertion(&answer), before);
+    before = assertion(&answer);
+    admin.patch(&format!("/admin/users/{user}"), json!({ "role": "admin" })).await.is_ok();
+    let answer = ask().await;
+    assert_eq!(answer.header("remote-role"), Some("admin"));
+    assert_eq!(claims(&site, &assertion(&answer)).await["role"], "admin");
+    assert_ne!(assertion(&answer), before);
+    // A role that the proxy asks for is judged for each request.
+    super::tests::ask(&visitor, "?role=other", &[]).await.has_status(403);
+    before = assertion(&answer);
+    site.app.keys.replace(doorward_core::token::Algorithm::EdDsa, site.app.now()).await.unwrap();
+    let answer = ask().await;
+    assert_ne!(assertion(&answer), before);
+    claims(&site, &assertion(&answer)).await;
+    visitor.copy().post("/logout", Value::Null).await.is_ok();
+    names_nobody(&ask().await);
+}

@@ -1,0 +1,97 @@
+//! The signed identities of forward-auth, each remembered for a second: to sign one for each request would take most of
+//! its time.
+//!
+//! An answer from here is never a check. Whoever asks has just checked the request, against the revocations too.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use doorward_core::role::RoleName;
+use doorward_core::sign_in::Authentication;
+use doorward_core::token::SigningKey;
+use doorward_core::{ClaimsVersion, SessionId, Timestamp};
+use doorward_guard::Identity;
+use http::HeaderMap;
+use quick_cache::sync::Cache;
+use tokio::time::Instant;
+
+use crate::clock::steady;
+use crate::keys::Keys;
+use crate::users::Cached;
+
+/// How long an assertion serves.
+const SERVES: Duration = Duration::from_secs(1);
+/// How many are remembered, of about two kilobytes each.
+const MOST: usize = 4_096;
+
+/// All that decides what an assertion says, but for the time.
+#[derive(Clone)]
+pub(crate) struct About {
+    session: SessionId,
+    /// The place of the application's host in the settings.
+    host: usize,
+    role: RoleName,
+    version: ClaimsVersion,
+    authentication: Authentication,
+    user: Arc<Cached>,
+    key: Arc<SigningKey>,
+    issuer: String,
+}
+
+impl About {
+    /// For this request's identity at an application.
+    pub(crate) fn of(identity: &Identity, user: Arc<Cached>, host: usize, keys: &Keys) -> Self {
+        let (role, version, authentication) =
+            (identity.role, identity.claims_version, identity.authentication);
+        let issuer = keys.verifier().expected().issuer.clone();
+        Self {
+            session: identity.session,
+            host,
+            role,
+            version,
+            authentication,
+            user,
+            key: keys.signing(),
+            issuer,
+        }
+    }
+
+    fn is(&self, other: &Self) -> bool {
+        (self.role, self.version, self.authentication) == (other.role, other.version, other.authentication)
+            && Arc::ptr_eq(&self.user, &other.user)
+            && Arc::ptr_eq(&self.key, &other.key)
+            && self.issuer == other.issuer
+    }
+}
+
+struct Made {
+    about: About,
+    at: Timestamp,
+    steady: Instant,
+    headers: HeaderMap,
+}
+
+/// The assertions of the last second, by session and host.
+pub(crate) struct Assertions(Cache<(SessionId, usize), Arc<Made>>);
+
+impl Default for Assertions {
+    fn default() -> Self {
+        Self(Cache::new(MOST))
+    }
+}
+
+impl Assertions {
+    /// The headers that were made for the same within the last second.
+    pub(crate) fn get(&self, about: &About, now: Timestamp) -> Option<HeaderMap> {
+        let made = self.0.get(&(about.session, about.host))?;
+        // By both clocks: neither one that stands still nor one that was set back makes it live for longer.
+        let is_fresh = made.at <= now && now.since(made.at) < SERVES && made.steady.elapsed() < SERVES;
+        (is_fresh && made.about.is(about)).then(|| made.headers.clone())
+    }
+
+    /// Remembers them.
+    pub(crate) fn keep(&self, about: About, now: Timestamp, headers: &HeaderMap) {
+        let (of, headers) = ((about.session, about.host), headers.clone());
+        self.0.insert(of, Arc::new(Made { about, at: now, steady: steady(), headers }));
+    }
+}
