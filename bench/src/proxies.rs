@@ -82,6 +82,7 @@ fn http(host: &str, doorward: &Server, hello: &Server) -> String {
              location = /asked {{
                  internal;
                  proxy_pass http://application/;
+                 proxy_method HEAD;
                  proxy_pass_request_body off;
                  proxy_set_header Connection '';
                  proxy_set_header Content-Length '';
