@@ -26,25 +26,6 @@ impl ListedApp {
 /// The longest name of an application, in characters.
 const LONGEST: usize = 60;
 
-/// Whether this is the key of an application's origin or name.
-pub(super) fn is_key(key: &str) -> bool {
-    let rest = key.strip_prefix("apps.").and_then(|rest| rest.rsplit_once('.'));
-    rest.is_some_and(|(app, what)| {
-        let is_plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"_-".contains(&byte);
-        !app.is_empty() && app.bytes().all(is_plain) && matches!(what, "origin" | "name")
-    })
-}
-
-/// The key of a variable whose name, without `DOORWARD_`, begins with `APPS_`.
-pub(super) fn key_of_variable(rest: &str) -> Option<String> {
-    let (app, what) = rest
-        .strip_prefix("APPS_")?
-        .to_lowercase()
-        .rsplit_once('_')
-        .map(|(a, b)| (a.to_owned(), b.to_owned()))?;
-    Some(format!("apps.{app}.{what}")).filter(|key| is_key(key))
-}
-
 impl Values {
     /// The applications: those of the list, and those with a name.
     pub(super) fn apps(&self) -> Result<Vec<ListedApp>, SettingsError> {

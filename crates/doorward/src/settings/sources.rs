@@ -81,7 +81,7 @@ impl Values {
     /// # Errors
     /// There is no such setting; the hint names the nearest one.
     pub fn set(&mut self, key: &str, text: impl Into<String>, origin: Origin) -> Result<(), SettingsError> {
-        let is_named = key.starts_with("roles.") || super::apps::is_key(key);
+        let is_named = key.starts_with("roles.") || is_of_app(key);
         if !is_named && !self.rows().iter().any(|setting| setting.key == key) {
             return Err(SettingsError::new(
                 format!("{origin}: there is no setting {key:?}"),
@@ -288,7 +288,26 @@ impl Values {
 /// The key of a variable, without `DOORWARD_`, for a role or an application.
 fn named_key(rest: &str) -> Option<String> {
     let role = rest.strip_prefix("ROLES_").map(|role| format!("roles.{}", role.to_lowercase()));
-    role.or_else(|| super::apps::key_of_variable(rest))
+    role.or_else(|| app_key(rest))
+}
+
+/// Whether this is the key of an application's origin or name.
+fn is_of_app(key: &str) -> bool {
+    let rest = key.strip_prefix("apps.").and_then(|rest| rest.rsplit_once('.'));
+    rest.is_some_and(|(app, what)| {
+        let is_plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"_-".contains(&byte);
+        !app.is_empty() && app.bytes().all(is_plain) && matches!(what, "origin" | "name")
+    })
+}
+
+/// The key of a variable whose name, without `DOORWARD_`, begins with `APPS_`.
+fn app_key(rest: &str) -> Option<String> {
+    let (app, what) = rest
+        .strip_prefix("APPS_")?
+        .to_lowercase()
+        .rsplit_once('_')
+        .map(|(a, b)| (a.to_owned(), b.to_owned()))?;
+    Some(format!("apps.{app}.{what}")).filter(|key| is_of_app(key))
 }
 
 fn line_of(text: &str, span: Option<std::ops::Range<usize>>) -> String {
