@@ -1,4 +1,5 @@
 import { DoorwardError, createClient } from './doorward/index.js'
+import { devices, endDevice } from './doorward/account.js'
 
 const { url, mode } = await (await fetch('config.json')).json()
 const doorward = createClient({ url, mode })
@@ -19,8 +20,8 @@ function show(user) {
 }
 
 async function showDevices() {
-  const devices = await doorward.sessions()
-  $('devices').replaceChildren(...devices.map(row))
+  const list = await devices(doorward)
+  $('devices').replaceChildren(...list.map(row))
 }
 
 function row(device) {
@@ -31,7 +32,7 @@ function row(device) {
   const end = row.querySelector('.end')
   end.hidden = device.current
   end.setAttribute('aria-label', `Sign out ${device.device}`)
-  end.onclick = () => attempt(() => doorward.endSession(device.id).then(showDevices))
+  end.onclick = () => attempt(() => endDevice(doorward, device.id).then(showDevices))
   return row
 }
 

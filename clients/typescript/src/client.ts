@@ -2,7 +2,7 @@ import { DoorwardError, codeOf, isAway, isUndecided, read, unreachable } from '.
 import type { Exchange } from './exchange.js'
 import { type Held, type Issued, KnownDevice, memory } from './kept.js'
 import { Origins, isAboutToken } from './origins.js'
-import type { Credentials, Device, Mode, Options, Registration, Store, User } from './types.js'
+import type { Credentials, Mode, Options, Registration, Store, User } from './types.js'
 
 export const createClient = (options: Options = {}): Client => new Client(options)
 
@@ -91,7 +91,7 @@ export class Client {
 
   /** Ends every sign-in of this user, on all devices, and returns how many there were. */
   async logoutAll(): Promise<number> {
-    const { sessions } = await this.#ask<{ sessions: number }>('logout/all', 'POST')
+    const { sessions } = await this.ask<{ sessions: number }>('logout/all', 'POST')
     await this.#leave()
     return sessions
   }
@@ -108,9 +108,7 @@ export class Client {
   /** The signed-in user, as the server knows them. */
   async profile(): Promise<User> {
     try {
-      const { user } = await this.#ask<{ user: User }>('profile')
-      this.#is(user)
-      return user
+      return (await this.ask<{ user: User }>('profile')).user
     } catch (error) {
       const refused = error instanceof DoorwardError && error.status === 401
       if (refused && (error.code === 'token_missing' || this.#user === undefined)) this.#is(null)
@@ -118,19 +116,19 @@ export class Client {
     }
   }
 
-  /** Changes the password: every other sign-in of this user ends, and this one continues with a new credential. */
-  async changePassword(current_password: string, new_password: string): Promise<void> {
-    await this.#ask('profile/password', 'POST', { current_password, new_password })
-  }
-
-  /** The devices where this user is signed in. */
-  async sessions(): Promise<Device[]> {
-    return (await this.#ask<{ sessions: Device[] }>('sessions')).sessions
-  }
-
-  /** Signs one device out. */
-  async endSession(id: string): Promise<void> {
-    await this.#ask(`sessions/${encodeURIComponent(id)}`, 'DELETE')
+  /**
+   * Calls a route of Doorward that needs a sign-in, and notices what the answer changes about the user.
+   * `doorward/account` has the routes by name.
+   */
+  async ask<T>(path: string, method = 'GET', body?: object): Promise<T> {
+    const json = body && { headers: { 'content-type': 'application/json' }, body: JSON.stringify(body) }
+    const said = await read<T & { user?: User }>(this.fetch(new URL(path, this.#url), { method, ...json }))
+    if (path === 'profile') {
+      if (method === 'PATCH') this.#tell({ kind: 'in', user: said.user! })
+      if (method === 'DELETE') await this.#leave()
+      else this.#is(said.user)
+    }
+    return said
   }
 
   /** The page that renews the cookies of a browser and redirects it: to a listed application, or beside Doorward. */
@@ -256,12 +254,6 @@ export class Client {
       request.headers.set('authorization', `Bearer ${this.#held.token}`)
     }
     return this.#send(request)
-  }
-
-  /** Calls a route that needs a credential and does not change it. */
-  #ask<T>(path: string, method = 'GET', body?: object): Promise<T> {
-    const json = body && { headers: { 'content-type': 'application/json' }, body: JSON.stringify(body) }
-    return read(this.fetch(new URL(path, this.#url), { method, ...json }))
   }
 
   /** Calls a route that creates, renews or ends a sign-in. */
@@ -402,7 +394,7 @@ export class Client {
   #is(user: User | null | undefined) {
     const before = this.#user
     this.#user = user
-    if (JSON.stringify(before) !== JSON.stringify(user)) for (const listener of this.#listeners) listener(user)
+    if (textOf(before) !== textOf(user)) for (const listener of this.#listeners) listener(user)
   }
 
   #tell(message: Message) {
@@ -421,6 +413,9 @@ export class Client {
     if (message.kind !== 'renewed') this.#is(out ? null : message.user)
   }
 }
+
+/** The same for the same user, in whatever order an answer has its members. */
+const textOf = (user?: User | null) => JSON.stringify(user && Object.entries(user).sort())
 
 type Message = { kind: 'in'; user: User } | { kind: 'renewing' } | { kind: 'renewed' } | { kind: 'out'; user: string }
 

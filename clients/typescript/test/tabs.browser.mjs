@@ -162,7 +162,7 @@ for (const kind of ['cookie', 'session', 'store']) {
       else if ((answers += 1) >= 50) release()
       return true
     }
-    const change = tabs[0].evaluate(([old, next]) => client.changePassword(old, next), [PASSWORD, next])
+    const change = tabs[0].evaluate(([old, next]) => client.ask('profile/password', 'POST', { current_password: old, new_password: next }), [PASSWORD, next])
     await until('the change', () => line.seen.some(({ path }) => path === '/profile/password'))
     const renewing = kind === 'session' ? [] : tabs.map((page) => page.evaluate(() => client.refresh()))
     const codes = await Promise.all(tabs.map((page) => statuses(page, 25)))
