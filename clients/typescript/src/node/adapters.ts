@@ -6,7 +6,8 @@ import type { Checks, Identity, Needs } from './identity.js'
 declare global {
   namespace Express {
     interface Request {
-      identity?: Identity
+      /** Who sends the request; it is missing without a guard, and may be behind one that is `optional`. */
+      identity: Identity
     }
   }
 }
