@@ -6,6 +6,7 @@
 mod change;
 mod end;
 mod found;
+mod import;
 mod links;
 mod make;
 mod passwords;
@@ -25,6 +26,7 @@ use crate::sessions::Sessions;
 use crate::throttle::{Kind, Throttle};
 use crate::users::Users;
 pub use change::UserChange;
+pub use import::{Imported, ImportedUser};
 pub use make::NewUser;
 pub(crate) use make::insert;
 
@@ -57,7 +59,10 @@ impl Accounts {
     }
 
     /// Checks that this role exists.
-    fn check_role(&self, role: RoleName) -> Result<()> {
+    ///
+    /// # Errors
+    /// The field `role`, with the roles that there are.
+    pub fn check_role(&self, role: RoleName) -> Result<()> {
         if self.base.roles.contains(role) {
             return Ok(());
         }

@@ -64,6 +64,8 @@ actions! {
     UserDeleted = "user_deleted";
     /// An admin or the command line made an account.
     UserCreated = "user_created";
+    /// The command line made accounts of another system; the detail says how many.
+    UsersImported = "users_imported";
     /// An admin or the command line changed an account; the detail says what.
     UserChanged = "user_changed";
     /// An admin or the command line ended sessions.

@@ -135,13 +135,15 @@ impl Passwords {
         Ok(proof)
     }
 
-    /// Stores a stronger hash of the proved password, if the settings ask for one. If that can't be done just now, a
+    /// Stores a stronger hash of the proved password, if the settings ask for one, and an imported hash without its
+    /// mark. If that can't be done just now, a
     /// later sign-in will.
     pub(crate) async fn upgrade(&self, proof: &Proof, password: Arc<Password>, from: IpAddr) {
-        if !password_hash::needs_rehash(&proof.stored, &password, self.hashing.policy()) {
-            return;
-        }
-        if let Ok(hash) = self.hashing.hash(password, from).await {
+        let hash = match password_hash::needs_rehash(&proof.stored, &password, self.hashing.policy()) {
+            true => self.hashing.hash(password, from).await.ok(),
+            false => password_hash::settle(&proof.stored, &password),
+        };
+        if let Some(hash) = hash {
             let _ = self.store.execute(UPGRADE, values![proof.user.id, &proof.stored, hash]).await;
         }
     }

@@ -471,6 +471,15 @@ pub fn rfc3339(at: Timestamp) -> String {
     time.format(&Rfc3339).unwrap_or_default()
 }
 
+/// A time in RFC 3339, or in whole seconds since the Unix epoch; `None` for any other text.
+pub fn read_time(text: &str) -> Option<Timestamp> {
+    if let Ok(seconds) = text.parse() {
+        return Some(Timestamp::from_secs(seconds));
+    }
+    let time = OffsetDateTime::parse(text, &Rfc3339).ok()?;
+    i64::try_from(time.unix_timestamp_nanos() / 1_000).ok().map(Timestamp::from_micros)
+}
+
 /// Checks a new password of this user against the policy.
 ///
 /// # Errors

@@ -21,6 +21,7 @@ pub(crate) mod token;
 mod token_explain;
 pub(crate) mod tour;
 pub(crate) mod user;
+mod user_import;
 pub(crate) mod verify_hash;
 
 use std::time::Duration;

@@ -10,6 +10,7 @@ use doorward_core::name::DisplayName;
 use doorward_core::role::RoleName;
 use serde_json::json;
 
+use super::user_import::Import;
 use super::{Outcome, with_app, with_room};
 use crate::args::read;
 use crate::failure::Failure;
@@ -24,6 +25,7 @@ const COLUMNS: [&str; 6] = ["id", "name", "email", "role", "disabled", "created_
 #[derive(Debug, Subcommand)]
 pub(crate) enum User {
     Create(Create),
+    Import(Import),
     /// List the accounts, the oldest first; of a search, first those that begin with the text
     List(List),
     /// Show an account
@@ -149,6 +151,7 @@ impl User {
     pub(crate) async fn run(self, place: &Place) -> Outcome {
         match self {
             Self::Create(new) => create(new, place).await,
+            Self::Import(import) => with_room(place, async |app| import.run(app).await).await,
             Self::List(list) => with_app(place, async |app| list.run(app).await).await,
             Self::Show(One { user, json }) => {
                 with_app(place, async |app| shown(&user.find(app).await?, json)).await

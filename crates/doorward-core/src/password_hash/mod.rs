@@ -34,8 +34,8 @@ pub enum HashError {
     /// The stored text is not a hash.
     #[error("is no bcrypt or argon2 hash")]
     Malformed,
-    /// A `$2x$` hash, whose maker had a bug by which many passwords share one hash (CVE-2011-2483).
-    #[error("is a $2x$ hash, which many passwords match: reset the password")]
+    /// A `$2x$` or `$2$` hash, whose maker had a bug by which many passwords share one hash (CVE-2011-2483).
+    #[error("is a $2x$ or $2$ hash, which many passwords match: reset the password")]
     Unsupported,
     /// The stored hash needs more than the ceilings allow.
     #[error(
@@ -69,13 +69,38 @@ pub fn hash(
 /// Whether `stored` is a hash of `password`.
 ///
 /// The work depends on `stored` alone, not on the password. A password that bcrypt would cut never matches a bcrypt
-/// hash (attack P01), but is hashed all the same. So a long guess takes as long for a user as for a [`dummy_hash`]
+/// hash (attack P01), but is hashed all the same. A hash that [`adopt`] marked as imported matches a password over 72
+/// bytes as the old system cut it; one with a NUL never. So a long guess takes as long for a user as for a [`dummy_hash`]
 /// (attack E01).
 ///
 /// # Errors
 /// [`HashError`]: the stored text is not a hash, or is one that is not accepted here; or memory is missing.
 pub fn verify(password: &Password, stored: &str, scratch: &mut Scratch) -> Result<bool, HashError> {
     verify_bytes(password.expose(), &Stored::parse(stored)?, scratch)
+}
+
+/// A hash of another system, as the store keeps it: a bcrypt hash is marked as imported, and an argon2 hash stays as it
+/// is.
+///
+/// # Errors
+/// [`HashError`]: the text is no hash, or one that is not accepted here.
+pub fn adopt(foreign: &str) -> Result<String, HashError> {
+    match Stored::parse(foreign)? {
+        Stored::Bcrypt(BcryptHash { imported: true, .. }) => Err(HashError::Malformed),
+        Stored::Bcrypt(hash) => Ok(Stored::Bcrypt(BcryptHash { imported: true, ..hash }).to_string()),
+        argon2 @ Stored::Argon2(_) => Ok(argon2.to_string()),
+    }
+}
+
+/// The same hash without the mark of [`adopt`], for a password that was verified and that bcrypt uses whole. `None` if
+/// it has no mark, or the password is longer.
+pub fn settle(stored: &str, password: &Password) -> Option<String> {
+    match Stored::parse(stored) {
+        Ok(Stored::Bcrypt(hash)) if hash.imported && fits_bcrypt(password.expose()) => {
+            Some(Stored::Bcrypt(BcryptHash { imported: false, ..hash }).to_string())
+        }
+        _ => None,
+    }
 }
 
 /// Whether a password that has just been verified should be hashed again under `policy`.
@@ -117,9 +142,13 @@ pub fn describe(stored: &str) -> Result<Description, HashError> {
 /// A hash without its digest. The digest is all zeros, so nobody's password has it: the chance of a match is 2^-184.
 fn blank(algorithm: HashAlgorithm, policy: &HashPolicy, salt: [u8; 16]) -> Stored {
     match algorithm {
-        HashAlgorithm::Bcrypt => {
-            Stored::Bcrypt(BcryptHash { version: 'b', cost: policy.bcrypt_cost, salt, digest: [0; 23] })
-        }
+        HashAlgorithm::Bcrypt => Stored::Bcrypt(BcryptHash {
+            version: 'b',
+            cost: policy.bcrypt_cost,
+            salt,
+            digest: [0; 23],
+            imported: false,
+        }),
         HashAlgorithm::Argon2id => Stored::Argon2(Argon2Hash {
             variant: Algorithm::Argon2id,
             version: Version::V0x13,
@@ -134,7 +163,7 @@ fn verify_bytes(password: &[u8], stored: &Stored, scratch: &mut Scratch) -> Resu
     let matches = match stored {
         Stored::Bcrypt(hash) => {
             let same = bcrypt_digest(password, hash).ct_eq(&hash.digest);
-            same & Choice::from(u8::from(fits_bcrypt(password)))
+            same & Choice::from(u8::from(may_match(password, hash)))
         }
         Stored::Argon2(hash) => scratch.argon2_tag(password, hash)?.ct_eq(&hash.tag),
     };
@@ -144,6 +173,12 @@ fn verify_bytes(password: &[u8], stored: &Stored, scratch: &mut Scratch) -> Resu
 /// Whether bcrypt uses the whole password: it reads 72 bytes, and C implementations stop at a NUL.
 fn fits_bcrypt(password: &[u8]) -> bool {
     password.len() <= 72 && !password.contains(&0)
+}
+
+/// Whether this hash may be that of this password: an imported one also of a password over 72 bytes, which the old
+/// system cut. With a NUL it never matches, since old systems cut there, refused it, or went on.
+fn may_match(password: &[u8], hash: &BcryptHash) -> bool {
+    fits_bcrypt(password) || (hash.imported && !password.contains(&0))
 }
 
 /// The digest of a password under cost and salt of `hash`: plain bcrypt, which ignores what follows 72 bytes.

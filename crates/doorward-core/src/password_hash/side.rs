@@ -4,7 +4,7 @@ use bcrypt_lanes::Job;
 use subtle::{Choice, ConstantTimeEq};
 
 use super::stored::{BcryptHash, Stored};
-use super::{HashAlgorithm, HashPolicy, blank, fits_bcrypt};
+use super::{HashAlgorithm, HashPolicy, blank, may_match};
 use crate::password::Password;
 
 /// A password that is to be hashed or verified with bcrypt, without the work.
@@ -38,7 +38,8 @@ impl SideBySide {
     fn begin(password: &Password, hash: BcryptHash) -> Option<(Job, Self)> {
         let bytes = password.expose();
         let job = Job::new(bytes, hash.salt, hash.cost).ok()?;
-        Some((job, Self { hash, fits: Choice::from(u8::from(fits_bcrypt(bytes))) }))
+        let fits = Choice::from(u8::from(may_match(bytes, &hash)));
+        Some((job, Self { hash, fits }))
     }
 
     /// The new hash for the store, if this is the digest of the password.
@@ -48,7 +49,7 @@ impl SideBySide {
     }
 
     /// Whether the stored hash is that of the password, if this is the digest of the password. A password that bcrypt
-    /// would cut never matches (attack P01).
+    /// would cut never matches (attack P01), unless the hash was imported.
     pub fn matches(&self, digest: &bcrypt_lanes::Digest) -> bool {
         (digest.ct_eq(&self.hash.digest) & self.fits).into()
     }

@@ -18,6 +18,9 @@ pub(super) const MAX_ARGON2_LANES: u32 = 16;
 /// The longest text within these ceilings has 207 bytes.
 const MAX_TEXT: usize = 256;
 
+/// Stands before a bcrypt hash of another system in the store.
+const IMPORTED: &str = "imported:";
+
 /// bcrypt's own alphabet; like [`STANDARD_NO_PAD`] it refuses stray bits at the end.
 const BCRYPT_BASE64: GeneralPurpose = GeneralPurpose::new(&base64::alphabet::BCRYPT, NO_PAD);
 
@@ -36,6 +39,8 @@ pub(super) struct BcryptHash {
     pub(super) cost: u32,
     pub(super) salt: [u8; 16],
     pub(super) digest: [u8; 23],
+    /// Made by another system, which may have cut the password at 72 bytes without a word.
+    pub(super) imported: bool,
 }
 
 /// An argon2 hash in the PHC string format.
@@ -57,7 +62,11 @@ impl Stored {
         }
         match text.strip_prefix("$argon2") {
             Some(rest) => parse_argon2(rest).map(Self::Argon2),
-            None => parse_bcrypt(text).map(Self::Bcrypt),
+            None => {
+                let (text, imported) = text.strip_prefix(IMPORTED).map_or((text, false), |text| (text, true));
+                let hash = parse_bcrypt(text)?;
+                Ok(Self::Bcrypt(BcryptHash { imported, ..hash }))
+            }
         }
     }
 }
@@ -70,7 +79,8 @@ fn parse_bcrypt(text: &str) -> Result<BcryptHash, HashError> {
         "b" => 'b',
         "y" => 'y',
         // Made by crypt_blowfish with its sign extension bug (CVE-2011-2483): many passwords share one hash.
-        "x" => return Err(HashError::Unsupported),
+        // The first makers did not hash the NUL at the end, so `ab` and `abab` share one hash.
+        "x" | "" => return Err(HashError::Unsupported),
         _ => return Err(HashError::Malformed),
     };
     let (cost, rest) = rest.split_once('$').ok_or(HashError::Malformed)?;
@@ -80,7 +90,8 @@ fn parse_bcrypt(text: &str) -> Result<BcryptHash, HashError> {
     }
     let cost = cost.parse::<u32>().map_err(|_| HashError::Malformed)?;
     let (salt, digest) = rest.split_at_checked(22).ok_or(HashError::Malformed)?;
-    let hash = BcryptHash { version, cost, salt: bcrypt_base64(salt)?, digest: bcrypt_base64(digest)? };
+    let (salt, digest) = (bcrypt_base64(salt)?, bcrypt_base64(digest)?);
+    let hash = BcryptHash { version, cost, salt, digest, imported: false };
     match cost {
         MIN_BCRYPT_COST..=MAX_BCRYPT_COST => Ok(hash),
         17..=31 => Err(HashError::TooExpensive),
@@ -151,8 +162,9 @@ fn phc_base64(text: &str) -> Result<Vec<u8>, HashError> {
 impl fmt::Display for Stored {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Bcrypt(BcryptHash { version, cost, salt, digest }) => {
+            Self::Bcrypt(BcryptHash { version, cost, salt, digest, imported }) => {
                 let (salt, digest) = (BCRYPT_BASE64.encode(salt), BCRYPT_BASE64.encode(digest));
+                f.write_str(if *imported { IMPORTED } else { "" })?;
                 write!(f, "$2{version}${cost:02}${salt}{digest}")
             }
             Self::Argon2(Argon2Hash {

@@ -116,6 +116,7 @@ action-profile_changed = Profile changed
 action-password_changed = Password changed
 action-user_deleted = User deleted
 action-user_created = User created
+action-users_imported = Users imported
 action-user_changed = User changed
 action-sessions_ended = Sessions ended
 action-reset_link_made = Reset link made

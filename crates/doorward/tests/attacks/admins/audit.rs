@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use doorward::internals::accounts::{Actor, UserChange};
+use doorward::internals::accounts::{Actor, ImportedUser, UserChange};
 use doorward::internals::admin_users;
 use doorward::testing::{PASSWORD, Site, Visitor};
 use doorward_core::role::RoleName;
@@ -164,6 +164,18 @@ async fn at_the_machine(site: &Site, case: &str, (id, ada): (&str, &Visitor)) {
     let (app, id) = (&site.app, user(id));
     match case {
         "user_created by command_line" => drop(site.user("more", RoleName::USER).await),
+        "users_imported by command_line" => {
+            let imported = ImportedUser {
+                name: "Imported".parse().unwrap(),
+                email: "imported@example.org".parse().unwrap(),
+                role: RoleName::USER,
+                password_hash: None,
+                created_at: None,
+                disabled: false,
+                verified: true,
+            };
+            app.accounts.import(&[imported], false).await.unwrap();
+        }
         "user_changed by command_line" => {
             let change = UserChange { disabled: Some(true), ..UserChange::default() };
             app.accounts.change(id, change, Actor::CommandLine).await.unwrap();
@@ -214,7 +226,7 @@ async fn at_the_machine(site: &Site, case: &str, (id, ada): (&str, &Visitor)) {
 }
 
 /// Each act, and what it means for an access token that its user held before.
-const ACTS: [(&str, &str); 36] = [
+const ACTS: [(&str, &str); 37] = [
     ("register by owner", "ok"),
     ("login by owner", "ok"),
     ("login_pending by owner", "ok"),
@@ -242,6 +254,7 @@ const ACTS: [(&str, &str); 36] = [
     ("client_deleted by admin", "ok"),
     ("flows_viewed by admin", "ok"),
     ("user_created by command_line", "ok"),
+    ("users_imported by command_line", "ok"),
     ("user_changed by command_line", "token_stale"),
     ("user_changed by command_line for a password", "token_stale"),
     ("user_deleted by command_line", "token_stale"),
