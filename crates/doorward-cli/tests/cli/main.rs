@@ -14,6 +14,7 @@ mod doctor;
 mod drawings;
 #[cfg(feature = "sqlite")]
 mod hostile_exports;
+mod import;
 mod keys;
 mod kill;
 mod log;

@@ -435,3 +435,36 @@ proptest! {
         prop_assert!(!(needs_rehash(&made(&one), &password, &other) && needs_rehash(&made(&other), &password, &one)));
     }
 }
+
+#[test]
+fn p01_an_adopted_hash_matches_what_the_old_system_cut() {
+    let long = "x".repeat(100);
+    let foreign = bcrypt::hash_with_salt(&long, 4, [7; 16]).unwrap().to_string();
+    let adopted = adopt(&foreign).unwrap();
+    assert!(!matches(&long, &foreign) && matches(&long, &adopted));
+    assert!(!matches(&"x".repeat(71), &adopted));
+    assert!(!matches(&format!("{long}\0"), &adopted), "a NUL matches no hash of bcrypt");
+    assert!(needs_rehash(&adopted, &password(&long), &BCRYPT), "it is replaced at once");
+    assert_eq!(settle(&adopted, &password(&long)), None);
+    assert_eq!(settle(&adopted, &password(&"x".repeat(72))), Some(foreign.clone()));
+    assert_eq!(settle(&foreign, &password("short")), None);
+}
+
+#[test]
+fn p09_what_is_adopted_is_within_the_ceilings() {
+    let good = hashed("correct horse", &BCRYPT);
+    assert_eq!(adopt(&good.replace("$04$", "$17$")), Err(HashError::TooExpensive));
+    assert_eq!(adopt(&good.replace("$2b$", "$2x$")), Err(HashError::Unsupported));
+    assert_eq!(adopt(&good.replace("$2b$", "$2$")), Err(HashError::Unsupported));
+    assert_eq!(adopt(&adopt(&good).unwrap()), Err(HashError::Malformed), "the mark is ours to give");
+    for variant in [Algorithm::Argon2d, Algorithm::Argon2i, Algorithm::Argon2id] {
+        let Stored::Argon2(mut hash) = Stored::parse(&hashed("correct horse", &ARGON2ID)).unwrap() else {
+            panic!()
+        };
+        hash.variant = variant;
+        hash.tag = Scratch::default().argon2_tag(b"correct horse", &hash).unwrap();
+        let text = Stored::Argon2(hash).to_string();
+        assert_eq!(adopt(&text).as_ref(), Ok(&text));
+        assert!(matches("correct horse", &text) && !matches("wrong horse", &text), "{text}");
+    }
+}
