@@ -4,6 +4,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use doorward::internals::App;
 use doorward::internals::accounts::{Actor, ImportedUser, UserChange};
 use doorward::internals::admin_users;
 use doorward::testing::{PASSWORD, Site, Visitor};
@@ -160,22 +161,24 @@ async fn by_admin(root: &Visitor, case: &str, id: &str) {
     }
 }
 
+async fn imported(app: &App) {
+    let imported = ImportedUser {
+        name: "Imported".parse().unwrap(),
+        email: "imported@example.org".parse().unwrap(),
+        role: RoleName::USER,
+        password_hash: None,
+        created_at: None,
+        disabled: false,
+        verified: true,
+    };
+    app.accounts.import(&[imported], false).await.unwrap();
+}
+
 async fn at_the_machine(site: &Site, case: &str, (id, ada): (&str, &Visitor)) {
     let (app, id) = (&site.app, user(id));
     match case {
         "user_created by command_line" => drop(site.user("more", RoleName::USER).await),
-        "users_imported by command_line" => {
-            let imported = ImportedUser {
-                name: "Imported".parse().unwrap(),
-                email: "imported@example.org".parse().unwrap(),
-                role: RoleName::USER,
-                password_hash: None,
-                created_at: None,
-                disabled: false,
-                verified: true,
-            };
-            app.accounts.import(&[imported], false).await.unwrap();
-        }
+        "users_imported by command_line" => imported(app).await,
         "user_changed by command_line" => {
             let change = UserChange { disabled: Some(true), ..UserChange::default() };
             app.accounts.change(id, change, Actor::CommandLine).await.unwrap();
