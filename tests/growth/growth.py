@@ -458,6 +458,8 @@ def measure_commands(engine, measured, size, now):
     process("doorward doctor", "doctor", good=(0, 1))
     process("doorward user show", "user", "show", who(20))
     process("doorward user create", "user", "create", "--name", "made", "--email", lambda run: f"cli{run}@example.org", "--password-stdin", stdin=PASSWORD)
+    brought = {"name": "brought", "email": "brought@example.org", "password_hash": "$2b$10$" + "abcdefghijklmnopqrstuuabcdefghijklmnopqrstuvwxyzabcde"}
+    process("doorward user import", "user", "import", "-", stdin=json.dumps(brought))
     process("doorward user role", "user", "role", who(21), "admin")
     process("doorward user disable", "user", "disable", who(22))
     process("doorward user enable", "user", "enable", who(22))
