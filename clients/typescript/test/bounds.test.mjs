@@ -38,6 +38,7 @@ async function publisher(answers = {}) {
   const event = (name, data, id) => `event: ${name}\n${id ? `id: ${id}\n` : ''}data: ${JSON.stringify(data)}\n\n`
   const routes = {
     '/.well-known/jwks.json': (_, outgoing) => outgoing.end(JSON.stringify(table.jwks)),
+    '/.well-known/doorward': (_, outgoing) => outgoing.end('{}'),
     '/introspect': says({ active: false }),
     '/revocations': (_, outgoing) => {
       outgoing.writeHead(200, { 'content-type': 'text/event-stream' })

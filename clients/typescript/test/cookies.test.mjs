@@ -37,6 +37,7 @@ async function publisher() {
   const feed = [['reset', {}], ['revoked', { sessions, users }], ['current', { keys: 'one' }]]
   const asked = []
   const server = createServer(async (incoming, outgoing) => {
+    if (incoming.url === '/.well-known/doorward') return outgoing.end('{}')
     if (incoming.url === '/revocations') {
       outgoing.writeHead(200, { 'content-type': 'text/event-stream' })
       for (const [event, data] of feed) outgoing.write(`event: ${event}\ndata: ${JSON.stringify(data)}\n\n`)

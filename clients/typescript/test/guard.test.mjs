@@ -8,7 +8,7 @@ import { test } from 'node:test'
 import express from 'express'
 import fastify from 'fastify'
 import { answer, createGuard } from 'doorward/node'
-import { using } from './support.mjs'
+import { ada, freePort, serve, using } from './support.mjs'
 
 const table = JSON.parse(readFileSync(new URL('../../../tests/verdicts/tokens.json', import.meta.url)))
 
@@ -28,6 +28,7 @@ async function publisher(said = { active: false }, asked = []) {
   const server = createServer((incoming, outgoing) => {
     asked.push(`${incoming.method} ${incoming.url}`)
     if (incoming.url === '/.well-known/jwks.json') return outgoing.end(JSON.stringify(table.jwks))
+    if (incoming.url === '/.well-known/doorward') return outgoing.end('{}')
     if (incoming.url === '/introspect') return outgoing.end(JSON.stringify({ tokens: [said] }))
     outgoing.writeHead(200, { 'content-type': 'text/event-stream' })
     for (const [event, data] of feed) outgoing.write(`event: ${event}\nid: e-1\ndata: ${JSON.stringify(data)}\n\n`)
@@ -38,6 +39,7 @@ async function publisher(said = { active: false }, asked = []) {
 const cookies = { token: '__Host-token', session: '__Host-sessionId' }
 const settings = { issuer: table.issuer, audience: table.audience, cookies, now: () => table.now * 1000 }
 const client = { id: 'guard', secret: 'of the test' }
+const FEED = 'a secret of the feed, 32 bytes long'
 
 /** One guarded route; raw bytes, since `fetch` would not send what some attacks need. */
 const frames = {
@@ -165,7 +167,7 @@ test('j05_unknown_kids_make_no_reload_storm', { timeout: 60_000 }, () =>
       }),
     )
     assert.deepEqual(new Set(verdicts), new Set(['token_invalid']))
-    assert.deepEqual(server.asked, ['GET /.well-known/jwks.json'])
+    assert.deepEqual(server.asked, ['GET /.well-known/doorward', 'GET /.well-known/jwks.json'])
   }),
 )
 
@@ -178,11 +180,43 @@ test('j41_mixed_keys_and_one_kid_twice_are_refused_at_start', async () => {
   await assert.rejects(createGuard({ jwks: table.jwks, secret: table.secret }), /secret or jwks/)
 })
 
+test('a guard waits for its server, and learns issuer and cookies from it', { timeout: 60_000 }, () =>
+  using(async (use) => {
+    const port = await freePort()
+    const url = `http://127.0.0.1:${port}/auth`
+    const starting = createGuard({ server: url, feedSecret: FEED })
+    const flags = ['--set', 'public_url=http://localhost:5173', '--base-path', '/auth', '--set', 'cookie.token=jwt']
+    const server = use(await serve(flags, { DOORWARD_FEED_SECRET: FEED }, { port }))
+    const guard = await starting
+    use({ stop: () => guard.close() })
+    const headers = { 'content-type': 'application/json' }
+    const body = JSON.stringify({ ...ada, mode: 'bearer' })
+    const { token } = await (await fetch(`${server.url}/auth/register`, { method: 'POST', headers, body })).json()
+    const check = (guard, headers) => guard.check({ headers: new Headers(headers) })
+    assert.equal((await check(guard, { authorization: `Bearer ${token}` })).role, 'user')
+    assert.equal((await check(guard, { cookie: `jwt=${token}`, 'sec-fetch-site': 'same-origin' })).mode, 'cookie')
+
+    // What is typed counts, and what is wrong with it is said once.
+    const said = []
+    const warn = console.warn
+    console.warn = (text) => said.push(text)
+    try {
+      const other = await createGuard({ server: url, feedSecret: FEED, issuer: 'https://other.example' })
+      use({ stop: () => other.close() })
+      for (let n = 0; n < 3; n += 1) assert.equal(await check(other, { authorization: `Bearer ${token}` }), 'token_invalid')
+      assert.equal(await check(other, { authorization: `Bearer ${token.slice(0, -4)}AAAA` }), 'token_invalid')
+    } finally {
+      console.warn = warn
+    }
+    assert.deepEqual(said, ['doorward: refused a token: iss is "http://localhost:5173", expected "https://other.example"'])
+  }),
+)
+
 test('a guard says at its start what is missing', async () => {
   await assert.rejects(createGuard({}), /Give server, secret or jwks/)
   await assert.rejects(createGuard({ secret: 'short' }), /32 bytes/)
   await assert.rejects(createGuard({ server: 'http://accounts.example.com' }), /plain http/)
-  await assert.rejects(createGuard({ server: 'http://127.0.0.1:1', withoutRevocations: true }), /fetch failed/)
+  await assert.rejects(createGuard({ server: 'http://127.0.0.1:1', withoutRevocations: true }), /No Doorward answers at http:\/\/127\.0\.0\.1:1\/: bad port/)
   await using(async (use) => {
     const server = use(await publisher())
     const url = `http://127.0.0.1:${server.port}`

@@ -27,7 +27,7 @@ export async function using(body) {
   }
 }
 
-export async function serve(flags = [], env = {}, { isLimited = false } = {}) {
+export async function serve(flags = [], env = {}, { isLimited = false, port = 0 } = {}) {
   const data = mkdtempSync(join(tmpdir(), 'doorward-client-'))
   const at = ['--data', data]
   const given = { env: { PATH: process.env.PATH, NO_COLOR: '1', ...env } }
@@ -73,7 +73,7 @@ export async function serve(flags = [], env = {}, { isLimited = false } = {}) {
       rmSync(data, { recursive: true })
     },
   }
-  await server.start()
+  await server.start(port)
   return server
 }
 

@@ -16,7 +16,8 @@ const END = `event: revoked\ndata: {"sessions":[["${sid}",60]]}\n\n`
 /** A feed that says these, each on a connection of its own. It ends all but the last; later clients hear nothing. */
 async function feed(...streams) {
   const followers = []
-  const server = createServer((_, outgoing) => {
+  const server = createServer((incoming, outgoing) => {
+    if (incoming.url === '/.well-known/doorward') return outgoing.end('{}')
     const stream = streams[followers.push(outgoing) - 1]
     if (stream === undefined) return
     outgoing.writeHead(200, { 'content-type': 'text/event-stream' }).write(stream)

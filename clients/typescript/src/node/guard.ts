@@ -6,6 +6,7 @@ import { express, fastify } from './adapters.js'
 import type { Refusal } from './answer.js'
 import { ServerClock } from './clock.js'
 import { type CookieNames, type Incoming, credentials, strip } from './credential.js'
+import { discover } from './discover.js'
 import { Feed } from './feed.js'
 import type { Identity, Needs } from './identity.js'
 import { type Keys, RemoteKeys, ofJwks, ofSecret } from './keys.js'
@@ -30,10 +31,13 @@ export interface GuardOptions {
   whenStale?: 'refuse' | 'accept-until-expiry'
   /** In seconds, more than the 5 between two heartbeats of the server; the default is 120. */
   staleAfter?: number
+  /** The `iss` of tokens, if it should not be learnt from the server. */
   issuer?: string
+  /** Their `aud`, likewise. */
   audience?: string
   /** The longest life of a token, in seconds; the default is a day. */
   maxTtl?: number
+  /** The names of the cookies, if they should not be learnt from the server. */
   cookies?: Partial<CookieNames>
   /** The permissions that each role grants in this application. */
   roles?: Record<string, string[]>
@@ -72,8 +76,8 @@ const SWEEP = 60_000
 
 /** Checks requests: keys and revocations are in memory. */
 export class Guard {
-  readonly #expected: Expected
-  readonly #cookies: CookieNames
+  #expected: Expected
+  #cookies: CookieNames
   readonly #revocations: Revocations
   readonly #options: GuardOptions
   readonly #clock: ServerClock
@@ -94,8 +98,7 @@ export class Guard {
     this.#clock = new ServerClock((options.staleAfter ?? 120) * 1000)
     this.#cookies = { ...COOKIES, ...options.cookies }
     this.#revocations = new Revocations(options.maxRevocations ?? 1_000_000)
-    const { issuer = issuerOf(options), audience = 'doorward', maxTtl = 86_400 } = options
-    this.#expected = { issuer, audience, maxTtl }
+    this.#expected = expected(options)
   }
 
   /** A guard that has its keys, and knows every revocation up to now. */
@@ -117,6 +120,9 @@ export class Guard {
       return
     }
     const base = baseOf(server, this.#options.plainHttp)
+    const { cookies, ...names } = await discover(base, performance.now() + START)
+    this.#expected = expected({ ...names, ...given(this.#options) })
+    this.#cookies = { ...COOKIES, ...cookies, ...this.#options.cookies }
     const basic = client && `Basic ${Buffer.from(`${client.id}:${client.secret}`).toString('base64')}`
     const authorization = basic ?? (feedSecret && `Bearer ${feedSecret}`)
     if (basic) this.#sessions = new Sessions(new URL('introspect', base), basic)
@@ -309,8 +315,17 @@ function baseOf(server: string, plainHttp?: boolean) {
   return base
 }
 
-/** A server's issuer is its URL, unless that is an address of this machine. */
-function issuerOf({ server }: GuardOptions) {
-  if (!server || LOOPBACK.test(new URL(server).hostname)) return 'doorward'
-  return server.replace(/\/*$/, '')
+/** What was really given: an option that is `undefined` is none. */
+const given = (options: GuardOptions): GuardOptions =>
+  Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined))
+
+function expected({ issuer = 'doorward', audience = 'doorward', maxTtl = 86_400 }: GuardOptions): Expected {
+  const told = new Set<string>()
+  // Of a token whose signature is good, so that no stranger writes into the log.
+  const differs = (claim: string, found: string | undefined, wanted: string) => {
+    if (told.has(claim)) return
+    told.add(claim)
+    console.warn(`doorward: refused a token: ${claim} is ${JSON.stringify(found?.slice(0, 200))}, expected ${JSON.stringify(wanted)}`)
+  }
+  return { issuer, audience, maxTtl, differs }
 }

@@ -9,6 +9,8 @@ export interface Expected {
   audience: string
   /** The longest life of a token, in seconds. */
   maxTtl: number
+  /** Is told of a correctly signed token with another issuer or audience. */
+  differs?: (claim: string, found: string | undefined, wanted: string) => void
 }
 
 /** A checked access token; times in seconds since 1970. */
@@ -82,7 +84,11 @@ function judge(claims: Map<string, string>, expected: Expected, now: number): Ve
   const times = ['iat', 'exp', 'nbf', 'auth_time'].map((name) => seconds(claims, name))
   const [issuedAt = NaN, expiresAt = NaN, notBefore = 0, authenticatedAt = 0] = times
   const amr = names(claims, 'amr')
-  if (iss !== expected.issuer || aud !== expected.audience) return 'token_invalid'
+  for (const [claim, found, wanted] of [['iss', iss, expected.issuer], ['aud', aud, expected.audience]] as const) {
+    if (found === wanted) continue
+    expected.differs?.(claim, found, wanted)
+    return 'token_invalid'
+  }
   if (!user || !ID.test(user) || !session || !ID.test(session) || !role || !ROLE.test(role)) return 'token_invalid'
   const claimsVersion = version(claims)
   if (Number.isNaN(claimsVersion) || Number.isNaN(authenticatedAt) || !amr) return 'token_invalid'

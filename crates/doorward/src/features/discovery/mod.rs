@@ -23,6 +23,9 @@ fn routes() -> Routes {
     let cookies = object([
         ("token", text("Of the access token, in cookie mode.")),
         ("session", text("Of the session's secret, in session mode.")),
+        ("refresh", text("Of the refresh token, in cookie mode.")),
+        ("device", text("Of what makes a known device.")),
+        ("same_site", text("`strict` or `lax`.")),
         ("domain", text("The domain whose hosts share the session's cookie; empty for Doorward's own host.")),
     ]);
     let shape = object([
@@ -65,7 +68,14 @@ async fn discovery(State(app): State<App>) -> Response {
         "modes": modes,
         "session_tokens": settings.gives_tokens_for_sessions(),
         "shared_secret": app.keys.algorithm() == Algorithm::Hs256,
-        "cookies": { "token": names.token, "session": names.session, "domain": settings.cookie_domain },
+        "cookies": {
+            "token": names.token,
+            "session": names.session,
+            "refresh": names.refresh,
+            "device": names.device,
+            "same_site": if names.lax { "lax" } else { "strict" },
+            "domain": settings.cookie_domain,
+        },
     });
     let headers = [(CACHE_CONTROL, MAX_AGE), (VARY, "Accept-Encoding")];
     (headers, Json(body)).into_response()

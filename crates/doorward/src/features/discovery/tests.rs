@@ -14,7 +14,10 @@ async fn a_client_learns_names_and_urls_by_one_request() {
     {
       "audience": "doorward",
       "cookies": {
+        "device": "__Host-device",
         "domain": "example.com",
+        "refresh": "__Host-refresh_token",
+        "same_site": "strict",
         "session": "__Secure-sessionId",
         "token": "__Host-token"
       },
