@@ -8,14 +8,12 @@ use std::time::Duration;
 
 use doorward_core::role::RoleName;
 use doorward_core::sign_in::Authentication;
-use doorward_core::token::SigningKey;
+use doorward_core::token::Expected;
 use doorward_core::{ClaimsVersion, SessionId, Timestamp};
 use doorward_guard::Identity;
 use http::HeaderMap;
 use quick_cache::sync::Cache;
-use tokio::time::Instant;
 
-use crate::clock::steady;
 use crate::keys::Keys;
 use crate::users::Cached;
 
@@ -34,8 +32,8 @@ pub(crate) struct About {
     version: ClaimsVersion,
     authentication: Authentication,
     user: Arc<Cached>,
-    key: Arc<SigningKey>,
-    issuer: String,
+    key: Arc<str>,
+    expected: Arc<Expected>,
 }
 
 impl About {
@@ -43,32 +41,29 @@ impl About {
     pub(crate) fn of(identity: &Identity, user: Arc<Cached>, host: usize, keys: &Keys) -> Self {
         let (role, version, authentication) =
             (identity.role, identity.claims_version, identity.authentication);
-        let issuer = keys.verifier().expected().issuer.clone();
-        Self {
-            session: identity.session,
-            host,
-            role,
-            version,
-            authentication,
-            user,
-            key: keys.signing(),
-            issuer,
-        }
+        let (key, expected) = (keys.signing(), keys.verifier().expected());
+        Self { session: identity.session, host, role, version, authentication, user, key, expected }
     }
 
     fn is(&self, other: &Self) -> bool {
         (self.role, self.version, self.authentication) == (other.role, other.version, other.authentication)
             && Arc::ptr_eq(&self.user, &other.user)
-            && Arc::ptr_eq(&self.key, &other.key)
-            && self.issuer == other.issuer
+            && self.key == other.key
+            && self.expected.issuer == other.expected.issuer
     }
 }
 
 struct Made {
     about: About,
     at: Timestamp,
-    steady: Instant,
+    ran: Duration,
     headers: HeaderMap,
+}
+
+impl Made {
+    fn serves(&self, ran: Duration) -> bool {
+        ran.saturating_sub(self.ran) < SERVES
+    }
 }
 
 /// The assertions of the last second, by session and host.
@@ -82,16 +77,21 @@ impl Default for Assertions {
 
 impl Assertions {
     /// The headers that were made for the same within the last second.
-    pub(crate) fn get(&self, about: &About, now: Timestamp) -> Option<HeaderMap> {
+    pub(crate) fn get(&self, about: &About, now: Timestamp, ran: Duration) -> Option<HeaderMap> {
         let made = self.0.get(&(about.session, about.host))?;
         // By both clocks: neither one that stands still nor one that was set back makes it live for longer.
-        let is_fresh = made.at <= now && now.since(made.at) < SERVES && made.steady.elapsed() < SERVES;
+        let is_fresh = made.at <= now && now.since(made.at) < SERVES && made.serves(ran);
         (is_fresh && made.about.is(about)).then(|| made.headers.clone())
     }
 
     /// Remembers them.
-    pub(crate) fn keep(&self, about: About, now: Timestamp, headers: &HeaderMap) {
+    pub(crate) fn keep(&self, about: About, now: Timestamp, ran: Duration, headers: &HeaderMap) {
         let (of, headers) = ((about.session, about.host), headers.clone());
-        self.0.insert(of, Arc::new(Made { about, at: now, steady: steady(), headers }));
+        self.0.insert(of, Arc::new(Made { about, at: now, ran, headers }));
+    }
+
+    /// Drops those whose second is over.
+    pub(crate) fn sweep(&self, ran: Duration) {
+        self.0.retain(|_, made| made.serves(ran));
     }
 }

@@ -62,6 +62,8 @@ struct StoredKey {
 /// The keys in force at one time.
 struct ActiveKeys {
     signing: Arc<SigningKey>,
+    /// Its id.
+    id: Arc<str>,
     jwks: String,
     /// Which keys are published and which verify; this changes with time.
     outline: Vec<(String, &'static str)>,
@@ -136,6 +138,7 @@ impl Keys {
             Some(secret) => {
                 let key = SigningKey::hs256(secret).map_err(refused)?;
                 ActiveKeys {
+                    id: key.kid().into(),
                     signing: Arc::new(key),
                     jwks: "{\"keys\":[]}".into(),
                     outline: Vec::new(),
@@ -186,9 +189,9 @@ impl Keys {
         newest.map_or_else(|| self.signs_with().0, |newest| newest.key.algorithm())
     }
 
-    /// The key that signs now.
-    pub(crate) fn signing(&self) -> Arc<SigningKey> {
-        self.active.load().signing.clone()
+    /// The id of the key that signs now.
+    pub(crate) fn signing(&self) -> Arc<str> {
+        self.active.load().id.clone()
     }
 
     /// Signs an assertion for the application of this audience.
@@ -353,7 +356,8 @@ impl ActiveKeys {
         let signing = keys.iter().rfind(|stored| is(stored, KeyState::Active));
         let signing = signing.ok_or_else(|| StoreError::Refused("no signing key is active".into()))?;
         let signing = signing.key.clone();
-        Ok((Self { signing, jwks: published.to_jwks(), outline, until }, verifying))
+        let (id, jwks) = (signing.kid().into(), published.to_jwks());
+        Ok((Self { signing, id, jwks, outline, until }, verifying))
     }
 }
 

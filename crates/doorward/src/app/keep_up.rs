@@ -140,6 +140,7 @@ impl App {
     pub async fn sweep(&self) -> Result<(), StoreError> {
         let now = self.deletion_time();
         self.origins.sweep(self.clock.ran());
+        self.assertions.sweep(self.clock.ran());
         // Read first: if this fails, memory has the only copy.
         self.keys.follow(self.clock.now(), false).await?;
         self.users.read_all_again();

@@ -160,13 +160,14 @@ async fn identify(app: &App, parts: &Parts) -> Result<HeaderMap, Denial> {
     let unread = |error| Denial::Shut("the user cannot be read", Error::from(error).into_cause());
     let user = app.users.cached(identity.user).await.map_err(unread)?;
     let user = user.ok_or_else(|| not_there(Refusal::SessionEnded))?;
-    let (now, about) = (app.now(), About::of(&identity, user.clone(), original.index, &app.keys));
-    if let Some(headers) = app.assertions.get(&about, now) {
+    let (now, ran) = (app.now(), app.clock.ran());
+    let about = About::of(&identity, user.clone(), original.index, &app.keys);
+    if let Some(headers) = app.assertions.get(&about, now, ran) {
         return Ok(headers);
     }
     let headers = headers(app, original.host, &identity, &user.user, now)
         .map_err(|error| Denial::Shut("an assertion cannot be made", error.into_cause()))?;
-    app.assertions.keep(about, now, &headers);
+    app.assertions.keep(about, now, ran, &headers);
     Ok(headers)
 }
 
@@ -178,7 +179,7 @@ fn way(
     conditions: &Conditions,
 ) -> Option<(StatusCode, String)> {
     let status = if conditions.redirect { StatusCode::FOUND } else { StatusCode::UNAUTHORIZED };
-    original.is_opened.then(|| (status, from_application(app, refusal, &original.place)))
+    original.is_opened.then(|| (status, from_application(app, refusal, &original.place(&app.settings))))
 }
 
 fn headers(app: &App, host: &str, identity: &Identity, user: &User, now: Timestamp) -> Result<HeaderMap> {

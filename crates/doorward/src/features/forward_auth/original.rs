@@ -19,8 +19,7 @@ pub(super) struct Original<'a> {
     pub(super) host: &'a str,
     /// Its place in the settings.
     pub(super) index: usize,
-    /// Where a browser returns to after a sign-in.
-    pub(super) place: String,
+    url: Url,
     /// Whether a browser opens it as a page: no script, no form, no program.
     pub(super) is_opened: bool,
     /// Whether it is a preflight, as the proxy says.
@@ -48,13 +47,18 @@ impl<'a> Original<'a> {
         let host = application(settings, &url).ok_or(
             "the original address is of no host in forward_auth.hosts, or of another scheme than public_url",
         )?;
-        let index = settings.forward_auth_hosts.iter().position(|listed| listed == host).unwrap_or_default();
-        let place = return_to(settings, url.as_str()).map(str::to_owned);
-        let place = place.unwrap_or_else(|| format!("{}://{host}/", url.scheme()));
+        let index = settings.forward_auth_hosts.iter().position(|listed| listed == host);
+        let index = index.ok_or("its host is not listed")?;
         let is_opened = matches!(method, "GET" | "HEAD") && is_opened(headers);
         let says = |name| matches!(one(headers, name), Ok(Some(text)) if !text.is_empty());
         let is_preflight = method == "OPTIONS" && says("origin") && says("access-control-request-method");
-        Ok(Self { host, index, place, is_opened, is_preflight })
+        Ok(Self { host, index, url, is_opened, is_preflight })
+    }
+
+    /// Where a browser returns to after a sign-in.
+    pub(super) fn place(&self, settings: &Settings) -> String {
+        let place = return_to(settings, self.url.as_str()).map(str::to_owned);
+        place.unwrap_or_else(|| format!("{}://{}/", self.url.scheme(), self.host))
     }
 }
 
