@@ -60,7 +60,7 @@ fn of_app(settings: &Settings, text: &str) -> Option<Url> {
 pub(crate) fn shown_app(settings: &Settings, place: Option<&str>) -> Value {
     match place.and_then(|place| app_of(settings, place)) {
         Some(app) => context! { name => app.name.as_str(), host => app.host() },
-        None => Value::from(()),
+        None => context! {},
     }
 }
 
