@@ -281,6 +281,7 @@ async fn a_listed_application_sends_people_to_the_login_and_gets_them_back() {
     let site = Site::with(&APPS).await;
     site.registered("ada").await;
     let browser = site.visitor();
+    assert!(!browser.page("/login").await.text().contains("Continue to"));
     let page = browser.page(IN_APP).await;
     assert!(page.text().contains("Continue to &lt;Shop&gt;, app.example.com"), "{}", page.text());
     assert!(
