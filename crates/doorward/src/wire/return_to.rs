@@ -3,7 +3,7 @@
 use doorward_core::Mode;
 use url::Url;
 
-use crate::settings::{ListedApp, Settings};
+use crate::settings::Settings;
 use crate::wire::page::{Value, context};
 
 /// The longest accepted place, in bytes.
@@ -15,68 +15,55 @@ pub(crate) const RETURN_TO: &str =
 
 /// Parses a `return_to`: a [`path_of_ours`], or the URL of a listed application. `None` for everything else.
 pub(crate) fn return_to<'a>(settings: &Settings, text: &'a str) -> Option<&'a str> {
-    let is_listed = || listed(settings, text).is_some() || is_in_app(settings, text);
-    path_of_ours(text).or_else(|| is_listed().then_some(text))
+    let is_listed = |url: &Url| application(settings, url).is_some() || is_of_app(settings, url);
+    path_of_ours(text).or_else(|| page(settings, text).is_some_and(|url| is_listed(&url)).then_some(text))
 }
 
 /// Whether a browser that is signed in in this mode is of use there: cookies with tokens are only for our host. The page
 /// of a listed application asks Doorward itself.
 pub(crate) fn reaches(settings: &Settings, mode: Mode, place: &str) -> bool {
-    is_in_app(settings, place)
-        || listed(settings, place).is_none_or(|host| settings.cookie_reaches(mode, host))
+    page(settings, place).is_none_or(|url| {
+        let by_cookie = |host: &str| settings.cookie_reaches(mode, host);
+        is_of_app(settings, &url) || application(settings, &url).is_none_or(by_cookie)
+    })
 }
 
 /// Whether this is the URL of a listed application, or of one beside Doorward on its own origin.
 pub(crate) fn is_in_app(settings: &Settings, text: &str) -> bool {
-    app_of(settings, text).is_some() || is_beside(settings, text)
+    page(settings, text).is_some_and(|url| is_of_app(settings, &url))
 }
 
-/// Whether this is the URL of a page beside Doorward: of the same origin, outside `base_path`.
-fn is_beside(settings: &Settings, text: &str) -> bool {
-    let (Some(public), Some(url)) = (&settings.public_url, of_app(settings, text)) else { return false };
+/// The data of a page with a way on: the place, the listed application that it is in, and the rest.
+pub(crate) fn with_way_on(settings: &Settings, place: Option<&str>, rest: Value) -> Value {
+    let url = place.and_then(|place| page(settings, place));
+    let goes_to = url.and_then(|url| settings.app_at(&url)).map(|app| {
+        context! { name => app.name.as_str(), host => app.host() }
+    });
+    context! { return_to => place.unwrap_or_default(), goes_to, ..rest }
+}
+
+fn is_of_app(settings: &Settings, url: &Url) -> bool {
+    settings.app_at(url).is_some() || is_beside(settings, url)
+}
+
+/// Whether this is a page beside Doorward: of the same origin, outside `base_path`.
+fn is_beside(settings: &Settings, url: &Url) -> bool {
     let rest = url.path().strip_prefix(&settings.base_path);
     let is_outside = !rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
-    url.origin() == public.origin() && is_outside
+    is_outside && settings.public_url.as_ref().is_some_and(|public| public.origin() == url.origin())
 }
 
-/// The listed application of a URL.
-fn app_of<'a>(settings: &'a Settings, text: &str) -> Option<&'a ListedApp> {
-    settings.app_at(&of_app(settings, text)?)
-}
-
-/// A URL as an application's may be, in its one spelling. A fragment is the page's own. On Doorward's host it leads to
-/// neither /logout nor /refresh.
-fn of_app(settings: &Settings, text: &str) -> Option<Url> {
-    let url = in_one_spelling(text)?;
-    let is_ours = url.host_str() == Some(settings.public_host().as_str());
-    let is_page = !is_ours || path_of_ours(url.path()).is_some();
+/// The URL of a page that may be an application's, in its one spelling: two parsers can't read it in two ways (attack
+/// O02). A fragment is the page's own. On Doorward's host it is neither /logout nor /refresh.
+fn page(settings: &Settings, text: &str) -> Option<Url> {
+    let url = Url::parse(text).ok()?;
+    let is_exact = url.as_str() == text && text.len() <= MOST && text.bytes().all(|b| b.is_ascii_graphic());
     let is_plain = url.username().is_empty() && url.password().is_none();
     // The origin of a blob is that of the URL in it.
     let is_web = matches!(url.scheme(), "http" | "https");
-    (is_page && is_plain && is_web).then_some(url)
-}
-
-/// What pages show of the application that the browser goes to afterwards.
-pub(crate) fn shown_app(settings: &Settings, place: Option<&str>) -> Value {
-    match place.and_then(|place| app_of(settings, place)) {
-        Some(app) => context! { name => app.name.as_str(), host => app.host() },
-        None => context! {},
-    }
-}
-
-/// A URL that two parsers can't read in two ways.
-fn in_one_spelling(text: &str) -> Option<Url> {
-    let url = Url::parse(text).ok()?;
-    let is_plain = url.as_str() == text && text.len() <= MOST && text.bytes().all(|b| b.is_ascii_graphic());
-    is_plain.then_some(url)
-}
-
-/// The listed host of a URL in its one spelling; a URL that two parsers could read in two ways is refused (attack O02).
-fn listed<'a>(settings: &'a Settings, text: &str) -> Option<&'a str> {
-    let url = in_one_spelling(text)?;
-    let ours = url.host_str() == Some(settings.public_host().as_str());
-    let is_page = !ours || path_of_ours(url.path()).is_some();
-    if is_page { application(settings, &url) } else { None }
+    let is_ours = url.host_str() == Some(settings.public_host().as_str());
+    let is_page = !is_ours || path_of_ours(url.path()).is_some();
+    (is_exact && is_plain && is_web && is_page).then_some(url)
 }
 
 /// The listed host, with its port, that a URL is on.

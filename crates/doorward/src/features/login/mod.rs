@@ -39,7 +39,7 @@ use crate::web::sign_in::{Opened, Proved, Way, sign_in};
 use crate::wire::client_kind::ClientKind;
 use crate::wire::page::{Value, context};
 use crate::wire::query::Query;
-use crate::wire::return_to::{RETURN_TO, is_in_app, reaches, return_to, shown_app};
+use crate::wire::return_to::{RETURN_TO, is_in_app, reaches, return_to, with_way_on};
 use crate::wire::shape::of;
 
 pub(crate) const FEATURE: Feature =
@@ -136,7 +136,7 @@ const TWO: &str = "login-two";
 /// The notice for a visitor who was sent to sign in although they are signed in.
 const SIGNED_IN: &str = "login-already";
 
-/// The notice for a visitor whom an application has sent back here at once.
+/// The notice for a visitor who was sent to an application, and came back at once.
 const CAME_BACK: &str = "login-came-back";
 
 /// Whether this browser was sent on to an application a moment ago.
@@ -145,8 +145,7 @@ fn has_just_gone(app: &App, headers: &HeaderMap) -> bool {
 }
 
 fn shown(app: &App, back: Option<&str>, email: &str) -> Value {
-    let goes_to = shown_app(&app.settings, back);
-    context! { return_to => back.unwrap_or_default(), goes_to, on => (), email }
+    with_way_on(&app.settings, back, context! { on => (), email })
 }
 
 async fn login(

@@ -32,7 +32,7 @@ use crate::wire::client_kind::ClientKind;
 use crate::wire::flash::Flash;
 use crate::wire::page::context;
 use crate::wire::query::Query;
-use crate::wire::return_to::{is_in_app, shown_app};
+use crate::wire::return_to::{is_in_app, with_way_on};
 use crate::wire::shape::of;
 
 const APP: &str = "The URL of a listed application to go to afterwards.";
@@ -85,9 +85,7 @@ asked! {
 async fn form(State(app): State<App>, kind: ClientKind, query: Query) -> Response {
     if kind.is_browser() {
         let back = query.text("return_to").filter(|text| is_in_app(&app.settings, text));
-        let goes_to = shown_app(&app.settings, back);
-        let context = context! { return_to => back.unwrap_or_default(), goes_to };
-        app.pages.show("logout.html", StatusCode::OK, context)
+        app.pages.show("logout.html", StatusCode::OK, with_way_on(&app.settings, back, context! {}))
     } else {
         Error::MethodNotAllowed("POST").into_response()
     }

@@ -46,7 +46,7 @@ use crate::web::sign_in::{Opened, Proved, Way, sign_in};
 use crate::wire::client_kind::ClientKind;
 use crate::wire::page::context;
 use crate::wire::query::Query;
-use crate::wire::return_to::{RETURN_TO, reaches, return_to, shown_app};
+use crate::wire::return_to::{RETURN_TO, reaches, return_to, with_way_on};
 use crate::wire::shape::of;
 
 pub(crate) const FEATURE: Feature = Feature {
@@ -123,8 +123,7 @@ async fn form(
     if is_read && invitations::find(&app.store, roles, &secret, app.now()).await?.is_none() {
         return Err(Error::LinkInvalid);
     }
-    let goes_to = shown_app(&app.settings, back);
-    let context = context! { invite, return_to => back.unwrap_or_default(), goes_to, ..Registering::blank() };
+    let context = with_way_on(&app.settings, back, context! { invite, ..Registering::blank() });
     Ok(app.pages.show("register.html", StatusCode::OK, context))
 }
 
@@ -150,10 +149,7 @@ async fn register(
             (credential::leftovers(&app, &issued, &headers), answer)
         })
         .goes(|(_, issued)| credential::hand_out_and_go(&app, &issued, back.unwrap_or("/dashboard")))
-        .again("register.html", "register", async || {
-            let goes_to = shown_app(&app.settings, back);
-            Ok(context! { return_to => back.unwrap_or_default(), goes_to, ..sent.shown() })
-        });
+        .again("register.html", "register", async || Ok(with_way_on(&app.settings, back, sent.shown())));
     Ok((line, answer.await?).into_response())
 }
 
