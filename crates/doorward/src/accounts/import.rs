@@ -1,6 +1,6 @@
 //! Accounts of another system.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 
 use doorward_core::email::Email;
 use doorward_core::name::DisplayName;
@@ -114,17 +114,15 @@ async fn fates(tx: &mut Tx, batch: &[ImportedUser]) -> Result<Vec<Imported>, Sto
         let Statement { sql, values } = Users::by_email(&user.email);
         asked.push(tx.ask(sql, values)?);
     }
-    let (mut fates, mut seen) = (Vec::with_capacity(batch.len()), HashSet::new());
-    for (at, (user, asked)) in batch.iter().zip(asked).enumerate() {
+    let (mut fates, mut firsts) = (Vec::with_capacity(batch.len()), HashMap::new());
+    for (user, asked) in batch.iter().zip(asked) {
         let found = tx.answer(asked).await?.into_first().map(|row| users::read(&row)).transpose()?;
-        let is_first = seen.insert(&user.email);
-        let earlier =
-            || batch.iter().take(at).find(|one| one.email == user.email).is_some_and(|one| user.is_like(one));
+        let first: &ImportedUser = firsts.entry(&user.email).or_insert(user);
         fates.push(match found {
             Some(found) if user.is(&found) => Imported::Present,
             Some(_) => Imported::Taken,
-            None if is_first => Imported::Made,
-            None if earlier() => Imported::Present,
+            None if std::ptr::eq(first, user) => Imported::Made,
+            None if user.is_like(first) => Imported::Present,
             None => Imported::Taken,
         });
     }

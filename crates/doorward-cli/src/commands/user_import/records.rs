@@ -92,7 +92,7 @@ impl Records {
                     self.header(text)?;
                     continue;
                 }
-                Some(Form::Csv(_)) => self.fields(text)?.and_then(|fields| self.csv(fields)),
+                Some(Form::Csv(_)) => fields(self.record(text)?).and_then(|fields| self.csv(fields)),
             };
             return Ok(Some(Record { line, user }));
         }
@@ -134,19 +134,13 @@ impl Records {
         Ok(if is_too_long || bytes.len() > MAX_RECORD { Line::TooLong } else { Line::Bytes(bytes) })
     }
 
-    /// The fields of a CSV record, which may have several lines.
-    fn fields(&mut self, mut text: String) -> Result<Result<Vec<String>, String>, Broken> {
+    /// A CSV record, which may have several lines: never [`Csv::Open`].
+    fn record(&mut self, mut text: String) -> Result<Csv, Broken> {
         let begun = self.line;
         loop {
             match csv::read(&text) {
-                Csv::Fields(fields) if fields.len() > MAX_FIELDS => {
-                    return Ok(Err(format!("has more than {MAX_FIELDS} fields")));
-                }
-                Csv::Fields(fields) => return Ok(Ok(fields)),
-                Csv::Wrong => {
-                    return Ok(Err("has a quote inside a field: double it, and quote the field".into()));
-                }
                 Csv::Open => {}
+                whole => return Ok(whole),
             }
             let next = match self.line()? {
                 Line::Bytes(bytes) if text.len() + bytes.len() < MAX_RECORD => String::from_utf8(bytes).ok(),
@@ -168,7 +162,7 @@ impl Records {
             return Err(Broken::new("a JSON array is not JSON lines", hint));
         }
         let broken = |reason: String| Broken::new(format!("line 1, the header: {reason}"), "");
-        let names = self.fields(text)?.map_err(broken)?;
+        let names = fields(self.record(text)?).map_err(broken)?;
         let mut fields = Vec::with_capacity(names.len());
         for name in &names {
             let field = self.columns.field(name.trim()).map_err(broken)?;
@@ -214,6 +208,17 @@ impl Records {
             }
         }
         texts.account()
+    }
+}
+
+/// The fields of a whole record.
+fn fields(record: Csv) -> Result<Vec<String>, String> {
+    match record {
+        Csv::Fields(fields) if fields.len() > MAX_FIELDS => Err(format!("has more than {MAX_FIELDS} fields")),
+        Csv::Fields(fields) => Ok(fields),
+        Csv::Wrong | Csv::Open => {
+            Err("has a quote inside a field: double it, and quote the field".to_owned())
+        }
     }
 }
 
