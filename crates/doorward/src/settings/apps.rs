@@ -37,18 +37,16 @@ impl Values {
             let text = text.trim();
             if what == "name" {
                 check_name(key, text, origin)?;
-                let has_origin = self.dynamic(app).any(|(key, _)| *key == format!("{app}.origin"));
+                let of_app: String = self.parse(&format!("{app}.origin"))?;
                 require(
-                    has_origin,
+                    !of_app.is_empty(),
                     key,
                     "has no origin beside it",
                     "such as origin = \"https://app.example.com\"",
                 )?;
                 continue;
             }
-            let name = self.dynamic(app).find(|(key, _)| **key == format!("{app}.name"));
-            let name = name.map(|(_, (name, _))| name.trim().to_owned()).unwrap_or_default();
-            apps.push(ListedApp { origin: text.to_owned(), name });
+            apps.push(ListedApp { origin: text.to_owned(), name: self.parse(&format!("{app}.name"))? });
         }
         Ok(apps)
     }

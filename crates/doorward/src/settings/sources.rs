@@ -302,11 +302,8 @@ fn is_of_app(key: &str) -> bool {
 
 /// The key of a variable whose name, without `DOORWARD_`, begins with `APPS_`.
 fn app_key(rest: &str) -> Option<String> {
-    let (app, what) = rest
-        .strip_prefix("APPS_")?
-        .to_lowercase()
-        .rsplit_once('_')
-        .map(|(a, b)| (a.to_owned(), b.to_owned()))?;
+    let name = rest.strip_prefix("APPS_")?.to_lowercase();
+    let (app, what) = name.rsplit_once('_')?;
     Some(format!("apps.{app}.{what}")).filter(|key| is_of_app(key))
 }
 
