@@ -11,6 +11,7 @@ const GRACE = 60_000
 /** How long a refresh may take, and how long to wait for one of another tab. */
 const ANSWER = 10_000
 const COURTESY = 2_000
+
 const sleep = (time: number) => new Promise((wake) => setTimeout(wake, time))
 
 /** Signs in and out, and sends requests with the credential. */
@@ -196,12 +197,14 @@ export class Client {
     const { origin } = new URL(response.url || url)
     const code = isOurs && this.#origins.trusts(origin) ? await codeOf(response) : ''
     if (code.startsWith('session_')) await this.#over(version)
-    // An API that shares the cookie may not say why: Doorward does.
-    if (this.mode === 'session' && isAboutToken(code) && origin !== this.#url.origin && this.#origins.mayHelp(origin)) {
-      await this.profile().catch(() => {})
-      if (this.#user) this.#learn(code, origin)
+    if (this.mode === 'session' && isAboutToken(code)) {
+      // An API that shares the cookie may not say why: Doorward does.
+      if (origin !== this.#url.origin && this.#origins.mayHelp(origin)) {
+        await this.profile().catch(() => {})
+        if (this.#user) this.#learn(code, origin)
+      }
+      if (code === 'token_stale' && !isStream) return (await import('./exchange.js')).again((one) => this.#as(one), request, response)
     }
-    if (code === 'token_stale' && this.mode === 'session' && !isStream) return (await import('./exchange.js')).again((one) => this.#as(one as Request), request, response)
     if (!this.#mayHelp(code, version, origin)) return response
     const refused = await this.#renew(version)
     if (refused && !isUndecided(refused.status)) this.#learn(code, origin)

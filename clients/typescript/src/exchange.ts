@@ -14,7 +14,7 @@ const SUCCESSOR = [0, 250, 500, 1_000, 2_000]
  * Repeats the request with the current cookie: a password change has replaced the earlier one, and its answer may be
  * on its way.
  */
-export async function again(send: typeof fetch, request: () => Request, refused: Response): Promise<Response> {
+export async function again(send: (one: Request) => Promise<Response>, request: () => Request, refused: Response): Promise<Response> {
   let response = refused
   for (const wait of SUCCESSOR) {
     await response.body?.cancel()

@@ -5,17 +5,11 @@ import { readFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { after, before, test } from 'node:test'
 import { openBrowser } from '../../../tests/browser/chromium.mjs'
+import { loadReact } from './react.mjs'
 import { ada, serve, until, using, wire } from './support.mjs'
 
 const { resolve } = createRequire(import.meta.url)
 const AXE = readFileSync(resolve('axe-core/axe.min.js'), 'utf8')
-// React is published for `require` alone: the page gets its files by name.
-const REACT = [
-  ['react', 'react', 'react'],
-  ['scheduler', 'scheduler', 'scheduler'],
-  ['react-dom', 'react-dom', 'react-dom'],
-  ['react-dom/client', 'react-dom', 'react-dom-client'],
-].map(([name, from, file]) => [name, readFileSync(resolve(from).replace('index.js', `cjs/${file}.production.js`), 'utf8')])
 const SHIM = 'export const { createElement, useEffect, useRef, useSyncExternalStore } = globalThis.React'
 const FILES = ['index', 'client', 'kept', 'origins', 'error', 'form', 'elements', 'react', 'react-forms']
 
@@ -61,26 +55,21 @@ const kinds = {
       document.querySelector('main').insertAdjacentHTML('beforeend', '<doorward-sign-in></doorward-sign-in><doorward-user></doorward-user>')
       defineElements(client)
     }),
-  react: (page) =>
-    page.evaluate(async (files) => {
-      const loaded = {}
-      for (const [name, text] of files) {
-        const module = { exports: {} }
-        new Function('require', 'module', 'exports', text)((one) => loaded[one], module, module.exports)
-        loaded[name] = module.exports
-      }
-      globalThis.React = loaded.react
+  react: async (page) => {
+    await loadReact(page)
+    await page.evaluate(async () => {
       const { createClient } = await import('/index.js')
       const { RequireAuth, SignInForm } = await import('/react-forms.js')
       const { useUser } = await import('/react.js')
       globalThis.client = createClient({ mode: 'session' })
-      const { createElement, StrictMode } = loaded.react
+      const { createElement, StrictMode } = React
       const Home = () => createElement('p', null, createElement('b', null, useUser(client)?.name), ' ', createElement('button', { onClick: () => client.logout() }, 'Sign out'))
       const fallback = createElement(SignInForm, { client, onSignIn: ({ name }) => (globalThis.entered = name) })
       const whole = createElement(RequireAuth, { client, fallback, waiting: 'One moment' }, createElement(Home))
       const root = document.querySelector('main').appendChild(document.createElement('div'))
-      loaded['react-dom/client'].createRoot(root).render(createElement(StrictMode, null, whole))
-    }, REACT),
+      ReactDOM.createRoot(root).render(createElement(StrictMode, null, whole))
+    })
+  },
 }
 
 /** What axe finds wrong, as the page is now. */

@@ -2,22 +2,10 @@
 
 import assert from 'node:assert/strict'
 import { readFileSync } from 'node:fs'
-import { createRequire } from 'node:module'
 import { after, before, test } from 'node:test'
 import { openBrowser } from '../../../tests/browser/chromium.mjs'
+import { loadReact } from './react.mjs'
 import { ada, serve, using, wire } from './support.mjs'
-
-const { resolve } = createRequire(import.meta.url)
-// React is published for `require` alone: the page gets its files by name.
-const REACT = [
-  ['react', 'react', 'react'],
-  ['scheduler', 'scheduler', 'scheduler'],
-  ['react-dom', 'react-dom', 'react-dom'],
-  ['react-dom/client', 'react-dom', 'react-dom-client'],
-].map(([name, from, file]) => {
-  const place = resolve(from).replace('index.js', `cjs/${file}.production.js`)
-  return [name, readFileSync(place, 'utf8')]
-})
 
 const PAGE = `<!doctype html><html lang="en"><title>React</title><link rel="icon" href="data:,">
 <script type="importmap">{"imports": {"react": "/shim.js"}}</script><main></main>`
@@ -44,14 +32,8 @@ test('a component shows who is signed in, and follows', { timeout: 60_000 }, () 
     }
     const page = await context.newPage()
     await page.goto(`${line.url}/page`)
-    await page.evaluate(async (files) => {
-      const loaded = {}
-      for (const [name, text] of files) {
-        const module = { exports: {} }
-        new Function('require', 'module', 'exports', text)((one) => loaded[one], module, module.exports)
-        loaded[name] = module.exports
-      }
-      globalThis.React = loaded.react
+    await loadReact(page)
+    await page.evaluate(async () => {
       const { createClient } = await import('/index.js')
       const { useUser } = await import('/react.js')
       globalThis.client = createClient()
@@ -59,10 +41,10 @@ test('a component shows who is signed in, and follows', { timeout: 60_000 }, () 
         const user = useUser(client)
         return user === undefined ? 'One moment' : (user?.name ?? 'Nobody')
       }
-      const { createElement, StrictMode, Fragment } = loaded.react
+      const { createElement, StrictMode, Fragment } = React
       const names = createElement(Fragment, null, createElement(Name), ' and ', createElement(Name))
-      loaded['react-dom/client'].createRoot(document.querySelector('main')).render(createElement(StrictMode, null, names))
-    }, REACT)
+      ReactDOM.createRoot(document.querySelector('main')).render(createElement(StrictMode, null, names))
+    })
     const says = (text) => page.locator('main').filter({ hasText: text }).waitFor({ timeout: 10_000 })
     // The server is down; once it is up the components learn of it by themselves, all with one request.
     await says('One moment and One moment')

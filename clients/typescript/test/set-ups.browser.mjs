@@ -3,6 +3,7 @@
 
 import assert from 'node:assert/strict'
 import { readFileSync } from 'node:fs'
+import { request as askPlainly } from 'node:http'
 import { createServer, request as ask } from 'node:https'
 import { once } from 'node:events'
 import { buffer } from 'node:stream/consumers'
@@ -29,10 +30,16 @@ client.profile().catch(() => {}).finally(() => (window.isReady = true))
 </script><body data-options='OPTIONS'><h1>A page</h1>`
 
 /** The answer of a server on this machine, whatever its name. */
-async function asked(url, headers = {}, { method = 'GET', body } = {}) {
+function asked(url, headers = {}) {
   const { hostname, port, pathname, search } = new URL(url)
-  const options = { host: '127.0.0.1', port, path: pathname + search, method, rejectUnauthorized: false }
-  const sending = ask({ ...options, headers: { host: `${hostname}:${port}`, ...headers } })
+  const options = { host: '127.0.0.1', port, path: pathname + search, rejectUnauthorized: false }
+  return answerTo(ask({ ...options, headers: { host: `${hostname}:${port}`, ...headers } }))
+}
+
+/** Doorward behind the page's own server. */
+const passed = (address, { method, url }, headers, body) => answerTo(askPlainly(new URL(url, address), { method, headers }), body)
+
+async function answerTo(sending, body) {
   sending.end(body)
   const [answer] = await once(sending, 'response')
   return { status: answer.statusCode, headers: answer.headers, body: await buffer(answer) }
@@ -91,6 +98,14 @@ async function byLibrary(doorward, authorization) {
 
 const TTLS = ['--access-ttl', `${TTL}s`]
 
+/** A set-up with Doorward on a host of its own, page and API below `domain`, and these settings. */
+const apart = (domain, mode, settings) => (port, web) => ({
+  flags: TLS('accounts.example.test', ...settings(`https://app.${domain}:${web}`))(port),
+  doorward: `https://accounts.example.test:${port}`,
+  page: `https://app.${domain}:${web}/`,
+  options: { url: `https://accounts.example.test:${port}`, mode, apis: [`https://api.${domain}:${web}/api`] },
+})
+
 /** Each set-up: Doorward's flags, and where page and API stand, by the ports. */
 const SET_UPS = {
   a: (port, web) => ({
@@ -99,24 +114,9 @@ const SET_UPS = {
     page: `https://app.example.test:${web}/`,
     options: { url: '/auth', mode: 'cookie', apis: [] },
   }),
-  b: (port, web) => ({
-    flags: TLS('accounts.example.test', 'cookie.domain=example.test', `apps=https://app.example.test:${web}`)(port),
-    doorward: `https://accounts.example.test:${port}`,
-    page: `https://app.example.test:${web}/`,
-    options: { url: `https://accounts.example.test:${port}`, mode: 'session', apis: [`https://api.example.test:${web}/api`] },
-  }),
-  c: (port, web) => ({
-    flags: TLS('accounts.example.test', `apps=https://app.example.test:${web}`)(port),
-    doorward: `https://accounts.example.test:${port}`,
-    page: `https://app.example.test:${web}/`,
-    options: { url: `https://accounts.example.test:${port}`, mode: 'session', apis: [`https://api.example.test:${web}/api`] },
-  }),
-  d: (port, web) => ({
-    flags: TLS('accounts.example.test', `origins=https://app.other.test:${web}`)(port),
-    doorward: `https://accounts.example.test:${port}`,
-    page: `https://app.other.test:${web}/`,
-    options: { url: `https://accounts.example.test:${port}`, mode: 'bearer', apis: [`https://api.other.test:${web}/api`] },
-  }),
+  b: apart('example.test', 'session', (page) => ['cookie.domain=example.test', `apps=${page}`]),
+  c: apart('example.test', 'session', (page) => [`apps=${page}`]),
+  d: apart('other.test', 'bearer', (page) => [`origins=${page}`]),
 }
 
 /** A story in a set-up, with Ada signed in on its page. */
@@ -139,15 +139,6 @@ function story(name, letter, body) {
       }
     }, { isStrict: false })
   })
-}
-
-/** Doorward behind the page's own server. */
-async function passed(address, { method, url }, headers, body) {
-  const { request } = await import('node:http')
-  const sending = request(new URL(url, address), { method, headers })
-  sending.end(body)
-  const [answer] = await once(sending, 'response')
-  return { status: answer.statusCode, headers: answer.headers, body: await buffer(answer) }
 }
 
 async function opened(page, url) {

@@ -98,7 +98,7 @@ export class Guard {
     this.#clock = new ServerClock((options.staleAfter ?? 120) * 1000)
     this.#cookies = { ...COOKIES, ...options.cookies }
     this.#revocations = new Revocations(options.maxRevocations ?? 1_000_000)
-    this.#expected = expected(options)
+    this.#expected = expected(options.issuer, options.audience, options.maxTtl)
   }
 
   /** A guard that has its keys, and knows every revocation up to now. */
@@ -120,9 +120,10 @@ export class Guard {
       return
     }
     const base = baseOf(server, this.#options.plainHttp)
-    const { cookies, ...names } = await discover(base, performance.now() + START)
-    this.#expected = expected({ ...names, ...given(this.#options) })
-    this.#cookies = { ...COOKIES, ...cookies, ...this.#options.cookies }
+    const { issuer, audience, cookies } = await discover(base, performance.now() + START)
+    const options = this.#options
+    this.#expected = expected(options.issuer ?? issuer, options.audience ?? audience, options.maxTtl)
+    this.#cookies = { ...COOKIES, ...cookies, ...options.cookies }
     const basic = client && `Basic ${Buffer.from(`${client.id}:${client.secret}`).toString('base64')}`
     const authorization = basic ?? (feedSecret && `Bearer ${feedSecret}`)
     if (basic) this.#sessions = new Sessions(new URL('introspect', base), basic)
@@ -315,11 +316,7 @@ function baseOf(server: string, plainHttp?: boolean) {
   return base
 }
 
-/** What was really given: an option that is `undefined` is none. */
-const given = (options: GuardOptions): GuardOptions =>
-  Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined))
-
-function expected({ issuer = 'doorward', audience = 'doorward', maxTtl = 86_400 }: GuardOptions): Expected {
+function expected(issuer = 'doorward', audience = 'doorward', maxTtl = 86_400): Expected {
   const told = new Set<string>()
   // Of a token whose signature is good, so that no stranger writes into the log.
   const differs = (claim: string, found: string | undefined, wanted: string) => {

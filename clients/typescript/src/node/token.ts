@@ -9,7 +9,7 @@ export interface Expected {
   audience: string
   /** The longest life of a token, in seconds. */
   maxTtl: number
-  /** Is told of a correctly signed token with another issuer or audience. */
+  /** Called for a correctly signed token with another issuer or audience. */
   differs?: (claim: string, found: string | undefined, wanted: string) => void
 }
 
