@@ -11,6 +11,11 @@ use crate::users;
 /// How many of the users with the lowest numbers sign in.
 pub(crate) const USERS: usize = 16;
 
+/// Registers them.
+pub(crate) fn register_all(server: &Server) -> Result<()> {
+    (0..USERS).try_for_each(|user| users::register(server, user, users::Mode::Bearer).map(drop))
+}
+
 /// The result of hammering.
 #[derive(Default)]
 pub(crate) struct Hammered {

@@ -8,7 +8,6 @@ use crate::micro;
 use crate::pairs::{Pairs, median};
 use crate::server::{Cores, Server, Signing, program};
 use crate::table::{Goal, row};
-use crate::users::{Mode, register};
 use crate::{Effort, Result};
 
 /// Signing and checking a token, in process.
@@ -49,9 +48,7 @@ pub(crate) fn start(cores: Cores, effort: Effort) -> Result<()> {
 /// Sign-ins a second against what the hash alone would allow on the server's one core.
 pub(crate) fn logins(cores: Cores, effort: Effort) -> Result<()> {
     let server = Server::doorward(cores, Signing::Default)?;
-    for user in 0..logins::USERS {
-        register(&server, user, Mode::Bearer)?;
-    }
+    logins::register_all(&server)?;
     let mut rates = Pairs::default();
     for _ in 0..effort.rounds {
         let hashes = 1.0 / cores.on_servers(|| Ok(micro::bcrypt(effort.span * 3)))?;

@@ -58,6 +58,13 @@ fn forwarded(host: &str) -> String {
     )
 }
 
+/// What nginx sets of an answer, for the application.
+const PASSED_ON: &str = "auth_request_set $user $upstream_http_remote_user;
+                 auth_request_set $identity $upstream_http_doorward_identity;
+                 proxy_set_header Connection '';
+                 proxy_set_header Remote-User $user;
+                 proxy_set_header Doorward-Identity $identity;";
+
 /// nginx's settings: as in `examples/nginx`, without TLS.
 fn http(host: &str, doorward: &Server, hello: &Server) -> String {
     let (doorward, hello) = (doorward.address, hello.address);
@@ -72,11 +79,7 @@ fn http(host: &str, doorward: &Server, hello: &Server) -> String {
              location = /alone {{ proxy_pass http://application/; }}
              location = /bare {{
                  auth_request /asked;
-                 auth_request_set $user $upstream_http_remote_user;
-                 auth_request_set $identity $upstream_http_doorward_identity;
-                 proxy_set_header Connection '';
-                 proxy_set_header Remote-User $user;
-                 proxy_set_header Doorward-Identity $identity;
+                 {PASSED_ON}
                  proxy_pass http://application/;
              }}
              location = /asked {{
@@ -89,11 +92,7 @@ fn http(host: &str, doorward: &Server, hello: &Server) -> String {
              }}
              location / {{
                  auth_request /check;
-                 auth_request_set $user $upstream_http_remote_user;
-                 auth_request_set $identity $upstream_http_doorward_identity;
-                 proxy_set_header Connection '';
-                 proxy_set_header Remote-User $user;
-                 proxy_set_header Doorward-Identity $identity;
+                 {PASSED_ON}
                  proxy_pass http://application;
              }}
              location = /check {{

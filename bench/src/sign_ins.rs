@@ -37,11 +37,8 @@ impl Servers {
             beside: Server::doorward(cores, Signing::Default)?,
             alone: Server::doorward_setting(cores, Signing::Default, "DOORWARD_HASHING_LANES", "1")?,
         };
-        for server in [&servers.beside, &servers.alone] {
-            for user in 0..logins::USERS {
-                register(server, user, Mode::Bearer)?;
-            }
-        }
+        logins::register_all(&servers.beside)?;
+        logins::register_all(&servers.alone)?;
         Ok(servers)
     }
 
@@ -98,7 +95,7 @@ pub(crate) fn storm(cores: Cores, effort: Effort) -> Result<()> {
 
 /// The times in the storm and in calm, and how many requests got no answer.
 fn storm_at(server: &Server, name: &str, effort: Effort) -> Result<(Pairs, usize)> {
-    // Another user: whoever signs in a hundred times ends the oldest of their own sessions.
+    // Another user: after a hundred sign-ins each further one ends the user's oldest session.
     let profile = http::get("/profile", &register(server, logins::USERS, Mode::Bearer)?);
     let (mut p99, mut lost) = (Pairs::default(), 0);
     let (mut signed_in, mut turned_away) = (0, 0);
