@@ -1,7 +1,7 @@
 //! The signed identities of forward-auth, each remembered for a second: to sign one for each request would take most of
 //! its time.
 //!
-//! An answer from here is never a check. Whoever asks has just checked the request, against the revocations too.
+//! What is remembered here is no check. The caller has just checked the request, against the revocations too.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -41,7 +41,7 @@ impl About {
     pub(crate) fn of(identity: &Identity, user: Arc<Cached>, host: usize, keys: &Keys) -> Self {
         let (role, version, authentication) =
             (identity.role, identity.claims_version, identity.authentication);
-        let (key, expected) = (keys.signing(), keys.verifier().expected());
+        let (key, expected) = (keys.signing_kid(), keys.verifier().expected());
         Self { session: identity.session, host, role, version, authentication, user, key, expected }
     }
 

@@ -190,7 +190,7 @@ impl Keys {
     }
 
     /// The id of the key that signs now.
-    pub(crate) fn signing(&self) -> Arc<str> {
+    pub(crate) fn signing_kid(&self) -> Arc<str> {
         self.active.load().id.clone()
     }
 

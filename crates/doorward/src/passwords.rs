@@ -136,8 +136,7 @@ impl Passwords {
     }
 
     /// Stores a stronger hash of the proved password, if the settings ask for one, and an imported hash without its
-    /// mark. If that can't be done just now, a
-    /// later sign-in will.
+    /// mark. If that can't be done just now, a later sign-in will.
     pub(crate) async fn upgrade(&self, proof: &Proof, password: Arc<Password>, from: IpAddr) {
         let hash = match password_hash::needs_rehash(&proof.stored, &password, self.hashing.policy()) {
             true => self.hashing.hash(password, from).await.ok(),

@@ -145,7 +145,7 @@ settings! {
     absolute_ttl: Duration = "session.absolute_ttl", "90d";
     /// How long a session of an admin lives from its sign-in.
     admin_absolute_ttl: Duration = "session.admin_absolute_ttl", "12h";
-    /// Whether `POST /refresh` gives an access token for the cookie of session mode, for requests to APIs on other hosts. Every page of Doorward's own origin, of `origins` and of `apps` may then read access tokens of whoever is signed in. Empty for yes, unless `cookie.domain` is set.
+    /// Whether `POST /refresh` gives an access token for the cookie of session mode, for requests to APIs on other hosts. Every page of Doorward's own origin, of `origins` and of `apps` may then read access tokens of the person who is signed in. Empty for yes, unless `cookie.domain` is set.
     session_tokens: Option<bool> = "session.tokens", "";
     /// How many live sessions a user may have; a further sign-in ends the one longest unused.
     sessions_per_user: u32 = "session.max_per_user", "100";

@@ -257,7 +257,7 @@ pub(super) fn connect(place: &Place, access: OpenFlags) -> Result<Connection, St
         connection.busy_handler(Some(wait_while_busy))?;
         connection.set_prepared_statement_cache_capacity(STATEMENTS);
         connection.execute_batch("PRAGMA foreign_keys = ON")?;
-        // A plan that looks at bound values is made anew for each run, since the values of the last one are cleared.
+        // If a plan depends on bound values, SQLite prepares the statement again for each run, since they are cleared.
         connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
         if !has_temporary_folder() {
             connection.execute_batch("PRAGMA temp_store = MEMORY")?;

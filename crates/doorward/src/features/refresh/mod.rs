@@ -152,7 +152,7 @@ async fn onward(
 /// is lost with an answer. `Authorization` is ignored, as it is by every refresh.
 async fn exchange(app: &App, headers: &HeaderMap) -> Result<Response> {
     let has_secret = !distinct(headers, &app.cookies.names.session)?.is_empty();
-    // Whoever is neither was refused before.
+    // A page of another origin was refused before this.
     let is_page = headers.contains_key(ORIGIN)
         || headers.get("sec-fetch-site").is_some_and(|site| site == "same-origin");
     if !has_secret || !is_page || !app.settings.gives_tokens_for_sessions() {
